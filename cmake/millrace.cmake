@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+# One target per module: millrace_module(NAME [DEPS module...] [LIBS vendor...]).
+# Takes every foo.cpp of the folder; foo_test.cpp goes into NAME_test, foo_fuzz.cpp becomes a
+# libFuzzer binary of its own when MILLRACE_FUZZ is on, foo_bench.cpp belongs to bench/.
+
+option(MILLRACE_FUZZ "build the libFuzzer targets" OFF)
+set(MILLRACE_SANITIZE "" CACHE STRING "sanitizers, as for -fsanitize=")
+
+add_compile_options(-Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Wold-style-cast
+                    -Wimplicit-fallthrough -Werror=return-type -Werror=unused-result
+                    -Wno-missing-field-initializers -Wno-missing-designated-field-initializers
+                    -fno-omit-frame-pointer -ffunction-sections -fdata-sections)
+add_link_options(-fuse-ld=lld -Wl,--gc-sections)
+if(MILLRACE_SANITIZE)
+  add_compile_options(-fsanitize=${MILLRACE_SANITIZE} -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${MILLRACE_SANITIZE})
+endif()
+if(MILLRACE_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
+add_compile_definitions(BOOST_ASIO_NO_DEPRECATED BOOST_ASIO_SEPARATE_COMPILATION
+                        BOOST_BEAST_SEPARATE_COMPILATION SPDLOG_COMPILED_LIB SPDLOG_FMT_EXTERNAL)
+find_package(Threads REQUIRED)
+
+function(millrace_module name)
+  cmake_parse_arguments(ARG "" "" "DEPS;LIBS" ${ARGN})
+  file(GLOB all_sources CONFIGURE_DEPENDS *.cpp)
+  set(sources ${all_sources})
+  list(FILTER sources EXCLUDE REGEX "_(test|fuzz|bench)\\.cpp$")
+  set(tests ${all_sources})
+  list(FILTER tests INCLUDE REGEX "_test\\.cpp$")
+  set(fuzzers ${all_sources})
+  list(FILTER fuzzers INCLUDE REGEX "_fuzz\\.cpp$")
+
+  if(sources)
+    add_library(mr_${name} STATIC ${sources})
+    set(scope PUBLIC)
+  else()
+    add_library(mr_${name} INTERFACE)
+    set(scope INTERFACE)
+  endif()
+  target_include_directories(mr_${name} ${scope} ${CMAKE_SOURCE_DIR}/src)
+  foreach(dep ${ARG_DEPS})
+    target_link_libraries(mr_${name} ${scope} mr_${dep})
+  endforeach()
+  target_link_libraries(mr_${name} ${scope} ${ARG_LIBS} Threads::Threads)
+
+  if(tests)
+    millrace_test(${name}_test SOURCES ${tests} DEPS ${name})
+  endif()
+  if(MILLRACE_FUZZ)
+    foreach(fuzzer ${fuzzers})
+      get_filename_component(fuzzer_name ${fuzzer} NAME_WE)
+      add_executable(${fuzzer_name} ${fuzzer})
+      target_link_options(${fuzzer_name} PRIVATE -fsanitize=fuzzer)
+      target_link_libraries(${fuzzer_name} PRIVATE mr_${name})
+    endforeach()
+  endif()
+endfunction()
+
+# One GoogleTest binary, one ctest entry (ctest would start the binary once per case otherwise).
+function(millrace_test name)
+  cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;DEPS" ${ARGN})
+  if(NOT ARG_TIMEOUT)
+    set(ARG_TIMEOUT 300)
+  endif()
+  add_executable(${name} ${ARG_SOURCES})
+  foreach(dep ${ARG_DEPS})
+    target_link_libraries(${name} PRIVATE mr_${dep})
+  endforeach()
+  target_link_libraries(${name} PRIVATE gtest gtest_main)
+  target_compile_definitions(${name} PRIVATE MILLRACE_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+  add_test(NAME ${name} COMMAND ${name} --gtest_brief=1)
+  set_tests_properties(${name} PROPERTIES TIMEOUT ${ARG_TIMEOUT})
+endfunction()

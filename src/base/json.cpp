@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/json.h"
+
+#include <fmt/format.h>
+
+#include <boost/json/basic_parser_impl.hpp>
+#include <cmath>
+
+namespace millrace {
+namespace {
+
+// Builds a Value from the parser's events. Text pieces arrive in parts when they hold escapes.
+class ValueBuilder {
+ public:
+  static constexpr size_t max_object_size = SIZE_MAX;
+  static constexpr size_t max_array_size = SIZE_MAX;
+  static constexpr size_t max_key_size = 64 << 10;
+  static constexpr size_t max_string_size = UINT32_MAX - 1;
+  using error_code = boost::json::error_code;
+
+  Value take() { return std::move(root_); }
+
+  bool on_document_begin(error_code&) { return true; }
+  bool on_document_end(error_code&) { return true; }
+  bool on_object_begin(error_code&) { return open(Value::map()); }
+  bool on_object_end(size_t, error_code&) { return close(); }
+  bool on_array_begin(error_code&) { return open(Value::list()); }
+  bool on_array_end(size_t, error_code&) { return close(); }
+  bool on_key_part(boost::json::string_view s, size_t, error_code&) { return part(s); }
+  bool on_key(boost::json::string_view s, size_t, error_code&) {
+    frames_.back().key = whole(s);
+    return true;
+  }
+  bool on_string_part(boost::json::string_view s, size_t, error_code&) { return part(s); }
+  bool on_string(boost::json::string_view s, size_t, error_code&) { return add(whole(s)); }
+  bool on_number_part(boost::json::string_view, error_code&) { return true; }
+  bool on_int64(int64_t i, boost::json::string_view, error_code&) { return add(Value(i)); }
+  bool on_uint64(uint64_t i, boost::json::string_view, error_code&) {
+    return add(Value(static_cast<double>(i)));
+  }
+  bool on_double(double d, boost::json::string_view, error_code&) { return add(Value(d)); }
+  bool on_bool(bool b, error_code&) { return add(Value(b)); }
+  bool on_null(error_code&) { return add(Value()); }
+  bool on_comment_part(boost::json::string_view, error_code&) { return true; }
+  bool on_comment(boost::json::string_view, error_code&) { return true; }
+
+ private:
+  struct Frame {
+    Value value;
+    Value key;
+  };
+
+  bool part(boost::json::string_view s) {
+    pending_.append(s.data(), s.size());
+    return true;
+  }
+  Value whole(boost::json::string_view s) {
+    if (pending_.empty()) return Value(std::string_view(s.data(), s.size()));
+    pending_.append(s.data(), s.size());
+    Value text(pending_);
+    pending_.clear();
+    return text;
+  }
+  bool open(Value container) {
+    frames_.push_back({std::move(container), Value()});
+    return true;
+  }
+  bool close() {
+    Value done = std::move(frames_.back().value);
+    frames_.pop_back();
+    return add(std::move(done));
+  }
+  bool add(Value value) {
+    if (frames_.empty()) {
+      root_ = std::move(value);
+      return true;
+    }
+    auto& top = frames_.back();
+    if (top.value.is_list()) {
+      top.value.mutable_list().push_back(std::move(value));
+    } else {
+      top.value.mutable_map().set(std::move(top.key), std::move(value));
+    }
+    return true;
+  }
+
+  std::vector<Frame> frames_;
+  std::string pending_;
+  Value root_;
+};
+
+std::string position_of(std::string_view text, size_t offset) {
+  size_t line = 1;
+  size_t line_start = 0;
+  for (size_t i = 0; i < offset && i < text.size(); ++i) {
+    if (text[i] == '\n') {
+      ++line;
+      line_start = i + 1;
+    }
+  }
+  return fmt::format("line {}, column {} (byte {})", line, offset - line_start + 1, offset);
+}
+
+// Length of the UTF-8 sequence at `i`, or 0 when it is malformed (RFC 3629 table 3-7).
+size_t utf8_length(std::string_view s, size_t i) {
+  auto byte = [&](size_t k) { return k < s.size() ? static_cast<unsigned char>(s[k]) : 0U; };
+  unsigned c = byte(i);
+  if (c < 0x80) return 1;
+  auto cont = [&](size_t k) { return (byte(k) & 0xC0U) == 0x80U; };
+  if (c >= 0xC2 && c <= 0xDF) return cont(i + 1) ? 2 : 0;
+  if (c >= 0xE0 && c <= 0xEF) {
+    unsigned second = byte(i + 1);
+    if (c == 0xE0 && second < 0xA0) return 0;
+    if (c == 0xED && second > 0x9F) return 0;
+    return cont(i + 1) && cont(i + 2) ? 3 : 0;
+  }
+  if (c >= 0xF0 && c <= 0xF4) {
+    unsigned second = byte(i + 1);
+    if (c == 0xF0 && second < 0x90) return 0;
+    if (c == 0xF4 && second > 0x8F) return 0;
+    return cont(i + 1) && cont(i + 2) && cont(i + 3) ? 4 : 0;
+  }
+  return 0;
+}
+
+void append_number(std::string& out, double d) {
+  if (!std::isfinite(d)) {
+    out += "null";
+    return;
+  }
+  size_t start = out.size();
+  fmt::format_to(std::back_inserter(out), "{}", d);
+  // "1" would come back as an integer: keep the kind.
+  if (out.find_first_of(".eE", start) == std::string::npos) out += ".0";
+}
+
+void append_indented(std::string& out, const Value& value, int depth) {
+  auto newline = [&](int d) {
+    out += '\n';
+    out.append(static_cast<size_t>(d) * 2, ' ');
+  };
+  if (value.is_list() && value.size() > 0) {
+    out += '[';
+    bool first = true;
+    for (const auto& item : value.as_list()) {
+      if (!first) out += ',';
+      first = false;
+      newline(depth + 1);
+      append_indented(out, item, depth + 1);
+    }
+    newline(depth);
+    out += ']';
+  } else if (value.is_map() && value.size() > 0) {
+    out += '{';
+    bool first = true;
+    for (const auto& entry : value.as_map()) {
+      if (!first) out += ',';
+      first = false;
+      newline(depth + 1);
+      append_json_string(out, entry.name());
+      out += ": ";
+      append_indented(out, entry.value, depth + 1);
+    }
+    newline(depth);
+    out += '}';
+  } else {
+    append_json(out, value);
+  }
+}
+
+}  // namespace
+
+Result<Value> parse_json(std::string_view text, const JsonLimits& limits) {
+  if (text.size() > limits.max_bytes) {
+    return Error(ErrorKind::TooLarge, "BAS-0003",
+                 fmt::format("JSON text: expected at most {} bytes, found {}", limits.max_bytes,
+                             text.size()));
+  }
+  boost::json::parse_options options;
+  options.max_depth = limits.max_depth;
+  boost::json::basic_parser<ValueBuilder> parser(options);
+  boost::json::error_code ec;
+  size_t used = parser.write_some(false, text.data(), text.size(), ec);
+  if (!ec && used < text.size()) {
+    size_t rest = text.find_first_not_of(" \t\r\n", used);
+    if (rest != std::string_view::npos) {
+      used = rest;
+      ec = boost::json::error::extra_data;
+    }
+  }
+  if (ec) {
+    return Error(ErrorKind::Invalid, "BAS-0002",
+                 fmt::format("invalid JSON at {}: {}", position_of(text, used), ec.message()));
+  }
+  return parser.handler().take();
+}
+
+void append_json_string(std::string& out, std::string_view text) {
+  static constexpr char kHex[] = "0123456789abcdef";
+  out += '"';
+  size_t plain = 0;
+  for (size_t i = 0; i < text.size();) {
+    auto c = static_cast<unsigned char>(text[i]);
+    if (c >= 0x20 && c != '"' && c != '\\' && c < 0x80) {
+      ++i;
+      continue;
+    }
+    if (c >= 0x80) {
+      if (size_t n = utf8_length(text, i); n > 0) {
+        i += n;
+        continue;
+      }
+    }
+    out.append(text, plain, i - plain);
+    switch (c) {
+      case '"': out += "\\\""; break;
+      case '\\': out += "\\\\"; break;
+      case '\n': out += "\\n"; break;
+      case '\r': out += "\\r"; break;
+      case '\t': out += "\\t"; break;
+      case '\b': out += "\\b"; break;
+      case '\f': out += "\\f"; break;
+      default:
+        if (c < 0x20) {
+          out += "\\u00";
+          out += kHex[c >> 4];
+          out += kHex[c & 15];
+        } else {
+          out += "\xEF\xBF\xBD";
+        }
+    }
+    plain = ++i;
+  }
+  out.append(text, plain, text.size() - plain);
+  out += '"';
+}
+
+void append_json(std::string& out, const Value& value) {
+  switch (value.kind()) {
+    case Value::Kind::Null: out += "null"; break;
+    case Value::Kind::Bool: out += value.as_bool() ? "true" : "false"; break;
+    case Value::Kind::Int: {
+      fmt::format_int text(value.as_int());
+      out.append(text.data(), text.size());
+      break;
+    }
+    case Value::Kind::Float: append_number(out, value.as_float()); break;
+    case Value::Kind::String: append_json_string(out, value.as_string()); break;
+    case Value::Kind::List: {
+      out += '[';
+      bool first = true;
+      for (const auto& item : value.as_list()) {
+        if (!first) out += ',';
+        first = false;
+        append_json(out, item);
+      }
+      out += ']';
+      break;
+    }
+    case Value::Kind::Map: {
+      out += '{';
+      bool first = true;
+      for (const auto& entry : value.as_map()) {
+        if (!first) out += ',';
+        first = false;
+        append_json_string(out, entry.name());
+        out += ':';
+        append_json(out, entry.value);
+      }
+      out += '}';
+      break;
+    }
+  }
+}
+
+std::string to_json(const Value& value) {
+  std::string out;
+  append_json(out, value);
+  return out;
+}
+
+std::string to_pretty_json(const Value& value) {
+  std::string out;
+  append_indented(out, value, 0);
+  return out;
+}
+
+bool is_utf8(std::string_view text) {
+  for (size_t i = 0; i < text.size();) {
+    size_t n = utf8_length(text, i);
+    if (n == 0) return false;
+    i += n;
+  }
+  return true;
+}
+
+}  // namespace millrace

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "base/value.h"
+
+namespace millrace {
+
+struct JsonLimits {
+  size_t max_depth = 64;
+  size_t max_bytes = 64 << 20;
+};
+
+// Parses one JSON text (RFC 8259) straight into a Value. A repeated key: the last one wins.
+// An integer that fits 64 bits signed becomes Int, any other number Float.
+// Errors (Invalid, BAS-0002) name line, column and byte offset, counted from 1, 1 and 0.
+Result<Value> parse_json(std::string_view text, const JsonLimits& limits = {});
+
+// Compact JSON. Bytes that are no UTF-8 become U+FFFD; NaN and infinities become null.
+std::string to_json(const Value& value);
+void append_json(std::string& out, const Value& value);
+void append_json_string(std::string& out, std::string_view text);
+// Two spaces per level, for people.
+std::string to_pretty_json(const Value& value);
+
+// True when `text` is well-formed UTF-8.
+bool is_utf8(std::string_view text);
+
+}  // namespace millrace

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace millrace {
+
+// The candidate nearest to `name` by Damerau-Levenshtein distance (optimal string alignment),
+// or empty when none is near enough (more than a third of the name's length, at least 2).
+std::string nearest_name(std::string_view name, std::span<const std::string_view> candidates);
+std::string nearest_name(std::string_view name, std::span<const std::string> candidates);
+
+// " (did you mean 'x'?)", or empty.
+std::string did_you_mean(std::string_view name, std::span<const std::string_view> candidates);
+std::string did_you_mean(std::string_view name, std::span<const std::string> candidates);
+
+std::vector<std::string_view> split(std::string_view text, char separator);
+std::string_view trim(std::string_view text);
+bool iequals_ascii(std::string_view a, std::string_view b);
+std::string to_lower_ascii(std::string_view text);
+
+std::string hex_encode(std::string_view bytes);
+std::string base64_encode(std::string_view bytes);
+// False when `text` is not base64 (RFC 4648, padding required).
+bool base64_decode(std::string_view text, std::string& out);
+
+// Lets unordered maps with std::string keys be searched by string_view.
+struct StringHash {
+  using is_transparent = void;
+  size_t operator()(std::string_view text) const noexcept {
+    return std::hash<std::string_view>{}(text);
+  }
+};
+
+}  // namespace millrace

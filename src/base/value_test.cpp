@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/value.h"
+
+#include <gtest/gtest.h>
+
+#include "base/ids.h"
+#include "base/json.h"
+#include "base/text.h"
+
+namespace millrace {
+namespace {
+
+TEST(Value, CopyOnWriteLeavesTheOtherHolderAlone) {
+  Value a = Value::map({{"x", 1}});
+  Value b = a;
+  b.set("x", 2);
+  EXPECT_EQ(a["x"], Value(1));
+  EXPECT_EQ(b["x"], Value(2));
+}
+
+TEST(Value, MapsKeepInsertionOrderAndFindAmongMany) {
+  Value m;
+  for (int i = 0; i < 200; ++i) m.set("k" + std::to_string(199 - i), i);
+  m.mutable_map().erase("k150");
+  EXPECT_EQ(m.size(), 199U);
+  EXPECT_EQ(m.as_map().begin()->name(), "k199");
+  for (int i = 0; i < 200; ++i) {
+    const Value* found = m.find("k" + std::to_string(i));
+    if (i == 150) {
+      EXPECT_EQ(found, nullptr);
+    } else {
+      ASSERT_NE(found, nullptr);
+      EXPECT_EQ(found->as_int(), 199 - i);
+    }
+  }
+}
+
+TEST(Value, EqualityIsJsons) {
+  EXPECT_EQ(Value(1), Value(1.0));
+  EXPECT_FALSE(Value(true) == Value(1));
+  EXPECT_EQ(Value::map({{"a", 1}, {"b", 2}}), Value::map({{"b", 2}, {"a", 1}}));
+}
+
+TEST(Json, RoundTripKeepsOrderKindsAndEscapes) {
+  const char* text = R"({"b":1,"a":[1.5,2.0,null,true,"\u00e9\n\"\\"],"n":-9223372036854775808})";
+  auto parsed = parse_json(text);
+  ASSERT_TRUE(parsed.ok()) << parsed.error().describe();
+  EXPECT_EQ(to_json(*parsed),
+            "{\"b\":1,\"a\":[1.5,2.0,null,true,\"é\\n\\\"\\\\\"],\"n\":-9223372036854775808}");
+}
+
+TEST(Json, ErrorsNameLineAndColumn) {
+  auto parsed = parse_json("{\n  \"a\": 1,\n  \"b\": tru\n}");
+  ASSERT_FALSE(parsed.ok());
+  EXPECT_NE(parsed.error().message().find("line 3"), std::string::npos)
+      << parsed.error().message();
+  EXPECT_FALSE(parse_json("{} x").ok());
+  EXPECT_FALSE(parse_json("").ok());
+  EXPECT_FALSE(parse_json(std::string(100, '[')).ok());
+  EXPECT_TRUE(parse_json("{} \n").ok());
+}
+
+TEST(Json, BytesThatAreNotUtf8AreReplaced) {
+  EXPECT_EQ(to_json(Value("a\xff" "b")), "\"a\xEF\xBF\xBD" "b\"");
+}
+
+TEST(Text, NearestNameFindsTranspositions) {
+  std::vector<std::string> names{"ci.build", "ci.test", "core.noop"};
+  EXPECT_EQ(did_you_mean("ci.biuld", names), " (did you mean 'ci.build'?)");
+  EXPECT_EQ(did_you_mean("zzz", names), "");
+}
+
+TEST(Text, Base64RoundTrips) {
+  std::string out;
+  for (std::string s : {"", "a", "ab", "abc", "abcd"}) {
+    ASSERT_TRUE(base64_decode(base64_encode(s), out));
+    EXPECT_EQ(out, s);
+  }
+  EXPECT_FALSE(base64_decode("a===", out));
+}
+
+TEST(IdSource, NeverGoesBackwardsWhenTheClockDoes) {
+  IdSource ids(3);
+  int64_t before = ids.next(1800000000000);
+  for (int i = 0; i < 10000; ++i) {
+    int64_t id = ids.next(1700000000000 + i % 3);
+    ASSERT_GT(id, before);
+    before = id;
+  }
+  EXPECT_EQ(id_time_ms(first_id_at(1800000000000)), 1800000000000);
+}
+
+}  // namespace
+}  // namespace millrace
