@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/value.h"
+#include "model/execution.h"
+
+namespace millrace {
+
+// One parameter of an action or a trigger.
+struct Parameter {
+  std::string name;
+  Value schema;  // JSON Schema keywords only (type, enum, ...), as a map
+  std::optional<Value> default_value;
+  std::string description;
+  std::optional<int> position;  // becomes an argv element of shell actions, in this order
+  bool required = false;
+  bool secret = false;     // masked in the API and in output
+  bool immutable = false;  // a caller may not set it
+};
+
+// How an action is executed.
+enum class Runner : uint8_t {
+  Builtin,  // inside the server: core.noop, core.echo, core.sleep, core.inject_trigger, core.fail
+  Http,     // inside the worker: core.http
+  Shell,    // a shell command: `sh -c CMD`
+  Script,   // a file of the pack, started through its runtime's interpreter
+  Workflow  // orquesta or action-chain: run by the conductor
+};
+enum class ParameterDelivery : uint8_t { Stdin, File };
+enum class ParameterFormat : uint8_t { Json, Dotenv, Yaml };
+enum class OutputFormat : uint8_t { Text, Json, Yaml, Jsonl };
+
+struct Action {
+  std::string ref;  // pack.name
+  std::string description;
+  std::string runner_type;  // as written in the file; for people
+  Runner runner = Runner::Script;
+  std::string runtime;      // "shell", "python", "node", "native"; of Script
+  std::string entry_point;  // path below the pack's actions/ folder; of Script and Workflow
+  std::vector<Parameter> parameters;
+  Value output_schema;
+  int64_t timeout_ms = 600'000;
+  EffectClass effect_class = EffectClass::AtMostOnce;
+  ParameterDelivery delivery = ParameterDelivery::Stdin;
+  ParameterFormat parameter_format = ParameterFormat::Json;
+  OutputFormat output_format = OutputFormat::Text;
+  std::vector<std::string> permissions;  // asks for an API token with these
+  bool enabled = true;
+  bool python_runner = false;  // StackStorm's python-script: started through the shim
+};
+
+struct Trigger {
+  std::string ref;
+  std::string description;
+  std::vector<Parameter> parameters;
+  Value payload_schema;
+};
+
+// Interpreter and environment of Script actions. Data, not code.
+struct Runtime {
+  std::string ref;
+  std::vector<std::string> interpreter;       // argv prefix; empty: the file itself is executed
+  std::vector<std::pair<std::string, std::string>> env;  // set in this order
+};
+
+// A rule as a pack's file or the API gives it.
+struct RuleSpec {
+  std::string ref;
+  std::string description;
+  std::string trigger;
+  Value trigger_parameters;  // map
+  Value criteria;            // map, as spec section 4; null: always true
+  std::string action;
+  Value action_parameters;   // templates
+  std::string trace_tag;     // template; may be empty
+  bool enabled = true;
+
+  bool operator==(const RuleSpec&) const = default;
+};
+
+// The whole content of one pack folder, checked. Immutable once loaded.
+struct Pack {
+  std::string ref;
+  std::string label;
+  std::string description;
+  std::string version;
+  std::string author;
+  std::vector<std::string> keywords;
+  std::string digest;  // SHA-256 of the content, hex: names the release
+  std::string folder;  // where the files of this release lie, absolute
+  Value config_schema;
+  Value config;
+  std::vector<Runtime> runtimes;
+  std::vector<Trigger> triggers;
+  std::vector<Action> actions;
+  std::vector<RuleSpec> rules;
+
+  const Action* find_action(std::string_view action_ref) const;
+};
+
+}  // namespace millrace
