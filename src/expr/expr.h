@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "base/value.h"
+
+// Expressions and templates: `<% YAQL %>` and `{{ Jinja }}`, with plain text around them.
+// Pure: no clock, no I/O, no threads; what is outside comes in through Scope.
+//
+//   expr::Engine engine;                                     // one per deciding thread
+//   TRY(auto t, engine.compile("<% ctx().n + 1 %>", expr::Mode::Orquesta));
+//   TRY(Value v, engine.evaluate(*t, {.ctx = ctx, .mode = expr::Mode::Orquesta}));
+//
+// Error codes: EXP-0001 syntax, EXP-0002 evaluation, EXP-0003 undefined name, EXP-0004 a value
+// must be loaded first (see needed_key), EXP-0005 steps, EXP-0006 depth, EXP-0007 output size,
+// EXP-0008 memory, EXP-0009 integer too large, EXP-0010 not supported by this implementation.
+namespace millrace::expr {
+
+enum class Language : uint8_t { None, Jinja, Yaql };
+
+// Orquesta: exactly as the reference, string results are evaluated again as expressions.
+// Native: one pass; data is never evaluated. Root names of Scope::names are usable directly.
+enum class Mode : uint8_t { Orquesta, Native };
+
+// The language that a text is given to (Jinja before YAQL), None when it has no expression.
+Language detect(std::string_view text, Mode mode);
+
+// Ceilings of one evaluate or render call; each has its own error. Memory counts what the
+// evaluation allocates, not what it reads.
+struct Budget {
+  uint64_t steps = 1'000'000;
+  uint32_t depth = 64;
+  size_t output_bytes = 16 << 20;
+  size_t memory_bytes = 64 << 20;
+};
+
+// What the outside says to a question: here it is, there is no such thing, or "load K first".
+class Answer {
+ public:
+  static Answer of(Value value) { return {Kind::Found, std::move(value), {}}; }
+  static Answer absent() { return {Kind::Absent, Value(), {}}; }
+  static Answer need(std::string key) { return {Kind::Need, Value(), std::move(key)}; }
+
+  bool found() const { return kind_ == Kind::Found; }
+  bool needs_load() const { return kind_ == Kind::Need; }
+  const Value& value() const { return value_; }
+  const std::string& key() const { return key_; }
+
+ private:
+  enum class Kind : uint8_t { Found, Absent, Need };
+  Answer(Kind kind, Value value, std::string key)
+      : kind_(kind), value_(std::move(value)), key_(std::move(key)) {}
+  Kind kind_;
+  Value value_;
+  std::string key_;
+};
+
+// Values from outside. An Answer::need(K) ends the evaluation with EXP-0004: load K, evaluate
+// again. Every question has the answer "absent" unless it is overridden.
+class Lookup {
+ public:
+  virtual ~Lookup() = default;
+  // st2kv('system.x'), {{ st2kv.system.x }}: `key` includes the scope.
+  virtual Answer kv(std::string_view key, bool decrypt) const;
+  // task('t'), task('t', 1), task(): without `id` the current task, without `route` its route.
+  virtual Answer task(std::optional<std::string_view> id, std::optional<int64_t> route) const;
+  // task_status('t'), as a string; absent gives null.
+  virtual Answer task_status(std::string_view id, std::optional<int64_t> route) const;
+  // The status of the current task: succeeded(), failed(), completed(), timed_out().
+  virtual Answer current_status() const;
+  // result() of the current task; absent: there is no current task.
+  virtual Answer result() const;
+  // The current item of a with-items task.
+  virtual Answer item() const;
+};
+
+struct Scope {
+  Value ctx;    // a map: what ctx() sees; names that begin with "__" are private
+  Value names;  // a map, Native mode only: root names such as event, trigger, pack, parameters
+  const Lookup* lookup = nullptr;
+  uint64_t random_seed = 0;  // of random(); the same seed gives the same values
+  Mode mode = Mode::Native;
+  Budget budget;
+};
+
+// K of an Answer::need(K) that ended an evaluation; empty for every other error.
+std::string_view needed_key(const Error& error);
+
+// Python's truth of a value: null, false, 0, "", [] and {} are false. Conditions use it.
+bool truthy(const Value& value);
+// Python's str(): `None`, `True`, `{'a': 1}`; a string is itself.
+std::string to_text(const Value& value);
+
+// What an expression reads, as far as its text tells. Sorted, without repetition.
+struct Reads {
+  std::vector<std::string> ctx;        // x of ctx().x and ctx('x')
+  std::vector<std::string> names;      // root names (native)
+  std::vector<std::string> keys;       // constant keys of st2kv
+  std::vector<std::string> functions;  // called functions
+};
+
+struct Program;
+
+// The compiled form of one text. Immutable: may be shared between threads.
+class Template {
+ public:
+  explicit Template(std::unique_ptr<const Program> program);
+  ~Template();
+  const std::string& text() const;
+  Language language() const;  // None: the text stands for itself
+  Mode mode() const;
+  const Reads& reads() const;
+  const Program& program() const { return *program_; }
+
+ private:
+  std::unique_ptr<const Program> program_;
+};
+using TemplatePtr = std::shared_ptr<const Template>;
+
+struct SyntaxProblem {
+  Language language;  // None: several languages in one text (Orquesta)
+  std::string expression;
+  std::string message;
+};
+
+struct VariableRead {
+  Language language;
+  std::string text;  // the whole string that holds the expression
+  std::string name;
+  auto operator<=>(const VariableRead&) const = default;
+};
+
+// Compiles, caches by text and evaluates. The cache is bounded in bytes of text. Not thread-safe:
+// one per thread that decides. Templates outlive the engine.
+class Engine {
+ public:
+  explicit Engine(size_t max_cached_bytes = 4 << 20);
+  ~Engine();
+  Engine(Engine&&) noexcept;
+  Engine& operator=(Engine&&) noexcept;
+
+  // EXP-0001 when the text is malformed. In Orquesta mode that error waits for the evaluation,
+  // as in the reference: there compile never fails.
+  Result<TemplatePtr> compile(std::string_view text, Mode mode);
+
+  // A text that is exactly one expression keeps its type, else the result is a string with
+  // Python's spellings. `compiled.mode()` must be `scope.mode`.
+  Result<Value> evaluate(const Template& compiled, const Scope& scope);
+  Result<Value> evaluate(std::string_view text, const Scope& scope);
+  // Evaluates every string of a nested value, keys too.
+  Result<Value> render(const Value& tree, const Scope& scope);
+  // The truth of a condition: an expression text; a value that is no string counts by its truth.
+  Result<bool> test(const Value& condition, const Scope& scope);
+
+  // All syntax errors of the strings of a nested value, keys too.
+  std::vector<SyntaxProblem> check(const Value& tree, Mode mode);
+  // The context variables that the strings of a nested value read, sorted by name.
+  std::vector<VariableRead> variables(const Value& tree, Mode mode);
+
+ private:
+  class Cache;
+  std::unique_ptr<Cache> cache_;
+};
+
+}  // namespace millrace::expr
