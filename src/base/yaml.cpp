@@ -1,0 +1,366 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/yaml.h"
+
+#include <fmt/format.h>
+#include <yaml-cpp/eventhandler.h>
+#include <yaml-cpp/exceptions.h>
+#include <yaml-cpp/mark.h>
+#include <yaml-cpp/parser.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <limits>
+#include <map>
+#include <sstream>
+
+#include "base/json.h"
+#include "base/text.h"
+
+namespace millrace {
+namespace {
+
+// Ends the parse from inside yaml-cpp, which knows only exceptions.
+struct Stop {
+  int line;
+  std::string message;
+};
+
+size_t count_nodes(const YamlNode& node) {
+  size_t count = 1;
+  for (const YamlNode& child : node.children) count += count_nodes(child);
+  return count;
+}
+
+size_t depth_of(const YamlNode& node) {
+  size_t deepest = 0;
+  for (const YamlNode& child : node.children) deepest = std::max(deepest, depth_of(child));
+  return deepest + 1;
+}
+
+// Builds the tree from yaml-cpp's events. A frame is a list or a map that is still open.
+class TreeBuilder : public YAML::EventHandler {
+ public:
+  TreeBuilder(std::string_view file, const YamlLimits& limits) : file_(file), limits_(limits) {}
+
+  YamlNode take() { return std::move(root_); }
+  std::vector<Problem> take_problems() { return std::move(problems_); }
+  void problem(int line, std::string message) {
+    problems_.push_back({fmt::format("{}:{}", file_, line), std::move(message)});
+  }
+
+  void OnDocumentStart(const YAML::Mark& mark) override {
+    if (++documents_ == 2) throw Stop{line(mark), "expected one document, found a second one"};
+  }
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
+    add({.line = line(mark)}, anchor);
+  }
+  void OnAlias(const YAML::Mark& mark, YAML::anchor_t anchor) override {
+    auto found = anchors_.find(anchor);
+    if (found == anchors_.end()) throw Stop{line(mark), "an alias stands inside its own anchor"};
+    const YamlNode& target = found->second;
+    count(count_nodes(target), line(mark));
+    if (frames_.size() + depth_of(target) > limits_.max_depth) too_deep(line(mark));
+    YamlNode copy = target;
+    copy.line = line(mark);
+    place(std::move(copy), 0);
+  }
+  void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
+                const std::string& text) override {
+    add({.value = scalar(tag, text, line(mark)), .text = text, .line = line(mark)}, anchor);
+  }
+  void OnSequenceStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
+                       YAML::EmitterStyle::value) override {
+    open(Value::list(), mark, tag, anchor);
+  }
+  void OnSequenceEnd() override { close(); }
+  void OnMapStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
+                  YAML::EmitterStyle::value) override {
+    open(Value::map(), mark, tag, anchor);
+  }
+  void OnMapEnd() override { close(); }
+
+ private:
+  struct Frame {
+    YamlNode node;
+    YAML::anchor_t anchor;
+    bool has_key = false;  // a map's entry waits for its value
+    std::string key;
+    int key_line = 0;
+    std::vector<YamlNode> merges;  // values of `<<`
+  };
+
+  static int line(const YAML::Mark& mark) { return std::max(mark.line, 0) + 1; }
+
+  [[noreturn]] void too_deep(int at) {
+    throw Stop{at, fmt::format("nested deeper than {} levels", limits_.max_depth)};
+  }
+  void count(size_t nodes, int at) {
+    nodes_ += nodes;
+    if (nodes_ <= limits_.max_nodes) return;
+    throw Stop{at, fmt::format("more than {} values (aliases count as what they stand for)",
+                               limits_.max_nodes)};
+  }
+
+  Value scalar(const std::string& tag, const std::string& text, int at) {
+    constexpr std::string_view kStandard = "tag:yaml.org,2002:";
+    if (tag == "?" || tag.empty()) return resolve_yaml_scalar(text);
+    if (tag == "!") return Value(text);
+    std::string_view name = tag;
+    if (name.starts_with(kStandard)) {
+      name.remove_prefix(kStandard.size());
+      if (name == "str" || name == "timestamp") return Value(text);
+      Value value = resolve_yaml_scalar(text);
+      if (name == "float" && value.is_int()) return Value(value.as_float());
+      bool fits = (name == "int" && value.is_int()) || (name == "float" && value.is_float()) ||
+                  (name == "bool" && value.is_bool()) || (name == "null" && value.is_null());
+      if (fits) return value;
+      problem(at, fmt::format("expected a value for the tag '!!{}', found '{}'", name, text));
+      return value;
+    }
+    unknown_tag(tag, at);
+    return Value(text);
+  }
+  void unknown_tag(std::string_view tag, int at) {
+    problem(at, fmt::format("the tag '{}' is not supported: remove it", tag));
+  }
+
+  void open(Value empty, const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor) {
+    bool known = tag.empty() || tag == "?" || tag == "!" || tag == "tag:yaml.org,2002:seq" ||
+                 tag == "tag:yaml.org,2002:map";
+    if (!known) unknown_tag(tag, line(mark));
+    count(1, line(mark));
+    if (frames_.size() + 1 >= limits_.max_depth) too_deep(line(mark));
+    frames_.push_back({.node = {.value = std::move(empty), .line = line(mark)}, .anchor = anchor});
+  }
+
+  void close() {
+    Frame frame = std::move(frames_.back());
+    frames_.pop_back();
+    for (const YamlNode& merged : frame.merges) merge(frame.node, merged);
+    place(std::move(frame.node), frame.anchor);
+  }
+
+  void add(YamlNode node, YAML::anchor_t anchor) {
+    count(1, node.line);
+    place(std::move(node), anchor);
+  }
+
+  // Puts a finished node where the open frame wants it: as a key, a value, an item or the root.
+  void place(YamlNode node, YAML::anchor_t anchor) {
+    if (anchor != 0) {
+      count(count_nodes(node), node.line);  // the copy below is memory too
+      anchors_[anchor] = node;
+    }
+    if (frames_.empty()) {
+      root_ = std::move(node);
+      return;
+    }
+    Frame& frame = frames_.back();
+    if (frame.node.value.is_list()) {
+      frame.node.value.push_back(node.value);
+      frame.node.children.push_back(std::move(node));
+    } else if (!frame.has_key) {
+      begin_entry(frame, node);
+    } else {
+      end_entry(frame, std::move(node));
+    }
+  }
+
+  void begin_entry(Frame& frame, const YamlNode& key) {
+    if (!key.children.empty() || key.value.is_list() || key.value.is_map()) {
+      problem(key.line, fmt::format("expected a text as key, found {}", key.value.type_name()));
+    }
+    frame.has_key = true;
+    frame.key = key.text;
+    frame.key_line = key.line;
+  }
+
+  void end_entry(Frame& frame, YamlNode value) {
+    frame.has_key = false;
+    if (frame.key == "<<") {
+      add_merge(frame, std::move(value));
+      return;
+    }
+    if (frame.node.value.find(frame.key)) {
+      problem(frame.key_line, fmt::format("the key '{}' is given twice (first in line {})",
+                                          frame.key, frame.node.find(frame.key)->line));
+      return;
+    }
+    value.key = frame.key;
+    value.line = frame.key_line;
+    frame.node.value.set(value.key, value.value);
+    frame.node.children.push_back(std::move(value));
+  }
+
+  void add_merge(Frame& frame, YamlNode value) {
+    if (value.value.is_map()) {
+      frame.merges.push_back(std::move(value));
+      return;
+    }
+    bool all_maps = value.value.is_list() &&
+                    std::ranges::all_of(value.children, [](auto& c) { return c.value.is_map(); });
+    if (!all_maps) {
+      problem(frame.key_line, fmt::format("expected a map or a list of maps at '<<', found {}",
+                                          value.value.type_name()));
+      return;
+    }
+    for (YamlNode& child : value.children) frame.merges.push_back(std::move(child));
+  }
+
+  // Keys that stand in the map itself, or in an earlier merge, win.
+  static void merge(YamlNode& into, const YamlNode& from) {
+    for (const YamlNode& entry : from.children) {
+      if (into.value.find(entry.key)) continue;
+      into.value.set(entry.key, entry.value);
+      into.children.push_back(entry);
+    }
+  }
+
+  std::string file_;
+  YamlLimits limits_;
+  size_t nodes_ = 0;
+  int documents_ = 0;
+  YamlNode root_;
+  std::vector<Frame> frames_;
+  std::map<YAML::anchor_t, YamlNode> anchors_;
+  std::vector<Problem> problems_;
+};
+
+bool is_one_of(std::string_view text, std::initializer_list<std::string_view> words) {
+  return std::ranges::find(words, text) != words.end();
+}
+
+// Digits of one base with `_` between them, behind an optional sign.
+std::optional<int64_t> integer(std::string_view text, bool negative, int base) {
+  std::string digits;
+  for (char c : text) {
+    if (c != '_') digits += c;
+  }
+  if (negative) digits.insert(0, 1, '-');
+  int64_t number = 0;
+  auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number, base);
+  if (error != std::errc() || end != digits.data() + digits.size()) return std::nullopt;
+  return number;
+}
+
+std::optional<double> real(std::string_view text) {
+  std::string digits;
+  for (char c : text) {
+    if (c != '_') digits += c;
+  }
+  if (digits.starts_with('+')) digits.erase(0, 1);
+  double number = 0;
+  auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
+  if (error != std::errc() || end != digits.data() + digits.size()) return std::nullopt;
+  return number;
+}
+
+Value number(std::string_view text) {
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  bool negative = text.starts_with('-');
+  std::string_view body = text;
+  if (negative || text.starts_with('+')) body.remove_prefix(1);
+  if (is_one_of(body, {".inf", ".Inf", ".INF"})) return Value(negative ? -kInfinity : kInfinity);
+  if (is_one_of(text, {".nan", ".NaN", ".NAN"})) {
+    return Value(std::numeric_limits<double>::quiet_NaN());
+  }
+  bool starts_as_number = !body.empty() && (std::isdigit(static_cast<unsigned char>(body[0])) ||
+                                            (body[0] == '.' && body.size() > 1));
+  if (!starts_as_number) return Value(text);
+  std::optional<int64_t> whole;
+  if (body.starts_with("0x")) {
+    whole = integer(body.substr(2), negative, 16);
+  } else if (body.starts_with("0b")) {
+    whole = integer(body.substr(2), negative, 2);
+  } else if (body.size() > 1 && body[0] == '0' && body.find_first_of(".eE") == body.npos) {
+    whole = integer(body.substr(1), negative, 8);
+    if (!whole) return Value(text);
+  } else {
+    whole = integer(body, negative, 10);
+  }
+  if (whole) return Value(*whole);
+  if (body.find_first_not_of("0123456789_.eE+-") != body.npos) return Value(text);
+  if (auto fraction = real(text)) return Value(*fraction);
+  return Value(text);
+}
+
+Error syntax_error(std::string_view file, std::vector<Problem> problems) {
+  std::string message = fmt::format("{} is not valid YAML", file);
+  return Error(ErrorKind::Invalid, "BAS-0006", std::move(message))
+      .with_problems(std::move(problems));
+}
+
+}  // namespace
+
+const YamlNode* YamlNode::find(std::string_view name) const {
+  if (!value.is_map()) return nullptr;
+  for (const YamlNode& child : children) {
+    if (child.key == name) return &child;
+  }
+  return nullptr;
+}
+
+int YamlNode::line_of(std::string_view json_pointer) const {
+  const YamlNode* node = this;
+  while (json_pointer.starts_with('/')) {
+    json_pointer.remove_prefix(1);
+    std::string name;
+    size_t i = 0;
+    for (; i < json_pointer.size() && json_pointer[i] != '/'; ++i) {
+      bool escaped = json_pointer[i] == '~' && i + 1 < json_pointer.size();
+      name += !escaped ? json_pointer[i] : json_pointer[++i] == '1' ? '/' : '~';
+    }
+    json_pointer.remove_prefix(i);
+    const YamlNode* next = node->find(name);
+    if (node->value.is_list()) {
+      size_t index = SIZE_MAX;
+      std::from_chars(name.data(), name.data() + name.size(), index);
+      next = index < node->children.size() ? &node->children[index] : nullptr;
+    }
+    if (!next) break;
+    node = next;
+  }
+  return node->line;
+}
+
+Value resolve_yaml_scalar(std::string_view text) {
+  if (is_one_of(text, {"", "~", "null", "Null", "NULL"})) return Value();
+  if (is_one_of(text, {"true", "True", "TRUE", "yes", "Yes", "YES", "on", "On", "ON"})) {
+    return Value(true);
+  }
+  if (is_one_of(text, {"false", "False", "FALSE", "no", "No", "NO", "off", "Off", "OFF"})) {
+    return Value(false);
+  }
+  return number(text);
+}
+
+Result<YamlNode> parse_yaml(std::string_view text, std::string_view file,
+                            const YamlLimits& limits) {
+  auto fail = [&](int line, std::string message) {
+    return syntax_error(file, {{fmt::format("{}:{}", file, line), std::move(message)}});
+  };
+  if (text.size() > limits.max_bytes) {
+    return fail(1, fmt::format("larger than {} bytes", limits.max_bytes));
+  }
+  if (!is_utf8(text)) return fail(1, "expected UTF-8, found other bytes");
+  TreeBuilder builder(file, limits);
+  try {
+    std::istringstream input{std::string(text)};
+    YAML::Parser parser(input);
+    while (parser.HandleNextDocument(builder)) {
+    }
+  } catch (const Stop& stop) {
+    builder.problem(stop.line, stop.message);
+  } catch (const YAML::Exception& error) {
+    builder.problem(std::max(error.mark.line, 0) + 1, error.msg);
+  } catch (const std::exception& error) {
+    builder.problem(1, error.what());  // yaml-cpp 0.7 lets some of libstdc++'s through
+  }
+  auto problems = builder.take_problems();
+  if (!problems.empty()) return syntax_error(file, std::move(problems));
+  return builder.take();
+}
+
+}  // namespace millrace

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/yaml.h"
+
+#include <gtest/gtest.h>
+
+#include "base/json.h"
+
+namespace millrace {
+namespace {
+
+std::string json_of(std::string_view text) {
+  auto parsed = parse_yaml(text, "f.yaml");
+  return parsed ? to_json(parsed->value) : parsed.error().describe();
+}
+
+std::vector<std::string> problems_of(std::string_view text, const YamlLimits& limits = {}) {
+  auto parsed = parse_yaml(text, "f.yaml", limits);
+  std::vector<std::string> lines;
+  if (parsed) return lines;
+  for (const auto& problem : parsed.error().problems()) {
+    lines.push_back(problem.path + ": " + problem.message);
+  }
+  return lines;
+}
+
+TEST(Yaml, ResolvesScalarsAsPyYamlDoes) {
+  struct Case {
+    const char* text;
+    const char* json;
+  };
+  const Case cases[] = {
+      {"yes", "true"},        {"Off", "false"},
+      {"~", "null"},          {"", "null"},
+      {"12", "12"},           {"-1_000", "-1000"},
+      {"017", "15"},          {"0o17", "\"0o17\""},
+      {"0x1F", "31"},         {"0b101", "5"},
+      {"1.50", "1.5"},        {".5", "0.5"},
+      {"1e3", "1000.0"},      {"1.2.3", "\"1.2.3\""},
+      {"12:30", "\"12:30\""}, {"2014-01-01", "\"2014-01-01\""},
+      {"089", "\"089\""},     {"y", "\"y\""},
+      {".", "\".\""},         {"'12'", "\"12\""},
+      {"\"yes\"", "\"yes\""}, {"!!str 12", "\"12\""},
+      {"!!float 3", "3.0"},
+  };
+  for (const Case& c : cases) {
+    auto parsed = parse_yaml(std::string("k: ") + c.text, "f.yaml");
+    ASSERT_TRUE(parsed) << c.text;
+    EXPECT_EQ(to_json(parsed->value["k"]), c.json) << c.text;
+  }
+}
+
+TEST(Yaml, KeepsOrderNestingAndTheTextAsWritten) {
+  auto parsed = parse_yaml("b: 1.10\na:\n  - x\n  - {c: d}\n1: one\n", "f.yaml");
+  ASSERT_TRUE(parsed);
+  EXPECT_EQ(to_json(parsed->value), R"({"b":1.1,"a":["x",{"c":"d"}],"1":"one"})");
+  EXPECT_EQ(parsed->find("b")->text, "1.10");
+  EXPECT_EQ(parsed->find("zz"), nullptr);
+}
+
+TEST(Yaml, KnowsTheLineOfAJsonPointer) {
+  auto parsed = parse_yaml("a: 1\nb:\n  - x\n  - c/d:\n      e: 1\n", "f.yaml");
+  ASSERT_TRUE(parsed);
+  EXPECT_EQ(parsed->line_of("/a"), 1);
+  EXPECT_EQ(parsed->line_of("/b/0"), 3);
+  EXPECT_EQ(parsed->line_of("/b/1/c~1d/e"), 5);
+  EXPECT_EQ(parsed->line_of("/b/1/c~1d/absent/deeper"), 4);
+}
+
+TEST(Yaml, MergesMapsWithoutOverridingOwnKeys) {
+  EXPECT_EQ(json_of("base: &b {x: 1, y: 2}\nme:\n  <<: *b\n  x: 3\n"),
+            R"({"base":{"x":1,"y":2},"me":{"x":3,"y":2}})");
+}
+
+TEST(Yaml, ReportsEveryRepeatedKeyAndUnknownTag) {
+  auto problems = problems_of("a: 1\nb: !thing 2\na: 3\nb: 4\n");
+  ASSERT_EQ(problems.size(), 3u);
+  EXPECT_EQ(problems[0], "f.yaml:2: the tag '!thing' is not supported: remove it");
+  EXPECT_EQ(problems[1], "f.yaml:3: the key 'a' is given twice (first in line 1)");
+  EXPECT_EQ(problems[2], "f.yaml:4: the key 'b' is given twice (first in line 2)");
+}
+
+TEST(Yaml, ReportsBadSyntaxWithItsLine) {
+  auto problems = problems_of("a: 1\nb: [1, 2\nc: 3\n");
+  ASSERT_EQ(problems.size(), 1u);
+  EXPECT_TRUE(problems[0].starts_with("f.yaml:")) << problems[0];
+  EXPECT_EQ(problems_of("--- 1\n--- 2\n").front(),
+            "f.yaml:2: expected one document, found a second one");
+  EXPECT_EQ(problems_of("a: \xff\xfe").size(), 1u);
+}
+
+TEST(Yaml, StopsAnAliasBomb) {
+  std::string bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n";
+  for (int i = 1; i < 12; ++i) {
+    bomb += "a" + std::to_string(i) + ": &a" + std::to_string(i) + " [";
+    for (int k = 0; k < 10; ++k) bomb += (k ? ", *a" : "*a") + std::to_string(i - 1);
+    bomb += "]\n";
+  }
+  auto problems = problems_of(bomb);
+  ASSERT_EQ(problems.size(), 1u);
+  EXPECT_NE(problems[0].find("more than 100000 values"), std::string::npos) << problems[0];
+}
+
+TEST(Yaml, StopsDeepNestingSizeAndSelfReference) {
+  EXPECT_EQ(problems_of(std::string(10'000, '[')).size(), 1u);
+  EXPECT_EQ(problems_of(std::string(10'000, '{')).size(), 1u);
+  EXPECT_EQ(problems_of("a: &x [*x]").size(), 1u);
+  EXPECT_EQ(problems_of("a: bcd", {.max_bytes = 3}).size(), 1u);
+  std::string chain = "a0: &a0 [x]\n";
+  for (int i = 1; i < 80; ++i) {
+    chain += "a" + std::to_string(i) + ": &a" + std::to_string(i) + " [*a" + std::to_string(i - 1) +
+             "]\n";
+  }
+  EXPECT_NE(problems_of(chain).front().find("nested deeper"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace millrace
