@@ -28,9 +28,9 @@ struct WorkOrder {
   TenantId tenant;
   RunKey key;
   std::shared_ptr<const Action> action;
-  Runtime runtime;          // of Script actions
-  std::string pack_folder;  // absolute; read-only at run time
-  Value parameters;         // rendered, defaults filled in, checked against the schema
+  Runtime runtime;                   // of Script actions
+  std::string pack_folder;           // absolute; read-only at run time
+  Value parameters;                  // rendered, defaults filled in, checked against the schema
   std::vector<std::string> secrets;  // masked in output; never logged
   std::vector<std::pair<std::string, std::string>> env;  // MILLRACE_* and the execution's own
   int64_t timeout_ms = 0;
@@ -48,12 +48,12 @@ struct StreamOutput {
 };
 
 enum class RunEnd : uint8_t {
-  Exited,      // `exit_code` tells
-  Signaled,    // ended by a signal of its own making; `exit_code` is 128 + signal
-  TimedOut,    // killed after its timeout; the whole tree is gone
-  Canceled,    // killed on request; the whole tree is gone
-  SpawnFailed, // never started; `message` says why
-  Lost,        // nobody knows how it ended
+  Exited,       // `exit_code` tells
+  Signaled,     // ended by a signal of its own making; `exit_code` is 128 + signal
+  TimedOut,     // killed after its timeout; the whole tree is gone
+  Canceled,     // killed on request; the whole tree is gone
+  SpawnFailed,  // never started; `message` says why
+  Lost,         // nobody knows how it ended
 };
 
 struct Completion {
@@ -64,7 +64,7 @@ struct Completion {
   std::string message;  // for people: why it could not start, what killed it
   StreamOutput out;
   StreamOutput err;
-  Value output;      // of in-process runs (core.http): the result as it is; else null
+  Value output;  // of in-process runs (core.http): the result as it is; else null
   int64_t started_ms = 0;
   int64_t ended_ms = 0;
 };
@@ -81,9 +81,12 @@ struct OutputChunk {
 // What a worker tells about itself when it opens its session.
 struct WorkerHello {
   std::string name;
-  int slots = 0;                       // runs at the same time
+  int slots = 0;  // runs at the same time
   std::vector<std::string> runtimes;
-  std::vector<RunKey> adopted;         // runs that live on from before: the same attempts
+  // Changes whenever runs may have been forgotten: the spawner's own id. While it stays the same,
+  // a run that is not in `adopted` was never started and may be granted again.
+  std::string instance;
+  std::vector<RunKey> adopted;  // runs that live on from before: the same attempts
 };
 
 // The receiving side of a worker. Calls come on the worker's own executor (they are posted).

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <vector>
+
+#include "kernel/rows.h"
+
+namespace millrace::kernel {
+
+enum class Expirable : uint8_t { Events, Executions, Changes, Dedupe, Quarantine };
+
+// Deletes at most `limit` rows of a kind that are older than `before`.
+struct Expire {
+  Expirable kind = Expirable::Events;
+  int64_t before = 0;
+  int limit = 0;
+};
+
+// All that one decision wants written: there whole after the commit, or not at all (K3).
+// Rows are written in the order of the members below. A dedupe row that already exists turns the
+// whole decision away before anything of it is written.
+struct Changes {
+  std::vector<DedupeRow> dedupe;
+  std::vector<EventRow> events;
+  std::vector<EnforcementRow> enforcements;
+  std::vector<ExecutionRow> new_executions;
+  // Writes the mutable columns where the stored version is `version - 1`.
+  std::vector<ExecutionRow> executions;
+  std::vector<QueueRow> enqueue;
+  std::vector<ExecutionId> dequeue;
+  std::vector<OutputRow> outputs;
+  std::vector<MessageRow> messages;
+  std::vector<MessageId> acked;
+  std::vector<TimerRow> timers;
+  std::vector<TimerId> timers_done;
+  std::vector<int64_t> timers_of_done;  // all timers of these subjects
+  std::vector<OutboxRow> outbox;
+  std::vector<OutboxId> outbox_done;
+  std::vector<QuarantineRow> quarantine;
+  std::vector<RuleRow> rules;  // each is a new revision
+  std::vector<WebhookRow> webhooks;
+  std::vector<TokenRow> tokens;
+  std::vector<TokenId> tokens_done;
+  std::vector<PackReleaseRow> pack_releases;
+  std::vector<WorkerRow> workers;
+  std::vector<Expire> expire;
+  std::vector<ChangeRow> feed;
+
+  bool empty() const;
+};
+
+}  // namespace millrace::kernel

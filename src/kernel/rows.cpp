@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kernel/rows.h"
+
+#include <array>
+
+namespace millrace::kernel {
+namespace {
+
+constexpr std::array<std::string_view, 8> kEntityNames{
+    "event", "enforcement", "execution", "rule", "webhook", "pack", "token", "worker"};
+constexpr std::array<std::string_view, 3> kOpNames{"created", "updated", "deleted"};
+
+}  // namespace
+
+int shard_of(TenantId tenant, int64_t root) {
+  // splitmix64's finaliser: spreads ids that differ only in a few low bits.
+  uint64_t x =
+      static_cast<uint64_t>(root) + static_cast<uint64_t>(tenant.value) * 0x9E3779B97F4A7C15ULL;
+  x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9ULL;
+  x = (x ^ (x >> 27)) * 0x94D049BB133111EBULL;
+  return static_cast<int>((x ^ (x >> 31)) % kShards);
+}
+
+std::string_view to_string(EntityType type) { return kEntityNames[static_cast<size_t>(type)]; }
+
+std::optional<EntityType> parse_entity_type(std::string_view text) {
+  for (size_t i = 0; i < kEntityNames.size(); ++i) {
+    if (kEntityNames[i] == text) return static_cast<EntityType>(i);
+  }
+  return std::nullopt;
+}
+
+std::string_view to_string(ChangeOp op) { return kOpNames[static_cast<size_t>(op)]; }
+
+}  // namespace millrace::kernel

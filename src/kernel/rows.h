@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: Apache-2.0
+// The rows of the store as plain data. Times are Unix milliseconds. `*_json` fields hold JSON
+// text as bytes, already encoded, so that a row can be bound without a copy.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "base/ids.h"
+#include "kernel/work.h"
+#include "model/execution.h"
+
+namespace millrace::kernel {
+
+inline constexpr int kShards = 64;
+// Messages, timers, queue entries and workflows of one root execution share a shard (0..63).
+int shard_of(TenantId tenant, int64_t root);
+
+struct EventRow {
+  EventId id;
+  TenantId tenant;
+  std::string trigger;    // ref
+  std::string source;     // CloudEvents source, or `webhook:NAME`, `timer:REF`, `execution:ID`
+  std::string source_id;  // CloudEvents id or delivery id: the dedupe key within the source
+  std::string type;       // CloudEvents type; may be empty
+  std::string payload_json;
+  std::string trigger_parameters_json;  // of the trigger instance that fired; may be empty
+  std::string trace;                    // W3C traceparent
+  EventId replay_of;
+  int64_t created = 0;
+};
+
+enum class EnforcementStatus : uint8_t { Created = 0, Failed = 1 };
+
+struct EnforcementRow {
+  EnforcementId id;
+  TenantId tenant;
+  RuleId rule;
+  std::string rule_ref;
+  int64_t rule_revision = 0;
+  EventId event;
+  ExecutionId execution;  // 0 when the parameters could not be rendered
+  EnforcementStatus status = EnforcementStatus::Created;
+  std::string verdicts_json;  // one entry per criterion
+  std::string error;
+  int64_t created = 0;
+};
+
+struct ExecutionRow {
+  ExecutionId id;
+  TenantId tenant;
+  std::string action;   // ref
+  std::string release;  // digest of the pack release that it is pinned to
+  ExecutionStatus status = ExecutionStatus::Requested;
+  FailureClass failure = FailureClass::None;
+  EffectClass effect_class = EffectClass::AtMostOnce;
+  Priority priority = Priority::Normal;
+  int32_t attempt = 1;
+  int64_t epoch = 0;  // rises with each lease
+  WorkerId worker;    // who holds the lease
+  ExecutionId parent;
+  ExecutionId root;  // itself when it has no parent
+  EnforcementId enforcement;
+  ExecutionId original;  // of a re-run
+  int64_t timeout_ms = 0;
+  int64_t created = 0;
+  int64_t updated = 0;
+  int64_t started = 0;
+  int64_t ended = 0;
+  int64_t version = 1;
+  std::string identity;  // who asked for it
+  std::string trace;     // W3C traceparent
+  std::string held;      // why it waits, and for whom: needs_decision, canceling
+  std::string parameters_json;
+  std::string env_json;
+  std::string result_json;  // empty: none yet
+  std::string result_file;  // results above 64 KiB: path below blobs/
+
+  kernel::RunKey key() const { return {id, attempt, epoch}; }
+};
+
+struct QueueRow {
+  ExecutionId execution;
+  TenantId tenant;
+  int64_t rank = 0;  // smaller goes first
+};
+
+struct OutputRow {
+  ExecutionId execution;
+  TenantId tenant;
+  int32_t attempt = 1;
+  Stream stream = Stream::Stdout;
+  StreamOutput content;
+};
+
+enum class TimerKind : uint8_t { Wake = 0, Schedule = 1, CancelGrace = 2 };
+
+struct TimerRow {
+  TimerId id;
+  TenantId tenant;
+  int shard = 0;
+  int64_t due = 0;
+  TimerKind kind = TimerKind::Wake;
+  int64_t subject = 0;  // the execution that it wakes; 0 for schedules
+  std::string name;     // of a schedule: trigger ref and parameters' digest, unique per tenant
+  std::string body_json;
+};
+
+enum class MessageKind : uint8_t { EnforceEvent = 0, CancelExecution = 1 };
+
+// A message that waits in the store: made by one transition, handled by another.
+struct MessageRow {
+  MessageId id;
+  TenantId tenant;
+  int shard = 0;
+  MessageKind kind = MessageKind::EnforceEvent;
+  int64_t subject = 0;  // the event or the execution
+  std::string body_json;
+  int64_t created = 0;
+};
+
+enum class Destination : uint8_t { WorkerCancel = 0 };
+
+// A delivery that is owed until its destination has confirmed it (K2).
+struct OutboxRow {
+  OutboxId id;
+  TenantId tenant;
+  int shard = 0;
+  Destination destination = Destination::WorkerCancel;
+  int64_t subject = 0;  // the execution
+  std::string body_json;
+  int64_t created = 0;
+};
+
+// One accepted key. `value` names what the first request made.
+struct DedupeRow {
+  TenantId tenant;
+  std::string scope;  // `event:SOURCE`, `idem:IDENTITY`, `body:SOURCE`
+  std::string key;
+  std::string value;
+  int64_t expires = 0;
+};
+
+struct QuarantineRow {
+  int64_t id = 0;
+  TenantId tenant;
+  std::string kind;
+  int64_t subject = 0;
+  std::string reason;
+  std::string body_json;
+  int64_t created = 0;
+};
+
+enum class EntityType : uint8_t {
+  Event = 0,
+  Enforcement = 1,
+  Execution = 2,
+  Rule = 3,
+  Webhook = 4,
+  Pack = 5,
+  Token = 6,
+  Worker = 7,
+};
+std::string_view to_string(EntityType type);
+std::optional<EntityType> parse_entity_type(std::string_view text);
+
+enum class ChangeOp : uint8_t { Created = 0, Updated = 1, Deleted = 2 };
+std::string_view to_string(ChangeOp op);
+
+// An entry of the change feed. `seq` is given by the committer, in commit order.
+struct ChangeRow {
+  int64_t seq = 0;
+  TenantId tenant;
+  EntityType type = EntityType::Event;
+  ChangeOp op = ChangeOp::Created;
+  int64_t entity = 0;
+  std::string detail;  // status of an execution, ref of a rule; short
+  int64_t at = 0;
+};
+
+// A rule's current state is its newest revision; older revisions are kept for `rule why`.
+struct RuleRow {
+  RuleId id;
+  TenantId tenant;
+  std::string ref;
+  int64_t revision = 1;
+  bool enabled = true;
+  bool deleted = false;
+  std::string pack;  // owning pack; empty when made through the API
+  std::string spec_json;
+  int64_t created = 0;
+  int64_t updated = 0;
+};
+
+struct WebhookRow {
+  WebhookId id;
+  TenantId tenant;
+  std::string name;
+  std::string scheme;          // "github", or "token" when callers authenticate with an API token
+  std::string trigger;         // ref of the trigger that it fires
+  std::string sealed_secrets;  // sealed list of at most two active secrets
+  bool deleted = false;
+  int64_t created = 0;
+  int64_t updated = 0;
+  int64_t version = 1;
+};
+
+struct TokenRow {
+  TokenId id;
+  TenantId tenant;
+  std::string hash;  // SHA-256 of the token, hex
+  std::string identity;
+  std::string permissions;  // comma-separated; "*" is all
+  ExecutionId execution;    // scoped tokens die with their execution
+  int64_t created = 0;
+  int64_t expires = 0;  // 0: never
+};
+
+// What the store remembers of a pack release, so that history stays readable.
+struct PackReleaseRow {
+  TenantId tenant;
+  std::string pack;
+  std::string version;
+  std::string digest;
+  int64_t created = 0;
+};
+
+// The last session of a worker. `instance` changes whenever the worker may have forgotten runs.
+struct WorkerRow {
+  WorkerId id;
+  TenantId tenant;
+  std::string name;
+  std::string instance;
+  int slots = 0;
+  int64_t updated = 0;
+};
+
+}  // namespace millrace::kernel

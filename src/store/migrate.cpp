@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "store/migrate.h"
+
+#include <fmt/format.h>
+
+#include <array>
+
+#include "kernel/rows.h"
+
+namespace millrace::store {
+namespace {
+
+constexpr char kFirst[] = {
+#embed "schema/0001_first.sql"
+    , 0};
+
+// In order; entry i brings the schema from version i to i + 1.
+constexpr std::array<std::string_view, 1> kSteps{std::string_view(kFirst, sizeof(kFirst) - 1)};
+
+Result<void> apply(sql::Connection& writer, size_t step) {
+  TRY(writer.run("BEGIN IMMEDIATE"));
+  auto applied = writer.run(kSteps[step]);
+  if (applied.ok()) {
+    applied =
+        writer.run(fmt::format("INSERT INTO meta (name, value) VALUES ('schema', '{0}') "
+                               "ON CONFLICT (name) DO UPDATE SET value = '{0}'",
+                               step + 1));
+  }
+  if (applied.ok()) applied = writer.run("COMMIT");
+  if (!applied.ok() && writer.in_transaction()) TRY(writer.run("ROLLBACK"));
+  return applied;
+}
+
+}  // namespace
+
+int64_t newest_schema_version() { return static_cast<int64_t>(kSteps.size()); }
+
+Result<int64_t> schema_version(sql::Connection& connection) {
+  auto select = connection.prepare("SELECT value FROM meta WHERE name = 'schema'");
+  if (!select.ok()) return int64_t{0};  // no such table: an empty store
+  TRY(bool found, (*select)->step());
+  int64_t version = found ? std::stoll(std::string((*select)->column_bytes(0))) : 0;
+  (*select)->reset();
+  return version;
+}
+
+Result<void> migrate(sql::Connection& writer) {
+  TRY(int64_t version, schema_version(writer));
+  if (version > newest_schema_version()) {
+    return Error(ErrorKind::Unsupported, sql::kNewer,
+                 fmt::format("the store has schema {}, this binary knows {}: it was written by a "
+                             "newer Millrace; start that one",
+                             version, newest_schema_version()));
+  }
+  for (auto step = static_cast<size_t>(version); step < kSteps.size(); ++step) {
+    TRY(apply(writer, step));
+  }
+  return {};
+}
+
+Result<int64_t> claim_shards(sql::Connection& writer, std::string_view owner) {
+  TRY(auto* claim,
+      writer.prepare("INSERT INTO shard (shard, owner, epoch) VALUES ($1, $2, 1) "
+                     "ON CONFLICT (shard) DO UPDATE SET owner = $2, epoch = shard.epoch + 1"));
+  TRY(writer.run("BEGIN IMMEDIATE"));
+  for (int shard = 0; shard < kernel::kShards; ++shard) TRY(claim->execute(shard, owner));
+  TRY(auto* select, writer.prepare("SELECT epoch FROM shard WHERE shard = 0"));
+  TRY(bool found, select->step());
+  int64_t epoch = found ? select->column_int(0) : 0;
+  select->reset();
+  TRY(writer.run("COMMIT"));
+  return epoch;
+}
+
+}  // namespace millrace::store

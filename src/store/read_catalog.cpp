@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "store/read.h"
+#include "store/row_reader.h"
+
+namespace millrace::store {
+
+using namespace kernel;
+
+namespace {
+
+#define RULE_ALL                                                                                \
+  "SELECT r.id, r.tenant, r.ref, r.revision, r.enabled, r.deleted, r.pack, r.spec, r.created, " \
+  "r.updated FROM rule r "
+
+void read_rule(RowReader r, RuleRow& row) {
+  r >> row.id >> row.tenant >> row.ref >> row.revision >> row.enabled >> row.deleted >> row.pack >>
+      row.spec_json >> row.created >> row.updated;
+}
+
+void read_webhook(RowReader r, WebhookRow& w) {
+  r >> w.id >> w.tenant >> w.name >> w.scheme >> w.trigger >> w.sealed_secrets >> w.deleted >>
+      w.created >> w.updated >> w.version;
+}
+
+void read_token(RowReader r, TokenRow& t) {
+  r >> t.id >> t.tenant >> t.hash >> t.identity >> t.permissions >> t.execution >> t.created >>
+      t.expires;
+}
+
+void read_worker(RowReader r, WorkerRow& w) {
+  r >> w.id >> w.tenant >> w.name >> w.instance >> w.slots >> w.updated;
+}
+
+}  // namespace
+
+Result<std::vector<RuleRow>> current_rules(sql::Connection& db) {
+  return query<RuleRow>(db,
+                        RULE_ALL
+                        "WHERE r.deleted = 0 AND r.revision = "
+                        "(SELECT max(n.revision) FROM rule n WHERE n.id = r.id)",
+                        read_rule);
+}
+
+Result<std::vector<RuleRow>> rule_revisions(sql::Connection& db, TenantId tenant, RuleId id) {
+  return query<RuleRow>(db, RULE_ALL "WHERE r.id = $1 AND r.tenant = $2 ORDER BY r.revision DESC",
+                        read_rule, id, tenant);
+}
+
+Result<std::optional<RuleRow>> find_rule(sql::Connection& db, TenantId tenant,
+                                         const std::string& ref) {
+  return query_one<RuleRow>(
+      db, RULE_ALL "WHERE r.tenant = $1 AND r.ref = $2 ORDER BY r.id DESC, r.revision DESC LIMIT 1",
+      read_rule, tenant, ref);
+}
+
+Result<std::vector<WebhookRow>> live_webhooks(sql::Connection& db) {
+  return query<WebhookRow>(db,
+                           "SELECT id, tenant, name, scheme, webhook_trigger, secrets, deleted, "
+                           "created, updated, version FROM webhook WHERE deleted = 0",
+                           read_webhook);
+}
+
+Result<std::vector<TokenRow>> all_tokens(sql::Connection& db) {
+  return query<TokenRow>(db,
+                         "SELECT id, tenant, hash, identity, permissions, execution, created, "
+                         "expires FROM token",
+                         read_token);
+}
+
+Result<std::vector<WorkerRow>> all_workers(sql::Connection& db) {
+  return query<WorkerRow>(db, "SELECT id, tenant, name, instance, slots, updated FROM worker",
+                          read_worker);
+}
+
+}  // namespace millrace::store

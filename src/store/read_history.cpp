@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "store/read.h"
+#include "store/row_reader.h"
+
+namespace millrace::store {
+
+using namespace kernel;
+
+namespace {
+
+#define EXECUTION_HEAD                                                                          \
+  "SELECT id, tenant, action, pack_release, status, failure, effect_class, priority, attempt, " \
+  "epoch, worker, parent, root, enforcement, original, timeout_ms, created, updated, started, " \
+  "ended, version, requested_by, trace, held"
+#define EXECUTION_ALL EXECUTION_HEAD ", parameters, env, result, result_file"
+
+void read_execution_head(RowReader r, ExecutionRow& e) {
+  r >> e.id >> e.tenant >> e.action >> e.release >> e.status >> e.failure >> e.effect_class >>
+      e.priority >> e.attempt >> e.epoch >> e.worker >> e.parent >> e.root >> e.enforcement >>
+      e.original >> e.timeout_ms >> e.created >> e.updated >> e.started >> e.ended >> e.version >>
+      e.identity >> e.trace >> e.held;
+}
+
+void read_execution(RowReader r, ExecutionRow& e) {
+  r >> e.id >> e.tenant >> e.action >> e.release >> e.status >> e.failure >> e.effect_class >>
+      e.priority >> e.attempt >> e.epoch >> e.worker >> e.parent >> e.root >> e.enforcement >>
+      e.original >> e.timeout_ms >> e.created >> e.updated >> e.started >> e.ended >> e.version >>
+      e.identity >> e.trace >> e.held >> e.parameters_json >> e.env_json >> e.result_json >>
+      e.result_file;
+}
+
+void read_output(RowReader r, OutputRow& o) {
+  r >> o.execution >> o.tenant >> o.attempt >> o.stream >> o.content.size >> o.content.dropped >>
+      o.content.file >> o.content.bytes;
+}
+
+#define EVENT_HEAD                                                                         \
+  "SELECT id, tenant, event_trigger, source, source_id, type, trace, replay_of, created, " \
+  "trigger_parameters"
+
+void read_event_head(RowReader r, EventRow& e) {
+  r >> e.id >> e.tenant >> e.trigger >> e.source >> e.source_id >> e.type >> e.trace >>
+      e.replay_of >> e.created >> e.trigger_parameters_json;
+}
+
+void read_event(RowReader r, EventRow& e) {
+  r >> e.id >> e.tenant >> e.trigger >> e.source >> e.source_id >> e.type >> e.trace >>
+      e.replay_of >> e.created >> e.trigger_parameters_json >> e.payload_json;
+}
+
+#define ENFORCEMENT_ALL                                                                          \
+  "SELECT id, tenant, rule, rule_ref, rule_revision, event, execution, status, error, created, " \
+  "verdicts FROM enforcement "
+
+void read_enforcement(RowReader r, EnforcementRow& e) {
+  r >> e.id >> e.tenant >> e.rule >> e.rule_ref >> e.rule_revision >> e.event >> e.execution >>
+      e.status >> e.error >> e.created >> e.verdicts_json;
+}
+
+int64_t below(const Page& page) { return page.before > 0 ? page.before : INT64_MAX; }
+
+}  // namespace
+
+Result<std::optional<ExecutionRow>> find_execution(sql::Connection& db, TenantId tenant,
+                                                   ExecutionId id) {
+  return query_one<ExecutionRow>(db, EXECUTION_ALL " FROM execution WHERE id = $1 AND tenant = $2",
+                                 read_execution, id, tenant);
+}
+
+Result<std::optional<ExecutionRow>> load_execution(sql::Connection& db, ExecutionId id) {
+  return query_one<ExecutionRow>(db, EXECUTION_ALL " FROM execution WHERE id = $1", read_execution,
+                                 id);
+}
+
+Result<std::vector<ExecutionRow>> list_executions(sql::Connection& db, TenantId tenant,
+                                                  const ExecutionFilter& filter, Page page) {
+  // Each shape of the filter walks the index that serves it.
+  int64_t before = below(page);
+  if (filter.parent) {
+    return query<ExecutionRow>(db,
+                               EXECUTION_HEAD
+                               " FROM execution WHERE tenant = $1 AND parent = $2 AND parent <> 0 "
+                               "AND id < $3 ORDER BY id DESC LIMIT $4",
+                               read_execution_head, tenant, filter.parent, before, page.limit);
+  }
+  int64_t status = filter.status ? static_cast<int64_t>(*filter.status) : -1;
+  int64_t open_below = filter.open_only ? 16 : 1000;
+  if (!filter.action.empty()) {
+    return query<ExecutionRow>(db,
+                               EXECUTION_HEAD
+                               " FROM execution WHERE tenant = $1 AND action = $2 AND id < $3 AND "
+                               "($4 < 0 OR status = $4) AND status < $5 ORDER BY id DESC LIMIT $6",
+                               read_execution_head, tenant, filter.action, before, status,
+                               open_below, page.limit);
+  }
+  if (filter.status && !is_final(*filter.status)) {
+    return query<ExecutionRow>(db,
+                               EXECUTION_HEAD
+                               " FROM execution WHERE tenant = $1 AND status = $2 AND status < 16 "
+                               "AND id < $3 ORDER BY id DESC LIMIT $4",
+                               read_execution_head, tenant, status, before, page.limit);
+  }
+  if (filter.open_only) {
+    return query<ExecutionRow>(db,
+                               EXECUTION_HEAD
+                               " FROM execution WHERE tenant = $1 AND status < 16 AND id < $2 "
+                               "ORDER BY id DESC LIMIT $3",
+                               read_execution_head, tenant, before, page.limit);
+  }
+  return query<ExecutionRow>(db,
+                             EXECUTION_HEAD
+                             " FROM execution WHERE id < $1 AND tenant = $2 AND "
+                             "($3 < 0 OR status = $3) ORDER BY id DESC LIMIT $4",
+                             read_execution_head, before, tenant, status, page.limit);
+}
+
+Result<std::vector<ExecutionRow>> children_of(sql::Connection& db, TenantId tenant,
+                                              ExecutionId parent) {
+  return query<ExecutionRow>(db,
+                             EXECUTION_HEAD
+                             " FROM execution WHERE tenant = $1 AND parent = $2 AND parent <> 0 "
+                             "ORDER BY id",
+                             read_execution_head, tenant, parent);
+}
+
+Result<std::vector<ExecutionRow>> open_descendants(sql::Connection& db, TenantId tenant,
+                                                   ExecutionId parent) {
+  std::vector<ExecutionRow> found;
+  std::vector<ExecutionId> level{parent};
+  while (!level.empty()) {
+    std::vector<ExecutionId> next;
+    for (ExecutionId id : level) {
+      TRY(auto children,
+          query<ExecutionRow>(db,
+                              EXECUTION_ALL " FROM execution WHERE tenant = $1 AND parent = $2 AND "
+                                            "parent <> 0 AND status < 16 ORDER BY id",
+                              read_execution, tenant, id));
+      for (auto& child : children) {
+        next.push_back(child.id);
+        found.push_back(std::move(child));
+      }
+    }
+    level = std::move(next);
+  }
+  return found;
+}
+
+Result<std::vector<ExecutionRow>> executions_in(sql::Connection& db,
+                                                std::span<const ExecutionStatus> statuses) {
+  std::vector<ExecutionRow> found;
+  for (ExecutionStatus status : statuses) {
+    TRY(auto rows,
+        query<ExecutionRow>(db, EXECUTION_ALL " FROM execution WHERE status = $1 AND status < 16",
+                            read_execution, status));
+    std::move(rows.begin(), rows.end(), std::back_inserter(found));
+  }
+  return found;
+}
+
+Result<std::vector<OutputRow>> outputs_of(sql::Connection& db, TenantId tenant, ExecutionId id) {
+  return query<OutputRow>(db,
+                          "SELECT execution, tenant, attempt, stream, size, dropped, file, bytes "
+                          "FROM output WHERE execution = $1 AND tenant = $2 "
+                          "ORDER BY attempt, stream",
+                          read_output, id, tenant);
+}
+
+Result<std::optional<EventRow>> find_event(sql::Connection& db, TenantId tenant, EventId id) {
+  return query_one<EventRow>(db, EVENT_HEAD ", payload FROM event WHERE id = $1 AND tenant = $2",
+                             read_event, id, tenant);
+}
+
+Result<std::optional<EventRow>> load_event(sql::Connection& db, EventId id) {
+  return query_one<EventRow>(db, EVENT_HEAD ", payload FROM event WHERE id = $1", read_event, id);
+}
+
+Result<std::vector<EventRow>> list_events(sql::Connection& db, TenantId tenant,
+                                          const std::string& trigger, Page page) {
+  if (trigger.empty()) {
+    return query<EventRow>(
+        db, EVENT_HEAD " FROM event WHERE id < $1 AND tenant = $2 ORDER BY id DESC LIMIT $3",
+        read_event_head, below(page), tenant, page.limit);
+  }
+  return query<EventRow>(db,
+                         EVENT_HEAD
+                         " FROM event WHERE tenant = $1 AND event_trigger = $2 AND id < $3 "
+                         "ORDER BY id DESC LIMIT $4",
+                         read_event_head, tenant, trigger, below(page), page.limit);
+}
+
+Result<std::optional<EnforcementRow>> find_enforcement(sql::Connection& db, TenantId tenant,
+                                                       EnforcementId id) {
+  return query_one<EnforcementRow>(db, ENFORCEMENT_ALL "WHERE id = $1 AND tenant = $2",
+                                   read_enforcement, id, tenant);
+}
+
+Result<std::vector<EnforcementRow>> enforcements_of(sql::Connection& db, TenantId tenant,
+                                                    EventId event) {
+  return query<EnforcementRow>(db, ENFORCEMENT_ALL "WHERE tenant = $1 AND event = $2 ORDER BY id",
+                               read_enforcement, tenant, event);
+}
+
+Result<std::vector<EnforcementRow>> list_enforcements(sql::Connection& db, TenantId tenant,
+                                                      RuleId rule, Page page) {
+  if (!rule) {
+    return query<EnforcementRow>(
+        db, ENFORCEMENT_ALL "WHERE id < $1 AND tenant = $2 ORDER BY id DESC LIMIT $3",
+        read_enforcement, below(page), tenant, page.limit);
+  }
+  return query<EnforcementRow>(
+      db, ENFORCEMENT_ALL "WHERE tenant = $1 AND rule = $2 AND id < $3 ORDER BY id DESC LIMIT $4",
+      read_enforcement, tenant, rule, below(page), page.limit);
+}
+
+}  // namespace millrace::store

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "store/read.h"
+#include "store/row_reader.h"
+
+namespace millrace::store {
+
+using namespace kernel;
+
+namespace {
+
+void read_queue(RowReader r, QueueRow& q) { r >> q.execution >> q.tenant >> q.rank; }
+void read_depth(RowReader r, QueueDepth& d) { r >> d.tenant >> d.waiting; }
+
+void read_dedupe(RowReader r, DedupeRow& d) {
+  r >> d.tenant >> d.scope >> d.key >> d.value >> d.expires;
+}
+
+void read_timer(RowReader r, TimerRow& t) {
+  r >> t.id >> t.tenant >> t.shard >> t.due >> t.kind >> t.subject >> t.name >> t.body_json;
+}
+
+void read_entry(RowReader r, TimerWheel::Entry& e) { r >> e.due >> e.id; }
+
+void read_message(RowReader r, MessageRow& m) {
+  r >> m.id >> m.tenant >> m.shard >> m.kind >> m.subject >> m.created >> m.body_json;
+}
+
+void read_outbox(RowReader r, OutboxRow& o) {
+  r >> o.id >> o.tenant >> o.shard >> o.destination >> o.subject >> o.created >> o.body_json;
+}
+
+void read_quarantine(RowReader r, QuarantineRow& q) {
+  r >> q.id >> q.tenant >> q.kind >> q.subject >> q.reason >> q.created >> q.body_json;
+}
+
+void read_change(RowReader r, ChangeRow& c) {
+  r >> c.seq >> c.tenant >> c.type >> c.op >> c.entity >> c.at >> c.detail;
+}
+
+}  // namespace
+
+Result<std::vector<QueueRow>> queue_head(sql::Connection& db, TenantId tenant, int limit) {
+  return query<QueueRow>(db,
+                         "SELECT execution, tenant, queue_rank FROM queue WHERE tenant = $1 "
+                         "ORDER BY queue_rank, execution LIMIT $2",
+                         read_queue, tenant, limit);
+}
+
+Result<std::vector<QueueDepth>> queue_depths(sql::Connection& db) {
+  return query<QueueDepth>(db, "SELECT tenant, count(*) FROM queue GROUP BY tenant", read_depth);
+}
+
+Result<std::optional<DedupeRow>> find_dedupe(sql::Connection& db, TenantId tenant,
+                                             const std::string& scope, const std::string& key) {
+  return query_one<DedupeRow>(db,
+                              "SELECT tenant, scope, key, value, expires FROM dedupe "
+                              "WHERE tenant = $1 AND scope = $2 AND key = $3",
+                              read_dedupe, tenant, scope, key);
+}
+
+Result<std::optional<TimerRow>> load_timer(sql::Connection& db, TimerId id) {
+  return query_one<TimerRow>(db,
+                             "SELECT id, tenant, shard, due, kind, subject, name, body FROM timer "
+                             "WHERE id = $1",
+                             read_timer, id);
+}
+
+Result<std::vector<TimerWheel::Entry>> timers_until(sql::Connection& db, int64_t until, int limit) {
+  return query<TimerWheel::Entry>(
+      db, "SELECT due, id FROM timer WHERE due < $1 ORDER BY due, id LIMIT $2", read_entry, until,
+      limit);
+}
+
+Result<std::vector<TimerRow>> named_timers(sql::Connection& db) {
+  return query<TimerRow>(db,
+                         "SELECT id, tenant, shard, due, kind, subject, name, body FROM timer "
+                         "WHERE name <> ''",
+                         read_timer);
+}
+
+Result<std::vector<MessageRow>> messages(sql::Connection& db, int limit) {
+  return query<MessageRow>(db,
+                           "SELECT id, tenant, shard, kind, subject, created, body FROM message "
+                           "ORDER BY id LIMIT $1",
+                           read_message, limit);
+}
+
+Result<std::vector<OutboxRow>> outbox(sql::Connection& db, int limit) {
+  return query<OutboxRow>(db,
+                          "SELECT id, tenant, shard, destination, subject, created, body "
+                          "FROM outbox ORDER BY id LIMIT $1",
+                          read_outbox, limit);
+}
+
+Result<std::vector<QuarantineRow>> list_quarantine(sql::Connection& db, TenantId tenant,
+                                                   Page page) {
+  return query<QuarantineRow>(db,
+                              "SELECT id, tenant, kind, subject, reason, created, body "
+                              "FROM quarantine WHERE id < $1 AND tenant = $2 "
+                              "ORDER BY id DESC LIMIT $3",
+                              read_quarantine, page.before > 0 ? page.before : INT64_MAX, tenant,
+                              page.limit);
+}
+
+Result<std::vector<ChangeRow>> changes_after(sql::Connection& db, TenantId tenant, int64_t after,
+                                             int limit) {
+  return query<ChangeRow>(db,
+                          "SELECT seq, tenant, entity_type, op, entity, at, detail "
+                          "FROM change_feed WHERE seq > $1 AND tenant = $2 ORDER BY seq LIMIT $3",
+                          read_change, after, tenant, limit);
+}
+
+Result<int64_t> last_change(sql::Connection& db) {
+  return query_int(db, "SELECT coalesce(max(seq), 0) FROM change_feed");
+}
+
+Result<int64_t> newest_id(sql::Connection& db) {
+  return query_int(db,
+                   "SELECT max(coalesce((SELECT max(id) FROM event), 0), "
+                   "coalesce((SELECT max(id) FROM execution), 0), "
+                   "coalesce((SELECT max(id) FROM enforcement), 0), "
+                   "coalesce((SELECT max(id) FROM timer), 0), "
+                   "coalesce((SELECT max(id) FROM message), 0))");
+}
+
+}  // namespace millrace::store

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+// The write side: one function per entity, each taking the rows of a whole batch. They run on the
+// committer's connection inside its transaction and are called by write.cpp only.
+#pragma once
+
+#include <span>
+
+#include "kernel/changes.h"
+#include "store/sql.h"
+
+namespace millrace::store {
+
+template <typename Row>
+using Rows = std::span<const Row* const>;
+
+// True when the key was free (or had expired at `now`) and now belongs to `row`.
+Result<bool> claim_key(sql::Connection&, const kernel::DedupeRow& row, int64_t now);
+Result<void> release_key(sql::Connection&, const kernel::DedupeRow& row);
+
+Result<void> insert_events(sql::Connection&, Rows<kernel::EventRow>);
+Result<void> insert_enforcements(sql::Connection&, Rows<kernel::EnforcementRow>);
+Result<void> insert_executions(sql::Connection&, Rows<kernel::ExecutionRow>);
+// kStale when a row's stored version is not `version - 1`.
+Result<void> update_executions(sql::Connection&, Rows<kernel::ExecutionRow>);
+Result<void> insert_queue(sql::Connection&, Rows<kernel::QueueRow>);
+Result<void> delete_queue(sql::Connection&, Rows<ExecutionId>);
+Result<void> insert_outputs(sql::Connection&, Rows<kernel::OutputRow>);
+
+Result<void> insert_messages(sql::Connection&, Rows<kernel::MessageRow>);
+Result<void> delete_messages(sql::Connection&, Rows<MessageId>);
+// A timer with a name replaces the one that has it.
+Result<void> upsert_timers(sql::Connection&, Rows<kernel::TimerRow>);
+Result<void> delete_timers(sql::Connection&, Rows<TimerId>);
+Result<void> delete_timers_of(sql::Connection&, Rows<int64_t>);
+Result<void> insert_outbox(sql::Connection&, Rows<kernel::OutboxRow>);
+Result<void> delete_outbox(sql::Connection&, Rows<OutboxId>);
+Result<void> insert_quarantine(sql::Connection&, Rows<kernel::QuarantineRow>);
+// Numbers the rows from `next_seq`, which is left behind the last one given.
+Result<void> insert_feed(sql::Connection&, Rows<kernel::ChangeRow>, int64_t& next_seq);
+
+Result<void> insert_rules(sql::Connection&, Rows<kernel::RuleRow>);
+Result<void> upsert_webhooks(sql::Connection&, Rows<kernel::WebhookRow>);
+Result<void> insert_tokens(sql::Connection&, Rows<kernel::TokenRow>);
+Result<void> delete_tokens(sql::Connection&, Rows<TokenId>);
+Result<void> upsert_pack_releases(sql::Connection&, Rows<kernel::PackReleaseRow>);
+Result<void> upsert_workers(sql::Connection&, Rows<kernel::WorkerRow>);
+Result<void> expire(sql::Connection&, Rows<kernel::Expire>);
+
+}  // namespace millrace::store

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+// What people configure: rules, webhook endpoints, tokens, packs, workers.
+#include <fmt/format.h>
+
+#include "store/repository.h"
+
+namespace millrace::store {
+
+using namespace kernel;
+using sql::Blob;
+
+Result<void> insert_rules(sql::Connection& db, Rows<RuleRow> rows) {
+  TRY(auto* insert,
+      db.prepare("INSERT INTO rule (id, revision, tenant, ref, pack, enabled, deleted, "
+                 "created, updated, spec) "
+                 "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"));
+  for (const auto* r : rows) {
+    TRY(insert->execute(r->id, r->revision, r->tenant, r->ref, r->pack, r->enabled, r->deleted,
+                        r->created, r->updated, Blob{r->spec_json}));
+  }
+  return {};
+}
+
+Result<void> upsert_webhooks(sql::Connection& db, Rows<WebhookRow> rows) {
+  TRY(auto* upsert,
+      db.prepare(
+          "INSERT INTO webhook (id, tenant, name, scheme, webhook_trigger, secrets, deleted, "
+          "created, updated, version) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) "
+          "ON CONFLICT (id) DO UPDATE SET scheme = $4, webhook_trigger = $5, secrets = $6, "
+          "deleted = $7, updated = $9, version = $10 WHERE webhook.version = $10 - 1"));
+  for (const auto* r : rows) {
+    TRY(int64_t touched,
+        upsert->execute(r->id, r->tenant, r->name, r->scheme, r->trigger, r->sealed_secrets,
+                        r->deleted, r->created, r->updated, r->version));
+    if (touched != 1) {
+      return Error(
+          ErrorKind::Unavailable, sql::kStale,
+          fmt::format("webhook '{}': version {} does not hold any more", r->name, r->version - 1));
+    }
+  }
+  return {};
+}
+
+Result<void> insert_tokens(sql::Connection& db, Rows<TokenRow> rows) {
+  TRY(auto* insert, db.prepare("INSERT INTO token (id, tenant, hash, identity, permissions, "
+                               "execution, created, expires) "
+                               "VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"));
+  for (const auto* r : rows) {
+    TRY(insert->execute(r->id, r->tenant, r->hash, r->identity, r->permissions, r->execution,
+                        r->created, r->expires));
+  }
+  return {};
+}
+
+Result<void> delete_tokens(sql::Connection& db, Rows<TokenId> ids) {
+  TRY(auto* remove, db.prepare("DELETE FROM token WHERE id = $1"));
+  for (const auto* id : ids) TRY(remove->execute(*id));
+  return {};
+}
+
+Result<void> upsert_pack_releases(sql::Connection& db, Rows<PackReleaseRow> rows) {
+  TRY(auto* insert, db.prepare("INSERT INTO pack_release (tenant, pack, digest, version, created) "
+                               "VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING"));
+  for (const auto* r : rows) {
+    TRY(insert->execute(r->tenant, r->pack, r->digest, r->version, r->created));
+  }
+  return {};
+}
+
+Result<void> upsert_workers(sql::Connection& db, Rows<WorkerRow> rows) {
+  TRY(auto* upsert, db.prepare("INSERT INTO worker (id, tenant, name, instance, slots, updated) "
+                               "VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (id) DO UPDATE SET "
+                               "instance = $4, slots = $5, updated = $6"));
+  for (const auto* r : rows) {
+    TRY(upsert->execute(r->id, r->tenant, r->name, r->instance, r->slots, r->updated));
+  }
+  return {};
+}
+
+}  // namespace millrace::store

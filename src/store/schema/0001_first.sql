@@ -1,0 +1,226 @@
+-- The first schema. Times are Unix milliseconds; ids are 63 bits and rise with time; enums are
+-- the numbers of the C++ enums in kernel/rows.h and model/execution.h. The tenant stands in every
+-- row and first in every index but those that only the kernel's own sweeps read (K10).
+
+CREATE TABLE meta (
+  name TEXT PRIMARY KEY,
+  value TEXT NOT NULL
+);
+
+-- One owner per shard; every commit checks the epoch. With SQLite one process claims all 64.
+CREATE TABLE shard (
+  shard BIGINT_KEY PRIMARY KEY,
+  owner TEXT NOT NULL,
+  epoch BIGINT NOT NULL
+);
+
+CREATE TABLE dedupe (
+  tenant BIGINT NOT NULL,
+  scope TEXT NOT NULL,
+  key TEXT NOT NULL,
+  value TEXT NOT NULL,
+  expires BIGINT NOT NULL,
+  PRIMARY KEY (tenant, scope, key)
+) /*norowid*/;
+CREATE INDEX dedupe_expires ON dedupe (expires);
+
+CREATE TABLE event (
+  id BIGINT_KEY PRIMARY KEY,
+  tenant BIGINT NOT NULL,
+  event_trigger TEXT NOT NULL,
+  source TEXT NOT NULL,
+  source_id TEXT NOT NULL,
+  type TEXT NOT NULL,
+  trace TEXT NOT NULL,
+  replay_of BIGINT NOT NULL,
+  created BIGINT NOT NULL,
+  trigger_parameters BYTES NOT NULL,
+  payload BYTES NOT NULL
+);
+CREATE INDEX event_trigger_id ON event (tenant, event_trigger, id);
+
+CREATE TABLE enforcement (
+  id BIGINT_KEY PRIMARY KEY,
+  tenant BIGINT NOT NULL,
+  rule BIGINT NOT NULL,
+  rule_ref TEXT NOT NULL,
+  rule_revision BIGINT NOT NULL,
+  event BIGINT NOT NULL,
+  execution BIGINT NOT NULL,
+  status BIGINT NOT NULL,
+  error TEXT NOT NULL,
+  created BIGINT NOT NULL,
+  verdicts BYTES NOT NULL
+);
+CREATE INDEX enforcement_event ON enforcement (tenant, event);
+CREATE INDEX enforcement_rule ON enforcement (tenant, rule, id);
+
+CREATE TABLE execution (
+  id BIGINT_KEY PRIMARY KEY,
+  tenant BIGINT NOT NULL,
+  shard BIGINT NOT NULL,
+  action TEXT NOT NULL,
+  pack_release TEXT NOT NULL,
+  status BIGINT NOT NULL,
+  failure BIGINT NOT NULL,
+  effect_class BIGINT NOT NULL,
+  priority BIGINT NOT NULL,
+  attempt BIGINT NOT NULL,
+  epoch BIGINT NOT NULL,
+  worker BIGINT NOT NULL,
+  parent BIGINT NOT NULL,
+  root BIGINT NOT NULL,
+  enforcement BIGINT NOT NULL,
+  original BIGINT NOT NULL,
+  timeout_ms BIGINT NOT NULL,
+  created BIGINT NOT NULL,
+  updated BIGINT NOT NULL,
+  started BIGINT NOT NULL,
+  ended BIGINT NOT NULL,
+  version BIGINT NOT NULL,
+  requested_by TEXT NOT NULL,
+  trace TEXT NOT NULL,
+  held TEXT NOT NULL,
+  parameters BYTES NOT NULL,
+  env BYTES NOT NULL,
+  result BYTES NOT NULL,
+  result_file TEXT NOT NULL
+);
+CREATE INDEX execution_action ON execution (tenant, action, id);
+CREATE INDEX execution_parent ON execution (tenant, parent, id) WHERE parent <> 0;
+CREATE INDEX execution_open ON execution (tenant, status, id) WHERE status < 16;
+
+CREATE TABLE queue (
+  execution BIGINT_KEY PRIMARY KEY,
+  tenant BIGINT NOT NULL,
+  shard BIGINT NOT NULL,
+  queue_rank BIGINT NOT NULL
+);
+CREATE INDEX queue_order ON queue (tenant, queue_rank, execution);
+
+-- The output that stands in the completing transaction; above 64 KiB a segment file holds it.
+CREATE TABLE output (
+  execution BIGINT NOT NULL,
+  attempt BIGINT NOT NULL,
+  stream BIGINT NOT NULL,
+  tenant BIGINT NOT NULL,
+  size BIGINT NOT NULL,
+  dropped BIGINT NOT NULL,
+  file TEXT NOT NULL,
+  bytes BYTES NOT NULL,
+  PRIMARY KEY (execution, attempt, stream)
+) /*norowid*/;
+
+CREATE TABLE message (
+  id BIGINT_KEY PRIMARY KEY,
+  tenant BIGINT NOT NULL,
+  shard BIGINT NOT NULL,
+  kind BIGINT NOT NULL,
+  subject BIGINT NOT NULL,
+  created BIGINT NOT NULL,
+  body BYTES NOT NULL
+);
+
+CREATE TABLE timer (
+  id BIGINT_KEY PRIMARY KEY,
+  tenant BIGINT NOT NULL,
+  shard BIGINT NOT NULL,
+  due BIGINT NOT NULL,
+  kind BIGINT NOT NULL,
+  subject BIGINT NOT NULL,
+  name TEXT NOT NULL,
+  body BYTES NOT NULL
+);
+CREATE INDEX timer_due ON timer (due, id);
+CREATE INDEX timer_subject ON timer (subject) WHERE subject <> 0;
+CREATE UNIQUE INDEX timer_name ON timer (tenant, name) WHERE name <> '';
+
+CREATE TABLE outbox (
+  id BIGINT_KEY PRIMARY KEY,
+  tenant BIGINT NOT NULL,
+  shard BIGINT NOT NULL,
+  destination BIGINT NOT NULL,
+  subject BIGINT NOT NULL,
+  created BIGINT NOT NULL,
+  body BYTES NOT NULL
+);
+
+CREATE TABLE quarantine (
+  id BIGINT_KEY PRIMARY KEY,
+  tenant BIGINT NOT NULL,
+  kind TEXT NOT NULL,
+  subject BIGINT NOT NULL,
+  reason TEXT NOT NULL,
+  created BIGINT NOT NULL,
+  body BYTES NOT NULL
+);
+
+-- Numbered in commit order by the committer, not by id.
+CREATE TABLE change_feed (
+  seq BIGINT_KEY PRIMARY KEY,
+  tenant BIGINT NOT NULL,
+  entity_type BIGINT NOT NULL,
+  op BIGINT NOT NULL,
+  entity BIGINT NOT NULL,
+  at BIGINT NOT NULL,
+  detail TEXT NOT NULL
+);
+
+CREATE TABLE rule (
+  id BIGINT NOT NULL,
+  revision BIGINT NOT NULL,
+  tenant BIGINT NOT NULL,
+  ref TEXT NOT NULL,
+  pack TEXT NOT NULL,
+  enabled BIGINT NOT NULL,
+  deleted BIGINT NOT NULL,
+  created BIGINT NOT NULL,
+  updated BIGINT NOT NULL,
+  spec BYTES NOT NULL,
+  PRIMARY KEY (id, revision)
+) /*norowid*/;
+
+CREATE TABLE webhook (
+  id BIGINT_KEY PRIMARY KEY,
+  tenant BIGINT NOT NULL,
+  name TEXT NOT NULL,
+  scheme TEXT NOT NULL,
+  webhook_trigger TEXT NOT NULL,
+  secrets TEXT NOT NULL,
+  deleted BIGINT NOT NULL,
+  created BIGINT NOT NULL,
+  updated BIGINT NOT NULL,
+  version BIGINT NOT NULL
+);
+CREATE UNIQUE INDEX webhook_name ON webhook (tenant, name) WHERE deleted = 0;
+
+CREATE TABLE token (
+  id BIGINT_KEY PRIMARY KEY,
+  tenant BIGINT NOT NULL,
+  hash TEXT NOT NULL,
+  identity TEXT NOT NULL,
+  permissions TEXT NOT NULL,
+  execution BIGINT NOT NULL,
+  created BIGINT NOT NULL,
+  expires BIGINT NOT NULL
+);
+CREATE UNIQUE INDEX token_hash ON token (hash);
+
+CREATE TABLE pack_release (
+  tenant BIGINT NOT NULL,
+  pack TEXT NOT NULL,
+  digest TEXT NOT NULL,
+  version TEXT NOT NULL,
+  created BIGINT NOT NULL,
+  PRIMARY KEY (tenant, pack, digest)
+);
+
+CREATE TABLE worker (
+  id BIGINT_KEY PRIMARY KEY,
+  tenant BIGINT NOT NULL,
+  name TEXT NOT NULL,
+  instance TEXT NOT NULL,
+  slots BIGINT NOT NULL,
+  updated BIGINT NOT NULL
+);
+CREATE UNIQUE INDEX worker_name ON worker (tenant, name);

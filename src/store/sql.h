@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+// The SQL port. Shared SQL uses $1..$N and no casts; each adapter maps it to its engine.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <type_traits>
+
+#include "base/ids.h"
+#include "base/result.h"
+
+namespace millrace::sql {
+
+// Stable codes of what a store can answer. All are ErrorKind::Unavailable but kConstraint and
+// kDamaged (Internal).
+inline constexpr std::string_view kFull = "STO-0001";        // no space left; nothing was written
+inline constexpr std::string_view kSyncFailed = "STO-0002";  // I/O error: the process must exit
+inline constexpr std::string_view kBusy = "STO-0003";        // locked, interrupted, away
+inline constexpr std::string_view kConstraint = "STO-0004";  // a row conflicts
+inline constexpr std::string_view kDamaged = "STO-0005";     // corrupt file, bad statement
+inline constexpr std::string_view kNewer = "STO-0006";       // made by a newer Millrace
+inline constexpr std::string_view kStale = "STO-0007";       // a row version did not hold
+inline constexpr std::string_view kOwned = "STO-0008";       // another server has the store
+
+// Bytes that are stored as a blob; text is stored as text.
+struct Blob {
+  std::string_view bytes;
+};
+
+// A prepared statement. Bound views must live until the next `reset`, which `execute` and
+// `Query` do by themselves. Not thread-safe: belongs to its connection's thread.
+class Statement {
+ public:
+  virtual ~Statement() = default;
+  virtual void bind_int(int index, int64_t value) = 0;  // index from 1
+  virtual void bind_text(int index, std::string_view value) = 0;
+  virtual void bind_blob(int index, std::string_view value) = 0;
+  // True: a row is there; false: done.
+  virtual Result<bool> step() = 0;
+  virtual void reset() = 0;
+  // Rows that the last finished INSERT, UPDATE or DELETE touched.
+  virtual int64_t affected() const = 0;
+  virtual int64_t column_int(int column) const = 0;  // column from 0
+  // Valid until the next step or reset.
+  virtual std::string_view column_bytes(int column) const = 0;
+
+  template <typename... Args>
+  void bind(const Args&... args) {
+    int index = 0;
+    (bind_one(++index, args), ...);
+  }
+  // Binds, runs to the end and resets. Returns the rows touched.
+  template <typename... Args>
+  Result<int64_t> execute(const Args&... args) {
+    bind(args...);
+    auto stepped = step();
+    int64_t touched = affected();
+    reset();
+    if (!stepped.ok()) return std::move(stepped).error();
+    return touched;
+  }
+
+ private:
+  template <typename T>
+  void bind_one(int index, const T& value) {
+    if constexpr (std::is_same_v<T, Blob>) {
+      bind_blob(index, value.bytes);
+    } else if constexpr (std::is_convertible_v<const T&, std::string_view>) {
+      bind_text(index, value);
+    } else if constexpr (std::is_enum_v<T>) {
+      bind_int(index, static_cast<int64_t>(value));
+    } else if constexpr (std::is_integral_v<T>) {
+      bind_int(index, static_cast<int64_t>(value));
+    } else {
+      bind_int(index, value.value);  // a strong id
+    }
+  }
+};
+
+class Connection {
+ public:
+  virtual ~Connection() = default;
+  // Prepared once per text and kept; `text` must be a literal or live as long as the connection.
+  virtual Result<Statement*> prepare(std::string_view text) = 0;
+  // Several statements without parameters (schema, BEGIN, COMMIT).
+  virtual Result<void> run(std::string_view script) = 0;
+  // False once the engine has rolled the transaction back by itself (SQLITE_FULL, IOERR).
+  virtual bool in_transaction() const = 0;
+};
+
+// Opens connections to one store. Thread-safe.
+class Store {
+ public:
+  virtual ~Store() = default;
+  virtual Result<std::unique_ptr<Connection>> open_writer() = 0;
+  virtual Result<std::unique_ptr<Connection>> open_reader() = 0;
+  // Copies the running store to a new file or folder at `target` without stopping it.
+  virtual Result<void> backup(const std::string& target) = 0;
+  // Moves the log of recent commits into the main file, as far as readers allow. Called off the
+  // commit path. Returns the log's size in bytes before.
+  virtual Result<int64_t> checkpoint() = 0;
+};
+
+}  // namespace millrace::sql

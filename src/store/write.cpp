@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "store/write.h"
+
+#include <vector>
+
+#include "store/repository.h"
+
+namespace millrace::store {
+namespace {
+
+using kernel::Changes;
+
+// Gathers one entity's rows of the whole batch and hands them over in one call.
+class EntityWriter {
+ public:
+  EntityWriter(sql::Connection& db, std::span<const Changes* const> changes)
+      : db_(db), changes_(changes) {}
+
+  template <typename Row, typename... More>
+  Result<void> write(std::vector<Row> Changes::* member,
+                     Result<void> (*repository)(sql::Connection&, Rows<Row>, More...),
+                     More... more) {
+    std::vector<const Row*> rows;
+    for (const Changes* c : changes_) {
+      for (const auto& row : c->*member) rows.push_back(&row);
+    }
+    if (rows.empty()) return {};
+    return repository(db_, rows, more...);
+  }
+
+ private:
+  sql::Connection& db_;
+  std::span<const Changes* const> changes_;
+};
+
+}  // namespace
+
+Result<void> write_changes(sql::Connection& db, std::span<const Changes* const> changes,
+                           int64_t& next_seq) {
+  EntityWriter w(db, changes);
+  TRY(w.write(&Changes::events, insert_events));
+  TRY(w.write(&Changes::enforcements, insert_enforcements));
+  TRY(w.write(&Changes::new_executions, insert_executions));
+  TRY(w.write(&Changes::executions, update_executions));
+  TRY(w.write(&Changes::enqueue, insert_queue));
+  TRY(w.write(&Changes::dequeue, delete_queue));
+  TRY(w.write(&Changes::outputs, insert_outputs));
+  TRY(w.write(&Changes::messages, insert_messages));
+  TRY(w.write(&Changes::acked, delete_messages));
+  TRY(w.write(&Changes::timers_done, delete_timers));
+  TRY(w.write(&Changes::timers_of_done, delete_timers_of));
+  TRY(w.write(&Changes::timers, upsert_timers));
+  TRY(w.write(&Changes::outbox, insert_outbox));
+  TRY(w.write(&Changes::outbox_done, delete_outbox));
+  TRY(w.write(&Changes::quarantine, insert_quarantine));
+  TRY(w.write(&Changes::rules, insert_rules));
+  TRY(w.write(&Changes::webhooks, upsert_webhooks));
+  TRY(w.write(&Changes::tokens, insert_tokens));
+  TRY(w.write(&Changes::tokens_done, delete_tokens));
+  TRY(w.write(&Changes::pack_releases, upsert_pack_releases));
+  TRY(w.write(&Changes::workers, upsert_workers));
+  TRY(w.write(&Changes::expire, expire));
+  return w.write<kernel::ChangeRow, int64_t&>(&Changes::feed, insert_feed, next_seq);
+}
+
+}  // namespace millrace::store
