@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/value.h"
+
+// JSON Schema, draft 7, as far as packs use it: type, enum, const, minimum, maximum,
+// exclusiveMinimum, exclusiveMaximum, multipleOf, minLength, maxLength, pattern, items, minItems,
+// maxItems, uniqueItems, properties, patternProperties, additionalProperties, required,
+// minProperties, maxProperties, allOf, anyOf, oneOf, not. `required: true` inside a property
+// (draft 3, StackStorm's spelling) counts too. format, title, description, default, examples and
+// $schema say nothing about validity. $ref is refused.
+namespace millrace {
+
+// What is wrong with the schema itself; each path is a JSON pointer into it. `annotations` are
+// further keywords that may stand beside it (StackStorm's `secret`, `position`, ...).
+std::vector<Problem> check_json_schema(const Value& schema,
+                                       std::vector<std::string_view> annotations = {});
+
+enum class ShowValues : uint8_t { Yes, No };  // No: messages never quote the value (secrets)
+
+// How `value` breaks the schema, one problem per violation; each path is a JSON pointer into the
+// value. `schema` has passed check_json_schema; what it does not understand is ignored.
+std::vector<Problem> validate_json(const Value& schema, const Value& value,
+                                   ShowValues show = ShowValues::Yes);
+
+// `pointer` with one more reference token, escaped (RFC 6901).
+std::string json_pointer(std::string_view pointer, std::string_view token);
+std::string json_pointer(std::string_view pointer, size_t index);
+
+}  // namespace millrace

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/json_schema.h"
+
+#include <gtest/gtest.h>
+
+#include "base/json.h"
+
+namespace millrace {
+namespace {
+
+std::string lines(const std::vector<Problem>& problems) {
+  std::string out;
+  for (const Problem& p : problems) out += p.path + ": " + p.message + "\n";
+  return out;
+}
+
+Value json(std::string_view text) { return parse_json(text).value(); }
+
+std::string verdict(std::string_view schema, std::string_view value) {
+  return lines(validate_json(json(schema), json(value)));
+}
+
+TEST(JsonSchema, AcceptsWhatFits) {
+  struct Case {
+    const char* schema;
+    const char* value;
+  };
+  const Case cases[] = {
+      {R"({})", "1"},
+      {R"(true)", "[]"},
+      {R"({"type":"integer"})", "3"},
+      {R"({"type":"integer"})", "3.0"},
+      {R"({"type":"number"})", "3"},
+      {R"({"type":["string","null"]})", "null"},
+      {R"({"enum":["a",1,null]})", "1.0"},
+      {R"({"minimum":1,"maximum":3})", "3"},
+      {R"({"minimum":1,"exclusiveMinimum":true})", "1.1"},
+      {R"({"multipleOf":0.1})", "0.3"},
+      {R"({"maxLength":2})", "\"\u00e4\u00f6\""},
+      {R"({"pattern":"b+"})", "\"abbc\""},
+      {R"({"items":{"type":"integer"},"uniqueItems":true})", "[1,2]"},
+      {R"({"items":[{"type":"integer"},{"type":"string"}]})", "[1,\"x\",null]"},
+      {R"({"properties":{"a":{"type":"string","required":true}}})", R"({"a":"x","b":1})"},
+      {R"({"patternProperties":{"^x-":{"type":"integer"}},"additionalProperties":false})",
+       R"({"x-a":1})"},
+      {R"({"anyOf":[{"type":"string"},{"type":"integer"}]})", "1"},
+      {R"({"oneOf":[{"type":"string"},{"type":"integer"}]})", "1"},
+      {R"({"not":{"type":"string"}})", "1"},
+      {R"({"allOf":[{"minimum":1},{"maximum":2}]})", "1"},
+  };
+  for (const Case& c : cases) EXPECT_EQ(verdict(c.schema, c.value), "") << c.schema;
+}
+
+TEST(JsonSchema, SaysWhatWasExpectedAndFound) {
+  struct Case {
+    const char* schema;
+    const char* value;
+    const char* problems;
+  };
+  const Case cases[] = {
+      {R"({"type":"integer"})", "\"3\"", ": expected integer, found string \"3\"\n"},
+      {R"({"type":"integer"})", "true", ": expected integer, found boolean true\n"},
+      {R"({"enum":["build","test"]})", "\"biuld\"",
+       ": expected one of \"build\", \"test\", found \"biuld\" (did you mean 'build'?)\n"},
+      {R"({"const":1})", "2", ": expected 1, found 2\n"},
+      {R"({"minimum":1})", "0", ": expected at least 1, found 0\n"},
+      {R"({"exclusiveMaximum":3})", "3", ": expected less than 3, found 3\n"},
+      {R"({"minLength":2})", "\"a\"", ": expected at least 2 characters, found 1\n"},
+      {R"({"items":{"type":"string"}})", "[\"a\",1]", "/1: expected string, found integer 1\n"},
+      {R"({"uniqueItems":true})", "[1,1]", "/1: repeats an earlier item\n"},
+      {R"({"properties":{"name":{}},"additionalProperties":false})", R"({"nmae":1})",
+       "/nmae: unknown key 'nmae' (did you mean 'name'?)\n"},
+      {R"({"required":["a","b/c"]})", "{}", "/a: is required\n/b~1c: is required\n"},
+      {R"({"oneOf":[{"type":"number"},{"type":"integer"}]})", "1",
+       ": 1 fits 2 of the 2 allowed forms, expected exactly one\n"},
+  };
+  for (const Case& c : cases) EXPECT_EQ(verdict(c.schema, c.value), c.problems) << c.schema;
+}
+
+TEST(JsonSchema, HidesValuesWhenAsked) {
+  auto problems =
+      validate_json(json(R"({"pattern":"^k-","maxLength":3})"), Value("hunter2"), ShowValues::No);
+  ASSERT_EQ(problems.size(), 2u);
+  EXPECT_EQ(lines(problems).find("hunter2"), std::string::npos);
+}
+
+TEST(JsonSchema, ReportsEveryMistakeOfASchema) {
+  auto problems = check_json_schema(
+      json(R"({"type":"strng","minimun":1,"pattern":"(","required":"a","minLength":-1,
+               "properties":{"a":{"enum":1,"secret":true}},"minimum":3,"maximum":1,
+               "items":[{"$ref":"#"}]})"),
+      {"secret"});
+  EXPECT_EQ(lines(problems),
+            "/type: expected a type (string, integer, number, boolean, array, object, null), found "
+            "\"strng\" (did you mean 'string'?)\n"
+            "/minimun: unknown keyword 'minimun' (did you mean 'minimum'?)\n"
+            "/pattern: bad regular expression: missing ): (\n"
+            "/required: expected a list of names, or true or false, found \"a\"\n"
+            "/minLength: expected a whole number from 0, found -1\n"
+            "/properties/a/enum: expected a list, found 1\n"
+            "/items/0/$ref: is not supported: write the schema out\n"
+            "/minimum: minimum is greater than maximum\n");
+}
+
+}  // namespace
+}  // namespace millrace
