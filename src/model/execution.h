@@ -9,11 +9,11 @@ namespace millrace {
 
 // The numbers are stored: never renumber, only append.
 enum class ExecutionStatus : uint8_t {
-  Requested = 0,      // admitted; waits for a worker slot
-  Delayed = 1,        // waits for a timer (retry, policy)
-  Scheduled = 2,      // leased to a worker of another machine, not yet started
-  Running = 3,        // `started` is durable; a process, a timer or a workflow is live
-  Pending = 4,        // waits for an inquiry
+  Requested = 0,  // admitted; waits for a worker slot
+  Delayed = 1,    // waits for a timer (retry, policy)
+  Scheduled = 2,  // leased to a worker of another machine, not yet started
+  Running = 3,    // `started` is durable; a process, a timer or a workflow is live
+  Pending = 4,    // waits for an inquiry
   Pausing = 5,
   Paused = 6,
   Resuming = 7,
@@ -39,7 +39,7 @@ enum class FailureClass : uint8_t {
   InfraLost = 4,  // server and spawner both went away while it ran
   Oom = 5,
   Policy = 6,
-  Spawn = 7,      // the process could not be started
+  Spawn = 7,  // the process could not be started
 };
 std::string_view to_string(FailureClass cls);
 

@@ -10,4 +10,11 @@ const Action* Pack::find_action(std::string_view action_ref) const {
   return nullptr;
 }
 
+const Trigger* Pack::find_trigger(std::string_view trigger_ref) const {
+  for (const auto& trigger : triggers) {
+    if (trigger.ref == trigger_ref) return &trigger;
+  }
+  return nullptr;
+}
+
 }  // namespace millrace

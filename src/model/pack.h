@@ -20,15 +20,18 @@ struct Parameter {
   bool required = false;
   bool secret = false;     // masked in the API and in output
   bool immutable = false;  // a caller may not set it
+  bool of_runner = false;  // comes from the runner type (cwd, env, ...): steers the run and is
+                           // not passed on to the action
 };
 
 // How an action is executed.
 enum class Runner : uint8_t {
-  Builtin,  // inside the server: core.noop, core.echo, core.sleep, core.inject_trigger, core.fail
-  Http,     // inside the worker: core.http
-  Shell,    // a shell command: `sh -c CMD`
-  Script,   // a file of the pack, started through its runtime's interpreter
-  Workflow  // orquesta or action-chain: run by the conductor
+  Builtin,   // inside the server: core.noop, core.echo, core.sleep, core.inject_trigger, core.fail
+  Http,      // inside the worker: core.http
+  Shell,     // a shell command: `sh -c CMD`
+  Script,    // a file of the pack, started through its runtime's interpreter
+  Workflow,  // orquesta or action-chain: run by the conductor
+  Unsupported  // loads, and fails with a clear message when it is run (winrm-cmd, ...)
 };
 enum class ParameterDelivery : uint8_t { Stdin, File };
 enum class ParameterFormat : uint8_t { Json, Dotenv, Yaml };
@@ -40,9 +43,9 @@ struct Action {
   std::string runner_type;  // as written in the file; for people
   Runner runner = Runner::Script;
   std::string runtime;      // "shell", "python", "node", "native"; of Script
-  std::string entry_point;  // path below the pack's actions/ folder; of Script and Workflow
+  std::string entry_point;  // path below the pack's folder; of Script and Workflow
   std::vector<Parameter> parameters;
-  Value output_schema;
+  Value output_schema;  // JSON Schema; null: anything
   int64_t timeout_ms = 600'000;
   EffectClass effect_class = EffectClass::AtMostOnce;
   ParameterDelivery delivery = ParameterDelivery::Stdin;
@@ -57,13 +60,13 @@ struct Trigger {
   std::string ref;
   std::string description;
   std::vector<Parameter> parameters;
-  Value payload_schema;
+  Value payload_schema;  // JSON Schema; null: anything
 };
 
 // Interpreter and environment of Script actions. Data, not code.
 struct Runtime {
   std::string ref;
-  std::vector<std::string> interpreter;       // argv prefix; empty: the file itself is executed
+  std::vector<std::string> interpreter;  // argv prefix; empty: the file itself is executed
   std::vector<std::pair<std::string, std::string>> env;  // set in this order
 };
 
@@ -73,10 +76,10 @@ struct RuleSpec {
   std::string description;
   std::string trigger;
   Value trigger_parameters;  // map
-  Value criteria;            // map, as spec section 4; null: always true
+  Value criteria;            // map, tree or expression, as spec section 4; null: always true
   std::string action;
-  Value action_parameters;   // templates
-  std::string trace_tag;     // template; may be empty
+  Value action_parameters;  // templates
+  std::string trace_tag;    // template; may be empty
   bool enabled = true;
 
   bool operator==(const RuleSpec&) const = default;
@@ -100,6 +103,7 @@ struct Pack {
   std::vector<RuleSpec> rules;
 
   const Action* find_action(std::string_view action_ref) const;
+  const Trigger* find_trigger(std::string_view trigger_ref) const;
 };
 
 }  // namespace millrace
