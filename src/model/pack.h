@@ -43,7 +43,7 @@ struct Action {
   std::string runner_type;  // as written in the file; for people
   Runner runner = Runner::Script;
   std::string runtime;      // "shell", "python", "node", "native"; of Script
-  std::string entry_point;  // path below the pack's folder; of Script and Workflow
+  std::string entry_point;  // path below the pack's actions/ folder; of Script and Workflow
   std::vector<Parameter> parameters;
   Value output_schema;  // JSON Schema; null: anything
   int64_t timeout_ms = 600'000;
@@ -81,6 +81,7 @@ struct RuleSpec {
   Value action_parameters;  // templates
   std::string trace_tag;    // template; may be empty
   bool enabled = true;
+  bool backstop = false;  // counts only for events that no other rule matched
 
   bool operator==(const RuleSpec&) const = default;
 };
