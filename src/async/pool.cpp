@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "async/pool.h"
+
+#include <fmt/format.h>
+#include <pthread.h>
+
+#include <boost/asio/post.hpp>
+
+namespace millrace::async {
+
+void detail::Job::run_and_wake() {
+  run();
+  // Once woken, the coroutine destroys this job, at once: the executor is copied before.
+  Executor loop = loop_;
+  boost::asio::post(loop, [this] { waiter_.resume(); });
+}
+
+Pool::Pool(Options options) : options_(std::move(options)) {
+  for (size_t i = 0; i < options_.threads; ++i) {
+    threads_.emplace_back([this] { work(); });
+    pthread_setname_np(threads_.back().native_handle(), options_.name.substr(0, 15).c_str());
+  }
+}
+
+Pool::~Pool() {
+  {
+    std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  changed_.notify_all();
+  for (auto& thread : threads_) thread.join();
+}
+
+size_t Pool::queued() const {
+  std::lock_guard lock(mutex_);
+  return queue_.size();
+}
+
+Result<void> Pool::submit(detail::Job& job) {
+  {
+    std::lock_guard lock(mutex_);
+    if (queue_.size() >= options_.max_queued) {
+      return Error(ErrorKind::Busy, "ASY-0002",
+                   fmt::format("pool '{}' has {} jobs queued, which is its limit", options_.name,
+                               queue_.size()))
+          .with_retry_after(1000);
+    }
+    queue_.push_back(&job);
+  }
+  changed_.notify_one();
+  return {};
+}
+
+void Pool::work() {
+  std::unique_lock lock(mutex_);
+  while (true) {
+    changed_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
+    if (queue_.empty()) return;
+    detail::Job* job = queue_.front();
+    queue_.pop_front();
+    lock.unlock();
+    job->run_and_wake();
+    lock.lock();
+  }
+}
+
+}  // namespace millrace::async
