@@ -40,8 +40,7 @@ int64_t IdSource::next(int64_t now_ms) {
     if (sequence == kSequenceMask) {
       candidate = ((last_ms + 1) << (kNodeBits + kSequenceBits)) | node_bits_;
     } else {
-      candidate =
-          (last_ms << (kNodeBits + kSequenceBits)) | node_bits_ | (sequence + 1);
+      candidate = (last_ms << (kNodeBits + kSequenceBits)) | node_bits_ | (sequence + 1);
     }
     // Another node's id was higher (a store restored from elsewhere): step over it.
     if (candidate <= last_) {

@@ -26,8 +26,10 @@ std::string_view to_string(ErrorKind kind) {
 }
 
 Error::Error(ErrorKind kind, std::string_view code, std::string message)
-    : data_(std::make_unique<Data>(
-          Data{.kind = kind, .code = std::string(code), .message = std::move(message), .problems = {}})) {}
+    : data_(std::make_unique<Data>(Data{.kind = kind,
+                                        .code = std::string(code),
+                                        .message = std::move(message),
+                                        .problems = {}})) {}
 
 const std::vector<Problem>& Error::problems() const { return data_->problems; }
 
@@ -59,8 +61,7 @@ std::string Error::describe() const {
   return out;
 }
 
-void detail::assert_failed(const char* expr, const char* file, int line,
-                           std::string_view message) {
+void detail::assert_failed(const char* expr, const char* file, int line, std::string_view message) {
   std::fprintf(stderr, "%s:%d: assertion failed: %s %.*s\n", file, line, expr,
                static_cast<int>(message.size()), message.data());
   std::abort();

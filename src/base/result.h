@@ -137,29 +137,29 @@ namespace detail {
 
 // TRY(auto x, may_fail());   returns the Error of a failed Result from the enclosing function.
 // TRY(may_fail());           for Result<void>.
-#define MILLRACE_TRY_1(ret, expr)                                      \
-  do {                                                                 \
-    if (auto try_result_ = (expr); !try_result_.ok()) {                \
-      ret std::move(try_result_).error();                              \
-    }                                                                  \
+#define MILLRACE_TRY_1(ret, expr)                       \
+  do {                                                  \
+    if (auto try_result_ = (expr); !try_result_.ok()) { \
+      ret std::move(try_result_).error();               \
+    }                                                   \
   } while (false)
-#define MILLRACE_TRY_2(ret, decl, expr)                                                    \
-  auto MILLRACE_CONCAT(try_result_, __LINE__) = (expr);                                    \
-  if (!MILLRACE_CONCAT(try_result_, __LINE__).ok())                                        \
-    ret std::move(MILLRACE_CONCAT(try_result_, __LINE__)).error();                         \
+#define MILLRACE_TRY_2(ret, decl, expr)                            \
+  auto MILLRACE_CONCAT(try_result_, __LINE__) = (expr);            \
+  if (!MILLRACE_CONCAT(try_result_, __LINE__).ok())                \
+    ret std::move(MILLRACE_CONCAT(try_result_, __LINE__)).error(); \
   decl = std::move(MILLRACE_CONCAT(try_result_, __LINE__)).value()
 #define MILLRACE_TRY_PICK(_1, _2, name, ...) name
-#define TRY(...) \
-  MILLRACE_TRY_PICK(__VA_ARGS__, MILLRACE_TRY_2, MILLRACE_TRY_1)(return, __VA_ARGS__)
+#define TRY(...) MILLRACE_TRY_PICK(__VA_ARGS__, MILLRACE_TRY_2, MILLRACE_TRY_1)(return, __VA_ARGS__)
 // The same inside a coroutine: CO_TRY(auto x, co_await expr);
 #define CO_TRY(...) \
   MILLRACE_TRY_PICK(__VA_ARGS__, MILLRACE_TRY_2, MILLRACE_TRY_1)(co_return, __VA_ARGS__)
 
 // A programmer's mistake: prints and aborts, in all builds.
-#define ASSERT(cond)                                                                  \
-  (__builtin_expect(!!(cond), 1) ? (void)0                                            \
-                                 : ::millrace::detail::assert_failed(#cond, __FILE__, __LINE__, {}))
-#define ASSERT_MSG(cond, msg)                                                         \
-  (__builtin_expect(!!(cond), 1)                                                      \
-       ? (void)0                                                                      \
+#define ASSERT(cond)             \
+  (__builtin_expect(!!(cond), 1) \
+       ? (void)0                 \
+       : ::millrace::detail::assert_failed(#cond, __FILE__, __LINE__, {}))
+#define ASSERT_MSG(cond, msg)    \
+  (__builtin_expect(!!(cond), 1) \
+       ? (void)0                 \
        : ::millrace::detail::assert_failed(#cond, __FILE__, __LINE__, msg))

@@ -87,9 +87,8 @@ char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c
 }  // namespace
 
 bool iequals_ascii(std::string_view a, std::string_view b) {
-  return a.size() == b.size() &&
-         std::equal(a.begin(), a.end(), b.begin(),
-                    [](char x, char y) { return lower(x) == lower(y); });
+  return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(),
+                                            [](char x, char y) { return lower(x) == lower(y); });
 }
 
 std::string to_lower_ascii(std::string_view text) {
@@ -143,7 +142,8 @@ bool base64_decode(std::string_view text, std::string& out) {
     int pad = last ? (text[i + 3] == '=') + (text[i + 3] == '=' && text[i + 2] == '=') : 0;
     uint32_t word = 0;
     for (size_t k = 0; k < 4; ++k) {
-      int8_t digit = static_cast<int>(k) >= 4 - pad ? 0 : kTable[static_cast<unsigned char>(text[i + k])];
+      int8_t digit =
+          static_cast<int>(k) >= 4 - pad ? 0 : kTable[static_cast<unsigned char>(text[i + k])];
       if (digit < 0) return false;
       word = word << 6 | static_cast<uint32_t>(digit);
     }

@@ -52,8 +52,7 @@ TEST(Json, RoundTripKeepsOrderKindsAndEscapes) {
 TEST(Json, ErrorsNameLineAndColumn) {
   auto parsed = parse_json("{\n  \"a\": 1,\n  \"b\": tru\n}");
   ASSERT_FALSE(parsed.ok());
-  EXPECT_NE(parsed.error().message().find("line 3"), std::string::npos)
-      << parsed.error().message();
+  EXPECT_NE(parsed.error().message().find("line 3"), std::string::npos) << parsed.error().message();
   EXPECT_FALSE(parse_json("{} x").ok());
   EXPECT_FALSE(parse_json("").ok());
   EXPECT_FALSE(parse_json(std::string(100, '[')).ok());
@@ -61,7 +60,10 @@ TEST(Json, ErrorsNameLineAndColumn) {
 }
 
 TEST(Json, BytesThatAreNotUtf8AreReplaced) {
-  EXPECT_EQ(to_json(Value("a\xff" "b")), "\"a\xEF\xBF\xBD" "b\"");
+  EXPECT_EQ(to_json(Value("a\xff"
+                          "b")),
+            "\"a\xEF\xBF\xBD"
+            "b\"");
 }
 
 TEST(Text, NearestNameFindsTranspositions) {

@@ -29,6 +29,7 @@ struct Changes {
   std::vector<QueueRow> enqueue;
   std::vector<ExecutionId> dequeue;
   std::vector<OutputRow> outputs;
+  std::vector<ResultBlobRow> result_blobs;
   std::vector<MessageRow> messages;
   std::vector<MessageId> acked;
   std::vector<TimerRow> timers;

@@ -74,10 +74,18 @@ struct ExecutionRow {
   std::string held;      // why it waits, and for whom: needs_decision, canceling
   std::string parameters_json;
   std::string env_json;
-  std::string result_json;  // empty: none yet
-  std::string result_file;  // results above 64 KiB: path below blobs/
+  std::string result_json;  // empty: none yet, or above kInlineResultBytes
+  int64_t result_size = 0;  // above kInlineResultBytes the bytes are a ResultBlobRow
 
   kernel::RunKey key() const { return {id, attempt, epoch}; }
+};
+
+inline constexpr int64_t kInlineResultBytes = 64 << 10;
+
+struct ResultBlobRow {
+  ExecutionId execution;
+  TenantId tenant;
+  std::string bytes;
 };
 
 struct QueueRow {

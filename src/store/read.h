@@ -39,6 +39,8 @@ Result<std::vector<kernel::ExecutionRow>> open_descendants(sql::Connection&, Ten
 // All executions in these statuses, of all tenants: for the start of a server and the sweeps.
 Result<std::vector<kernel::ExecutionRow>> executions_in(sql::Connection&,
                                                         std::span<const ExecutionStatus>);
+Result<std::optional<kernel::ResultBlobRow>> find_result_blob(sql::Connection&, TenantId,
+                                                             ExecutionId);
 Result<std::vector<kernel::OutputRow>> outputs_of(sql::Connection&, TenantId, ExecutionId);
 
 Result<std::optional<kernel::EventRow>> find_event(sql::Connection&, TenantId, EventId);

@@ -12,7 +12,7 @@ namespace {
   "SELECT id, tenant, action, pack_release, status, failure, effect_class, priority, attempt, " \
   "epoch, worker, parent, root, enforcement, original, timeout_ms, created, updated, started, " \
   "ended, version, requested_by, trace, held"
-#define EXECUTION_ALL EXECUTION_HEAD ", parameters, env, result, result_file"
+#define EXECUTION_ALL EXECUTION_HEAD ", parameters, env, result, result_size"
 
 void read_execution_head(RowReader r, ExecutionRow& e) {
   r >> e.id >> e.tenant >> e.action >> e.release >> e.status >> e.failure >> e.effect_class >>
@@ -26,7 +26,7 @@ void read_execution(RowReader r, ExecutionRow& e) {
       e.priority >> e.attempt >> e.epoch >> e.worker >> e.parent >> e.root >> e.enforcement >>
       e.original >> e.timeout_ms >> e.created >> e.updated >> e.started >> e.ended >> e.version >>
       e.identity >> e.trace >> e.held >> e.parameters_json >> e.env_json >> e.result_json >>
-      e.result_file;
+      e.result_size;
 }
 
 void read_output(RowReader r, OutputRow& o) {
@@ -155,6 +155,14 @@ Result<std::vector<ExecutionRow>> executions_in(sql::Connection& db,
     std::move(rows.begin(), rows.end(), std::back_inserter(found));
   }
   return found;
+}
+
+Result<std::optional<ResultBlobRow>> find_result_blob(sql::Connection& db, TenantId tenant,
+                                                      ExecutionId id) {
+  auto read = [](RowReader r, ResultBlobRow& b) { r >> b.execution >> b.tenant >> b.bytes; };
+  return query_one<ResultBlobRow>(
+      db, "SELECT execution, tenant, bytes FROM result_blob WHERE execution = $1 AND tenant = $2",
+      +read, id, tenant);
 }
 
 Result<std::vector<OutputRow>> outputs_of(sql::Connection& db, TenantId tenant, ExecutionId id) {

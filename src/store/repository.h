@@ -24,6 +24,7 @@ Result<void> insert_executions(sql::Connection&, Rows<kernel::ExecutionRow>);
 Result<void> update_executions(sql::Connection&, Rows<kernel::ExecutionRow>);
 Result<void> insert_queue(sql::Connection&, Rows<kernel::QueueRow>);
 Result<void> delete_queue(sql::Connection&, Rows<ExecutionId>);
+Result<void> insert_result_blobs(sql::Connection&, Rows<kernel::ResultBlobRow>);
 Result<void> insert_outputs(sql::Connection&, Rows<kernel::OutputRow>);
 
 Result<void> insert_messages(sql::Connection&, Rows<kernel::MessageRow>);

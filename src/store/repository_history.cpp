@@ -39,7 +39,7 @@ Result<void> insert_executions(sql::Connection& db, Rows<ExecutionRow> rows) {
       db.prepare("INSERT INTO execution (id, tenant, shard, action, pack_release, status, failure, "
                  "effect_class, priority, attempt, epoch, worker, parent, root, enforcement, "
                  "original, timeout_ms, created, updated, started, ended, version, requested_by, "
-                 "trace, held, parameters, env, result, result_file) "
+                 "trace, held, parameters, env, result, result_size) "
                  "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, "
                  "$17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29)"));
   for (const auto* r : rows) {
@@ -48,7 +48,7 @@ Result<void> insert_executions(sql::Connection& db, Rows<ExecutionRow> rows) {
                         r->worker, r->parent, r->root, r->enforcement, r->original, r->timeout_ms,
                         r->created, r->updated, r->started, r->ended, r->version, r->identity,
                         r->trace, r->held, Blob{r->parameters_json}, Blob{r->env_json},
-                        Blob{r->result_json}, r->result_file));
+                        Blob{r->result_json}, r->result_size));
   }
   return {};
 }
@@ -57,12 +57,12 @@ Result<void> update_executions(sql::Connection& db, Rows<ExecutionRow> rows) {
   TRY(auto* update,
       db.prepare("UPDATE execution SET status = $1, failure = $2, attempt = $3, epoch = $4, "
                  "worker = $5, updated = $6, started = $7, ended = $8, version = $9, held = $10, "
-                 "result = $11, result_file = $12 WHERE id = $13 AND version = $14"));
+                 "result = $11, result_size = $12 WHERE id = $13 AND version = $14"));
   for (const auto* r : rows) {
     TRY(int64_t touched,
         update->execute(r->status, r->failure, r->attempt, r->epoch, r->worker, r->updated,
                         r->started, r->ended, r->version, r->held, Blob{r->result_json},
-                        r->result_file, r->id, r->version - 1));
+                        r->result_size, r->id, r->version - 1));
     if (touched != 1) {
       return Error(ErrorKind::Unavailable, sql::kStale,
                    fmt::format("execution {}: version {} does not hold any more", r->id.value,
@@ -84,6 +84,13 @@ Result<void> insert_queue(sql::Connection& db, Rows<QueueRow> rows) {
 Result<void> delete_queue(sql::Connection& db, Rows<ExecutionId> ids) {
   TRY(auto* remove, db.prepare("DELETE FROM queue WHERE execution = $1"));
   for (const auto* id : ids) TRY(remove->execute(*id));
+  return {};
+}
+
+Result<void> insert_result_blobs(sql::Connection& db, Rows<ResultBlobRow> rows) {
+  TRY(auto* insert,
+      db.prepare("INSERT INTO result_blob (execution, tenant, bytes) VALUES ($1, $2, $3)"));
+  for (const auto* r : rows) TRY(insert->execute(r->execution, r->tenant, Blob{r->bytes}));
   return {};
 }
 

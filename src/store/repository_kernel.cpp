@@ -111,6 +111,7 @@ constexpr std::string_view kOldExecutions =
 Result<void> expire_executions(sql::Connection& db, int64_t before_id, int limit) {
   TRY(auto* select, db.prepare(kOldExecutions));
   TRY(auto* outputs, db.prepare("DELETE FROM output WHERE execution = $1"));
+  TRY(auto* results, db.prepare("DELETE FROM result_blob WHERE execution = $1"));
   TRY(auto* remove, db.prepare("DELETE FROM execution WHERE id = $1"));
   std::vector<int64_t> ids;
   select->bind(before_id, limit);
@@ -122,6 +123,7 @@ Result<void> expire_executions(sql::Connection& db, int64_t before_id, int limit
   select->reset();
   for (int64_t id : ids) {
     TRY(outputs->execute(id));
+    TRY(results->execute(id));
     TRY(remove->execute(id));
   }
   return {};

@@ -45,6 +45,7 @@ Result<void> write_changes(sql::Connection& db, std::span<const Changes* const> 
   TRY(w.write(&Changes::enqueue, insert_queue));
   TRY(w.write(&Changes::dequeue, delete_queue));
   TRY(w.write(&Changes::outputs, insert_outputs));
+  TRY(w.write(&Changes::result_blobs, insert_result_blobs));
   TRY(w.write(&Changes::messages, insert_messages));
   TRY(w.write(&Changes::acked, delete_messages));
   TRY(w.write(&Changes::timers_done, delete_timers));

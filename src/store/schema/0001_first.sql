@@ -84,7 +84,7 @@ CREATE TABLE execution (
   parameters BYTES NOT NULL,
   env BYTES NOT NULL,
   result BYTES NOT NULL,
-  result_file TEXT NOT NULL
+  result_size BIGINT NOT NULL
 );
 CREATE INDEX execution_action ON execution (tenant, action, id);
 CREATE INDEX execution_parent ON execution (tenant, parent, id) WHERE parent <> 0;
@@ -110,6 +110,13 @@ CREATE TABLE output (
   bytes BYTES NOT NULL,
   PRIMARY KEY (execution, attempt, stream)
 ) /*norowid*/;
+
+-- Results above 64 KiB: the execution's row only refers to them.
+CREATE TABLE result_blob (
+  execution BIGINT_KEY PRIMARY KEY,
+  tenant BIGINT NOT NULL,
+  bytes BYTES NOT NULL
+);
 
 CREATE TABLE message (
   id BIGINT_KEY PRIMARY KEY,
