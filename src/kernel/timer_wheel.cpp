@@ -7,38 +7,34 @@ namespace millrace::kernel {
 
 bool TimerWheel::add(Entry entry) {
   if (entry.due >= covered_until_) return false;
-  if (heap_.size() >= kMaxEntries) {
-    // Full: what lies later than this entry must come from the store again.
-    covered_until_ = std::min(covered_until_, entry.due);
-    return false;
-  }
-  if (present_.insert(entry.id).second) heap_.push(entry);
-  return true;
+  insert(entry);
+  return entry.due < covered_until_;
+}
+
+void TimerWheel::insert(Entry entry) {
+  entries_.insert(entry);
+  if (entries_.size() <= kMaxEntries) return;
+  auto latest = std::prev(entries_.end());
+  covered_until_ = std::min(covered_until_, latest->due);
+  entries_.erase(latest);
 }
 
 std::vector<TimerId> TimerWheel::take_due(int64_t now) {
   std::vector<TimerId> due;
-  while (!heap_.empty() && heap_.top().due <= now) {
-    due.push_back(heap_.top().id);
-    present_.erase(heap_.top().id);
-    heap_.pop();
-  }
+  auto end = entries_.begin();
+  for (; end != entries_.end() && end->due <= now; ++end) due.push_back(end->id);
+  entries_.erase(entries_.begin(), end);
   return due;
 }
 
 int64_t TimerWheel::next_wake() const {
-  return heap_.empty() ? covered_until_ : std::min(heap_.top().due, covered_until_);
+  return entries_.empty() ? covered_until_ : std::min(entries_.begin()->due, covered_until_);
 }
 
-bool TimerWheel::needs_refill(int64_t now) const { return now >= covered_until_; }
-
 void TimerWheel::refill(const std::vector<Entry>& entries, int64_t until, bool complete) {
-  covered_until_ = until;
-  for (const auto& entry : entries) {
-    if (!add(entry)) return;
-  }
-  // Cut at the limit: everything up to the last entry's due time is here, later ones are not.
-  if (!complete && !entries.empty()) covered_until_ = entries.back().due;
+  // Cut at its limit: the read is whole only before the due time of its last entry.
+  covered_until_ = complete || entries.empty() ? until : entries.back().due;
+  for (const auto& entry : entries) insert(entry);
 }
 
 }  // namespace millrace::kernel

@@ -2,9 +2,7 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
-#include <queue>
-#include <unordered_set>
+#include <set>
 #include <vector>
 
 #include "base/ids.h"
@@ -12,8 +10,8 @@
 namespace millrace::kernel {
 
 // The timers that are due soon, in memory, ordered by due time. The store's index holds the rest:
-// when the wheel is full or a timer lies beyond the horizon, the wheel forgets it and says so
-// through `refill_at`. An entry is a hint: a canceled timer still comes out and finds no row.
+// the wheel knows every timer with due < covered_until() and must be refilled at that time.
+// An entry is a hint: a canceled timer still comes out and finds no row.
 // Not thread-safe; the executor's thread owns it.
 class TimerWheel {
  public:
@@ -26,24 +24,27 @@ class TimerWheel {
     auto operator<=>(const Entry&) const = default;
   };
 
-  // Takes the entry if it is due before the covered time; true when taken.
+  // For each timer that a commit has made. False when it lies beyond the covered time: the store
+  // brings it back with a later refill. A full wheel drops its latest entry and covers less.
   bool add(Entry entry);
   // Everything due at `now`, in due order.
   std::vector<TimerId> take_due(int64_t now);
   // When the next entry is due or the wheel must be refilled from the store, whichever is first.
   int64_t next_wake() const;
 
-  // The store is read up to `until()`: all timers with due < until, at most kMaxEntries of them.
-  bool needs_refill(int64_t now) const;
+  bool needs_refill(int64_t now) const { return now >= covered_until_; }
   int64_t covered_until() const { return covered_until_; }
   // `entries`: what the store holds with due < `until`, in due order; `complete` says that the
-  // read was not cut at its limit.
+  // read was not cut at its limit. Adds to what is there, so that a timer made between the read
+  // and this call is not lost. A timer that was taken comes again as long as its row stands:
+  // refill after the steps of the taken ones are written.
   void refill(const std::vector<Entry>& entries, int64_t until, bool complete);
-  size_t size() const { return heap_.size(); }
+  size_t size() const { return entries_.size(); }
 
  private:
-  std::priority_queue<Entry, std::vector<Entry>, std::greater<>> heap_;
-  std::unordered_set<TimerId> present_;
+  void insert(Entry entry);
+
+  std::set<Entry> entries_;
   int64_t covered_until_ = 0;
 };
 
