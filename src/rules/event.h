@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <map>
+#include <string>
+#include <string_view>
+
+#include "base/ids.h"
+#include "base/value.h"
+
+namespace millrace::expr {
+class Lookup;
+struct Scope;
+}  // namespace millrace::expr
+
+namespace millrace::rules {
+
+// An event as criteria and templates see it: a map with `id` (a string), `trigger` (the ref),
+// `created` (RFC 3339), `payload`, `parameters` (what the trigger instance was set up with).
+Value event_value(EventId id, std::string_view trigger_ref, int64_t created_ms, Value payload,
+                  Value trigger_parameters);
+
+// Everything that a decision about one event may read.
+struct EventScope {
+  Value event;   // made by event_value()
+  Value system;  // a map: {{ system.x }}
+  // The configuration of each pack, by its ref: {{ pack.config.x }} of a rule is that of its pack.
+  const std::map<std::string, Value, std::less<>>* pack_configs = nullptr;
+  const expr::Lookup* lookup = nullptr;  // {{ st2kv.system.x }}
+  int64_t now_ms = 0;                    // Unix; of timediff_*
+};
+
+// The scope of the expressions of a rule of this pack: trigger.*, event.*, pack.config.*,
+// system.*, st2kv.*.
+expr::Scope expression_scope(const EventScope& scope, std::string_view pack);
+
+}  // namespace millrace::rules

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "rules/rule.h"
+
+namespace millrace::rules {
+
+struct Match {
+  RulePtr rule;
+  std::vector<Verdict> verdicts;  // of its trigger parameters and criteria; all hold
+};
+
+// All enabled rules, arranged so that an event meets only those that it may match: by trigger,
+// then by one equality (`equals`, `inside`, a trigger parameter) or prefix test of each rule; only
+// rules with neither are tried one by one. An immutable snapshot: matching is safe from several
+// threads (each with its own engine), and a changed rule makes a new snapshot that shares all
+// compiled rules and the arrangement of every other trigger.
+class RuleIndex {
+ public:
+  RuleIndex() = default;
+  // Rules that are not enabled are left out. Refs are unique.
+  explicit RuleIndex(std::vector<RulePtr> rules);
+
+  // With these rules added, or put in the place of those of the same refs.
+  RuleIndex with(std::vector<RulePtr> changed) const;
+  RuleIndex without(std::string_view ref) const;
+  size_t size() const;
+
+  // The rules that match, in the order of their refs. Backstop rules count only when no other
+  // rule matches. Error EXP-0004 (expr::needed_key): load the value and match again.
+  Result<std::vector<Match>> match(const EventScope& scope, expr::Engine& engine) const;
+
+ private:
+  class OfTrigger;
+  using Triggers = std::map<std::string, std::shared_ptr<const OfTrigger>, std::less<>>;
+  void rebuild(std::string_view trigger, std::vector<RulePtr> rules);
+
+  Triggers triggers_;
+};
+
+}  // namespace millrace::rules

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "rules/criteria.h"
+
+namespace millrace::rules {
+namespace {
+
+const Value kUnresolved;  // its address marks a slot that was not looked at yet
+
+// The items that `search` goes through: a map stands for a list of one.
+std::span<const Value> items_of(const Value* found) {
+  if (!found) return {};
+  if (found->is_list()) return found->as_list();
+  if (found->is_map()) return {found, 1};
+  return {};
+}
+
+}  // namespace
+
+PathValues::PathValues(const Value& event, std::span<const Path* const> paths)
+    : event_(event), paths_(paths), values_(paths.size(), &kUnresolved) {}
+
+const Value* PathValues::get(uint32_t slot) {
+  const Value*& value = values_[slot];
+  if (value == &kUnresolved) value = paths_[slot]->find(event_);
+  return value;
+}
+
+const Value* Judge::find(const Criterion& criterion, const Value* item) {
+  return item ? criterion.path.find(*item) : values_.get(slots_[criterion.slot]);
+}
+
+bool Judge::holds(const Criterion& criterion, const Value* item) {
+  auto part_holds = [&](const Criterion& part) { return holds(part, item); };
+  switch (criterion.kind) {
+    case Criterion::Kind::Test: return test(criterion, item);
+    case Criterion::Kind::All: return std::ranges::all_of(criterion.parts, part_holds);
+    case Criterion::Kind::Any: return std::ranges::any_of(criterion.parts, part_holds);
+    case Criterion::Kind::Not: return !part_holds(criterion.parts[0]);
+    case Criterion::Kind::Search: return search(criterion, item);
+    case Criterion::Kind::Expression: return expression(criterion);
+  }
+  return false;
+}
+
+bool Judge::test(const Criterion& criterion, const Value* item) {
+  const Value* found = find(criterion, item);
+  if (criterion.matcher) return criterion.matcher->holds(found, scope_.now_ms);
+  auto matcher = rendered(criterion);
+  return matcher && matcher->holds(found, scope_.now_ms);
+}
+
+bool Judge::search(const Criterion& criterion, const Value* item) {
+  const Value* found = find(criterion, item);
+  // As in Python: `for x in None` fails, and what fails does not hold.
+  if (!found || !(found->is_list() || found->is_map())) return false;
+  auto items = items_of(found);
+  bool all_parts = criterion.condition == Criterion::Condition::Any ||
+                   criterion.condition == Criterion::Condition::All;
+  bool all_items = criterion.condition == Criterion::Condition::All ||
+                   criterion.condition == Criterion::Condition::All2Any;
+  auto item_holds = [&](const Value& element) {
+    auto part_holds = [&](const Criterion& part) { return holds(part, &element); };
+    return all_parts ? std::ranges::all_of(criterion.parts, part_holds)
+                     : std::ranges::any_of(criterion.parts, part_holds);
+  };
+  return all_items ? std::ranges::all_of(items, item_holds)
+                   : std::ranges::any_of(items, item_holds);
+}
+
+bool Judge::expression(const Criterion& criterion) {
+  auto value = evaluate(criterion);
+  return value && expr::truthy(*value);
+}
+
+// The value of the criterion's template.
+Result<Value> Judge::evaluate(const Criterion& criterion) {
+  if (!expression_scope_) expression_scope_ = expression_scope(scope_, pack_);
+  auto value = engine_.evaluate(*criterion.expression, *expression_scope_);
+  if (!value && !expr::needed_key(value.error()).empty() && !need_) need_ = value.error();
+  return value;
+}
+
+Result<Matcher> Judge::rendered(const Criterion& criterion) {
+  TRY(Value pattern, evaluate(criterion));
+  return Matcher::create(criterion.op, std::move(pattern));
+}
+
+Verdict Judge::explain(const Criterion& criterion, const Value* item) {
+  Verdict verdict{.criterion = criterion.label};
+  switch (criterion.kind) {
+    case Criterion::Kind::Test: {
+      verdict.op = to_string(criterion.op);
+      const Value* found = find(criterion, item);
+      verdict.expected = criterion.pattern;
+      if (found) verdict.found = *found;
+      explain_test(criterion, found, verdict);
+      return verdict;
+    }
+    case Criterion::Kind::Expression: {
+      verdict.op = "expression";
+      verdict.expected = Value(true);
+      auto value = evaluate(criterion);
+      if (!value) verdict.note = value.error().message();
+      if (value) verdict.found = *value;
+      verdict.holds = value && expr::truthy(*value);
+      return verdict;
+    }
+    case Criterion::Kind::Search: {
+      verdict.op = "search";
+      verdict.expected = criterion.pattern;
+      const Value* found = find(criterion, item);
+      if (found) verdict.found = *found;
+      verdict.holds = search(criterion, item);
+      if (!found || !(found->is_list() || found->is_map())) {
+        verdict.note = "expected a list there to search in";
+      }
+      return verdict;
+    }
+    case Criterion::Kind::All: verdict.op = "all"; break;
+    case Criterion::Kind::Any: verdict.op = "any"; break;
+    case Criterion::Kind::Not: verdict.op = "not"; break;
+  }
+  verdict.holds = holds(criterion, item);
+  for (const Criterion& part : criterion.parts) verdict.parts.push_back(explain(part, item));
+  return verdict;
+}
+
+void Judge::explain_test(const Criterion& criterion, const Value* found, Verdict& verdict) {
+  std::optional<Matcher> matcher = criterion.matcher;
+  if (!matcher) {
+    auto made = rendered(criterion);
+    if (!made) {
+      verdict.note = made.error().message();
+      return;
+    }
+    matcher = std::move(*made);
+    verdict.expected = matcher->pattern();
+  }
+  verdict.holds = matcher->holds(found, scope_.now_ms);
+  if (!verdict.holds) verdict.note = matcher->mismatch(found);
+}
+
+}  // namespace millrace::rules

@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "rules/operators.h"
+
+#include <fmt/format.h>
+#include <re2/re2.h>
+
+#include <algorithm>
+#include <array>
+
+#include "base/text.h"
+#include "rules/dates.h"
+
+namespace millrace::rules {
+namespace {
+
+struct Name {
+  std::string_view text;
+  Operator op;
+};
+// The first name of an operator is the one that is shown.
+constexpr Name kNames[] = {
+    {"equals", Operator::Equals},
+    {"eq", Operator::Equals},
+    {"nequals", Operator::NotEquals},
+    {"neq", Operator::NotEquals},
+    {"iequals", Operator::EqualsIgnoreCase},
+    {"ieq", Operator::EqualsIgnoreCase},
+    {"contains", Operator::Contains},
+    {"icontains", Operator::ContainsIgnoreCase},
+    {"ncontains", Operator::ContainsNot},
+    {"incontains", Operator::ContainsNotIgnoreCase},
+    {"startswith", Operator::StartsWith},
+    {"istartswith", Operator::StartsWithIgnoreCase},
+    {"endswith", Operator::EndsWith},
+    {"iendswith", Operator::EndsWithIgnoreCase},
+    {"lessthan", Operator::LessThan},
+    {"lt", Operator::LessThan},
+    {"greaterthan", Operator::GreaterThan},
+    {"gt", Operator::GreaterThan},
+    {"matchwildcard", Operator::Wildcard},
+    {"matchregex", Operator::MatchRegex},
+    {"regex", Operator::Regex},
+    {"iregex", Operator::RegexIgnoreCase},
+    {"timediff_lt", Operator::AgeLessThan},
+    {"td_lt", Operator::AgeLessThan},
+    {"timediff_gt", Operator::AgeGreaterThan},
+    {"td_gt", Operator::AgeGreaterThan},
+    {"exists", Operator::Exists},
+    {"nexists", Operator::ExistsNot},
+    {"inside", Operator::Inside},
+    {"in", Operator::Inside},
+    {"ninside", Operator::InsideNot},
+    {"nin", Operator::InsideNot},
+    {"search", Operator::Search},
+};
+constexpr auto kNameTexts = [] {
+  std::array<std::string_view, std::size(kNames)> texts;
+  for (size_t i = 0; i < texts.size(); ++i) texts[i] = kNames[i].text;
+  return texts;
+}();
+
+re2::StringPiece piece(std::string_view text) { return {text.data(), text.size()}; }
+
+// Python's spelling of a regex in RE2's: without (?m), `$` also matches before a last newline,
+// and `\Z` is `\z`.
+std::string from_python(std::string_view pattern) {
+  bool multiline = pattern.find("(?m") != pattern.npos;
+  std::string out;
+  bool in_class = false;
+  for (size_t i = 0; i < pattern.size(); ++i) {
+    char c = pattern[i];
+    if (c == '\\' && i + 1 < pattern.size()) {
+      char escaped = pattern[++i];
+      out += '\\';
+      out += escaped == 'Z' && !in_class ? 'z' : escaped;
+    } else if (in_class) {
+      in_class = c != ']';
+      out += c;
+    } else if (c == '[') {
+      in_class = true;
+      out += c;
+      // A ']' that comes first belongs to the class.
+      if (i + 1 < pattern.size() && pattern[i + 1] == '^') out += pattern[++i];
+      if (i + 1 < pattern.size() && pattern[i + 1] == ']') {
+        out += "\\]";
+        ++i;
+      }
+    } else if (c == '$' && !multiline) {
+      out += "(?:\\n?\\z)";
+    } else {
+      out += c;
+    }
+  }
+  return out;
+}
+
+// The end of `[...]` in a shell pattern whose '[' stands before `from`, or npos.
+size_t class_end(std::string_view pattern, size_t from) {
+  if (from < pattern.size() && pattern[from] == '!') ++from;
+  if (from < pattern.size() && pattern[from] == ']') ++from;
+  return pattern.find(']', from);
+}
+
+// Shell patterns as Python's fnmatch reads them: * ? [seq] [!seq].
+std::string from_wildcard(std::string_view pattern) {
+  std::string out;
+  for (size_t i = 0; i < pattern.size(); ++i) {
+    char c = pattern[i];
+    size_t end = c == '[' ? class_end(pattern, i + 1) : pattern.npos;
+    if (c == '*') {
+      out += ".*";
+    } else if (c == '?') {
+      out += '.';
+    } else if (end != pattern.npos) {
+      out += '[';
+      for (++i; i < end; ++i) {
+        bool negates = pattern[i] == '!' && out.back() == '[';
+        if (negates) {
+          out += '^';
+        } else {
+          if (std::string_view("\\[]^&~|").find(pattern[i]) != std::string_view::npos) out += '\\';
+          out += pattern[i];
+        }
+      }
+      out += ']';
+    } else {
+      // Literal run up to the next special character, in one piece for QuoteMeta's sake (UTF-8).
+      size_t stop = std::min(pattern.find_first_of("*?[", i + 1), pattern.size());
+      out += RE2::QuoteMeta(piece(pattern.substr(i, stop - i)));
+      i = stop - 1;
+    }
+  }
+  return out;
+}
+
+struct Recipe {
+  std::string pattern;
+  bool ignore_case = false;
+  bool dot_is_newline = false;
+};
+
+// The regex that an operator runs, if it runs one.
+std::optional<Recipe> recipe(Operator op, std::string_view pattern) {
+  auto literal = [&] { return RE2::QuoteMeta(piece(pattern)); };
+  switch (op) {
+    case Operator::EqualsIgnoreCase: return Recipe{"\\A" + literal() + "\\z", true};
+    case Operator::ContainsIgnoreCase:
+    case Operator::ContainsNotIgnoreCase: return Recipe{literal(), true};
+    case Operator::StartsWithIgnoreCase: return Recipe{"\\A" + literal(), true};
+    case Operator::EndsWithIgnoreCase: return Recipe{literal() + "\\z", true};
+    case Operator::Wildcard: return Recipe{"\\A" + from_wildcard(pattern) + "\\z", false, true};
+    case Operator::MatchRegex: return Recipe{"\\A(?:" + from_python(pattern) + ")", false, true};
+    case Operator::Regex: return Recipe{from_python(pattern)};
+    case Operator::RegexIgnoreCase: return Recipe{from_python(pattern), true};
+    default: return std::nullopt;
+  }
+}
+
+bool is_text_operator(Operator op) {
+  return recipe(op, {}).has_value() || op == Operator::StartsWith || op == Operator::EndsWith;
+}
+
+std::optional<double> as_number(const Value& value) {
+  if (value.is_bool()) return value.as_bool() ? 1 : 0;
+  if (value.is_number()) return value.as_float();
+  return std::nullopt;
+}
+
+// Python's `a < b`; nothing when the kinds do not compare.
+std::optional<bool> less(const Value& a, const Value& b) {
+  if (a.is_int() && b.is_int()) return a.as_int() < b.as_int();
+  if (a.is_string() && b.is_string()) return a.as_string() < b.as_string();
+  auto x = as_number(a), y = as_number(b);
+  if (x && y) return *x < *y;
+  return std::nullopt;
+}
+
+// Python's `part in whole`; nothing when the kinds do not allow the question.
+std::optional<bool> is_in(const Value& part, const Value& whole) {
+  if (whole.is_list()) {
+    return std::ranges::find(whole.as_list(), part) != whole.as_list().end();
+  }
+  if (whole.is_map()) return part.is_string() && whole.find(part.as_string()) != nullptr;
+  if (!whole.is_string() || !part.is_string()) return std::nullopt;
+  return whole.as_string().find(part.as_string()) != std::string_view::npos;
+}
+
+const Value kNull;
+
+}  // namespace
+
+std::optional<Operator> parse_operator(std::string_view name) {
+  for (const Name& entry : kNames) {
+    if (iequals_ascii(entry.text, name)) return entry.op;
+  }
+  return std::nullopt;
+}
+
+std::string_view to_string(Operator op) { return std::ranges::find(kNames, op, &Name::op)->text; }
+
+std::span<const std::string_view> operator_names() { return kNameTexts; }
+
+Result<Matcher> Matcher::create(Operator op, Value pattern) {
+  ASSERT(op != Operator::Search);
+  Matcher matcher(op, std::move(pattern));
+  const Value& own = matcher.pattern_;
+  auto wanted = own.is_string() ? recipe(op, own.as_string()) : std::nullopt;
+  if (!wanted) return matcher;
+  RE2::Options options;
+  options.set_log_errors(false);
+  options.set_case_sensitive(!wanted->ignore_case);
+  options.set_dot_nl(wanted->dot_is_newline);
+  options.set_max_mem(1 << 20);
+  auto regex = std::make_shared<const RE2>(wanted->pattern, options);
+  if (!regex->ok()) {
+    return Error(ErrorKind::Invalid, "RUL-0002",
+                 fmt::format("bad regular expression '{}': {} (regexes run in linear time: "
+                             "look-around and back-references are not supported)",
+                             own.as_string(), regex->error()));
+  }
+  matcher.regex_ = std::move(regex);
+  return matcher;
+}
+
+bool Matcher::holds(const Value* found, int64_t now_ms) const {
+  const Value& value = found ? *found : kNull;
+  switch (op_) {
+    case Operator::Exists: return !value.is_null();
+    case Operator::ExistsNot: return value.is_null();
+    case Operator::NotEquals: return !(value == pattern_);
+    default: break;
+  }
+  if (pattern_.is_null()) return false;
+  switch (op_) {
+    case Operator::Equals: return value == pattern_;
+    case Operator::Contains: return is_in(pattern_, value).value_or(false);
+    case Operator::ContainsNot: return !is_in(pattern_, value).value_or(true);
+    case Operator::Inside: return is_in(value, pattern_).value_or(false);
+    case Operator::InsideNot: return !is_in(value, pattern_).value_or(true);
+    case Operator::LessThan: return less(value, pattern_).value_or(false);
+    case Operator::GreaterThan: return less(pattern_, value).value_or(false);
+    case Operator::AgeLessThan:
+    case Operator::AgeGreaterThan: return value.is_string() && age_holds(value.as_string(), now_ms);
+    default: return value.is_string() && pattern_.is_string() && text_holds(value.as_string());
+  }
+}
+
+bool Matcher::text_holds(std::string_view text) const {
+  if (op_ == Operator::StartsWith) return text.starts_with(pattern_.as_string());
+  if (op_ == Operator::EndsWith) return text.ends_with(pattern_.as_string());
+  bool matched = RE2::PartialMatch(piece(text), *regex_);
+  return op_ == Operator::ContainsNotIgnoreCase ? !matched : matched;
+}
+
+// How long ago the time in `text` was, in seconds, against the pattern.
+bool Matcher::age_holds(std::string_view text, int64_t now_ms) const {
+  auto limit = as_number(pattern_);
+  auto then_ms = parse_date(text, "UTC");
+  if (!limit || !then_ms) return false;
+  double age_s = static_cast<double>(now_ms - *then_ms) / 1000;
+  return op_ == Operator::AgeLessThan ? age_s < *limit : age_s > *limit;
+}
+
+std::string Matcher::mismatch(const Value* found) const {
+  if (op_ == Operator::Exists || op_ == Operator::ExistsNot || op_ == Operator::NotEquals) {
+    return {};
+  }
+  if (pattern_.is_null()) return "a pattern of null never holds";
+  const Value& value = found ? *found : kNull;
+  std::string_view kind = value.type_name();
+  if (op_ == Operator::Inside || op_ == Operator::InsideNot) {
+    if (!is_in(value, pattern_)) return fmt::format("cannot look for {} there", kind);
+  }
+  if (op_ != Operator::InsideNot && value.is_null()) return "the event has nothing there";
+  if (op_ == Operator::Contains || op_ == Operator::ContainsNot) {
+    if (!is_in(pattern_, value)) return fmt::format("cannot look inside {}", kind);
+  }
+  bool compares = op_ == Operator::LessThan || op_ == Operator::GreaterThan;
+  if (compares && !less(value, pattern_)) {
+    return fmt::format("cannot compare {} with {}", kind, pattern_.type_name());
+  }
+  bool is_age = op_ == Operator::AgeLessThan || op_ == Operator::AgeGreaterThan;
+  if (is_age && (!value.is_string() || !parse_date(value.as_string(), "UTC"))) {
+    return "expected a date and time there, such as 2026-01-31T12:00:00Z";
+  }
+  if (is_text_operator(op_) && !value.is_string()) {
+    return fmt::format("expected a string there, found {}", kind);
+  }
+  return {};
+}
+
+}  // namespace millrace::rules
