@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+
+#include "base/result.h"
+#include "services/worker/posix.h"
+
+namespace millrace::worker {
+
+// One cgroup v2 folder: holds every process of a run, whatever session or parent it took.
+// Reused by later runs, because making and removing one costs as much as a process.
+class Cgroup {
+ public:
+  // Makes the folder, or takes it as it is.
+  static Result<Cgroup> create(const std::string& path);
+
+  int fd() const { return folder_.get(); }
+  // True while a living process is inside.
+  bool populated() const;
+  // Sends `signal` to the processes that are inside now.
+  void signal(int signal) const;
+  // SIGKILL for all, also for those that are just being forked.
+  void kill() const;
+
+ private:
+  Cgroup(Fd folder, Fd events) : folder_(std::move(folder)), events_(std::move(events)) {}
+  Fd folder_;
+  Fd events_;  // cgroup.events
+};
+
+// The folder below which this process may make cgroups named `name`, made if need be: a child of
+// its own cgroup. An error says why there is none, and runs are then tracked by walking /proc.
+Result<std::string> make_cgroup_home(const std::string& name);
+
+// Kills all that is in `home` and below and removes the folders. False when something is alive
+// after `patience_ms`.
+bool kill_cgroup_home(const std::string& home, int64_t patience_ms);
+
+}  // namespace millrace::worker

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <sys/resource.h>
+#include <sys/types.h>
+
+#include <string>
+#include <vector>
+
+namespace millrace::worker {
+
+// How a child begins. The descriptors stay the caller's.
+struct ChildSpec {
+  std::string program;  // path of the file to execute
+  std::vector<std::string> argv;
+  std::vector<std::string> env;  // the whole environment
+  std::string cwd;
+  int stdin_fd = -1;
+  int stdout_fd = -1;
+  int stderr_fd = -1;
+  int cgroup_fd = -1;        // started inside this cgroup v2 folder; -1: where the caller is
+  rlim_t open_files = 1024;  // soft limit of descriptors
+};
+
+struct ChildStart {
+  pid_t pid = -1;
+  std::string error;  // why there is no child; says what to do
+};
+
+// Starts a child by clone(CLONE_VM|CLONE_VFORK): nothing of the caller's memory is copied, and
+// the caller waits until the child has executed its program or failed. The child leads its own
+// session, has default signal dispositions, no blocked signals and no descriptors but 0 to 2.
+// For single-threaded callers.
+ChildStart start_child(const ChildSpec& spec);
+
+// True when this kernel and machine let children be started inside `cgroup_fd` (clone3 may be
+// missing, or forbidden by a seccomp filter).
+bool can_start_in_cgroup(int cgroup_fd);
+
+// The file that `name` stands for: itself when it holds a slash, else the first executable file
+// of that name in `path`, a list of folders with colons between. Empty when there is none.
+std::string find_program(const std::string& name, const std::string& path);
+
+}  // namespace millrace::worker

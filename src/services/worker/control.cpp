@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Grammar of the control connection, a unix stream socket, on top of wire.h:
+//
+//   key     = execution:i64 attempt:u32 epoch:i64
+//   stream  = u8 (0 stdout, 1 stderr)
+//   output  = bytes:text file:text size:i64 dropped:i64
+//   run     = tenant:i64 key started_ms:i64
+//
+//   worker to spawner
+//     1 Launch  = tenant:i64 key argv:list env:list cwd:text delivery:u8 parameters:text
+//                 secrets:list timeout_ms:i64 grace_ms:i64 output_cap:i64
+//     2 Kill    = key
+//     3 Ack     = key
+//     4 Goodbye =
+//   spawner to worker
+//     16 Hello  = version:u32 boot_id:text pid:i64 started_ns:i64 count:u32 run*
+//     17 Chunk  = key stream offset:i64 bytes:text
+//     18 Exited = tenant:i64 key end:u8 exit_code:u32 message:text out:output err:output
+//                 started_ms:i64 ended_ms:i64
+//
+// Every frame begins with its type, u8. There is no answer to Launch: the socket keeps the order,
+// so a run is in the Hello of a later connection, or the spawner never read its Launch.
+#include "services/worker/control.h"
+
+#include <fmt/format.h>
+
+#include "services/worker/wire.h"
+
+namespace millrace::worker {
+namespace {
+
+enum class Type : uint8_t {
+  Launch = 1,
+  Kill = 2,
+  Ack = 3,
+  Goodbye = 4,
+  Hello = 16,
+  Chunk = 17,
+  Exited = 18,
+};
+
+FrameWriter& put(FrameWriter& w, const kernel::RunKey& key) {
+  return w.i64(key.execution.value).u32(static_cast<uint32_t>(key.attempt)).i64(key.epoch);
+}
+
+kernel::RunKey get_key(FrameReader& r) {
+  kernel::RunKey key;
+  key.execution = ExecutionId(r.i64());
+  key.attempt = static_cast<int32_t>(r.u32());
+  key.epoch = r.i64();
+  return key;
+}
+
+FrameWriter& put(FrameWriter& w, const kernel::StreamOutput& output) {
+  return w.text(output.bytes).text(output.file).i64(output.size).i64(output.dropped);
+}
+
+kernel::StreamOutput get_output(FrameReader& r) {
+  kernel::StreamOutput output;
+  output.bytes = r.text();
+  output.file = r.text();
+  output.size = r.i64();
+  output.dropped = r.i64();
+  return output;
+}
+
+FrameWriter begin(std::string& out, Type type) {
+  FrameWriter w(out);
+  w.u8(static_cast<uint8_t>(type));
+  return w;
+}
+
+void end_small(FrameWriter& w) {
+  bool fits = w.end();
+  ASSERT_MSG(fits, "a control frame of bounded size is above kMaxFrame");
+}
+
+Launch get_launch(FrameReader& r) {
+  Launch launch;
+  launch.tenant = TenantId(r.i64());
+  launch.key = get_key(r);
+  launch.argv = r.list();
+  launch.env = r.list();
+  launch.cwd = r.text();
+  launch.delivery = r.u8() == 1 ? Delivery::File : Delivery::Stdin;
+  launch.parameters = r.text();
+  launch.secrets = r.list();
+  launch.timeout_ms = r.i64();
+  launch.grace_ms = r.i64();
+  launch.output_cap = r.i64();
+  return launch;
+}
+
+Hello get_hello(FrameReader& r) {
+  constexpr size_t kRunBytes = 8 + 8 + 4 + 8 + 8;
+  Hello hello;
+  hello.version = r.u32();
+  hello.boot_id = r.text();
+  hello.pid = r.i64();
+  hello.started_ns = r.i64();
+  hello.runs.resize(r.count(kRunBytes));
+  for (auto& run : hello.runs) {
+    run.tenant = TenantId(r.i64());
+    run.key = get_key(r);
+    run.started_ms = r.i64();
+  }
+  return hello;
+}
+
+Chunk get_chunk(FrameReader& r) {
+  Chunk chunk;
+  chunk.key = get_key(r);
+  chunk.stream = r.u8() == 1 ? kernel::Stream::Stderr : kernel::Stream::Stdout;
+  chunk.offset = r.i64();
+  chunk.bytes = r.text();
+  return chunk;
+}
+
+Exited get_exited(FrameReader& r) {
+  Exited exited;
+  auto& c = exited.completion;
+  c.tenant = TenantId(r.i64());
+  c.key = get_key(r);
+  uint8_t end = r.u8();
+  c.end = end <= static_cast<uint8_t>(kernel::RunEnd::Lost) ? static_cast<kernel::RunEnd>(end)
+                                                            : kernel::RunEnd::Lost;
+  c.exit_code = static_cast<int>(r.u32());
+  c.message = r.text();
+  c.out = get_output(r);
+  c.err = get_output(r);
+  c.started_ms = r.i64();
+  c.ended_ms = r.i64();
+  return exited;
+}
+
+}  // namespace
+
+bool encode(std::string& out, const Launch& launch) {
+  FrameWriter w = begin(out, Type::Launch);
+  put(w.i64(launch.tenant.value), launch.key)
+      .list(launch.argv)
+      .list(launch.env)
+      .text(launch.cwd)
+      .u8(static_cast<uint8_t>(launch.delivery))
+      .text(launch.parameters)
+      .list(launch.secrets)
+      .i64(launch.timeout_ms)
+      .i64(launch.grace_ms)
+      .i64(launch.output_cap);
+  return w.end();
+}
+
+void encode(std::string& out, const Kill& kill) {
+  FrameWriter w = begin(out, Type::Kill);
+  end_small(put(w, kill.key));
+}
+
+void encode(std::string& out, const Ack& ack) {
+  FrameWriter w = begin(out, Type::Ack);
+  end_small(put(w, ack.key));
+}
+
+void encode(std::string& out, const Goodbye&) {
+  FrameWriter w = begin(out, Type::Goodbye);
+  end_small(w);
+}
+
+void encode(std::string& out, const Hello& hello) {
+  FrameWriter w = begin(out, Type::Hello);
+  w.u32(hello.version).text(hello.boot_id).i64(hello.pid).i64(hello.started_ns);
+  w.u32(static_cast<uint32_t>(hello.runs.size()));
+  for (const auto& run : hello.runs) put(w.i64(run.tenant.value), run.key).i64(run.started_ms);
+  end_small(w);
+}
+
+void encode_chunk(std::string& out, const kernel::RunKey& key, kernel::Stream stream,
+                  int64_t offset, std::string_view bytes) {
+  FrameWriter w = begin(out, Type::Chunk);
+  end_small(put(w, key).u8(static_cast<uint8_t>(stream)).i64(offset).text(bytes));
+}
+
+void encode(std::string& out, const Exited& exited) {
+  const auto& c = exited.completion;
+  FrameWriter w = begin(out, Type::Exited);
+  put(w.i64(c.tenant.value), c.key)
+      .u8(static_cast<uint8_t>(c.end))
+      .u32(static_cast<uint32_t>(c.exit_code))
+      .text(c.message);
+  end_small(put(put(w, c.out), c.err).i64(c.started_ms).i64(c.ended_ms));
+}
+
+Result<Frame> decode(std::string_view frame) {
+  FrameReader r(frame);
+  auto type = static_cast<Type>(r.u8());
+  auto checked = [&](auto message) -> Result<Frame> {
+    if (r.complete()) return Frame(std::move(message));
+    return Error(ErrorKind::Invalid, "WRK-0001",
+                 fmt::format("spawner protocol: a frame of type {} and {} bytes does not fit the "
+                             "grammar",
+                             static_cast<int>(type), frame.size()));
+  };
+  switch (type) {
+    case Type::Launch: return checked(get_launch(r));
+    case Type::Kill: return checked(Kill{get_key(r)});
+    case Type::Ack: return checked(Ack{get_key(r)});
+    case Type::Goodbye: return checked(Goodbye{});
+    case Type::Hello: return checked(get_hello(r));
+    case Type::Chunk: return checked(get_chunk(r));
+    case Type::Exited: return checked(get_exited(r));
+  }
+  return Error(ErrorKind::Invalid, "WRK-0001",
+               fmt::format("spawner protocol: unknown frame type {}", static_cast<int>(type)));
+}
+
+}  // namespace millrace::worker

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "services/worker/slot.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <cstdio>
+
+namespace millrace::worker {
+namespace {
+
+// Makes or opens the folder and throws away what an earlier run left in it.
+Result<Fd> fresh_folder(const std::string& path) {
+  TRY(make_folders(path, 0700));
+  Fd fd(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!fd) return system_error(fmt::format("cannot open folder '{}'", path));
+  if (!folder_is_empty(fd.get()) && !empty_folder(fd.get())) {
+    return system_error(fmt::format("cannot empty folder '{}'", path));
+  }
+  return fd;
+}
+
+bool still_linked(int folder_fd) {
+  struct stat info{};
+  return fstat(folder_fd, &info) == 0 && info.st_nlink > 0;
+}
+
+}  // namespace
+
+SlotPool::SlotPool(std::string run_folder, std::string artifacts_folder, std::string cgroup_home)
+    : run_folder_(std::move(run_folder)),
+      artifacts_folder_(std::move(artifacts_folder)),
+      cgroup_home_(std::move(cgroup_home)) {}
+
+Result<std::unique_ptr<Slot>> SlotPool::acquire() {
+  while (!free_.empty()) {
+    auto slot = std::move(free_.back());
+    free_.pop_back();
+    if (still_linked(slot->temp_fd.get()) && still_linked(slot->artifacts_fd.get())) return slot;
+    if (auto again = make(slot->index); again.ok()) return again;
+  }
+  return make(next_index_++);
+}
+
+Result<std::unique_ptr<Slot>> SlotPool::make(int index) const {
+  auto slot = std::make_unique<Slot>();
+  slot->index = index;
+  slot->temp = fmt::format("{}/slots/{}/tmp", run_folder_, index);
+  slot->artifacts = fmt::format("{}/slots/{}/artifacts", run_folder_, index);
+  TRY(slot->temp_fd, fresh_folder(slot->temp));
+  TRY(slot->artifacts_fd, fresh_folder(slot->artifacts));
+  if (!cgroup_home_.empty()) {
+    TRY(slot->cgroup, Cgroup::create(fmt::format("{}/slot-{}", cgroup_home_, index)));
+  }
+  return slot;
+}
+
+Result<void> SlotPool::keep_artifacts(Slot& slot, const kernel::RunKey& key) const {
+  std::string folder = fmt::format("{}/{}", artifacts_folder_, key.execution.value);
+  TRY(make_folders(folder, 0700));
+  std::string target = fmt::format("{}/{}", folder, key.attempt);
+  if (rename(slot.artifacts.c_str(), target.c_str()) != 0) {
+    return system_error(fmt::format("cannot move artifacts to '{}'", target));
+  }
+  TRY(slot.artifacts_fd, fresh_folder(slot.artifacts));
+  return {};
+}
+
+void SlotPool::release(std::unique_ptr<Slot> slot, const kernel::RunKey& key, bool tainted) {
+  if (tainted) return;
+  bool clean = folder_is_empty(slot->temp_fd.get()) || empty_folder(slot->temp_fd.get());
+  if (!folder_is_empty(slot->artifacts_fd.get())) {
+    auto kept = keep_artifacts(*slot, key);
+    if (!kept.ok()) fmt::print(stderr, "{}\n", kept.error().describe());
+    clean = clean && kept.ok();
+  }
+  // An unclean slot is dropped; its number is taken up again after a restart, which cleans it.
+  if (clean) free_.push_back(std::move(slot));
+}
+
+}  // namespace millrace::worker

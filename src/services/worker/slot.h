@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "kernel/work.h"
+#include "services/worker/cgroup.h"
+#include "services/worker/posix.h"
+
+namespace millrace::worker {
+
+// The places that one run has for itself. Kept and reused, because making folders and cgroups
+// costs more than a short process.
+struct Slot {
+  int index = 0;
+  std::string temp;       // TMPDIR and default working folder
+  std::string artifacts;  // MILLRACE_ARTIFACTS_DIR
+  Fd temp_fd;
+  Fd artifacts_fd;
+  std::optional<Cgroup> cgroup;  // none: the run's tree is found by walking /proc
+};
+
+// Hands out slots: {run}/slots/N/{tmp,artifacts} and, where `cgroup_home` is not empty, the
+// cgroup {cgroup_home}/slot-N.
+class SlotPool {
+ public:
+  SlotPool(std::string run_folder, std::string artifacts_folder, std::string cgroup_home);
+
+  Result<std::unique_ptr<Slot>> acquire();
+  // Cleans the slot for the next run; what lies in its artifacts folder moves to
+  // {artifacts}/EXECUTION/ATTEMPT. A slot whose processes could not be killed is `tainted`:
+  // neither it nor its number is used again.
+  void release(std::unique_ptr<Slot> slot, const kernel::RunKey& key, bool tainted);
+
+ private:
+  Result<std::unique_ptr<Slot>> make(int index) const;
+  Result<void> keep_artifacts(Slot& slot, const kernel::RunKey& key) const;
+
+  std::string run_folder_;
+  std::string artifacts_folder_;
+  std::string cgroup_home_;
+  std::vector<std::unique_ptr<Slot>> free_;
+  int next_index_ = 0;
+};
+
+}  // namespace millrace::worker

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "services/worker/posix.h"
+
+namespace millrace::worker {
+
+struct SpawnerOptions {
+  std::string data_dir;        // absolute
+  int64_t linger_ms = 10'000;  // waits so long for a server once no run is left
+  bool use_cgroups = true;     // where they can be had
+};
+
+// True when this process was started as a spawner: then main does nothing but
+// `return spawner_main(argc, argv)`, before anything else.
+bool is_spawner_invocation(int argc, char** argv);
+int spawner_main(int argc, char** argv);
+
+// The control connection to the spawner of a data folder: the one that runs, or a new one,
+// started from /proc/self/exe. Blocks, for milliseconds as a rule, and for seconds when what a
+// dead spawner left has to be killed first: call it off the event loop.
+Result<Fd> connect_spawner(const SpawnerOptions& options);
+
+}  // namespace millrace::worker

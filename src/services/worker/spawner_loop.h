@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <sys/resource.h>
+#include <sys/types.h>
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "kernel/work.h"
+#include "services/worker/control.h"
+#include "services/worker/posix.h"
+#include "services/worker/process_walk.h"
+#include "services/worker/recorder.h"
+#include "services/worker/results.h"
+#include "services/worker/slot.h"
+#include "services/worker/spawner.h"
+#include "services/worker/wire.h"
+
+namespace millrace::worker {
+
+// What the loop is built from; spawner_main opens these.
+struct SpawnerParts {
+  SpawnerOptions options;
+  std::string identity;      // names the data folder in the marker of its runs
+  std::string cgroup_home;   // empty: trees are found by walking /proc
+  rlim_t open_files = 1024;  // soft limit of each run
+  Fd listener;
+  Fd first_connection;
+  OutputFolder output;
+  ResultShelf results;
+};
+
+// One process of an action with its tree, from launch until its tree is gone.
+//
+//   state    | its main process exits      | its deadline passes
+//   Running  | settle                      | SIGTERM to the tree, deadline grace -> Ending
+//   Ending   | settle                      | SIGKILL to the tree -> Killing
+//   Killing  | settle                      | SIGKILL again; after 10 s finish as Lost
+//   settle: the tree is empty -> finished, out of the table; else SIGKILL to the tree -> Killing
+//
+// A kill request is a deadline that passes at once.
+struct Run {
+  enum class State : uint8_t { Running, Ending, Killing };
+
+  Run(Launch&& from, std::unique_ptr<Slot> in_slot, const OutputFolder& output);
+
+  Launch launch;
+  std::unique_ptr<Slot> slot;
+  State state = State::Running;
+  std::optional<kernel::RunEnd> ended_by;  // set when the spawner ends the run
+  pid_t pid = 0;
+  std::optional<int> status;  // of waitid, once the main process was reaped
+  int64_t started_ms = 0;     // Unix
+  int64_t deadline_ms = 0;    // monotonic; 0: none
+  int64_t give_up_ms = 0;     // monotonic; of Killing
+  int64_t retry_ms = 0;       // of Killing: pause before the next SIGKILL
+  std::string pid_file;       // without cgroups: lets a later spawner find the process
+  std::shared_ptr<const SecretSet> secrets;
+  // The write ends stay open here so that the end of a stream wakes nobody: the exit does.
+  Fd read_end[2];
+  Fd write_end[2];
+  StreamRecorder recorder[2];
+};
+
+// The spawner's event loop. Single-threaded; never blocks but to start a child and to sync a
+// file of output.
+class SpawnerLoop {
+ public:
+  static Result<std::unique_ptr<SpawnerLoop>> create(SpawnerParts parts);
+  // Returns when no run is left and no server wants the spawner.
+  void run();
+
+ private:
+  explicit SpawnerLoop(SpawnerParts parts);
+  Result<void> set_up();
+
+  // Events.
+  bool finished();
+  int wait_ms() const;
+  void on_signals();
+  void reap();
+  void on_output(int slot_index, kernel::Stream stream);
+  void pass_deadlines();
+
+  // Runs (spawner_runs.cpp).
+  void launch(Launch launch);
+  Result<void> start(Run& run);
+  void end(Run& run, kernel::RunEnd why);
+  void pass_deadline(Run& run, int64_t now);
+  void settle(Run& run);
+  void kill_tree(Run& run);
+  void signal_tree(const Run& run, int signal) const;
+  std::vector<Process> walk_tree(const Run& run) const;
+  bool tree_is_gone(const Run& run) const;
+  void note_process(Run& run) const;
+  bool read_output(Run& run, int stream, bool live);
+  void finish(Run& finished, bool tree_is_gone);
+  void refuse(const Launch& launch, std::string why);
+  void report(kernel::Completion completion);
+  void set_deadline(Run& run, int64_t at_ms);
+  void kill_strays() const;
+  std::string marker(const kernel::RunKey& key) const;
+
+  // The connection to the server (spawner_connection.cpp).
+  void accept_server();
+  void use_connection(Fd fd);
+  void drop_connection();
+  void on_readable();
+  void on_frame(std::string_view frame);
+  void greet();
+  void flush();
+
+  SpawnerParts parts_;
+  Fd epoll_;
+  Fd signals_;
+  SlotPool slots_;
+  Hello identity_;
+  std::map<kernel::RunKey, std::unique_ptr<Run>> runs_;
+  std::unordered_map<pid_t, Run*> by_pid_;
+  std::vector<Run*> by_slot_;
+  std::set<std::pair<int64_t, Run*>> deadlines_;
+  std::vector<char> read_buffer_;
+
+  Fd connection_;
+  FrameBuffer in_;
+  std::string out_;
+  bool waits_to_write_ = false;
+  bool stopping_ = false;        // told by a signal: no new runs
+  bool server_left_ = false;     // by Goodbye: nobody is expected back
+  int64_t lonely_since_ms_ = 0;  // no server and no run since; 0: not so
+};
+
+}  // namespace millrace::worker

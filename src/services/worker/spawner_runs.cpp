@@ -1,0 +1,338 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the spawner does with a run, from launch to result.
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+
+#include "services/worker/child.h"
+#include "services/worker/epoll_tag.h"
+#include "services/worker/process_walk.h"
+#include "services/worker/spawner_loop.h"
+
+namespace millrace::worker {
+namespace {
+
+constexpr size_t kMostRuns = 4096;
+// Live chunks are dropped while the server has this much unread.
+constexpr size_t kMostUnsent = 1 << 20;
+// A pipe takes this much at once, even when the kernel grants it one page only.
+constexpr size_t kPipeBytes = 4096;
+// Processes that are alive so long after SIGKILL (stuck in the kernel) are given up.
+constexpr int64_t kGiveUpMs = 10'000;
+
+std::string output_name(const kernel::RunKey& key, std::string_view stream) {
+  return fmt::format("{:02x}/{}.{}.{}.{}", key.execution.value & 0xff, key.execution.value,
+                     key.attempt, key.epoch, stream);
+}
+
+std::string_view path_variable(const std::vector<std::string>& env) {
+  constexpr std::string_view kName = "PATH=";
+  for (std::string_view entry : env) {
+    if (entry.starts_with(kName)) return entry.substr(kName.size());
+  }
+  return {};
+}
+
+bool write_whole(int fd, std::string_view bytes) {
+  while (!bytes.empty()) {
+    ssize_t n = write(fd, bytes.data(), bytes.size());
+    if (n < 0 && errno != EINTR) return false;
+    if (n > 0) bytes.remove_prefix(static_cast<size_t>(n));
+  }
+  return true;
+}
+
+// A descriptor that reads `bytes` and then ends: a pipe that holds them all, or for more than a
+// pipe surely takes a file in memory. So nobody has to feed a child.
+Result<Fd> readable_bytes(std::string_view bytes) {
+  if (bytes.empty()) {
+    Fd null(open("/dev/null", O_RDONLY | O_CLOEXEC));
+    if (!null) return system_error("cannot open '/dev/null'");
+    return null;
+  }
+  int ends[2];
+  if (bytes.size() <= kPipeBytes) {
+    if (pipe2(ends, O_CLOEXEC) != 0) return system_error("cannot make a pipe for the parameters");
+    Fd read_end(ends[0]), write_end(ends[1]);
+    if (!write_whole(ends[1], bytes)) return system_error("cannot write the parameters");
+    return read_end;
+  }
+  Fd file(memfd_create("parameters", MFD_CLOEXEC));
+  if (!file || !write_whole(file.get(), bytes) || lseek(file.get(), 0, SEEK_SET) != 0) {
+    return system_error("cannot write the parameters");
+  }
+  return file;
+}
+
+Result<void> write_parameters_file(const Slot& slot, std::string_view bytes) {
+  constexpr int kFlags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC;
+  Fd file(openat(slot.temp_fd.get(), "parameters", kFlags, 0600));
+  if (!file || !write_whole(file.get(), bytes)) {
+    return system_error("cannot write the parameters to their file");
+  }
+  return {};
+}
+
+std::string describe_end(const kernel::Completion& c, const Launch& launch) {
+  switch (c.end) {
+    case kernel::RunEnd::Signaled: {
+      const char* name = sigabbrev_np(c.exit_code - 128);
+      return fmt::format("killed by signal {} (SIG{})", c.exit_code - 128, name ? name : "?");
+    }
+    case kernel::RunEnd::TimedOut:
+      return fmt::format("ended after its timeout of {} ms", launch.timeout_ms);
+    case kernel::RunEnd::Canceled: return "ended on request";
+    case kernel::RunEnd::Lost: return "ended because the spawner was told to stop";
+    default: return {};
+  }
+}
+
+}  // namespace
+
+Run::Run(Launch&& from, std::unique_ptr<Slot> in_slot, const OutputFolder& output)
+    : launch(std::move(from)),
+      slot(std::move(in_slot)),
+      started_ms(unix_ms()),
+      secrets(std::make_shared<const SecretSet>(std::move(launch.secrets))),
+      recorder{{secrets, output, output_name(launch.key, "out"), launch.output_cap},
+               {secrets, output, output_name(launch.key, "err"), launch.output_cap}} {}
+
+std::string SpawnerLoop::marker(const kernel::RunKey& key) const {
+  return fmt::format("{}{}.{}.{};", parts_.identity, key.execution.value, key.attempt, key.epoch);
+}
+
+void SpawnerLoop::launch(Launch order) {
+  if (runs_.contains(order.key) || parts_.results.holds(order.key)) return;
+  if (stopping_) return refuse(order, "the spawner was told to stop");
+  if (runs_.size() >= kMostRuns) {
+    return refuse(order, fmt::format("the spawner runs {} processes already", kMostRuns));
+  }
+  auto slot = slots_.acquire();
+  if (!slot.ok()) return refuse(order, slot.error().message());
+
+  auto run = std::make_unique<Run>(std::move(order), std::move(*slot), parts_.output);
+  auto started = start(*run);
+  if (!started.ok()) {
+    refuse(run->launch, started.error().message());
+    slots_.release(std::move(run->slot), run->launch.key, false);
+    return;
+  }
+  auto index = static_cast<size_t>(run->slot->index);
+  if (by_slot_.size() <= index) by_slot_.resize(index + 1);
+  by_slot_[index] = run.get();
+  by_pid_[run->pid] = run.get();
+  if (run->launch.timeout_ms > 0) set_deadline(*run, monotonic_ms() + run->launch.timeout_ms);
+  kernel::RunKey key = run->launch.key;
+  runs_.emplace(key, std::move(run));
+}
+
+Result<void> SpawnerLoop::start(Run& run) {
+  Launch& launch = run.launch;
+  const Slot& slot = *run.slot;
+  if (launch.argv.empty()) return Error(ErrorKind::Invalid, "WRK-0005", "the command is empty");
+  ChildSpec spec;
+  spec.program = find_program(launch.argv[0], std::string(path_variable(launch.env)));
+  if (spec.program.empty()) {
+    return Error(ErrorKind::NotFound, "WRK-0005",
+                 fmt::format("cannot run '{}': no such program in PATH ({})", launch.argv[0],
+                             path_variable(launch.env)));
+  }
+  spec.argv = std::move(launch.argv);
+  spec.env = std::move(launch.env);
+  spec.env.push_back("TMPDIR=" + slot.temp);
+  spec.env.push_back("MILLRACE_ARTIFACTS_DIR=" + slot.artifacts);
+  if (!slot.cgroup) spec.env.push_back(fmt::format("{}={}", kMarkerName, marker(launch.key)));
+  std::string_view stdin_bytes;
+  if (launch.delivery == Delivery::File) {
+    TRY(write_parameters_file(slot, launch.parameters));
+    spec.env.push_back(fmt::format("MILLRACE_PARAMETERS_FILE={}/parameters", slot.temp));
+  } else {
+    stdin_bytes = launch.parameters;
+  }
+  TRY(Fd input, readable_bytes(stdin_bytes));
+  launch.parameters = std::string();
+
+  for (int stream = 0; stream < 2; ++stream) {
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) != 0) return system_error("cannot make a pipe for the output");
+    run.read_end[stream] = Fd(ends[0]);
+    run.write_end[stream] = Fd(ends[1]);
+    fcntl(ends[0], F_SETFL, O_NONBLOCK);
+    watch(epoll_.get(), ends[0], EPOLLIN,
+          {stream == 0 ? EpollTag::Stdout : EpollTag::Stderr, slot.index});
+  }
+  spec.open_files = parts_.open_files;
+  spec.cwd = launch.cwd.empty() ? slot.temp : launch.cwd;
+  spec.stdin_fd = input.get();
+  spec.stdout_fd = run.write_end[0].get();
+  spec.stderr_fd = run.write_end[1].get();
+  spec.cgroup_fd = slot.cgroup ? slot.cgroup->fd() : -1;
+  ChildStart child = start_child(spec);
+  if (child.pid < 0) return Error(ErrorKind::Invalid, "WRK-0005", child.error);
+  run.pid = child.pid;
+  if (!slot.cgroup) note_process(run);
+  return {};
+}
+
+// Ends a run that is not being ended already.
+void SpawnerLoop::end(Run& run, kernel::RunEnd why) {
+  if (run.ended_by || run.status) return;
+  run.ended_by = why;
+  signal_tree(run, SIGTERM);
+  run.state = Run::State::Ending;
+  set_deadline(run, monotonic_ms() + run.launch.grace_ms);
+}
+
+void SpawnerLoop::pass_deadline(Run& run, int64_t now) {
+  switch (run.state) {
+    case Run::State::Running: return end(run, kernel::RunEnd::TimedOut);
+    case Run::State::Ending: return kill_tree(run);
+    case Run::State::Killing:
+      if (now >= run.give_up_ms) return finish(run, false);
+      return run.status ? settle(run) : kill_tree(run);
+  }
+}
+
+// The main process has exited.
+void SpawnerLoop::settle(Run& run) {
+  if (tree_is_gone(run)) return finish(run, true);
+  kill_tree(run);
+}
+
+void SpawnerLoop::kill_tree(Run& run) {
+  constexpr int64_t kFirstRetryMs = 5;
+  constexpr int64_t kLastRetryMs = 500;
+  int64_t now = monotonic_ms();
+  if (run.state != Run::State::Killing) {
+    run.state = Run::State::Killing;
+    run.give_up_ms = now + kGiveUpMs;
+    run.retry_ms = kFirstRetryMs;
+  }
+  if (run.slot->cgroup) {
+    run.slot->cgroup->kill();
+  } else {
+    signal_tree(run, SIGKILL);
+  }
+  set_deadline(run, now + run.retry_ms);
+  run.retry_ms = std::min(run.retry_ms * 2, kLastRetryMs);
+}
+
+void SpawnerLoop::signal_tree(const Run& run, int signal) const {
+  if (run.slot->cgroup) return run.slot->cgroup->signal(signal);
+  for (const Process& process : walk_tree(run)) signal_process(process, signal);
+}
+
+// Without a cgroup: the processes of a run.
+std::vector<Process> SpawnerLoop::walk_tree(const Run& run) const {
+  auto at = by_pid_.find(run.pid);
+  // Once the main process was reaped, its number may name the main process of another run.
+  bool number_is_ours = at == by_pid_.end() || at->second == &run;
+  return find_tree(descendants(), number_is_ours ? run.pid : 0, marker(run.launch.key));
+}
+
+bool SpawnerLoop::tree_is_gone(const Run& run) const {
+  if (run.slot->cgroup) return !run.slot->cgroup->populated();
+  // What is left of a tree has become the spawner's own child, since it is a subreaper.
+  auto children = own_children();
+  bool only_main = std::all_of(children.begin(), children.end(),
+                               [&](pid_t pid) { return by_pid_.contains(pid); });
+  return only_main || walk_tree(run).empty();
+}
+
+// Without a cgroup: leaves word of the main process for the next spawner, should this one be
+// killed; a program that wipes its environment cannot be found by the marker.
+void SpawnerLoop::note_process(Run& run) const {
+  run.pid_file = fmt::format("{}/run/pids/{}", parts_.options.data_dir, run.pid);
+  Fd file(open(run.pid_file.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+  if (file) write_whole(file.get(), std::to_string(read_process(run.pid).start_ticks));
+}
+
+// Returns false when there was nothing to read.
+bool SpawnerLoop::read_output(Run& run, int stream, bool live) {
+  ssize_t n = read(run.read_end[stream].get(), read_buffer_.data(), read_buffer_.size());
+  if (n <= 0) return false;
+  StreamRecorder& recorder = run.recorder[stream];
+  auto stored = recorder.append({read_buffer_.data(), static_cast<size_t>(n)});
+  if (live && !stored.empty() && connection_ && out_.size() <= kMostUnsent) {
+    encode_chunk(out_, run.launch.key, static_cast<kernel::Stream>(stream),
+                 recorder.size() - static_cast<int64_t>(stored.size()), stored);
+  }
+  return true;
+}
+
+void SpawnerLoop::finish(Run& finished, bool tree_is_gone) {
+  constexpr int kMostReads = 64;  // more than a pipe holds: only a process outside goes on
+  kernel::RunKey key = finished.launch.key;
+  auto node = runs_.extract(key);
+  std::unique_ptr<Run> run = std::move(node.mapped());
+  set_deadline(*run, 0);
+  by_slot_[static_cast<size_t>(run->slot->index)] = nullptr;
+  by_pid_.erase(run->pid);
+  if (!run->pid_file.empty()) unlink(run->pid_file.c_str());
+
+  kernel::Completion c;
+  c.tenant = run->launch.tenant;
+  c.key = key;
+  c.started_ms = run->started_ms;
+  int status = run->status.value_or(0);
+  c.exit_code = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+  c.end = WIFSIGNALED(status) ? kernel::RunEnd::Signaled : kernel::RunEnd::Exited;
+  if (run->ended_by) c.end = *run->ended_by;
+  c.message = describe_end(c, run->launch);
+  if (!tree_is_gone) {
+    c.end = kernel::RunEnd::Lost;
+    c.message = "processes of the run are still alive after SIGKILL";
+  }
+  kernel::StreamOutput* outputs[] = {&c.out, &c.err};
+  for (int stream = 0; stream < 2; ++stream) {
+    for (int i = 0; i < kMostReads && read_output(*run, stream, false); ++i) {
+    }
+    *outputs[stream] = run->recorder[stream].finish();
+  }
+  c.ended_ms = unix_ms();
+  slots_.release(std::move(run->slot), key, !tree_is_gone);
+  if (parts_.cgroup_home.empty() && runs_.empty()) kill_strays();
+  report(std::move(c));
+}
+
+void SpawnerLoop::refuse(const Launch& launch, std::string why) {
+  kernel::Completion c;
+  c.tenant = launch.tenant;
+  c.key = launch.key;
+  c.end = kernel::RunEnd::SpawnFailed;
+  c.message = std::move(why);
+  c.started_ms = c.ended_ms = unix_ms();
+  report(std::move(c));
+}
+
+void SpawnerLoop::report(kernel::Completion completion) {
+  const auto& kept = parts_.results.add(std::move(completion));
+  if (connection_) {
+    encode(out_, Exited{kept});
+  } else {
+    parts_.results.persist();
+  }
+}
+
+void SpawnerLoop::set_deadline(Run& run, int64_t at_ms) {
+  if (run.deadline_ms > 0) deadlines_.erase({run.deadline_ms, &run});
+  run.deadline_ms = at_ms;
+  if (at_ms > 0) deadlines_.insert({at_ms, &run});
+}
+
+// Without cgroups and with no run left, every process that carries the marker of this data
+// folder, and every child, is a leftover.
+void SpawnerLoop::kill_strays() const {
+  if (own_children().empty()) return;
+  for (const Process& process : descendants()) signal_process(process, SIGKILL);
+}
+
+}  // namespace millrace::worker
