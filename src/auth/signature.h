@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "base/secret.h"
+
+namespace millrace::auth {
+
+enum class SignatureEncoding : uint8_t { Hex, Base64 };
+enum class SignatureAlgorithm : uint8_t { HmacSha256, PlainToken };
+// How the configured secret becomes the key.
+enum class SecretForm : uint8_t { Raw, Whsec };  // Whsec: `whsec_` and base64, or raw bytes
+// What the header with the signature looks like.
+enum class HeaderForm : uint8_t {
+  One,        // the prefix and one signature
+  SpaceList,  // several, each with the prefix
+  CommaPairs  // `t=TIME,v1=SIG,v1=SIG`: the prefix is the pair's name; the time comes from here
+};
+
+// How one kind of sender signs its deliveries. All of it is data: a new sender is a new row.
+struct SignatureScheme {
+  std::string_view name;
+  std::string_view signature_header;
+  HeaderForm form = HeaderForm::One;
+  std::string_view prefix;
+  SignatureEncoding encoding = SignatureEncoding::Hex;
+  SignatureAlgorithm algorithm = SignatureAlgorithm::HmacSha256;
+  SecretForm secret = SecretForm::Raw;
+  // Signed before the raw body; {time} and {id} stand for what the headers say.
+  std::string_view signed_before_body;
+  std::string_view timestamp_header;  // Unix seconds; empty with CommaPairs or without a time
+  std::string_view id_header;         // the delivery's id; empty: it has none
+  // Headers that enter the event, lower-case. No other one does, whatever it is called.
+  std::span<const std::string_view> event_headers;
+
+  bool signs_time() const { return signed_before_body.find("{time}") != std::string_view::npos; }
+  // Without a signed time a captured delivery could be sent again with another id: the body's own
+  // hash is a second key then.
+  bool needs_body_dedupe() const {
+    return algorithm == SignatureAlgorithm::HmacSha256 && !signs_time();
+  }
+};
+
+// github, gitea, forgejo, gitlab, gitlab-signed, standard, slack, stripe.
+std::span<const SignatureScheme> signature_schemes();
+const SignatureScheme* find_signature_scheme(std::string_view name);
+
+// The value of a header, or empty. Names are given in lower case.
+using HeaderLookup = std::function<std::string_view(std::string_view name)>;
+
+inline constexpr int64_t kReplayWindowMs = 300'000;
+
+// Checks the raw body against each active secret, in constant time.
+// Errors: Unauthorized, AUT-0010 (no signature), AUT-0011 (wrong), AUT-0012 (signed too long ago
+// or too far ahead).
+Result<void> verify_signature(const SignatureScheme& scheme, const HeaderLookup& header,
+                              std::string_view body, std::span<const Secret> secrets,
+                              int64_t now_ms);
+
+}  // namespace millrace::auth

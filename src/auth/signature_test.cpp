@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "auth/signature.h"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+
+#include "auth/crypto.h"
+#include "base/text.h"
+
+namespace millrace::auth {
+namespace {
+
+using Headers = std::map<std::string, std::string, std::less<>>;
+
+struct Delivery {
+  std::string scheme;
+  std::string secret;
+  std::string body;
+  Headers headers;
+  int64_t now_s = 0;
+};
+
+Result<void> verify(const Delivery& d, std::vector<Secret> secrets) {
+  auto lookup = [&](std::string_view name) -> std::string_view {
+    auto found = d.headers.find(name);
+    return found == d.headers.end() ? std::string_view() : found->second;
+  };
+  return verify_signature(*find_signature_scheme(d.scheme), lookup, d.body, secrets,
+                          d.now_s * 1000);
+}
+Result<void> verify(const Delivery& d) { return verify(d, {Secret(d.secret)}); }
+
+std::string code_of(const Result<void>& result) {
+  return result.ok() ? "ok" : result.error().code();
+}
+
+std::string hmac_hex(std::string_view key, std::string_view text) {
+  return hex_encode(bytes_of(hmac_sha256(key, {text})));
+}
+
+// One valid delivery per scheme; where its maker documents a vector, that one.
+std::vector<Delivery> valid_deliveries() {
+  const std::string body = R"({"test": 2432232314})";
+  const std::string standard = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=";
+  return {
+      {"github",
+       "It's a Secret to Everybody",
+       "Hello, World!",
+       {{"x-hub-signature-256",
+         "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"}}},
+      {"gitea", "s", body, {{"x-gitea-signature", hmac_hex("s", body)}}},
+      {"forgejo", "s", body, {{"x-forgejo-signature", hmac_hex("s", body)}}},
+      {"gitlab", "tok", body, {{"x-gitlab-token", "tok"}}},
+      {"gitlab-signed",
+       "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+       body,
+       {{"webhook-id", "msg_p5jXN8AQM9LWM0D4loKWxJek"},
+        {"webhook-timestamp", "1614265330"},
+        {"webhook-signature", standard}},
+       1614265330},
+      {"standard",
+       "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+       body,
+       {{"webhook-id", "msg_p5jXN8AQM9LWM0D4loKWxJek"},
+        {"webhook-timestamp", "1614265330"},
+        {"webhook-signature", standard}},
+       1614265330},
+      {"slack",
+       "8f742231b10e8888abcd99yyyzzz85a5",
+       "token=xyzz0WbapA4vBCDEFasx0q6G&team_id=T1DC2JH3J&team_domain=testteamnow"
+       "&channel_id=G8PSS9T3V&channel_name=foobar&user_id=U2CERLKJA&user_name=roadrunner"
+       "&command=%2Fwebhook-collect&text=&response_url=https%3A%2F%2Fhooks.slack.com%2Fcommands"
+       "%2FT1DC2JH3J%2F397700885554%2F96rGlfmibIGlgcZRskXaIFfN"
+       "&trigger_id=398738663015.47445629121.803a0bc887a14d10d2c447fce8b6703c",
+       {{"x-slack-request-timestamp", "1531420618"},
+        {"x-slack-signature",
+         "v0=a2114d57b48eac39b9ad189dd8316235a7b4a8d21a10bd27519666489c69b503"}},
+       1531420618},
+      {"stripe",
+       "whsec_x",
+       body,
+       {{"stripe-signature",
+         "t=1700000000,v1=" + hmac_hex("whsec_x", "1700000000." + body) + ",v0=00"}},
+       1700000000},
+  };
+}
+
+TEST(Signature, EachSchemeAcceptsItsValidDelivery) {
+  auto deliveries = valid_deliveries();
+  EXPECT_EQ(deliveries.size(), signature_schemes().size());
+  for (const auto& d : deliveries) EXPECT_EQ(code_of(verify(d)), "ok") << d.scheme;
+}
+
+TEST(Signature, AChangedBodyIsRefused) {
+  for (auto d : valid_deliveries()) {
+    if (d.scheme == "gitlab") continue;  // a token, not a signature
+    d.body += ' ';
+    EXPECT_EQ(code_of(verify(d)), "AUT-0011") << d.scheme;
+  }
+}
+
+TEST(Signature, AnotherSecretIsRefused) {
+  for (const auto& d : valid_deliveries()) {
+    EXPECT_EQ(code_of(verify(d, {Secret("other")})), "AUT-0011") << d.scheme;
+    EXPECT_EQ(code_of(verify(d, {})), "AUT-0011") << d.scheme;
+  }
+}
+
+TEST(Signature, BothActiveSecretsAreAccepted) {
+  for (const auto& d : valid_deliveries()) {
+    EXPECT_EQ(code_of(verify(d, {Secret("next"), Secret(d.secret)})), "ok") << d.scheme;
+    EXPECT_EQ(code_of(verify(d, {Secret(d.secret), Secret("next")})), "ok") << d.scheme;
+  }
+}
+
+TEST(Signature, NoHeaderIsNoSignature) {
+  for (auto d : valid_deliveries()) {
+    d.headers.erase(std::string(find_signature_scheme(d.scheme)->signature_header));
+    EXPECT_EQ(code_of(verify(d)), "AUT-0010") << d.scheme;
+  }
+}
+
+TEST(Signature, AnEmptySecretNeverMatches) {
+  Delivery d{"github", "", "x", {{"x-hub-signature-256", "sha256=" + hmac_hex("", "x")}}};
+  EXPECT_EQ(code_of(verify(d)), "AUT-0011");
+  Delivery token{"gitlab", "", "x", {{"x-gitlab-token", ""}}};
+  EXPECT_EQ(code_of(verify(token)), "AUT-0010");
+}
+
+TEST(Signature, ASignedTimeHoldsForFiveMinutes) {
+  for (auto d : valid_deliveries()) {
+    if (!find_signature_scheme(d.scheme)->signs_time()) continue;
+    auto at = d.now_s;
+    d.now_s = at + 300;
+    EXPECT_EQ(code_of(verify(d)), "ok") << d.scheme;
+    d.now_s = at + 301;
+    EXPECT_EQ(code_of(verify(d)), "AUT-0012") << d.scheme;
+    d.now_s = at - 301;
+    EXPECT_EQ(code_of(verify(d)), "AUT-0012") << d.scheme;
+  }
+}
+
+TEST(Signature, ATimeThatIsNoNumberIsRefused) {
+  for (std::string time : {"", "soon", "-5", "99999999999999999999", "1614265330x"}) {
+    auto deliveries = valid_deliveries();
+    auto d = *std::ranges::find(deliveries, "standard", &Delivery::scheme);
+    d.headers["webhook-timestamp"] = time;
+    EXPECT_EQ(code_of(verify(d)), "AUT-0010") << time;
+  }
+}
+
+TEST(Signature, AnotherIdOrTimeIsAnotherSignature) {
+  auto deliveries = valid_deliveries();
+  auto d = *std::ranges::find(deliveries, "standard", &Delivery::scheme);
+  d.headers["webhook-id"] = "msg_other";
+  EXPECT_EQ(code_of(verify(d)), "AUT-0011");
+}
+
+TEST(Signature, OneOfSeveralSignaturesIsEnough) {
+  auto deliveries = valid_deliveries();
+  auto d = *std::ranges::find(deliveries, "standard", &Delivery::scheme);
+  auto& header = d.headers["webhook-signature"];
+  header = "v1,AAAA v1a,BBBB " + header;
+  EXPECT_EQ(code_of(verify(d)), "ok");
+}
+
+TEST(Signature, OnlyTheFirstSignaturesAreCompared) {
+  auto deliveries = valid_deliveries();
+  auto d = *std::ranges::find(deliveries, "standard", &Delivery::scheme);
+  std::string many;
+  for (int i = 0; i < 1000; ++i) many += "v1,AAAA ";
+  d.headers["webhook-signature"] = many + d.headers["webhook-signature"];
+  EXPECT_EQ(code_of(verify(d)), "AUT-0011");
+}
+
+TEST(Signature, BodiesAreDedupedOnlyWhereASignatureHasNoTime) {
+  auto needs = [](std::string_view name) {
+    return find_signature_scheme(name)->needs_body_dedupe();
+  };
+  EXPECT_TRUE(needs("github"));
+  EXPECT_TRUE(needs("gitea"));
+  EXPECT_FALSE(needs("gitlab"));
+  EXPECT_FALSE(needs("slack"));
+  EXPECT_FALSE(needs("standard"));
+}
+
+TEST(Signature, NoSchemeLetsCredentialsIntoTheEvent) {
+  for (const auto& scheme : signature_schemes()) {
+    for (auto header : scheme.event_headers) {
+      EXPECT_NE(header, scheme.signature_header) << scheme.name;
+      EXPECT_NE(header, "authorization") << scheme.name;
+      EXPECT_EQ(header, to_lower_ascii(header)) << scheme.name;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace millrace::auth

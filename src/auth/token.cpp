@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "auth/token.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+#include <mutex>
+
+namespace millrace::auth {
+namespace {
+
+Error bad_run_token(std::string_view why) {
+  return Error(ErrorKind::Unauthorized, "AUT-0004",
+               fmt::format("the execution's token is not valid: {}", why));
+}
+
+template <typename T>
+bool parse_whole(std::string_view text, T& out) {
+  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), out);
+  return error == std::errc() && end == text.data() + text.size() && out >= 0;
+}
+
+}  // namespace
+
+Secret make_token(const Random& random) {
+  return Secret("mr_" + hex_encode(random_bytes(random, 32)));
+}
+
+std::string token_hash(std::string_view token) { return hex_encode(bytes_of(sha256(token))); }
+
+void TokenCache::put(const StoredToken& token) {
+  Entry entry{token.id, token.expires, token.hash, {token.tenant, token.identity, {}, {}}};
+  for (auto word : split(token.permissions, ',')) {
+    if (auto known = Permissions::parse(word); known.ok()) entry.principal.permissions.add(*known);
+  }
+  std::unique_lock lock(mutex_);
+  by_hash_.insert_or_assign(token.hash, std::move(entry));
+}
+
+void TokenCache::remove(TokenId id) {
+  std::unique_lock lock(mutex_);
+  std::erase_if(by_hash_, [id](const auto& item) { return item.second.id == id; });
+}
+
+Result<Principal> TokenCache::find(std::string_view token, int64_t now_ms) const {
+  auto hash = token_hash(token);
+  std::shared_lock lock(mutex_);
+  auto found = by_hash_.find(hash);
+  if (found == by_hash_.end() || !equal_in_constant_time(found->second.hash, hash)) {
+    return Error(ErrorKind::Unauthorized, "AUT-0002", "the token is unknown or was revoked");
+  }
+  const auto& entry = found->second;
+  if (entry.expires != 0 && entry.expires <= now_ms) {
+    return Error(ErrorKind::Unauthorized, "AUT-0003", "the token has expired");
+  }
+  return entry.principal;
+}
+
+size_t TokenCache::size() const {
+  std::shared_lock lock(mutex_);
+  return by_hash_.size();
+}
+
+Secret RunTokens::make(const RunClaim& run) const {
+  auto text = fmt::format("mrx.{}.{}.{}", run.execution.value, run.attempt, run.epoch);
+  auto proof = hmac_sha256(keys_.front().reveal(), {text});
+  return Secret(text + '.' + hex_encode(bytes_of(proof)));
+}
+
+Result<RunClaim> RunTokens::check(std::string_view token) const {
+  auto parts = split(token, '.');
+  if (parts.size() != 5 || parts[0] != "mrx") {
+    return bad_run_token("expected mrx.EXECUTION.ATTEMPT.EPOCH.HMAC");
+  }
+  RunClaim run;
+  if (!parse_whole(parts[1], run.execution.value) || !parse_whole(parts[2], run.attempt) ||
+      !parse_whole(parts[3], run.epoch)) {
+    return bad_run_token("execution, attempt and epoch must be numbers");
+  }
+  auto text = token.substr(0, token.size() - parts[4].size() - 1);
+  for (const auto& key : keys_) {
+    auto proof = hex_encode(bytes_of(hmac_sha256(key.reveal(), {text})));
+    if (equal_in_constant_time(proof, parts[4])) return run;
+  }
+  return bad_run_token("it was not made by this server");
+}
+
+}  // namespace millrace::auth
