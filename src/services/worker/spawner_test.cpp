@@ -81,7 +81,7 @@ TEST_P(SpawnerTest, GivesACleanProcess) {
   Client client = connect();
   Launch launch = shell(
       "ls /proc/$$/fd; echo --; env | sort; echo --; ps -o sid= -p $$; echo $$; ulimit -c; "
-      "grep -E 'Sig(Blk|Ign)' /proc/$$/status; pwd; umask");
+      "grep -E 'Sig(Blk|Ign)' /proc/self/status; pwd; umask");
   client.send(launch);
   auto c = client.wait_exited(launch.key);
   close(leaky);
