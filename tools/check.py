@@ -1,0 +1,165 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""./dev check: format, layers, vendor headers by owner, sizes, pure modules, headers that stand alone.
+
+Prints one line per problem and exits 1 if there is any.
+"""
+import pathlib
+import re
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+SRC = ROOT / "src"
+INCLUDE = re.compile(r'^\s*#\s*include\s+([<"])([^>"]+)[>"]', re.M)
+# Pure modules: no clock, no environment, no randomness, no threads.
+PURE = ("conductor", "rules", "packs", "kernel", "policy", "expr", "model")
+IMPURE = re.compile(
+    r"\b(?:system_clock|steady_clock|high_resolution_clock)\b|\bgetenv\s*\(|\brandom_device\b"
+    r"|#\s*include\s+<(?:thread|mutex|future|condition_variable|boost/asio)"
+)
+# The one impure file of a pure module, named as such in its header.
+IMPURE_FILES = {"src/packs/folder.cpp"}
+MAX_LINES = 600
+problems = []
+
+
+def problem(path, line, text):
+    problems.append(f"{path}:{line}: {text}")
+
+
+def git_files(*patterns):
+    out = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard", "--", *patterns],
+        cwd=ROOT, check=True, capture_output=True, text=True,
+    ).stdout.split("\n")
+    return [ROOT / name for name in out if name and (ROOT / name).exists()]
+
+
+def read_layers():
+    allowed, vendors = {}, []
+    for line in (ROOT / "tools/layers.txt").read_text().splitlines():
+        line = line.split("#")[0].strip()
+        if not line:
+            continue
+        if ">" in line:
+            prefix, owners = line.split(">")
+            vendors.append((prefix.strip(), owners.split()))
+        else:
+            module, modules = line.split(":")
+            allowed[module.strip()] = modules.split()
+    return allowed, vendors
+
+
+def module_of(relative, allowed):
+    """The longest module path that `relative` (below src/) lies in."""
+    parts = relative.split("/")
+    for end in range(len(parts) - 1, 0, -1):
+        name = "/".join(parts[:end])
+        if name in allowed:
+            return name
+    return None
+
+
+def check_includes(sources):
+    allowed, vendors = read_layers()
+    for path in sources:
+        relative = path.relative_to(SRC).as_posix()
+        shown = path.relative_to(ROOT).as_posix()
+        module = module_of(relative, allowed)
+        if module is None:
+            problem(shown, 1, "its module has no line in tools/layers.txt")
+            continue
+        text = path.read_text()
+        for match in INCLUDE.finditer(text):
+            line = text.count("\n", 0, match.start()) + 1
+            bracket, name = match.groups()
+            if bracket == '"':
+                other = module_of(name, allowed)
+                if other is None:
+                    if (path.parent / name).exists():
+                        continue
+                    problem(shown, line, f'"{name}" lies in no module of tools/layers.txt')
+                elif other != module and "*" not in allowed[module] and other not in allowed[module]:
+                    problem(shown, line, f"{module} may not include {other} (\"{name}\")")
+                continue
+            owners = next((o for p, o in vendors if name.startswith(p)), None)
+            if owners is None:
+                if "/" in name and not name.startswith(("sys/", "netinet/", "arpa/", "linux/", "net/")):
+                    problem(shown, line, f"<{name}> has no owner in tools/layers.txt")
+            elif "*" not in owners and not any(
+                module == owner or module.startswith(owner + "/") for owner in owners
+            ):
+                problem(shown, line, f"<{name}> belongs to {', '.join(owners)}, not to {module}")
+
+
+def check_pure(sources):
+    for path in sources:
+        shown = path.relative_to(ROOT).as_posix()
+        if path.relative_to(SRC).parts[0] not in PURE or shown in IMPURE_FILES:
+            continue
+        if path.stem.endswith(("_test", "_fuzz", "_bench")):
+            continue
+        text = path.read_text()
+        for match in IMPURE.finditer(text):
+            line = text.count("\n", 0, match.start()) + 1
+            problem(shown, line, f"a pure module uses `{match.group(0).strip()}`")
+
+
+def check_shape(sources):
+    for path in sources:
+        shown = path.relative_to(ROOT).as_posix()
+        lines = path.read_text().split("\n")
+        if "SPDX-License-Identifier: Apache-2.0" not in "\n".join(lines[:3]):
+            problem(shown, 1, "no SPDX line in the first three lines")
+        if path.suffix == ".h" and "#pragma once" not in lines:
+            problem(shown, 1, "no #pragma once")
+        if len(lines) > MAX_LINES and not path.stem.endswith("_test"):
+            problem(shown, len(lines), f"{len(lines)} lines: does it hold two things?")
+        for number, line in enumerate(lines, 1):
+            if len(line) > 100 and "http" not in line and 'R"' not in line:
+                problem(shown, number, f"{len(line)} columns, expected at most 100")
+
+
+def check_format(sources):
+    run = subprocess.run(
+        ["clang-format-19", "--dry-run", "-Werror", *map(str, sources)],
+        capture_output=True, text=True,
+    )
+    if run.returncode != 0:
+        for line in run.stderr.splitlines():
+            match = re.match(r"(.*?):(\d+):\d+: error", line)
+            if match:
+                shown = pathlib.Path(match.group(1)).relative_to(ROOT)
+                problem(shown, match.group(2), "format differs: ./dev fmt")
+
+
+def check_headers():
+    """Every header compiles alone: one generated source per header, built through ccache."""
+    run = subprocess.run(["./dev", "build", "dev", "headers_alone"], cwd=ROOT,
+                         capture_output=True, text=True)
+    if run.returncode != 0:
+        for line in (run.stdout + run.stderr).splitlines():
+            if "error:" in line:
+                problems.append(line.strip())
+        if not problems:
+            problems.append("headers: " + (run.stdout + run.stderr)[-2000:])
+
+
+def main():
+    sources = [p for p in git_files("src/*.h", "src/*.cpp") if p.is_relative_to(SRC)]
+    tests = git_files("tests/*.h", "tests/*.cpp", "bench/*.h", "bench/*.cpp")
+    check_includes(sources)
+    check_pure(sources)
+    check_shape(sources + tests)
+    check_format(sources + tests)
+    if "--quick" not in sys.argv:
+        check_headers()
+    for line in problems:
+        print(line)
+    print(f"check: {len(sources) + len(tests)} files, {len(problems)} problems")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
