@@ -17,14 +17,15 @@ struct Expire {
 };
 
 // All that one decision wants written: there whole after the commit, or not at all (K3).
-// Rows are written in the order of the members below. A dedupe row that already exists turns the
-// whole decision away before anything of it is written.
+// Rows are written in the order of the members below, only timers after the deletion of timers. A
+// dedupe key that is taken turns the whole decision away before anything of it is written; one
+// decision names a key once.
 struct Changes {
   std::vector<DedupeRow> dedupe;
   std::vector<EventRow> events;
   std::vector<EnforcementRow> enforcements;
   std::vector<ExecutionRow> new_executions;
-  // Writes the mutable columns where the stored version is `version - 1`.
+  // Writes the mutable columns where the stored version is `version - 1` and the status not final.
   std::vector<ExecutionRow> executions;
   std::vector<QueueRow> enqueue;
   std::vector<ExecutionId> dequeue;

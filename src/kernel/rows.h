@@ -92,6 +92,7 @@ struct QueueRow {
   ExecutionId execution;
   TenantId tenant;
   int64_t rank = 0;  // smaller goes first
+  ExecutionId root;  // written only: gives the shard; 0 when it is the execution itself
 };
 
 struct OutputRow {

@@ -3,9 +3,9 @@
 
 #include <algorithm>
 #include <chrono>
-#include <unordered_set>
 
 #include "store/repository.h"
+#include "store/row_reader.h"
 #include "store/write.h"
 
 namespace millrace::store {
@@ -17,12 +17,15 @@ int64_t monotonic_ns() {
       .count();
 }
 
-Result<int64_t> read_next_seq(sql::Connection& db) {
-  TRY(auto* select, db.prepare("SELECT coalesce(max(seq), 0) + 1 FROM change_feed"));
-  TRY(bool row, select->step());
-  int64_t next = row ? select->column_int(0) : 1;
-  select->reset();
-  return next;
+// Nothing may be written after these.
+bool is_fatal(const Error& error) {
+  return error.code() == sql::kSyncFailed || error.code() == sql::kDamaged ||
+         error.code() == sql::kOwned;
+}
+
+// The fault of the store, whatever the rows are.
+bool is_of_the_store(const Error& error) {
+  return is_fatal(error) || error.code() == sql::kFull || error.code() == sql::kBusy;
 }
 
 }  // namespace
@@ -30,19 +33,24 @@ Result<int64_t> read_next_seq(sql::Connection& db) {
 Result<std::unique_ptr<Committer>> Committer::start(sql::Store& store, Options options,
                                                     Callbacks callbacks) {
   TRY(auto db, store.open_writer());
-  TRY(int64_t next_seq, read_next_seq(*db));
+  TRY(int64_t next_seq, query_int(*db, "SELECT coalesce(max(seq), 0) + 1 FROM change_feed"));
   auto committer = std::unique_ptr<Committer>(
-      new Committer(std::move(db), options, std::move(callbacks), next_seq));
+      new Committer(store, std::move(db), options, std::move(callbacks), next_seq));
   committer->thread_ = std::thread([raw = committer.get()] { raw->run(); });
   return committer;
 }
 
-Committer::Committer(std::unique_ptr<sql::Connection> db, Options options, Callbacks callbacks,
-                     int64_t next_seq)
-    : db_(std::move(db)),
+Committer::Committer(sql::Store& store, std::unique_ptr<sql::Connection> db, Options options,
+                     Callbacks callbacks, int64_t next_seq)
+    : store_(store),
+      db_(std::move(db)),
       options_(options),
       callbacks_(std::move(callbacks)),
-      next_seq_(next_seq) {}
+      next_seq_(next_seq),
+      checkpointer_(store, options.checkpoint_bytes, [this](const Error& error) {
+        // A full disk or a lock only puts it off.
+        if (is_fatal(error)) die(error);
+      }) {}
 
 Committer::~Committer() {
   {
@@ -53,7 +61,7 @@ Committer::~Committer() {
   if (thread_.joinable()) thread_.join();
 }
 
-void Committer::submit(std::vector<std::unique_ptr<Step>> steps) {
+void Committer::submit(Steps steps) {
   if (steps.empty()) return;
   bool was_idle;
   {
@@ -69,87 +77,113 @@ void Committer::submit(std::vector<std::unique_ptr<Step>> steps) {
   if (was_idle) wake_.notify_one();
 }
 
+// The committer's thread
+
 void Committer::run() {
   for (;;) {
-    std::vector<std::unique_ptr<Step>> batch;
-    {
-      std::unique_lock lock(mutex_);
-      wake_.wait(lock, [&] { return stopping_ || !queue_.empty(); });
-      if (queue_.empty()) return;
-      if (queue_.size() <= options_.max_batch) {
-        batch.swap(queue_);
-      } else {
-        auto cut = queue_.begin() + static_cast<ptrdiff_t>(options_.max_batch);
-        std::move(queue_.begin(), cut, std::back_inserter(batch));
-        queue_.erase(queue_.begin(), cut);
-      }
-    }
-    commit_batch(std::move(batch));
+    Steps batch;
+    if (!take_batch(batch)) return;
+    if (full_ && batch.empty()) probe_disk();
+    if (!batch.empty()) commit(std::move(batch));
   }
 }
 
-void Committer::commit_batch(std::vector<std::unique_ptr<Step>> steps) {
-  auto count = static_cast<int64_t>(steps.size());
-  std::vector<Written> out;
-  out.reserve(steps.size());
-  int64_t now = callbacks_.now_ms();
-  if (full_ && now - full_tried_at_ < options_.full_retry_ms) {
-    fail_all(steps, Error(ErrorKind::Unavailable, sql::kFull, "the disk is full"), out);
-  } else if (auto done = try_batch(steps, out); !done.ok()) {
-    stats_.batch_failures.fetch_add(1, std::memory_order_relaxed);
-    const Error& error = done.error();
-    if (error.code() == sql::kSyncFailed) callbacks_.fatal(error);
-    bool own_fault = error.code() != sql::kFull && error.code() != sql::kBusy;
-    if (own_fault && steps.size() > 1) {
-      // Somebody's rows are at fault: find out whose.
-      for (auto& step : steps) {
-        std::vector<std::unique_ptr<Step>> single;
-        single.push_back(std::move(step));
-        if (auto alone = try_batch(single, out); !alone.ok()) {
-          if (alone.error().code() == sql::kSyncFailed) callbacks_.fatal(alone.error());
-          fail_all(single, alone.error(), out);
-        }
-      }
-    } else {
-      fail_all(steps, error, out);
-    }
+// An empty batch: it is time to look at the disk again. False: stop.
+bool Committer::take_batch(Steps& batch) {
+  std::unique_lock lock(mutex_);
+  auto ready = [&] { return stopping_ || !queue_.empty(); };
+  if (full_) {
+    wake_.wait_for(lock, std::chrono::milliseconds(options_.full_retry_ms), ready);
+  } else {
+    wake_.wait(lock, ready);
   }
+  if (queue_.empty()) return !stopping_;
+  if (queue_.size() <= options_.max_batch) {
+    batch.swap(queue_);
+  } else {
+    auto cut = queue_.begin() + static_cast<ptrdiff_t>(options_.max_batch);
+    batch.assign(std::move_iterator(queue_.begin()), std::move_iterator(cut));
+    queue_.erase(queue_.begin(), cut);
+  }
+  return true;
+}
+
+void Committer::commit(Steps batch) {
+  auto count = static_cast<int64_t>(batch.size());
+  std::vector<Written> out;
+  out.reserve(batch.size());
+  Keys turned_away;
+  write(batch, turned_away, out);
   // Before the deliveries, so that whoever they wake finds the committer idle.
   pending_.fetch_sub(count, std::memory_order_release);
   callbacks_.deliver(std::move(out));
+  bound_log();
 }
 
-Result<void> Committer::execute_literal(std::string_view text) {
-  TRY(auto* statement, db_->prepare(text));
-  TRY(statement->execute());
+void Committer::write(std::span<std::unique_ptr<Step>> steps, Keys& turned_away,
+                      std::vector<Written>& out) {
+  auto answer_all = [&](WriteEnd end, const std::string& reason) {
+    bool full = end == WriteEnd::Unavailable && full_;
+    for (auto& step : steps) out.push_back({std::move(step), end, reason, full});
+  };
+  if (dead_) return answer_all(WriteEnd::Unavailable, "the store has failed");
+  if (full_) return answer_all(WriteEnd::Unavailable, "the disk is full");
+  auto done = try_batch(steps, turned_away, out);
+  if (done.ok()) return;
+  note_failure(done.error());
+  if (is_of_the_store(done.error())) {
+    answer_all(WriteEnd::Unavailable, done.error().message());
+  } else if (steps.size() > 1) {
+    // Somebody's rows are at fault: find out whose.
+    write(steps.first(steps.size() / 2), turned_away, out);
+    write(steps.subspan(steps.size() / 2), turned_away, out);
+  } else {
+    if (steps[0]->key != 0) turned_away.insert(steps[0]->key);
+    bool stale = done.error().code() == sql::kStale;
+    answer_all(stale ? WriteEnd::Stale : WriteEnd::Refused, done.error().message());
+  }
+}
+
+Result<void> Committer::try_batch(std::span<std::unique_ptr<Step>> steps, Keys& turned_away,
+                                  std::vector<Written>& out) {
+  int64_t begun = monotonic_ns();
+  int64_t seq = next_seq_;
+  Keys turned_away_now = turned_away;
+  std::vector<WriteEnd> ends(steps.size(), WriteEnd::Committed);
+  auto attempt = [&]() -> Result<void> {
+    TRY(execute("BEGIN IMMEDIATE"));
+    TRY(check_owner());
+    TRY(pass_gate(steps, turned_away_now, ends));
+    std::vector<const kernel::Changes*> changes;
+    changes.reserve(steps.size());
+    for (size_t i = 0; i < steps.size(); ++i) {
+      if (ends[i] == WriteEnd::Committed) changes.push_back(&steps[i]->changes);
+    }
+    TRY(write_changes(*db_, changes, seq));
+    return execute("COMMIT");
+  };
+  if (auto done = attempt(); !done.ok()) {
+    roll_back();
+    return done;
+  }
+  next_seq_ = seq;
+  turned_away = std::move(turned_away_now);
+  stats_.commits.fetch_add(1, std::memory_order_relaxed);
+  stats_.steps.fetch_add(static_cast<int64_t>(steps.size()), std::memory_order_relaxed);
+  stats_.commit_ns.fetch_add(monotonic_ns() - begun, std::memory_order_relaxed);
+  for (size_t i = 0; i < steps.size(); ++i) out.push_back({std::move(steps[i]), ends[i], {}});
   return {};
-}
-
-Result<void> Committer::check_owner() {
-  // All shards of a SQLite store are claimed together: one row tells for all.
-  TRY(auto* select, db_->prepare("SELECT epoch FROM shard WHERE shard = 0"));
-  TRY(bool row, select->step());
-  int64_t epoch = row ? select->column_int(0) : 0;
-  select->reset();
-  if (epoch == options_.owner_epoch) return {};
-  return Error(ErrorKind::Unavailable, sql::kSyncFailed,
-               "another server has claimed the shards of this store");
-}
-
-void Committer::roll_back() {
-  // After SQLITE_FULL or IOERR the engine has rolled back the whole transaction by itself.
-  if (db_->in_transaction()) (void)execute_literal("ROLLBACK");
 }
 
 // The dedupe keys come first: whoever loses one leaves the batch before anything else of it is
 // written, so that a duplicate costs no rollback.
-Result<void> Committer::pass_gate(std::vector<std::unique_ptr<Step>>& steps,
+Result<void> Committer::pass_gate(std::span<std::unique_ptr<Step>> steps, Keys& turned_away,
                                   std::vector<WriteEnd>& ends) {
   int64_t now = callbacks_.now_ms();
-  std::unordered_set<int64_t> turned_away;  // keys whose later steps saw rows that are not there
   for (size_t i = 0; i < steps.size(); ++i) {
     const Step& step = *steps[i];
     if (step.key != 0 && turned_away.contains(step.key)) {
+      // It was decided on rows that are not there.
       ends[i] = WriteEnd::Stale;
       continue;
     }
@@ -166,53 +200,60 @@ Result<void> Committer::pass_gate(std::vector<std::unique_ptr<Step>>& steps,
   return {};
 }
 
-Result<void> Committer::try_batch(std::vector<std::unique_ptr<Step>>& steps,
-                                  std::vector<Written>& out) {
-  int64_t begun = monotonic_ns();
-  int64_t seq = next_seq_;
-  std::vector<WriteEnd> ends(steps.size(), WriteEnd::Committed);
-  auto attempt = [&]() -> Result<void> {
-    TRY(execute_literal("BEGIN IMMEDIATE"));
-    TRY(check_owner());
-    TRY(pass_gate(steps, ends));
-    std::vector<const kernel::Changes*> changes;
-    changes.reserve(steps.size());
-    for (size_t i = 0; i < steps.size(); ++i) {
-      if (ends[i] == WriteEnd::Committed) changes.push_back(&steps[i]->changes);
-    }
-    TRY(write_changes(*db_, changes, seq));
-    return execute_literal("COMMIT");
-  };
-  if (auto done = attempt(); !done.ok()) {
-    roll_back();
-    return done;
-  }
-  full_ = false;
-  next_seq_ = seq;
-  stats_.commits.fetch_add(1, std::memory_order_relaxed);
-  stats_.steps.fetch_add(static_cast<int64_t>(steps.size()), std::memory_order_relaxed);
-  stats_.commit_ns.fetch_add(monotonic_ns() - begun, std::memory_order_relaxed);
-  for (size_t i = 0; i < steps.size(); ++i) {
-    out.push_back({.step = std::move(steps[i]), .end = ends[i], .reason = {}});
-  }
+Result<void> Committer::check_owner() {
+  // All shards of a SQLite store are claimed together: one row tells for all.
+  TRY(int64_t epoch, query_int(*db_, "SELECT epoch FROM shard WHERE shard = 0"));
+  if (epoch == options_.owner_epoch) return {};
+  return Error(ErrorKind::Unavailable, sql::kOwned,
+               "another server has claimed the shards of this store");
+}
+
+Result<void> Committer::execute(std::string_view literal) {
+  TRY(auto* statement, db_->prepare(literal));
+  TRY(statement->execute());
   return {};
 }
 
-void Committer::fail_all(std::vector<std::unique_ptr<Step>>& steps, const Error& error,
-                         std::vector<Written>& out) {
-  bool full = error.code() == sql::kFull;
-  if (full) {
-    full_ = true;
-    full_tried_at_ = callbacks_.now_ms();
+void Committer::roll_back() {
+  // After SQLITE_FULL or IOERR the engine has rolled back the whole transaction by itself.
+  if (db_->in_transaction()) (void)execute("ROLLBACK");
+}
+
+void Committer::note_failure(const Error& error) {
+  stats_.batch_failures.fetch_add(1, std::memory_order_relaxed);
+  if (error.code() == sql::kFull) full_ = true;
+  if (is_fatal(error)) die(error);
+}
+
+void Committer::die(const Error& error) {
+  if (!dead_.exchange(true)) callbacks_.fatal(error);
+}
+
+// A write that needs a page of the log; its value means nothing.
+void Committer::probe_disk() {
+  auto attempt = [&]() -> Result<void> {
+    TRY(auto* write, db_->prepare("INSERT INTO meta (name, value) VALUES ('probe', $1) "
+                                  "ON CONFLICT (name) DO UPDATE SET value = $1"));
+    TRY(execute("BEGIN IMMEDIATE"));
+    TRY(check_owner());
+    TRY(write->execute(std::to_string(callbacks_.now_ms())));
+    return execute("COMMIT");
+  };
+  if (auto done = attempt(); !done.ok()) {
+    roll_back();
+    if (is_fatal(done.error())) die(done.error());
+    return;
   }
-  WriteEnd end = full || error.code() == sql::kBusy ? WriteEnd::Unavailable
-                 : error.code() == sql::kStale      ? WriteEnd::Stale
-                                                    : WriteEnd::Refused;
-  for (auto& step : steps) {
-    if (!step) continue;  // already answered
-    out.push_back(
-        {.step = std::move(step), .end = end, .reason = error.message(), .disk_full = full});
-  }
+  full_ = false;
+  if (callbacks_.recovered) callbacks_.recovered();
+}
+
+void Committer::bound_log() {
+  int64_t log = db_->log_bytes();
+  checkpointer_.log_grew_to(log);
+  if (log < options_.max_log_bytes || dead_) return;
+  // The checkpointer has moved most of it: what is left lets the log begin anew.
+  if (auto moved = store_.checkpoint(); !moved.ok() && is_fatal(moved.error())) die(moved.error());
 }
 
 }  // namespace millrace::store

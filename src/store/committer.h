@@ -6,10 +6,13 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <thread>
+#include <unordered_set>
 #include <vector>
 
 #include "kernel/changes.h"
+#include "store/checkpointer.h"
 #include "store/sql.h"
 
 namespace millrace::store {
@@ -20,7 +23,8 @@ class Step {
  public:
   virtual ~Step() = default;
   kernel::Changes changes;
-  // Steps of one key were decided one after the other; 0: of no key.
+  // Steps of one key were decided one after the other: when one is not written, the later ones of
+  // its batch come back Stale. 0: of no key.
   int64_t key = 0;
 };
 
@@ -35,28 +39,38 @@ enum class WriteEnd : uint8_t {
 struct Written {
   std::unique_ptr<Step> step;
   WriteEnd end = WriteEnd::Committed;
-  std::string reason;  // of Refused and Unavailable
+  std::string reason;  // of Stale, Refused and Unavailable
   bool disk_full = false;
 };
 
 // The one writer of a store. Takes all steps that gathered while the last commit was syncing and
-// commits them once (group commit). No savepoints: when a write fails, the batch is rolled back,
-// its members run singly and the culprit comes back as Stale or Refused.
+// commits them once (group commit). No savepoints: when a write fails, the batch is rolled back
+// and its halves are tried until the culprit stands alone and comes back as Stale or Refused.
 //
-// Owns a thread. `deliver` runs on it after each batch is durable (or has failed), with the steps
-// in the order of submission; it must be quick. After an I/O error of a sync nothing is known of
-// the file any more: `fatal` is called and must not return.
+// Owns a thread, and a second one that moves the log into the main file. `deliver` runs on the
+// first after each batch is durable (or has failed), with the steps in the order of submission;
+// it must be quick.
+//
+// A full disk makes it read-only: steps come back Unavailable at once, and a small write of its
+// own every `full_retry_ms` finds out whether there is space again. After an I/O error, a damaged
+// file or the loss of the shards nothing may be written any more: `fatal` is called, once, and
+// should end the process; every later step comes back Unavailable.
 class Committer {
  public:
   struct Options {
     int64_t owner_epoch = 0;  // of claim_shards
     size_t max_batch = 1024;
-    int64_t full_retry_ms = 1000;  // how often a full disk is tried again
+    int64_t full_retry_ms = 1000;
+    // The log is moved beside the commits whenever this much is new in it, ...
+    int64_t checkpoint_bytes = 4 << 20;
+    // ... and between two commits when it has grown to this.
+    int64_t max_log_bytes = 64 << 20;
   };
   struct Callbacks {
     std::function<void(std::vector<Written>)> deliver;
-    std::function<void(const Error&)> fatal;
+    std::function<void(const Error&)> fatal;  // on either thread
     std::function<int64_t()> now_ms;
+    std::function<void()> recovered = {};  // may be empty: there is space again after a full disk
   };
   struct Stats {
     std::atomic<int64_t> commits{0};
@@ -67,41 +81,54 @@ class Committer {
 
   static Result<std::unique_ptr<Committer>> start(sql::Store& store, Options options,
                                                   Callbacks callbacks);
-  // Commits what was submitted, then ends the thread.
+  // Commits what was submitted, then ends the threads.
   ~Committer();
 
+  // From any thread.
   void submit(std::vector<std::unique_ptr<Step>> steps);
   // True while steps are being written or wait for it.
-  bool busy() const { return pending_.load(std::memory_order_acquire) > 0; }
+  bool busy() const { return pending() > 0; }
+  int64_t pending() const { return pending_.load(std::memory_order_acquire); }
   // True while the disk is full: intake answers 503 without trying.
   bool read_only() const { return full_.load(std::memory_order_relaxed); }
   const Stats& stats() const { return stats_; }
 
  private:
-  Committer(std::unique_ptr<sql::Connection> db, Options options, Callbacks callbacks,
-            int64_t next_seq);
-  void run();
-  void commit_batch(std::vector<std::unique_ptr<Step>> steps);
-  // Fills `out` with one outcome per step of `steps`.
-  Result<void> try_batch(std::vector<std::unique_ptr<Step>>& steps, std::vector<Written>& out);
-  Result<void> pass_gate(std::vector<std::unique_ptr<Step>>& steps, std::vector<WriteEnd>& ends);
-  Result<void> check_owner();
-  Result<void> execute_literal(std::string_view text);
-  void roll_back();
-  void fail_all(std::vector<std::unique_ptr<Step>>& steps, const Error& error,
-                std::vector<Written>& out);
+  using Steps = std::vector<std::unique_ptr<Step>>;
+  using Keys = std::unordered_set<int64_t>;
 
+  Committer(sql::Store& store, std::unique_ptr<sql::Connection> db, Options options,
+            Callbacks callbacks, int64_t next_seq);
+  void run();
+  bool take_batch(Steps& batch);
+  void commit(Steps batch);
+  // Adds one outcome per step to `out`. `turned_away`: keys whose later steps are Stale.
+  void write(std::span<std::unique_ptr<Step>> steps, Keys& turned_away, std::vector<Written>& out);
+  Result<void> try_batch(std::span<std::unique_ptr<Step>> steps, Keys& turned_away,
+                         std::vector<Written>& out);
+  Result<void> pass_gate(std::span<std::unique_ptr<Step>> steps, Keys& turned_away,
+                         std::vector<WriteEnd>& ends);
+  Result<void> check_owner();
+  Result<void> execute(std::string_view literal);
+  void roll_back();
+  void note_failure(const Error& error);
+  void probe_disk();
+  void bound_log();
+  void die(const Error& error);
+
+  sql::Store& store_;
   std::unique_ptr<sql::Connection> db_;
   Options options_;
   Callbacks callbacks_;
   Stats stats_;
   int64_t next_seq_;
   std::atomic<bool> full_{false};
-  int64_t full_tried_at_ = 0;
+  std::atomic<bool> dead_{false};
+  Checkpointer checkpointer_;
 
   std::mutex mutex_;
   std::condition_variable wake_;
-  std::vector<std::unique_ptr<Step>> queue_;
+  Steps queue_;
   std::atomic<int64_t> pending_{0};
   bool stopping_ = false;
   std::thread thread_;

@@ -4,8 +4,10 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <charconv>
 
 #include "kernel/rows.h"
+#include "store/row_reader.h"
 
 namespace millrace::store {
 namespace {
@@ -27,7 +29,7 @@ Result<void> apply(sql::Connection& writer, size_t step) {
                                step + 1));
   }
   if (applied.ok()) applied = writer.run("COMMIT");
-  if (!applied.ok() && writer.in_transaction()) TRY(writer.run("ROLLBACK"));
+  if (!applied.ok() && writer.in_transaction()) (void)writer.run("ROLLBACK");
   return applied;
 }
 
@@ -37,10 +39,18 @@ int64_t newest_schema_version() { return static_cast<int64_t>(kSteps.size()); }
 
 Result<int64_t> schema_version(sql::Connection& connection) {
   auto select = connection.prepare("SELECT value FROM meta WHERE name = 'schema'");
-  if (!select.ok()) return int64_t{0};  // no such table: an empty store
-  TRY(bool found, (*select)->step());
-  int64_t version = found ? std::stoll(std::string((*select)->column_bytes(0))) : 0;
-  (*select)->reset();
+  if (!select.ok() && select.error().code() == sql::kStatement) return int64_t{0};  // no table yet
+  TRY(auto* found, std::move(select));
+  ResetAtExit reset(*found);
+  TRY(bool row, found->step());
+  if (!row) return int64_t{0};
+  std::string_view text = found->column_bytes(0);
+  int64_t version = 0;
+  auto [end, bad] = std::from_chars(text.data(), text.data() + text.size(), version);
+  if (bad != std::errc() || end != text.data() + text.size() || version < 0) {
+    return Error(ErrorKind::Internal, sql::kDamaged,
+                 fmt::format("the store's schema version is '{}', expected a number", text));
+  }
   return version;
 }
 
@@ -59,16 +69,17 @@ Result<void> migrate(sql::Connection& writer) {
 }
 
 Result<int64_t> claim_shards(sql::Connection& writer, std::string_view owner) {
-  TRY(auto* claim,
-      writer.prepare("INSERT INTO shard (shard, owner, epoch) VALUES ($1, $2, 1) "
-                     "ON CONFLICT (shard) DO UPDATE SET owner = $2, epoch = shard.epoch + 1"));
-  TRY(writer.run("BEGIN IMMEDIATE"));
-  for (int shard = 0; shard < kernel::kShards; ++shard) TRY(claim->execute(shard, owner));
-  TRY(auto* select, writer.prepare("SELECT epoch FROM shard WHERE shard = 0"));
-  TRY(bool found, select->step());
-  int64_t epoch = found ? select->column_int(0) : 0;
-  select->reset();
-  TRY(writer.run("COMMIT"));
+  TRY(auto* claim, writer.prepare("INSERT INTO shard (shard, owner, epoch) VALUES ($1, $2, $3) "
+                                  "ON CONFLICT (shard) DO UPDATE SET owner = $2, epoch = $3"));
+  auto claim_all = [&]() -> Result<int64_t> {
+    TRY(writer.run("BEGIN IMMEDIATE"));
+    TRY(int64_t epoch, query_int(writer, "SELECT coalesce(max(epoch), 0) + 1 FROM shard"));
+    for (int shard = 0; shard < kernel::kShards; ++shard) TRY(claim->execute(shard, owner, epoch));
+    TRY(writer.run("COMMIT"));
+    return epoch;
+  };
+  auto epoch = claim_all();
+  if (!epoch.ok() && writer.in_transaction()) (void)writer.run("ROLLBACK");
   return epoch;
 }
 

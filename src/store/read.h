@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "kernel/changes.h"
 #include "kernel/rows.h"
 #include "kernel/timer_wheel.h"
 #include "store/sql.h"
@@ -40,7 +41,7 @@ Result<std::vector<kernel::ExecutionRow>> open_descendants(sql::Connection&, Ten
 Result<std::vector<kernel::ExecutionRow>> executions_in(sql::Connection&,
                                                         std::span<const ExecutionStatus>);
 Result<std::optional<kernel::ResultBlobRow>> find_result_blob(sql::Connection&, TenantId,
-                                                             ExecutionId);
+                                                              ExecutionId);
 Result<std::vector<kernel::OutputRow>> outputs_of(sql::Connection&, TenantId, ExecutionId);
 
 Result<std::optional<kernel::EventRow>> find_event(sql::Connection&, TenantId, EventId);
@@ -70,6 +71,7 @@ Result<std::vector<kernel::TimerWheel::Entry>> timers_until(sql::Connection&, in
                                                             int limit);
 // The schedules of rules: timers with a name.
 Result<std::vector<kernel::TimerRow>> named_timers(sql::Connection&);
+Result<bool> message_waits(sql::Connection&, MessageId);
 Result<std::vector<kernel::MessageRow>> messages(sql::Connection&, int limit);
 Result<std::vector<kernel::OutboxRow>> outbox(sql::Connection&, int limit);
 Result<std::vector<kernel::QuarantineRow>> list_quarantine(sql::Connection&, TenantId, Page);
@@ -77,8 +79,13 @@ Result<std::vector<kernel::QuarantineRow>> list_quarantine(sql::Connection&, Ten
 Result<std::vector<kernel::ChangeRow>> changes_after(sql::Connection&, TenantId, int64_t after,
                                                      int limit);
 Result<int64_t> last_change(sql::Connection&);
+// The highest id in the store, of whatever kind: new ids continue behind it.
 Result<int64_t> newest_id(sql::Connection&);
+// True when an Expire of this kind would remove something.
+Result<bool> anything_to_expire(sql::Connection&, kernel::Expirable, int64_t before);
 
+// The releases that open executions are pinned to.
+Result<std::vector<kernel::PackReleaseRow>> pinned_releases(sql::Connection&);
 // The newest revision of each rule that is not deleted.
 Result<std::vector<kernel::RuleRow>> current_rules(sql::Connection&);
 // The revisions of one rule, newest first, deletions included.

@@ -33,6 +33,17 @@ void read_worker(RowReader r, WorkerRow& w) {
 
 }  // namespace
 
+Result<std::vector<PackReleaseRow>> pinned_releases(sql::Connection& db) {
+  auto read = [](RowReader r, PackReleaseRow& p) {
+    r >> p.tenant >> p.pack >> p.version >> p.digest >> p.created;
+  };
+  return query<PackReleaseRow>(db,
+                               "SELECT tenant, pack, version, digest, created FROM pack_release "
+                               "WHERE digest IN (SELECT DISTINCT pack_release FROM execution "
+                               "WHERE status < 16)",
+                               +read);
+}
+
 Result<std::vector<RuleRow>> current_rules(sql::Connection& db) {
   return query<RuleRow>(db,
                         RULE_ALL

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+
 #include "store/read.h"
 #include "store/row_reader.h"
 
@@ -59,6 +61,29 @@ void read_enforcement(RowReader r, EnforcementRow& e) {
 
 int64_t below(const Page& page) { return page.before > 0 ? page.before : INT64_MAX; }
 
+Result<std::vector<ExecutionRow>> list_in_status(sql::Connection& db, TenantId tenant,
+                                                 ExecutionStatus open_status, Page page) {
+  return query<ExecutionRow>(db,
+                             EXECUTION_HEAD
+                             " FROM execution WHERE tenant = $1 AND status = $2 AND status < 16 "
+                             "AND id < $3 ORDER BY id DESC LIMIT $4",
+                             read_execution_head, tenant, open_status, below(page), page.limit);
+}
+
+// One indexed read per open status: sorting all that is open would cost its number.
+Result<std::vector<ExecutionRow>> list_open(sql::Connection& db, TenantId tenant, Page page) {
+  std::vector<ExecutionRow> found;
+  for (int s = 0; s <= static_cast<int>(ExecutionStatus::NeedsDecision); ++s) {
+    TRY(auto rows, list_in_status(db, tenant, static_cast<ExecutionStatus>(s), page));
+    std::ranges::move(rows, std::back_inserter(found));
+  }
+  std::ranges::sort(found, std::greater(), &ExecutionRow::id);
+  if (found.size() > static_cast<size_t>(page.limit)) {
+    found.resize(static_cast<size_t>(page.limit));
+  }
+  return found;
+}
+
 }  // namespace
 
 Result<std::optional<ExecutionRow>> find_execution(sql::Connection& db, TenantId tenant,
@@ -94,19 +119,9 @@ Result<std::vector<ExecutionRow>> list_executions(sql::Connection& db, TenantId 
                                open_below, page.limit);
   }
   if (filter.status && !is_final(*filter.status)) {
-    return query<ExecutionRow>(db,
-                               EXECUTION_HEAD
-                               " FROM execution WHERE tenant = $1 AND status = $2 AND status < 16 "
-                               "AND id < $3 ORDER BY id DESC LIMIT $4",
-                               read_execution_head, tenant, status, before, page.limit);
+    return list_in_status(db, tenant, *filter.status, page);
   }
-  if (filter.open_only) {
-    return query<ExecutionRow>(db,
-                               EXECUTION_HEAD
-                               " FROM execution WHERE tenant = $1 AND status < 16 AND id < $2 "
-                               "ORDER BY id DESC LIMIT $3",
-                               read_execution_head, tenant, before, page.limit);
-  }
+  if (filter.open_only) return list_open(db, tenant, page);
   return query<ExecutionRow>(db,
                              EXECUTION_HEAD
                              " FROM execution WHERE id < $1 AND tenant = $2 AND "

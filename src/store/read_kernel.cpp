@@ -78,6 +78,11 @@ Result<std::vector<TimerRow>> named_timers(sql::Connection& db) {
                          read_timer);
 }
 
+Result<bool> message_waits(sql::Connection& db, MessageId id) {
+  TRY(int64_t count, query_int(db, "SELECT count(*) FROM message WHERE id = $1", id));
+  return count > 0;
+}
+
 Result<std::vector<MessageRow>> messages(sql::Connection& db, int limit) {
   return query<MessageRow>(db,
                            "SELECT id, tenant, shard, kind, subject, created, body FROM message "
@@ -116,11 +121,13 @@ Result<int64_t> last_change(sql::Connection& db) {
 
 Result<int64_t> newest_id(sql::Connection& db) {
   return query_int(db,
-                   "SELECT max(coalesce((SELECT max(id) FROM event), 0), "
-                   "coalesce((SELECT max(id) FROM execution), 0), "
-                   "coalesce((SELECT max(id) FROM enforcement), 0), "
-                   "coalesce((SELECT max(id) FROM timer), 0), "
-                   "coalesce((SELECT max(id) FROM message), 0))");
+                   "SELECT coalesce(max(id), 0) FROM (SELECT max(id) AS id FROM event "
+                   "UNION ALL SELECT max(id) FROM enforcement UNION ALL SELECT max(id) FROM "
+                   "execution UNION ALL SELECT max(id) FROM message UNION ALL SELECT max(id) FROM "
+                   "timer UNION ALL SELECT max(id) FROM outbox UNION ALL SELECT max(id) FROM "
+                   "quarantine UNION ALL SELECT max(id) FROM rule UNION ALL SELECT max(id) FROM "
+                   "webhook UNION ALL SELECT max(id) FROM token UNION ALL SELECT max(id) FROM "
+                   "worker) AS newest");
 }
 
 }  // namespace millrace::store

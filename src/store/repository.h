@@ -20,7 +20,7 @@ Result<void> release_key(sql::Connection&, const kernel::DedupeRow& row);
 Result<void> insert_events(sql::Connection&, Rows<kernel::EventRow>);
 Result<void> insert_enforcements(sql::Connection&, Rows<kernel::EnforcementRow>);
 Result<void> insert_executions(sql::Connection&, Rows<kernel::ExecutionRow>);
-// kStale when a row's stored version is not `version - 1`.
+// kStale when a row's stored version is not `version - 1`, or its status is final (K9).
 Result<void> update_executions(sql::Connection&, Rows<kernel::ExecutionRow>);
 Result<void> insert_queue(sql::Connection&, Rows<kernel::QueueRow>);
 Result<void> delete_queue(sql::Connection&, Rows<ExecutionId>);
@@ -39,12 +39,15 @@ Result<void> insert_quarantine(sql::Connection&, Rows<kernel::QuarantineRow>);
 // Numbers the rows from `next_seq`, which is left behind the last one given.
 Result<void> insert_feed(sql::Connection&, Rows<kernel::ChangeRow>, int64_t& next_seq);
 
+// kStale when the revision is there already.
 Result<void> insert_rules(sql::Connection&, Rows<kernel::RuleRow>);
+// kStale when the stored version is not `version - 1`.
 Result<void> upsert_webhooks(sql::Connection&, Rows<kernel::WebhookRow>);
 Result<void> insert_tokens(sql::Connection&, Rows<kernel::TokenRow>);
 Result<void> delete_tokens(sql::Connection&, Rows<TokenId>);
 Result<void> upsert_pack_releases(sql::Connection&, Rows<kernel::PackReleaseRow>);
 Result<void> upsert_workers(sql::Connection&, Rows<kernel::WorkerRow>);
+// See retention.cpp.
 Result<void> expire(sql::Connection&, Rows<kernel::Expire>);
 
 }  // namespace millrace::store

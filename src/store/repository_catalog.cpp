@@ -12,11 +12,15 @@ using sql::Blob;
 Result<void> insert_rules(sql::Connection& db, Rows<RuleRow> rows) {
   TRY(auto* insert,
       db.prepare("INSERT INTO rule (id, revision, tenant, ref, pack, enabled, deleted, "
-                 "created, updated, spec) "
-                 "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"));
+                 "created, updated, spec) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) "
+                 "ON CONFLICT (id, revision) DO NOTHING"));
   for (const auto* r : rows) {
-    TRY(insert->execute(r->id, r->revision, r->tenant, r->ref, r->pack, r->enabled, r->deleted,
-                        r->created, r->updated, Blob{r->spec_json}));
+    TRY(int64_t touched, insert->execute(r->id, r->revision, r->tenant, r->ref, r->pack, r->enabled,
+                                         r->deleted, r->created, r->updated, Blob{r->spec_json}));
+    if (touched != 1) {
+      return Error(ErrorKind::Unavailable, sql::kStale,
+                   fmt::format("rule '{}': revision {} is there already", r->ref, r->revision));
+    }
   }
   return {};
 }

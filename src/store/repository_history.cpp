@@ -55,9 +55,10 @@ Result<void> insert_executions(sql::Connection& db, Rows<ExecutionRow> rows) {
 
 Result<void> update_executions(sql::Connection& db, Rows<ExecutionRow> rows) {
   TRY(auto* update,
-      db.prepare("UPDATE execution SET status = $1, failure = $2, attempt = $3, epoch = $4, "
-                 "worker = $5, updated = $6, started = $7, ended = $8, version = $9, held = $10, "
-                 "result = $11, result_size = $12 WHERE id = $13 AND version = $14"));
+      db.prepare(
+          "UPDATE execution SET status = $1, failure = $2, attempt = $3, epoch = $4, "
+          "worker = $5, updated = $6, started = $7, ended = $8, version = $9, held = $10, "
+          "result = $11, result_size = $12 WHERE id = $13 AND version = $14 AND status < 16"));
   for (const auto* r : rows) {
     TRY(int64_t touched,
         update->execute(r->status, r->failure, r->attempt, r->epoch, r->worker, r->updated,
@@ -65,8 +66,8 @@ Result<void> update_executions(sql::Connection& db, Rows<ExecutionRow> rows) {
                         r->result_size, r->id, r->version - 1));
     if (touched != 1) {
       return Error(ErrorKind::Unavailable, sql::kStale,
-                   fmt::format("execution {}: version {} does not hold any more", r->id.value,
-                               r->version - 1));
+                   fmt::format("execution {}: version {} does not hold any more, or it is final",
+                               r->id.value, r->version - 1));
     }
   }
   return {};
@@ -76,7 +77,8 @@ Result<void> insert_queue(sql::Connection& db, Rows<QueueRow> rows) {
   TRY(auto* insert, db.prepare("INSERT INTO queue (execution, tenant, shard, queue_rank) "
                                "VALUES ($1, $2, $3, $4)"));
   for (const auto* r : rows) {
-    TRY(insert->execute(r->execution, r->tenant, shard_of(r->tenant, r->execution.value), r->rank));
+    ExecutionId root = r->root ? r->root : r->execution;
+    TRY(insert->execute(r->execution, r->tenant, shard_of(r->tenant, root.value), r->rank));
   }
   return {};
 }

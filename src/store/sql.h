@@ -7,30 +7,33 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <vector>
 
 #include "base/ids.h"
 #include "base/result.h"
 
 namespace millrace::sql {
 
-// Stable codes of what a store can answer. All are ErrorKind::Unavailable but kConstraint and
-// kDamaged (Internal).
+// Stable codes of what a store can answer. All are ErrorKind::Unavailable but kConstraint,
+// kDamaged and kStatement (Internal), kNewer (Unsupported) and kExists (Conflict).
 inline constexpr std::string_view kFull = "STO-0001";        // no space left; nothing was written
-inline constexpr std::string_view kSyncFailed = "STO-0002";  // I/O error: the process must exit
-inline constexpr std::string_view kBusy = "STO-0003";        // locked, interrupted, away
-inline constexpr std::string_view kConstraint = "STO-0004";  // a row conflicts
-inline constexpr std::string_view kDamaged = "STO-0005";     // corrupt file, bad statement
+inline constexpr std::string_view kSyncFailed = "STO-0002";  // I/O error: a writer must exit
+inline constexpr std::string_view kBusy = "STO-0003";        // locked, too slow, away
+inline constexpr std::string_view kConstraint = "STO-0004";  // a row conflicts or is too large
+inline constexpr std::string_view kDamaged = "STO-0005";     // corrupt file: a writer must exit
 inline constexpr std::string_view kNewer = "STO-0006";       // made by a newer Millrace
 inline constexpr std::string_view kStale = "STO-0007";       // a row version did not hold
 inline constexpr std::string_view kOwned = "STO-0008";       // another server has the store
+inline constexpr std::string_view kStatement = "STO-0009";   // unknown table, bad SQL
+inline constexpr std::string_view kExists = "STO-0010";      // a backup would overwrite a file
 
 // Bytes that are stored as a blob; text is stored as text.
 struct Blob {
   std::string_view bytes;
 };
 
-// A prepared statement. Bound views must live until the next `reset`, which `execute` and
-// `Query` do by themselves. Not thread-safe: belongs to its connection's thread.
+// A prepared statement. Bound views must live until the next `reset`, which `execute` and the
+// queries of row_reader.h do by themselves. Not thread-safe: belongs to its connection's thread.
 class Statement {
  public:
   virtual ~Statement() = default;
@@ -82,24 +85,30 @@ class Statement {
 class Connection {
  public:
   virtual ~Connection() = default;
-  // Prepared once per text and kept; `text` must be a literal or live as long as the connection.
+  // Prepared once per text and kept as long as the connection.
   virtual Result<Statement*> prepare(std::string_view text) = 0;
   // Several statements without parameters (schema, BEGIN, COMMIT).
   virtual Result<void> run(std::string_view script) = 0;
   // False once the engine has rolled the transaction back by itself (SQLITE_FULL, IOERR).
   virtual bool in_transaction() const = 0;
+  // Size of the log of recent commits that Store::checkpoint() moves; 0 where the engine does it.
+  virtual int64_t log_bytes() const { return 0; }
+  // What the engine itself finds wrong with the stored bytes; empty: nothing.
+  virtual Result<std::vector<std::string>> check_integrity() { return std::vector<std::string>(); }
 };
 
-// Opens connections to one store. Thread-safe.
+// Opens connections to one store. Thread-safe. A reader is read-only and its queries are cut off
+// with kBusy when they take too long; a writer is for the committer, or before one has started.
 class Store {
  public:
   virtual ~Store() = default;
   virtual Result<std::unique_ptr<Connection>> open_writer() = 0;
   virtual Result<std::unique_ptr<Connection>> open_reader() = 0;
-  // Copies the running store to a new file or folder at `target` without stopping it.
+  // Copies the running store to a new file at `target` without stopping it. The file is there
+  // whole or not at all; one that exists is refused with kExists.
   virtual Result<void> backup(const std::string& target) = 0;
-  // Moves the log of recent commits into the main file, as far as readers allow. Called off the
-  // commit path. Returns the log's size in bytes before.
+  // Moves the log of recent commits into the main file, as far as readers allow; waits for no
+  // reader and no writer. The committer calls it. Returns the log's size in bytes before.
   virtual Result<int64_t> checkpoint() = 0;
 };
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "store/write.h"
 
+#include <algorithm>
+#include <unordered_set>
 #include <vector>
 
 #include "store/repository.h"
@@ -33,10 +35,35 @@ class EntityWriter {
   std::span<const Changes* const> changes_;
 };
 
-}  // namespace
+// Within one entity rows are inserted before they are deleted, timers deleted before they are
+// inserted. Says when that order would undo what an earlier step of the batch wants.
+class OrderGuard {
+ public:
+  // False: `next` must not be written together with what was added before.
+  bool add(const Changes& next) {
+    auto known = [](const auto& set, int64_t id) { return !set.empty() && set.contains(id); };
+    bool fits =
+        std::ranges::none_of(next.enqueue,
+                             [&](auto& q) { return known(dequeued_, q.execution.value); }) &&
+        std::ranges::none_of(next.timers_done, [&](auto id) { return known(timers_, id.value); }) &&
+        std::ranges::none_of(next.timers_of_done, [&](auto id) { return known(timed_, id); });
+    if (!fits) return false;
+    for (ExecutionId id : next.dequeue) dequeued_.insert(id.value);
+    for (const auto& timer : next.timers) {
+      timers_.insert(timer.id.value);
+      timed_.insert(timer.subject);
+    }
+    return true;
+  }
 
-Result<void> write_changes(sql::Connection& db, std::span<const Changes* const> changes,
-                           int64_t& next_seq) {
+ private:
+  std::unordered_set<int64_t> dequeued_;  // executions
+  std::unordered_set<int64_t> timers_;
+  std::unordered_set<int64_t> timed_;  // subjects of timers
+};
+
+Result<void> write_together(sql::Connection& db, std::span<const Changes* const> changes,
+                            int64_t& next_seq) {
   EntityWriter w(db, changes);
   TRY(w.write(&Changes::events, insert_events));
   TRY(w.write(&Changes::enforcements, insert_enforcements));
@@ -62,6 +89,20 @@ Result<void> write_changes(sql::Connection& db, std::span<const Changes* const> 
   TRY(w.write(&Changes::workers, upsert_workers));
   TRY(w.write(&Changes::expire, expire));
   return w.write<kernel::ChangeRow, int64_t&>(&Changes::feed, insert_feed, next_seq);
+}
+
+}  // namespace
+
+Result<void> write_changes(sql::Connection& db, std::span<const Changes* const> changes,
+                           int64_t& next_seq) {
+  while (!changes.empty()) {
+    OrderGuard guard;
+    size_t count = 0;
+    while (count < changes.size() && guard.add(*changes[count])) ++count;
+    TRY(write_together(db, changes.first(count), next_seq));
+    changes = changes.subspan(count);
+  }
+  return {};
 }
 
 }  // namespace millrace::store

@@ -186,6 +186,7 @@ CREATE TABLE rule (
   spec BYTES NOT NULL,
   PRIMARY KEY (id, revision)
 ) /*norowid*/;
+CREATE INDEX rule_ref ON rule (tenant, ref);
 
 CREATE TABLE webhook (
   id BIGINT_KEY PRIMARY KEY,

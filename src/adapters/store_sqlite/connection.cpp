@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "adapters/store_sqlite/connection.h"
+
+#include <fmt/format.h>
+#include <sqlite3.h>
+
+#include <cerrno>
+#include <charconv>
+
+namespace millrace::store_sqlite {
+namespace {
+
+constexpr int kBusyTimeoutMs = 5000;
+// How many steps of SQLite's machine pass between two looks at the clock: some 20 us.
+constexpr int kStepsPerLook = 1000;
+constexpr int64_t kFrameBytes = 4096 + 24;  // a page of the log and its header
+
+// SQLite's dialect: type names, and tables that live in their primary key.
+std::string to_dialect(std::string_view script) {
+  std::string out(script);
+  auto replace = [&](std::string_view from, std::string_view to) {
+    for (size_t at = 0; (at = out.find(from, at)) != std::string::npos; at += to.size()) {
+      out.replace(at, from.size(), to);
+    }
+  };
+  replace("BIGINT_KEY", "INTEGER");
+  replace("BIGINT", "INTEGER");
+  replace(" BYTES ", " BLOB ");
+  replace("/*norowid*/", "WITHOUT ROWID");
+  return out;
+}
+
+std::string_view code_of(sqlite3* db, int rc) {
+  switch (rc & 0xff) {
+    case SQLITE_FULL: return sql::kFull;
+    case SQLITE_IOERR:
+      // A write past the end of a full disk can also fail in a sync, or in growing the -shm file.
+      if (db && sqlite3_system_errno(db) == ENOSPC) return sql::kFull;
+      return rc == SQLITE_IOERR_NOMEM ? sql::kBusy : sql::kSyncFailed;
+    case SQLITE_INTERRUPT:  // a query over its limit
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+    case SQLITE_CANTOPEN:
+    case SQLITE_READONLY:
+    case SQLITE_PERM:
+    case SQLITE_NOMEM: return sql::kBusy;
+    case SQLITE_CONSTRAINT:
+    case SQLITE_TOOBIG:
+    case SQLITE_MISMATCH: return sql::kConstraint;
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB: return sql::kDamaged;
+    default: return sql::kStatement;
+  }
+}
+
+}  // namespace
+
+Error error_of(sqlite3* db, int rc, std::string_view doing) {
+  if (db) rc = sqlite3_extended_errcode(db);
+  std::string_view code = code_of(db, rc);
+  bool internal = code == sql::kConstraint || code == sql::kDamaged || code == sql::kStatement;
+  return Error(internal ? ErrorKind::Internal : ErrorKind::Unavailable, code,
+               fmt::format("sqlite: {}: {} ({})", doing.substr(0, 80),
+                           db ? sqlite3_errmsg(db) : sqlite3_errstr(rc), rc));
+}
+
+class SqliteStatement final : public sql::Statement {
+ public:
+  SqliteStatement(SqliteConnection& connection, sqlite3_stmt* stmt)
+      : connection_(connection), db_(connection.handle()), stmt_(stmt) {
+    // In SQLite `$N` is a name, numbered by first appearance: map N to its place.
+    int count = sqlite3_bind_parameter_count(stmt);
+    place_of_.resize(static_cast<size_t>(count) + 1);
+    for (int place = 1; place <= count; ++place) {
+      const char* name = sqlite3_bind_parameter_name(stmt, place);
+      size_t number = 0;
+      if (name) std::from_chars(name + 1, name + std::char_traits<char>::length(name), number);
+      ASSERT_MSG(number >= 1 && number < place_of_.size(), sqlite3_sql(stmt));
+      place_of_[number] = place;
+    }
+  }
+  ~SqliteStatement() override { sqlite3_finalize(stmt_); }
+
+  // What SQLite cannot bind (longer than its limit) stays NULL and fails at NOT NULL.
+  void bind_int(int index, int64_t value) override {
+    sqlite3_bind_int64(stmt_, place(index), value);
+  }
+  void bind_text(int index, std::string_view value) override {
+    // A null pointer would bind NULL.
+    const char* data = value.data() ? value.data() : "";
+    sqlite3_bind_text64(stmt_, place(index), data, value.size(), SQLITE_STATIC, SQLITE_UTF8);
+  }
+  void bind_blob(int index, std::string_view value) override {
+    const char* data = value.data() ? value.data() : "";
+    sqlite3_bind_blob64(stmt_, place(index), data, value.size(), SQLITE_STATIC);
+  }
+  Result<bool> step() override {
+    if (connection_.has_limit() && !sqlite3_stmt_busy(stmt_)) connection_.query_begins();
+    int rc = sqlite3_step(stmt_);
+    if (rc == SQLITE_ROW) return true;
+    if (rc == SQLITE_DONE) return false;
+    return error_of(db_, rc, sqlite3_sql(stmt_));
+  }
+  void reset() override { sqlite3_reset(stmt_); }
+  int64_t affected() const override { return sqlite3_changes64(db_); }
+  int64_t column_int(int column) const override { return sqlite3_column_int64(stmt_, column); }
+  std::string_view column_bytes(int column) const override {
+    const void* data = sqlite3_column_blob(stmt_, column);
+    int size = sqlite3_column_bytes(stmt_, column);
+    return data ? std::string_view(static_cast<const char*>(data), static_cast<size_t>(size))
+                : std::string_view();
+  }
+
+ private:
+  int place(int index) const {
+    ASSERT(static_cast<size_t>(index) < place_of_.size());
+    return place_of_[static_cast<size_t>(index)];
+  }
+  SqliteConnection& connection_;
+  sqlite3* db_;
+  sqlite3_stmt* stmt_;
+  std::vector<int> place_of_;
+};
+
+SqliteConnection::SqliteConnection(sqlite3* db) : db_(db) {
+  sqlite3_busy_timeout(db_, kBusyTimeoutMs);
+}
+
+SqliteConnection::~SqliteConnection() {
+  statements_.clear();
+  sqlite3_close_v2(db_);
+}
+
+Result<std::unique_ptr<SqliteConnection>> SqliteConnection::open(const std::string& file, int flags,
+                                                                 const std::string& vfs) {
+  sqlite3* db = nullptr;
+  int rc = sqlite3_open_v2(file.c_str(), &db, flags | SQLITE_OPEN_NOMUTEX,
+                           vfs.empty() ? nullptr : vfs.c_str());
+  if (rc != SQLITE_OK) {
+    Error error = error_of(db, rc, "cannot open " + file);
+    sqlite3_close_v2(db);
+    return error;
+  }
+  return std::unique_ptr<SqliteConnection>(new SqliteConnection(db));
+}
+
+Result<sql::Statement*> SqliteConnection::prepare(std::string_view text) {
+  auto found = statements_.find(text);
+  if (found != statements_.end()) return static_cast<sql::Statement*>(found->second.get());
+  sqlite3_stmt* stmt = nullptr;
+  int rc = sqlite3_prepare_v3(db_, text.data(), static_cast<int>(text.size()),
+                              SQLITE_PREPARE_PERSISTENT, &stmt, nullptr);
+  if (rc != SQLITE_OK) return error_of(db_, rc, text);
+  auto statement = std::make_unique<SqliteStatement>(*this, stmt);
+  sql::Statement* raw = statement.get();
+  statements_.emplace(text, std::move(statement));
+  return raw;
+}
+
+Result<void> SqliteConnection::run(std::string_view script) {
+  std::string text = to_dialect(script);
+  int rc = sqlite3_exec(db_, text.c_str(), nullptr, nullptr, nullptr);
+  if (rc != SQLITE_OK) return error_of(db_, rc, text);
+  return {};
+}
+
+bool SqliteConnection::in_transaction() const { return sqlite3_get_autocommit(db_) == 0; }
+
+Result<std::vector<std::string>> SqliteConnection::check_integrity() {
+  TRY(auto* check, prepare("PRAGMA integrity_check(20)"));
+  std::vector<std::string> found;
+  for (;;) {
+    auto more = check->step();
+    if (more.ok() && *more) {
+      found.emplace_back(check->column_bytes(0));
+      continue;
+    }
+    check->reset();
+    if (!more.ok()) return std::move(more).error();
+    break;
+  }
+  if (found == std::vector<std::string>{"ok"}) found.clear();
+  return found;
+}
+
+void SqliteConnection::limit_queries(std::chrono::milliseconds limit) {
+  limit_ = limit;
+  auto is_over = [](void* self) {
+    return std::chrono::steady_clock::now() > static_cast<SqliteConnection*>(self)->deadline_ ? 1
+                                                                                              : 0;
+  };
+  sqlite3_progress_handler(db_, kStepsPerLook, is_over, this);
+}
+
+void SqliteConnection::watch_log() {
+  // The hook of the last caller counts: this one also switches SQLite's own checkpoints off.
+  auto note = [](void* self, sqlite3*, const char*, int frames) {
+    static_cast<SqliteConnection*>(self)->log_bytes_ = int64_t{frames} * kFrameBytes;
+    return SQLITE_OK;
+  };
+  sqlite3_wal_hook(db_, note, this);
+}
+
+}  // namespace millrace::store_sqlite

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/text.h"
+#include "store/sql.h"
+
+struct sqlite3;
+struct sqlite3_stmt;
+
+namespace millrace::store_sqlite {
+
+// `rc` as a stable code with SQLite's own words. `db` may be null.
+Error error_of(sqlite3* db, int rc, std::string_view doing);
+
+class SqliteConnection final : public sql::Connection {
+ public:
+  // `flags`: SQLITE_OPEN_*. `vfs` empty: the system's.
+  static Result<std::unique_ptr<SqliteConnection>> open(const std::string& file, int flags,
+                                                        const std::string& vfs);
+  ~SqliteConnection() override;
+  SqliteConnection(const SqliteConnection&) = delete;
+  SqliteConnection& operator=(const SqliteConnection&) = delete;
+
+  Result<sql::Statement*> prepare(std::string_view text) override;
+  Result<void> run(std::string_view script) override;
+  bool in_transaction() const override;
+  int64_t log_bytes() const override { return log_bytes_; }
+  Result<std::vector<std::string>> check_integrity() override;
+
+  // Cuts off each query that runs longer.
+  void limit_queries(std::chrono::milliseconds limit);
+  bool has_limit() const { return limit_.count() > 0; }
+  void query_begins() { deadline_ = std::chrono::steady_clock::now() + limit_; }
+  // Keeps log_bytes() and leaves checkpoints to Store::checkpoint().
+  void watch_log();
+  sqlite3* handle() { return db_; }
+
+ private:
+  explicit SqliteConnection(sqlite3* db);
+
+  sqlite3* db_;
+  std::unordered_map<std::string, std::unique_ptr<class SqliteStatement>, StringHash,
+                     std::equal_to<>>
+      statements_;
+  int64_t log_bytes_ = 0;
+  std::chrono::milliseconds limit_{0};
+  std::chrono::steady_clock::time_point deadline_;
+};
+
+}  // namespace millrace::store_sqlite

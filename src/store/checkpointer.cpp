@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "store/checkpointer.h"
+
+namespace millrace::store {
+
+Checkpointer::Checkpointer(sql::Store& store, int64_t every_bytes,
+                           std::function<void(const Error&)> failed)
+    : store_(store),
+      every_bytes_(every_bytes),
+      failed_(std::move(failed)),
+      thread_([this] { run(); }) {}
+
+Checkpointer::~Checkpointer() {
+  {
+    std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  wake_.notify_one();
+  thread_.join();
+}
+
+void Checkpointer::log_grew_to(int64_t bytes) {
+  if (bytes < asked_at_) asked_at_ = 0;  // all of it was moved, and it began anew
+  if (bytes - asked_at_ < every_bytes_) return;
+  asked_at_ = bytes;
+  {
+    std::lock_guard lock(mutex_);
+    asked_ = true;
+  }
+  wake_.notify_one();
+}
+
+void Checkpointer::run() {
+  for (;;) {
+    {
+      std::unique_lock lock(mutex_);
+      wake_.wait(lock, [&] { return asked_ || stopping_; });
+      if (stopping_) return;
+      asked_ = false;
+    }
+    if (auto moved = store_.checkpoint(); !moved.ok()) failed_(moved.error());
+  }
+}
+
+}  // namespace millrace::store
