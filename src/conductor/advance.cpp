@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/text.h"
+#include "conductor/firing.h"
+#include "conductor/task_lookup.h"
+
+namespace millrace::conductor {
+namespace {
+
+// The item events whose meaning depends on how the other items stand.
+constexpr StatusSet kToldWithItems(Status::Resuming, Status::Pending, Status::Paused,
+                                   Status::Succeeded, Status::Failed, Status::Timeout,
+                                   Status::Abandoned, Status::Canceled);
+// What an action cannot report.
+constexpr StatusSet kNotReported(Status::Null, Status::Retrying);
+
+bool has_items(const Node& node) { return node.task && node.task->items; }
+
+}  // namespace
+
+// What reaches the task machine: the report of an action, or a command of the engine.
+struct Conductor::Signal {
+  Status status = Status::Null;
+  std::string_view command;  // "noop", "fail", ...: empty for a report
+  const TaskEvent* report = nullptr;
+
+  std::optional<size_t> item() const { return report ? report->item : std::nullopt; }
+};
+
+Result<EntryIndex> Conductor::event(std::string_view task, RouteId route, const TaskEvent& event) {
+  auto id = graph().find(task);
+  if (!id) {
+    std::vector<std::string> names;
+    for (const Node& known : graph().nodes()) names.push_back(known.name);
+    return Error(ErrorKind::NotFound, "CND-0006",
+                 fmt::format("unknown task '{}'{}", task, did_you_mean(task, names)));
+  }
+  if (kNotReported.has(event.status)) {
+    return Error(
+        ErrorKind::Invalid, "CND-0003",
+        fmt::format("an action of task '{}' cannot report '{}'", task, to_string(event.status)));
+  }
+  return advance(*id, route, {.status = event.status, .report = &event});
+}
+
+Result<EntryIndex> Conductor::advance(NodeId task, RouteId route, const Signal& signal) {
+  TRY(EntryIndex index, open_entry(task, route, signal));
+  TRY(note_item(task, route, signal));
+  Value result = signal.report ? signal.report->result : Value();
+  if (signal.status == Status::Failed) {
+    log_error("Execution failed. See result for details.", node(task).name, {}, {}, result);
+  }
+  Status before = state_.entry(index).status;
+  TRY(send_to_task(index, signal_event(task, route, signal)));
+  Status after = state_.entry(index).status;
+  if (after == Status::Retrying) stage_retry(index);
+
+  Firing firing;
+  if (kCompleted.has(after)) {
+    TRY(leave_staging(index));
+    if (has_items(node(task))) {
+      if (signal.item()) result = signal.report->accumulated;
+      if (!expr::truthy(result)) result = Value::list();
+    }
+    if (kActive.has(state_.status)) {
+      TRY(bool retry, wants_retry(index, result));
+      if (retry) return advance(task, route, {.status = Status::Retrying, .command = "retry"});
+    }
+    if (after != before) {
+      TRY(firing, fire_transitions(index, result));
+    }
+  }
+
+  TRY(send_task_status(index));
+  for (const auto& [command, command_route] : firing.commands) {
+    std::string_view name = node(command).name;
+    Status outcome = name == "fail" ? Status::Failed : Status::Succeeded;
+    TRY(advance(command, command_route, {.status = outcome, .command = name}));
+  }
+  if (kCompleted.has(state_.status)) changed(index).term = true;
+  return index;
+}
+
+// The first event takes a task off the stage; a with-items task that was offered stays there, with
+// the statuses of its items.
+Result<void> Conductor::note_item(NodeId task, RouteId route, const Signal& signal) {
+  Staged* staged = state_.find_staged(task, route);
+  bool has_items = staged && staged->items;
+  if (staged && !has_items) unstage(task, route);
+  if (!signal.item()) return {};
+  if (has_items && *signal.item() < staged->items->size()) {
+    staged->items->set(*signal.item(), signal.status);
+    item_changed(*staged, *signal.item());
+    return {};
+  }
+  // A late word of an item of a completed task that says nothing new is passed over.
+  if (!staged && !kToldWithItems.has(signal.status)) return {};
+  return Error(
+      ErrorKind::Conflict, "CND-0007",
+      fmt::format("task '{}' has no item {}: it was not offered", node(task).name, *signal.item()));
+}
+
+// The entry that an event belongs to: the last of the task on the route, or a new one if there is
+// none, for a command, and when a completed task starts again in a cycle.
+Result<EntryIndex> Conductor::open_entry(NodeId task, RouteId route, const Signal& signal) {
+  auto last = state_.last(task, route);
+  Staged* staged = state_.find_staged(task, route);
+  bool restarts =
+      last && kCompleted.has(state_.entry(*last).status) && kStarting.has(signal.status);
+  if (last && !restarts && !is_command(node(task).name)) return *last;
+  if (!staged) {
+    return Error(ErrorKind::Conflict, "CND-0007",
+                 fmt::format("task '{}' is not staged on route {}: it was not offered",
+                             node(task).name, route));
+  }
+  return add_entry(task, route, staged->in, staged->prev);
+}
+
+Result<EntryIndex> Conductor::add_entry(NodeId task, RouteId route, ContextList in, Previous prev) {
+  Entry entry{.task = task, .route = route, .in = std::move(in), .prev = std::move(prev)};
+  if (node(task).retry) {
+    TRY(entry.retry, start_retry(task, entry.in));
+  }
+  EntryIndex index = state_.append(std::move(entry));
+  changed(index);
+  return index;
+}
+
+// Count and delay are rendered when the task is first seen, without a current task.
+Result<RetryState> Conductor::start_retry(NodeId task, const ContextList& in) {
+  const Retry& retry = *node(task).retry;
+  TaskLookup lookup(*this);
+  auto whole_number = [&](const Renderable& source, std::string_view what) -> Result<Value> {
+    if (!source.source().is_string()) return source.source();
+    TRY(Value value, source.render(environment_.engine, scope(merged(in), lookup)));
+    if (value.is_int()) return value;
+    return Error(ErrorKind::Invalid, "CND-0010",
+                 fmt::format("task '{}': the {} of its retry must be a whole number, found {}",
+                             node(task).name, what, value.type_name()));
+  };
+  RetryState state;
+  TRY(state.count, whole_number(retry.count, "count"));
+  TRY(state.delay, whole_number(retry.delay, "delay"));
+  return state;
+}
+
+std::string Conductor::signal_event(NodeId task, RouteId route, const Signal& signal) {
+  if (!signal.command.empty()) return fmt::format("task_{}_requested", signal.command);
+  std::string event = "action_";
+  event += to_string(signal.status);
+  if (!signal.item() || !kToldWithItems.has(signal.status)) return event;
+  const ItemList& items = *state_.find_staged(task, route)->items;
+  Status own = items[*signal.item()];
+  auto others = [&](StatusSet set) { return items.count(set) - (set.has(own) ? 1 : 0); };
+  if (others(kActive) > 0) {
+    event += "_task_active";
+  } else {
+    event += "_task_dormant";
+    if (others(StatusSet(Status::Pending, Status::Paused)) > 0) return event + "_items_paused";
+    if (others(StatusSet(Status::Canceled)) > 0) return event + "_items_canceled";
+    if (others(kAbended) > 0) return event + "_items_failed";
+  }
+  bool incomplete = others(kCompleted) < items.size() - 1;
+  return event + (incomplete ? "_items_incomplete" : "_items_completed");
+}
+
+void Conductor::stage_retry(EntryIndex index) {
+  Entry& entry = changed(index);
+  ++entry.retry->tally;
+  unstage(entry.task, entry.route);
+  state_.staged.push_back({.task = entry.task,
+                           .route = entry.route,
+                           .in = entry.in,
+                           .prev = entry.prev,
+                           .ready = true,
+                           .retry_delay = entry.retry->delay});
+  changes_.head = true;
+}
+
+Result<bool> Conductor::wants_retry(EntryIndex index, const Value& result) {
+  const Entry& entry = state_.entry(index);
+  if (!entry.retry) return false;
+  if (!entry.retry->count.is_int() || entry.retry->tally >= entry.retry->count.as_int()) {
+    return false;
+  }
+  const Renderable& when = node(entry.task).retry->when;
+  if (when.is_null()) return kAbended.has(entry.status);
+  TaskLookup lookup(*this, entry.task, entry.route);
+  lookup.with_result(result);
+  TRY(Value wanted, when.render(environment_.engine, scope(merged(entry.in), lookup)));
+  return expr::truthy(wanted);
+}
+
+// A with-items task that abended stays, so that its items can be run again.
+Result<void> Conductor::leave_staging(EntryIndex index) {
+  const Entry& entry = state_.entry(index);
+  if (!has_items(node(entry.task)) || !kAbended.has(entry.status)) {
+    unstage(entry.task, entry.route);
+    return {};
+  }
+  Staged* staged = state_.find_staged(entry.task, entry.route);
+  if (!staged) {
+    return Error(ErrorKind::Conflict, "CND-0007",
+                 fmt::format("the items of task '{}' are no longer staged", node(entry.task).name));
+  }
+  staged->completed = true;
+  changes_.head = true;
+  return {};
+}
+
+// A with-items task stays while items of it are active.
+void Conductor::unstage(NodeId task, RouteId route) {
+  auto it = std::ranges::find_if(state_.staged, [&](const Staged& staged) {
+    return staged.task == task && staged.route == route;
+  });
+  if (it == state_.staged.end()) return;
+  if (it->items && it->items->count(kActive) > 0) return;
+  if (it->items) items_cleared(*it);
+  state_.staged.erase(it);
+  changes_.head = true;
+}
+
+}  // namespace millrace::conductor

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "base/result.h"
+#include "base/value.h"
+#include "conductor/definition.h"
+#include "conductor/state.h"
+#include "expr/expr.h"
+
+namespace millrace::conductor {
+
+// What the conductor borrows from its caller.
+struct Environment {
+  expr::Engine& engine;
+  const expr::Lookup* outside = nullptr;  // answers st2kv() and task()
+  uint64_t random_seed = 0;               // of random(); another one for each operation
+};
+
+// One action to start. A task without an action has a null `action`: it ends at once.
+struct ActionCall {
+  Value action;
+  Value input;
+  std::optional<size_t> item;
+};
+
+// A task that may start now.
+struct NextTask {
+  std::string id;
+  RouteId route = 0;
+  std::vector<ActionCall> actions;  // of a with-items task: as many as its concurrency leaves free
+  Value ctx;
+  Value delay;                        // seconds before it starts; null: none
+  std::optional<size_t> items_count;  // of a with-items task; 0: the caller completes the task
+  Value concurrency;
+};
+
+// What became of a task's action, or of one item of it.
+struct TaskEvent {
+  Status status = Status::Null;
+  Value result;
+  std::optional<size_t> item;
+  // Of an event that may end a with-items task: the results of all items, in their order.
+  Value accumulated;
+};
+
+struct RerunRequest {
+  std::string task;
+  RouteId route = 0;
+  bool reset_items = false;  // run all items again, not only those that abended
+};
+
+// Decides what happens next in one run of a workflow: the history is in the State, an operation
+// moves it on, and what changed can be taken to be written. Holds no clock and does no I/O.
+//
+// Errors that belong to the run (an expression that fails, a join that cannot be reached) are
+// entries of State::errors and fail the workflow. An operation returns an Error for a caller's
+// mistake: CND-0003 to CND-0009. EXP-0004 says that a value must be loaded first
+// (expr::needed_key). After an Error the state may have moved half of the way, as it does in the
+// reference: drop the conductor and make a new one from what was stored.
+class Conductor {
+ public:
+  Conductor(DefinitionPtr definition, State state, const Environment& environment);
+
+  // Renders input and vars and stages the start tasks. Once, on an empty state. `context` is what
+  // the workflow sees besides its own variables.
+  Result<void> begin(const Value& context, const Value& inputs);
+
+  // Start, pause, resume, cancel, fail. CND-0004 when the workflow cannot take the status.
+  Result<void> request_status(Status status);
+
+  // The tasks that may start now, sorted by name and route. They stay staged until their first
+  // event comes.
+  Result<std::vector<NextTask>> next_tasks();
+
+  // Returns the entry that the event belongs to.
+  Result<EntryIndex> event(std::string_view task, RouteId route, const TaskEvent& event);
+
+  // Renders the output of a completed workflow, once.
+  Result<void> render_output();
+
+  // Runs the named tasks again, or those with which the workflow failed. Only when it completed.
+  Result<void> rerun(const std::vector<RerunRequest>& tasks);
+
+  // The variables at the end of the workflow: those of its last tasks, merged.
+  Value terminal_context();
+
+  const State& state() const { return state_; }
+  const Definition& definition() const { return *definition_; }
+  Changes take_changes();
+
+ private:
+  struct Signal;
+  struct Firing;
+  struct Candidate;
+  class TaskLookup;
+
+  const Graph& graph() const { return definition_->graph(); }
+  const Node& node(NodeId id) const { return graph().node(id); }
+
+  // conductor.cpp: status of workflow and tasks
+  Result<void> send_to_task(EntryIndex index, std::string_view event);
+  Result<void> send_workflow_request(Status status);
+  Result<void> send_task_status(EntryIndex index);
+  std::string task_event(EntryIndex index);
+  void fail_unreachable_joins();
+  bool has_next(EntryIndex index, bool joins_count);
+  enum class Inbound : uint8_t { Satisfied, InProgress, NotSatisfied };
+  Inbound inbound(NodeId task, RouteId route);
+
+  // advance.cpp: what an event of a task does
+  Result<EntryIndex> advance(NodeId task, RouteId route, const Signal& signal);
+  Result<void> note_item(NodeId task, RouteId route, const Signal& signal);
+  Result<EntryIndex> open_entry(NodeId task, RouteId route, const Signal& signal);
+  Result<EntryIndex> add_entry(NodeId task, RouteId route, ContextList in, Previous prev);
+  Result<RetryState> start_retry(NodeId task, const ContextList& in);
+  std::string signal_event(NodeId task, RouteId route, const Signal& signal);
+  Result<void> leave_staging(EntryIndex index);
+  void unstage(NodeId task, RouteId route);
+  void stage_retry(EntryIndex index);
+  Result<bool> wants_retry(EntryIndex index, const Value& result);
+
+  // transitions.cpp: what follows a completed task
+  Result<Firing> fire_transitions(EntryIndex index, const Value& result);
+  Result<void> fire(EntryIndex index, EdgeId edge, const TaskLookup& lookup, Firing& firing);
+  Result<std::optional<Value>> publish(const Transition& transition, EntryIndex index, EdgeId edge,
+                                       expr::Scope& scope);
+  Result<void> fail_in_transition(Error error, EntryIndex index, EdgeId edge);
+  void stage_target(EntryIndex index, EdgeId edge, RouteId route, ContextList in, Firing& firing);
+  RouteId route_after(EdgeId edge, RouteId route);
+
+  // render.cpp: contexts and expressions
+  const Value& merged(const ContextList& in);
+  expr::Scope scope(Value ctx, const expr::Lookup& lookup);
+  Result<NextTask> render_task(Staged& staged);
+  Result<void> render_items(Staged& staged, TaskLookup& lookup, expr::Scope& scope, NextTask& next);
+  Result<ActionCall> render_item(const Task& task, const Value& element, TaskLookup& lookup,
+                                 expr::Scope& scope);
+
+  // rerun.cpp
+  Result<std::vector<Candidate>> requested_runs(const std::vector<RerunRequest>& requests);
+  std::vector<Candidate> abended_ends();
+  void collapse(std::vector<Candidate>& candidates);
+  std::vector<EntryIndex> with_followers(NodeId task, RouteId route);
+  Result<void> restart(const Candidate& candidate);
+  void forget_errors(std::string_view task);
+
+  void log_error(std::string message, std::string_view task = {}, std::optional<RouteId> route = {},
+                 std::string transition = {}, Value result = {});
+  Entry& changed(EntryIndex index);
+  void items_cleared(const Staged& staged);
+  void item_changed(const Staged& staged, size_t item);
+
+  DefinitionPtr definition_;
+  State state_;
+  Environment environment_;
+  uint64_t evaluations_ = 0;
+  struct ContextListHash {
+    size_t operator()(const ContextList& list) const;
+  };
+  std::unordered_map<ContextList, Value, ContextListHash> merged_;
+  Changes changes_;
+};
+
+}  // namespace millrace::conductor

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "conductor/definition.h"
+
+namespace millrace::conductor {
+namespace {
+
+Result<void> compile_all(std::vector<Assignment>& assignments, expr::Engine& engine,
+                         expr::Mode mode) {
+  for (Assignment& assignment : assignments) TRY(assignment.value.compile(engine, mode));
+  return {};
+}
+
+Result<void> compile_task(Task& task, expr::Engine& engine, expr::Mode mode) {
+  TRY(task.action.compile(engine, mode));
+  TRY(task.input.compile(engine, mode));
+  TRY(task.delay.compile(engine, mode));
+  if (task.items) {
+    TRY(task.items->list.compile(engine, mode));
+    TRY(task.items->concurrency.compile(engine, mode));
+  }
+  for (Transition& transition : task.next) {
+    TRY(transition.when.compile(engine, mode));
+    TRY(compile_all(transition.publish, engine, mode));
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<DefinitionPtr> Definition::compile(const Value& document, expr::Engine& engine,
+                                          expr::Mode default_mode) {
+  std::shared_ptr<Definition> definition(new Definition);
+  definition->spec_ = read_spec(normalized(document), default_mode);
+  TRY(definition->compile_expressions(engine));
+  TRY(definition->graph_, Graph::compose(Flow(definition->spec_)));
+  TRY(definition->graph_.compile(engine, definition->mode()));
+  return DefinitionPtr(std::move(definition));
+}
+
+Result<void> Definition::compile_expressions(expr::Engine& engine) {
+  TRY(compile_all(spec_.input, engine, mode()));
+  TRY(compile_all(spec_.vars, engine, mode()));
+  TRY(compile_all(spec_.output, engine, mode()));
+  for (Task& task : spec_.tasks) TRY(compile_task(task, engine, mode()));
+  return {};
+}
+
+}  // namespace millrace::conductor

@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "conductor/graph.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <deque>
+#include <set>
+
+namespace millrace::conductor {
+
+std::string edge_name(std::string_view end, int key) { return fmt::format("{}__t{}", end, key); }
+
+std::optional<std::pair<std::string_view, int>> parse_edge_name(std::string_view text) {
+  size_t mark = text.rfind("__t");
+  if (mark == std::string_view::npos) return std::nullopt;
+  int key = 0;
+  std::string_view digits = text.substr(mark + 3);
+  auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), key);
+  if (error != std::errc() || end != digits.data() + digits.size()) return std::nullopt;
+  return std::pair(text.substr(0, mark), key);
+}
+
+// Visits the tasks breadth first with the split tasks passed so far. A task outside of cycles is
+// visited again when it is reached with splits not seen there before; the last visit's count.
+class Composer {
+ public:
+  Composer(const Flow& flow, Graph& graph) : flow_(flow), graph_(graph) {}
+
+  Result<void> run() {
+    for (int start : flow_.starts()) queue_.push_back({start, {}});
+    while (!queue_.empty()) {
+      Visit visit = std::move(queue_.front());
+      queue_.pop_front();
+      TRY(enter(visit));
+    }
+    sort_edges();
+    return {};
+  }
+
+ private:
+  using Splits = std::vector<std::string>;
+  struct Visit {
+    int task;
+    Splits splits;
+  };
+
+  Result<void> enter(Visit& visit) {
+    NodeId id = ensure(visit.task);
+    if (flow_.is_split(visit.task) && !flow_.in_cycle(visit.task)) {
+      visit.splits.emplace_back(flow_.name(visit.task));
+    }
+    if (!visit.splits.empty()) node(id).splits = visit.splits;
+    const Task* task = flow_.task(visit.task);
+    if (task && task->retry) node(id).retry = task->retry;
+    for (const Flow::Exit& exit : flow_.exits(visit.task)) {
+      if (exit.name == "retry") {
+        node(id).retry = retry_command(task->next[static_cast<size_t>(exit.transition)]);
+        continue;
+      }
+      if (exit.target == Flow::kUnknown) {
+        return Error(ErrorKind::Invalid, "CND-0002",
+                     fmt::format("task '{}': transition {} leads to the undefined task '{}'",
+                                 flow_.name(visit.task), exit.transition, exit.name));
+      }
+      plan_visit(exit.target, visit.splits);
+      connect(id, ensure(exit.target), exit.transition);
+    }
+    return {};
+  }
+
+  void plan_visit(int target, const Splits& splits) {
+    if (graph_.find(flow_.name(target)) && flow_.in_cycle(target)) return;
+    auto [known, is_new] = splits_seen_.try_emplace(target);
+    bool all_known = std::ranges::includes(known->second, std::set(splits.begin(), splits.end()));
+    if (!is_new && all_known) return;
+    known->second.insert(splits.begin(), splits.end());
+    queue_.push_back({target, splits});
+  }
+
+  static Retry retry_command(const Transition& transition) {
+    constexpr std::string_view kAlways = "<% completed() %>";
+    return {.when = transition.when.is_null() ? Renderable(Value(kAlways)) : transition.when,
+            .count = Renderable(Value(3)),
+            .delay = Renderable(),
+            .is_command = true};
+  }
+
+  NodeId ensure(int task) {
+    std::string_view name = flow_.name(task);
+    if (auto found = graph_.find(name)) return *found;
+    NodeId id = static_cast<NodeId>(graph_.nodes_.size());
+    graph_.ids_.emplace(name, id);
+    graph_.nodes_.push_back({.name = std::string(name),
+                             .barrier = barrier(flow_.task(task)),
+                             .task = flow_.task(task),
+                             .is_split = flow_.is_split(task),
+                             .in_cycle = flow_.in_cycle(task)});
+    return id;
+  }
+
+  static std::optional<Barrier> barrier(const Task* task) {
+    if (!task || !task->is_join()) return std::nullopt;
+    if (task->join.is_int()) return Barrier{.count = task->join.as_int()};
+    return Barrier{.all = true};
+  }
+
+  // The same target twice in one transition is one edge.
+  void connect(NodeId source, NodeId target, int transition) {
+    int key = 0;
+    for (EdgeId id : node(source).out) {
+      const Edge& edge = graph_.edge(id);
+      if (edge.target != target) continue;
+      if (edge.transition == transition) return;
+      ++key;
+    }
+    EdgeId id = static_cast<EdgeId>(graph_.edges_.size());
+    graph_.edges_.push_back({source, target, key, transition});
+    node(source).out.push_back(id);
+    node(target).in.push_back(id);
+  }
+
+  void sort_edges() {
+    for (Node& node : graph_.nodes_) {
+      std::ranges::sort(node.out, {}, [&](EdgeId id) {
+        const Edge& edge = graph_.edge(id);
+        return std::pair<std::string_view, int>(graph_.node(edge.target).name, edge.key);
+      });
+    }
+  }
+
+  Node& node(NodeId id) { return graph_.nodes_[static_cast<size_t>(id)]; }
+
+  const Flow& flow_;
+  Graph& graph_;
+  std::deque<Visit> queue_;
+  std::unordered_map<int, std::set<std::string>> splits_seen_;
+};
+
+Result<Graph> Graph::compose(const Flow& flow) {
+  Graph graph;
+  TRY(Composer(flow, graph).run());
+  return graph;
+}
+
+Result<void> Graph::compile(expr::Engine& engine, expr::Mode mode) {
+  for (Node& node : nodes_) {
+    if (!node.retry) continue;
+    TRY(node.retry->when.compile(engine, mode));
+    TRY(node.retry->count.compile(engine, mode));
+    TRY(node.retry->delay.compile(engine, mode));
+  }
+  return {};
+}
+
+std::optional<NodeId> Graph::find(std::string_view name) const {
+  auto it = ids_.find(name);
+  if (it == ids_.end()) return std::nullopt;
+  return it->second;
+}
+
+std::vector<NodeId> Graph::roots() const {
+  std::vector<NodeId> out;
+  for (size_t i = 0; i < nodes_.size(); ++i) {
+    if (nodes_[i].in.empty()) out.push_back(static_cast<NodeId>(i));
+  }
+  std::ranges::sort(out, {}, [&](NodeId id) -> std::string_view { return node(id).name; });
+  return out;
+}
+
+std::string Graph::out_name(EdgeId id) const {
+  return edge_name(node(edge(id).target).name, edge(id).key);
+}
+
+std::string Graph::in_name(EdgeId id) const {
+  return edge_name(node(edge(id).source).name, edge(id).key);
+}
+
+std::optional<EdgeId> Graph::find_out(NodeId source, std::string_view name) const {
+  auto parsed = parse_edge_name(name);
+  if (!parsed) return std::nullopt;
+  for (EdgeId id : node(source).out) {
+    if (edge(id).key == parsed->second && node(edge(id).target).name == parsed->first) return id;
+  }
+  return std::nullopt;
+}
+
+std::optional<EdgeId> Graph::find_in(NodeId target, std::string_view name) const {
+  auto parsed = parse_edge_name(name);
+  if (!parsed) return std::nullopt;
+  for (EdgeId id : node(target).in) {
+    if (edge(id).key == parsed->second && node(edge(id).source).name == parsed->first) return id;
+  }
+  return std::nullopt;
+}
+
+Value Graph::to_value() const {
+  Value nodes = Value::list();
+  Value adjacency = Value::list();
+  for (const Node& node : nodes_) {
+    Value shown = Value::map({{"id", node.name}});
+    if (node.barrier)
+      shown.set("barrier", node.barrier->all ? Value("*") : Value(node.barrier->count));
+    if (!node.splits.empty()) {
+      shown.set("splits", Value(ValueList(node.splits.begin(), node.splits.end())));
+    }
+    if (node.retry) {
+      Value retry =
+          Value::map({{"when", node.retry->when.source()}, {"count", node.retry->count.source()}});
+      if (!node.retry->is_command) retry.set("delay", node.retry->delay.source());
+      shown.set("retry", std::move(retry));
+    }
+    nodes.push_back(std::move(shown));
+    Value edges = Value::list();
+    for (EdgeId id : node.out) {
+      const Edge& e = edge(id);
+      Value criteria = Value::list();
+      const Value& when = node.task->next[static_cast<size_t>(e.transition)].when.source();
+      if (!when.is_null()) criteria.push_back(when);
+      edges.push_back(Value::map({{"criteria", std::move(criteria)},
+                                  {"ref", e.transition},
+                                  {"id", this->node(e.target).name},
+                                  {"key", e.key}}));
+    }
+    adjacency.push_back(std::move(edges));
+  }
+  return Value::map({{"directed", true},
+                     {"multigraph", true},
+                     {"graph", Value::list()},
+                     {"nodes", std::move(nodes)},
+                     {"adjacency", std::move(adjacency)}});
+}
+
+}  // namespace millrace::conductor

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "conductor/inspect.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <tuple>
+
+#include "conductor/inspect_checks.h"
+#include "conductor/schema.h"
+
+namespace millrace::conductor {
+namespace {
+
+// `tasks.a.next[0]` as a JSON pointer: `/tasks/a/next/0`.
+std::string to_pointer(std::string_view path) {
+  std::string pointer;
+  for (char c : path) {
+    if (pointer.empty() || c == '.' || c == '[') pointer += '/';
+    if (c != '.' && c != '[' && c != ']') pointer += c;
+  }
+  return pointer;
+}
+
+void check_shape(const Value& document, const Spec& spec, std::vector<Finding>& findings) {
+  bool native = spec.mode == expr::Mode::Native;
+  for (SchemaProblem& problem : validate(native ? native_schema() : orquesta_schema(), document)) {
+    findings.push_back({.cls = FindingClass::Syntax,
+                        .message = std::move(problem.message),
+                        .path = std::move(problem.spec_path),
+                        .schema_path = std::move(problem.schema_path)});
+  }
+}
+
+}  // namespace
+
+Place Place::member(std::string_view name) const {
+  if (path.empty()) return {std::string(name), fmt::format("properties.{}", name)};
+  return {fmt::format("{}.{}", path, name), fmt::format("{}.properties.{}", schema, name)};
+}
+
+Place Place::item(size_t i) const { return {fmt::format("{}[{}]", path, i), schema + ".items"}; }
+
+Place Place::element(size_t i) const { return {fmt::format("{}[{}]", path, i), schema}; }
+
+Place task_place(std::string_view task) {
+  return {fmt::format("tasks.{}", task), std::string(kTaskSchema)};
+}
+
+std::string_view to_string(FindingClass cls) {
+  switch (cls) {
+    case FindingClass::Syntax: return "syntax";
+    case FindingClass::Semantics: return "semantics";
+    case FindingClass::Expressions: return "expressions";
+    case FindingClass::Context: return "context";
+  }
+  return "";
+}
+
+std::vector<Finding> inspect(const Value& document, expr::Engine& engine,
+                             const InspectOptions& options) {
+  Value normal = normalized(document);
+  Spec spec = read_spec(normal, options.default_mode);
+  Flow flow(spec);
+  std::vector<Finding> findings;
+  check_shape(normal, spec, findings);
+  check_semantics(spec, flow, findings);
+  check_expressions(normal, spec, engine, findings);
+  check_context(normal, spec, flow, engine, options.known_variables, findings);
+  // A task that several ways lead to is looked at once for each: what is found twice is told once.
+  auto all = [](const Finding& f) {
+    return std::tie(f.cls, f.schema_path, f.path, f.language, f.expression, f.message);
+  };
+  std::ranges::sort(findings, {}, all);
+  auto repeated = std::ranges::unique(findings, {}, all);
+  findings.erase(repeated.begin(), repeated.end());
+  return findings;
+}
+
+std::vector<Finding> inspect(const YamlNode& document, expr::Engine& engine,
+                             const InspectOptions& options) {
+  auto findings = inspect(document.value, engine, options);
+  for (Finding& finding : findings) finding.line = document.line_of(to_pointer(finding.path));
+  return findings;
+}
+
+}  // namespace millrace::conductor

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "conductor/flow.h"
+#include "conductor/inspect.h"
+#include "conductor/spec.h"
+
+namespace millrace::conductor {
+
+// The parts of inspect(). Each appends its findings in the order of the reference's walk.
+void check_semantics(const Spec& spec, const Flow& flow, std::vector<Finding>& findings);
+void check_expressions(const Value& document, const Spec& spec, expr::Engine& engine,
+                       std::vector<Finding>& findings);
+void check_context(const Value& document, const Spec& spec, const Flow& flow, expr::Engine& engine,
+                   const std::vector<std::string>& known, std::vector<Finding>& findings);
+
+// A place of the document, by its path there and in the schema.
+struct Place {
+  std::string path;
+  std::string schema;
+
+  Place member(std::string_view name) const;
+  Place item(size_t i) const;     // an item with a shape of its own
+  Place element(size_t i) const;  // an item that the reference gives the schema path of its list
+};
+Place task_place(std::string_view task);
+
+inline constexpr std::string_view kTasksSchema = "properties.tasks";
+inline constexpr std::string_view kTaskSchema = R"(properties.tasks.patternProperties.^\w+$)";
+
+}  // namespace millrace::conductor

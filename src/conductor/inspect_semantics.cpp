@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <deque>
+#include <map>
+#include <set>
+
+#include "base/text.h"
+#include "conductor/inspect_checks.h"
+
+namespace millrace::conductor {
+namespace {
+
+class SemanticsCheck {
+ public:
+  SemanticsCheck(const Spec& spec, const Flow& flow, std::vector<Finding>& findings)
+      : spec_(spec), flow_(flow), findings_(findings) {}
+
+  void run() {
+    for (const Task& task : spec_.tasks) {
+      if (is_command(task.name)) {
+        task_problem(task.name, fmt::format("the task name '{}' is a command of the engine: choose "
+                                            "another name",
+                                            task.name));
+      }
+    }
+    if (!spec_.tasks.empty() && flow_.starts().empty()) {
+      add("tasks", std::string(kTasksSchema),
+          "no task to start with: every task is led to by another; add one that leads into the "
+          "loop");
+    }
+    undefined_tasks();
+    unreachable_joins();
+    for (const Task& task : spec_.tasks) {
+      if (task.items && task.action.is_null()) {
+        task_problem(task.name, fmt::format("task '{}': 'with' needs an 'action'", task.name));
+      }
+    }
+  }
+
+ private:
+  void add(std::string path, std::string schema_path, std::string message) {
+    findings_.push_back({.cls = FindingClass::Semantics,
+                         .message = std::move(message),
+                         .path = std::move(path),
+                         .schema_path = std::move(schema_path)});
+  }
+
+  void task_problem(std::string_view task, std::string message) {
+    add(fmt::format("tasks.{}", task), std::string(kTaskSchema), std::move(message));
+  }
+
+  void undefined_tasks() {
+    std::vector<std::string_view> names(std::begin(kCommands), std::end(kCommands));
+    for (const Task& task : spec_.tasks) names.push_back(task.name);
+    std::set<int> seen;
+    std::deque<int> queue;
+    auto visit = [&](int task) {
+      if (flow_.task(task) && seen.insert(task).second) queue.push_back(task);
+    };
+    for (int start : flow_.starts()) visit(start);
+    while (!queue.empty()) {
+      int at = queue.front();
+      queue.pop_front();
+      for (const Flow::Exit& exit : flow_.exits(at)) {
+        if (exit.target == Flow::kUnknown) {
+          undefined(flow_.name(at), exit, names);
+        } else {
+          visit(exit.target);
+        }
+      }
+    }
+  }
+
+  void undefined(std::string_view task, const Flow::Exit& exit,
+                 const std::vector<std::string_view>& names) {
+    add(fmt::format("tasks.{}.next[{}].do", task, exit.transition),
+        fmt::format("{}.properties.next.items.properties.do", kTaskSchema),
+        fmt::format("task '{}': undefined task '{}'{}", task, exit.name,
+                    did_you_mean(exit.name, names)));
+  }
+
+  // What leads to a task, and which split tasks may lie on the way.
+  struct Reach {
+    std::set<int> splits;
+    std::set<int> sources;
+  };
+
+  // A join is unreachable if the ways into it passed different splits: each split makes routes of
+  // its own, and the join cannot know at which level to wait.
+  void unreachable_joins() {
+    std::map<int, Reach> reached = reach();
+    for (int task = 0; task < flow_.count(); ++task) {
+      auto found = reached.find(task);
+      if (found == reached.end() || !flow_.is_join(task)) continue;
+      const Reach& reach = found->second;
+      bool same = std::ranges::all_of(
+          reach.sources, [&](int source) { return reached[source].splits == reach.splits; });
+      if (same) continue;
+      task_problem(flow_.name(task),
+                   fmt::format("the join '{}' cannot be reached: the ways into it pass different "
+                               "forks from tasks that several others lead to, and the engine "
+                               "cannot tell at which level to join",
+                               flow_.name(task)));
+    }
+  }
+
+  std::map<int, Reach> reach() {
+    struct Visit {
+      int source;
+      int task;
+      std::set<int> splits;
+    };
+    std::map<int, Reach> reached;
+    std::map<std::pair<int, int>, std::set<int>> seen;
+    std::deque<Visit> queue;
+    for (int start : flow_.starts()) queue.push_back({Flow::kUnknown, start, {}});
+    while (!queue.empty()) {
+      Visit visit = std::move(queue.front());
+      queue.pop_front();
+      if (flow_.is_split(visit.task) && !flow_.in_cycle(visit.task))
+        visit.splits.insert(visit.task);
+      Reach& here = reached[visit.task];
+      here.splits.insert(visit.splits.begin(), visit.splits.end());
+      if (visit.source != Flow::kUnknown) here.sources.insert(visit.source);
+      for (const Flow::Exit& exit : flow_.exits(visit.task)) {
+        if (exit.target == Flow::kUnknown || !flow_.task(exit.target)) continue;
+        if (reached.contains(exit.target) && flow_.in_cycle(exit.target)) continue;
+        auto [known, is_new] = seen.try_emplace({visit.task, exit.target});
+        if (!is_new && std::ranges::includes(known->second, visit.splits)) continue;
+        known->second.insert(visit.splits.begin(), visit.splits.end());
+        queue.push_back({visit.task, exit.target, visit.splits});
+      }
+    }
+    return reached;
+  }
+
+  const Spec& spec_;
+  const Flow& flow_;
+  std::vector<Finding>& findings_;
+};
+
+}  // namespace
+
+void check_semantics(const Spec& spec, const Flow& flow, std::vector<Finding>& findings) {
+  SemanticsCheck(spec, flow, findings).run();
+}
+
+}  // namespace millrace::conductor

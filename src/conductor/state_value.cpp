@@ -1,0 +1,325 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include "conductor/state.h"
+
+namespace millrace::conductor {
+namespace {
+
+Value numbers(const std::vector<int>& list) { return Value(ValueList(list.begin(), list.end())); }
+
+Value previous_to_value(const Previous& prev, const Graph& graph) {
+  Value out = Value::map();
+  for (const auto& [edge, index] : prev) out.set(graph.in_name(edge), index);
+  return out;
+}
+
+Value staged_to_value(const Staged& staged, const Graph& graph) {
+  Value out = Value::map({{"id", graph.node(staged.task).name},
+                          {"route", staged.route},
+                          {"in", numbers(staged.in)},
+                          {"prev", previous_to_value(staged.prev, graph)},
+                          {"ready", staged.ready}});
+  if (staged.completed) out.set("completed", true);
+  if (staged.run_on_fail) out.set("run_on_fail", true);
+  if (staged.retry_delay) out.set("retry_delay", *staged.retry_delay);
+  if (staged.items) out.set("items_count", static_cast<int64_t>(staged.items->size()));
+  return out;
+}
+
+Value routes_to_value(const std::vector<Route>& routes, const Graph& graph) {
+  Value out = Value::list();
+  for (const Route& route : routes) {
+    Value steps = Value::list();
+    for (const RouteStep& step : route) {
+      steps.push_back(edge_name(graph.node(step.source).name, step.key));
+    }
+    out.push_back(std::move(steps));
+  }
+  return out;
+}
+
+// Reads the written form. The first damage is kept; what follows it reads as empty.
+class Reader {
+ public:
+  explicit Reader(const Graph& graph) : graph_(graph) {}
+
+  Result<State> read(const Pieces& pieces) {
+    State state;
+    read_head(pieces.head, state);
+    state.contexts = pieces.contexts;
+    for (const Value& entry : pieces.entries) state.append(read_entry(entry));
+    for (const Value& error : pieces.errors) state.errors.push_back(LogEntry::from_value(error));
+    for (const ItemStatus& item : pieces.items) read_item(item, state);
+    check_indexes(state);
+    if (!damage_.empty()) {
+      return Error(ErrorKind::Internal, "CND-0011",
+                   fmt::format("the state of the workflow cannot be read: {}", damage_));
+    }
+    return state;
+  }
+
+ private:
+  void damaged(std::string what) {
+    if (damage_.empty()) damage_ = std::move(what);
+  }
+
+  void read_head(const Value& head, State& state) {
+    if (head.int_or("version", 0) != State::kVersion) {
+      damaged(fmt::format("version {}, expected {}", head.int_or("version", 0), State::kVersion));
+    }
+    state.status = read_status(head["status"]);
+    state.parameters = head["parameters"];
+    state.output = head["output"];
+    for (const Value& route : list(head["routes"])) state.routes.push_back(read_route(route));
+    for (const Value& staged : list(head["staged"])) state.staged.push_back(read_staged(staged));
+    for (const Value& rerun : list(head["reruns"])) state.reruns.push_back(read_numbers(rerun));
+  }
+
+  Entry read_entry(const Value& value) {
+    Entry entry{.task = read_task(value["id"]),
+                .route = read_number(value["route"]),
+                .status = read_status(value["status"]),
+                .in = read_numbers(value["ctxs"]["in"]),
+                .term = value.bool_or("term", false)};
+    entry.prev = read_previous(value["prev"], entry.task);
+    for (const auto& [name, fired] : map(value["next"])) {
+      if (auto edge = graph_.find_out(entry.task, name.as_string())) {
+        entry.next.emplace_back(*edge, expr::truthy(fired));
+      } else {
+        damaged(fmt::format("unknown transition '{}'", name.as_string()));
+      }
+    }
+    for (const auto& [name, context] : map(value["ctxs"]["out"])) {
+      if (auto edge = graph_.find_out(entry.task, name.as_string())) {
+        entry.out = {*edge, read_number(context)};
+      }
+    }
+    if (const Value* retry = value.find("retry")) {
+      entry.retry = RetryState{(*retry)["count"], (*retry)["delay"], retry->int_or("tally", 0)};
+    }
+    return entry;
+  }
+
+  Staged read_staged(const Value& value) {
+    Staged staged{.task = read_task(value["id"]),
+                  .route = read_number(value["route"]),
+                  .in = read_numbers(value["in"]),
+                  .ready = value.bool_or("ready", false),
+                  .completed = value.bool_or("completed", false),
+                  .run_on_fail = value.bool_or("run_on_fail", false)};
+    staged.prev = read_previous(value["prev"], staged.task);
+    if (const Value* delay = value.find("retry_delay")) staged.retry_delay = *delay;
+    if (const Value* count = value.find("items_count")) {
+      staged.items = ItemList(static_cast<size_t>(read_number(*count)));
+    }
+    return staged;
+  }
+
+  void read_item(const ItemStatus& item, State& state) {
+    Staged* staged = state.find_staged(item.task, item.route);
+    if (!staged || !staged->items || item.item >= staged->items->size()) {
+      return damaged(fmt::format("item {} of a task without it", item.item));
+    }
+    staged->items->set(item.item, item.status);
+  }
+
+  Route read_route(const Value& value) {
+    Route route;
+    for (const Value& step : list(value)) {
+      auto parsed = step.is_string() ? parse_edge_name(step.as_string()) : std::nullopt;
+      auto source = parsed ? graph_.find(parsed->first) : std::nullopt;
+      if (!source) {
+        damaged("a route through an unknown task");
+        continue;
+      }
+      route.push_back({*source, parsed->second});
+    }
+    return route;
+  }
+
+  Previous read_previous(const Value& value, NodeId task) {
+    Previous prev;
+    for (const auto& [name, index] : map(value)) {
+      if (auto edge = graph_.find_in(task, name.as_string())) {
+        prev.emplace_back(*edge, read_number(index));
+      } else {
+        damaged(fmt::format("unknown transition '{}'", name.as_string()));
+      }
+    }
+    return prev;
+  }
+
+  NodeId read_task(const Value& value) {
+    if (value.is_string()) {
+      if (auto id = graph_.find(value.as_string())) return *id;
+      damaged(fmt::format("unknown task '{}'", value.as_string()));
+    } else {
+      damaged("a task without a name");
+    }
+    // Node 0 exists in every graph that a state was made for.
+    return 0;
+  }
+
+  Status read_status(const Value& value) {
+    if (value.is_null()) return Status::Null;
+    auto status = value.is_string() ? parse_status(value.as_string()) : std::nullopt;
+    if (!status) damaged("an unknown status");
+    return status.value_or(Status::Null);
+  }
+
+  int read_number(const Value& value) {
+    if (value.is_int() && value.as_int() >= 0 && value.as_int() <= INT32_MAX) {
+      return static_cast<int>(value.as_int());
+    }
+    damaged("a number is missing");
+    return 0;
+  }
+
+  std::vector<int> read_numbers(const Value& value) {
+    std::vector<int> out;
+    for (const Value& number : list(value)) out.push_back(read_number(number));
+    return out;
+  }
+
+  // Every index that the conductor follows without looking.
+  void check_indexes(const State& state) {
+    auto contexts = static_cast<int>(state.contexts.size());
+    auto entries = static_cast<int>(state.sequence().size());
+    auto routes = static_cast<int>(state.routes.size());
+    auto check = [&](RouteId route, const ContextList& in, const Previous& prev) {
+      if (route >= routes) damaged("a route that does not exist");
+      for (ContextIndex context : in) {
+        if (context >= contexts) damaged("a context that does not exist");
+      }
+      for (const auto& [edge, index] : prev) {
+        if (index >= entries) damaged("an entry that does not exist");
+      }
+    };
+    for (const Entry& entry : state.sequence()) check(entry.route, entry.in, entry.prev);
+    for (const Staged& staged : state.staged) check(staged.route, staged.in, staged.prev);
+  }
+
+  static const ValueList& list(const Value& value) {
+    static const Value none = Value::list();
+    return (value.is_list() ? value : none).as_list();
+  }
+  static const ValueMap& map(const Value& value) {
+    static const Value none = Value::map();
+    return (value.is_map() ? value : none).as_map();
+  }
+
+  const Graph& graph_;
+  std::string damage_;
+};
+
+}  // namespace
+
+Value LogEntry::to_value() const {
+  Value out = Value::map({{"type", type}, {"message", message}});
+  if (!task.empty()) out.set("task_id", task);
+  if (route) out.set("route", *route);
+  if (!transition.empty()) out.set("task_transition_id", transition);
+  if (!result.is_null()) out.set("result", result);
+  return out;
+}
+
+LogEntry LogEntry::from_value(const Value& value) {
+  LogEntry entry{.type = std::string(value.string_or("type", "error")),
+                 .message = std::string(value.string_or("message", "")),
+                 .task = std::string(value.string_or("task_id", "")),
+                 .transition = std::string(value.string_or("task_transition_id", "")),
+                 .result = value["result"]};
+  if (value.find("route")) entry.route = static_cast<RouteId>(value.int_or("route", 0));
+  return entry;
+}
+
+Value head_to_value(const State& state, const Graph& graph) {
+  Value staged = Value::list();
+  for (const Staged& entry : state.staged) staged.push_back(staged_to_value(entry, graph));
+  Value head = Value::map({{"version", State::kVersion},
+                           {"status", to_string(state.status)},
+                           {"parameters", state.parameters},
+                           {"output", state.output},
+                           {"routes", routes_to_value(state.routes, graph)},
+                           {"staged", std::move(staged)}});
+  if (!state.reruns.empty()) {
+    Value reruns = Value::list();
+    for (const auto& rerun : state.reruns) reruns.push_back(numbers(rerun));
+    head.set("reruns", std::move(reruns));
+  }
+  return head;
+}
+
+Value entry_to_value(const Entry& entry, const Graph& graph) {
+  Value ctxs = Value::map({{"in", numbers(entry.in)}});
+  if (entry.out) {
+    ctxs.set("out", Value::map({{graph.out_name(entry.out->first), entry.out->second}}));
+  }
+  Value next = Value::map();
+  for (const auto& [edge, fired] : entry.next) next.set(graph.out_name(edge), fired);
+  Value out = Value::map({{"id", graph.node(entry.task).name},
+                          {"route", entry.route},
+                          {"ctxs", std::move(ctxs)},
+                          {"prev", previous_to_value(entry.prev, graph)},
+                          {"next", std::move(next)}});
+  if (entry.status != Status::Null) out.set("status", to_string(entry.status));
+  if (entry.retry) {
+    out.set("retry", Value::map({{"count", entry.retry->count},
+                                 {"delay", entry.retry->delay},
+                                 {"tally", entry.retry->tally}}));
+  }
+  if (entry.term) out.set("term", true);
+  return out;
+}
+
+Value to_value(const State& state, const Graph& graph) {
+  Value out = head_to_value(state, graph);
+  Value entries = Value::list();
+  for (const Entry& entry : state.sequence()) entries.push_back(entry_to_value(entry, graph));
+  Value errors = Value::list();
+  for (const LogEntry& error : state.errors) errors.push_back(error.to_value());
+  Value items = Value::list();
+  for (const Staged& staged : state.staged) {
+    for (size_t i = 0; staged.items && i < staged.items->size(); ++i) {
+      if ((*staged.items)[i] == Status::Null) continue;
+      items.push_back(Value::map({{"id", graph.node(staged.task).name},
+                                  {"route", staged.route},
+                                  {"item", static_cast<int64_t>(i)},
+                                  {"status", to_string((*staged.items)[i])}}));
+    }
+  }
+  out.set("contexts", Value(ValueList(state.contexts)));
+  out.set("sequence", std::move(entries));
+  out.set("errors", std::move(errors));
+  out.set("items", std::move(items));
+  return out;
+}
+
+Result<State> state_from_pieces(const Pieces& pieces, const Graph& graph) {
+  return Reader(graph).read(pieces);
+}
+
+Result<State> state_from_value(const Value& value, const Graph& graph) {
+  auto list = [&](std::string_view key) {
+    const Value* found = value.find(key);
+    return found && found->is_list() ? found->as_list() : ValueList{};
+  };
+  Pieces pieces{.head = value,
+                .contexts = list("contexts"),
+                .entries = list("sequence"),
+                .errors = list("errors")};
+  for (const Value& item : list("items")) {
+    auto task = graph.find(item.string_or("id", ""));
+    auto status = parse_status(item.string_or("status", ""));
+    if (!task || !status) {
+      return Error(ErrorKind::Internal, "CND-0011",
+                   "the state of the workflow cannot be read: an item of an unknown task");
+    }
+    pieces.items.push_back({*task, static_cast<RouteId>(item.int_or("route", 0)),
+                            static_cast<size_t>(item.int_or("item", 0)), *status});
+  }
+  return state_from_pieces(pieces, graph);
+}
+
+}  // namespace millrace::conductor

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+
+#include "conductor/firing.h"
+#include "conductor/task_lookup.h"
+
+namespace millrace::conductor {
+
+Result<Conductor::Firing> Conductor::fire_transitions(EntryIndex index, const Value& result) {
+  NodeId task = state_.entry(index).task;
+  TaskLookup lookup(*this, task, state_.entry(index).route);
+  lookup.with_result(result);
+  if (node(task).out.empty()) changed(index).term = true;
+  Firing firing;
+  for (EdgeId edge : node(task).out) TRY(fire(index, edge, lookup, firing));
+  // Tasks that stand beside a `fail` are its clean-up: they run although the workflow fails.
+  if (firing.fails) {
+    for (const auto& [next, route] : firing.tasks) {
+      if (Staged* staged = state_.find_staged(next, route)) staged->run_on_fail = true;
+    }
+  }
+  return firing;
+}
+
+// Follows one transition if its condition holds: publishes, and stages the target.
+Result<void> Conductor::fire(EntryIndex index, EdgeId edge, const TaskLookup& lookup,
+                             Firing& firing) {
+  const Edge& way = graph().edge(edge);
+  const Node& source = node(way.source);
+  const Transition& transition = source.task->next[static_cast<size_t>(way.transition)];
+  RouteId route = state_.entry(index).route;
+  expr::Scope scope = this->scope(merged(state_.entry(index).in), lookup);
+
+  bool holds = true;
+  if (!transition.when.is_null()) {
+    auto condition = transition.when.render(environment_.engine, scope);
+    if (!condition.ok()) return fail_in_transition(std::move(condition).error(), index, edge);
+    holds = expr::truthy(*condition);
+  }
+  changed(index).next.emplace_back(edge, holds);
+  if (!holds) return {};
+
+  TRY(auto published, publish(transition, index, edge, scope));
+  if (!published) return {};
+  ContextList in = state_.entry(index).in;
+  if (published->size() > 0) {
+    auto context = static_cast<ContextIndex>(state_.contexts.size());
+    state_.contexts.push_back(std::move(*published));
+    in.push_back(context);
+    changed(index).out = {edge, context};
+  }
+  stage_target(index, edge, route_after(edge, route), std::move(in), firing);
+  return {};
+}
+
+// Each value sees those before it. Nothing when one failed.
+Result<std::optional<Value>> Conductor::publish(const Transition& transition, EntryIndex index,
+                                                EdgeId edge, expr::Scope& scope) {
+  Value published = Value::map();
+  bool failed = false;
+  for (const Assignment& assignment : transition.publish) {
+    auto value = assignment.value.render(environment_.engine, scope);
+    if (!value.ok()) {
+      TRY(fail_in_transition(std::move(value).error(), index, edge));
+      failed = true;
+      continue;
+    }
+    scope.ctx.set(assignment.name, *value);
+    published.set(assignment.name, std::move(*value));
+  }
+  if (failed) return std::optional<Value>();
+  return std::optional(std::move(published));
+}
+
+// An expression of a transition that fails is logged and fails the workflow.
+Result<void> Conductor::fail_in_transition(Error error, EntryIndex index, EdgeId edge) {
+  if (!expr::needed_key(error).empty()) return error;
+  const Entry& entry = state_.entry(index);
+  log_error(error.message(), node(entry.task).name, entry.route, graph().out_name(edge));
+  return request_status(Status::Failed);
+}
+
+void Conductor::stage_target(EntryIndex index, EdgeId edge, RouteId route, ContextList in,
+                             Firing& firing) {
+  NodeId target = graph().edge(edge).target;
+  Staged* staged = state_.find_staged(target, route);
+  if (!staged) {
+    state_.staged.push_back({.task = target, .route = route, .in = std::move(in)});
+    staged = &state_.staged.back();
+  } else {
+    // Another branch got here first: its variables stay below those that arrive now. The root
+    // context would cover them.
+    if (auto root = std::ranges::find(in, 0); root != in.end()) in.erase(root);
+    staged->in.insert(staged->in.end(), in.begin(), in.end());
+    if (staged->items) items_cleared(*staged);
+    staged->items.reset();
+    staged->completed = false;
+  }
+  auto back = std::ranges::find(staged->prev, edge, &std::pair<EdgeId, EntryIndex>::first);
+  if (back == staged->prev.end()) {
+    staged->prev.emplace_back(edge, index);
+  } else {
+    back->second = index;
+  }
+  // The target's own route begins here: what led to it happened on the source's route.
+  staged->ready = inbound(target, state_.entry(index).route) == Inbound::Satisfied;
+  changes_.head = true;
+  if (is_command(node(target).name)) {
+    firing.commands.emplace_back(target, route);
+    firing.fails = firing.fails || node(target).name == "fail";
+  } else if (staged->ready) {
+    firing.tasks.emplace_back(target, route);
+  }
+}
+
+RouteId Conductor::route_after(EdgeId edge, RouteId route) {
+  const Edge& way = graph().edge(edge);
+  const Node& target = node(way.target);
+  if (!target.is_split || target.in_cycle) return route;
+  Route steps = state_.routes[static_cast<size_t>(route)];
+  RouteStep step{way.source, way.key};
+  if (std::ranges::find(steps, step) != steps.end()) return route;
+  steps.push_back(step);
+  state_.routes.push_back(std::move(steps));
+  return static_cast<RouteId>(state_.routes.size()) - 1;
+}
+
+}  // namespace millrace::conductor
