@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "packs/files.h"
+
+namespace millrace::app {
+
+// The files of packs/core, as they were when this binary was built.
+packs::PackFiles core_pack();
+
+}  // namespace millrace::app

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "app/pack_store.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "app/core_pack.h"
+#include "base/files.h"
+#include "base/log.h"
+#include "packs/folder.h"
+#include "packs/load.h"
+#include "rules/check.h"
+#include "store/read.h"
+
+namespace millrace::app {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+struct Found {
+  std::string where;  // for messages
+  packs::PackFiles files;
+};
+
+Error file_error(const std::string& path, const std::error_code& ec) {
+  return Error(ErrorKind::Unavailable, "APP-0001", fmt::format("{}: {}", path, ec.message()));
+}
+
+// A folder with a pack.yaml is a pack; else its subfolders that have one are.
+Result<void> find_packs(const std::string& source, std::vector<Found>& found) {
+  std::error_code ec;
+  std::vector<std::string> folders;
+  if (fs::exists(source + "/pack.yaml", ec)) {
+    folders.push_back(source);
+  } else {
+    for (const auto& entry : fs::directory_iterator(source, ec)) {
+      if (fs::exists(entry.path() / "pack.yaml", ec)) folders.push_back(entry.path().string());
+    }
+    if (ec) return file_error(source, ec);
+  }
+  std::sort(folders.begin(), folders.end());
+  for (const auto& folder : folders) {
+    TRY(auto files, packs::read_pack_folder(folder));
+    found.push_back({folder, std::move(files)});
+  }
+  return {};
+}
+
+// Writes the release's files to a folder beside, then renames it into its place.
+Result<void> stage(const packs::PackFiles& files, const std::string& folder) {
+  std::error_code ec;
+  if (fs::exists(folder, ec)) return {};
+  std::string fresh = folder + ".new";
+  fs::remove_all(fresh, ec);
+  for (const auto& [path, bytes] : files) {
+    std::string target = fresh + "/" + path;
+    fs::create_directories(fs::path(target).parent_path(), ec);
+    if (ec) return file_error(target, ec);
+    // Scripts are started through their interpreter or directly: all may be executed.
+    TRY(replace_file(target, bytes, 0555));
+  }
+  fs::rename(fresh, folder, ec);
+  if (ec) return file_error(folder, ec);
+  return sync_folder(fs::path(folder).parent_path().string());
+}
+
+// First without rules' names, to know them all; then whole, against all packs.
+Result<std::vector<std::shared_ptr<Pack>>> check_all(const std::vector<Found>& found,
+                                                     const std::string& data) {
+  expr::Engine engine;
+  std::vector<Problem> problems;
+  std::vector<packs::Report> first;
+  for (const auto& one : found) first.push_back(packs::check(one.files, engine));
+  rules::Catalog names;
+  for (const auto& report : first) names.add(report.pack);
+  auto check_rule = [&](const RuleSpec& rule, const Pack&) {
+    return rules::check_rule(rule, names, engine);
+  };
+  std::vector<std::shared_ptr<Pack>> packs;
+  for (const auto& one : found) {
+    auto report = packs::check(one.files, engine, check_rule);
+    for (const auto& error : report.errors) {
+      problems.push_back({one.where + "/" + error.path, error.message});
+    }
+    auto pack = std::make_shared<Pack>(std::move(report.pack));
+    pack->digest = packs::digest_of(one.files);
+    pack->folder = fmt::format("{}/packs/{}/{}", data, pack->ref, pack->digest);
+    packs.push_back(std::move(pack));
+  }
+  if (problems.empty()) return packs;
+  return Error(ErrorKind::Invalid, "APP-0002",
+               fmt::format("{} problems in packs; nothing was loaded", problems.size()))
+      .with_problems(std::move(problems));
+}
+
+}  // namespace
+
+Result<std::vector<std::shared_ptr<const Pack>>> PackStore::load() const {
+  std::vector<Found> found;
+  found.push_back({"core (built in)", core_pack()});
+  for (const auto& source : sources_) TRY(find_packs(source, found));
+  TRY(auto packs, check_all(found, data_));
+  std::vector<std::shared_ptr<const Pack>> loaded;
+  for (size_t i = 0; i < packs.size(); ++i) {
+    std::error_code ec;
+    fs::create_directories(fs::path(packs[i]->folder).parent_path(), ec);
+    if (ec) return file_error(packs[i]->folder, ec);
+    TRY(stage(found[i].files, packs[i]->folder));
+    for (const auto& other : loaded) {
+      if (other->ref != packs[i]->ref) continue;
+      return Error(ErrorKind::Conflict, "APP-0003",
+                   fmt::format("pack '{}' is there twice: in {} and before it", other->ref,
+                               found[i].where));
+    }
+    loaded.push_back(std::move(packs[i]));
+  }
+  return loaded;
+}
+
+Result<std::vector<std::shared_ptr<const Pack>>> PackStore::load_pinned(
+    sql::Connection& reader, const std::vector<std::shared_ptr<const Pack>>& current) const {
+  TRY(auto pinned, store::pinned_releases(reader));
+  std::vector<std::shared_ptr<const Pack>> retired;
+  expr::Engine engine;
+  for (const auto& release : pinned) {
+    bool known = std::any_of(current.begin(), current.end(),
+                             [&](const auto& pack) { return pack->digest == release.digest; });
+    if (known) continue;
+    std::string folder = fmt::format("{}/packs/{}/{}", data_, release.pack, release.digest);
+    auto files = packs::read_pack_folder(folder);
+    if (!files.ok()) {
+      log_warn("pack.release_gone", {{"pack", release.pack}, {"digest", release.digest}});
+      continue;
+    }
+    auto pack = std::make_shared<Pack>(packs::check(*files, engine).pack);
+    pack->digest = release.digest;
+    pack->folder = folder;
+    retired.push_back(std::move(pack));
+  }
+  return retired;
+}
+
+}  // namespace millrace::app

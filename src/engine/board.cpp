@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/board.h"
+
+namespace millrace::engine {
+
+void Board::watch(int64_t number, ExecutionId id, Reply<kernel::ExecutionRow> reply) {
+  std::lock_guard lock(mutex_);
+  entries_.emplace(number, std::pair(id, std::move(reply)));
+  by_execution_.emplace(id, number);
+}
+
+void Board::forget(int64_t number) {
+  std::lock_guard lock(mutex_);
+  auto found = entries_.find(number);
+  if (found == entries_.end()) return;
+  auto [first, last] = by_execution_.equal_range(found->second.first);
+  for (auto it = first; it != last; ++it) {
+    if (it->second != number) continue;
+    by_execution_.erase(it);
+    break;
+  }
+  entries_.erase(found);
+}
+
+void Board::ended(const kernel::ExecutionRow& row) {
+  std::vector<Reply<kernel::ExecutionRow>> replies;
+  {
+    std::lock_guard lock(mutex_);
+    auto [first, last] = by_execution_.equal_range(row.id);
+    for (auto it = first; it != last; ++it) {
+      auto found = entries_.find(it->second);
+      replies.push_back(std::move(found->second.second));
+      entries_.erase(found);
+    }
+    by_execution_.erase(first, last);
+  }
+  for (auto& reply : replies) reply(row);
+}
+
+int64_t Listeners::on_change(std::function<void()> changed) {
+  std::lock_guard lock(mutex_);
+  change_.emplace(next_, std::move(changed));
+  return next_++;
+}
+
+int64_t Listeners::on_output(ExecutionId id,
+                             std::function<void(const kernel::OutputChunk&)> chunk) {
+  std::lock_guard lock(mutex_);
+  output_.emplace(next_, Output{id, std::move(chunk)});
+  return next_++;
+}
+
+void Listeners::forget(int64_t subscription) {
+  std::lock_guard lock(mutex_);
+  change_.erase(subscription);
+  output_.erase(subscription);
+}
+
+void Listeners::changed() {
+  std::lock_guard lock(mutex_);
+  for (auto& [id, callback] : change_) callback();
+}
+
+void Listeners::output(const kernel::OutputChunk& chunk) {
+  std::lock_guard lock(mutex_);
+  for (auto& [id, listener] : output_) {
+    if (listener.id == chunk.key.execution) listener.chunk(chunk);
+  }
+}
+
+}  // namespace millrace::engine

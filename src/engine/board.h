@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <map>
+#include <mutex>
+#include <unordered_map>
+
+#include "engine/engine.h"
+
+namespace millrace::engine {
+
+// Who waits for which execution to become final. A waiter that is slow or gone costs nothing: it
+// is one entry here until the end or its deadline. Thread-safe.
+class Board {
+ public:
+  void watch(int64_t number, ExecutionId id, Reply<kernel::ExecutionRow> reply);
+  void forget(int64_t number);
+  // Answers and removes all who wait for this execution.
+  void ended(const kernel::ExecutionRow& row);
+
+ private:
+  std::mutex mutex_;
+  std::unordered_map<int64_t, std::pair<ExecutionId, Reply<kernel::ExecutionRow>>> entries_;
+  std::unordered_multimap<ExecutionId, int64_t> by_execution_;
+};
+
+// Who wants to hear of changes and of live output. Thread-safe; callbacks run under the lock of
+// this object and must be quick.
+class Listeners {
+ public:
+  int64_t on_change(std::function<void()> changed);
+  int64_t on_output(ExecutionId id, std::function<void(const kernel::OutputChunk&)> chunk);
+  void forget(int64_t subscription);
+  void changed();
+  void output(const kernel::OutputChunk& chunk);
+
+ private:
+  struct Output {
+    ExecutionId id;
+    std::function<void(const kernel::OutputChunk&)> chunk;
+  };
+  std::mutex mutex_;
+  int64_t next_ = 1;
+  std::map<int64_t, std::function<void()>> change_;
+  std::map<int64_t, Output> output_;
+};
+
+}  // namespace millrace::engine

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/builtins.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "base/json.h"
+#include "engine/transitions/enforce_event.h"
+
+namespace millrace::engine {
+namespace {
+
+using Kind = BuiltinOutcome::Kind;
+
+constexpr double kLongestSleepS = 366.0 * 86'400;
+
+Result<BuiltinOutcome> noop(Context&, Transition&, const kernel::ExecutionRow&, const Value&) {
+  return BuiltinOutcome{};
+}
+
+Result<BuiltinOutcome> echo(Context&, Transition&, const kernel::ExecutionRow&,
+                            const Value& parameters) {
+  const Value& message = parameters["message"];
+  BuiltinOutcome outcome;
+  outcome.stdout_text = message.is_string() ? std::string(message.as_string()) : to_json(message);
+  outcome.output = message;
+  return outcome;
+}
+
+Result<BuiltinOutcome> fail(Context&, Transition&, const kernel::ExecutionRow&,
+                            const Value& parameters) {
+  BuiltinOutcome outcome;
+  outcome.kind = Kind::Failed;
+  outcome.error = parameters.string_or("message", "core.fail");
+  return outcome;
+}
+
+Result<BuiltinOutcome> sleep(Context& ctx, Transition&, const kernel::ExecutionRow&,
+                             const Value& parameters) {
+  const Value& seconds = parameters["seconds"];
+  double s = seconds.is_number() ? seconds.as_float() : 0;
+  if (!(s >= 0 && s <= kLongestSleepS)) {
+    return Error(ErrorKind::Invalid, "EXE-0006",
+                 fmt::format("core.sleep: expected seconds from 0 to {}, found {}", kLongestSleepS,
+                             to_json(seconds)));
+  }
+  BuiltinOutcome outcome;
+  outcome.kind = Kind::Sleeping;
+  outcome.wake_at = ctx.now() + static_cast<int64_t>(std::llround(s * 1000));
+  return outcome;
+}
+
+Result<BuiltinOutcome> inject_trigger(Context& ctx, Transition& t, const kernel::ExecutionRow& row,
+                                      const Value& parameters) {
+  std::string trigger(parameters.string_or("trigger", ""));
+  if (!ctx.catalog().find_trigger(trigger)) {
+    return Error(ErrorKind::Invalid, "EXE-0007",
+                 fmt::format("core.inject_trigger: unknown trigger '{}'{}", trigger,
+                             ctx.catalog().suggest_trigger(trigger)));
+  }
+  kernel::EventRow event;
+  event.id = ctx.new_id<EventId>();
+  event.tenant = row.tenant;
+  event.trigger = std::move(trigger);
+  event.source = "execution:" + row.id.str();
+  event.source_id = row.id.str();
+  event.trace = row.trace;
+  event.created = ctx.now();
+  const Value& payload = parameters["payload"];
+  event.payload_json = to_json(payload.is_null() ? Value::map() : payload);
+  BuiltinOutcome outcome;
+  outcome.output = Value::map({{"event", event.id.str()}});
+  store_event_for_later(ctx, t, std::move(event));
+  return outcome;
+}
+
+struct Builtin {
+  std::string_view ref;
+  Result<BuiltinOutcome> (*run)(Context&, Transition&, const kernel::ExecutionRow&, const Value&);
+};
+
+constexpr Builtin kBuiltins[] = {
+    {"core.noop", noop},
+    {"core.echo", echo},
+    {"core.fail", fail},
+    {"core.sleep", sleep},
+    {"core.pause", sleep},  // StackStorm's name for a sleep that holds no slot
+    {"core.inject_trigger", inject_trigger},
+};
+
+}  // namespace
+
+Result<BuiltinOutcome> run_builtin(Context& ctx, Transition& t, const kernel::ExecutionRow& row,
+                                   const Value& parameters) {
+  for (const auto& builtin : kBuiltins) {
+    if (builtin.ref == row.action) return builtin.run(ctx, t, row, parameters);
+  }
+  return Error(ErrorKind::Unsupported, "EXE-0008",
+               fmt::format("action '{}': this server has no built-in of that name", row.action));
+}
+
+}  // namespace millrace::engine

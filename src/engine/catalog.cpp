@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/catalog.h"
+
+namespace millrace::engine {
+namespace {
+
+template <typename Map>
+std::string suggest_from(const Map& names, std::string_view name) {
+  std::vector<std::string_view> all;
+  for (const auto& [ref, what] : names) all.push_back(ref);
+  return did_you_mean(name, all);
+}
+
+}  // namespace
+
+const Catalog::ActionRef* Catalog::find_action(std::string_view ref) const {
+  auto found = actions_.find(ref);
+  return found == actions_.end() ? nullptr : &found->second;
+}
+
+std::optional<Catalog::ActionRef> Catalog::find_action(std::string_view ref,
+                                                       std::string_view digest) const {
+  if (const auto* current = find_action(ref); current && current->pack->digest == digest) {
+    return *current;
+  }
+  auto retired = retired_.find(digest);
+  if (retired == retired_.end()) return std::nullopt;
+  const Action* action = retired->second->find_action(ref);
+  if (!action) return std::nullopt;
+  return ActionRef{retired->second, std::shared_ptr<const Action>(retired->second, action)};
+}
+
+const Runtime* Catalog::find_runtime(std::string_view ref) const {
+  std::string full =
+      ref.find('.') == std::string_view::npos ? "core." + std::string(ref) : std::string(ref);
+  for (const auto& pack : packs_) {
+    for (const auto& runtime : pack->runtimes) {
+      if (runtime.ref == full || runtime.ref == ref) return &runtime;
+    }
+  }
+  return nullptr;
+}
+
+const Trigger* Catalog::find_trigger(std::string_view ref) const {
+  auto found = names_.triggers.find(ref);
+  return found == names_.triggers.end() ? nullptr : found->second;
+}
+
+std::string Catalog::suggest_action(std::string_view ref) const {
+  return suggest_from(actions_, ref);
+}
+std::string Catalog::suggest_trigger(std::string_view ref) const {
+  return suggest_from(names_.triggers, ref);
+}
+
+const RuleEntry* Catalog::find_rule(std::string_view ref) const {
+  auto found = rules_.find(ref);
+  return found == rules_.end() ? nullptr : found->second.get();
+}
+
+const kernel::WebhookRow* Catalog::find_webhook(std::string_view name) const {
+  auto found = webhooks_.find(name);
+  return found == webhooks_.end() ? nullptr : &found->second;
+}
+
+rules::EventScope Catalog::event_scope(int64_t now_ms) const {
+  rules::EventScope scope;
+  scope.system = Value::map();
+  scope.pack_configs = &pack_configs_;
+  scope.now_ms = now_ms;
+  return scope;
+}
+
+std::shared_ptr<const Catalog> Catalog::with_packs(
+    std::vector<std::shared_ptr<const Pack>> packs) const {
+  auto next = std::make_shared<Catalog>(*this);
+  for (const auto& pack : packs_) next->retired_[pack->digest] = pack;
+  next->packs_ = std::move(packs);
+  for (const auto& pack : next->packs_) next->retired_.erase(pack->digest);
+  next->index_packs();
+  return next;
+}
+
+std::shared_ptr<const Catalog> Catalog::with_retired(std::shared_ptr<const Pack> pack) const {
+  auto next = std::make_shared<Catalog>(*this);
+  std::string digest = pack->digest;
+  next->retired_.insert_or_assign(std::move(digest), std::move(pack));
+  return next;
+}
+
+std::shared_ptr<const Catalog> Catalog::with_rules(
+    const std::vector<std::shared_ptr<const RuleEntry>>& changed) const {
+  auto next = std::make_shared<Catalog>(*this);
+  std::vector<rules::RulePtr> compiled;
+  for (const auto& entry : changed) {
+    if (entry->row.deleted) {
+      next->rules_.erase(entry->row.ref);
+      next->index_ = next->index_.without(entry->row.ref);
+    } else {
+      next->rules_.insert_or_assign(entry->row.ref, entry);
+      compiled.push_back(entry->compiled);
+    }
+  }
+  if (!compiled.empty()) next->index_ = next->index_.with(std::move(compiled));
+  return next;
+}
+
+std::shared_ptr<const Catalog> Catalog::with_webhook(kernel::WebhookRow webhook) const {
+  auto next = std::make_shared<Catalog>(*this);
+  if (webhook.deleted) {
+    next->webhooks_.erase(webhook.name);
+  } else {
+    std::string name = webhook.name;
+    next->webhooks_.insert_or_assign(std::move(name), std::move(webhook));
+  }
+  return next;
+}
+
+void Catalog::index_packs() {
+  actions_.clear();
+  names_ = {};
+  pack_configs_.clear();
+  for (const auto& pack : packs_) {
+    names_.add(*pack);
+    pack_configs_.insert_or_assign(pack->ref, pack->config);
+    for (const auto& action : pack->actions) {
+      actions_.insert_or_assign(action.ref,
+                                ActionRef{pack, std::shared_ptr<const Action>(pack, &action)});
+    }
+  }
+}
+
+}  // namespace millrace::engine

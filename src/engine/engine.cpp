@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/engine.h"
+
+#include <fmt/format.h>
+
+#include <future>
+
+#include "base/files.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "engine/board.h"
+#include "engine/outlet.h"
+#include "engine/transitions/catalogue.h"
+#include "engine/transitions/enforce_event.h"
+#include "engine/transitions/executions.h"
+#include "engine/transitions/timers.h"
+#include "store/migrate.h"
+
+namespace millrace::engine {
+
+using namespace kernel;
+
+Engine::Engine(sql::Store& store, Options options, Outside outside)
+    : store_(store),
+      options_(options),
+      outside_(std::move(outside)),
+      board_(std::make_unique<Board>()),
+      listeners_(std::make_unique<Listeners>()),
+      outlet_(std::make_unique<Outlet>(outside_.equip)) {}
+
+Engine::~Engine() = default;
+
+Result<std::unique_ptr<Engine>> Engine::start(sql::Store& store,
+                                              std::vector<std::shared_ptr<const Pack>> packs,
+                                              std::vector<std::shared_ptr<const Pack>> retired,
+                                              Options options, Outside outside) {
+  auto engine = std::unique_ptr<Engine>(new Engine(store, options, std::move(outside)));
+  int64_t epoch = 0;
+  {
+    TRY(auto writer, store.open_writer());
+    TRY(store::migrate(*writer));
+    TRY(epoch, store::claim_shards(*writer, engine->outside_.owner));
+  }
+  auto catalog = Catalog().with_packs(packs);
+  for (auto& pack : retired) catalog = catalog->with_retired(std::move(pack));
+  TRY(auto reader, store.open_reader());
+  TRY(engine->load_rules(*reader, catalog));
+  TRY(auto webhooks, store::live_webhooks(*reader));
+  for (auto& webhook : webhooks) catalog = catalog->with_webhook(std::move(webhook));
+  engine->catalog_ = catalog;
+  TRY(engine->executor_, Executor::start(store, epoch, catalog, *engine->outlet_, options.executor,
+                                         engine->callbacks()));
+  // The releases are in the store, and the packs' rules follow their files, before anybody asks.
+  std::promise<Result<int>> loaded;
+  engine->load_packs(std::move(packs),
+                     [&](Result<int> done) { loaded.set_value(std::move(done)); });
+  TRY(loaded.get_future().get());
+  return engine;
+}
+
+Result<void> Engine::load_rules(sql::Connection& reader, std::shared_ptr<const Catalog>& catalog) {
+  TRY(auto rows, store::current_rules(reader));
+  std::vector<std::shared_ptr<const RuleEntry>> entries;
+  expr::Engine expressions;
+  for (auto& row : rows) {
+    auto entry = std::make_shared<RuleEntry>();
+    TRY(Value stored, parse_json(row.spec_json));
+    TRY(entry->spec, rule_from_value(stored));
+    auto compiled = rules::compile(entry->spec, row.id, row.revision, expressions);
+    if (!compiled.ok()) {
+      // Written by another version: out of force, but not lost, and said.
+      log_error("rule.not_compiled", {{"rule", row.ref}, {"error", compiled.error().describe()}});
+      continue;
+    }
+    entry->compiled = std::move(*compiled);
+    entry->row = std::move(row);
+    entries.push_back(std::move(entry));
+  }
+  catalog = catalog->with_rules(entries);
+  return {};
+}
+
+Executor::Callbacks Engine::callbacks() {
+  return {.now_ms = outside_.now_ms,
+          .fatal = outside_.fatal,
+          .fire_timer = [](TimerId id) { return std::make_unique<FireTimer>(id); },
+          .dispatch = [] { return std::make_unique<DispatchQueue>(); },
+          .sweep = [this] { return std::make_unique<Sweep>(options_, true); },
+          .message = [](const MessageRow& row) { return std::make_unique<EnforceEvent>(row); },
+          .quarantine =
+              [](Transition& refused, const std::string& reason) {
+                log_error(
+                    "message.quarantined",
+                    {{"kind", refused.name()}, {"subject", refused.subject()}, {"reason", reason}});
+                return std::make_unique<BuryMessage>(refused, reason);
+              },
+          .ended = [this](const ExecutionRow& row) { board_->ended(row); },
+          .committed = [this] { listeners_->changed(); },
+          .catalog_changed =
+              [this](std::shared_ptr<const Catalog> next) {
+                std::lock_guard lock(catalog_mutex_);
+                catalog_ = std::move(next);
+              },
+          .decided = outside_.decided};
+}
+
+// Commands
+
+void Engine::ingest(Caller caller, NewEvent event, Reply<Ingested> reply) {
+  executor_->submit(std::make_unique<IngestEvent>(std::move(caller), std::move(event),
+                                                  options_.dedupe_ms, std::move(reply)));
+}
+
+void Engine::replay(Caller caller, EventId event, Reply<Ingested> reply) {
+  executor_->submit(std::make_unique<ReplayEvent>(std::move(caller), event, std::move(reply)));
+}
+
+void Engine::run(Caller caller, NewExecution request, Reply<ExecutionRow> reply) {
+  executor_->submit(std::make_unique<StartExecution>(std::move(caller), std::move(request), *board_,
+                                                     std::move(reply)));
+}
+
+void Engine::watch(int64_t number, ExecutionId id, Reply<ExecutionRow> ended) {
+  board_->watch(number, id, std::move(ended));
+}
+
+void Engine::forget_watch(int64_t number) { board_->forget(number); }
+
+void Engine::cancel(Caller caller, ExecutionId id, Reply<ExecutionRow> reply) {
+  executor_->submit(std::make_unique<CancelExecution>(std::move(caller), id, std::move(reply)));
+}
+
+void Engine::resolve(Caller caller, ExecutionId id, Resolution resolution,
+                     Reply<ExecutionRow> reply) {
+  executor_->submit(std::make_unique<ResolveExecution>(std::move(caller), id, std::move(resolution),
+                                                       std::move(reply)));
+}
+
+void Engine::write_rule(Caller caller, RuleWrite write, Reply<RuleRow> reply) {
+  executor_->submit(
+      std::make_unique<WriteRule>(std::move(caller), std::move(write), std::move(reply)));
+}
+
+void Engine::delete_rule(Caller caller, std::string ref, std::optional<int64_t> if_revision,
+                         Reply<RuleRow> reply) {
+  executor_->submit(std::make_unique<DeleteRule>(std::move(caller), std::move(ref), if_revision,
+                                                 std::move(reply)));
+}
+
+void Engine::write_webhook(Caller caller, WebhookWrite write, Reply<WebhookRow> reply) {
+  executor_->submit(
+      std::make_unique<WriteWebhook>(std::move(caller), std::move(write), false, std::move(reply)));
+}
+
+void Engine::delete_webhook(Caller caller, std::string name, Reply<WebhookRow> reply) {
+  WebhookWrite write;
+  write.name = std::move(name);
+  executor_->submit(
+      std::make_unique<WriteWebhook>(std::move(caller), std::move(write), true, std::move(reply)));
+}
+
+void Engine::write_token(Caller caller, TokenWrite write, Reply<TokenRow> reply) {
+  executor_->submit(
+      std::make_unique<WriteToken>(std::move(caller), std::move(write), std::move(reply)));
+}
+
+void Engine::delete_token(Caller caller, TokenId id, Reply<TokenId> reply) {
+  executor_->submit(std::make_unique<DeleteToken>(std::move(caller), id, std::move(reply)));
+}
+
+void Engine::load_packs(std::vector<std::shared_ptr<const Pack>> packs, Reply<int> reply) {
+  executor_->submit_internal(std::make_unique<LoadPacks>(std::move(packs), std::move(reply)));
+}
+
+void Engine::drain() { executor_->drain(); }
+
+// Reads
+
+std::shared_ptr<const Catalog> Engine::catalog() const {
+  std::lock_guard lock(catalog_mutex_);
+  return catalog_;
+}
+
+Result<RuleVerdict> Engine::test_rule(const RuleSpec& spec, const EventRow& event) const {
+  auto current = catalog();
+  expr::Engine expressions;
+  TRY(auto compiled, rules::compile(spec, RuleId{1}, 1, expressions));
+  TRY(Value payload, parse_json(event.payload_json));
+  Value trigger_parameters;
+  if (!event.trigger_parameters_json.empty()) {
+    TRY(trigger_parameters, parse_json(event.trigger_parameters_json));
+  }
+  rules::EventScope scope = current->event_scope(outside_.now_ms());
+  scope.event = rules::event_value(event.id, event.trigger, event.created, std::move(payload),
+                                   std::move(trigger_parameters));
+  TRY(auto explained, rules::explain(*compiled, scope, expressions));
+  RuleVerdict verdict;
+  verdict.spec = spec;
+  verdict.matched = explained.matches;
+  verdict.criteria = Value::list();
+  for (const auto& one : explained.verdicts) verdict.criteria.push_back(rules::to_value(one));
+  if (verdict.matched) {
+    auto rendered = rules::render_parameters(*compiled, scope, expressions);
+    if (rendered.ok()) {
+      verdict.parameters = std::move(*rendered);
+    } else {
+      verdict.error = rendered.error().describe();
+    }
+  }
+  return verdict;
+}
+
+Result<RuleVerdict> Engine::why(sql::Connection& reader, TenantId tenant, std::string_view rule_ref,
+                                EventId event_id) const {
+  TRY(auto event, store::find_event(reader, tenant, event_id));
+  if (!event) {
+    return Error(ErrorKind::NotFound, "EVT-0002", fmt::format("no event {}", event_id.value));
+  }
+  TRY(auto rule, store::find_rule(reader, tenant, std::string(rule_ref)));
+  if (!rule) {
+    return Error(ErrorKind::NotFound, "RUL-0101", fmt::format("no rule '{}'", rule_ref));
+  }
+  TRY(auto revisions, store::rule_revisions(reader, tenant, rule->id));
+  const RuleRow* then = nullptr;  // newest first: the first that is not younger than the event
+  for (const auto& revision : revisions) {
+    if (revision.updated > event->created) continue;
+    then = &revision;
+    break;
+  }
+  if (!then || then->deleted) {
+    RuleVerdict verdict;
+    TRY(Value newest, parse_json(revisions.front().spec_json));
+    TRY(verdict.spec, rule_from_value(newest));
+    verdict.revision = then ? then->revision : 0;
+    verdict.reason = then ? "the rule was deleted when the event came"
+                          : "the rule did not exist yet when the event came";
+    verdict.criteria = Value::list();
+    return verdict;
+  }
+  TRY(Value stored, parse_json(then->spec_json));
+  TRY(auto spec, rule_from_value(stored));
+  TRY(auto verdict, test_rule(spec, *event));
+  verdict.revision = then->revision;
+  return verdict;
+}
+
+int64_t Engine::on_change(std::function<void()> changed) {
+  return listeners_->on_change(std::move(changed));
+}
+int64_t Engine::on_output(ExecutionId id, std::function<void(const OutputChunk&)> chunk) {
+  return listeners_->on_output(id, std::move(chunk));
+}
+void Engine::forget(int64_t subscription) { listeners_->forget(subscription); }
+
+// WorkSource
+
+void Engine::open(WorkerHello hello, WorkReceiver& receiver) {
+  log_info("worker.opened", {{"worker", hello.name},
+                             {"slots", hello.slots},
+                             {"adopted", static_cast<int64_t>(hello.adopted.size())}});
+  executor_->submit_internal(std::make_unique<OpenWorker>(
+      std::move(hello), [this, &receiver](WorkerId id) { outlet_->attach(id, receiver); }));
+}
+
+void Engine::close() { outlet_->detach_all(); }
+
+void Engine::output(OutputChunk chunk) { listeners_->output(chunk); }
+
+void Engine::finished(Completion completion, std::function<void()> done) {
+  // A format other than text is parsed from the whole of stdout, wherever it lies.
+  std::string whole;
+  if (!completion.out.file.empty()) {
+    auto text = read_file(outside_.output_folder + "/" + completion.out.file, 16 << 20);
+    if (text.ok()) whole = std::move(*text);
+  }
+  executor_->submit_internal(
+      std::make_unique<FinishRun>(std::move(completion), std::move(whole), std::move(done)));
+}
+
+}  // namespace millrace::engine

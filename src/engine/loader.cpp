@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/loader.h"
+
+#include <algorithm>
+
+namespace millrace::engine {
+
+using namespace kernel;
+
+const ExecutionRow* Loaded::execution(ExecutionId id) const {
+  auto found = executions_.find(id);
+  return found == executions_.end() ? nullptr : &found->second;
+}
+
+std::vector<const ExecutionRow*> Loaded::tree(ExecutionId root) const {
+  std::vector<const ExecutionRow*> rows;
+  if (auto found = trees_.find(root); found != trees_.end()) {
+    for (ExecutionId id : found->second) {
+      if (const auto* row = execution(id)) rows.push_back(row);
+    }
+  }
+  return rows;
+}
+
+const TimerRow* Loaded::timer(TimerId id) const {
+  auto found = timers_.find(id);
+  return found == timers_.end() ? nullptr : &found->second;
+}
+
+const EventRow* Loaded::event(EventId id) const {
+  auto found = events_.find(id);
+  return found == events_.end() ? nullptr : &found->second;
+}
+
+std::vector<const ExecutionRow*> Loaded::leased() const {
+  std::vector<const ExecutionRow*> rows;
+  for (ExecutionId id : leased_) rows.push_back(execution(id));
+  return rows;
+}
+
+const WorkerRow* Loaded::worker(std::string_view name) const {
+  for (const auto& row : workers_) {
+    if (row.name == name) return &row;
+  }
+  return nullptr;
+}
+
+const std::string* Loaded::key(const DedupeRow& row) const {
+  auto found = keys_.find({row.scope, row.key});
+  return found == keys_.end() ? nullptr : &found->second;
+}
+
+namespace {
+
+// One candidate of each tenant in turn, so that a tenant with a long queue cannot starve another.
+Result<std::deque<ExecutionId>> take_turns(sql::Connection& db,
+                                           std::span<const store::QueueDepth> queued, int limit) {
+  std::vector<std::vector<QueueRow>> heads;
+  for (const auto& depth : queued) {
+    if (depth.waiting <= 0) continue;
+    TRY(auto head, store::queue_head(db, depth.tenant, limit));
+    heads.push_back(std::move(head));
+  }
+  std::deque<ExecutionId> order;
+  for (size_t round = 0; order.size() < static_cast<size_t>(limit); ++round) {
+    bool any = false;
+    for (const auto& head : heads) {
+      if (round >= head.size()) continue;
+      order.push_back(head[round].execution);
+      any = true;
+    }
+    if (!any) break;
+  }
+  return order;
+}
+
+}  // namespace
+
+namespace {
+
+constexpr int kMostLeftBehind = 1000;
+constexpr ExecutionStatus kLeasedStatuses[] = {ExecutionStatus::Scheduled, ExecutionStatus::Running,
+                                               ExecutionStatus::Canceling};
+
+}  // namespace
+
+Result<void> Loader::load(sql::Connection& db, const Wanted& wanted,
+                          std::span<const store::QueueDepth> queued, Loaded& into) {
+  // One snapshot for the whole batch.
+  TRY(auto* begin, db.prepare("BEGIN"));
+  TRY(auto* end, db.prepare("COMMIT"));
+  TRY(begin->execute());
+  auto done = load_executions(db, wanted, queued, into);
+  if (done.ok()) done = load_rest(db, wanted, into);
+  TRY(end->execute());
+  return done;
+}
+
+Result<void> Loader::load_executions(sql::Connection& db, const Wanted& wanted,
+                                     std::span<const store::QueueDepth> queued, Loaded& into) {
+  auto load_one = [&](ExecutionId id) -> Result<void> {
+    if (into.executions_.contains(id)) return {};
+    TRY(auto row, store::load_execution(db, id));
+    if (row) into.executions_.emplace(id, std::move(*row));
+    return {};
+  };
+  for (ExecutionId id : wanted.executions) TRY(load_one(id));
+  for (TimerId id : wanted.timers) {
+    TRY(auto row, store::load_timer(db, id));
+    if (!row) continue;
+    if (row->kind == TimerKind::Wake) TRY(load_one(ExecutionId{row->subject}));
+    into.timers_.emplace(id, std::move(*row));
+  }
+  for (ExecutionId root : wanted.trees) {
+    const auto* row = into.execution(root);
+    if (!row) continue;
+    TRY(auto below, store::open_descendants(db, row->tenant, root));
+    auto& ids = into.trees_[root];
+    for (auto& descendant : below) {
+      ids.push_back(descendant.id);
+      into.executions_.try_emplace(descendant.id, std::move(descendant));
+    }
+  }
+  if (wanted.leased) {
+    TRY(auto rows, store::executions_in(db, kLeasedStatuses));
+    for (auto& row : rows) {
+      if (!row.worker) continue;
+      into.leased_.push_back(row.id);
+      into.executions_.try_emplace(row.id, std::move(row));
+    }
+  }
+  if (wanted.queue_heads > 0 && !queued.empty()) {
+    TRY(into.queue_, take_turns(db, queued, wanted.queue_heads));
+    for (ExecutionId id : into.queue_) TRY(load_one(id));
+  }
+  return {};
+}
+
+Result<void> Loader::load_rest(sql::Connection& db, const Wanted& wanted, Loaded& into) {
+  for (EventId id : wanted.events) {
+    TRY(auto row, store::load_event(db, id));
+    if (row) into.events_.emplace(id, std::move(*row));
+  }
+  for (const auto& key : wanted.keys) {
+    TRY(auto row, store::find_dedupe(db, key.tenant, key.scope, key.key));
+    if (row) into.keys_.emplace(std::pair(key.scope, key.key), std::move(row->value));
+  }
+  for (MessageId id : wanted.messages) {
+    TRY(bool waits, store::message_waits(db, id));
+    if (waits) into.messages_.insert(id);
+  }
+  if (wanted.leased) {
+    TRY(into.workers_, store::all_workers(db));
+  }
+  if (wanted.sweep) {
+    TRY(into.left_messages_, store::messages(db, kMostLeftBehind));
+    TRY(into.left_outbox_, store::outbox(db, kMostLeftBehind));
+    for (const auto& owed : into.left_outbox_) {
+      TRY(auto row, store::load_execution(db, ExecutionId{owed.subject}));
+      if (row) into.executions_.try_emplace(row->id, std::move(*row));
+    }
+  }
+  return {};
+}
+
+void Loader::apply(const Changes& changes, Loaded& rows) {
+  // Nobody in the batch can know the ids of rows that it makes: updates are enough.
+  for (const auto& row : changes.executions) rows.executions_.insert_or_assign(row.id, row);
+  for (TimerId id : changes.timers_done) rows.timers_.erase(id);
+}
+
+std::optional<ExecutionId> Loader::pop_queue(Loaded& rows) {
+  if (rows.queue_.empty()) return std::nullopt;
+  ExecutionId id = rows.queue_.front();
+  rows.queue_.pop_front();
+  return id;
+}
+
+}  // namespace millrace::engine

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <span>
+
+#include "engine/transition.h"
+#include "store/read.h"
+
+namespace millrace::engine {
+
+// Reads what a batch wants, over the executor's own read-only connection.
+class Loader {
+ public:
+  // `queued`: how many executions wait per tenant; tenants take turns.
+  static Result<void> load(sql::Connection& db, const Wanted& wanted,
+                           std::span<const store::QueueDepth> queued, Loaded& into);
+  // Makes the rows of a decided transition visible to the later ones of its batch.
+  static void apply(const kernel::Changes& changes, Loaded& rows);
+  static std::optional<ExecutionId> pop_queue(Loaded& rows);
+
+ private:
+  static Result<void> load_executions(sql::Connection& db, const Wanted& wanted,
+                                      std::span<const store::QueueDepth> queued, Loaded& into);
+  static Result<void> load_rest(sql::Connection& db, const Wanted& wanted, Loaded& into);
+};
+
+}  // namespace millrace::engine

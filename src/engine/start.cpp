@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/start.h"
+
+#include <fmt/format.h>
+
+#include "base/json.h"
+#include "engine/builtins.h"
+#include "packs/parameters.h"
+
+namespace millrace::engine {
+
+using namespace kernel;
+
+namespace {
+
+// What an execution's environment needs beyond its row, stored as JSON beside it.
+std::string encode_env(const StartRequest& request) {
+  Value env = Value::map();
+  if (!request.rule_ref.empty()) env.set("rule", request.rule_ref);
+  if (!request.trigger_ref.empty()) env.set("trigger", request.trigger_ref);
+  if (request.env.is_map() && request.env.size() > 0) env.set("env", request.env);
+  return env.size() == 0 ? std::string() : to_json(env);
+}
+
+Result<void> check_env(const Value& env) {
+  if (env.is_null()) return {};
+  for (const auto& entry : env.as_map()) {
+    if (!entry.value.is_string() || entry.name().empty() ||
+        entry.name().find_first_of(std::string_view("=\0", 2)) != std::string_view::npos ||
+        entry.name().starts_with("MILLRACE_")) {
+      return Error(ErrorKind::Invalid, "EXE-0009",
+                   fmt::format("env.{}: expected a string under a name without '=' that does not "
+                               "begin with MILLRACE_",
+                               entry.name()));
+    }
+  }
+  return {};
+}
+
+// The result as every action has it.
+Value result_of(std::string_view out, std::string_view err, int exit_code, Value output) {
+  return Value::map(
+      {{"stdout", out}, {"stderr", err}, {"exit_code", exit_code}, {"output", std::move(output)}});
+}
+
+void put_result(Transition& t, ExecutionRow& row, std::string result_json) {
+  row.result_size = static_cast<int64_t>(result_json.size());
+  if (row.result_size > kInlineResultBytes) {
+    t.changes.result_blobs.push_back({row.id, row.tenant, std::move(result_json)});
+    row.result_json.clear();
+  } else {
+    row.result_json = std::move(result_json);
+  }
+}
+
+void run_inside(Context& ctx, Transition& t, ExecutionRow& row, const Value& parameters) {
+  auto outcome = run_builtin(ctx, t, row, parameters);
+  row.started = ctx.now();
+  if (outcome.ok() && outcome->kind == BuiltinOutcome::Kind::Sleeping) {
+    row.status = ExecutionStatus::Running;
+    TimerRow timer;
+    timer.id = ctx.new_id<TimerId>();
+    timer.tenant = row.tenant;
+    timer.shard = shard_of(row.tenant, row.root.value);
+    timer.due = outcome->wake_at;
+    timer.kind = TimerKind::Wake;
+    timer.subject = row.id.value;
+    t.changes.timers.push_back(std::move(timer));
+    return;
+  }
+  row.ended = ctx.now();
+  if (outcome.ok() && outcome->kind == BuiltinOutcome::Kind::Succeeded) {
+    row.status = ExecutionStatus::Succeeded;
+    put_result(t, row, to_json(result_of(outcome->stdout_text, "", 0, std::move(outcome->output))));
+    return;
+  }
+  row.status = ExecutionStatus::Failed;
+  row.failure = FailureClass::UserError;
+  std::string error = outcome.ok() ? outcome->error : outcome.error().message();
+  put_result(t, row, to_json(result_of("", error, 1, Value())));
+}
+
+// The lease and `started`, in the commit that `t` makes (K7).
+Result<void> grant(Context& ctx, Transition& t, ExecutionRow& row, WorkerId worker) {
+  row.status = ExecutionStatus::Running;
+  row.worker = worker;
+  row.epoch += 1;
+  row.started = ctx.now();
+  TRY(auto order, make_order(ctx.catalog(), row));
+  t.orders.emplace_back(worker, std::move(order));
+  return {};
+}
+
+void enqueue(Transition& t, const ExecutionRow& row, int64_t now) {
+  t.changes.enqueue.push_back({row.id, row.tenant, now + rank_offset_ms(row.priority)});
+}
+
+}  // namespace
+
+void note_execution(Context& ctx, Transition& t, const ExecutionRow& row, ChangeOp op) {
+  t.changes.feed.push_back({.tenant = row.tenant,
+                            .type = EntityType::Execution,
+                            .op = op,
+                            .entity = row.id.value,
+                            .detail = std::string(to_string(row.status)),
+                            .at = ctx.now()});
+}
+
+Result<ExecutionId> start_execution(Context& ctx, Transition& t, const StartRequest& request) {
+  const auto* found = ctx.catalog().find_action(request.action);
+  if (!found) {
+    return Error(ErrorKind::NotFound, "EXE-0001",
+                 fmt::format("unknown action '{}'{}", request.action,
+                             ctx.catalog().suggest_action(request.action)));
+  }
+  const Action& action = *found->action;
+  if (!action.enabled) {
+    return Error(ErrorKind::Conflict, "EXE-0002",
+                 fmt::format("action '{}' is disabled", request.action));
+  }
+  TRY(check_env(request.env));
+  packs::CallScope scope{.pack_config = found->pack->config};
+  TRY(Value parameters, packs::check_parameters(action, request.parameters, scope,
+                                                ctx.expressions()));
+
+  ExecutionRow row;
+  row.id = ctx.new_id<ExecutionId>();
+  row.tenant = request.tenant;
+  row.action = action.ref;
+  row.release = found->pack->digest;
+  row.effect_class = action.effect_class;
+  row.priority = request.priority;
+  row.parent = request.parent;
+  row.root = request.root ? request.root : row.id;
+  row.enforcement = request.enforcement;
+  row.original = request.original;
+  row.timeout_ms = request.timeout_ms > 0 ? request.timeout_ms : action.timeout_ms;
+  row.created = row.updated = ctx.now();
+  row.identity = request.identity;
+  row.trace = request.trace;
+  row.parameters_json = to_json(parameters);
+  row.env_json = encode_env(request);
+
+  ExecutionId id = row.id;
+  switch (action.runner) {
+    case Runner::Builtin: run_inside(ctx, t, row, parameters); break;
+    case Runner::Workflow:
+    case Runner::Unsupported:
+      row.status = ExecutionStatus::Failed;
+      row.failure = FailureClass::Spawn;
+      row.ended = ctx.now();
+      put_result(t, row,
+                 to_json(result_of("",
+                                   fmt::format("runner type '{}' is not supported by this server",
+                                               action.runner_type),
+                                   1, Value())));
+      break;
+    case Runner::Http:
+    case Runner::Shell:
+    case Runner::Script:
+      if (auto worker = ctx.take_slot(t)) {
+        TRY(grant(ctx, t, row, *worker));
+      } else {
+        enqueue(t, row, ctx.now());
+      }
+      break;
+  }
+  note_execution(ctx, t, row, ChangeOp::Created);
+  t.changes.new_executions.push_back(std::move(row));
+  return id;
+}
+
+void start_queued(Context& ctx, Transition& t, const ExecutionRow& waiting) {
+  auto worker = ctx.take_slot(t);
+  ASSERT(worker.has_value());
+  ExecutionRow row = waiting;
+  row.version += 1;
+  row.updated = ctx.now();
+  t.changes.dequeue.push_back(row.id);
+  if (auto granted = grant(ctx, t, row, *worker); !granted.ok()) {
+    // Its release is gone or its parameters cannot be read: it will never start.
+    ctx.free_slot(t, *worker);
+    row.status = ExecutionStatus::Failed;
+    row.failure = FailureClass::Spawn;
+    row.worker = {};
+    row.ended = ctx.now();
+    put_result(t, row, to_json(result_of("", granted.error().message(), 1, Value())));
+  }
+  note_execution(ctx, t, row, ChangeOp::Updated);
+  t.changes.executions.push_back(std::move(row));
+}
+
+void start_waiting(Context& ctx, Transition& t) {
+  while (ctx.free_slots() > 0) {
+    const auto* next = ctx.next_queued(t);
+    if (!next) return;
+    start_queued(ctx, t, *next);
+  }
+}
+
+void requeue(Context& ctx, Transition& t, ExecutionRow row) {
+  row.version += 1;
+  row.attempt += 1;
+  row.status = ExecutionStatus::Requested;
+  row.failure = FailureClass::None;
+  row.worker = {};
+  row.held.clear();
+  row.updated = ctx.now();
+  enqueue(t, row, ctx.now());
+  note_execution(ctx, t, row, ChangeOp::Updated);
+  t.changes.executions.push_back(std::move(row));
+}
+
+void finish(Context& ctx, Transition& t, ExecutionRow row, ExecutionStatus status,
+            FailureClass failure, std::string result_json) {
+  ASSERT(!is_final(row.status) && is_final(status));
+  if (row.status == ExecutionStatus::Requested) t.changes.dequeue.push_back(row.id);
+  // Only runs inside the server have timers of their own.
+  if (!row.worker) t.changes.timers_of_done.push_back(row.id.value);
+  row.version += 1;
+  row.status = status;
+  row.failure = failure;
+  row.held.clear();
+  row.updated = row.ended = ctx.now();
+  put_result(t, row, std::move(result_json));
+  note_execution(ctx, t, row, ChangeOp::Updated);
+  t.changes.executions.push_back(std::move(row));
+}
+
+Result<WorkOrder> make_order(const Catalog& catalog, const ExecutionRow& row) {
+  auto found = catalog.find_action(row.action, row.release);
+  if (!found) {
+    return Error(ErrorKind::NotFound, "EXE-0003",
+                 fmt::format("action '{}': release {} that this execution is pinned to is gone",
+                             row.action, row.release.substr(0, 12)));
+  }
+  WorkOrder order;
+  order.tenant = row.tenant;
+  order.key = row.key();
+  order.action = found->action;
+  order.pack_folder = found->pack->folder;
+  order.timeout_ms = row.timeout_ms;
+  if (!found->action->runtime.empty()) {
+    const auto* runtime = catalog.find_runtime(found->action->runtime);
+    if (!runtime) {
+      return Error(
+          ErrorKind::NotFound, "EXE-0004",
+          fmt::format("action '{}': unknown runtime '{}'", row.action, found->action->runtime));
+    }
+    order.runtime = *runtime;
+  }
+  TRY(order.parameters, parse_json(row.parameters_json));
+  order.secrets = packs::secret_values(*found->action, order.parameters);
+  order.env = {{"MILLRACE_ACTION", row.action},
+               {"MILLRACE_PACK", found->pack->ref},
+               {"MILLRACE_EXEC_ID", row.id.str()},
+               {"MILLRACE_ATTEMPT", std::to_string(row.attempt)},
+               {"MILLRACE_IDEMPOTENCY_KEY", "execution-" + row.id.str()},
+               {"MILLRACE_TRACE_PARENT", row.trace}};
+  if (!row.env_json.empty()) {
+    TRY(Value extra, parse_json(row.env_json));
+    order.env.emplace_back("MILLRACE_RULE", extra.string_or("rule", ""));
+    order.env.emplace_back("MILLRACE_TRIGGER", extra.string_or("trigger", ""));
+    if (const Value* own = extra.find("env")) {
+      for (const auto& entry : own->as_map()) {
+        order.env.emplace_back(entry.name(), entry.value.as_string());
+      }
+    }
+  }
+  return order;
+}
+
+}  // namespace millrace::engine

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "engine/catalog.h"
+#include "engine/context.h"
+
+namespace millrace::engine {
+
+// A request for one execution, whoever makes it: a rule, the API, a workflow.
+struct StartRequest {
+  TenantId tenant;
+  std::string action;  // ref
+  Value parameters;    // as given; checked here
+  Value env;           // map of strings, added to the action's environment
+  Priority priority = Priority::Normal;
+  int64_t timeout_ms = 0;  // 0: the action's own
+  ExecutionId parent;
+  ExecutionId root;  // 0: itself
+  EnforcementId enforcement;
+  ExecutionId original;
+  std::string identity;
+  std::string trace;     // traceparent
+  std::string rule_ref;  // for the environment
+  std::string trigger_ref;
+};
+
+// Checks the request and adds its execution to `t.changes`: finished at once (a pure action),
+// started with the lease in the same commit (a slot is free), or queued. Pure.
+// Errors: NotFound for an unknown action, Invalid with all problems of the parameters.
+Result<ExecutionId> start_execution(Context& ctx, Transition& t, const StartRequest& request);
+
+// Grants a slot to a waiting execution: writes `started`, removes its queue row, makes the order.
+void start_queued(Context& ctx, Transition& t, const kernel::ExecutionRow& row);
+// As long as slots are free and somebody waits.
+void start_waiting(Context& ctx, Transition& t);
+
+// Runs an execution again after its run was lost or a person asked for it: attempt + 1.
+void requeue(Context& ctx, Transition& t, kernel::ExecutionRow row);
+
+// Ends an execution: final status, feed, timers, scoped tokens; and gives its slot back.
+void finish(Context& ctx, Transition& t, kernel::ExecutionRow row, ExecutionStatus status,
+            FailureClass failure, std::string result_json);
+
+// The feed entry of an execution row.
+void note_execution(Context& ctx, Transition& t, const kernel::ExecutionRow& row,
+                    kernel::ChangeOp op);
+
+// The order for a row whose `started` is written by `t`.
+Result<kernel::WorkOrder> make_order(const Catalog& catalog, const kernel::ExecutionRow& row);
+
+}  // namespace millrace::engine

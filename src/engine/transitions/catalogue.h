@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "engine/engine.h"
+#include "engine/start.h"
+
+namespace millrace::engine {
+
+// The transitions of this file answer when the new snapshot is in force, not only durable: who
+// has created a rule may send its event at once.
+
+// A rule as JSON, the form in which its revisions are stored and the API shows it.
+Value rule_to_value(const RuleSpec& spec);
+Result<RuleSpec> rule_from_value(const Value& value);
+
+// A new revision of a rule, or its end.
+class WriteRule final : public Transition {
+ public:
+  WriteRule(Caller caller, RuleWrite write, Reply<kernel::RuleRow> reply);
+  std::string_view name() const override { return "write_rule"; }
+  Result<void> decide(Context& ctx) override;
+  void settle(Memory& memory) override;
+  void fail(const Error& error) override { reply_(error); }
+
+ private:
+  Caller caller_;
+  RuleWrite write_;
+  Reply<kernel::RuleRow> reply_;
+  std::shared_ptr<const RuleEntry> entry_;
+  std::shared_ptr<const Catalog> catalog_;
+};
+
+class DeleteRule final : public Transition {
+ public:
+  DeleteRule(Caller caller, std::string ref, std::optional<int64_t> if_revision,
+             Reply<kernel::RuleRow> reply);
+  std::string_view name() const override { return "delete_rule"; }
+  Result<void> decide(Context& ctx) override;
+  void settle(Memory& memory) override {
+    memory.catalog_changed(catalog_);
+    reply_(row_);
+  }
+  void fail(const Error& error) override { reply_(error); }
+
+ private:
+  Caller caller_;
+  std::string ref_;
+  std::optional<int64_t> if_revision_;
+  Reply<kernel::RuleRow> reply_;
+  kernel::RuleRow row_;
+  std::shared_ptr<const Catalog> catalog_;
+};
+
+class WriteWebhook final : public Transition {
+ public:
+  // `remove`: the endpoint goes.
+  WriteWebhook(Caller caller, WebhookWrite write, bool remove, Reply<kernel::WebhookRow> reply);
+  std::string_view name() const override { return "write_webhook"; }
+  Result<void> decide(Context& ctx) override;
+  void settle(Memory& memory) override {
+    memory.catalog_changed(catalog_);
+    reply_(row_);
+  }
+  void fail(const Error& error) override { reply_(error); }
+
+ private:
+  Caller caller_;
+  WebhookWrite write_;
+  bool remove_;
+  Reply<kernel::WebhookRow> reply_;
+  kernel::WebhookRow row_;
+  std::shared_ptr<const Catalog> catalog_;
+};
+
+class WriteToken final : public Transition {
+ public:
+  WriteToken(Caller caller, TokenWrite write, Reply<kernel::TokenRow> reply);
+  std::string_view name() const override { return "write_token"; }
+  Result<void> decide(Context& ctx) override;
+  void deliver(Deliveries&) override { reply_(row_); }
+  void fail(const Error& error) override { reply_(error); }
+
+ private:
+  Caller caller_;
+  TokenWrite write_;
+  Reply<kernel::TokenRow> reply_;
+  kernel::TokenRow row_;
+};
+
+class DeleteToken final : public Transition {
+ public:
+  DeleteToken(Caller caller, TokenId id, Reply<TokenId> reply);
+  std::string_view name() const override { return "delete_token"; }
+  Result<void> decide(Context& ctx) override;
+  void deliver(Deliveries&) override { reply_(id_); }
+  void fail(const Error& error) override { reply_(error); }
+
+ private:
+  Caller caller_;
+  TokenId id_;
+  Reply<TokenId> reply_;
+};
+
+// Another set of pack releases. The rules that packs own follow their files: new ones are
+// created, changed ones get a revision, vanished ones are deleted.
+class LoadPacks final : public Transition {
+ public:
+  LoadPacks(std::vector<std::shared_ptr<const Pack>> packs, Reply<int> reply);
+  std::string_view name() const override { return "load_packs"; }
+  Result<void> decide(Context& ctx) override;
+  void settle(Memory& memory) override {
+    memory.catalog_changed(catalog_);
+    reply_(static_cast<int>(packs_.size()));
+  }
+  void fail(const Error& error) override { reply_(error); }
+  bool insists() const override { return true; }
+
+ private:
+  std::vector<std::shared_ptr<const Pack>> packs_;
+  Reply<int> reply_;
+  std::shared_ptr<const Catalog> catalog_;
+};
+
+}  // namespace millrace::engine

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "engine/board.h"
+#include "engine/engine.h"
+#include "engine/start.h"
+
+namespace millrace::engine {
+
+// A request of the API or of the command line.
+class StartExecution final : public Transition {
+ public:
+  StartExecution(Caller caller, NewExecution request, Board& board,
+                 Reply<kernel::ExecutionRow> reply);
+  std::string_view name() const override { return "start_execution"; }
+  void want(Wanted& wanted) const override;
+  Result<void> decide(Context& ctx) override;
+  void deliver(Deliveries&) override;
+  void fail(const Error& error) override { reply_(error); }
+
+ private:
+  Caller caller_;
+  NewExecution request_;
+  Board& board_;
+  Reply<kernel::ExecutionRow> reply_;
+  kernel::ExecutionRow row_;
+};
+
+// Starts what waits, when slots are free.
+class DispatchQueue final : public Transition {
+ public:
+  std::string_view name() const override { return "dispatch_queue"; }
+  void want(Wanted& wanted) const override { wanted.queue_heads = 1; }
+  Result<void> decide(Context& ctx) override {
+    start_waiting(ctx, *this);
+    return {};
+  }
+};
+
+// How a run ended, as its worker tells it.
+class FinishRun final : public Transition {
+ public:
+  // `stdout_bytes`: the whole of stdout when the action's output is parsed from it and it lies in
+  // a file; else empty.
+  FinishRun(kernel::Completion completion, std::string stdout_bytes, std::function<void()> done);
+  std::string_view name() const override { return "finish_run"; }
+  void want(Wanted& wanted) const override;
+  Result<void> decide(Context& ctx) override;
+  void deliver(Deliveries&) override { done_(); }
+  void fail(const Error&) override { done_(); }
+  bool insists() const override { return true; }
+
+ private:
+  void write_outputs();
+  std::string result_json(Context& ctx, const kernel::ExecutionRow& row) const;
+  kernel::Completion completion_;
+  std::string stdout_bytes_;
+  std::function<void()> done_;
+};
+
+// Cancels an execution and everything below it. What runs is told to end; the final status comes
+// with its completion.
+class CancelExecution final : public Transition {
+ public:
+  CancelExecution(Caller caller, ExecutionId id, Reply<kernel::ExecutionRow> reply);
+  std::string_view name() const override { return "cancel_execution"; }
+  void want(Wanted& wanted) const override;
+  Result<void> decide(Context& ctx) override;
+  void deliver(Deliveries& out) override;
+  void fail(const Error& error) override { reply_(error); }
+
+ private:
+  void cancel_one(Context& ctx, const kernel::ExecutionRow& row);
+  Caller caller_;
+  Reply<kernel::ExecutionRow> reply_;
+  kernel::ExecutionRow row_;
+  std::vector<std::pair<WorkerId, kernel::RunKey>> to_end_;
+};
+
+// A person's answer to `needs_decision`.
+class ResolveExecution final : public Transition {
+ public:
+  ResolveExecution(Caller caller, ExecutionId id, Resolution resolution,
+                   Reply<kernel::ExecutionRow> reply);
+  std::string_view name() const override { return "resolve_execution"; }
+  void want(Wanted& wanted) const override { wanted.executions.push_back(ExecutionId{key}); }
+  Result<void> decide(Context& ctx) override;
+  void deliver(Deliveries&) override { reply_(row_); }
+  void fail(const Error& error) override { reply_(error); }
+
+ private:
+  Caller caller_;
+  Resolution resolution_;
+  Reply<kernel::ExecutionRow> reply_;
+  kernel::ExecutionRow row_;
+};
+
+// A worker opens its session: what it still runs stays, what it has lost is decided by its effect
+// class, what it never started is started again.
+class OpenWorker final : public Transition {
+ public:
+  explicit OpenWorker(kernel::WorkerHello hello, std::function<void(WorkerId)> opened);
+  std::string_view name() const override { return "open_worker"; }
+  void want(Wanted& wanted) const override { wanted.leased = true; }
+  Result<void> decide(Context& ctx) override;
+  void deliver(Deliveries& out) override;
+  void settle(Memory& memory) override { memory.worker_opened(row_, busy_); }
+  bool insists() const override { return true; }
+
+ private:
+  kernel::WorkerHello hello_;
+  std::function<void(WorkerId)> opened_;
+  kernel::WorkerRow row_;
+  int busy_ = 0;
+  std::vector<kernel::RunKey> to_end_;
+};
+
+// The run of `row` is lost: re-run it if its effects allow that, else ask a person.
+void lose_run(Context& ctx, Transition& t, const kernel::ExecutionRow& row, std::string_view why);
+
+}  // namespace millrace::engine

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include "base/json.h"
+#include "base/text.h"
+#include "base/yaml.h"
+#include "engine/transitions/executions.h"
+
+namespace millrace::engine {
+
+using namespace kernel;
+
+namespace {
+
+struct Parsed {
+  Value output;
+  std::string error;
+};
+
+Parsed parse_jsonl(std::string_view text) {
+  Parsed parsed{Value::list(), {}};
+  size_t number = 0;
+  for (auto line : split(text, '\n')) {
+    ++number;
+    if (trim(line).empty()) continue;
+    auto value = parse_json(line);
+    if (!value.ok()) return {Value(), fmt::format("line {}: {}", number, value.error().message())};
+    parsed.output.push_back(std::move(*value));
+  }
+  return parsed;
+}
+
+Parsed parse_output(OutputFormat format, std::string_view text) {
+  auto from = [](Result<Value> value) {
+    return value.ok() ? Parsed{std::move(*value), {}} : Parsed{Value(), value.error().message()};
+  };
+  auto yaml = [&]() -> Result<Value> {
+    TRY(auto root, parse_yaml(text, "stdout", {.max_bytes = 16 << 20}));
+    return std::move(root.value);
+  };
+  switch (format) {
+    case OutputFormat::Text: return {};
+    case OutputFormat::Json: return trim(text).empty() ? Parsed{} : from(parse_json(text));
+    case OutputFormat::Yaml: return from(yaml());
+    case OutputFormat::Jsonl: return parse_jsonl(text);
+  }
+  return {};
+}
+
+struct End {
+  ExecutionStatus status;
+  FailureClass failure;
+};
+
+// How a run's end and the state of its execution together make the final status.
+End end_of(const Completion& completion, const ExecutionRow& row) {
+  // A cancel that was committed first has won, however the process ended.
+  if (row.status == ExecutionStatus::Canceling) {
+    return {ExecutionStatus::Canceled, FailureClass::Canceled};
+  }
+  switch (completion.end) {
+    case RunEnd::Exited:
+      if (completion.exit_code == 0) return {ExecutionStatus::Succeeded, FailureClass::None};
+      return {ExecutionStatus::Failed, FailureClass::UserError};
+    case RunEnd::Signaled: return {ExecutionStatus::Failed, FailureClass::UserError};
+    case RunEnd::TimedOut: return {ExecutionStatus::Timeout, FailureClass::Timeout};
+    case RunEnd::Canceled: return {ExecutionStatus::Canceled, FailureClass::Canceled};
+    case RunEnd::SpawnFailed: return {ExecutionStatus::Failed, FailureClass::Spawn};
+    case RunEnd::Lost: return {ExecutionStatus::Failed, FailureClass::InfraLost};
+  }
+  return {ExecutionStatus::Failed, FailureClass::InfraLost};
+}
+
+void put_stream(Value& result, std::string_view name, const StreamOutput& stream) {
+  if (stream.file.empty()) {
+    result.set(name, stream.bytes);
+  } else {
+    // Too large to stand here: the output resource serves it.
+    result.set(name, Value());
+    result.set(std::string(name) + "_size", stream.size);
+  }
+  if (stream.dropped > 0) result.set(std::string(name) + "_dropped", stream.dropped);
+}
+
+}  // namespace
+
+FinishRun::FinishRun(Completion completion, std::string stdout_bytes, std::function<void()> done)
+    : completion_(std::move(completion)),
+      stdout_bytes_(std::move(stdout_bytes)),
+      done_(std::move(done)) {
+  key = completion_.key.execution.value;
+}
+
+void FinishRun::want(Wanted& wanted) const {
+  wanted.executions.push_back(completion_.key.execution);
+  ++wanted.queue_heads;
+}
+
+void FinishRun::write_outputs() {
+  auto write = [&](Stream stream, const StreamOutput& content) {
+    if (content.size == 0 && content.dropped == 0) return;
+    changes.outputs.push_back(
+        {completion_.key.execution, completion_.tenant, completion_.key.attempt, stream, content});
+  };
+  write(Stream::Stdout, completion_.out);
+  write(Stream::Stderr, completion_.err);
+}
+
+std::string FinishRun::result_json(Context& ctx, const ExecutionRow& row) const {
+  Value result = Value::map();
+  put_stream(result, "stdout", completion_.out);
+  put_stream(result, "stderr", completion_.err);
+  result.set("exit_code", completion_.exit_code);
+  Value output = completion_.output;
+  auto found = ctx.catalog().find_action(row.action, row.release);
+  if (found && output.is_null() && completion_.end == RunEnd::Exited) {
+    std::string_view text =
+        completion_.out.file.empty() ? completion_.out.bytes : std::string_view(stdout_bytes_);
+    auto parsed = parse_output(found->action->output_format, text);
+    output = std::move(parsed.output);
+    if (!parsed.error.empty()) result.set("output_error", parsed.error);
+  }
+  result.set("output", std::move(output));
+  if (!completion_.message.empty()) result.set("message", completion_.message);
+  return to_json(result);
+}
+
+Result<void> FinishRun::decide(Context& ctx) {
+  const auto* stored = ctx.rows().execution(completion_.key.execution);
+  // A holder with an old epoch cannot commit anything (K6), and a final status never changes (K9).
+  if (!stored || is_final(stored->status) || stored->key() != completion_.key || !stored->worker) {
+    return {};
+  }
+  ExecutionRow row = *stored;
+  ctx.free_slot(*this, row.worker);
+  if (row.status == ExecutionStatus::Canceling) {
+    changes.outbox_done.push_back(OutboxId{row.id.value});
+  }
+  if (completion_.end == RunEnd::Lost && row.status != ExecutionStatus::Canceling) {
+    lose_run(ctx, *this, row, completion_.message);
+  } else {
+    write_outputs();
+    End end = end_of(completion_, row);
+    if (completion_.started_ms > 0) row.started = completion_.started_ms;
+    std::string result = result_json(ctx, row);
+    finish(ctx, *this, std::move(row), end.status, end.failure, std::move(result));
+  }
+  start_waiting(ctx, *this);
+  return {};
+}
+
+}  // namespace millrace::engine

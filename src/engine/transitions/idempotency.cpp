@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/transitions/idempotency.h"
+
+#include <fmt/format.h>
+
+namespace millrace::engine {
+namespace {
+
+kernel::DedupeRow row_of(const Caller& caller) {
+  return {caller.tenant, "idem:" + caller.identity, caller.idempotency_key, {}, 0};
+}
+
+}  // namespace
+
+Result<std::optional<int64_t>> answered_before(Context& ctx, const Caller& caller) {
+  if (caller.idempotency_key.empty()) return std::optional<int64_t>();
+  const std::string* stored = ctx.rows().key(row_of(caller));
+  if (!stored) return std::optional<int64_t>();
+  size_t space = stored->find(' ');
+  if (stored->substr(0, space) != caller.request_hash) {
+    return Error(ErrorKind::Mismatch, "ENG-0003",
+                 fmt::format("Idempotency-Key '{}' was used within 24 h for another request; take "
+                             "a new key for a new request",
+                             caller.idempotency_key));
+  }
+  TRY(int64_t id, parse_id(stored->substr(space + 1), "stored idempotency value"));
+  return std::optional<int64_t>(id);
+}
+
+void remember_answer(Context& ctx, Transition& t, const Caller& caller, int64_t entity) {
+  if (caller.idempotency_key.empty()) return;
+  auto row = row_of(caller);
+  row.value = fmt::format("{} {}", caller.request_hash, entity);
+  row.expires = ctx.now() + kIdempotencyMs;
+  t.changes.dedupe.push_back(std::move(row));
+}
+
+}  // namespace millrace::engine

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include "engine/transitions/executions.h"
+#include "engine/transitions/idempotency.h"
+
+namespace millrace::engine {
+
+StartExecution::StartExecution(Caller caller, NewExecution request, Board& board,
+                               Reply<kernel::ExecutionRow> reply)
+    : caller_(std::move(caller)),
+      request_(std::move(request)),
+      board_(board),
+      reply_(std::move(reply)) {}
+
+void StartExecution::deliver(Deliveries&) {
+  // Commits come one after the other: the end cannot have been reported yet, unless it is in
+  // this very commit.
+  if (request_.ended) {
+    if (is_final(row_.status)) {
+      request_.ended(row_);
+    } else {
+      board_.watch(request_.watch, row_.id, std::move(request_.ended));
+    }
+  }
+  reply_(row_);
+}
+
+void StartExecution::want(Wanted& wanted) const {
+  // After a taken Idempotency-Key the answer is the first request's execution.
+  for (const auto& taken : taken_keys) {
+    if (auto id = parse_id(taken.value.substr(taken.value.find(' ') + 1), "key"); id.ok()) {
+      wanted.executions.push_back(ExecutionId{*id});
+    }
+  }
+}
+
+Result<void> StartExecution::decide(Context& ctx) {
+  TRY(auto earlier, answered_before(ctx, caller_));
+  if (earlier) {
+    const auto* row = ctx.rows().execution(ExecutionId{*earlier});
+    row_ = row ? *row : kernel::ExecutionRow{};
+    row_.id = ExecutionId{*earlier};
+    return {};
+  }
+  StartRequest request;
+  request.tenant = caller_.tenant;
+  request.action = request_.action;
+  request.parameters = request_.parameters;
+  request.env = request_.env;
+  request.priority = request_.priority;
+  request.timeout_ms = request_.timeout_ms;
+  request.identity = caller_.identity;
+  request.trace = caller_.trace;
+  TRY(auto id, start_execution(ctx, *this, request));
+  remember_answer(ctx, *this, caller_, id.value);
+  row_ = changes.new_executions.back();
+  return {};
+}
+
+}  // namespace millrace::engine

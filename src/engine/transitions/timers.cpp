@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/transitions/timers.h"
+
+#include <fmt/format.h>
+
+#include "base/json.h"
+#include "base/time.h"
+#include "engine/transitions/enforce_event.h"
+#include "rules/schedule.h"
+
+namespace millrace::engine {
+
+using namespace kernel;
+
+namespace {
+
+constexpr int kExpireAtOnce = 500;
+
+TimerRow schedule_row(Context& ctx, TenantId tenant, std::string name, std::string body,
+                      int64_t due) {
+  TimerRow timer;
+  timer.id = ctx.new_id<TimerId>();
+  timer.tenant = tenant;
+  timer.shard = shard_of(tenant, timer.id.value);
+  timer.due = due;
+  timer.kind = TimerKind::Schedule;
+  timer.name = std::move(name);
+  timer.body_json = std::move(body);
+  return timer;
+}
+
+bool any_rule_uses(const Catalog& catalog, const std::string& name) {
+  for (const auto& [ref, entry] : catalog.rules()) {
+    if (entry->spec.enabled && rules::is_timer(entry->spec.trigger) &&
+        schedule_name(entry->spec) == name) {
+      return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace
+
+std::string schedule_name(const RuleSpec& spec) {
+  return "schedule:" + spec.trigger + ":" + to_json(spec.trigger_parameters);
+}
+
+Result<void> set_schedule(Context& ctx, Transition& t, TenantId tenant, const RuleSpec& spec) {
+  TRY(auto schedule, rules::parse_schedule(spec.trigger, spec.trigger_parameters));
+  auto due = rules::next_fire(schedule, ctx.now());
+  if (!due) return {};  // a date that is over
+  Value body = Value::map({{"trigger", spec.trigger}, {"parameters", spec.trigger_parameters}});
+  t.changes.timers.push_back(schedule_row(ctx, tenant, schedule_name(spec), to_json(body), *due));
+  return {};
+}
+
+FireTimer::FireTimer(TimerId id) { key = id.value; }
+
+Result<void> FireTimer::decide(Context& ctx) {
+  const auto* timer = ctx.rows().timer(TimerId{key});
+  if (!timer) return {};  // canceled, or fired before
+  changes.timers_done.push_back(timer->id);
+  if (timer->kind == TimerKind::Wake) {
+    wake(ctx, *timer);
+    return {};
+  }
+  return fire_schedule(ctx, *timer);
+}
+
+void FireTimer::wake(Context& ctx, const TimerRow& timer) {
+  const auto* row = ctx.rows().execution(ExecutionId{timer.subject});
+  if (!row || is_final(row->status) || row->worker) return;
+  Value result =
+      Value::map({{"stdout", ""}, {"stderr", ""}, {"exit_code", 0}, {"output", Value()}});
+  finish(ctx, *this, *row, ExecutionStatus::Succeeded, FailureClass::None, to_json(result));
+  changes.timers_of_done.clear();  // its one timer is this one
+}
+
+Result<void> FireTimer::fire_schedule(Context& ctx, const TimerRow& timer) {
+  if (!any_rule_uses(ctx.catalog(), timer.name)) return {};  // the last rule has gone
+  TRY(Value body, parse_json(timer.body_json));
+  std::string trigger(body.string_or("trigger", ""));
+  const Value& parameters = body["parameters"];
+  TRY(auto schedule, rules::parse_schedule(trigger, parameters));
+  auto firings = rules::due_firings(schedule, timer.due, ctx.now());
+  for (int64_t at : firings.at_ms) {
+    EventRow event;
+    event.id = ctx.new_id<EventId>();
+    event.tenant = timer.tenant;
+    event.trigger = trigger;
+    event.source = "timer:" + trigger;
+    event.source_id = fmt::format("{}@{}", timer.name, at);
+    event.created = ctx.now();
+    event.trigger_parameters_json = to_json(parameters);
+    event.payload_json =
+        to_json(Value::map({{"executed_at", to_rfc3339(at)}, {"schedule", parameters}}));
+    store_event_for_later(ctx, *this, std::move(event));
+  }
+  if (firings.next_ms) {
+    changes.timers.push_back(
+        schedule_row(ctx, timer.tenant, timer.name, timer.body_json, *firings.next_ms));
+  }
+  return {};
+}
+
+// Sweep
+
+Result<void> Sweep::decide(Context& ctx) {
+  messages_ = ctx.rows().left_messages();
+  to_end_.clear();
+  for (const auto& owed : ctx.rows().left_outbox()) {
+    const auto* row = ctx.rows().execution(ExecutionId{owed.subject});
+    if (row && row->status == ExecutionStatus::Canceling) {
+      to_end_.emplace_back(row->worker, row->key());
+    } else {
+      changes.outbox_done.push_back(owed.id);  // the run has ended: confirmed
+    }
+  }
+  if (!expire_) return {};
+  auto add = [&](Expirable kind, int64_t retention_ms) {
+    changes.expire.push_back({kind, ctx.now() - retention_ms, kExpireAtOnce});
+  };
+  add(Expirable::Events, options_.event_retention_ms);
+  add(Expirable::Executions, options_.execution_retention_ms);
+  add(Expirable::Changes, options_.change_retention_ms);
+  add(Expirable::Quarantine, options_.execution_retention_ms);
+  add(Expirable::Dedupe, 0);
+  return {};
+}
+
+void Sweep::deliver(Deliveries& out) {
+  for (const auto& [worker, run] : to_end_) out.cancel(worker, run);
+}
+
+void Sweep::settle(Memory& memory) {
+  for (auto& message : messages_) {
+    memory.follow_up(std::make_unique<EnforceEvent>(std::move(message)));
+  }
+}
+
+// BuryMessage
+
+BuryMessage::BuryMessage(const Transition& refused, std::string reason)
+    : kind_(refused.name()),
+      subject_(refused.subject()),
+      reason_(std::move(reason)),
+      acked_(refused.changes.acked),
+      timers_done_(refused.changes.timers_done) {}
+
+Result<void> BuryMessage::decide(Context& ctx) {
+  changes.acked = acked_;
+  changes.timers_done = timers_done_;
+  changes.quarantine.push_back({.id = ctx.new_raw_id(),
+                                .tenant = kDefaultTenant,
+                                .kind = kind_,
+                                .subject = subject_,
+                                .reason = reason_,
+                                .created = ctx.now()});
+  return {};
+}
+
+}  // namespace millrace::engine

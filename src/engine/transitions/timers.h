@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "engine/engine.h"
+#include "engine/start.h"
+
+namespace millrace::engine {
+
+// A timer is due: an execution that sleeps inside the server wakes up, or a schedule sends its
+// events. The row goes in the same commit: its effect happens once (K5).
+class FireTimer final : public Transition {
+ public:
+  explicit FireTimer(TimerId id);
+  std::string_view name() const override { return "fire_timer"; }
+  void want(Wanted& wanted) const override { wanted.timers.push_back(TimerId{key}); }
+  Result<void> decide(Context& ctx) override;
+  bool insists() const override { return true; }
+
+ private:
+  void wake(Context& ctx, const kernel::TimerRow& timer);
+  Result<void> fire_schedule(Context& ctx, const kernel::TimerRow& timer);
+};
+
+// The name under which rules with the same trigger and the same parameters share one timer.
+std::string schedule_name(const RuleSpec& spec);
+// Adds the timer of a rule on a timer trigger. Errors are those of rules::parse_schedule.
+Result<void> set_schedule(Context& ctx, Transition& t, TenantId tenant, const RuleSpec& spec);
+
+// What was left behind: hints that were lost and rows that are past their retention. Reads a few
+// rows; writes nothing when nothing is due.
+class Sweep final : public Transition {
+ public:
+  Sweep(Engine::Options options, bool expire) : options_(options), expire_(expire) {}
+  std::string_view name() const override { return "sweep"; }
+  void want(Wanted& wanted) const override { wanted.sweep = true; }
+  Result<void> decide(Context& ctx) override;
+  void deliver(Deliveries& out) override;
+  void settle(Memory& memory) override;
+
+ private:
+  Engine::Options options_;
+  bool expire_;
+  std::vector<kernel::MessageRow> messages_;
+  std::vector<std::pair<WorkerId, kernel::RunKey>> to_end_;
+};
+
+// A message whose handling cannot be written: out of the way, with its reason.
+class BuryMessage final : public Transition {
+ public:
+  BuryMessage(const Transition& refused, std::string reason);
+  std::string_view name() const override { return "quarantine"; }
+  Result<void> decide(Context& ctx) override;
+
+ private:
+  std::string kind_;
+  int64_t subject_;
+  std::string reason_;
+  std::vector<MessageId> acked_;
+  std::vector<TimerId> timers_done_;
+};
+
+}  // namespace millrace::engine
