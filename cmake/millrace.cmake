@@ -24,7 +24,7 @@ find_package(Threads REQUIRED)
 
 function(millrace_module name)
   cmake_parse_arguments(ARG "" "" "DEPS;LIBS" ${ARGN})
-  file(GLOB all_sources CONFIGURE_DEPENDS *.cpp)
+  file(GLOB_RECURSE all_sources CONFIGURE_DEPENDS *.cpp)
   set(sources ${all_sources})
   list(FILTER sources EXCLUDE REGEX "_(test|fuzz|bench)\\.cpp$")
   set(tests ${all_sources})
