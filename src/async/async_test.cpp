@@ -21,6 +21,15 @@ using namespace std::chrono_literals;
 
 constexpr Duration kForever = 1h;
 
+TEST(Loop, AStopBeforeRunIsNotLost) {
+  Loop loop;
+  loop.stop();
+  loop.run();
+  loop.block_on(sleep_for(1ms));
+  loop.post([&] { loop.stop(); });
+  loop.run();
+}
+
 Task<Result<int>> sleep_then(Duration duration, int value) {
   co_await sleep_for(duration);
   co_return value;

@@ -3,13 +3,10 @@
 
 #include <fmt/format.h>
 
-#include <boost/asio/bind_cancellation_slot.hpp>
-#include <boost/asio/cancellation_signal.hpp>
-#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
+#include "async/cancel.h"
 #include "async/waiter.h"
 
 namespace millrace::async {
@@ -94,27 +91,19 @@ Task<void> sleep_for(Duration duration) {
 }
 
 Task<void> detail::run_limited(Duration limit, Task<void> task) {
-  using boost::asio::cancellation_type;
-  auto executor = co_await this_executor();
-  auto outer = co_await boost::asio::this_coro::cancellation_state;
-  boost::asio::cancellation_signal stop;
+  Cancellable child;
   bool expired = false;
-  Deadline deadline(executor, [&] {
+  Deadline deadline(co_await this_executor(), [&] {
     expired = true;
-    stop.emit(cancellation_type::terminal);
+    child.cancel();
   });
   deadline.arm(limit);
-  // The inner task listens to `stop` alone, so a cancel of the caller is passed on by hand.
-  if (outer.slot().is_connected()) {
-    outer.slot().assign([&stop](cancellation_type type) { stop.emit(type); });
-  }
+  auto caller = co_await boost::asio::this_coro::cancellation_state;
   try {
-    co_await boost::asio::co_spawn(
-        executor, std::move(task),
-        boost::asio::bind_cancellation_slot(stop.slot(), boost::asio::use_awaitable));
-  } catch (const boost::system::system_error& e) {
-    bool cancelled = outer.cancelled() != cancellation_type::none;
-    if (!expired || cancelled || e.code() != boost::asio::error::operation_aborted) throw;
+    co_await child.run(std::move(task));
+  } catch (const std::exception& e) {
+    bool cancelled = caller.cancelled() != boost::asio::cancellation_type::none;
+    if (!expired || cancelled || !is_cancel(e)) throw;
   }
 }
 

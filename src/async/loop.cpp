@@ -17,10 +17,14 @@ Loop::~Loop() = default;
 
 void Loop::post(std::function<void()> fn) { boost::asio::post(context_, std::move(fn)); }
 
+// The restart comes last, so that a stop() that comes before run() is not lost, and after the work
+// guard, whose end stops an idle context.
 void Loop::run() {
-  auto work = boost::asio::make_work_guard(context_);
+  {
+    auto work = boost::asio::make_work_guard(context_);
+    context_.run();
+  }
   context_.restart();
-  context_.run();
 }
 
 void Loop::stop() { context_.stop(); }
@@ -32,10 +36,12 @@ void Loop::block_on(Task<void> task) {
     failure = e;
     done = true;
   });
-  auto work = boost::asio::make_work_guard(context_);
-  context_.restart();
-  while (!done && context_.run_one() > 0) {
+  {
+    auto work = boost::asio::make_work_guard(context_);
+    while (!done && context_.run_one() > 0) {
+    }
   }
+  context_.restart();
   ASSERT_MSG(done, "the loop was stopped before the task had ended");
   if (failure) std::rethrow_exception(failure);
 }

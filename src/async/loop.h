@@ -28,7 +28,8 @@ class Loop {
   Executor executor() { return context_.get_executor(); }
   void post(std::function<void()> fn);
 
-  // Runs in the calling thread until stop(); again after that if called again.
+  // Runs in the calling thread until stop(), or not at all if stop() came first. May be called
+  // again.
   void run();
   void stop();
 

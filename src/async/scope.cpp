@@ -4,9 +4,8 @@
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/error.hpp>
-#include <boost/system/system_error.hpp>
 
+#include "async/cancel.h"
 #include "base/log.h"
 
 namespace millrace::async {
@@ -21,11 +20,8 @@ namespace {
 void log_failure(std::string_view task, const std::exception_ptr& failure) {
   try {
     std::rethrow_exception(failure);
-  } catch (const boost::system::system_error& e) {
-    bool cancelled = e.code() == boost::asio::error::operation_aborted;
-    if (!cancelled) log_error("task.failed", {{"task", task}, {"error", e.what()}});
   } catch (const std::exception& e) {
-    log_error("task.failed", {{"task", task}, {"error", e.what()}});
+    if (!is_cancel(e)) log_error("task.failed", {{"task", task}, {"error", e.what()}});
   }
 }
 

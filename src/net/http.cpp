@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "net/http.h"
+
+#include "base/json.h"
+#include "base/text.h"
+
+namespace millrace::net {
+namespace {
+
+int hex_digit(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
+
+bool is_unreserved(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+         c == '.' || c == '_' || c == '~';
+}
+
+}  // namespace
+
+std::string_view Headers::find(std::string_view name) const {
+  for (const auto& [key, value] : lines_) {
+    if (iequals_ascii(key, name)) return value;
+  }
+  return {};
+}
+
+bool Headers::contains(std::string_view name) const {
+  for (const auto& line : lines_) {
+    if (iequals_ascii(line.first, name)) return true;
+  }
+  return false;
+}
+
+const std::string* HttpRequest::query_value(std::string_view name) const {
+  for (const auto& [key, value] : query) {
+    if (key == name) return &value;
+  }
+  return nullptr;
+}
+
+HttpResponse& HttpResponse::header(std::string_view name, std::string_view value) {
+  header_lines_ += name;
+  header_lines_ += ": ";
+  for (char c : value) header_lines_ += static_cast<unsigned char>(c) < ' ' ? ' ' : c;
+  header_lines_ += "\r\n";
+  return *this;
+}
+
+std::string_view HttpResponse::find_header(std::string_view name) const {
+  for (std::string_view line : split(header_lines_, '\n')) {
+    size_t colon = line.find(':');
+    if (colon != std::string_view::npos && iequals_ascii(line.substr(0, colon), name)) {
+      return trim(line.substr(colon + 1));
+    }
+  }
+  return {};
+}
+
+HttpResponse HttpResponse::json(int status, std::string body) {
+  HttpResponse response;
+  response.status = status;
+  response.content_type = "application/json";
+  response.body = std::move(body);
+  return response;
+}
+
+HttpResponse HttpResponse::text(int status, std::string body) {
+  HttpResponse response = json(status, std::move(body));
+  response.content_type = "text/plain; charset=utf-8";
+  return response;
+}
+
+HttpResponse HttpResponse::problem(int status, const Error& error) {
+  Value body = Value::map({{"type", "about:blank"},
+                           {"title", reason_of(status)},
+                           {"status", status},
+                           {"code", error.code()},
+                           {"detail", error.message()}});
+  HttpResponse response = json(status, to_json(body));
+  response.content_type = "application/problem+json";
+  return response;
+}
+
+int status_of(ErrorKind kind) {
+  switch (kind) {
+    case ErrorKind::Invalid: return 400;
+    case ErrorKind::Unauthorized: return 401;
+    case ErrorKind::Forbidden: return 403;
+    case ErrorKind::NotFound: return 404;
+    case ErrorKind::Conflict: return 409;
+    case ErrorKind::TooLarge: return 413;
+    case ErrorKind::Unsupported: return 415;
+    case ErrorKind::Mismatch: return 422;
+    case ErrorKind::Stale: return 412;
+    case ErrorKind::Busy: return 429;
+    case ErrorKind::Unavailable: return 503;
+    case ErrorKind::Timeout: return 504;
+    case ErrorKind::Internal: return 500;
+  }
+  return 500;
+}
+
+std::string_view reason_of(int status) {
+  switch (status) {
+    case 200: return "OK";
+    case 201: return "Created";
+    case 202: return "Accepted";
+    case 204: return "No Content";
+    case 206: return "Partial Content";
+    case 301: return "Moved Permanently";
+    case 302: return "Found";
+    case 303: return "See Other";
+    case 304: return "Not Modified";
+    case 307: return "Temporary Redirect";
+    case 308: return "Permanent Redirect";
+    case 400: return "Bad Request";
+    case 401: return "Unauthorized";
+    case 403: return "Forbidden";
+    case 404: return "Not Found";
+    case 405: return "Method Not Allowed";
+    case 406: return "Not Acceptable";
+    case 408: return "Request Timeout";
+    case 409: return "Conflict";
+    case 410: return "Gone";
+    case 412: return "Precondition Failed";
+    case 413: return "Content Too Large";
+    case 414: return "URI Too Long";
+    case 415: return "Unsupported Media Type";
+    case 416: return "Range Not Satisfiable";
+    case 417: return "Expectation Failed";
+    case 422: return "Unprocessable Content";
+    case 428: return "Precondition Required";
+    case 429: return "Too Many Requests";
+    case 431: return "Request Header Fields Too Large";
+    case 500: return "Internal Server Error";
+    case 501: return "Not Implemented";
+    case 502: return "Bad Gateway";
+    case 503: return "Service Unavailable";
+    case 504: return "Gateway Timeout";
+    case 505: return "HTTP Version Not Supported";
+    case 507: return "Insufficient Storage";
+    default: return "Unknown";
+  }
+}
+
+bool percent_decode(std::string_view text, bool plus_is_space, std::string& out) {
+  out.clear();
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '+' && plus_is_space) {
+      out += ' ';
+    } else if (text[i] != '%') {
+      out += text[i];
+    } else {
+      int high = i + 2 < text.size() ? hex_digit(text[i + 1]) : -1;
+      int low = i + 2 < text.size() ? hex_digit(text[i + 2]) : -1;
+      if (high < 0 || low < 0) return false;
+      out += static_cast<char>(high * 16 + low);
+      i += 2;
+    }
+  }
+  return true;
+}
+
+std::string percent_encode(std::string_view text) {
+  static constexpr char kHex[] = "0123456789ABCDEF";
+  std::string out;
+  for (char c : text) {
+    if (is_unreserved(c)) {
+      out += c;
+    } else {
+      auto byte = static_cast<unsigned char>(c);
+      out += '%';
+      out += kHex[byte >> 4];
+      out += kHex[byte & 15];
+    }
+  }
+  return out;
+}
+
+bool parse_query(std::string_view text, std::vector<std::pair<std::string, std::string>>& out) {
+  out.clear();
+  if (text.empty()) return true;
+  for (std::string_view part : split(text, '&')) {
+    if (part.empty()) continue;
+    size_t equals = std::min(part.find('='), part.size());
+    std::string_view value = part.substr(std::min(equals + 1, part.size()));
+    auto& [key, decoded] = out.emplace_back();
+    if (!percent_decode(part.substr(0, equals), true, key)) return false;
+    if (!percent_decode(value, true, decoded)) return false;
+  }
+  return true;
+}
+
+void append_sse_event(std::string& out, std::string_view id, std::string_view event,
+                      std::string_view data) {
+  auto field = [&](std::string_view name, std::string_view value) {
+    out += name;
+    out += ": ";
+    out += value;
+    out += '\n';
+  };
+  if (!id.empty()) field("id", id);
+  if (!event.empty()) field("event", event);
+  for (std::string_view line : split(data, '\n')) field("data", line);
+  out += '\n';
+}
+
+}  // namespace millrace::net

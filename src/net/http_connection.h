@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <boost/asio/ip/tcp.hpp>
+#include <ctime>
+#include <list>
+#include <optional>
+#include <unordered_set>
+#include <vector>
+
+#include "async/cancel.h"
+#include "async/deadline.h"
+#include "net/http_server.h"
+#include "net/request_parser.h"
+
+namespace millrace::net {
+
+class HttpConnection;
+
+// What all connections of one server share. Loop thread only.
+class HttpShared {
+ public:
+  HttpShared(HttpServerOptions server_options, HttpHandlers server_handlers)
+      : options(std::move(server_options)), handlers(std::move(server_handlers)) {}
+
+  const HttpServerOptions options;
+  const HttpHandlers handlers;
+  bool draining = false;
+  std::unordered_set<HttpConnection*> connections;
+
+  // `Date: ...` for now, formatted once a second.
+  std::string_view date_line();
+
+ private:
+  time_t date_second_ = 0;
+  std::string date_line_;
+};
+
+// One client. Reads a request, has it handled, writes the response, again. All buffers live as
+// long as the connection; a request that arrives in one piece costs one read and one write.
+class HttpConnection final : private BodyWriter {
+ public:
+  HttpConnection(boost::asio::ip::tcp::socket socket, HttpShared& shared);
+  ~HttpConnection();
+  HttpConnection(const HttpConnection&) = delete;
+
+  // Until the client leaves, an error, a deadline, or a drain ends it.
+  Task<void> run();
+  // Closes the connection if it waits for a request; ends a stream.
+  void drain();
+
+ private:
+  using Socket = boost::asio::ip::tcp::socket;
+
+  // Reading. False: the connection ends without a response.
+  void begin_request();
+  Task<bool> read_request();
+  bool take_head();
+  bool take_body();
+  Task<bool> read_body();
+  Task<bool> read_more();
+  void refuse(Refusal refusal);
+
+  // Answering.
+  Task<void> answer();
+  void write_head();
+  Task<bool> send(std::string_view first, std::string_view second = {});
+  Task<void> send_stream();
+  Task<void> watch_client();
+  Task<Result<void>> write(std::string_view piece) override;
+  Task<void> linger();
+
+  // One deadline serves all phases. Moving it later costs a store; it is checked when it fires.
+  void limit(async::Duration duration);
+  void no_limit() { limit_at_ = Clock::time_point::max(); }
+  void on_deadline();
+
+  using Clock = std::chrono::steady_clock;
+  enum class Phase : uint8_t { Idle, Reading, Handling, Streaming };
+
+  Socket socket_;
+  HttpShared& shared_;
+  std::string peer_;
+  Phase phase_ = Phase::Idle;
+  bool keep_alive_ = true;
+  bool refused_ = false;  // the client may still be sending
+  bool expired_ = false;
+
+  // `input_[begin_, end_)` is not consumed yet. The head of the current request stays in place
+  // before it; a body that does not fit is read through `overflow_`.
+  std::vector<char> input_;
+  std::vector<char> overflow_;
+  size_t begin_ = 0;
+  size_t end_ = 0;
+  bool overflowing_ = false;
+
+  std::optional<RequestParser> parser_;
+  HttpRequest request_;
+  HttpResponse response_;
+  std::string head_;
+  async::Cancellable stream_;
+
+  Clock::time_point limit_at_ = Clock::time_point::max();
+  Clock::time_point fires_at_ = Clock::time_point::max();
+  async::Deadline deadline_;
+};
+
+}  // namespace millrace::net

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "net/request_parser.h"
+
+#include <fmt/format.h>
+
+#include <boost/beast/http/error.hpp>
+
+#include "base/text.h"
+
+namespace millrace::net {
+
+namespace http = boost::beast::http;
+
+namespace {
+
+constexpr size_t kReserveAtMost = 1 << 20;  // a declared length is not believed beyond this
+
+std::string_view view(boost::beast::string_view text) { return {text.data(), text.size()}; }
+
+Refusal bad_request(std::string message) {
+  return {400, Error(ErrorKind::Invalid, "NET-0001", std::move(message))};
+}
+
+}  // namespace
+
+RequestParser::RequestParser(HttpRequest& request, size_t max_header_bytes)
+    : request_(request), max_header_bytes_(max_header_bytes) {
+  header_limit(static_cast<uint32_t>(max_header_bytes));
+  body_limit(boost::none);  // checked here, where the handler's limit is known
+}
+
+RequestParser::Step RequestParser::read_head(std::string_view bytes) {
+  input_ = bytes;
+  Code code;
+  eager(false);
+  size_t used = put(boost::asio::buffer(bytes), code);
+  Step result = step(used, code, is_header_done());
+  if (!result.refusal && is_header_done()) result.refusal = check_head();
+  return result;
+}
+
+RequestParser::Step RequestParser::read_body(std::string_view bytes) {
+  Code code;
+  if (is_done()) return {0, Progress::Done, {}};
+  eager(true);
+  size_t used = bytes.empty() ? 0 : put(boost::asio::buffer(bytes), code);
+  return step(used, code, is_done());
+}
+
+std::optional<size_t> RequestParser::declared_length() const {
+  auto length = content_length();
+  return length ? std::optional<size_t>(*length) : std::nullopt;
+}
+
+RequestParser::Step RequestParser::step(size_t used, const Code& code, bool done) const {
+  Step result{used, done ? Progress::Done : Progress::NeedsMore, {}};
+  if (code && code != http::error::need_more) result.refusal = refusal_of(code);
+  return result;
+}
+
+Refusal RequestParser::head_too_large() const {
+  return {431, Error(ErrorKind::Invalid, "NET-0002",
+                     fmt::format("request header: expected at most {} bytes", max_header_bytes_))};
+}
+
+Refusal RequestParser::body_too_large() const {
+  return {413, Error(ErrorKind::TooLarge, "NET-0003",
+                     fmt::format("request body: expected at most {} bytes", limit_))};
+}
+
+Refusal RequestParser::refusal_of(const Code& code) const {
+  if (code == http::error::body_limit) return body_too_large();
+  if (code == http::error::header_limit) return head_too_large();
+  if (code == http::error::bad_transfer_encoding) {
+    return bad_request("Transfer-Encoding: expected 'chunked' alone, without Content-Length");
+  }
+  return bad_request(fmt::format("invalid HTTP/1.1 request: {}", code.message()));
+}
+
+// What the parser lets pass but a server must not, RFC 9112 section 3.2 and 6.1.
+std::optional<Refusal> RequestParser::check_head() {
+  if (version_ == 11 && hosts_ != 1) {
+    return bad_request(fmt::format("expected one Host header, found {}", hosts_));
+  }
+  if (version_ == 10 && chunked_) {
+    return bad_request("Transfer-Encoding is not part of HTTP/1.0");
+  }
+  std::string_view target = request_.target;
+  if (target.starts_with("http://")) {  // absolute form: the authority is not ours to judge
+    target.remove_prefix(std::min(target.find('/', 7), target.size()));
+  }
+  size_t question = std::min(target.find('?'), target.size());
+  std::string_view path = target.substr(0, question);
+  bool decoded = percent_decode(path, false, request_.path);
+  auto count_slashes = [](std::string_view text) { return std::ranges::count(text, '/'); };
+  bool hides_slash = count_slashes(path) != count_slashes(request_.path);
+  bool is_asterisk = request_.method == "OPTIONS" && target == "*";
+  if (!decoded || hides_slash || request_.path.find('\0') != std::string::npos ||
+      (!path.starts_with('/') && !is_asterisk)) {
+    return bad_request(fmt::format("invalid request path '{}'", path.substr(0, 100)));
+  }
+  if (question < target.size() && !parse_query(target.substr(question + 1), request_.query)) {
+    return bad_request("invalid percent-encoding in the query");
+  }
+  return std::nullopt;
+}
+
+bool RequestParser::is_in_input(View text) const {
+  return text.data() >= input_.data() && text.data() + text.size() <= input_.data() + input_.size();
+}
+
+void RequestParser::on_request_impl(http::verb, View method, View target, int version, Code&) {
+  request_.method = view(method);
+  request_.target = view(target);
+  version_ = version;
+}
+
+void RequestParser::on_field_impl(http::field field, View name, View value, Code& code) {
+  if (is_header_done()) return;  // trailers are ignored
+  // A folded value is unfolded into the parser's own memory. RFC 9112 section 5.2 lets us refuse.
+  if (!value.empty() && !is_in_input(value)) {
+    code = http::error::bad_obs_fold;
+    return;
+  }
+  if (field == http::field::host) ++hosts_;
+  if (field == http::field::transfer_encoding) {
+    chunked_ = true;
+    if (!iequals_ascii(view(value), "chunked")) code = http::error::bad_transfer_encoding;
+  }
+  if (field == http::field::expect) {
+    expects_continue_ = iequals_ascii(view(value), "100-continue");
+  }
+  request_.headers.add(view(name), view(value));
+}
+
+void RequestParser::on_body_init_impl(const boost::optional<uint64_t>& length, Code&) {
+  if (length) request_.body.reserve(std::min<size_t>(*length, kReserveAtMost));
+}
+
+size_t RequestParser::on_body_impl(View piece, Code& code) {
+  if (request_.body.size() + piece.size() > limit_) {
+    code = http::error::body_limit;
+    return 0;
+  }
+  request_.body.append(piece.data(), piece.size());
+  return piece.size();
+}
+
+size_t RequestParser::on_chunk_body_impl(uint64_t, View piece, Code& code) {
+  return on_body_impl(piece, code);
+}
+
+}  // namespace millrace::net
