@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "services/worker/launch_plan.h"
+
+#include <fmt/format.h>
+#include <pwd.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "base/json.h"
+
+namespace millrace::worker {
+namespace {
+
+Error cannot_run(const kernel::WorkOrder& order, std::string_view why) {
+  return Error(ErrorKind::Unsupported, "WRK-0008",
+               fmt::format("action '{}': {}", order.action->ref, why));
+}
+
+// Parameters with a position, in that order.
+std::vector<std::string> arguments(const kernel::WorkOrder& order) {
+  std::vector<const Parameter*> positioned;
+  for (const auto& parameter : order.action->parameters) {
+    if (parameter.position && !parameter.of_runner) positioned.push_back(&parameter);
+  }
+  std::sort(positioned.begin(), positioned.end(), [](auto* a, auto* b) {
+    return std::pair(*a->position, a) < std::pair(*b->position, b);
+  });
+  std::vector<std::string> words;
+  for (const Parameter* parameter : positioned) {
+    words.push_back(as_argument(order.parameters[parameter->name]));
+  }
+  return words;
+}
+
+Result<std::vector<std::string>> shell_command(const kernel::WorkOrder& order) {
+  std::string_view command = order.parameters.string_or("cmd", "");
+  if (command.empty()) return cannot_run(order, "the parameter 'cmd' is empty");
+  if (order.parameters.bool_or("sudo", false)) {
+    return cannot_run(order, "the parameter 'sudo' is not supported; write sudo into the command");
+  }
+  return std::vector<std::string>{"/bin/sh", "-c", std::string(command), order.action->ref};
+}
+
+Result<std::vector<std::string>> script_command(const kernel::WorkOrder& order) {
+  // Here StackStorm's python-script actions will go through the shim, and here runtimes that are
+  // kept warm (python, node) will take an order instead of a new process.
+  if (order.action->python_runner) {
+    return cannot_run(order,
+                      "python-script actions are not supported yet; a script that reads "
+                      "its parameters from stdin is (runner_type: python)");
+  }
+  std::vector<std::string> argv = order.runtime.interpreter;
+  argv.push_back(fmt::format("{}/actions/{}", order.pack_folder, order.action->entry_point));
+  return argv;
+}
+
+Result<std::vector<std::string>> command(const kernel::WorkOrder& order) {
+  switch (order.action->runner) {
+    case Runner::Shell: return shell_command(order);
+    case Runner::Script: return script_command(order);
+    default:
+      return cannot_run(order, fmt::format("runner_type '{}' is not supported by this worker",
+                                           order.action->runner_type));
+  }
+}
+
+// Sets NAME=value; a later value takes the place of an earlier one.
+void set(std::vector<std::string>& env, std::string_view name, std::string_view value) {
+  auto is_same = [&](std::string_view entry) {
+    return entry.size() > name.size() && entry.starts_with(name) && entry[name.size()] == '=';
+  };
+  auto at = std::find_if(env.begin(), env.end(), is_same);
+  if (at == env.end()) at = env.emplace(env.end());
+  *at = fmt::format("{}={}", name, value);
+}
+
+Result<std::vector<std::string>> environment(const kernel::WorkOrder& order,
+                                             const RunDefaults& defaults) {
+  std::vector<std::string> env;
+  env.reserve(defaults.env.size() + order.runtime.env.size() + order.env.size() + 4);
+  for (const auto& [name, value] : defaults.env) set(env, name, value);
+  for (const auto& [name, value] : order.runtime.env) set(env, name, value);
+  const Value& given = order.parameters["env"];
+  if (given.is_map()) {
+    for (const auto& entry : given.as_map()) {
+      if (entry.name().empty() || entry.name().find('=') != std::string_view::npos) {
+        return cannot_run(order, fmt::format("the parameter 'env' holds '{}', which is no name of "
+                                             "an environment variable",
+                                             entry.name()));
+      }
+      set(env, entry.name(), as_argument(entry.value));
+    }
+  }
+  for (const auto& [name, value] : order.env) set(env, name, value);
+  return env;
+}
+
+Value own_parameters(const kernel::WorkOrder& order) {
+  Value own = order.parameters.is_map() ? order.parameters : Value::map();
+  for (const auto& parameter : order.action->parameters) {
+    if (parameter.of_runner && own.find(parameter.name)) own.mutable_map().erase(parameter.name);
+  }
+  return own;
+}
+
+// A name that a shell takes: other characters become '_'.
+std::string variable_name(std::string_view name) {
+  std::string out;
+  for (char c : name) {
+    bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+    bool digit = c >= '0' && c <= '9';
+    out += letter || (digit && !out.empty()) ? c : '_';
+  }
+  return out.empty() ? "_" : out;
+}
+
+std::string shell_quoted(std::string_view text) {
+  std::string out = "'";
+  for (char c : text) {
+    if (c == '\'') {
+      out += "'\\''";
+    } else {
+      out += c;
+    }
+  }
+  return out += '\'';
+}
+
+std::string plain_text(const Value& value) {
+  if (value.is_null()) return {};
+  return value.is_string() ? std::string(value.as_string()) : to_json(value);
+}
+
+bool has_nul(const std::vector<std::string>& texts) {
+  return std::any_of(texts.begin(), texts.end(),
+                     [](const std::string& text) { return text.find('\0') != text.npos; });
+}
+
+}  // namespace
+
+RunDefaults default_run_defaults() {
+  RunDefaults defaults;
+  const passwd* user = getpwuid(geteuid());
+  defaults.env = {{"PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
+                  {"HOME", user && user->pw_dir ? user->pw_dir : "/"},
+                  {"LANG", "C.UTF-8"}};
+  return defaults;
+}
+
+Result<Launch> plan_launch(const kernel::WorkOrder& order, const RunDefaults& defaults) {
+  const Action& action = *order.action;
+  Launch launch;
+  launch.tenant = order.tenant;
+  launch.key = order.key;
+  TRY(launch.argv, command(order));
+  if (action.runner == Runner::Shell || action.runtime == "shell") {
+    for (auto& word : arguments(order)) launch.argv.push_back(std::move(word));
+  }
+  TRY(launch.env, environment(order, defaults));
+  launch.cwd = order.parameters.string_or("cwd", "");
+  if (has_nul(launch.argv) || has_nul(launch.env) || has_nul({launch.cwd})) {
+    return cannot_run(order, "an argument, a variable or the working folder holds a NUL byte");
+  }
+  launch.delivery = action.delivery == ParameterDelivery::File ? Delivery::File : Delivery::Stdin;
+  launch.parameters = format_parameters(own_parameters(order), action.parameter_format);
+  launch.secrets = order.secrets;
+  launch.timeout_ms = order.timeout_ms;
+  launch.grace_ms = defaults.grace_ms;
+  launch.output_cap = defaults.output_cap;
+  return launch;
+}
+
+std::string format_parameters(const Value& parameters, ParameterFormat format) {
+  if (format == ParameterFormat::Json) return to_json(parameters);
+  std::string out;
+  for (const auto& entry : parameters.as_map()) {
+    if (format == ParameterFormat::Yaml) {
+      append_json_string(out, entry.name());
+      out += ": ";
+      append_json(out, entry.value);
+    } else {
+      out += variable_name(entry.name());
+      out += '=';
+      out += shell_quoted(plain_text(entry.value));
+    }
+    out += '\n';
+  }
+  return out;
+}
+
+std::string as_argument(const Value& value) {
+  switch (value.kind()) {
+    case Value::Kind::Null: return {};
+    case Value::Kind::Bool: return value.as_bool() ? "1" : "0";
+    case Value::Kind::String: return std::string(value.as_string());
+    case Value::Kind::List: {
+      std::string out;
+      for (const auto& element : value.as_list()) {
+        if (!out.empty()) out += ',';
+        out += as_argument(element);
+      }
+      return out;
+    }
+    default: return to_json(value);
+  }
+}
+
+}  // namespace millrace::worker

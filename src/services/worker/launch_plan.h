@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/result.h"
+#include "kernel/work.h"
+#include "services/worker/control.h"
+
+namespace millrace::worker {
+
+// What every run gets from its worker.
+struct RunDefaults {
+  std::vector<std::pair<std::string, std::string>> env;  // PATH, HOME, LANG
+  int64_t grace_ms = 5'000;                              // between SIGTERM and SIGKILL
+  int64_t output_cap = 10 << 20;                         // stored bytes per stream
+};
+
+// PATH of a Debian login, HOME of the server's user, LANG C.UTF-8.
+RunDefaults default_run_defaults();
+
+// How an order becomes a process: command line, environment, working folder, parameters. Errors
+// say why the order cannot be carried out; the run then ends as SpawnFailed.
+//
+//   Runner::Shell   /bin/sh -c CMD REF ARG...   CMD is the parameter `cmd`
+//   Runner::Script  INTERPRETER... FILE ARG...  FILE lies in the pack's actions/ folder
+//
+// ARG... are the parameters with a `position`, in that order, of shell actions only. Environment,
+// later ones win: the defaults, the runtime's, the parameter `env`, the order's own (MILLRACE_*).
+// The working folder is the parameter `cwd`, or else the run's temp folder. Parameters that come
+// from the runner type (cwd, env, ...) are not passed on.
+Result<Launch> plan_launch(const kernel::WorkOrder& order, const RunDefaults& defaults);
+
+// The parameters as the action reads them. Json: one object. Yaml: a key per line, values in flow
+// style. Dotenv: NAME='value' lines that a shell can read, lists and maps as JSON.
+std::string format_parameters(const Value& parameters, ParameterFormat format);
+
+// A parameter as one word of a command line, as StackStorm writes it: true is 1, false 0, null
+// empty, a list its elements with commas between, a map JSON.
+std::string as_argument(const Value& value);
+
+}  // namespace millrace::worker

@@ -1,0 +1,322 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "services/worker/worker.h"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <algorithm>
+#include <condition_variable>
+#include <cstdlib>
+
+#include "services/worker/spawner_fixture.h"
+
+namespace millrace::worker {
+namespace {
+
+using kernel::RunEnd;
+using kernel::RunKey;
+using namespace std::chrono_literals;
+
+// Stands for the engine: collects completions, and acknowledges them at once or on demand.
+class FakeSource final : public kernel::WorkSource {
+ public:
+  bool acknowledges = true;
+
+  void open(kernel::WorkerHello hello, kernel::WorkReceiver& receiver) override {
+    std::lock_guard lock(mutex_);
+    hello_ = std::move(hello);
+    receiver_ = &receiver;
+    changed_.notify_all();
+  }
+  void close() override { receiver_ = nullptr; }
+  void output(kernel::OutputChunk chunk) override {
+    std::lock_guard lock(mutex_);
+    live_[chunk.key] += chunk.bytes;
+    changed_.notify_all();
+  }
+  void finished(kernel::Completion completion, std::function<void()> done) override {
+    {
+      std::lock_guard lock(mutex_);
+      finished_[completion.key].push_back(completion);
+      ++finished_count_;
+      changed_.notify_all();
+    }
+    if (acknowledges) done();
+  }
+
+  const kernel::WorkerHello& hello() {
+    wait([&] { return receiver_ != nullptr; });
+    return hello_;
+  }
+  kernel::WorkReceiver& receiver() {
+    hello();
+    return *receiver_;
+  }
+  kernel::Completion wait_finished(const RunKey& key) {
+    wait([&] { return finished_.contains(key); });
+    std::lock_guard lock(mutex_);
+    return finished_.contains(key) ? finished_[key].back() : kernel::Completion{};
+  }
+  size_t times_finished(const RunKey& key) {
+    std::lock_guard lock(mutex_);
+    return finished_[key].size();
+  }
+  void wait_for_live(const RunKey& key, std::string_view text) {
+    wait([&] { return live_[key] == text; });
+  }
+  void wait_for_count(size_t n) {
+    wait([&] { return finished_count_ >= n; });
+  }
+
+ private:
+  template <typename Condition>
+  void wait(Condition condition) {
+    std::unique_lock lock(mutex_);
+    EXPECT_TRUE(changed_.wait_for(lock, 30s, condition));
+  }
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  kernel::WorkerHello hello_;
+  kernel::WorkReceiver* receiver_ = nullptr;
+  std::map<RunKey, std::vector<kernel::Completion>> finished_;
+  std::map<RunKey, std::string> live_;
+  size_t finished_count_ = 0;
+};
+
+class WorkerTest : public testing::Test {
+ protected:
+  WorkerTest() {
+    config_.name = "test";
+    config_.spawner.data_dir = data_.path();
+    config_.spawner.linger_ms = 2000;
+    config_.run.grace_ms = 1000;
+  }
+  ~WorkerTest() override {
+    Client last(config_.spawner);
+    kill(static_cast<pid_t>(last.hello().pid), SIGTERM);
+    last.wait_closed();
+  }
+
+  // An order of core.local.
+  kernel::WorkOrder shell(const std::string& command) {
+    auto action = std::make_shared<Action>();
+    action->ref = "core.local";
+    action->runner = Runner::Shell;
+    kernel::WorkOrder order;
+    order.tenant = kDefaultTenant;
+    order.key = {ExecutionId(next_execution_++), 1, 3};
+    order.action = std::move(action);
+    order.parameters = Value::map({{"cmd", command}, {"cwd", data_.path()}});
+    order.timeout_ms = 60'000;
+    return order;
+  }
+  std::string path(const std::string& name) const { return data_.path() + "/" + name; }
+  pid_t spawner_pid() {
+    std::string instance = source_.hello().instance;  // boot id/pid/start
+    return std::atoi(instance.c_str() + instance.find('/') + 1);
+  }
+
+  TempDir data_;
+  WorkerConfig config_;
+  FakeSource source_;
+
+ private:
+  int64_t next_execution_ = 5000;
+};
+
+// Starts and stops with its scope, as a server does.
+class RunningWorker {
+ public:
+  RunningWorker(kernel::WorkSource& source, WorkerConfig config)
+      : worker_(source, std::move(config)) {
+    worker_.start();
+  }
+  ~RunningWorker() { worker_.stop(); }
+  Worker* operator->() { return &worker_; }
+
+ private:
+  Worker worker_;
+};
+
+TEST_F(WorkerTest, RunsAnOrderAndReportsItsEnd) {
+  RunningWorker worker(source_, config_);
+  auto order = shell("cat; echo $MILLRACE_EXEC_ID; echo oops >&2; exit 2");
+  order.parameters.set("greeting", "hello");
+  order.env = {{"MILLRACE_EXEC_ID", order.key.execution.str()}};
+  source_.receiver().grant({order});
+  auto c = source_.wait_finished(order.key);
+  EXPECT_EQ(c.end, RunEnd::Exited);
+  EXPECT_EQ(c.exit_code, 2);
+  EXPECT_TRUE(c.out.bytes.ends_with("\"greeting\":\"hello\"}5000\n")) << c.out.bytes;
+  EXPECT_EQ(c.err.bytes, "oops\n");
+  EXPECT_EQ(c.tenant, kDefaultTenant);
+  EXPECT_TRUE(worker->ready());
+}
+
+TEST_F(WorkerTest, RunsAPythonScriptOfAPack) {
+  RunningWorker worker(source_, config_);
+  std::string folder = path("pack");
+  ASSERT_TRUE(make_folders(folder + "/actions", 0755).ok());
+  ASSERT_TRUE(write_file_durably(folder + "/actions/add.py",
+                                 "import json, sys\np = json.load(sys.stdin)\n"
+                                 "print(json.dumps({'sum': p['a'] + p['b']}))\n")
+                  .ok());
+  auto order = shell("");
+  auto action = std::make_shared<Action>();
+  action->ref = "demo.add";
+  action->runner = Runner::Script;
+  action->runtime = "python";
+  action->entry_point = "add.py";
+  order.action = action;
+  order.runtime.interpreter = {"/usr/bin/python3"};
+  order.pack_folder = folder;
+  order.parameters = Value::map({{"a", 1}, {"b", 41}});
+  source_.receiver().grant({order});
+  auto c = source_.wait_finished(order.key);
+  EXPECT_EQ(c.out.bytes, "{\"sum\": 42}\n") << c.err.bytes << c.message;
+}
+
+TEST_F(WorkerTest, ReportsAnOrderThatCannotStart) {
+  RunningWorker worker(source_, config_);
+  auto empty = shell("");
+  auto bad_folder = shell("true");
+  bad_folder.parameters.set("cwd", "/no/such/folder");
+  auto too_large = shell("true");
+  too_large.parameters.set("data", std::string(kMaxFrame, 'x'));
+  source_.receiver().grant({empty, bad_folder, too_large});
+  for (const auto* order : {&empty, &bad_folder, &too_large}) {
+    auto c = source_.wait_finished(order->key);
+    EXPECT_EQ(c.end, RunEnd::SpawnFailed);
+    EXPECT_FALSE(c.message.empty());
+  }
+  EXPECT_EQ(source_.wait_finished(too_large.key).message,
+            "the parameters are too large: at most 32 MiB can be passed");
+}
+
+TEST_F(WorkerTest, ForwardsOutputWhileTheRunGoesOn) {
+  RunningWorker worker(source_, config_);
+  auto order = shell("printf first; while ! [ -e go ]; do sleep 0.01; done; printf second");
+  source_.receiver().grant({order});
+  source_.wait_for_live(order.key, "first");
+  ASSERT_TRUE(write_file_durably(path("go"), "").ok());
+  EXPECT_EQ(source_.wait_finished(order.key).out.bytes, "firstsecond");
+}
+
+TEST_F(WorkerTest, CancelsARunAndReportsUnknownOnesAsLost) {
+  RunningWorker worker(source_, config_);
+  auto order = shell("echo; exec sleep 1000");
+  source_.receiver().grant({order});
+  source_.wait_for_live(order.key, "\n");
+  source_.receiver().cancel(order.key);
+  source_.receiver().cancel(order.key);  // is repeated until the completion is durable
+  EXPECT_EQ(source_.wait_finished(order.key).end, RunEnd::Canceled);
+
+  RunKey unknown{ExecutionId(1), 1, 1};
+  source_.receiver().cancel(unknown);
+  EXPECT_EQ(source_.wait_finished(unknown).end, RunEnd::Lost);
+}
+
+TEST_F(WorkerTest, TheNextWorkerAdoptsWhatRunsAndWhatIsUnreported) {
+  auto running = shell("echo $$ > pid; while ! [ -e go ]; do sleep 0.01; done; echo done");
+  auto unreported = shell("exit 6");
+  std::string instance;
+  {
+    FakeSource first;
+    first.acknowledges = false;
+    RunningWorker worker(first, config_);
+    first.receiver().grant({running, unreported});
+    first.wait_finished(unreported.key);
+    wait_for_line(path("pid"));
+    instance = first.hello().instance;
+  }
+  RunningWorker worker(source_, config_);
+  EXPECT_EQ(source_.hello().instance, instance);
+  auto adopted = source_.hello().adopted;
+  std::sort(adopted.begin(), adopted.end());
+  EXPECT_EQ(adopted, (std::vector{running.key, unreported.key}));
+  EXPECT_EQ(source_.wait_finished(unreported.key).exit_code, 6);
+  ASSERT_TRUE(write_file_durably(path("go"), "").ok());
+  auto c = source_.wait_finished(running.key);
+  EXPECT_EQ(c.out.bytes, "done\n");
+  EXPECT_EQ(c.tenant, kDefaultTenant);
+}
+
+TEST_F(WorkerTest, RunsOfAKilledSpawnerAreLostAndDeadAndWorkGoesOn) {
+  RunningWorker worker(source_, config_);
+  auto order = shell("echo $$ > pid; exec sleep 1000");
+  source_.receiver().grant({order});
+  int pid = std::atoi(wait_for_line(path("pid")).c_str());
+  kill(spawner_pid(), SIGKILL);
+  auto c = source_.wait_finished(order.key);
+  EXPECT_EQ(c.end, RunEnd::Lost);
+  EXPECT_FALSE(is_alive(pid));
+  EXPECT_EQ(c.tenant, kDefaultTenant);
+
+  auto next = shell("echo again");
+  source_.receiver().grant({next});
+  EXPECT_EQ(source_.wait_finished(next.key).out.bytes, "again\n");
+  EXPECT_EQ(source_.times_finished(order.key), 1U);
+}
+
+TEST_F(WorkerTest, OrdersThatComeWhileNoSpawnerIsThereWaitForOne) {
+  RunningWorker worker(source_, config_);
+  source_.receiver();
+  std::vector<kernel::WorkOrder> orders;
+  kill(spawner_pid(), SIGKILL);
+  for (int i = 0; i < 20; ++i) {
+    orders.push_back(shell("echo ran"));
+    source_.receiver().grant({orders.back()});
+    usleep(2000);
+  }
+  for (const auto& order : orders) {
+    auto c = source_.wait_finished(order.key);
+    // Those that were sent into the dying connection are lost, which is said of them.
+    EXPECT_TRUE(c.out.bytes == "ran\n" || c.end == RunEnd::Lost) << c.message;
+  }
+  EXPECT_EQ(source_.wait_finished(orders.back().key).out.bytes, "ran\n");
+}
+
+TEST_F(WorkerTest, TellsTheSpawnerOnceACompletionIsDurable) {
+  auto order = shell("true");
+  {
+    RunningWorker worker(source_, config_);
+    source_.receiver().grant({order});
+    source_.wait_finished(order.key);
+  }
+  Client client(config_.spawner);
+  EXPECT_TRUE(client.hello().runs.empty());
+}
+
+TEST_F(WorkerTest, DoesNothingWhenIdle) {
+  RunningWorker worker(source_, config_);
+  auto order = shell("true");
+  source_.receiver().grant({order});
+  source_.wait_finished(order.key);
+  EXPECT_TRUE(eventually([&] { return worker->stats().running == 0; }));
+  usleep(200'000);  // the late acknowledgement
+  auto before = worker->stats().wake_ups;
+  usleep(300'000);
+  EXPECT_EQ(worker->stats().wake_ups, before);
+}
+
+TEST_F(WorkerTest, RunsAThousandQuickOnesWithFewWakeUps) {
+  RunningWorker worker(source_, config_);
+  constexpr size_t kRuns = 1000, kAtOnce = 16;
+  std::vector<RunKey> keys;
+  for (size_t i = 0; i < kRuns; ++i) {
+    if (i >= kAtOnce) source_.wait_for_count(i - kAtOnce);
+    auto order = shell("exec /bin/true");
+    keys.push_back(order.key);
+    source_.receiver().grant({order});
+  }
+  for (const auto& key : keys) {
+    EXPECT_EQ(source_.wait_finished(key).exit_code, 0);
+    EXPECT_EQ(source_.times_finished(key), 1U);
+  }
+  EXPECT_LE(worker->stats().wake_ups, static_cast<int64_t>(2 * kRuns));
+}
+
+}  // namespace
+}  // namespace millrace::worker
