@@ -42,7 +42,7 @@ struct Action {
   std::string description;
   std::string runner_type;  // as written in the file; for people
   Runner runner = Runner::Script;
-  std::string runtime;      // "shell", "python", "node", "native"; of Script
+  std::string runtime;      // of Script: "shell", "python", "node", "native", or a ref
   std::string entry_point;  // path below the pack's actions/ folder; of Script and Workflow
   std::vector<Parameter> parameters;
   Value output_schema;  // JSON Schema; null: anything
@@ -94,8 +94,9 @@ struct Pack {
   std::string version;
   std::string author;
   std::vector<std::string> keywords;
-  std::string digest;  // SHA-256 of the content, hex: names the release
-  std::string folder;  // where the files of this release lie, absolute
+  std::vector<std::string> dependencies;  // on packs, as written
+  std::string digest;                     // SHA-256 of the content, hex: names the release
+  std::string folder;                     // where the files of this release lie, absolute
   Value config_schema;
   Value config;
   std::vector<Runtime> runtimes;

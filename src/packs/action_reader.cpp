@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/text.h"
+#include "packs/parameters_reader.h"
+#include "packs/readers.h"
+#include "packs/runner_types.h"
+
+namespace millrace::packs {
+namespace {
+
+constexpr int64_t kLongestTimeoutS = 366 * 86'400;
+
+// A runtime that the pack itself brings, by its ref or its name.
+const Runtime* find_own_runtime(const Pack& pack, const std::string& name) {
+  auto found = std::ranges::find_if(pack.runtimes, [&](const Runtime& runtime) {
+    return runtime.ref == name || runtime.ref == pack.ref + "." + name;
+  });
+  return found == pack.runtimes.end() ? nullptr : &*found;
+}
+
+// Reads one actions/*.yaml.
+class ActionReader {
+ public:
+  ActionReader(Reading& reading, Section& section) : reading_(reading), section_(section) {}
+
+  Action read() {
+    action_.ref = read_ref(reading_, section_, "action");
+    action_.description = section_.text("description");
+    action_.enabled = section_.flag("enabled", true);
+    action_.parameters = read_parameters(
+        section_, section_.find_any({"parameters", "param_schema"}), reading_.engine);
+    action_.output_schema =
+        read_object_schema(section_, section_.find_any({"output_schema", "output", "out_schema"}));
+    read_runner();
+    read_timeout();
+    read_delivery();
+    action_.permissions = section_.texts("permissions");
+    section_.ignore({"label", "tags", "examples", "meta", "metadata_file", "output_key",
+                     "runtime_version", "deprecated"});
+    section_.not_supported({"notify", "log_retention_policy", "log_retention_limit",
+                            "worker_selector", "worker_tolerations", "worker_affinity",
+                            "default_execution_permission_set_refs", "content_version"});
+    section_.finish();
+    return std::move(action_);
+  }
+
+ private:
+  void read_runner() {
+    const YamlNode* type = section_.find("runner_type");
+    const YamlNode* workflow = section_.find("workflow_file");
+    const YamlNode* entry_point = section_.find("entry_point");
+    if (workflow) entry_point = workflow;
+    action_.runner_type = type ? type->text : workflow ? "workflow" : "";
+    action_.entry_point = entry_point ? entry_point->text : "";
+    const RunnerType* known = find_runner_type(action_.runner_type);
+    if (known) {
+      use(*known, workflow != nullptr);
+    } else if (const Runtime* own = find_own_runtime(reading_.pack, action_.runner_type)) {
+      action_.runner = Runner::Script;
+      action_.runtime = own->ref;
+    } else if (!type) {
+      section_.error(section_.node(), "expected 'runner_type'");
+      return;
+    } else {
+      std::string hint = did_you_mean(action_.runner_type, runner_type_names());
+      section_.error(*type, fmt::format("unknown runner type '{}'{}", action_.runner_type, hint));
+      return;
+    }
+    bool runs_a_file = action_.runner == Runner::Script || action_.runner == Runner::Workflow;
+    if (!runs_a_file) {
+      action_.entry_point.clear();
+    } else if (action_.entry_point.empty()) {
+      section_.error(section_.node(), "expected 'entry_point', a file below actions/");
+    } else {
+      check_entry_point(reading_, section_, *entry_point, "actions", action_.entry_point);
+    }
+  }
+
+  void use(const RunnerType& type, bool has_workflow_file) {
+    action_.runner = has_workflow_file ? Runner::Workflow : type.runner;
+    action_.runtime = type.runtime;
+    action_.python_runner = type.is_python_script;
+    bool has_command =
+        std::ranges::find(action_.parameters, "cmd", &Parameter::name) != action_.parameters.end();
+    bool is_command = type.name == "shell" && action_.entry_point.empty() && has_command;
+    if (is_command) action_.runner = Runner::Shell;
+    add_runner_parameters(type, action_.parameters);
+    if (action_.runner == Runner::Shell && !has_command) {
+      section_.error(section_.node(), "expected a parameter 'cmd', the command");
+    }
+  }
+
+  // `timeout` in seconds; in StackStorm it is the default of the runner's parameter `timeout`.
+  void read_timeout() {
+    auto parameter = std::ranges::find(action_.parameters, "timeout", &Parameter::name);
+    if (auto seconds = section_.number("timeout", 1)) {
+      set_timeout(*section_.find("timeout"), *seconds);
+    } else if (parameter != action_.parameters.end() && parameter->of_runner &&
+               parameter->default_value && parameter->default_value->is_int()) {
+      set_timeout(*section_.find("parameters"), parameter->default_value->as_int());
+    }
+  }
+
+  void set_timeout(const YamlNode& at, int64_t seconds) {
+    if (seconds < 1 || seconds > kLongestTimeoutS) {
+      section_.error(at, fmt::format("'timeout': expected 1 to {} seconds, found {}",
+                                     kLongestTimeoutS, seconds));
+      return;
+    }
+    action_.timeout_ms = seconds * 1000;
+  }
+
+  void read_delivery() {
+    if (auto effect =
+            section_.choice("effect_class", {"at_most_once", "idempotent", "keyed", "pure"})) {
+      action_.effect_class = static_cast<EffectClass>(*effect);
+    }
+    if (auto delivery = section_.choice("parameter_delivery", {"stdin", "file"})) {
+      action_.delivery = static_cast<ParameterDelivery>(*delivery);
+    }
+    if (auto format = section_.choice("parameter_format", {"json", "dotenv", "yaml"})) {
+      action_.parameter_format = static_cast<ParameterFormat>(*format);
+    }
+    if (auto format = section_.choice("output_format", {"text", "json", "yaml", "jsonl"})) {
+      action_.output_format = static_cast<OutputFormat>(*format);
+    }
+  }
+
+  Reading& reading_;
+  Section& section_;
+  Action action_;
+};
+
+}  // namespace
+
+void read_action(Reading& reading, Section& section) {
+  Action action = ActionReader(reading, section).read();
+  if (!action.ref.empty()) reading.pack.actions.push_back(std::move(action));
+}
+
+}  // namespace millrace::packs

@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "packs/load.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <deque>
+
+#include "base/json_schema.h"
+#include "packs/readers.h"
+
+namespace millrace::packs {
+namespace {
+
+bool is_yaml(std::string_view path) { return path.ends_with(".yaml") || path.ends_with(".yml"); }
+
+// `file:line` in the order in which people read.
+bool stands_before(const Problem& a, const Problem& b) {
+  auto split_line = [](std::string_view path) {
+    size_t colon = path.rfind(':');
+    int line = 0;
+    std::from_chars(path.data() + colon + 1, path.data() + path.size(), line);
+    return std::pair(path.substr(0, colon), line);
+  };
+  return split_line(a.path) < split_line(b.path);
+}
+
+// A token of a JSON pointer as it was before escaping.
+std::string unescaped(std::string_view token) {
+  std::string out;
+  for (size_t i = 0; i < token.size(); ++i) {
+    bool escaped = token[i] == '~' && i + 1 < token.size();
+    out += !escaped ? token[i] : token[++i] == '1' ? '/' : '~';
+  }
+  return out;
+}
+
+class Checker {
+ public:
+  Checker(const PackFiles& files, expr::Engine& engine)
+      : reading_{.files = files, .engine = engine} {}
+
+  Report run(const RuleCheck& check_rule) {
+    read_one("pack.yaml", read_pack_yaml, true);
+    reading_.pack.digest = digest_of(reading_.files);
+    read_one("config.schema.yaml", read_config_schema, false);
+    read_folder("runtimes", read_runtime);
+    read_folder("triggers", read_trigger);
+    read_folder("sensors", read_sensor);  // before rules: they define triggers
+    read_folder("actions", read_action);
+    read_folder("policies", read_policy);
+    read_folder("aliases", read_alias);
+    check_config();
+    read_rules(check_rule);
+    std::ranges::stable_sort(reading_.findings.errors, stands_before);
+    std::ranges::stable_sort(reading_.findings.warnings, stands_before);
+    return {std::move(reading_.pack), std::move(reading_.findings.errors),
+            std::move(reading_.findings.warnings)};
+  }
+
+ private:
+  using Reader = void (*)(Reading&, Section&);
+
+  // The root of a file's YAML, if it is a map. Trees are kept: rules are checked at the end.
+  const YamlNode* parse(const std::string& path, const std::string& bytes, bool may_be_empty) {
+    auto parsed = parse_yaml(bytes, path);
+    if (!parsed) {
+      const auto& problems = parsed.error().problems();
+      reading_.findings.errors.insert(reading_.findings.errors.end(), problems.begin(),
+                                      problems.end());
+      return nullptr;
+    }
+    if (parsed->value.is_null() && may_be_empty) return nullptr;
+    if (!parsed->value.is_map()) {
+      error(path, parsed->line, fmt::format("expected a map, found {}", parsed->value.type_name()));
+      return nullptr;
+    }
+    return &trees_.emplace_back(std::move(*parsed));
+  }
+
+  void error(const std::string& path, int line, std::string message) {
+    reading_.findings.errors.push_back({fmt::format("{}:{}", path, line), std::move(message)});
+  }
+
+  void read_one(const std::string& path, Reader reader, bool is_required) {
+    auto file = reading_.files.find(path);
+    if (file == reading_.files.end()) {
+      if (is_required) error(path, 1, "the file is missing: every pack has one");
+      return;
+    }
+    const YamlNode* root = parse(path, file->second, !is_required);
+    if (!root) return;
+    Section section(*root, path, reading_.findings);
+    reader(reading_, section);
+  }
+
+  // Calls `read` for each YAML file that stands directly in a folder of the pack.
+  template <typename Read>
+  void each_file(const std::string& folder, Read read) {
+    std::string prefix = folder + "/";
+    for (const auto& [path, bytes] : reading_.files) {
+      bool is_inside = path.starts_with(prefix) && path.find('/', prefix.size()) == path.npos;
+      if (!is_inside || !is_yaml(path)) continue;
+      if (const YamlNode* root = parse(path, bytes, false)) read(path, *root);
+    }
+  }
+
+  void read_folder(const std::string& folder, Reader reader) {
+    each_file(folder, [&](const std::string& path, const YamlNode& root) {
+      Section section(root, path, reading_.findings);
+      reader(reading_, section);
+    });
+  }
+
+  // The defaults of the schema, with the pack's own `config` over them.
+  void check_config() {
+    Value config = Value::map();
+    const Value& properties = reading_.pack.config_schema["properties"];
+    if (properties.is_map()) {
+      for (const auto& [name, schema] : properties.as_map()) {
+        if (const Value* value = schema.find("default")) config.set(name.as_string(), *value);
+      }
+    }
+    if (reading_.pack.config.is_map()) {
+      for (const auto& [name, value] : reading_.pack.config.as_map()) {
+        const Value* schema = properties.find(name.as_string());
+        if (schema) check_config_value(name.as_string(), *schema, value);
+        config.set(name.as_string(), value);
+      }
+    }
+    reading_.pack.config = std::move(config);
+  }
+
+  void check_config_value(std::string_view name, const Value& schema, const Value& value) {
+    auto show = schema.bool_or("secret", false) ? ShowValues::No : ShowValues::Yes;
+    for (const Problem& problem : validate_json(schema, value, show)) {
+      const YamlNode& root = trees_.front();  // pack.yaml
+      int line = root.line_of(json_pointer("/config", name) + problem.path);
+      error("pack.yaml", line, fmt::format("config '{}': {}", name, problem.message));
+    }
+  }
+
+  void read_rules(const RuleCheck& check_rule) {
+    struct Place {
+      std::string path;
+      const YamlNode* root;
+    };
+    std::vector<Place> places;
+    each_file("rules", [&](const std::string& path, const YamlNode& root) {
+      Section section(root, path, reading_.findings);
+      RuleSpec rule = read_rule(reading_, section);
+      if (rule.ref.empty()) return;
+      reading_.pack.rules.push_back(std::move(rule));
+      places.push_back({path, &root});
+    });
+    if (!check_rule) return;
+    for (size_t i = 0; i < places.size(); ++i) {
+      const RuleSpec& rule = reading_.pack.rules[i];
+      for (const Problem& problem : check_rule(rule, reading_.pack)) {
+        error(
+            places[i].path, line_of(*places[i].root, problem.path),
+            fmt::format("rule '{}': {}{}", rule.ref, place_in_rule(problem.path), problem.message));
+      }
+    }
+  }
+
+  // A rule's file may use the flat spelling (trigger_ref, ...): see read_rule().
+  static int line_of(const YamlNode& root, const std::string& pointer) {
+    constexpr std::pair<std::string_view, std::string_view> kFlat[] = {
+        {"/trigger/type", "trigger_ref"},
+        {"/trigger/parameters", "trigger_params"},
+        {"/action/ref", "action_ref"},
+        {"/action/parameters", "action_params"},
+        {"/criteria", "conditions"}};
+    for (const auto& [prefix, key] : kFlat) {
+      if (!pointer.starts_with(prefix) || !root.find(key)) continue;
+      return root.line_of("/" + std::string(key) + pointer.substr(prefix.size()));
+    }
+    return root.line_of(pointer);
+  }
+
+  // "criterion 'trigger.body.ref': ", "parameter 'branch': ", or nothing.
+  static std::string place_in_rule(std::string_view pointer) {
+    constexpr std::pair<std::string_view, std::string_view> kPlaces[] = {
+        {"/criteria/", "criterion"},
+        {"/action/parameters/", "parameter"},
+        {"/trigger/parameters/", "trigger parameter"}};
+    for (const auto& [prefix, what] : kPlaces) {
+      if (!pointer.starts_with(prefix)) continue;
+      auto token = pointer.substr(prefix.size());
+      return fmt::format("{} '{}': ", what, unescaped(token.substr(0, token.find('/'))));
+    }
+    return {};
+  }
+
+  Reading reading_;
+  std::deque<YamlNode> trees_;  // stays where it is as it grows
+};
+
+}  // namespace
+
+Report check(const PackFiles& files, expr::Engine& engine, const RuleCheck& check_rule) {
+  return Checker(files, engine).run(check_rule);
+}
+
+Result<Pack> load(const PackFiles& files, std::string folder, expr::Engine& engine,
+                  const RuleCheck& check_rule) {
+  Report report = check(files, engine, check_rule);
+  if (report.errors.empty()) {
+    report.pack.folder = std::move(folder);
+    return std::move(report.pack);
+  }
+  return Error(ErrorKind::Invalid, "PCK-0002",
+               fmt::format("pack '{}' is not valid: {} problem{}",
+                           report.pack.ref.empty() ? folder : report.pack.ref, report.errors.size(),
+                           report.errors.size() == 1 ? "" : "s"))
+      .with_problems(std::move(report.errors));
+}
+
+}  // namespace millrace::packs

@@ -1,0 +1,311 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "packs/load.h"
+
+#include <gtest/gtest.h>
+
+#include "base/json.h"
+#include "packs/folder.h"
+#include "rules/check.h"
+
+namespace millrace::packs {
+namespace {
+
+std::string lines(const std::vector<Problem>& problems) {
+  std::string out;
+  for (const Problem& p : problems) out += p.path + ": " + p.message + "\n";
+  return out;
+}
+
+// As `millrace pack check` does it: rules may name what the core pack has.
+Report check_with_core(const PackFiles& files) {
+  expr::Engine engine;
+  auto core_files = read_pack_folder(MILLRACE_SOURCE_DIR "/packs/core");
+  EXPECT_TRUE(core_files);
+  Report core = check(*core_files, engine);
+  return check(files, engine, [&](const RuleSpec& rule, const Pack& pack) {
+    rules::Catalog names;
+    names.add(core.pack);
+    names.add(pack);
+    return rules::check_rule(rule, names, engine);
+  });
+}
+
+const PackFiles kSmallest = {{"pack.yaml", "ref: ci\nversion: 1.10\n"}};
+
+PackFiles with(PackFiles more) {
+  more.insert(kSmallest.begin(), kSmallest.end());
+  return more;
+}
+
+Action only_action(std::string yaml, PackFiles more = {}) {
+  more["actions/a.yaml"] = std::move(yaml);
+  expr::Engine engine;
+  Report report = check(with(std::move(more)), engine);
+  EXPECT_EQ(lines(report.errors), "");
+  return report.pack.actions.empty() ? Action{} : report.pack.actions[0];
+}
+
+TEST(Check, FindsNothingWrongWithThePacksThatShip) {
+  for (const char* folder : {"/packs/core", "/packs/examples/demo"}) {
+    auto files = read_pack_folder(std::string(MILLRACE_SOURCE_DIR) + folder);
+    ASSERT_TRUE(files) << files.error().describe();
+    Report report = check_with_core(*files);
+    EXPECT_EQ(lines(report.errors), "") << folder;
+    EXPECT_EQ(lines(report.warnings), "") << folder;
+    EXPECT_FALSE(report.pack.actions.empty());
+    EXPECT_EQ(report.pack.digest.size(), 64u);
+  }
+}
+
+TEST(Check, ReportsAllMistakesOfABadPackWithTheirLines) {
+  PackFiles files = {
+      {"pack.yaml", "ref: ci\nversion: 1.0.0\nauhtor: me\n"},
+      {"actions/build.yaml",
+       "name: build\n"
+       "runner_type: pyhton\n"
+       "parameters:\n"
+       "  depth:\n"
+       "    type: integr\n"
+       "  branch: {type: string, default: 3}\n"},
+      {"actions/test.yaml",
+       "name: test\n"
+       "runner_type: shell\n"
+       "entry_point: tset.sh\n"
+       "effect_class: pur\n"},
+      {"actions/test.sh", "true\n"},
+      {"actions/again.yaml", "name: test\nrunner_type: noop\n"},
+      {"actions/broken.yaml", "name: [1, 2\n"},
+      {"triggers/built.yaml",
+       "name: built\n"
+       "payload_schema:\n"
+       "  type: object\n"
+       "  properties:\n"
+       "    id: {type: uuid}\n"},
+      {"rules/on_push.yaml",
+       "name: on_push\n"
+       "trigger: {type: core.webook}\n"
+       "criteria:\n"
+       "  trigger.body.ref: {type: equalz, pattern: main}\n"
+       "  trigger.body.tag:\n"
+       "    type: regex\n"
+       "    pattern: '('\n"
+       "action:\n"
+       "  ref: ci.biuld\n"
+       "  parameters:\n"
+       "    branch: '{{ trigger.body.ref | }}'\n"},
+      {"rules/nightly.yaml",
+       "name: nightly\n"
+       "trigger:\n"
+       "  type: core.crontimer\n"
+       "  parameters: {expression: 0 25 * * *}\n"
+       "action: {ref: core.noop}\n"},
+  };
+  Report report = check_with_core(files);
+  std::string found = lines(report.errors);
+  for (const char* expected : {
+           "pack.yaml:3: pack: unknown key 'auhtor' (did you mean 'author'?)\n",
+           "actions/build.yaml:2: action 'ci.build': unknown runner type 'pyhton' (did you mean "
+           "'python'?)\n",
+           "actions/build.yaml:5: action 'ci.build': parameter 'depth': type: expected a type "
+           "(string, integer, number, boolean, array, object, null), found \"integr\" (did you "
+           "mean 'integer'?)\n",
+           "actions/build.yaml:6: action 'ci.build': parameter 'branch': 'default': expected "
+           "string, found integer 3\n",
+           "actions/test.yaml:3: action 'ci.test': 'entry_point': the pack has no file "
+           "actions/tset.sh (did you mean 'test.sh'?)\n",
+           "actions/test.yaml:4: action 'ci.test': 'effect_class': expected one of at_most_once, "
+           "idempotent, keyed, pure, found 'pur' (did you mean 'pure'?)\n",
+           "actions/test.yaml:1: action 'ci.test': is defined twice (first in "
+           "actions/again.yaml:1)\n",
+           "actions/broken.yaml:",
+           "triggers/built.yaml:5: trigger 'ci.built': payload_schema: properties/id/type: "
+           "expected a type",
+           "rules/on_push.yaml:2: rule 'ci.on_push': unknown trigger 'core.webook' (did you mean "
+           "'core.webhook'?)\n",
+           "rules/on_push.yaml:4: rule 'ci.on_push': criterion 'trigger.body.ref': unknown "
+           "operator 'equalz' (did you mean 'equals'?)\n",
+           "rules/on_push.yaml:7: rule 'ci.on_push': criterion 'trigger.body.tag': bad regular "
+           "expression '('",
+           "rules/on_push.yaml:9: rule 'ci.on_push': unknown action 'ci.biuld' (did you mean "
+           "'ci.build'?)\n",
+           "rules/on_push.yaml:11: rule 'ci.on_push': parameter 'branch': ",
+           "rules/nightly.yaml:4: rule 'ci.nightly': trigger parameter 'expression': hour '25': "
+           "expected 0 to 23\n",
+       }) {
+    EXPECT_NE(found.find(expected), std::string::npos) << expected << "\nis not in\n" << found;
+  }
+  EXPECT_EQ(report.errors.size(), 15u) << found;
+}
+
+TEST(Load, GivesAllOrNothing) {
+  expr::Engine engine;
+  auto pack = load(kSmallest, "/packs/ci", engine);
+  ASSERT_TRUE(pack);
+  EXPECT_EQ(pack->version, "1.10");
+  EXPECT_EQ(pack->folder, "/packs/ci");
+  auto bad = load(with({{"actions/a.yaml", "name: a"}}), "/packs/ci", engine);
+  ASSERT_FALSE(bad);
+  EXPECT_EQ(bad.error().code(), "PCK-0002");
+  EXPECT_EQ(bad.error().problems().size(), 1u);
+  EXPECT_FALSE(load({}, "/packs/ci", engine));
+}
+
+TEST(Load, ReadsStackStormsSpelling) {
+  PackFiles files = {
+      {"pack.yaml",
+       "---\nname: github\ndescription: d\nkeywords: [git]\nversion: 0.5.0\nauthor: st2\n"
+       "email: a@b.c\npython_versions: ['3']\n"},
+      {"config.schema.yaml",
+       "token: {type: string, secret: true, required: true, default: '{{system.t}}'}\n"
+       "sensor:\n  type: object\n  properties:\n    count: {type: integer, required: true}\n"},
+      {"actions/run.yaml",
+       "name: run\nrunner_type: local-shell-cmd\nentry_point: ''\nenabled: yes\n"
+       "parameters:\n"
+       "  cmd: {immutable: true, default: 'echo {{host}}'}\n"
+       "  host: {type: string, required: true, position: 0}\n"
+       "  sudo: {immutable: true}\n"
+       "  timeout: {default: 20}\n"},
+      {"actions/get.yaml",
+       "name: get\nrunner_type: python-script\nentry_point: get.py\n"
+       "parameters:\n  id: {type: integer}\n"
+       "output_schema: {name: {type: string, required: true}}\n"},
+      {"actions/get.py", ""},
+      {"actions/flow.yaml",
+       "name: flow\nrunner_type: orquesta\nentry_point: workflows/flow.yaml\n"},
+      {"actions/workflows/flow.yaml", "version: 1.0\ntasks: {}\n"},
+      {"actions/win.yaml",
+       "name: win\nrunner_type: winrm-cmd\nparameters: {cmd: {type: string}}\n"},
+      {"sensors/repo.yaml",
+       "class_name: Repo\nentry_point: repo.py\npoll_interval: 30\ntrigger_types:\n"
+       "  - name: repository_event\n    description: d\n    payload_schema:\n"
+       "      type: object\n      properties: {id: {type: string}}\n"},
+      {"sensors/repo.py", ""},
+      {"rules/r.yaml",
+       "name: r\npack: github\nenabled: false\n"
+       "trigger: {type: github.repository_event, parameters: {}}\n"
+       "criteria: {trigger.type: {type: eq, pattern: PushEvent}}\n"
+       "action: {ref: github.get, parameters: {id: '{{trigger.id}}'}}\n"},
+      {"aliases/a.yaml", "name: a\npack: github\naction_ref: github.get\nformats: [get]\n"},
+      {"policies/p.yaml",
+       "name: p\npolicy_type: action.concurrency\nresource_ref: github.get\nparameters: {}\n"},
+  };
+  Report report = check_with_core(files);
+  EXPECT_EQ(lines(report.errors), "");
+  const Action* run = report.pack.find_action("github.run");
+  ASSERT_TRUE(run);
+  EXPECT_EQ(run->runner, Runner::Shell);
+  EXPECT_EQ(run->timeout_ms, 20'000);
+  EXPECT_TRUE(run->parameters[0].immutable);
+  EXPECT_EQ(run->parameters[1].position, 0);
+  EXPECT_TRUE(run->parameters[2].of_runner);
+  EXPECT_EQ(run->parameters[2].schema["type"], Value("boolean"));
+  const Action* get = report.pack.find_action("github.get");
+  ASSERT_TRUE(get);
+  EXPECT_TRUE(get->python_runner);
+  EXPECT_EQ(get->runtime, "python");
+  EXPECT_EQ(to_json(get->output_schema),
+            R"({"type":"object","properties":{"name":{"type":"string","required":true}}})");
+  EXPECT_EQ(report.pack.find_action("github.flow")->runner, Runner::Workflow);
+  EXPECT_EQ(report.pack.find_action("github.win")->runner, Runner::Unsupported);
+  EXPECT_TRUE(report.pack.find_trigger("github.repository_event"));
+  EXPECT_FALSE(report.pack.rules[0].enabled);
+  EXPECT_EQ(to_json(report.pack.config), R"({"token":"{{system.t}}"})");
+}
+
+TEST(Load, ReadsAttunesSpelling) {
+  PackFiles files = {
+      {"pack.yaml",
+       "ref: tools\nlabel: Tools\ndescription: d\nversion: 1.0.3\nsystem: true\n"
+       "conf_schema:\n  limit: {type: integer, default: 5, minimum: 1}\n"
+       "config: {limit: 7}\nmeta: {category: x}\ntags: [a]\nruntime_deps: [shell]\n"},
+      {"runtimes/ruby.yaml",
+       "ref: tools.ruby\npack_ref: tools\nname: Ruby\naliases: [rb]\nexecution_config:\n"
+       "  interpreter: {binary: ruby, args: ['-W'], file_extension: .rb}\n"
+       "  env_vars: {RUBYLIB: {operation: prepend, value: lib, separator: ':'}}\n"},
+      {"triggers/alert.yaml",
+       "ref: tools.alert\nlabel: Alert\ntype: system\nparameters: {}\n"
+       "output:\n  severity: {type: string, required: true}\n  type: {type: string}\n"},
+      {"actions/call.yaml",
+       "ref: tools.call\nlabel: Call\ndescription: d\nenabled: true\nrunner_type: shell\n"
+       "entry_point: call.sh\nparameter_delivery: stdin\nparameter_format: dotenv\n"
+       "output_format: jsonl\ntags: [x]\n"
+       "param_schema:\n  type: object\n  properties:\n    url: {type: string}\n"
+       "    token: {type: string, secret: true}\n  required: [url]\n"},
+      {"actions/call.sh", ""},
+      {"actions/rb.yaml", "ref: tools.rb\nlabel: R\nrunner_type: ruby\nentry_point: r.rb\n"},
+      {"actions/r.rb", ""},
+      {"actions/flow.yaml", "ref: tools.flow\nlabel: F\nworkflow_file: workflows/f.yaml\n"},
+      {"actions/workflows/f.yaml", "tasks: []\n"},
+      {"rules/r.yaml",
+       "ref: tools.r\nlabel: R\ntrigger_ref: tools.alert\naction_ref: tools.call\n"
+       "conditions: {trigger.severity: {type: eq, pattern: high}}\n"
+       "action_params: {url: 'http://x', tokn: 1}\n"},
+  };
+  Report report = check_with_core(files);
+  EXPECT_EQ(lines(report.errors),
+            "rules/r.yaml:6: rule 'tools.r': parameter 'tokn': tools.call has no parameter 'tokn' "
+            "(did you mean 'token'?)\n");
+  const Action* call = report.pack.find_action("tools.call");
+  ASSERT_TRUE(call);
+  EXPECT_EQ(call->runner, Runner::Script);
+  EXPECT_EQ(call->parameter_format, ParameterFormat::Dotenv);
+  EXPECT_EQ(call->output_format, OutputFormat::Jsonl);
+  EXPECT_TRUE(call->parameters[0].required);
+  EXPECT_TRUE(call->parameters[1].secret);
+  EXPECT_EQ(report.pack.find_action("tools.rb")->runtime, "tools.ruby");
+  EXPECT_EQ(report.pack.find_action("tools.flow")->runner, Runner::Workflow);
+  EXPECT_EQ(report.pack.runtimes[0].interpreter, (std::vector<std::string>{"ruby", "-W"}));
+  EXPECT_EQ(report.pack.config["limit"], Value(7));
+}
+
+TEST(Load, TellsWhatHasNoEffectWithoutRefusingIt) {
+  expr::Engine engine;
+  Report report = check(with({{"actions/a.yaml",
+                               "name: a\nrunner_type: noop\nworker_selector: {zone: a}\n"
+                               "parameters:\n  k: {type: string, key_ref: true}\n"}}),
+                        engine);
+  EXPECT_EQ(lines(report.errors), "");
+  EXPECT_EQ(lines(report.warnings),
+            "actions/a.yaml:3: action 'ci.a': 'worker_selector' is not supported yet and has no "
+            "effect\n"
+            "actions/a.yaml:5: action 'ci.a': parameter 'k': 'key_ref' is not supported yet and "
+            "has no effect\n");
+}
+
+TEST(Load, RunsACommandWhenAShellActionHasNoFile) {
+  Action action = only_action("name: a\nrunner_type: shell\nparameters: {cmd: {type: string}}\n");
+  EXPECT_EQ(action.runner, Runner::Shell);
+}
+
+TEST(Load, RefusesPathsThatLeadOutOfThePack) {
+  expr::Engine engine;
+  Report report = check(
+      with({{"actions/a.yaml", "name: a\nrunner_type: python\nentry_point: ../../etc/passwd\n"}}),
+      engine);
+  EXPECT_EQ(lines(report.errors),
+            "actions/a.yaml:3: action 'ci.a': 'entry_point': expected a path inside of actions/, "
+            "found '../../etc/passwd'\n");
+}
+
+TEST(Load, NeverQuotesTheDefaultOfASecret) {
+  expr::Engine engine;
+  Report report = check(with({{"actions/a.yaml",
+                               "name: a\nrunner_type: noop\nparameters:\n"
+                               "  k: {type: string, maxLength: 3, secret: true, default: "
+                               "hunter2}\n"}}),
+                        engine);
+  ASSERT_EQ(report.errors.size(), 1u);
+  EXPECT_EQ(report.errors[0].message.find("hunter2"), std::string::npos);
+}
+
+TEST(Digest, DependsOnEveryPathAndByte) {
+  std::string first = digest_of({{"a", "1"}, {"b", "2"}});
+  EXPECT_EQ(first, digest_of({{"b", "2"}, {"a", "1"}}));
+  EXPECT_NE(first, digest_of({{"a", "12"}, {"b", ""}}));
+  EXPECT_NE(first, digest_of({{"a", "1"}, {"c", "2"}}));
+  EXPECT_NE(digest_of({{"ab", "c"}}), digest_of({{"a", "bc"}}));
+  EXPECT_EQ(digest_of({}), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+}
+
+}  // namespace
+}  // namespace millrace::packs

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "packs/parameters.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/json.h"
+#include "base/json_schema.h"
+#include "base/text.h"
+
+namespace millrace::packs {
+namespace {
+
+bool is_template(const Value& value) {
+  return value.is_string() &&
+         expr::detect(value.as_string(), expr::Mode::Native) != expr::Language::None;
+}
+
+bool allows_null(const Value& schema) {
+  const Value& type = schema["type"];
+  if (type.is_string()) return type.as_string() == "null";
+  if (!type.is_list()) return false;
+  return std::ranges::find(type.as_list(), Value("null")) != type.as_list().end();
+}
+
+class Call {
+ public:
+  Call(const Action& action, const CallScope& scope, expr::Engine& engine)
+      : action_(action), scope_(scope), engine_(engine) {}
+
+  Result<Value> check(const Value& given) {
+    if (!given.is_null() && !given.is_map()) {
+      return Error(ErrorKind::Invalid, "PCK-0003",
+                   fmt::format("action '{}': expected a map of parameters, found {}", action_.ref,
+                               given.type_name()));
+    }
+    if (given.is_map()) refuse_unknown(given);
+    for (const Parameter& parameter : action_.parameters)
+      take(parameter, given.find(parameter.name));
+    TRY(render_defaults());
+    for (const Parameter& parameter : action_.parameters) judge(parameter);
+    if (problems_.empty()) return std::move(values_);
+    return Error(ErrorKind::Invalid, "PCK-0003",
+                 fmt::format("action '{}': the parameters are not valid", action_.ref))
+        .with_problems(std::move(problems_));
+  }
+
+ private:
+  void add(const Parameter& parameter, std::string message) {
+    problems_.push_back({json_pointer("", parameter.name), std::move(message)});
+  }
+
+  void refuse_unknown(const Value& given) {
+    std::vector<std::string_view> names;
+    for (const Parameter& parameter : action_.parameters) names.push_back(parameter.name);
+    for (const auto& [key, value] : given.as_map()) {
+      std::string_view name = key.as_string();
+      if (std::ranges::find(names, name) != names.end()) continue;
+      problems_.push_back({json_pointer("", name), fmt::format("unknown parameter '{}'{}", name,
+                                                               did_you_mean(name, names))});
+    }
+  }
+
+  void take(const Parameter& parameter, const Value* given) {
+    bool is_given = given && (!given->is_null() || allows_null(parameter.schema));
+    if (is_given && parameter.immutable) {
+      add(parameter, "is immutable: the action sets it itself");
+    }
+    if (is_given && !parameter.immutable) {
+      values_.set(parameter.name, *given);
+    } else if (parameter.default_value && is_template(*parameter.default_value)) {
+      templates_.push_back(&parameter);
+    } else if (parameter.default_value) {
+      values_.set(parameter.name, *parameter.default_value);
+    } else if (parameter.required && !parameter.immutable) {
+      add(parameter, "is required");
+    }
+  }
+
+  // Defaults may read each other: each round renders those whose names are all there.
+  Result<void> render_defaults() {
+    while (!templates_.empty()) {
+      size_t before = templates_.size();
+      std::vector<const Parameter*> waiting;
+      std::vector<Problem> failed;
+      for (const Parameter* parameter : templates_) {
+        auto value = engine_.evaluate(parameter->default_value->as_string(), expression_scope());
+        if (value) {
+          values_.set(parameter->name, std::move(*value));
+          continue;
+        }
+        if (!expr::needed_key(value.error()).empty()) return std::move(value).error();
+        waiting.push_back(parameter);
+        failed.push_back(
+            {json_pointer("", parameter->name),
+             fmt::format("its default cannot be rendered: {}", value.error().message())});
+      }
+      if (waiting.size() == before) {
+        problems_.insert(problems_.end(), failed.begin(), failed.end());
+        return {};
+      }
+      templates_ = std::move(waiting);
+    }
+    return {};
+  }
+
+  expr::Scope expression_scope() const {
+    expr::Scope scope;
+    scope.names = values_;
+    for (const Parameter& parameter : action_.parameters) {
+      bool is_absent = !values_.find(parameter.name) && !parameter.default_value;
+      if (is_absent) scope.names.set(parameter.name, Value());
+    }
+    scope.names.set("config_context", scope_.pack_config);
+    scope.names.set("pack", Value::map({{"config", scope_.pack_config}}));
+    scope.lookup = scope_.lookup;
+    scope.mode = expr::Mode::Native;
+    return scope;
+  }
+
+  void judge(const Parameter& parameter) {
+    const Value* value = values_.find(parameter.name);
+    if (!value) return;
+    auto show = parameter.secret ? ShowValues::No : ShowValues::Yes;
+    for (Problem& problem : validate_json(parameter.schema, *value, show)) {
+      problems_.push_back(
+          {json_pointer("", parameter.name) + problem.path, std::move(problem.message)});
+    }
+  }
+
+  const Action& action_;
+  const CallScope& scope_;
+  expr::Engine& engine_;
+  Value values_ = Value::map();
+  std::vector<const Parameter*> templates_;  // defaults that are still to be rendered
+  std::vector<Problem> problems_;
+};
+
+void gather_texts(const Value& value, std::vector<std::string>& out) {
+  constexpr size_t kShortest = 3;
+  if (value.is_list()) {
+    for (const Value& item : value.as_list()) gather_texts(item, out);
+  } else if (value.is_map()) {
+    for (const auto& [key, item] : value.as_map()) gather_texts(item, out);
+  } else if (value.is_string() || value.is_number()) {
+    std::string text = value.is_string() ? std::string(value.as_string()) : to_json(value);
+    if (text.size() >= kShortest) out.push_back(std::move(text));
+  }
+}
+
+}  // namespace
+
+Result<Value> check_parameters(const Action& action, const Value& given, const CallScope& scope,
+                               expr::Engine& engine) {
+  return Call(action, scope, engine).check(given);
+}
+
+std::vector<std::string> secret_values(const Action& action, const Value& parameters) {
+  std::vector<std::string> out;
+  for (const Parameter& parameter : action.parameters) {
+    if (parameter.secret) gather_texts(parameters[parameter.name], out);
+  }
+  std::ranges::sort(out, [](const std::string& a, const std::string& b) {
+    return a.size() != b.size() ? a.size() > b.size() : a < b;
+  });
+  auto repeated = std::ranges::unique(out);
+  out.erase(repeated.begin(), repeated.end());
+  return out;
+}
+
+Value masked(const Action& action, const Value& parameters) {
+  Value out = parameters;
+  for (const Parameter& parameter : action.parameters) {
+    const Value* value = parameters.find(parameter.name);
+    if (parameter.secret && value && !value->is_null()) out.set(parameter.name, "********");
+  }
+  return out;
+}
+
+}  // namespace millrace::packs

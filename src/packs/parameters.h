@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "expr/expr.h"
+#include "model/pack.h"
+
+namespace millrace::packs {
+
+// What the defaults of parameters may read beside the other parameters.
+struct CallScope {
+  Value pack_config;                     // {{ config_context.x }}, {{ pack.config.x }}
+  const expr::Lookup* lookup = nullptr;  // {{ st2kv.system.x }}
+};
+
+// The parameters of one call of an action: defaults filled in (those that are templates are
+// rendered over the other parameters), everything checked. Refused, all at once (Error PCK-0003,
+// one problem per parameter, JSON pointers): unknown names with the nearest one, values of the
+// wrong type or out of bounds, values for immutable parameters, required ones that are missing.
+// A null counts as absent unless the schema allows null. Messages never quote secret values.
+// EXP-0004 (expr::needed_key): load the value and check again.
+Result<Value> check_parameters(const Action& action, const Value& given, const CallScope& scope,
+                               expr::Engine& engine);
+
+// The texts that must not appear in any output of a run with these parameters: the scalars of its
+// secret parameters, longest first. Texts under 3 bytes are left out: hiding each "1" of an output
+// would hide nothing and spoil all.
+std::vector<std::string> secret_values(const Action& action, const Value& parameters);
+
+// The parameters as people may see them: secret ones are "********".
+Value masked(const Action& action, const Value& parameters);
+
+}  // namespace millrace::packs

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "packs/parameters_reader.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <map>
+
+#include "base/json_schema.h"
+#include "base/text.h"
+
+namespace millrace::packs {
+namespace {
+
+// Keys of a parameter that are no JSON Schema. `default` and `description` are, but stand apart in
+// Parameter; `key_ref` is Attune's.
+constexpr std::array kOwnKeys = {std::string_view("required"),  std::string_view("secret"),
+                                 std::string_view("immutable"), std::string_view("position"),
+                                 std::string_view("default"),   std::string_view("description"),
+                                 std::string_view("key_ref")};
+
+bool is_own_key(std::string_view key) { return std::ranges::find(kOwnKeys, key) != kOwnKeys.end(); }
+
+// One JSON Schema of an object, rather than a map of names (one of which may be `type`).
+bool is_one_schema(const YamlNode& node) {
+  const Value& type = node.value["type"];
+  return type.is_string() || node.value["properties"].is_map() || node.value["$schema"].is_string();
+}
+
+bool is_template(const Value& value) {
+  return value.is_string() &&
+         expr::detect(value.as_string(), expr::Mode::Native) != expr::Language::None;
+}
+
+bool is_name(std::string_view text) {
+  return !text.empty() && std::ranges::all_of(text, [](char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '-';
+  });
+}
+
+class ParameterReader {
+ public:
+  ParameterReader(Section& owner, expr::Engine& engine) : owner_(owner), engine_(engine) {}
+
+  Parameter read(const YamlNode& node) {
+    Parameter out{.name = node.key};
+    label_ = fmt::format("parameter '{}'", node.key);
+    if (!is_name(node.key)) error(node, "expected a name of letters, digits, '_' and '-'");
+    out.schema = Value::map();
+    if (node.value.is_null()) return out;
+    if (!node.value.is_map()) {
+      error(node, fmt::format("expected a map, found {}", node.value.type_name()));
+      return out;
+    }
+    for (const auto& [key, value] : node.value.as_map()) {
+      if (!is_own_key(key.as_string())) out.schema.mutable_map().set(key, value);
+    }
+    owner_.errors(node, check_json_schema(out.schema, {kOwnKeys.begin(), kOwnKeys.end()}), label_);
+    out.required = flag(node, "required");
+    out.secret = flag(node, "secret");
+    out.immutable = flag(node, "immutable");
+    if (const YamlNode* text = node.find("description")) out.description = text->text;
+    if (const YamlNode* key_ref = node.find("key_ref")) {
+      owner_.warning(key_ref->line, label_ + ": 'key_ref' is not supported yet and has no effect");
+    }
+    read_position(node, out);
+    read_default(node, out);
+    return out;
+  }
+
+ private:
+  void error(const YamlNode& at, std::string_view message) {
+    owner_.error(at, fmt::format("{}: {}", label_, message));
+  }
+
+  bool flag(const YamlNode& node, std::string_view key) {
+    const YamlNode* found = node.find(key);
+    if (!found || found->value.is_null()) return false;
+    if (found->value.is_bool()) return found->value.as_bool();
+    // A list of names is the `required` of an object schema, of which this is a part.
+    if (key == "required" && found->value.is_list()) return false;
+    error(*found, fmt::format("'{}': expected true or false, found '{}'", key, found->text));
+    return false;
+  }
+
+  void read_position(const YamlNode& node, Parameter& out) {
+    const YamlNode* found = node.find("position");
+    if (!found || found->value.is_null()) return;
+    constexpr int64_t kLast = 1000;
+    bool is_position =
+        found->value.is_int() && found->value.as_int() >= 0 && found->value.as_int() <= kLast;
+    if (!is_position) {
+      return error(*found,
+                   fmt::format("'position': expected a number from 0, found '{}'", found->text));
+    }
+    out.position = static_cast<int>(found->value.as_int());
+    auto [other, is_new] = positions_.try_emplace(*out.position, node.key);
+    if (is_new) return;
+    error(*found, fmt::format("the position {} is that of '{}' too", *out.position, other->second));
+  }
+
+  void read_default(const YamlNode& node, Parameter& out) {
+    const YamlNode* found = node.find("default");
+    if (!found || found->value.is_null()) return;
+    out.default_value = found->value;
+    if (is_template(found->value)) {
+      auto compiled = engine_.compile(found->value.as_string(), expr::Mode::Native);
+      if (!compiled) error(*found, fmt::format("'default': {}", compiled.error().message()));
+      return;
+    }
+    auto show = out.secret ? ShowValues::No : ShowValues::Yes;
+    owner_.errors(*found, validate_json(out.schema, found->value, show), label_ + ": 'default'");
+  }
+
+  Section& owner_;
+  expr::Engine& engine_;
+  std::string label_;
+  std::map<int, std::string> positions_;
+};
+
+}  // namespace
+
+std::vector<Parameter> read_parameters(Section& owner, const YamlNode* at, expr::Engine& engine) {
+  std::vector<Parameter> out;
+  if (!at) return out;
+  if (!at->value.is_map()) {
+    owner.error(*at, fmt::format("'{}': expected a map of parameters, found {}", at->key,
+                                 at->value.type_name()));
+    return out;
+  }
+  ParameterReader reader(owner, engine);
+  if (!is_one_schema(*at)) {
+    for (const YamlNode& entry : at->children) out.push_back(reader.read(entry));
+    return out;
+  }
+  if (at->value.string_or("type", "object") != "object") {
+    owner.error(*at, fmt::format("'{}': expected a schema of an object", at->key));
+  }
+  const YamlNode* properties = at->find("properties");
+  if (properties && properties->value.is_map()) {
+    for (const YamlNode& entry : properties->children) out.push_back(reader.read(entry));
+  }
+  const YamlNode* required = at->find("required");
+  if (!required || !required->value.is_list()) return out;
+  std::vector<std::string_view> names;
+  for (const Parameter& parameter : out) names.push_back(parameter.name);
+  for (const YamlNode& name : required->children) {
+    auto parameter = std::ranges::find(out, name.text, &Parameter::name);
+    if (parameter != out.end()) {
+      parameter->required = true;
+    } else {
+      owner.error(name, fmt::format("'required': there is no parameter '{}'{}", name.text,
+                                    did_you_mean(name.text, names)));
+    }
+  }
+  return out;
+}
+
+Value read_object_schema(Section& owner, const YamlNode* at) {
+  if (!at) return Value();
+  if (!at->value.is_map()) {
+    owner.error(*at, fmt::format("'{}': expected a schema (a map), found {}", at->key,
+                                 at->value.type_name()));
+    return Value();
+  }
+  Value schema = at->value;
+  if (is_one_schema(*at) || schema.size() == 0) {
+    owner.errors(*at, check_json_schema(schema, {"secret"}), at->key);
+    return schema;
+  }
+  for (const YamlNode& entry : at->children) {
+    if (!entry.value.is_null()) {
+      owner.errors(entry, check_json_schema(entry.value, {"secret"}),
+                   fmt::format("'{}': '{}'", at->key, entry.key));
+    }
+  }
+  return Value::map({{"type", "object"}, {"properties", std::move(schema)}});
+}
+
+Value schema_of(const std::vector<Parameter>& parameters) {
+  Value properties = Value::map();
+  Value required = Value::list();
+  for (const Parameter& parameter : parameters) {
+    Value schema = parameter.schema.is_map() ? parameter.schema : Value::map();
+    if (!parameter.description.empty()) schema.set("description", parameter.description);
+    if (parameter.default_value) schema.set("default", *parameter.default_value);
+    if (parameter.secret) schema.set("secret", true);
+    properties.set(parameter.name, std::move(schema));
+    if (parameter.required) required.push_back(parameter.name);
+  }
+  Value out = Value::map({{"type", "object"}, {"properties", std::move(properties)}});
+  if (required.size() > 0) out.set("required", std::move(required));
+  return out;
+}
+
+}  // namespace millrace::packs

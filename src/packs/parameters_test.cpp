@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "packs/parameters.h"
+
+#include <gtest/gtest.h>
+
+#include "base/json.h"
+
+namespace millrace::packs {
+namespace {
+
+Value json(std::string_view text) { return parse_json(text).value(); }
+
+Parameter parameter(std::string name, std::string_view schema) {
+  return {.name = std::move(name), .schema = json(schema)};
+}
+
+Action build_action() {
+  Action action{.ref = "ci.build"};
+  action.parameters = {parameter("branch", R"({"type":"string"})"),
+                       parameter("depth", R"({"type":"integer","minimum":1})"),
+                       parameter("fixed", R"({"type":"string"})"),
+                       parameter("token", R"({"type":"string","maxLength":8})"),
+                       parameter("note", R"({"type":["string","null"]})")};
+  action.parameters[0].required = true;
+  action.parameters[1].default_value = Value(5);
+  action.parameters[2].immutable = true;
+  action.parameters[2].default_value = Value("always");
+  action.parameters[3].secret = true;
+  return action;
+}
+
+Result<Value> call(const Action& action, std::string_view given, const CallScope& scope = {}) {
+  expr::Engine engine;
+  return check_parameters(action, json(given), scope, engine);
+}
+
+std::string problems(const Action& action, std::string_view given) {
+  auto out = call(action, given);
+  std::string text;
+  if (out) return text;
+  for (const Problem& p : out.error().problems()) text += p.path + ": " + p.message + "\n";
+  return text;
+}
+
+TEST(CheckParameters, FillsDefaultsAndKeepsWhatWasGiven) {
+  EXPECT_EQ(to_json(*call(build_action(), R"({"branch":"main","note":null})")),
+            R"({"branch":"main","depth":5,"fixed":"always","note":null})");
+  EXPECT_EQ(to_json(*call(build_action(), R"({"depth":null,"branch":"x"})")),
+            R"({"branch":"x","depth":5,"fixed":"always"})");
+}
+
+TEST(CheckParameters, RefusesEverythingThatIsWrongAtOnce) {
+  EXPECT_EQ(problems(build_action(), R"({"brnch":"x","depth":0,"fixed":"y","token":"123456789"})"),
+            "/brnch: unknown parameter 'brnch' (did you mean 'branch'?)\n"
+            "/branch: is required\n"
+            "/fixed: is immutable: the action sets it itself\n"
+            "/depth: expected at least 1, found 0\n"
+            "/token: expected at most 8 characters, found 9\n");
+  EXPECT_FALSE(call(build_action(), "[1]"));
+}
+
+TEST(CheckParameters, NeverQuotesASecret) {
+  Action action = build_action();
+  action.parameters[3].schema = json(R"({"enum":["a"],"type":["string","integer"]})");
+  EXPECT_EQ(problems(action, R"({"branch":"b","token":"hunter2"})").find("hunter2"),
+            std::string::npos);
+}
+
+TEST(CheckParameters, RendersDefaultsOverTheOtherParameters) {
+  Action action{.ref = "st2.run"};
+  action.parameters = {parameter("cmd", "{}"), parameter("who", "{}"), parameter("host", "{}"),
+                       parameter("count", "{}")};
+  action.parameters[0].default_value = Value("ping {{ who }} {{ config_context.region }}");
+  action.parameters[1].default_value = Value("{{ host }}.local");
+  action.parameters[2].required = true;
+  action.parameters[3].default_value = Value("{{ 1 + 2 }}");
+  CallScope scope{.pack_config = json(R"({"region":"eu"})")};
+  auto out = call(action, R"({"host":"{{ 6 * 7 }}"})", scope);
+  ASSERT_TRUE(out) << out.error().describe();
+  EXPECT_EQ((*out)["cmd"], Value("ping {{ 6 * 7 }}.local eu")) << "what is given is only data";
+  EXPECT_EQ((*out)["count"], Value(3));
+}
+
+TEST(CheckParameters, EndsWhenDefaultsReadEachOtherInACircle) {
+  Action action{.ref = "st2.run"};
+  action.parameters = {parameter("a", "{}"), parameter("b", "{}")};
+  action.parameters[0].default_value = Value("{{ b }}");
+  action.parameters[1].default_value = Value("{{ a }}");
+  EXPECT_NE(problems(action, "{}").find("/a: its default cannot be rendered"), std::string::npos);
+}
+
+TEST(SecretValues, AreTheScalarsOfSecretParametersLongestFirst) {
+  Action action = build_action();
+  action.parameters[0].secret = true;
+  Value parameters = json(R"({"token":"s3cret","branch":{"a":["longer one",42,123456,true]}})");
+  EXPECT_EQ(secret_values(action, parameters),
+            (std::vector<std::string>{"longer one", "123456", "s3cret"}));
+  EXPECT_EQ(to_json(masked(action, json(R"({"token":"s3cret","depth":1})"))),
+            R"({"token":"********","depth":1})");
+}
+
+}  // namespace
+}  // namespace millrace::packs

@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "packs/readers.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/json_schema.h"
+#include "base/text.h"
+#include "packs/parameters_reader.h"
+
+namespace millrace::packs {
+namespace {
+
+bool is_pack_ref(std::string_view text) {
+  return !text.empty() && std::ranges::all_of(text, [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+  });
+}
+
+bool is_entity_name(std::string_view text) {
+  return !text.empty() && std::ranges::all_of(text, [](unsigned char c) {
+    return std::isalnum(c) || c == '_' || c == '-' || c == '.' || c >= 0x80;
+  });
+}
+
+}  // namespace
+
+void read_pack_yaml(Reading& reading, Section& section) {
+  Pack& pack = reading.pack;
+  section.name("pack");
+  std::string name = section.text("name");
+  pack.ref = section.text("ref", name);
+  const YamlNode* ref = section.find_any({"ref", "name"});
+  if (!ref) {
+    section.error(1, "expected 'ref' or 'name'");
+  } else if (!is_pack_ref(pack.ref)) {
+    section.error(*ref, fmt::format("expected a ref of a-z, 0-9, '_' and '-', found '{}'{}",
+                                    pack.ref, ref->key == "name" ? " (give one by 'ref')" : ""));
+  }
+  pack.label = section.text("label", name);
+  pack.description = section.text("description");
+  pack.version = section.text("version");
+  if (pack.version.empty()) section.error(1, "expected 'version'");
+  pack.author = section.text("author");
+  pack.keywords = section.texts("keywords");
+  pack.dependencies = section.texts("dependencies");
+  if (const YamlNode* schema = section.find("conf_schema")) {
+    pack.config_schema = schema_of(read_parameters(section, schema, reading.engine));
+  }
+  pack.config = section.map("config");
+  section.ignore({"email", "contributors", "uid", "id", "files", "path", "system", "tags", "meta",
+                  "enabled", "stackstorm_version", "python_versions", "runtime_deps", "testing",
+                  "license", "homepage", "url", "icon"});
+  section.not_supported({"worker_selector", "worker_tolerations", "worker_affinity"});
+  section.finish();
+}
+
+void read_config_schema(Reading& reading, Section& section) {
+  section.name("configuration");
+  reading.pack.config_schema = schema_of(read_parameters(section, &section.node(), reading.engine));
+}
+
+std::string read_ref(Reading& reading, Section& section, std::string_view kind) {
+  const std::string& pack = reading.pack.ref;
+  section.ignore({"pack", "pack_ref", "uid", "id"});
+  std::string ref = section.text("ref");
+  std::string name = section.text("name");
+  const YamlNode* at = section.find_any({"ref", "name"});
+  bool is_whole = ref.starts_with(pack + ".");
+  if (!at) {
+    section.name(fmt::format("{} in {}", kind, section.file()));
+    section.error(section.node(), "expected 'name'");
+    return {};
+  }
+  if (ref.empty()) ref = pack + "." + name;
+  section.name(fmt::format("{} '{}'", kind, ref));
+  if (at->key == "ref" && !is_whole) {
+    section.error(*at, fmt::format("expected a ref that begins with '{}.', found '{}'", pack, ref));
+  } else if (!is_entity_name(at->key == "ref" ? ref : name)) {
+    section.error(*at, fmt::format("expected a name of letters, digits, '_', '-' and '.', found "
+                                   "'{}'",
+                                   name));
+  }
+  for (std::string_view key : {"pack", "pack_ref"}) {
+    std::string given = section.text(key);
+    if (given.empty() || given == pack) continue;
+    section.error(*section.find(key),
+                  fmt::format("expected '{}' (the pack's ref), found '{}'", pack, given));
+  }
+  auto here = fmt::format("{}:{}", section.file(), at->line);
+  auto [first, is_new] = reading.places.try_emplace(fmt::format("{} {}", kind, ref), here);
+  if (!is_new) section.error(*at, fmt::format("is defined twice (first in {})", first->second));
+  return ref;
+}
+
+void check_entry_point(Reading& reading, Section& section, const YamlNode& at,
+                       std::string_view folder, const std::string& entry_point) {
+  std::string path = fmt::format("{}/{}", folder, entry_point);
+  if (reading.files.contains(path)) return;
+  bool leads_out = entry_point.starts_with('/') || entry_point.starts_with("../") ||
+                   entry_point.find("/../") != std::string::npos;
+  if (leads_out) {
+    section.error(at, fmt::format("'{}': expected a path inside of {}/, found '{}'", at.key, folder,
+                                  entry_point));
+    return;
+  }
+  std::vector<std::string> names;
+  std::string prefix = fmt::format("{}/", folder);
+  for (auto file = reading.files.lower_bound(prefix);
+       file != reading.files.end() && file->first.starts_with(prefix); ++file) {
+    names.push_back(file->first.substr(prefix.size()));
+  }
+  section.error(at, fmt::format("'{}': the pack has no file {}{}", at.key, path,
+                                did_you_mean(entry_point, names)));
+}
+
+void read_trigger(Reading& reading, Section& section) {
+  Trigger trigger;
+  trigger.ref = read_ref(reading, section, "trigger");
+  trigger.description = section.text("description");
+  trigger.parameters = read_parameters(
+      section, section.find_any({"parameters_schema", "parameters", "param_schema"}),
+      reading.engine);
+  trigger.payload_schema = read_object_schema(
+      section, section.find_any({"payload_schema", "output", "output_schema", "out_schema"}));
+  section.flag("enabled", true);
+  section.ignore({"label", "type", "tags", "examples", "meta", "metadata_file"});
+  section.not_supported({"reference_visibility", "reference_allowed_pack_refs", "webhook"});
+  section.finish();
+  if (!trigger.ref.empty()) reading.pack.triggers.push_back(std::move(trigger));
+}
+
+void read_sensor(Reading& reading, Section& section) {
+  section.ignore({"pack",
+                  "name",
+                  "ref",
+                  "label",
+                  "description",
+                  "tags",
+                  "meta",
+                  "examples",
+                  "artifact_uri",
+                  "uid",
+                  "id",
+                  "metadata_file",
+                  "parameters",
+                  "param_schema",
+                  "runner_type",
+                  "runtime_version",
+                  "log_retention_policy",
+                  "log_retention_limit",
+                  "worker_selector",
+                  "worker_tolerations",
+                  "worker_affinity"});
+  std::string name = section.text("ref", section.text("name", section.text("class_name")));
+  section.name(fmt::format("sensor '{}'", name));
+  if (name.empty()) section.error(section.node(), "expected 'class_name', 'name' or 'ref'");
+  section.flag("enabled", true);
+  section.number("poll_interval", 0);
+  if (const YamlNode* entry_point = section.find("entry_point")) {
+    check_entry_point(reading, section, *entry_point, "sensors", entry_point->text);
+  } else {
+    section.error(section.node(), "expected 'entry_point'");
+  }
+  const YamlNode* triggers = section.find("trigger_types");
+  bool is_list = triggers && triggers->value.is_list();
+  if (triggers && !is_list) section.error(*triggers, "'trigger_types': expected a list");
+  section.finish();
+  if (!is_list) return;
+  for (const YamlNode& item : triggers->children) {
+    if (item.value.is_string()) continue;  // the ref of a trigger that stands elsewhere
+    if (!item.value.is_map()) {
+      section.error(item, "'trigger_types': expected maps or refs");
+      continue;
+    }
+    Section trigger(item, section.file(), reading.findings);
+    read_trigger(reading, trigger);
+  }
+}
+
+namespace {
+
+// `interpreter` as a list of words, a word, or Attune's {binary, args}.
+std::vector<std::string> read_interpreter(Section& section, const YamlNode* at) {
+  std::vector<std::string> words;
+  if (!at) return words;
+  if (at->value.is_string()) return {at->text};
+  if (at->value.is_map()) {
+    words.emplace_back(at->value.string_or("binary", ""));
+    at = at->find("args");
+    if (!at) return words;
+  }
+  if (!at->value.is_list()) {
+    section.error(*at, "'interpreter': expected a list of words");
+    return words;
+  }
+  for (const YamlNode& word : at->children) words.push_back(word.text);
+  return words;
+}
+
+// NAME: VALUE, or Attune's NAME: {value: VALUE}.
+void read_env(Section& section, const YamlNode* at, Runtime& runtime) {
+  if (!at) return;
+  if (!at->value.is_map()) return section.error(*at, "'env': expected a map");
+  for (const YamlNode& entry : at->children) {
+    const YamlNode* value = entry.value.is_map() ? entry.find("value") : &entry;
+    if (!value || value->value.is_list() || value->value.is_map()) {
+      section.error(entry, fmt::format("'{}': expected a text", entry.key));
+      continue;
+    }
+    runtime.env.emplace_back(entry.key, value->text);
+  }
+}
+
+}  // namespace
+
+void read_runtime(Reading& reading, Section& section) {
+  Runtime runtime;
+  runtime.ref = read_ref(reading, section, "runtime");
+  const YamlNode* interpreter = section.find("interpreter");
+  const YamlNode* env = section.find("env");
+  if (const YamlNode* execution = section.find("execution_config")) {
+    Section inner(*execution, section.file(), reading.findings);
+    inner.name(fmt::format("runtime '{}'", runtime.ref));
+    interpreter = inner.find("interpreter");
+    env = inner.find("env_vars");
+    inner.not_supported({"environment", "dependencies"});
+    inner.finish();
+  }
+  runtime.interpreter = read_interpreter(section, interpreter);
+  read_env(section, env, runtime);
+  section.ignore({"label", "description", "aliases", "enabled", "tags", "meta"});
+  section.not_supported(
+      {"distributions", "installation", "versions", "environment", "dependencies"});
+  section.finish();
+  if (!runtime.ref.empty()) reading.pack.runtimes.push_back(std::move(runtime));
+}
+
+void read_policy(Reading& reading, Section& section) {
+  read_ref(reading, section, "policy");
+  section.ignore({"label", "description", "enabled", "resource_ref", "action_ref", "pack_ref",
+                  "parameters", "tags"});
+  if (!section.find_any({"policy_type", "method", "type"})) {
+    section.error(section.node(), "expected 'policy_type'");
+  }
+}
+
+void read_alias(Reading& reading, Section& section) {
+  read_ref(reading, section, "alias");
+  if (!section.find("action_ref")) section.error(section.node(), "expected 'action_ref'");
+  const YamlNode* formats = section.find("formats");
+  if (!formats || !formats->value.is_list()) {
+    section.error(formats ? *formats : section.node(), "expected 'formats', a list");
+  }
+}
+
+RuleSpec read_rule(Reading& reading, Section& section) {
+  RuleSpec rule;
+  rule.ref = read_ref(reading, section, "rule");
+  rule.description = section.text("description");
+  rule.enabled = section.flag("enabled", true);
+  rule.trace_tag = section.text("trace_tag");
+  // `trigger: ref`, `trigger: {type, parameters}`, or Attune's trigger_ref and trigger_params.
+  auto reference = [&](std::string_view key, std::string_view inner_key, std::string_view flat_key,
+                       std::string_view flat_parameters, std::string& ref, Value& parameters) {
+    ref = section.text(flat_key);
+    parameters = section.map(flat_parameters);
+    const YamlNode* at = section.find(key);
+    if (!at || !at->value.is_map()) {
+      if (at) ref = section.text(key);
+      return;
+    }
+    Section inner(*at, section.file(), reading.findings);
+    inner.name(fmt::format("rule '{}': {}", rule.ref, key));
+    ref = inner.text(inner_key);
+    if (inner_key == "type" && ref.empty()) ref = inner.text("ref");
+    inner.ignore({"ref", "description", "uid"});
+    parameters = inner.map("parameters");
+    inner.finish();
+  };
+  reference("trigger", "type", "trigger_ref", "trigger_params", rule.trigger,
+            rule.trigger_parameters);
+  reference("action", "ref", "action_ref", "action_params", rule.action, rule.action_parameters);
+  if (const YamlNode* criteria = section.find_any({"criteria", "conditions"})) {
+    rule.criteria = criteria->value;
+  }
+  if (const YamlNode* type = section.find("type")) {
+    std::string kind =
+        type->value.is_map() ? std::string(type->value.string_or("ref", "")) : type->text;
+    rule.backstop = kind == "backstop";
+    if (kind != "backstop" && kind != "standard") {
+      section.error(*type, fmt::format("'type': expected standard or backstop, found '{}'", kind));
+    }
+  }
+  section.ignore({"label", "tags", "context", "meta", "metadata_file"});
+  section.finish();
+  return rule;
+}
+
+}  // namespace millrace::packs

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/yaml.h"
+#include "expr/expr.h"
+#include "model/pack.h"
+#include "packs/files.h"
+#include "packs/section.h"
+
+// One function per kind of file in a pack. Each reads one map, reports what is wrong with it, and
+// adds what it is to the pack.
+namespace millrace::packs {
+
+// What the readers of one pack share.
+struct Reading {
+  const PackFiles& files;
+  expr::Engine& engine;
+  Pack pack;
+  Findings findings;
+  std::map<std::string, std::string> places;  // kind and ref -> where it was first defined
+};
+
+void read_pack_yaml(Reading& reading, Section& section);
+void read_config_schema(Reading& reading, Section& section);
+void read_runtime(Reading& reading, Section& section);
+void read_trigger(Reading& reading, Section& section);
+void read_action(Reading& reading, Section& section);
+void read_sensor(Reading& reading, Section& section);
+// Policies and aliases: only their form.
+void read_policy(Reading& reading, Section& section);
+void read_alias(Reading& reading, Section& section);
+// The rule, to be checked when everything else is read.
+RuleSpec read_rule(Reading& reading, Section& section);
+
+// The ref of what a file defines, from `ref`, or from `name` and the pack; reports what is wrong,
+// also a second definition of the same ref. `kind` is "action", "trigger", ... Also names the
+// section for the messages that follow.
+std::string read_ref(Reading& reading, Section& section, std::string_view kind);
+
+// Reports an entry point that is not a file of the pack below `folder`.
+void check_entry_point(Reading& reading, Section& section, const YamlNode& at,
+                       std::string_view folder, const std::string& entry_point);
+
+}  // namespace millrace::packs

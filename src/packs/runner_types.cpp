@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "packs/runner_types.h"
+
+#include <algorithm>
+
+#include "base/text.h"
+
+namespace millrace::packs {
+namespace {
+
+constexpr std::string_view kShellParameters =
+    "cmd:string cwd:string env:object timeout:integer sudo:boolean sudo_password:string "
+    "kwarg_op:string";
+constexpr std::string_view kScriptParameters =
+    "cwd:string env:object timeout:integer sudo:boolean sudo_password:string kwarg_op:string";
+constexpr std::string_view kPythonParameters =
+    "env:object timeout:integer log_level:string content_version:string";
+constexpr std::string_view kHttpParameters =
+    "url:string method:string headers:object body:string params:object cookies:object "
+    "username:string password:string timeout:number allow_redirects:boolean verify:boolean "
+    "http_proxy:string https_proxy:string";
+constexpr std::string_view kInquiryParameters =
+    "route:string schema:object roles:array users:array ttl:integer";
+
+constexpr std::string_view kRemoteParameters =
+    "cmd:string hosts:string username:string password:string private_key:string "
+    "passphrase:string port:integer bastion_host:string parallel:boolean dir:string cwd:string "
+    "env:object timeout:integer sudo:boolean sudo_password:string kwarg_op:string";
+constexpr std::string_view kWindowsParameters =
+    "cmd:string host:string username:string password:string port:integer scheme:string "
+    "transport:string verify_ssl_cert:boolean params:string share:string cwd:string env:object "
+    "timeout:integer kwarg_op:string";
+
+constexpr RunnerType kTypes[] = {
+    // Of our own packs: handlers inside the server, named by the action's ref.
+    {"builtin", Runner::Builtin, "", ""},
+    // Attune's.
+    {"shell", Runner::Script, "shell", "cwd:string env:object"},
+    {"python", Runner::Script, "python", ""},
+    {"node", Runner::Script, "node", ""},
+    {"nodejs", Runner::Script, "node", ""},
+    {"native", Runner::Script, "native", ""},
+    {"workflow", Runner::Workflow, "", ""},
+    // StackStorm's.
+    {"local-shell-cmd", Runner::Shell, "", kShellParameters},
+    {"local-shell-script", Runner::Script, "shell", kScriptParameters},
+    {"python-script", Runner::Script, "python", kPythonParameters, true},
+    {"orquesta", Runner::Workflow, "", "context:object notify:array"},
+    {"action-chain", Runner::Workflow, "", "skip_notify:array display_published:boolean"},
+    {"http-request", Runner::Http, "", kHttpParameters},
+    {"noop", Runner::Builtin, "", ""},
+    {"inquirer", Runner::Builtin, "", kInquiryParameters},
+    {"announcement", Runner::Builtin, "", "experimental:boolean route:string"},
+    {"remote-shell-cmd", Runner::Unsupported, "", kRemoteParameters},
+    {"remote-shell-script", Runner::Unsupported, "", kRemoteParameters},
+    {"run-remote-script", Runner::Unsupported, "", kRemoteParameters},
+    {"winrm-cmd", Runner::Unsupported, "", kWindowsParameters},
+    {"winrm-ps-cmd", Runner::Unsupported, "", kWindowsParameters},
+    {"winrm-ps-script", Runner::Unsupported, "", kWindowsParameters},
+    {"windows-cmd", Runner::Unsupported, "", kWindowsParameters},
+    {"windows-script", Runner::Unsupported, "", kWindowsParameters},
+    {"mistral-v2", Runner::Unsupported, "", ""},
+    {"cloudslang", Runner::Unsupported, "", ""},
+};
+
+}  // namespace
+
+const RunnerType* find_runner_type(std::string_view name) {
+  auto found = std::ranges::find(kTypes, name, &RunnerType::name);
+  return found == std::end(kTypes) ? nullptr : found;
+}
+
+std::vector<std::string_view> runner_type_names() {
+  std::vector<std::string_view> names;
+  for (const RunnerType& type : kTypes) names.push_back(type.name);
+  return names;
+}
+
+void add_runner_parameters(const RunnerType& type, std::vector<Parameter>& parameters) {
+  for (std::string_view word : split(type.parameters, ' ')) {
+    if (word.empty()) continue;
+    size_t colon = word.find(':');
+    std::string_view name = word.substr(0, colon), value_type = word.substr(colon + 1);
+    auto known = std::ranges::find(parameters, name, &Parameter::name);
+    if (known == parameters.end()) {
+      known = parameters.insert(known, {.name = std::string(name)});
+      known->schema = Value::map();
+    }
+    // What an action itself describes in full (core.http's body) it may type as it likes.
+    if (!known->schema.find("type") && !known->schema.find("anyOf") &&
+        !known->schema.find("enum")) {
+      known->schema.set("type", value_type);
+    }
+    bool steers_the_run = type.runner != Runner::Http && name != "cmd";
+    known->of_runner = steers_the_run;
+    known->secret = known->secret || name == "sudo_password" || name == "password" ||
+                    name == "private_key" || name == "passphrase";
+  }
+}
+
+}  // namespace millrace::packs
