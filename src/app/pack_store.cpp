@@ -111,9 +111,9 @@ Result<std::vector<std::shared_ptr<const Pack>>> PackStore::load() const {
     TRY(stage(found[i].files, packs[i]->folder));
     for (const auto& other : loaded) {
       if (other->ref != packs[i]->ref) continue;
-      return Error(ErrorKind::Conflict, "APP-0003",
-                   fmt::format("pack '{}' is there twice: in {} and before it", other->ref,
-                               found[i].where));
+      return Error(
+          ErrorKind::Conflict, "APP-0003",
+          fmt::format("pack '{}' is there twice: in {} and before it", other->ref, found[i].where));
     }
     loaded.push_back(std::move(packs[i]));
   }

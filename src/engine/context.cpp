@@ -8,7 +8,7 @@
 namespace millrace::engine {
 
 void Slots::open(WorkerId worker, int slots) { free_[worker] = slots; }
-void Slots::close(WorkerId worker) { free_.erase(worker); }
+void Slots::close_all() { free_.clear(); }
 
 std::optional<WorkerId> Slots::take() {
   auto best = std::max_element(free_.begin(), free_.end(),

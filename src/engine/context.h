@@ -15,12 +15,11 @@ namespace millrace::engine {
 class Slots {
  public:
   void open(WorkerId worker, int slots);
-  void close(WorkerId worker);
+  void close_all();
   // The worker with the most free slots, or none.
   std::optional<WorkerId> take();
   void give_back(WorkerId worker, int count = 1);
   int free() const;
-  bool knows(WorkerId worker) const { return free_.contains(worker); }
 
  private:
   std::map<WorkerId, int> free_;

@@ -172,6 +172,8 @@ void Engine::load_packs(std::vector<std::shared_ptr<const Pack>> packs, Reply<in
   executor_->submit_internal(std::make_unique<LoadPacks>(std::move(packs), std::move(reply)));
 }
 
+void Engine::stop_granting() { executor_->submit_internal(std::make_unique<StopGranting>()); }
+
 void Engine::drain() { executor_->drain(); }
 
 // Reads

@@ -166,6 +166,8 @@ class Engine final : public kernel::WorkSource {
   bool read_only() const { return executor_->read_only(); }
   int64_t waiting() const { return executor_->waiting(); }
   const Executor& executor() const { return *executor_; }
+  // From now on nothing is started; what runs goes on, what is admitted waits in the queue.
+  void stop_granting();
   // Waits until everything that was accepted is written.
   void drain();
 

@@ -120,8 +120,8 @@ Result<ExecutionId> start_execution(Context& ctx, Transition& t, const StartRequ
   }
   TRY(check_env(request.env));
   packs::CallScope scope{.pack_config = found->pack->config};
-  TRY(Value parameters, packs::check_parameters(action, request.parameters, scope,
-                                                ctx.expressions()));
+  TRY(Value parameters,
+      packs::check_parameters(action, request.parameters, scope, ctx.expressions()));
 
   ExecutionRow row;
   row.id = ctx.new_id<ExecutionId>();

@@ -79,6 +79,7 @@ class Memory {
   virtual void timer_set(const kernel::TimerRow& timer) = 0;
   virtual void catalog_changed(std::shared_ptr<const Catalog> catalog) = 0;
   virtual void worker_opened(const kernel::WorkerRow& worker, int busy_slots) = 0;
+  virtual void granting_stopped() = 0;
   // Hands over another message; it is decided in a later batch.
   virtual void follow_up(std::unique_ptr<class Transition> next) = 0;
 };

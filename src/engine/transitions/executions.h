@@ -115,6 +115,14 @@ class OpenWorker final : public Transition {
   std::vector<kernel::RunKey> to_end_;
 };
 
+// A server that drains starts nothing any more: what is waiting stays in the queue.
+class StopGranting final : public Transition {
+ public:
+  std::string_view name() const override { return "stop_granting"; }
+  Result<void> decide(Context&) override { return {}; }
+  void settle(Memory& memory) override { memory.granting_stopped(); }
+};
+
 // The run of `row` is lost: re-run it if its effects allow that, else ask a person.
 void lose_run(Context& ctx, Transition& t, const kernel::ExecutionRow& row, std::string_view why);
 

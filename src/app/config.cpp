@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "app/config.h"
+
+namespace millrace::app {
+
+const Fields& ServerSection::fields() {
+  static const Field lines[] = {
+      field("address", &ServerSection::address, "IP address that the API listens on."),
+      field("port", &ServerSection::port, "TCP port; 0 takes a free one.").range(0, 65'535),
+      field("drain_timeout_ms", &ServerSection::drain_timeout_ms,
+            "How long a stop waits for what runs.")
+          .range(0, 3'600'000)
+          .unit("ms"),
+      field("max_connections", &ServerSection::max_connections, "Clients at the same time.")
+          .range(1, 65'000),
+      field("webhook_body_bytes", &ServerSection::webhook_body_bytes,
+            "The largest webhook delivery.")
+          .range(1024, 64 << 20)
+          .unit("bytes"),
+      field("event_body_bytes", &ServerSection::event_body_bytes,
+            "The largest CloudEvents request.")
+          .range(1024, 64 << 20)
+          .unit("bytes"),
+  };
+  static const auto table = fields_of<ServerSection>("server", "The API.", lines);
+  return table;
+}
+
+const Fields& PacksSection::fields() {
+  static const Field lines[] = {
+      field("folders", &PacksSection::folders,
+            "Folders that are a pack, or that hold packs. The core pack is built in.")
+          .length(0, 1000),
+  };
+  static const auto table = fields_of<PacksSection>("packs", "Where packs are read from.", lines);
+  return table;
+}
+
+const Fields& WorkerSection::fields() {
+  static const Field lines[] = {
+      field("name", &WorkerSection::name, "Name of this worker.").length(1, 64),
+      field("slots", &WorkerSection::slots, "Runs at the same time; 0: twice the cores.")
+          .range(0, 4096),
+      field("kill_grace_ms", &WorkerSection::kill_grace_ms, "From SIGTERM to SIGKILL.")
+          .range(0, 600'000)
+          .unit("ms"),
+      field("output_bytes", &WorkerSection::output_bytes,
+            "Stored output per stream of a run; what comes after is dropped and counted.")
+          .range(64 << 10, 1LL << 40)
+          .unit("bytes"),
+      field("linger_ms", &WorkerSection::linger_ms,
+            "How long an idle spawner waits for a server to come back.")
+          .range(0, 86'400'000)
+          .unit("ms"),
+  };
+  static const auto table = fields_of<WorkerSection>("worker", "Running actions.", lines);
+  return table;
+}
+
+const Fields& IntakeSection::fields() {
+  static const Field lines[] = {
+      field("max_waiting", &IntakeSection::max_waiting,
+            "Requests that may wait to be written; more are answered 429.")
+          .range(1, 1'000'000),
+  };
+  static const auto table = fields_of<IntakeSection>("intake", "Bounds of the intake.", lines);
+  return table;
+}
+
+const Fields& RetentionSection::fields() {
+  static const Field lines[] = {
+      field("events_days", &RetentionSection::events_days, "Events and their enforcements.")
+          .range(1, 36'500)
+          .unit("days"),
+      field("executions_days", &RetentionSection::executions_days,
+            "Final executions with their output; quarantine.")
+          .range(1, 36'500)
+          .unit("days"),
+      field("changes_days", &RetentionSection::changes_days, "The change feed.")
+          .range(1, 36'500)
+          .unit("days"),
+      field("dedupe_days", &RetentionSection::dedupe_days,
+            "How long a repeated delivery is recognised.")
+          .range(1, 36'500)
+          .unit("days"),
+  };
+  static const auto table = fields_of<RetentionSection>("retention", "What is kept.", lines);
+  return table;
+}
+
+const Fields& LogSection::fields() {
+  static const Field lines[] = {
+      field("level", &LogSection::level, "The least that is written."),
+      field("format", &LogSection::format, "json or text."),
+      field("file", &LogSection::file, "Empty: stderr."),
+  };
+  static const auto table = fields_of<LogSection>("log", "Logs.", lines);
+  return table;
+}
+
+const Fields& Config::fields() {
+  static const Field lines[] = {
+      field("server", &Config::server, "The API."),
+      field("packs", &Config::packs, "Where packs are read from."),
+      field("worker", &Config::worker, "Running actions."),
+      field("intake", &Config::intake, "Bounds of the intake."),
+      field("retention", &Config::retention, "What is kept."),
+      field("log", &Config::log, "Logs."),
+  };
+  static const auto table = fields_of<Config>("config", "The configuration of a server.", lines);
+  return table;
+}
+
+}  // namespace millrace::app

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/fields.h"
+#include "base/log.h"
+
+namespace millrace::app {
+
+struct ServerSection {
+  std::string address = "127.0.0.1";
+  int64_t port = 8680;
+  int64_t drain_timeout_ms = 30'000;
+  int64_t max_connections = 4096;
+  int64_t webhook_body_bytes = 10 << 20;
+  int64_t event_body_bytes = 1 << 20;
+  static const Fields& fields();
+};
+
+struct PacksSection {
+  std::vector<std::string> folders;
+  static const Fields& fields();
+};
+
+struct WorkerSection {
+  std::string name = "local";
+  int64_t slots = 0;
+  int64_t kill_grace_ms = 5'000;
+  int64_t output_bytes = 10 << 20;
+  int64_t linger_ms = 60'000;
+  static const Fields& fields();
+};
+
+struct IntakeSection {
+  int64_t max_waiting = 8192;
+  static const Fields& fields();
+};
+
+struct RetentionSection {
+  int64_t events_days = 30;
+  int64_t executions_days = 30;
+  int64_t changes_days = 7;
+  int64_t dedupe_days = 7;
+  static const Fields& fields();
+};
+
+struct LogSection {
+  LogLevel level = LogLevel::Info;
+  LogFormat format = LogFormat::Json;
+  std::string file;
+  static const Fields& fields();
+};
+
+// The whole configuration of a server. Defaults run on a laptop.
+struct Config {
+  ServerSection server;
+  PacksSection packs;
+  WorkerSection worker;
+  IntakeSection intake;
+  RetentionSection retention;
+  LogSection log;
+  static const Fields& fields();
+};
+
+}  // namespace millrace::app

@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "app/server.h"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <filesystem>
+#include <future>
+
+#include "adapters/store_sqlite/store_sqlite.h"
+#include "app/metrics.h"
+#include "app/pack_store.h"
+#include "app/version.h"
+#include "async/deadline.h"
+#include "async/loop.h"
+#include "async/pool.h"
+#include "async/scope.h"
+#include "auth/key_ring.h"
+#include "auth/token.h"
+#include "base/files.h"
+#include "base/log.h"
+#include "engine/engine.h"
+#include "net/http_server.h"
+#include "services/api/api.h"
+#include "services/worker/spawner.h"
+#include "services/worker/worker.h"
+
+namespace millrace::app {
+namespace {
+
+constexpr int64_t kDayMs = 86'400'000;
+constexpr async::Duration kDrainLook{50};
+constexpr async::Duration kHttpGrace{1000};
+constexpr int kExitStoreFailed = 74;  // EX_IOERR
+
+int64_t unix_ms() {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(
+             std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
+Result<void> make_folders(const DataPaths& paths) {
+  for (const auto& folder : {paths.data, paths.output}) {
+    std::error_code ec;
+    std::filesystem::create_directories(folder, ec);
+    if (ec || ::chmod(folder.c_str(), 0700) != 0) {
+      return Error(ErrorKind::Unavailable, "APP-0004",
+                   fmt::format("data folder '{}': {}", folder,
+                               ec ? ec.message() : "not ours to protect (chmod failed)"));
+    }
+  }
+  return {};
+}
+
+engine::Engine::Options engine_options(const Config& config) {
+  engine::Engine::Options options;
+  options.executor.max_waiting = static_cast<size_t>(config.intake.max_waiting);
+  options.event_retention_ms = config.retention.events_days * kDayMs;
+  options.execution_retention_ms = config.retention.executions_days * kDayMs;
+  options.change_retention_ms = config.retention.changes_days * kDayMs;
+  options.dedupe_ms = config.retention.dedupe_days * kDayMs;
+  return options;
+}
+
+// After a failed sync nobody knows what the file holds: the only safe step is to leave and to
+// read it again (K1). No destructors: they would write.
+[[noreturn]] void die(const Error& error) {
+  log_error("store.failed", {{"error", error.message()}, {"exit", kExitStoreFailed}});
+  std::fflush(nullptr);
+  _exit(kExitStoreFailed);
+}
+
+// The first start makes an admin token and leaves it where the same user's command line finds it.
+Result<void> ensure_admin_token(engine::Engine& engine, auth::TokenCache& tokens,
+                                const DataPaths& paths) {
+  if (tokens.size() > 0) return {};
+  Secret token = auth::make_token(auth::system_random());
+  TRY(replace_file(paths.admin_token, std::string(token.reveal()) + "\n", 0600));
+  std::promise<Result<kernel::TokenRow>> written;
+  engine.write_token(
+      {.identity = "millrace"},
+      {.hash = auth::token_hash(token.reveal()), .identity = "admin", .permissions = "*"},
+      [&](Result<kernel::TokenRow> row) { written.set_value(std::move(row)); });
+  TRY(auto row, written.get_future().get());
+  tokens.put({row.id, row.tenant, row.hash, row.identity, row.permissions, row.expires});
+  return {};
+}
+
+}  // namespace
+
+// Everything that a server is, in the order in which it comes up. Members die in reverse.
+class Server {
+ public:
+  static Result<void> run(const Config& config, const std::string& data,
+                          const std::function<Result<Config>()>& reload);
+
+ private:
+  Server(const Config& config, const std::string& data)
+      : config_(config), paths_(data), packs_(data, config.packs.folders) {}
+  Result<void> open();
+  Result<void> open_engine();
+  Result<void> listen();
+  void equip(kernel::WorkOrder& order) const;
+  Task<void> serve(const std::function<Result<Config>()>& reload);
+  Task<void> reload_packs();
+  Task<void> drain_runs();
+  void announce() const;
+
+  Config config_;
+  DataPaths paths_;
+  PackStore packs_;
+  std::string url_;
+  std::optional<FolderLock> lock_;     // one server per data folder
+  std::optional<auth::KeyRing> keys_;  // seals webhook secrets
+  std::optional<auth::RunTokens> run_tokens_;
+  auth::TokenCache tokens_;
+  Metrics metrics_;
+  std::unique_ptr<sql::Store> store_;
+  async::Loop loop_;  // HTTP: this thread
+  async::Pool pool_{{.name = "read", .threads = 2}};
+  std::unique_ptr<engine::Engine> engine_;  // its executor and committer: two threads
+  std::unique_ptr<api::Api> api_;
+  std::unique_ptr<worker::Worker> worker_;  // a thread that listens to the spawner
+  std::unique_ptr<net::HttpServer> http_;
+};
+
+Result<void> Server::open_engine() {
+  TRY(store_, store_sqlite::open(paths_.data));
+  TRY(auto packs, packs_.load());
+  std::vector<std::shared_ptr<const Pack>> retired;
+  {
+    TRY(auto reader, store_->open_reader());
+    if (auto pinned = packs_.load_pinned(*reader, packs); pinned.ok()) retired = std::move(*pinned);
+  }
+  TRY(engine_,
+      engine::Engine::start(*store_, std::move(packs), std::move(retired), engine_options(config_),
+                            {.now_ms = unix_ms,
+                             .fatal = die,
+                             .equip = [this](kernel::WorkOrder& order) { equip(order); },
+                             .decided = metrics_.decided(),
+                             .owner = fmt::format("{}:{}", config_.worker.name, ::getpid()),
+                             .output_folder = paths_.output}));
+  metrics_.watch(*engine_);
+  return {};
+}
+
+Result<void> Server::open() {
+  TRY(make_folders(paths_));
+  TRY(lock_, lock_folder(paths_.data));
+  TRY(keys_, auth::open_key_file(paths_.keys, auth::system_random()));
+  run_tokens_.emplace(keys_->derive("run tokens"));
+  TRY(open_engine());
+  TRY(api_, api::Api::create(
+                *engine_, *keys_, tokens_, *run_tokens_, pool_,
+                {.version = kVersion,
+                 .output_folder = paths_.output,
+                 .webhook_body_limit = static_cast<size_t>(config_.server.webhook_body_bytes),
+                 .event_body_limit = static_cast<size_t>(config_.server.event_body_bytes),
+                 .now_ms = unix_ms,
+                 .random = auth::system_random(),
+                 .metrics = [this] { return metrics_.text(); },
+                 .observe = metrics_.observer()}));
+  TRY(ensure_admin_token(*engine_, tokens_, paths_));
+  TRY(listen());
+  worker::WorkerConfig worker;
+  worker.name = config_.worker.name;
+  worker.slots = static_cast<int>(config_.worker.slots);
+  worker.spawner.data_dir = std::filesystem::absolute(paths_.data);
+  worker.spawner.linger_ms = config_.worker.linger_ms;
+  worker.run.grace_ms = config_.worker.kill_grace_ms;
+  worker.run.output_cap = config_.worker.output_bytes;
+  worker_ = std::make_unique<worker::Worker>(*engine_, std::move(worker));
+  return {};
+}
+
+Result<void> Server::listen() {
+  net::HttpServerOptions options;
+  options.address = config_.server.address;
+  options.port = static_cast<uint16_t>(config_.server.port);
+  options.max_connections = static_cast<size_t>(config_.server.max_connections);
+  auto* api = api_.get();
+  TRY(http_,
+      net::HttpServer::listen(
+          loop_.executor(), options,
+          {.handle = [api](net::HttpRequest& request) { return api->handle(request); },
+           .body_limit = [api](const net::HttpRequest& r) { return api->body_limit(r); },
+           .refuse = [api](const net::HttpRequest& request, int status,
+                           const Error& error) { return api->refuse(request, status, error); }}));
+  url_ = fmt::format("http://{}:{}", config_.server.address, http_->port());
+  return replace_file(paths_.url, url_ + "\n", 0600);
+}
+
+void Server::equip(kernel::WorkOrder& order) const {
+  order.env.emplace_back("MILLRACE_API_URL", url_);
+  if (order.action->permissions.empty()) return;
+  Secret token = run_tokens_->make({order.key.execution, order.key.attempt, order.key.epoch});
+  order.secrets.emplace_back(token.reveal());
+  order.env.emplace_back("MILLRACE_API_TOKEN", token.reveal());
+}
+
+void Server::announce() const {
+  log_info("server.ready", {{"url", url_}, {"data", paths_.data}, {"pid", ::getpid()}});
+  if (::isatty(STDOUT_FILENO) != 0) {
+    fmt::print("Millrace {} is ready at {}\nAPI docs: {}/api/docs   Token file: {}\n", kVersion,
+               url_, url_, paths_.admin_token);
+    std::fflush(stdout);
+  }
+}
+
+Task<void> Server::reload_packs() {
+  auto packs = co_await pool_.run([this] { return packs_.load(); });
+  if (!packs.ok()) {
+    log_error("packs.not_reloaded", {{"error", packs.error().describe()}});
+    co_return;
+  }
+  engine_->load_packs(std::move(*packs), [](Result<int> done) {
+    if (done.ok()) {
+      log_info("packs.reloaded", {{"packs", *done}});
+    } else {
+      log_error("packs.not_reloaded", {{"error", done.error().describe()}});
+    }
+  });
+}
+
+// Runs until a signal ends it; then drains (K12): no new work, what runs may finish for a while,
+// the rest stays with the spawner.
+Task<void> Server::serve(const std::function<Result<Config>()>& reload) {
+  async::Signals signals(loop_.executor(), {SIGTERM, SIGINT, SIGHUP});
+  worker_->start();
+  api_->set_phase(api::Phase::Ready);
+  announce();
+  for (;;) {
+    int signal = co_await signals.next();
+    if (signal != SIGHUP) break;
+    if (auto config = reload(); config.ok()) {
+      set_log_level(config->log.level);
+      packs_ = PackStore(paths_.data, config->packs.folders);
+      co_await reload_packs();
+    } else {
+      log_error("config.not_reloaded", {{"error", config.error().describe()}});
+    }
+  }
+  log_info("server.draining", {{"timeout_ms", config_.server.drain_timeout_ms}});
+  api_->set_phase(api::Phase::Draining);
+  co_await drain_runs();
+  co_await http_->stop(kHttpGrace);
+  co_await pool_.run([this] { worker_->stop(); });
+}
+
+Task<void> Server::drain_runs() {
+  engine_->stop_granting();
+  auto end = std::chrono::steady_clock::now() + async::Duration(config_.server.drain_timeout_ms);
+  while (worker_->stats().running > 0 && std::chrono::steady_clock::now() < end) {
+    co_await async::sleep_for(kDrainLook);
+  }
+}
+
+Result<void> Server::run(const Config& config, const std::string& data,
+                         const std::function<Result<Config>()>& reload) {
+  Server server(config, data);
+  TRY(server.open());
+  server.loop_.block_on(server.serve(reload));
+  server.engine_->drain();
+  log_info("server.stopped", {});
+  return {};
+}
+
+Result<void> run_server(const Config& config, const std::string& data,
+                        const std::function<Result<Config>()>& reload) {
+  return Server::run(config, data, reload);
+}
+
+}  // namespace millrace::app

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "app/config.h"
+#include "base/result.h"
+
+namespace millrace::app {
+
+// Where a server keeps what it owns, below its data folder.
+struct DataPaths {
+  explicit DataPaths(const std::string& data)
+      : data(data),
+        output(data + "/output"),
+        keys(data + "/keys.json"),
+        admin_token(data + "/admin.token"),
+        url(data + "/url") {}
+  std::string data;
+  std::string output;
+  std::string keys;
+  std::string admin_token;  // 0600; the command line of the same user finds it
+  std::string url;          // of the server that runs, or ran last
+};
+
+// `millrace up`: all roles in this process, until SIGTERM or SIGINT. `reload` reads the
+// configuration again for SIGHUP. Returns when everything is written and joined.
+Result<void> run_server(const Config& config, const std::string& data,
+                        const std::function<Result<Config>()>& reload);
+
+}  // namespace millrace::app

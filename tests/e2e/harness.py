@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Starts the real binary on a free port with a data folder of its own, and talks HTTP to it.
+
+Stops only what it started, by pid. Loopback only.
+"""
+import http.client
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+LEDGER_PACKS = ROOT / "tests/e2e/packs"
+
+
+def binary():
+    """The binary under test: argv[1], or the dev build."""
+    named = [a for a in sys.argv[1:] if not a.startswith("-")]
+    return named[0] if named else str(ROOT / "build/dev/millrace")
+
+
+def until(what, check, seconds=30, every=0.02):
+    """Waits until check() is true and returns its value; names `what` when the time is over."""
+    end = time.monotonic() + seconds
+    while True:
+        value = check()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError(f"after {seconds} s still not: {what}")
+        time.sleep(every)
+
+
+def start_time(pid):
+    """The start time of a process in clock ticks: with the pid it names one process."""
+    try:
+        stat = pathlib.Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return None
+    fields = stat.rsplit(")", 1)[1].split()
+    return None if fields[0] == "Z" else int(fields[19])
+
+
+class Client:
+    """One keep-alive connection. Not for several threads."""
+
+    def __init__(self, url, token):
+        self.host = url.removeprefix("http://")
+        self.token = token
+        self.connection = None
+
+    def request(self, method, path, body=None, headers=None, timeout=30):
+        """(status, headers, parsed body). Connection errors come out as OSError."""
+        sent = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        data = body
+        if body is not None and not isinstance(body, (bytes, str)):
+            data = json.dumps(body)
+            sent["Content-Type"] = "application/json"
+        sent.update(headers or {})
+        try:
+            if self.connection is None:
+                self.connection = http.client.HTTPConnection(self.host, timeout=timeout)
+            self.connection.request(method, path, body=data, headers=sent)
+            answer = self.connection.getresponse()
+            text = answer.read()
+        except (OSError, http.client.HTTPException) as error:
+            self.close()
+            raise OSError(str(error)) from error
+        kind = answer.getheader("Content-Type", "")
+        parsed = json.loads(text) if "json" in kind and text else text
+        return answer.status, dict(answer.getheaders()), parsed
+
+    def close(self):
+        if self.connection is not None:
+            self.connection.close()
+            self.connection = None
+
+    def data(self, method, path, body=None, headers=None, expect=(200, 201, 202)):
+        status, _, parsed = self.request(method, path, body, headers)
+        if status not in expect:
+            raise AssertionError(f"{method} {path}: {status} {parsed}")
+        return parsed["data"] if isinstance(parsed, dict) and "data" in parsed else parsed
+
+
+class Server:
+    """A server of its own data folder; may be killed and started again."""
+
+    def __init__(self, packs=(LEDGER_PACKS,), settings=None, folder=None):
+        self.home = pathlib.Path(folder or tempfile.mkdtemp(prefix="millrace-e2e-"))
+        self.data = self.home / "data"
+        self.packs = packs
+        self.settings = {"server.port": 0, **(settings or {})}
+        self.process = None
+        self.log = self.home / "server.log"
+
+    def command(self):
+        command = [binary(), "up", "--data", str(self.data)]
+        for pack in self.packs:
+            command += ["--packs", str(pack)]
+        for key, value in self.settings.items():
+            command += ["--set", f"{key}={value}"]
+        return command
+
+    def start(self, prefix=(), ready=True, seconds=60):
+        (self.data / "url").unlink(missing_ok=True)
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(
+                [*prefix, *self.command()], stdout=log, stderr=log, stdin=subprocess.DEVNULL
+            )
+        if ready:
+            until("the server is ready", self.is_ready, seconds)
+        return self
+
+    def is_ready(self):
+        if self.process.poll() is not None:
+            tail = self.log.read_text(errors="replace")[-3000:]
+            raise AssertionError(f"the server ended with {self.process.returncode}:\n{tail}")
+        if not (self.data / "url").exists():
+            return False
+        client = Client(self.url(), None)
+        try:
+            return client.request("GET", "/ready")[0] == 200
+        except OSError:
+            return False
+        finally:
+            client.close()
+
+    def url(self):
+        return (self.data / "url").read_text().strip()
+
+    def token(self):
+        return (self.data / "admin.token").read_text().strip()
+
+    def client(self):
+        return Client(self.url(), self.token())
+
+    def spawners(self):
+        """[(pid, start time)] of the spawners that hold this data folder."""
+        found = []
+        for entry in pathlib.Path("/proc").iterdir():
+            if not entry.name.isdigit():
+                continue
+            try:
+                line = (entry / "cmdline").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            if line and line[0] == b"millrace-spawner" and str(self.data).encode() in b" ".join(line):
+                found.append((int(entry.name), start_time(int(entry.name))))
+        return found
+
+    def kill(self, spawner=False):
+        """kill -9 of the server, and of its spawner if asked."""
+        victims = self.spawners() if spawner else []
+        self.process.kill()
+        for pid, started in victims:
+            if start_time(pid) == started:
+                os.kill(pid, signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self):
+        """SIGTERM; returns the exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout=60)
+
+    def cli(self, *arguments, expect=0, timeout=60):
+        """Runs the command line against this server; returns its stdout."""
+        run = subprocess.run(
+            [binary(), *arguments, "--data", str(self.data)],
+            capture_output=True, text=True, timeout=timeout,
+        )
+        if run.returncode != expect:
+            raise AssertionError(
+                f"millrace {' '.join(arguments)}: exit {run.returncode}, expected {expect}\n"
+                f"{run.stdout}{run.stderr}"
+            )
+        return run.stdout
+
+    def doctor(self):
+        """Examines the store of a stopped server; raises with its findings."""
+        run = subprocess.run(
+            [binary(), "doctor", "--data", str(self.data)], capture_output=True, text=True, timeout=120
+        )
+        if run.returncode != 0:
+            raise AssertionError(f"doctor: exit {run.returncode}\n{run.stdout}{run.stderr}")
+        return run.stdout
+
+    def close(self):
+        if self.process is not None and self.process.poll() is None:
+            self.kill(spawner=True)
+        for pid, started in self.spawners():
+            if start_time(pid) == started:
+                os.kill(pid, signal.SIGKILL)
+        shutil.rmtree(self.home, ignore_errors=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_):
+        if kind is not None and self.log.exists():
+            sys.stderr.write(self.log.read_text(errors="replace")[-4000:])
+        self.close()
+
+
+def rule(ref, action, parameters, criteria=None, trigger="core.cloudevent", trigger_parameters=None):
+    return {
+        "ref": ref,
+        "trigger": {"ref": trigger, "parameters": trigger_parameters or {}},
+        "criteria": criteria or {},
+        "action": {"ref": action, "parameters": parameters},
+    }
+
+
+def cloud_event(source, identifier, kind="test", data=None):
+    return {
+        "specversion": "1.0", "id": identifier, "source": source, "type": kind,
+        "datacontenttype": "application/json", "data": data or {},
+    }
+
+
+def run_cases(cases):
+    """Runs the functions of a test file and closes with the line that CI reads."""
+    failed = 0
+    for case in cases:
+        began = time.monotonic()
+        try:
+            case()
+            print(f"ok   {case.__name__} ({time.monotonic() - began:.1f} s)", flush=True)
+        except Exception as error:  # a test's failure, whatever it is, is the result
+            failed += 1
+            print(f"FAIL {case.__name__}: {type(error).__name__}: {error}", flush=True)
+    print(f"{len(cases) - failed} passed, {failed} failed")
+    return 1 if failed else 0
