@@ -3,25 +3,18 @@
 
 #include <fmt/format.h>
 
-#include <array>
 #include <charconv>
 
 #include "kernel/rows.h"
 #include "store/row_reader.h"
+#include "store/schema.h"
 
 namespace millrace::store {
 namespace {
 
-constexpr char kFirst[] = {
-#embed "schema/0001_first.sql"
-    , 0};
-
-// In order; entry i brings the schema from version i to i + 1.
-constexpr std::array<std::string_view, 1> kSteps{std::string_view(kFirst, sizeof(kFirst) - 1)};
-
 Result<void> apply(sql::Connection& writer, size_t step) {
   TRY(writer.run("BEGIN IMMEDIATE"));
-  auto applied = writer.run(kSteps[step]);
+  auto applied = writer.run(schema_steps()[step]);
   if (applied.ok()) {
     applied =
         writer.run(fmt::format("INSERT INTO meta (name, value) VALUES ('schema', '{0}') "
@@ -35,7 +28,7 @@ Result<void> apply(sql::Connection& writer, size_t step) {
 
 }  // namespace
 
-int64_t newest_schema_version() { return static_cast<int64_t>(kSteps.size()); }
+int64_t newest_schema_version() { return static_cast<int64_t>(schema_steps().size()); }
 
 Result<int64_t> schema_version(sql::Connection& connection) {
   auto select = connection.prepare("SELECT value FROM meta WHERE name = 'schema'");
@@ -62,7 +55,7 @@ Result<void> migrate(sql::Connection& writer) {
                              "newer Millrace; start that one",
                              version, newest_schema_version()));
   }
-  for (auto step = static_cast<size_t>(version); step < kSteps.size(); ++step) {
+  for (auto step = static_cast<size_t>(version); step < schema_steps().size(); ++step) {
     TRY(apply(writer, step));
   }
   return {};

@@ -37,6 +37,7 @@ Result<std::vector<kernel::ExecutionRow>> list_executions(sql::Connection&, Tena
 Result<std::vector<kernel::ExecutionRow>> children_of(sql::Connection&, TenantId, ExecutionId);
 // The non-final executions below `parent`, at every depth.
 Result<std::vector<kernel::ExecutionRow>> open_descendants(sql::Connection&, TenantId, ExecutionId);
+Result<std::vector<TenantId>> tenants_with_executions(sql::Connection&);
 // All executions in these statuses, of all tenants: for the start of a server and the sweeps.
 Result<std::vector<kernel::ExecutionRow>> executions_in(sql::Connection&,
                                                         std::span<const ExecutionStatus>);

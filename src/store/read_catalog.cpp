@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+
 #include "store/read.h"
 #include "store/row_reader.h"
 
@@ -37,11 +39,18 @@ Result<std::vector<PackReleaseRow>> pinned_releases(sql::Connection& db) {
   auto read = [](RowReader r, PackReleaseRow& p) {
     r >> p.tenant >> p.pack >> p.version >> p.digest >> p.created;
   };
-  return query<PackReleaseRow>(db,
-                               "SELECT tenant, pack, version, digest, created FROM pack_release "
-                               "WHERE digest IN (SELECT DISTINCT pack_release FROM execution "
-                               "WHERE status < 16)",
-                               +read);
+  std::vector<PackReleaseRow> found;
+  TRY(auto tenants, tenants_with_executions(db));
+  for (TenantId tenant : tenants) {
+    TRY(auto rows, query<PackReleaseRow>(
+                       db,
+                       "SELECT tenant, pack, version, digest, created FROM pack_release WHERE "
+                       "tenant = $1 AND digest IN (SELECT pack_release FROM execution WHERE "
+                       "tenant = $1 AND status < 16)",
+                       +read, tenant));
+    std::ranges::move(rows, std::back_inserter(found));
+  }
+  return found;
 }
 
 Result<std::vector<RuleRow>> current_rules(sql::Connection& db) {

@@ -62,13 +62,15 @@ void read_enforcement(RowReader r, EnforcementRow& e) {
 int64_t below(const Page& page) { return page.before > 0 ? page.before : INT64_MAX; }
 
 Result<std::vector<ExecutionRow>> list_in_status(sql::Connection& db, TenantId tenant,
-                                                 ExecutionStatus open_status, Page page) {
+                                                 ExecutionStatus status, Page page) {
   return query<ExecutionRow>(db,
                              EXECUTION_HEAD
-                             " FROM execution WHERE tenant = $1 AND status = $2 AND status < 16 "
-                             "AND id < $3 ORDER BY id DESC LIMIT $4",
-                             read_execution_head, tenant, open_status, below(page), page.limit);
+                             " FROM execution WHERE tenant = $1 AND status = $2 AND id < $3 "
+                             "ORDER BY id DESC LIMIT $4",
+                             read_execution_head, tenant, status, below(page), page.limit);
 }
+
+// `+column` in a query below keeps it from choosing an index: it walks ids instead of sorting.
 
 // One indexed read per open status: sorting all that is open would cost its number.
 Result<std::vector<ExecutionRow>> list_open(sql::Connection& db, TenantId tenant, Page page) {
@@ -108,25 +110,24 @@ Result<std::vector<ExecutionRow>> list_executions(sql::Connection& db, TenantId 
                                "AND id < $3 ORDER BY id DESC LIMIT $4",
                                read_execution_head, tenant, filter.parent, before, page.limit);
   }
-  int64_t status = filter.status ? static_cast<int64_t>(*filter.status) : -1;
-  int64_t open_below = filter.open_only ? 16 : 1000;
   if (!filter.action.empty()) {
-    return query<ExecutionRow>(db,
-                               EXECUTION_HEAD
-                               " FROM execution WHERE tenant = $1 AND action = $2 AND id < $3 AND "
-                               "($4 < 0 OR status = $4) AND status < $5 ORDER BY id DESC LIMIT $6",
-                               read_execution_head, tenant, filter.action, before, status,
-                               open_below, page.limit);
+    int64_t status = filter.status ? static_cast<int64_t>(*filter.status) : -1;
+    int64_t below_status =
+        filter.open_only ? static_cast<int64_t>(ExecutionStatus::Succeeded) : INT64_MAX;
+    return query<ExecutionRow>(
+        db,
+        EXECUTION_HEAD
+        " FROM execution WHERE tenant = $1 AND action = $2 AND id < $3 AND "
+        "($4 < 0 OR +status = $4) AND +status < $5 ORDER BY id DESC LIMIT $6",
+        read_execution_head, tenant, filter.action, before, status, below_status, page.limit);
   }
-  if (filter.status && !is_final(*filter.status)) {
-    return list_in_status(db, tenant, *filter.status, page);
-  }
+  if (filter.status) return list_in_status(db, tenant, *filter.status, page);
   if (filter.open_only) return list_open(db, tenant, page);
   return query<ExecutionRow>(db,
                              EXECUTION_HEAD
-                             " FROM execution WHERE id < $1 AND tenant = $2 AND "
-                             "($3 < 0 OR status = $3) ORDER BY id DESC LIMIT $4",
-                             read_execution_head, before, tenant, status, page.limit);
+                             " FROM execution WHERE id < $1 AND +tenant = $2 "
+                             "ORDER BY id DESC LIMIT $3",
+                             read_execution_head, before, tenant, page.limit);
 }
 
 Result<std::vector<ExecutionRow>> children_of(sql::Connection& db, TenantId tenant,
@@ -148,7 +149,7 @@ Result<std::vector<ExecutionRow>> open_descendants(sql::Connection& db, TenantId
       TRY(auto children,
           query<ExecutionRow>(db,
                               EXECUTION_ALL " FROM execution WHERE tenant = $1 AND parent = $2 AND "
-                                            "parent <> 0 AND status < 16 ORDER BY id",
+                                            "parent <> 0 AND +status < 16 ORDER BY id",
                               read_execution, tenant, id));
       for (auto& child : children) {
         next.push_back(child.id);
@@ -163,13 +164,29 @@ Result<std::vector<ExecutionRow>> open_descendants(sql::Connection& db, TenantId
 Result<std::vector<ExecutionRow>> executions_in(sql::Connection& db,
                                                 std::span<const ExecutionStatus> statuses) {
   std::vector<ExecutionRow> found;
-  for (ExecutionStatus status : statuses) {
-    TRY(auto rows,
-        query<ExecutionRow>(db, EXECUTION_ALL " FROM execution WHERE status = $1 AND status < 16",
-                            read_execution, status));
-    std::move(rows.begin(), rows.end(), std::back_inserter(found));
+  TRY(auto tenants, tenants_with_executions(db));
+  for (TenantId tenant : tenants) {
+    for (ExecutionStatus status : statuses) {
+      TRY(auto rows,
+          query<ExecutionRow>(db, EXECUTION_ALL " FROM execution WHERE tenant = $1 AND status = $2",
+                              read_execution, tenant, status));
+      std::ranges::move(rows, std::back_inserter(found));
+    }
   }
   return found;
+}
+
+Result<std::vector<TenantId>> tenants_with_executions(sql::Connection& db) {
+  // From one tenant to the next by the index: as many look-ups as tenants.
+  std::vector<TenantId> tenants;
+  for (TenantId last;; tenants.push_back(last)) {
+    TRY(int64_t next, query_int(db,
+                                "SELECT coalesce(min(tenant), 0) FROM execution WHERE "
+                                "tenant > $1",
+                                last));
+    if (next == 0) return tenants;
+    last = TenantId{next};
+  }
 }
 
 Result<std::optional<ResultBlobRow>> find_result_blob(sql::Connection& db, TenantId tenant,
@@ -201,7 +218,7 @@ Result<std::vector<EventRow>> list_events(sql::Connection& db, TenantId tenant,
                                           const std::string& trigger, Page page) {
   if (trigger.empty()) {
     return query<EventRow>(
-        db, EVENT_HEAD " FROM event WHERE id < $1 AND tenant = $2 ORDER BY id DESC LIMIT $3",
+        db, EVENT_HEAD " FROM event WHERE id < $1 AND +tenant = $2 ORDER BY id DESC LIMIT $3",
         read_event_head, below(page), tenant, page.limit);
   }
   return query<EventRow>(db,
@@ -227,7 +244,7 @@ Result<std::vector<EnforcementRow>> list_enforcements(sql::Connection& db, Tenan
                                                       RuleId rule, Page page) {
   if (!rule) {
     return query<EnforcementRow>(
-        db, ENFORCEMENT_ALL "WHERE id < $1 AND tenant = $2 ORDER BY id DESC LIMIT $3",
+        db, ENFORCEMENT_ALL "WHERE id < $1 AND +tenant = $2 ORDER BY id DESC LIMIT $3",
         read_enforcement, below(page), tenant, page.limit);
   }
   return query<EnforcementRow>(

@@ -30,13 +30,26 @@ std::string to_dialect(std::string_view script) {
   return out;
 }
 
+// True when a file of the database last failed for want of space, and none for another reason.
+// SQLite itself says SQLITE_FULL only for ENOSPC of a write, and keeps no errno of a COMMIT.
+bool space_is_missing(sqlite3* db) {
+  int of_main = 0;
+  int of_log = 0;
+  sqlite3_file* log = nullptr;
+  sqlite3_file_control(db, "main", SQLITE_FCNTL_LAST_ERRNO, &of_main);
+  sqlite3_file_control(db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
+  if (log && log->pMethods) log->pMethods->xFileControl(log, SQLITE_FCNTL_LAST_ERRNO, &of_log);
+  auto is_space = [](int error) { return error == ENOSPC || error == EDQUOT; };
+  return of_main != EIO && of_log != EIO && (is_space(of_main) || is_space(of_log));
+}
+
 std::string_view code_of(sqlite3* db, int rc) {
   switch (rc & 0xff) {
     case SQLITE_FULL: return sql::kFull;
     case SQLITE_IOERR:
-      // A write past the end of a full disk can also fail in a sync, or in growing the -shm file.
-      if (db && sqlite3_system_errno(db) == ENOSPC) return sql::kFull;
-      return rc == SQLITE_IOERR_NOMEM ? sql::kBusy : sql::kSyncFailed;
+      if (rc == SQLITE_IOERR_NOMEM) return sql::kBusy;
+      if (rc == SQLITE_IOERR_SHMSIZE) return sql::kFull;  // growing the -shm file
+      return db && space_is_missing(db) ? sql::kFull : sql::kSyncFailed;
     case SQLITE_INTERRUPT:  // a query over its limit
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
@@ -99,6 +112,7 @@ class SqliteStatement final : public sql::Statement {
     int rc = sqlite3_step(stmt_);
     if (rc == SQLITE_ROW) return true;
     if (rc == SQLITE_DONE) return false;
+    if (rc == SQLITE_INTERRUPT) return connection_.too_slow(sqlite3_sql(stmt_));
     return error_of(db_, rc, sqlite3_sql(stmt_));
   }
   void reset() override { sqlite3_reset(stmt_); }
@@ -190,6 +204,12 @@ void SqliteConnection::limit_queries(std::chrono::milliseconds limit) {
                                                                                               : 0;
   };
   sqlite3_progress_handler(db_, kStepsPerLook, is_over, this);
+}
+
+Error SqliteConnection::too_slow(std::string_view query) const {
+  return Error(
+      ErrorKind::Unavailable, sql::kBusy,
+      fmt::format("sqlite: {}: took longer than {} ms", query.substr(0, 80), limit_.count()));
 }
 
 void SqliteConnection::watch_log() {

@@ -37,6 +37,7 @@ class SqliteConnection final : public sql::Connection {
   void limit_queries(std::chrono::milliseconds limit);
   bool has_limit() const { return limit_.count() > 0; }
   void query_begins() { deadline_ = std::chrono::steady_clock::now() + limit_; }
+  Error too_slow(std::string_view query) const;
   // Keeps log_bytes() and leaves checkpoints to Store::checkpoint().
   void watch_log();
   sqlite3* handle() { return db_; }

@@ -88,7 +88,7 @@ CREATE TABLE execution (
 );
 CREATE INDEX execution_action ON execution (tenant, action, id);
 CREATE INDEX execution_parent ON execution (tenant, parent, id) WHERE parent <> 0;
-CREATE INDEX execution_open ON execution (tenant, status, id) WHERE status < 16;
+CREATE INDEX execution_status ON execution (tenant, status, id);
 
 CREATE TABLE queue (
   execution BIGINT_KEY PRIMARY KEY,
