@@ -2,6 +2,8 @@
 #include "rules/index.h"
 
 #include <algorithm>
+#include <cmath>
+#include <optional>
 #include <set>
 #include <unordered_map>
 
@@ -60,35 +62,55 @@ using RuleNumbers = std::vector<uint32_t>;
 using ByValue = std::unordered_map<Value, RuleNumbers, ScalarHash>;
 using ByPrefix = std::unordered_map<std::string, RuleNumbers, StringHash, std::equal_to<>>;
 
-}  // namespace
+std::string_view ref_of(const RulePtr& rule) { return rule->spec().ref; }
 
-// The rules of one trigger and the tables that lead to them.
-class RuleIndex::OfTrigger {
+// Rules in the order of their refs, and the tables that lead to those that an event may match.
+class Tables {
  public:
-  explicit OfTrigger(std::vector<RulePtr> rules) : rules_(std::move(rules)) {
-    std::ranges::sort(rules_, {}, [](const RulePtr& r) { return std::string_view(r->spec().ref); });
+  explicit Tables(std::vector<RulePtr> rules) : rules_(std::move(rules)) {
+    std::ranges::sort(rules_, {}, ref_of);
     number_paths();
     arrange();
   }
 
+  // A rule's number is its position here.
   const std::vector<RulePtr>& rules() const { return rules_; }
+  // By slot.
+  std::span<const Path* const> paths() const { return paths_; }
+  // For each path of the rule: its slot.
+  std::span<const uint32_t> slots_of(uint32_t number) const {
+    return {slots_.data() + first_slot_[number], rules_[number]->paths().size()};
+  }
+  std::optional<uint32_t> find(std::string_view ref) const {
+    auto found = std::ranges::lower_bound(rules_, ref, {}, ref_of);
+    if (found == rules_.end() || ref_of(*found) != ref) return std::nullopt;
+    return static_cast<uint32_t>(found - rules_.begin());
+  }
 
-  Result<std::vector<Match>> match(const EventScope& scope, expr::Engine& engine) const {
-    PathValues values(scope.event, paths_);
-    RuleNumbers candidates = find_candidates(values);
-    std::vector<Match> matches;
-    for (bool backstop : {false, true}) {
-      for (uint32_t number : candidates) {
-        const RulePtr& rule = rules_[number];
-        if (rule->spec().backstop != backstop) continue;
-        Judge judge(scope, rule->pack(), values, slots_of(number), engine);
-        bool holds = judge.holds(rule->trigger_criteria()) && judge.holds(rule->criteria());
-        if (judge.need()) return *judge.need();
-        if (holds) matches.push_back({rule, verdicts(*rule, judge)});
-      }
-      if (!matches.empty()) break;
+  // Every rule stands in one table only, so that none is found twice. Ascending.
+  RuleNumbers candidates(PathValues& values) const {
+    RuleNumbers out = one_by_one_;
+    auto add = [&](const RuleNumbers& numbers) {
+      out.insert(out.end(), numbers.begin(), numbers.end());
+    };
+    for (const EqualityTable& table : equalities_) {
+      const Value* value = values.get(table.slot);
+      if (!value || !is_scalar(*value)) continue;
+      auto found = table.rules.find(*value);
+      if (found != table.rules.end()) add(found->second);
     }
-    return matches;
+    for (const PrefixTable& table : prefixes_) {
+      const Value* value = values.get(table.slot);
+      if (!value || !value->is_string()) continue;
+      std::string_view text = value->as_string();
+      for (size_t size : table.sizes) {
+        if (size > text.size()) break;
+        auto found = table.rules.find(text.substr(0, size));
+        if (found != table.rules.end()) add(found->second);
+      }
+    }
+    if (out.size() > one_by_one_.size()) std::ranges::sort(out);
+    return out;
   }
 
  private:
@@ -101,10 +123,6 @@ class RuleIndex::OfTrigger {
     std::set<size_t> sizes;  // of the prefixes
     ByPrefix rules;
   };
-
-  std::span<const uint32_t> slots_of(uint32_t number) const {
-    return {slots_.data() + first_slot_[number], rules_[number]->paths().size()};
-  }
 
   // Gives each distinct place of the event one slot, however many rules look at it.
   void number_paths() {
@@ -169,105 +187,158 @@ class RuleIndex::OfTrigger {
     return *found;
   }
 
-  // Every rule stands in one table only, so that none is found twice.
-  RuleNumbers find_candidates(PathValues& values) const {
-    RuleNumbers out = one_by_one_;
-    auto add = [&](const RuleNumbers& numbers) {
-      out.insert(out.end(), numbers.begin(), numbers.end());
-    };
-    for (const EqualityTable& table : equalities_) {
-      const Value* value = values.get(table.slot);
-      if (!value || !is_scalar(*value)) continue;
-      auto found = table.rules.find(*value);
-      if (found != table.rules.end()) add(found->second);
-    }
-    for (const PrefixTable& table : prefixes_) {
-      const Value* value = values.get(table.slot);
-      if (!value || !value->is_string()) continue;
-      std::string_view text = value->as_string();
-      for (size_t size : table.sizes) {
-        if (size > text.size()) break;
-        auto found = table.rules.find(text.substr(0, size));
-        if (found != table.rules.end()) add(found->second);
-      }
-    }
-    if (out.size() > one_by_one_.size()) std::ranges::sort(out);
-    return out;
-  }
-
-  static std::vector<Verdict> verdicts(const CompiledRule& rule, Judge& judge) {
-    std::vector<Verdict> out;
-    for (const Criterion& part : rule.trigger_criteria().parts) out.push_back(judge.explain(part));
-    const Criterion& criteria = rule.criteria();
-    if (criteria.kind != Criterion::Kind::All) {
-      out.push_back(judge.explain(criteria));
-      return out;
-    }
-    for (const Criterion& part : criteria.parts) out.push_back(judge.explain(part));
-    return out;
-  }
-
-  std::vector<RulePtr> rules_;        // by ref; their numbers are positions here
-  std::vector<const Path*> paths_;    // by slot; owned by the rules
-  std::vector<uint32_t> slots_;       // for each rule, for each of its paths: the slot
+  std::vector<RulePtr> rules_;
+  std::vector<const Path*> paths_;  // owned by the rules
+  std::vector<uint32_t> slots_;
   std::vector<uint32_t> first_slot_;  // of each rule, in slots_
   std::vector<EqualityTable> equalities_;
   std::vector<PrefixTable> prefixes_;
   RuleNumbers one_by_one_;
 };
 
+std::vector<Verdict> verdicts(const CompiledRule& rule, Judge& judge) {
+  std::vector<Verdict> out;
+  for (const Criterion& part : rule.trigger_criteria().parts) out.push_back(judge.explain(part));
+  const Criterion& criteria = rule.criteria();
+  if (criteria.kind != Criterion::Kind::All) {
+    out.push_back(judge.explain(criteria));
+    return out;
+  }
+  for (const Criterion& part : criteria.parts) out.push_back(judge.explain(part));
+  return out;
+}
+
+}  // namespace
+
+// The rules of one trigger: many in tables that stay as they are, and the few that changed since in
+// small ones, so that changing one of 10,000 rules costs no new tables for all.
+class RuleIndex::OfTrigger {
+ public:
+  explicit OfTrigger(std::vector<RulePtr> rules)
+      : settled_(std::make_shared<const Tables>(std::move(rules))),
+        recent_(std::make_shared<const Tables>(std::vector<RulePtr>())) {}
+
+  size_t size() const {
+    return settled_->rules().size() - hidden_.size() + recent_->rules().size();
+  }
+  bool has(std::string_view ref) const {
+    auto number = settled_->find(ref);
+    return recent_->find(ref) || (number && !is_hidden(*number));
+  }
+
+  // Without the rules of these refs, and with the added ones.
+  std::shared_ptr<const OfTrigger> changed(const std::set<std::string_view>& refs,
+                                           std::vector<RulePtr> added) const {
+    RuleNumbers hidden = hidden_;
+    for (std::string_view ref : refs) {
+      if (auto number = settled_->find(ref); number && !is_hidden(*number)) {
+        hidden.insert(std::ranges::lower_bound(hidden, *number), *number);
+      }
+    }
+    std::vector<RulePtr> recent = std::move(added);
+    for (const RulePtr& rule : recent_->rules()) {
+      if (!refs.contains(ref_of(rule))) recent.push_back(rule);
+    }
+    // Both kinds of work are about equal at the root of the number of rules.
+    size_t few = 32 + static_cast<size_t>(std::sqrt(settled_->rules().size()));
+    if (recent.size() + hidden.size() > few) {
+      const auto& rules = settled_->rules();
+      for (uint32_t number = 0; number < rules.size(); ++number) {
+        if (!std::ranges::binary_search(hidden, number)) recent.push_back(rules[number]);
+      }
+      return std::make_shared<const OfTrigger>(std::move(recent));
+    }
+    auto out = std::make_shared<OfTrigger>(*this);
+    out->hidden_ = std::move(hidden);
+    out->recent_ = std::make_shared<const Tables>(std::move(recent));
+    return out;
+  }
+
+  Result<std::vector<Match>> match(const EventScope& scope, expr::Engine& engine) const {
+    PathValues settled_values(scope.event, settled_->paths());
+    PathValues recent_values(scope.event, recent_->paths());
+    RuleNumbers settled = settled_->candidates(settled_values);
+    RuleNumbers recent = recent_->candidates(recent_values);
+    std::erase_if(settled, [&](uint32_t number) { return is_hidden(number); });
+    std::vector<Match> matches;
+    for (bool backstop : {false, true}) {
+      TRY(try_all(*settled_, settled, backstop, settled_values, scope, engine, matches));
+      size_t of_settled = matches.size();
+      TRY(try_all(*recent_, recent, backstop, recent_values, scope, engine, matches));
+      bool is_mixed = of_settled > 0 && matches.size() > of_settled;
+      if (is_mixed) std::ranges::sort(matches, {}, [](auto& m) { return ref_of(m.rule); });
+      if (!matches.empty()) break;
+    }
+    return matches;
+  }
+
+ private:
+  bool is_hidden(uint32_t number) const { return std::ranges::binary_search(hidden_, number); }
+
+  static Result<void> try_all(const Tables& tables, const RuleNumbers& candidates, bool backstop,
+                              PathValues& values, const EventScope& scope, expr::Engine& engine,
+                              std::vector<Match>& matches) {
+    for (uint32_t number : candidates) {
+      const RulePtr& rule = tables.rules()[number];
+      if (rule->spec().backstop != backstop) continue;
+      Judge judge(scope, rule->pack(), values, tables.slots_of(number), engine);
+      bool holds = judge.holds(rule->trigger_criteria()) && judge.holds(rule->criteria());
+      if (judge.need()) return *judge.need();
+      if (holds) matches.push_back({rule, verdicts(*rule, judge)});
+    }
+    return {};
+  }
+
+  std::shared_ptr<const Tables> settled_;
+  RuleNumbers hidden_;  // of settled_: rules that are gone or replaced since. Ascending
+  std::shared_ptr<const Tables> recent_;
+};
+
 RuleIndex::RuleIndex(std::vector<RulePtr> rules) { *this = RuleIndex().with(std::move(rules)); }
 
 RuleIndex RuleIndex::with(std::vector<RulePtr> changed) const {
   std::set<std::string_view> refs;
-  for (const RulePtr& rule : changed) refs.insert(rule->spec().ref);
   std::map<std::string_view, std::vector<RulePtr>> added;
   for (const RulePtr& rule : changed) {
+    refs.insert(ref_of(rule));
     if (rule->spec().enabled) added[rule->spec().trigger].push_back(rule);
   }
   RuleIndex out = *this;
   for (const auto& [trigger, of_trigger] : triggers_) {
-    std::vector<RulePtr> kept;
-    for (const RulePtr& rule : of_trigger->rules()) {
-      if (!refs.contains(rule->spec().ref)) kept.push_back(rule);
-    }
     auto more = added.find(trigger);
-    bool same = kept.size() == of_trigger->rules().size() && more == added.end();
-    if (more != added.end()) {
-      std::ranges::copy(more->second, std::back_inserter(kept));
-      added.erase(more);
-    }
-    if (!same) out.rebuild(trigger, std::move(kept));
+    bool is_concerned = more != added.end() || std::ranges::any_of(refs, [&](std::string_view ref) {
+                          return of_trigger->has(ref);
+                        });
+    if (!is_concerned) continue;
+    out.put(trigger,
+            of_trigger->changed(refs, more == added.end() ? std::vector<RulePtr>() : more->second));
+    if (more != added.end()) added.erase(more);
   }
-  for (auto& [trigger, rules] : added) out.rebuild(trigger, std::move(rules));
+  for (auto& [trigger, rules] : added) {
+    out.put(std::string(trigger), std::make_shared<const OfTrigger>(std::move(rules)));
+  }
   return out;
 }
 
 RuleIndex RuleIndex::without(std::string_view ref) const {
   RuleIndex out = *this;
   for (const auto& [trigger, of_trigger] : triggers_) {
-    std::vector<RulePtr> kept = of_trigger->rules();
-    auto removed =
-        std::ranges::remove(kept, ref, [](auto& r) -> std::string_view { return r->spec().ref; });
-    if (removed.empty()) continue;
-    kept.erase(removed.begin(), removed.end());
-    out.rebuild(trigger, std::move(kept));
+    if (of_trigger->has(ref)) out.put(trigger, of_trigger->changed({ref}, {}));
   }
   return out;
 }
 
-void RuleIndex::rebuild(std::string_view trigger, std::vector<RulePtr> rules) {
-  std::string key(trigger);
-  if (rules.empty()) {
-    triggers_.erase(key);
+void RuleIndex::put(const std::string& trigger, std::shared_ptr<const OfTrigger> rules) {
+  if (rules->size() == 0) {
+    triggers_.erase(trigger);
   } else {
-    triggers_[key] = std::make_shared<const OfTrigger>(std::move(rules));
+    triggers_[trigger] = std::move(rules);
   }
 }
 
 size_t RuleIndex::size() const {
   size_t count = 0;
-  for (const auto& [trigger, of_trigger] : triggers_) count += of_trigger->rules().size();
+  for (const auto& [trigger, of_trigger] : triggers_) count += of_trigger->size();
   return count;
 }
 

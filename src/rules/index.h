@@ -39,7 +39,7 @@ class RuleIndex {
  private:
   class OfTrigger;
   using Triggers = std::map<std::string, std::shared_ptr<const OfTrigger>, std::less<>>;
-  void rebuild(std::string_view trigger, std::vector<RulePtr> rules);
+  void put(const std::string& trigger, std::shared_ptr<const OfTrigger> rules);
 
   Triggers triggers_;
 };

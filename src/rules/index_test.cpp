@@ -127,7 +127,18 @@ TEST(RuleIndex, AgreesWithTryingEveryRule) {
     }
     rules.push_back(rule("p.r" + std::to_string(1000 + i), criteria));
   }
-  RuleIndex index(rules);
+  // Half of them come one at a time, some replace what was there, some leave again.
+  RuleIndex index(std::vector(rules.begin(), rules.begin() + 150));
+  for (size_t i = 150; i < rules.size(); ++i) index = index.with({rules[i]});
+  for (size_t i = 0; i < rules.size(); i += 7) {
+    rules[i] = rule(rules[i]->spec().ref, yaml("trigger.a: {type: eq, pattern: a}"));
+    index = index.with({rules[i]});
+  }
+  for (size_t i = 1; i < rules.size(); i += 5) index = index.without(rules[i]->spec().ref);
+  for (size_t i = rules.size(); i-- > 0;) {
+    if (i % 5 == 1) rules.erase(rules.begin() + static_cast<ptrdiff_t>(i));
+  }
+  EXPECT_EQ(index.size(), rules.size());
   expr::Engine engine;
   for (int i = 0; i < 200; ++i) {
     Value payload = Value::map({{"a", word()}, {"c", Value::map({{"d", word()}})}});

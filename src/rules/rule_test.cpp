@@ -243,16 +243,24 @@ any:
   ASSERT_TRUE(out);
   EXPECT_FALSE(out->matches);
   std::string text;
-  for (const Verdict& v : out->verdicts) text += to_json(to_value(v)) + "\n";
+  for (const Verdict& v : out->verdicts) {
+    text += v.criterion + " " + v.op + (v.holds ? " holds " : " fails ") + to_json(v.expected) +
+            " " + to_json(v.found) + (v.note.empty() ? "" : " (" + v.note + ")") + "\n";
+  }
   EXPECT_EQ(text,
-            R"({"criterion":"enabled","operator":"equals","holds":true,"expected":true,"found":true}
-{"criterion":"event.trigger","operator":"equals","holds":true,"expected":"core.webhook","found":"core.webhook"}
-{"criterion":"event.parameters.name","operator":"equals","holds":false,"expected":"cd","found":"ci"}
-{"criterion":"trigger.body.ref","operator":"equals","holds":false,"expected":"refs/heads/dev","found":"refs/heads/main"}
-{"criterion":"trigger.body.commits","operator":"greaterthan","holds":false,"expected":1,"found":[{"id":"a1","files":3},{"id":"b2","files":40}],"note":"cannot compare array with integer"}
-{"criterion":"trigger.body.gone","operator":"contains","holds":false,"expected":"x","found":null,"note":"the event has nothing there"}
-{"criterion":"any","operator":"any","holds":true,"parts":[{"criterion":"all","operator":"all","holds":true,"parts":[{"criterion":"trigger.body.forced","operator":"exists","holds":true,"expected":null,"found":false}]}]}
-)");
+            "enabled equals holds true true\n"
+            "event.trigger equals holds \"core.webhook\" \"core.webhook\"\n"
+            "event.parameters.name equals fails \"cd\" \"ci\"\n"
+            "trigger.body.ref equals fails \"refs/heads/dev\" \"refs/heads/main\"\n"
+            "trigger.body.commits greaterthan fails 1 "
+            "[{\"id\":\"a1\",\"files\":3},{\"id\":\"b2\",\"files\":40}] "
+            "(cannot compare array with integer)\n"
+            "trigger.body.gone contains fails \"x\" null (the event has nothing there)\n"
+            "any any holds null null\n");
+  EXPECT_EQ(to_json(to_value(out->verdicts.back())),
+            R"({"criterion":"any","operator":"any","holds":true,"parts":[{"criterion":"all",)"
+            R"("operator":"all","holds":true,"parts":[{"criterion":"trigger.body.forced",)"
+            R"("operator":"exists","holds":true,"expected":null,"found":false}]}]})");
 }
 
 TEST(CheckRule, NamesWhatIsUnknownAndWhatIsNear) {
