@@ -1,0 +1,379 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "expr/eval.h"
+#include "expr/rows.h"
+#include "expr/text_formats.h"
+
+// The functions that Orquesta and StackStorm add to both languages.
+namespace millrace::expr {
+namespace {
+
+Error expression_error(std::string message) {
+  return eval_error("ExpressionEvaluationException: " + std::move(message));
+}
+
+Result<Item> ctx(Evaluator& eval, Args& args) {
+  if (!args.given(0) || !python::truth(args[0])) {
+    return Item::shallow_raw(eval.scope.ctx.is_map() ? eval.scope.ctx : Value::map());
+  }
+  if (!args[0].is_string()) return type_error("the name of a variable must be a string");
+  const Value* found = eval.scope.ctx.find(args[0].str());
+  if (found && !args[0].str().starts_with("__")) return Item(*found);
+  return Error(
+      ErrorKind::Invalid, kUndefined,
+      fmt::format("VariableUndefinedError: The variable \"{}\" is undefined.", args[0].str()));
+}
+
+Result<Item> json(Evaluator& eval, Args& args) {
+  if (is_python_dict(eval, args[0])) return args[0];
+  if (!args[0].is_string()) return type_error("Given object is not typeof string.");
+  return load_json(eval, args[0].str());
+}
+
+Result<Item> zip(Evaluator& eval, Args& args) {
+  if (args.size() == 1) {
+    if (args[0].is_null()) return eval.list({});
+    return args[0];
+  }
+  const Item* pad = args.find_named("pad");
+  std::vector<std::vector<Item>> columns;
+  size_t longest = 0;
+  for (const auto& arg : args.rest(0)) {
+    columns.emplace_back();
+    if (arg.is_null()) continue;
+    TRY(columns.back(), eval.items_of(arg));
+    longest = std::max(longest, columns.back().size());
+  }
+  std::vector<Item> rows;
+  for (size_t i = 0; i < longest; ++i) {
+    TRY(eval.meter.step(columns.size()));
+    std::vector<Item> row;
+    for (const auto& column : columns) {
+      row.push_back(i < column.size() ? column[i] : pad ? *pad : Item());
+    }
+    TRY(Item tuple, eval.tuple(std::move(row)));
+    rows.push_back(std::move(tuple));
+  }
+  return eval.list(std::move(rows));
+}
+
+Result<Item> item(Evaluator& eval, Args& args) {
+  Item current;
+  if (eval.scope.lookup) {
+    TRY(current, eval.ask(eval.scope.lookup->item(), Item()));
+  }
+  if (!args.given(0) || !python::truth(args[0])) return current;
+  if (!current.is_plain_map()) {
+    return expression_error("Item is not type of collections.Mapping.");
+  }
+  const Value* found = args[0].is_string() ? current.value().find(args[0].str()) : nullptr;
+  if (found) return Item(*found);
+  TRY(std::string key, eval.str(args[0]));
+  return expression_error(fmt::format("Item does not have key \"{}\".", key));
+}
+
+Result<std::optional<int64_t>> route_of(const Args& args, size_t i) {
+  std::optional<int64_t> route;
+  if (args.given(i) && !args[i].is_null()) {
+    TRY(route, python::as_index(args[i], "a route"));
+  }
+  return route;
+}
+
+Result<Item> task_status(Evaluator& eval, Args& args) {
+  if (!args[0].is_string()) return type_error("the id of a task must be a string");
+  TRY(auto route, route_of(args, 1));
+  if (!eval.scope.lookup) return Item();
+  return eval.ask(eval.scope.lookup->task_status(args[0].str(), route), Item());
+}
+
+Result<std::string> current_status(Evaluator& eval) {
+  Item status;
+  if (eval.scope.lookup) {
+    TRY(status, eval.ask(eval.scope.lookup->current_status(), Item()));
+  }
+  if (status.is_string()) return std::string(status.str());
+  return expression_error("The current task is not set in the context.");
+}
+
+Result<Item> succeeded(Evaluator& eval, Args&) {
+  TRY(std::string status, current_status(eval));
+  return Item(status == "succeeded");
+}
+Result<Item> failed(Evaluator& eval, Args&) {
+  TRY(std::string status, current_status(eval));
+  return Item(status == "failed");
+}
+Result<Item> timed_out(Evaluator& eval, Args&) {
+  TRY(std::string status, current_status(eval));
+  return Item(status == "timeout");
+}
+Result<Item> completed(Evaluator& eval, Args&) {
+  TRY(std::string status, current_status(eval));
+  for (std::string_view final : {"succeeded", "failed", "timeout", "abandoned", "canceled"}) {
+    if (status == final) return Item(true);
+  }
+  return Item(false);
+}
+
+Result<Item> result(Evaluator& eval, Args&) {
+  if (eval.scope.lookup) {
+    Answer answer = eval.scope.lookup->result();
+    if (answer.found() || answer.needs_load()) return eval.ask(answer, Item());
+  }
+  return expression_error("The current task is not set in the context.");
+}
+
+Result<Item> task(Evaluator& eval, Args& args) {
+  std::optional<std::string_view> id;
+  if (args.given(0) && !args[0].is_null()) {
+    if (!args[0].is_string()) return type_error("the id of a task must be a string");
+    id = args[0].str();
+  }
+  TRY(auto route, route_of(args, 1));
+  if (eval.scope.lookup) {
+    Answer answer = eval.scope.lookup->task(id, route);
+    if (answer.found() || answer.needs_load()) return eval.ask(answer, Item());
+  }
+  return expression_error(
+      fmt::format("Unable to find task execution for \"{}\".", id.value_or("")));
+}
+
+Result<Item> st2kv(Evaluator& eval, Args& args) {
+  if (!args[0].is_string()) return type_error("Given key is not typeof string.");
+  const Item* decrypt = args.find_named("decrypt");
+  if (decrypt && !decrypt->is_bool()) return type_error("Decrypt parameter is not typeof bool.");
+  if (eval.scope.lookup) {
+    bool wants_decrypted = decrypt && decrypt->value().as_bool();
+    Answer answer = eval.scope.lookup->kv(args[0].str(), wants_decrypted);
+    if (answer.found() || answer.needs_load()) return eval.ask(answer, Item());
+  }
+  if (const Item* otherwise = args.find_named("default")) return *otherwise;
+  return expression_error(
+      fmt::format("The key \"{}\" does not exist in the datastore.", args[0].str()));
+}
+
+Result<std::string_view> path_arg(const Args& args) {
+  if (args[0].is_undefined()) return undefined_use(args[0]);
+  if (args[0].is_string()) return args[0].str();
+  return type_error(
+      fmt::format("expected str, bytes or os.PathLike object, not {}", python::type_name(args[0])));
+}
+
+Result<Item> basename(Evaluator&, Args& args) {
+  TRY(auto path, path_arg(args));
+  return Item(path.substr(path.rfind('/') + 1));
+}
+
+Result<Item> dirname(Evaluator&, Args& args) {
+  TRY(auto path, path_arg(args));
+  std::string_view head = path.substr(0, path.rfind('/') + 1);
+  size_t last = head.find_last_not_of('/');
+  if (last != std::string_view::npos) head = head.substr(0, last + 1);
+  return Item(head);
+}
+
+Result<Item> from_json_string(Evaluator& eval, Args& args) {
+  TRY(std::string text, eval.str(args[0]));
+  return load_json(eval, text);
+}
+
+Result<Item> from_yaml_string(Evaluator& eval, Args& args) {
+  TRY(std::string text, eval.str(args[0]));
+  return load_yaml(eval, text);
+}
+
+Result<Item> to_json_string(Evaluator& eval, Args& args) {
+  JsonStyle style{.item_separator = ","};
+  if (args.given(1) && !args[1].is_null()) {
+    TRY(style.indent, python::as_index(args[1], "indent"));
+  }
+  style.sort_keys = args.given(2) && python::truth(args[2]);
+  if (args.given(3) && !args[3].is_null()) {
+    TRY(auto separators, eval.items_of(args[3]));
+    if (separators.size() != 2 || !separators[0].is_string() || !separators[1].is_string()) {
+      return value_error("separators must be two strings");
+    }
+    style.item_separator = separators[0].str();
+    style.key_separator = separators[1].str();
+  } else if (args.given(3)) {
+    style.item_separator = style.indent ? "," : ", ";
+  }
+  TRY(std::string text, dump_json(eval, args[0], style));
+  return eval.text(std::move(text));
+}
+
+Result<Item> to_yaml_string(Evaluator& eval, Args& args) {
+  YamlStyle style;
+  if (args.given(1) && !args[1].is_null()) {
+    TRY(style.indent, python::as_index(args[1], "indent"));
+  }
+  if (args.given(2)) style.allow_unicode = args[2].is_null() ? false : python::truth(args[2]);
+  TRY(std::string text, dump_yaml(eval, args[0], style));
+  return eval.text(std::move(text));
+}
+
+Result<Item> to_complex(Evaluator& eval, Args& args) {
+  TRY(std::string text, dump_json(eval, args[0], {}));
+  return eval.text(std::move(text));
+}
+
+Result<Item> json_escape(Evaluator& eval, Args& args) {
+  TRY(std::string text, dump_json(eval, args[0], {}));
+  std::string_view inner = text;
+  while (inner.starts_with('"')) inner.remove_prefix(1);
+  while (inner.ends_with('"')) inner.remove_suffix(1);
+  return eval.text(std::string(inner));
+}
+
+Result<Item> jsonpath_query(Evaluator& eval, Args& args) {
+  if (!args[1].is_string()) return type_error("a JSONPath must be a string");
+  if (args[0].is_undefined()) return undefined_use(args[0]);
+  return query_jsonpath(eval, args[0], args[1].str());
+}
+
+struct RegexCall {
+  std::string text;
+  std::shared_ptr<const Regex> regex;
+};
+
+// (value, pattern, ..., ignorecase)
+Result<RegexCall> regex_call(Evaluator& eval, const Args& args, size_t ignore_case) {
+  RegexCall call;
+  TRY(call.text, eval.str(args[0]));
+  if (!args[1].is_string()) return type_error("first argument must be string or compiled pattern");
+  RegexFlags flags{.ignore_case = args.given(ignore_case) && python::truth(args[ignore_case])};
+  TRY(call.regex, eval.regexes().get(args[1].str(), flags));
+  TRY(eval.meter.step(1 + call.text.size() / 16));
+  return call;
+}
+
+Result<Item> regex_match(Evaluator& eval, Args& args) {
+  TRY(RegexCall call, regex_call(eval, args, 2));
+  return Item(call.regex->search(call.text, 0, true).has_value());
+}
+
+Result<Item> regex_search(Evaluator& eval, Args& args) {
+  TRY(RegexCall call, regex_call(eval, args, 2));
+  return Item(call.regex->search(call.text).has_value());
+}
+
+Result<Item> regex_replace(Evaluator& eval, Args& args) {
+  TRY(RegexCall call, regex_call(eval, args, 3));
+  if (!args[2].is_string()) return type_error("the replacement must be a string");
+  TRY(std::string out, call.regex->replace(eval.meter, call.text, args[2].str(), 0));
+  return eval.text(std::move(out));
+}
+
+// re.findall(...)[index]: the groups when the pattern has some.
+Result<Item> regex_substring(Evaluator& eval, Args& args) {
+  TRY(RegexCall call, regex_call(eval, args, 3));
+  std::vector<Item> found;
+  auto group_text = [&](const Match& match, size_t i) {
+    const auto& group = match.groups[i];
+    std::string_view text = call.text;
+    return group ? Item(text.substr(group->first, group->second - group->first)) : Item("");
+  };
+  MatchCursor cursor(*call.regex, call.text);
+  while (auto match = cursor.next()) {
+    TRY(eval.meter.step(1 + call.text.size() / 256));
+    if (match->groups.size() <= 2) {
+      found.push_back(group_text(*match, match->groups.size() - 1));
+      continue;
+    }
+    std::vector<Item> groups;
+    for (size_t i = 1; i < match->groups.size(); ++i) groups.push_back(group_text(*match, i));
+    TRY(Item tuple, eval.tuple(std::move(groups)));
+    found.push_back(std::move(tuple));
+  }
+  int64_t index = 0;
+  if (args.given(2)) {
+    TRY(index, python::as_index(args[2], "result_index"));
+  }
+  auto size = static_cast<int64_t>(found.size());
+  if (index < 0) index += size;
+  if (index < 0 || index >= size) return eval_error("IndexError: list index out of range");
+  return found[static_cast<size_t>(index)];
+}
+
+// '1y2d3h4m5s' of a number of seconds. As the reference it takes a year of the calendar that begins
+// at 0001-01-01 and the day of the month, so months do not show.
+Result<Item> to_human_time_from_seconds(Evaluator& eval, Args& args) {
+  const Item& seconds = args[0];
+  if (!python::is_number(seconds)) return eval_error("AssertionError");
+  double d = python::as_double(seconds);
+  if (d == 0) return Item("0s");
+  if (d < 1) {
+    TRY(std::string text, eval.str(seconds));
+    return Item(text + "\u03BCs");
+  }
+  if (!(d < 3e11)) return eval_error("OverflowError: date value out of range");
+  auto total = static_cast<int64_t>(python::round_half_even(d, 0));
+  int64_t days = total / 86400;
+  // Days since 0001-01-01 to a date (Howard Hinnant, chrono-compatible low-level date algorithms).
+  int64_t z = days + 306;
+  int64_t era = z / 146097;
+  int64_t day_of_era = z - era * 146097;
+  int64_t year_of_era =
+      (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
+  int64_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+  int64_t mp = (5 * day_of_year + 2) / 153;
+  int64_t day = day_of_year - (153 * mp + 2) / 5 + 1;
+  int64_t year = year_of_era + era * 400 + (mp >= 10 ? 1 : 0);
+  const int64_t parts[] = {year - 1, day - 1, total / 3600 % 24, total / 60 % 60, total % 60};
+  constexpr std::string_view kUnits = "ydhms";
+  std::string out;
+  for (size_t i = 0; i < 5; ++i) {
+    if (out.empty() && parts[i] == 0) continue;
+    fmt::format_to(std::back_inserter(out), "{}{}", parts[i], kUnits[i]);
+  }
+  return Item(out.empty() ? "0s" : out);
+}
+
+Result<Item> use_none(Evaluator&, Args& args) {
+  if (args[0].is_null()) return Item("%*****__%NONE%__*****%");
+  return args[0];
+}
+
+constexpr Row kFunctions[] = {
+    {"basename", "path", basename},
+    {"completed", "", completed},
+    {"ctx", "key?", ctx},
+    {"dirname", "path", dirname},
+    {"failed", "", failed},
+    {"from_json_string", "value", from_json_string},
+    {"from_yaml_string", "value", from_yaml_string},
+    {"item", "key?", item},
+    {"json", "s", json},
+    {"json_dump", "value indent? sort_keys?:bool separators?", to_json_string},
+    {"json_escape", "value", json_escape},
+    {"json_parse", "value", from_json_string},
+    {"jsonpath_query", "value query", jsonpath_query},
+    {"regex_match", "value pattern ignorecase?:bool", regex_match},
+    {"regex_replace", "value pattern replacement ignorecase?:bool", regex_replace},
+    {"regex_search", "value pattern ignorecase?:bool", regex_search},
+    {"regex_substring", "value pattern result_index?:int ignorecase?:bool", regex_substring},
+    {"result", "", result},
+    {"st2kv", "key **", st2kv},
+    {"succeeded", "", succeeded},
+    {"task", "task_id? route?", task},
+    {"task_status", "task_id route?", task_status},
+    {"timed_out", "", timed_out},
+    {"to_complex", "value", to_complex},
+    {"to_human_time_from_seconds", "seconds", to_human_time_from_seconds},
+    {"to_json_string", "value indent? sort_keys?:bool separators?", to_json_string},
+    {"to_yaml_string", "value indent? allow_unicode?:bool", to_yaml_string},
+    {"use_none", "value", use_none},
+    {"yaml_dump", "value indent? allow_unicode?:bool", to_yaml_string},
+    {"yaml_parse", "value", from_yaml_string},
+    {"zip", "*args **", zip},
+};
+
+}  // namespace
+
+std::span<const Row> common_rows() { return kFunctions; }
+
+}  // namespace millrace::expr

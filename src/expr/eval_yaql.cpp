@@ -1,0 +1,366 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "expr/eval.h"
+#include "expr/text_formats.h"
+#include "expr/yaql.h"
+
+// YAQL's expressions. Operators are in yaql_operators.cpp.
+namespace millrace::expr {
+
+const Item* Context::find(std::string_view name) const {
+  for (const Context* at = this; at; at = at->parent.get()) {
+    for (const auto& [key, value] : at->data) {
+      if (key == name) return &value;
+    }
+  }
+  return nullptr;
+}
+
+Result<Ref<Context>> child_context(Meter& meter, const Ref<Context>& parent) {
+  TRY(meter.take(sizeof(Context)));
+  auto child = make<Context>(parent);
+  TRY(nest(meter, *child, parent ? parent->depth : uint16_t{0}));
+  return child;
+}
+
+Result<void> set_variable(Meter& meter, Context& context, std::string_view name, Item value) {
+  if (name.starts_with('$')) name.remove_prefix(1);
+  if (name.empty()) name = "1";
+  TRY(nest(meter, context, depth_of(value)));
+  for (auto& [key, old] : context.data) {
+    if (key == name) {
+      old = std::move(value);
+      return {};
+    }
+  }
+  context.data.emplace_back(std::string(name), std::move(value));
+  return {};
+}
+
+Result<Item> make_rule(Meter& meter, Item source, Item destination) {
+  uint16_t below = std::max(depth_of(source), depth_of(destination));
+  auto rule = make<Rule>(std::move(source), std::move(destination));
+  TRY(nest(meter, *rule, below));
+  return Item(rule);
+}
+
+Result<Item> Evaluator::eval_yaql(const Node& node) {
+  switch (node.op) {
+    case Op::YaqlBinary: {
+      auto op = static_cast<YaqlOperator>(node.aux);
+      TRY(Item left, eval(node.a));
+      if (op == YaqlOperator::Send) {
+        auto* context = left.as<Context>(ObjectKind::Context);
+        if (!context) return no_match("#operator_->");
+        return eval_in(node.b, Ref<Context>(context));
+      }
+      TRY(Item right, eval(node.b));
+      return yaql_operator(op, left, right);
+    }
+    case Op::YaqlNot: {
+      TRY(Item operand, eval(node.a));
+      return Item(!python::truth(operand));
+    }
+    case Op::YaqlAttr: {
+      TRY(Item object, eval(node.a));
+      if (node.aux == 1 && object.is_null()) return Item();
+      return yaql_attribute(object, tree_.text(node.b));
+    }
+    case Op::YaqlCall:
+    case Op::YaqlMethod: return yaql_call(node);
+    case Op::YaqlIndex: return yaql_index(node);
+    case Op::YaqlVar: {
+      std::string_view name = tree_.text(node.a);
+      const Item* found = context_ ? context_->find(name.empty() ? "1" : name) : nullptr;
+      return found ? *found : Item();
+    }
+    case Op::YaqlRule: {
+      TRY(Item source, eval(node.a));
+      TRY(Item destination, eval(node.b));
+      return make_rule(meter, std::move(source), std::move(destination));
+    }
+    default: return eval_error("this is not a YAQL expression");
+  }
+}
+
+Result<Item> Evaluator::yaql_attribute(const Item& object, std::string_view name) {
+  if (object.is_plain_map()) {
+    if (const Value* found = object.value().find(name)) return object.child(*found);
+    return Error(ErrorKind::Invalid, kUndefined, fmt::format("KeyError: {}", name));
+  }
+  if (auto* dict = object.as<Dict>(ObjectKind::Dict)) {
+    TRY(const Item* found, dict->find(meter, Item(name)));
+    if (found) return *found;
+    return Error(ErrorKind::Invalid, kUndefined, fmt::format("KeyError: {}", name));
+  }
+  if (accepts(Type::Iterable, object)) {
+    TRY(Cursor cursor, Cursor::over(object));
+    return make_iterator(meter, depth_of(object),
+                         [cursor = std::move(cursor), key = std::string(name)](
+                             Evaluator& eval, Item& out) mutable -> Result<bool> {
+                           Item item;
+                           TRY(bool more, cursor.next(eval, item));
+                           if (!more) return false;
+                           TRY(out, eval.yaql_attribute(item, key));
+                           return true;
+                         });
+  }
+  return eval_error(
+      fmt::format("NoFunctionRegisteredException: Unknown function \"#property#{}\"", name));
+}
+
+Result<Item> Evaluator::yaql_index(const Node& node) {
+  TRY(Item object, eval(node.a));
+  std::vector<Item> args;
+  for (const Arg& arg : tree_.args_of(node)) {
+    if (arg.node == kNone || tree_.node(arg.node).op == Op::YaqlRule) return no_match("#indexer");
+    TRY(Item value, eval(arg.node));
+    args.push_back(std::move(value));
+  }
+  if (is_map(object) && (args.size() == 1 || args.size() == 2)) {
+    Item found;
+    TRY(bool has, map_lookup(*this, object, args[0], found));
+    if (has) return found;
+    if (args.size() == 2) return args[1];
+    TRY(std::string key, str(args[0]));
+    return Error(ErrorKind::Invalid, kUndefined, fmt::format("KeyError: {}", key));
+  }
+  if (accepts(Type::Sequence, object) && args.size() == 1 && accepts(Type::Int, args[0])) {
+    TRY(Item element, subscript(object, args[0]));
+    if (element.is_undefined()) return eval_error("IndexError: tuple index out of range");
+    return element;
+  }
+  return no_match("#indexer");
+}
+
+Result<Item> Evaluator::eval_in(NodeId node, Ref<Context> context) {
+  Ref<Context> saved = std::exchange(context_, std::move(context));
+  auto result = eval(node);
+  context_ = std::move(saved);
+  return result;
+}
+
+Result<Item> Evaluator::call_lambda(const Item& lambda, std::span<const Item> args) {
+  auto* code = lambda.as<Lambda>(ObjectKind::Lambda);
+  if (!code) return type_error("expected an expression");
+  TRY(auto context, child_context(meter, code->context));
+  for (size_t i = 0; i < args.size(); ++i) {
+    TRY(nest(meter, *context, depth_of(args[i])));
+    context->data.emplace_back(std::to_string(i + 1), args[i]);
+  }
+  return eval_in(code->node, std::move(context));
+}
+
+Result<Item> Evaluator::lazy_argument(NodeId node) {
+  TRY(meter.take(sizeof(Lambda)));
+  if (!context_) {
+    TRY(context_, child_context(meter, nullptr));
+  }
+  if (tree_.node(node).op == Op::YaqlRule) {
+    TRY(Item source, lazy_argument(tree_.node(node).a));
+    TRY(Item destination, lazy_argument(tree_.node(node).b));
+    return make_rule(meter, std::move(source), std::move(destination));
+  }
+  auto lambda = make<Lambda>(node, context_);
+  TRY(nest(meter, *lambda, context_->depth));
+  return Item(lambda);
+}
+
+bool accepts(Type type, const Item& item) {
+  auto* seq = item.as<Seq>(ObjectKind::Seq);
+  switch (type) {
+    case Type::Any: return true;
+    case Type::NonNull: return !item.is_null();
+    case Type::MaybeString: return item.is_null() || item.is_string();
+    case Type::String: return item.is_string();
+    case Type::Int: return python::is_integer(item);
+    case Type::Bool: return item.is_bool();
+    case Type::MaybeNumber: return item.is_null() || accepts(Type::Number, item);
+    case Type::Number: return python::is_number(item) && !item.is_bool();
+    case Type::Iterable: return item.is_plain_list() || seq || item.is(ObjectKind::Iterator);
+    case Type::Iterator: return item.is(ObjectKind::Iterator);
+    case Type::Sequence: return is_sequence(item);
+    case Type::Map: return is_map(item);
+    case Type::Set: return seq && seq->is_set();
+    case Type::Regex: return item.is(ObjectKind::Regex);
+    case Type::Ordering: return seq && seq->flavor == Flavor::Ordering;
+    case Type::Context: return item.is(ObjectKind::Context);
+    case Type::Lambda: return item.is(ObjectKind::Lambda);
+    case Type::Rule:
+    case Type::Pair: return item.is(ObjectKind::Rule);
+  }
+  return false;
+}
+
+Error no_match(std::string_view name) {
+  return eval_error(fmt::format(
+      "NoMatchingFunctionException: No function \"{}\" matches supplied arguments", name));
+}
+
+namespace {
+
+bool is_lazy(Type type) { return type == Type::Lambda || type == Type::Rule; }
+
+// result_index and resultIndex are one name.
+bool same_name(std::string_view parameter, std::string_view given) {
+  size_t k = 0;
+  for (size_t i = 0; i < parameter.size(); ++i, ++k) {
+    char c = parameter[i];
+    if (c == '_' && i > 0 && i + 1 < parameter.size()) {
+      c = parameter[++i];
+      if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 32);
+    }
+    if (k >= given.size() || given[k] != c) return false;
+  }
+  return k == given.size();
+}
+
+// How the arguments of a call fall on the parameters of one function.
+class Fit {
+ public:
+  static constexpr size_t kUnknown = SIZE_MAX;
+
+  // `names[i]` is the name of argument i, empty for a positional one.
+  bool fits(const Function& function, std::span<const std::string_view> names,
+            std::span<const bool> omitted) {
+    const Signature& signature = function.signature;
+    size_t fixed = signature.params.size() - (signature.varargs ? 1 : 0);
+    target_.assign(names.size(), kUnknown);
+    uint64_t filled = 0;
+    size_t position = 0;
+    for (size_t i = 0; i < names.size(); ++i) {
+      if (names[i].empty()) {
+        size_t at = std::min(position++, signature.params.size());
+        if (at >= fixed && !signature.varargs) return false;
+        target_[i] = std::min(at, fixed);
+        if (at < fixed && !omitted[i]) filled |= uint64_t{1} << at;
+        if (omitted[i] && (at >= fixed || !signature.params[at].optional)) return false;
+        continue;
+      }
+      size_t at = 0;
+      while (at < fixed && !same_name(signature.params[at].name, names[i])) ++at;
+      if (at < fixed) {
+        if ((filled >> at & 1) != 0) return false;
+        filled |= uint64_t{1} << at;
+        target_[i] = at;
+      } else if (!signature.kwargs) {
+        return false;
+      }
+    }
+    for (size_t i = 0; i < fixed; ++i) {
+      if (!signature.params[i].optional && (filled >> i & 1) == 0) return false;
+    }
+    return true;
+  }
+  // The parameter of argument i; kUnknown for a named one that goes to **.
+  size_t target(size_t i) const { return target_[i]; }
+
+ private:
+  std::vector<size_t> target_;
+};
+
+}  // namespace
+
+// Chooses among the functions of one name as yaql/language/runner.py: by the number and names of
+// the arguments, then, with all but the lazy ones evaluated, by their types.
+Result<Item> Evaluator::yaql_call(const Node& node) {
+  bool method = node.op == Op::YaqlMethod;
+  std::string_view name = tree_.text(node.b);
+  auto args = tree_.args_of(node);
+  Item receiver;
+  if (method) {
+    TRY(receiver, eval(args[0].node));
+    if (node.aux == 1 && receiver.is_null()) return Item();
+  }
+  const Table& table = yaql_functions();
+  auto usable = [&](uint32_t row) {
+    Use use = table.at(row).use;
+    return use == Use::Both || (use == Use::Method) == method;
+  };
+  bool known = false;
+  bool no_kwargs = false;
+  for (uint32_t row = node.a; row < table.size() && table.at(row).name == name; ++row) {
+    if (!usable(row) || known) continue;
+    known = true;
+    no_kwargs = table.at(row).signature.no_kwargs;
+  }
+  if (!known) {
+    return eval_error(
+        method ? fmt::format("NoMethodRegisteredException: Unknown method \"{}\" for "
+                             "receiver of type '{}'",
+                             name, python::type_name(receiver))
+               : fmt::format("NoFunctionRegisteredException: Unknown function \"{}\"", name));
+  }
+
+  std::vector<std::string_view> names(args.size());
+  auto omitted = std::make_unique<bool[]>(args.size() + 1);
+  std::vector<NodeId> nodes(args.size());
+  for (size_t i = 0; i < args.size(); ++i) {
+    nodes[i] = args[i].node;
+    omitted[i] = args[i].node == kNone;
+    if (omitted[i] || no_kwargs || tree_.node(nodes[i]).op != Op::YaqlRule) continue;
+    const Node& source = tree_.node(tree_.node(nodes[i]).a);
+    if (source.op != Op::Const || source.aux != 1) {
+      return eval_error("MappingTranslationException: Cannot convert mapping to keyword argument");
+    }
+    names[i] = tree_.text(source.a);
+    nodes[i] = tree_.node(nodes[i]).b;
+  }
+
+  std::vector<Item> values(args.size());
+  std::optional<std::vector<bool>> lazy;
+  Fit fit;
+  for (uint32_t row = node.a; row < table.size() && table.at(row).name == name; ++row) {
+    const Function& function = table.at(row);
+    if (!usable(row) || !fit.fits(function, names, std::span(omitted.get(), args.size()))) continue;
+    const auto& params = function.signature.params;
+    auto type_of = [&](size_t i) {
+      return fit.target(i) == Fit::kUnknown ? Type::Any : params[fit.target(i)].type;
+    };
+    if (!lazy) {
+      lazy.emplace(args.size());
+      for (size_t i = 0; i < args.size(); ++i) {
+        (*lazy)[i] = is_lazy(type_of(i));
+        if (omitted[i]) continue;
+        if (method && i == 0) {
+          values[i] = receiver;
+        } else if ((*lazy)[i]) {
+          TRY(values[i], lazy_argument(nodes[i]));
+        } else {
+          TRY(values[i], eval(nodes[i]));
+        }
+      }
+    }
+    bool match = true;
+    for (size_t i = 0; i < args.size() && match; ++i) {
+      match = omitted[i] || ((*lazy)[i] == is_lazy(type_of(i)) && accepts(type_of(i), values[i]));
+    }
+    if (!match) continue;
+    size_t fixed = params.size() - (function.signature.varargs ? 1 : 0);
+    Args bound;
+    for (size_t i = 0; i < fixed; ++i) bound.push_missing();
+    for (size_t i = 0; i < args.size(); ++i) {
+      size_t at = fit.target(i);
+      if (omitted[i]) continue;
+      if (at == Fit::kUnknown) {
+        bound.name(names[i], values[i]);
+      } else if (at < fixed) {
+        bound.give(at, values[i]);
+      } else {
+        bound.push(values[i]);
+      }
+    }
+    TRY(meter.step());
+    return function.run(*this, bound);
+  }
+  if (!method) return no_match(name);
+  return eval_error(
+      fmt::format("NoMatchingMethodException: No method \"{}\" for receiver of type "
+                  "'{}' matches supplied arguments",
+                  name, python::type_name(receiver)));
+}
+
+}  // namespace millrace::expr

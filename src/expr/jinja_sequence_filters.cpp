@@ -1,0 +1,445 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/text.h"
+#include "expr/eval.h"
+#include "expr/rows.h"
+#include "expr/sorting.h"
+#include "expr/text_formats.h"
+#include "expr/unicode.h"
+
+// Filters of Jinja 3.1 over lists, maps and numbers.
+namespace millrace::expr {
+namespace {
+
+Error filter_error(std::string message) {
+  return eval_error("FilterArgumentError: " + std::move(message));
+}
+
+// What Jinja returns as a generator: it has no length and no index.
+Result<Item> generator(Evaluator& eval, std::vector<Item> items) {
+  size_t at = 0;
+  uint16_t below = depth_of(items);
+  return make_iterator(
+      eval.meter, below,
+      [items = std::move(items), at](Evaluator&, Item& out) mutable -> Result<bool> {
+        if (at >= items.size()) return false;
+        out = items[at++];
+        return true;
+      });
+}
+
+// "a.b.0" of an item; `otherwise` stands for what is undefined on the way.
+Result<Item> attribute_path(Evaluator& eval, Item item, const Item& path, const Item* otherwise) {
+  if (path.is_null()) return item;
+  if (!path.is_string()) return eval.subscript(item, path);
+  for (std::string_view part : split(path.str(), '.')) {
+    Item index;
+    bool number = !part.empty() && part.find_first_not_of("0123456789") == part.npos &&
+                  python::parse_int(part, 10, index);
+    TRY(item, eval.subscript(item, number ? index : Item(part)));
+    if (item.is_undefined() && otherwise && !otherwise->is_null()) item = *otherwise;
+  }
+  return item;
+}
+
+Item ignore_case(Item item, bool case_sensitive) {
+  if (case_sensitive || !item.is_string()) return item;
+  return Item(unicode::lower(item.str()));
+}
+
+bool flag(const Args& args, size_t i) { return args.given(i) && python::truth(args[i]); }
+
+Result<bool> less(Evaluator& eval, const Item& a, const Item& b) {
+  TRY(auto order, python::compare(eval.meter, a, b));
+  return order < 0;
+}
+
+Result<Item> sorted(Evaluator& eval, const std::vector<Item>& items, const std::vector<Item>& keys,
+                    bool reverse) {
+  TRY(auto order, stable_order(eval.meter, items.size(), [&](size_t a, size_t b) {
+        return reverse ? less(eval, keys[b], keys[a]) : less(eval, keys[a], keys[b]);
+      }));
+  std::vector<Item> out;
+  for (size_t i : order) out.push_back(items[i]);
+  return eval.list(std::move(out));
+}
+
+// sort(reverse, case_sensitive, attribute): "a,b" sorts by several attributes.
+Result<Item> sort(Evaluator& eval, Args& args) {
+  TRY(auto items, eval.items_of(args[0]));
+  std::vector<Item> keys;
+  std::vector<std::string_view> names{""};
+  bool by_name = args.given(3) && args[3].is_string();
+  if (by_name) names = split(args[3].str(), ',');
+  for (const auto& item : items) {
+    std::vector<Item> key;
+    for (std::string_view name : names) {
+      TRY(Item part, attribute_path(eval, item, by_name ? Item(name) : args[3], nullptr));
+      key.push_back(ignore_case(std::move(part), flag(args, 2)));
+    }
+    TRY(Item tuple, eval.tuple(std::move(key)));
+    keys.push_back(std::move(tuple));
+  }
+  return sorted(eval, items, keys, flag(args, 1));
+}
+
+Result<Item> dictsort(Evaluator& eval, Args& args) {
+  if (!is_map(args[0])) return type_error("dictsort wants a mapping");
+  bool by_value = args.given(2) && args[2].is_string() && args[2].str() == "value";
+  bool by_key = !args.given(2) || (args[2].is_string() && args[2].str() == "key");
+  if (!by_key && !by_value) {
+    return filter_error("You can only sort by either \"key\" or \"value\"");
+  }
+  TRY(auto entries, entries_of(eval, args[0]));
+  std::vector<Item> pairs;
+  std::vector<Item> keys;
+  for (const auto& [key, value] : entries) {
+    keys.push_back(ignore_case(by_value ? value : key, flag(args, 1)));
+    TRY(Item pair, make_pair_item(eval.meter, Flavor::Tuple, key, value));
+    pairs.push_back(std::move(pair));
+  }
+  return sorted(eval, pairs, keys, flag(args, 3));
+}
+
+Result<Item> unique(Evaluator& eval, Args& args) {
+  TRY(auto items, eval.items_of(args[0]));
+  ItemTable seen;
+  std::vector<Item> out;
+  for (const auto& item : items) {
+    TRY(Item key, attribute_path(eval, item, args[2], nullptr));
+    TRY(auto at, seen.insert(eval.meter, ignore_case(std::move(key), flag(args, 1))));
+    if (at.second) out.push_back(item);
+  }
+  return generator(eval, std::move(out));
+}
+
+template <bool Max>
+Result<Item> extreme(Evaluator& eval, Args& args) {
+  TRY(auto items, eval.items_of(args[0]));
+  if (items.empty()) {
+    return Item(make<Undefined>("No aggregated item, sequence was empty."));
+  }
+  size_t best = 0;
+  Item best_key;
+  for (size_t i = 0; i < items.size(); ++i) {
+    TRY(Item key, attribute_path(eval, items[i], args[2], nullptr));
+    key = ignore_case(std::move(key), flag(args, 1));
+    bool better = i == 0;
+    if (i > 0) {
+      TRY(better, Max ? less(eval, best_key, key) : less(eval, key, best_key));
+    }
+    if (better) {
+      best = i;
+      best_key = std::move(key);
+    }
+  }
+  return items[best];
+}
+
+Result<Item> group_by(Evaluator& eval, Args& args) {
+  TRY(auto items, eval.items_of(args[0]));
+  const Item* otherwise = args.given(2) ? &args[2] : nullptr;
+  std::vector<Item> keys;
+  for (const auto& item : items) {
+    TRY(Item key, attribute_path(eval, item, args[1], otherwise));
+    keys.push_back(ignore_case(std::move(key), flag(args, 3)));
+  }
+  TRY(auto order, stable_order(eval.meter, items.size(),
+                               [&](size_t a, size_t b) { return less(eval, keys[a], keys[b]); }));
+  std::vector<Item> groups;
+  for (size_t i = 0; i < order.size();) {
+    std::vector<Item> members;
+    size_t first = order[i];
+    for (; i < order.size(); ++i) {
+      TRY(bool same, eval.equal(keys[first], keys[order[i]]));
+      if (!same) break;
+      members.push_back(items[order[i]]);
+    }
+    TRY(Item name, attribute_path(eval, members[0], args[1], otherwise));
+    TRY(Item list, eval.list(std::move(members)));
+    TRY(Item pair, make_pair_item(eval.meter, Flavor::Tuple, std::move(name), std::move(list)));
+    pair.as<Seq>(ObjectKind::Seq)->is_group = true;
+    groups.push_back(std::move(pair));
+  }
+  return eval.list(std::move(groups));
+}
+
+Result<Item> sum(Evaluator& eval, Args& args) {
+  TRY(auto items, eval.items_of(args[0]));
+  Item total = args.given(2) ? args[2] : Item(0);
+  if (total.is_string()) return type_error("sum() can't sum strings [use ''.join(seq) instead]");
+  for (const auto& item : items) {
+    TRY(Item part, attribute_path(eval, item, args[1], nullptr));
+    if (part.is_undefined()) return undefined_use(part);
+    TRY(total, eval.binary(python::Arithmetic::Add, total, part));
+  }
+  return total;
+}
+
+Result<Item> first(Evaluator& eval, Args& args) {
+  TRY(Cursor cursor, Cursor::over(args[0]));
+  Item item;
+  TRY(bool found, cursor.next(eval, item));
+  if (found) return item;
+  return Item(make<Undefined>("No first item, sequence was empty."));
+}
+
+Result<Item> last(Evaluator& eval, Args& args) {
+  if (args[0].is(ObjectKind::Iterator)) return type_error("'generator' object is not reversible");
+  TRY(auto items, eval.items_of(args[0]));
+  if (!items.empty()) return items.back();
+  return Item(make<Undefined>("No last item, sequence was empty."));
+}
+
+Result<Item> random_item(Evaluator& eval, Args& args) {
+  TRY(int64_t size, eval.length(args[0]));
+  if (size == 0) return Item(make<Undefined>("No random item, sequence was empty."));
+  auto pick = static_cast<int64_t>(eval.random() % static_cast<uint64_t>(size));
+  return eval.subscript(args[0], Item(pick));
+}
+
+Result<Item> length(Evaluator& eval, Args& args) {
+  TRY(int64_t n, eval.length(args[0]));
+  return Item(n);
+}
+
+Result<Item> list(Evaluator& eval, Args& args) {
+  TRY(auto items, eval.items_of(args[0]));
+  return eval.list(std::move(items));
+}
+
+Result<Item> items(Evaluator& eval, Args& args) {
+  if (!is_map(args[0])) return type_error("Can only get item pairs from a mapping.");
+  TRY(auto entries, entries_of(eval, args[0]));
+  std::vector<Item> pairs;
+  for (auto& [key, value] : entries) {
+    TRY(Item pair, make_pair_item(eval.meter, Flavor::Tuple, key, value));
+    pairs.push_back(std::move(pair));
+  }
+  return generator(eval, std::move(pairs));
+}
+
+Result<Item> reverse(Evaluator& eval, Args& args) {
+  if (args[0].is_string()) return eval.text(unicode::slice(args[0].str(), {}, {}, -1));
+  TRY(auto items, eval.items_of(args[0]));
+  std::reverse(items.begin(), items.end());
+  return generator(eval, std::move(items));
+}
+
+Result<Item> batch(Evaluator& eval, Args& args) {
+  TRY(auto items, eval.items_of(args[0]));
+  TRY(int64_t size, python::as_index(args[1], "a batch size"));
+  std::vector<Item> rows;
+  std::vector<Item> row;
+  auto flush = [&]() -> Result<void> {
+    TRY(Item list, eval.list(std::move(row)));
+    rows.push_back(std::move(list));
+    row.clear();
+    return {};
+  };
+  for (auto& item : items) {
+    if (static_cast<int64_t>(row.size()) == size) TRY(flush());
+    row.push_back(std::move(item));
+  }
+  if (!row.empty()) {
+    while (args.given(2) && !args[2].is_null() && static_cast<int64_t>(row.size()) < size) {
+      TRY(eval.meter.take(sizeof(Item)));
+      row.push_back(args[2]);
+    }
+    TRY(flush());
+  }
+  return generator(eval, std::move(rows));
+}
+
+Result<Item> slice(Evaluator& eval, Args& args) {
+  TRY(auto items, eval.items_of(args[0]));
+  TRY(int64_t slices, python::as_index(args[1], "a number of slices"));
+  if (slices == 0) return eval_error("ZeroDivisionError: integer division or modulo by zero");
+  std::vector<Item> out;
+  auto size = static_cast<int64_t>(items.size());
+  int64_t at = 0;
+  for (int64_t i = 0; i < slices; ++i) {
+    TRY(eval.meter.step());
+    int64_t count = size / slices + (i < size % slices ? 1 : 0);
+    std::vector<Item> part(items.begin() + at, items.begin() + at + count);
+    at += count;
+    if (args.given(2) && !args[2].is_null() && i >= size % slices) part.push_back(args[2]);
+    TRY(Item list, eval.list(std::move(part)));
+    out.push_back(std::move(list));
+  }
+  return generator(eval, std::move(out));
+}
+
+// Calls the filter or test that `name` names on `item` with the arguments after `skip`.
+Result<Item> call_named(Evaluator& eval, const Table& table, std::string_view kind,
+                        const Item& name, const Item& item, const Args& args, size_t skip) {
+  TRY(std::string text, eval.str(name));
+  uint32_t row = table.find(text);
+  if (row == kNone) {
+    return eval_error(fmt::format("TemplateRuntimeError: No {} named '{}'.", kind, text));
+  }
+  Args inner;
+  inner.push(item);
+  for (const auto& arg : args.rest(skip)) inner.push(arg);
+  for (const auto& [key, value] : args.named()) inner.name(key, value);
+  return eval.apply(table.at(row), inner);
+}
+
+Result<Item> map(Evaluator& eval, Args& args) {
+  const Item* attribute = args.size() == 1 ? args.find_named("attribute") : nullptr;
+  if (!attribute && args.size() < 2) return filter_error("map requires a filter argument");
+  if (!python::truth(args[0])) return generator(eval, {});
+  TRY(auto items, eval.items_of(args[0]));
+  std::vector<Item> out;
+  for (const auto& item : items) {
+    Item mapped;
+    if (attribute) {
+      TRY(mapped, attribute_path(eval, item, *attribute, args.find_named("default")));
+    } else {
+      TRY(mapped, call_named(eval, jinja_filters(), "filter", args[1], item, args, 2));
+    }
+    out.push_back(std::move(mapped));
+  }
+  return generator(eval, std::move(out));
+}
+
+template <bool Keep, bool ByAttribute>
+Result<Item> select(Evaluator& eval, Args& args) {
+  constexpr size_t kTest = ByAttribute ? 2 : 1;
+  if (ByAttribute && args.size() < 2) return filter_error("Missing parameter for attribute name");
+  if (!python::truth(args[0])) return generator(eval, {});
+  TRY(auto items, eval.items_of(args[0]));
+  std::vector<Item> out;
+  for (const auto& item : items) {
+    Item subject = item;
+    if (ByAttribute) {
+      TRY(subject, attribute_path(eval, item, args[1], nullptr));
+    }
+    Item verdict = subject;
+    if (args.size() > kTest) {
+      TRY(verdict, call_named(eval, jinja_tests(), "test", args[kTest], subject, args, kTest + 1));
+    }
+    TRY(bool holds, truth_of(verdict));
+    if (holds == Keep) out.push_back(item);
+  }
+  return generator(eval, std::move(out));
+}
+
+Result<Item> default_value(Evaluator&, Args& args) {
+  bool missing = args[0].is_undefined() || (flag(args, 2) && !python::truth(args[0]));
+  if (!missing) return args[0];
+  return args.given(1) ? args[1] : Item("");
+}
+
+Result<Item> absolute(Evaluator&, Args& args) {
+  if (!python::is_number(args[0])) {
+    return type_error(fmt::format("bad operand type for abs(): '{}'", python::type_name(args[0])));
+  }
+  if (args[0].is_float()) return Item(std::fabs(args[0].value().as_float()));
+  if (python::as_int128(args[0]) >= 0) return make_int(python::as_int128(args[0]));
+  return python::negate(args[0]);
+}
+
+Result<Item> to_int(Evaluator&, Args& args) {
+  Item otherwise = args.given(1) ? args[1] : Item(0);
+  int64_t base = 10;
+  if (args.given(2)) {
+    TRY(base, python::as_index(args[2], "a base"));
+  }
+  if (base != 0 && (base < 2 || base > 36)) return otherwise;
+  double d = 0;
+  if (args[0].is_string()) {
+    Item parsed;
+    if (python::parse_int(args[0].str(), static_cast<int>(base), parsed)) return parsed;
+    if (!python::parse_float(args[0].str(), d)) return otherwise;
+  } else if (python::is_integer(args[0])) {
+    return make_int(python::as_int128(args[0]));
+  } else if (args[0].is_float()) {
+    d = args[0].value().as_float();
+  } else {
+    return otherwise;
+  }
+  if (std::isnan(d)) return otherwise;
+  return python::float_to_int(d);
+}
+
+Result<Item> to_float(Evaluator&, Args& args) {
+  double d = 0;
+  if (python::is_number(args[0])) return Item(python::as_double(args[0]));
+  if (args[0].is_string() && python::parse_float(args[0].str(), d)) return Item(d);
+  return args.given(1) ? args[1] : Item(0.0);
+}
+
+Result<Item> round(Evaluator&, Args& args) {
+  int64_t digits = 0;
+  if (args.given(1)) {
+    TRY(digits, python::as_index(args[1], "precision"));
+  }
+  std::string_view method = args.given(2) && args[2].is_string() ? args[2].str() : "common";
+  if (method != "common" && method != "ceil" && method != "floor") {
+    return filter_error("method must be common, ceil or floor");
+  }
+  if (!python::is_number(args[0])) {
+    return type_error(
+        fmt::format("type {} doesn't define __round__ method", python::type_name(args[0])));
+  }
+  double d = python::as_double(args[0]);
+  if (method != "common") {
+    double scale = std::pow(10.0, static_cast<double>(digits));
+    double scaled = d * scale;
+    return Item((method == "ceil" ? std::ceil(scaled) : std::floor(scaled)) / scale);
+  }
+  if (!python::is_integer(args[0])) return Item(python::round_half_even(d, digits));
+  if (digits >= 0) return make_int(python::as_int128(args[0]));
+  return python::float_to_int(python::round_half_even(d, digits));
+}
+
+Result<Item> attr(Evaluator& eval, Args& args) {
+  TRY(std::string name, eval.str(args[1]));
+  if (is_map(args[0])) {
+    return Item(make<Undefined>(fmt::format("'dict object' has no attribute '{}'", name)));
+  }
+  return eval.attribute(args[0], name);
+}
+
+constexpr Row kFilters[] = {
+    {"abs", "value", absolute},
+    {"attr", "obj name", attr},
+    {"batch", "value linecount fill_with?", batch},
+    {"count", "value", length},
+    {"d", "value default_value? boolean?", default_value},
+    {"default", "value default_value? boolean?", default_value},
+    {"dictsort", "value case_sensitive? by? reverse?", dictsort},
+    {"first", "seq", first},
+    {"float", "value default?", to_float},
+    {"groupby", "value attribute default? case_sensitive?", group_by},
+    {"int", "value default? base?", to_int},
+    {"items", "value", items},
+    {"last", "seq", last},
+    {"length", "value", length},
+    {"list", "value", list},
+    {"map", "value *args **", map},
+    {"max", "value case_sensitive? attribute?", extreme<true>},
+    {"min", "value case_sensitive? attribute?", extreme<false>},
+    {"random", "seq", random_item},
+    {"reject", "value *args **", select<false, false>},
+    {"rejectattr", "value *args **", select<false, true>},
+    {"reverse", "value", reverse},
+    {"round", "value precision? method?", round},
+    {"select", "value *args **", select<true, false>},
+    {"selectattr", "value *args **", select<true, true>},
+    {"slice", "value slices fill_with?", slice},
+    {"sort", "value reverse? case_sensitive? attribute?", sort},
+    {"sum", "iterable attribute? start?", sum},
+    {"unique", "value case_sensitive? attribute?", unique},
+};
+
+}  // namespace
+
+std::span<const Row> jinja_sequence_filters() { return kFilters; }
+
+}  // namespace millrace::expr

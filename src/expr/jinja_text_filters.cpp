@@ -1,0 +1,477 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "expr/eval.h"
+#include "expr/python_format.h"
+#include "expr/rows.h"
+#include "expr/string_methods.h"
+#include "expr/text_formats.h"
+#include "expr/unicode.h"
+
+// Filters of Jinja 3.1 over text.
+namespace millrace::expr {
+namespace {
+
+bool flag(const Args& args, size_t i) { return args.given(i) && python::truth(args[i]); }
+
+Result<int64_t> int_or(const Args& args, size_t i, int64_t otherwise) {
+  if (!args.given(i) || args[i].is_null()) return otherwise;
+  return python::as_index(args[i], "an argument");
+}
+
+// A filter that is `method` of str, on soft_str(value).
+Result<Item> as_method(Evaluator& eval, Args& args, std::string_view method, size_t parameters) {
+  TRY(std::string value, eval.str(args[0]));
+  TRY(Item subject, eval.text(std::move(value)));
+  Args inner;
+  for (size_t i = 1; i <= parameters && args.given(i); ++i) inner.push(args[i]);
+  bool found = false;
+  return python_method(eval, subject, method, inner, found);
+}
+
+Result<Item> upper(Evaluator& eval, Args& args) { return as_method(eval, args, "upper", 0); }
+Result<Item> lower(Evaluator& eval, Args& args) { return as_method(eval, args, "lower", 0); }
+Result<Item> capitalize(Evaluator& eval, Args& args) {
+  return as_method(eval, args, "capitalize", 0);
+}
+Result<Item> trim(Evaluator& eval, Args& args) { return as_method(eval, args, "strip", 1); }
+
+Result<Item> center(Evaluator& eval, Args& args) {
+  if (!args.given(1)) args.give(1, Item(80));
+  return as_method(eval, args, "center", 1);
+}
+
+// Words begin after white space, a hyphen or an opening bracket.
+Result<Item> title(Evaluator& eval, Args& args) {
+  TRY(std::string text, eval.str(args[0]));
+  constexpr std::string_view kBefore = "-({[<";
+  std::string out;
+  bool begins = true;
+  for (size_t i = 0; i < text.size();) {
+    size_t n = unicode::width(text, i);
+    std::string_view c = std::string_view(text).substr(i, n);
+    bool separator =
+        unicode::is_space(unicode::decode(text, i)) || kBefore.find(c) != std::string_view::npos;
+    out += begins ? unicode::upper(c) : unicode::lower(c);
+    begins = separator;
+    i += n;
+  }
+  return eval.text(std::move(out));
+}
+
+Result<Item> string(Evaluator& eval, Args& args) {
+  if (args[0].is_string()) return args[0];
+  TRY(std::string text, eval.str(args[0]));
+  return eval.text(std::move(text));
+}
+
+Result<Item> replace(Evaluator& eval, Args& args) {
+  TRY(std::string text, eval.str(args[0]));
+  TRY(std::string from, eval.str(args[1]));
+  TRY(std::string to, eval.str(args[2]));
+  TRY(int64_t count, int_or(args, 3, -1));
+  return replace_in_text(eval, text, from, to, count);
+}
+
+Result<Item> join(Evaluator& eval, Args& args) {
+  std::string separator;
+  if (args.given(1)) {
+    TRY(separator, eval.str(args[1]));
+  }
+  TRY(Cursor cursor, Cursor::over(args[0]));
+  std::string out;
+  for (bool first = true;; first = false) {
+    Item item;
+    TRY(bool more, cursor.next(eval, item));
+    if (!more) return eval.text(std::move(out));
+    if (args.given(2) && !args[2].is_null()) {
+      TRY(item, eval.subscript(item, args[2]));
+    }
+    if (!first) out += separator;
+    TRY(python::append_str(eval.meter, out, item));
+  }
+}
+
+Result<Item> format(Evaluator& eval, Args& args) {
+  TRY(std::string pattern, eval.str(args[0]));
+  if (args.named().empty()) return python::percent_format(eval, pattern, args.rest(1), true);
+  if (args.size() > 1) {
+    return eval_error(
+        "FilterArgumentError: can't handle positional and keyword arguments at the same time");
+  }
+  auto map = make<Dict>(false);
+  for (const auto& [name, value] : args.named()) TRY(map->set(eval.meter, Item(name), value));
+  Item values[] = {Item(map)};
+  return python::percent_format(eval, pattern, values, false);
+}
+
+std::string escape_html(std::string_view text) {
+  std::string out;
+  for (char c : text) {
+    switch (c) {
+      case '&': out += "&amp;"; break;
+      case '<': out += "&lt;"; break;
+      case '>': out += "&gt;"; break;
+      case '"': out += "&#34;"; break;
+      case '\'': out += "&#39;"; break;
+      default: out += c;
+    }
+  }
+  return out;
+}
+
+template <bool Always>
+Result<Item> escape(Evaluator& eval, Args& args) {
+  if (!Always && args[0].is_safe()) return args[0];
+  TRY(std::string text, eval.str(args[0]));
+  TRY(eval.meter.take(text.size() * 5));
+  return Item::safe(escape_html(text));
+}
+
+Result<Item> safe(Evaluator& eval, Args& args) {
+  TRY(std::string text, eval.str(args[0]));
+  return Item::safe(text);
+}
+
+Result<Item> striptags(Evaluator& eval, Args& args) {
+  TRY(std::string text, eval.str(args[0]));
+  std::string plain;
+  for (size_t i = 0; i < text.size();) {
+    bool comment = text.compare(i, 4, "<!--") == 0;
+    size_t end = text[i] != '<' ? std::string::npos : text.find(comment ? "-->" : ">", i);
+    if (end == std::string::npos) {
+      plain += text[i++];
+    } else {
+      i = end + (comment ? 3 : 1);
+    }
+  }
+  std::string out;
+  for (auto word : unicode::split(plain, {}, -1)) {
+    if (!out.empty()) out += ' ';
+    out += word;
+  }
+  constexpr std::pair<std::string_view, std::string_view> kEntities[] = {
+      {"&lt;", "<"},  {"&gt;", ">"},        {"&#34;", "\""}, {"&quot;", "\""},
+      {"&#39;", "'"}, {"&nbsp;", "\u00a0"}, {"&amp;", "&"}};
+  Item result(out);
+  for (const auto& [entity, character] : kEntities) {
+    TRY(result, replace_in_text(eval, result.str(), entity, character, -1));
+  }
+  return result;
+}
+
+std::vector<std::string_view> lines_of(std::string_view text) {
+  std::vector<std::string_view> lines;
+  while (!text.empty()) {
+    size_t end = std::min(text.find_first_of("\r\n"), text.size());
+    lines.push_back(text.substr(0, end));
+    text.remove_prefix(end);
+    text.remove_prefix(text.starts_with("\r\n") ? 2 : std::min<size_t>(1, text.size()));
+  }
+  return lines;
+}
+
+Result<Item> indent(Evaluator& eval, Args& args) {
+  if (!args[0].is_string()) return type_error("indent wants a str");
+  std::string indentation = "    ";
+  if (args.given(1) && args[1].is_string()) {
+    indentation = args[1].str();
+  } else if (args.given(1)) {
+    TRY(int64_t width, int_or(args, 1, 4));
+    if (width > 10'000) return value_error("an indentation of more than 10000 characters");
+    indentation.assign(static_cast<size_t>(std::max<int64_t>(width, 0)), ' ');
+  }
+  std::string text(args[0].str());
+  text += '\n';
+  auto lines = lines_of(text);
+  std::string out = flag(args, 2) ? indentation : "";
+  for (size_t i = 0; i < lines.size(); ++i) {
+    if (i > 0) out += '\n';
+    if (i > 0 && (flag(args, 3) || !lines[i].empty())) out += indentation;
+    out += lines[i];
+    if (out.size() > eval.meter.budget().output_bytes) return eval.meter.output_spent();
+  }
+  return eval.text(std::move(out));
+}
+
+Result<Item> truncate(Evaluator& eval, Args& args) {
+  if (!args[0].is_string()) return type_error("truncate wants a str");
+  TRY(int64_t length, int_or(args, 1, 255));
+  TRY(int64_t leeway, int_or(args, 4, 5));
+  std::string end = "...";
+  if (args.given(3)) {
+    TRY(end, eval.str(args[3]));
+  }
+  auto end_size = static_cast<int64_t>(unicode::length(end));
+  if (length < end_size) {
+    return eval_error(
+        fmt::format("AssertionError: expected length >= {}, got {}", end_size, length));
+  }
+  if (leeway < 0)
+    return eval_error(fmt::format("AssertionError: expected leeway >= 0, got {}", leeway));
+  std::string_view text = args[0].str();
+  auto size = static_cast<int64_t>(unicode::length(text));
+  if (size <= length || size - length <= leeway) return args[0];
+  std::string cut = unicode::slice(text, 0, length - end_size, 1);
+  size_t space = flag(args, 2) ? std::string::npos : cut.rfind(' ');
+  if (space != std::string::npos) cut.resize(space);
+  return eval.text(cut + end);
+}
+
+// textwrap.wrap of one line: chunks are words (cut after hyphens inside) and the blanks between.
+class Wrapper {
+ public:
+  Wrapper(size_t width, bool break_long, bool break_hyphens)
+      : width_(width), break_long_(break_long), break_hyphens_(break_hyphens) {}
+
+  std::vector<std::string> wrap(std::string_view line) {
+    for (auto chunk : chunks(line)) add(chunk);
+    flush();
+    return std::move(lines_);
+  }
+
+ private:
+  std::vector<std::string> chunks(std::string_view line) const {
+    auto chars = unicode::characters(line);
+    auto blank = [&](size_t i) { return unicode::is_space(unicode::decode(chars[i], 0)); };
+    auto letter = [&](size_t i) {
+      return i < chars.size() && unicode::is_alpha(unicode::decode(chars[i], 0));
+    };
+    std::vector<std::string> out;
+    for (size_t i = 0; i < chars.size(); ++i) {
+      bool hyphen_before =
+          i > 1 && chars[i - 1] == "-" && letter(i - 2) && letter(i) && break_hyphens_;
+      bool starts = i == 0 || blank(i) != blank(i - 1) || hyphen_before;
+      if (starts) out.emplace_back();
+      out.back() += chars[i];
+    }
+    return out;
+  }
+
+  void add(const std::string& chunk) {
+    size_t size = unicode::length(chunk);
+    bool blank = unicode::strip(chunk, {}, true, true).empty();
+    if (blank && current_.empty() && !lines_.empty()) return;
+    if (current_size_ + size <= width_) {
+      current_ += chunk;
+      current_size_ += size;
+      return;
+    }
+    if (size <= width_) {
+      flush();
+      if (!blank) add(chunk);
+      return;
+    }
+    if (!break_long_) {
+      flush();
+      current_ = chunk;
+      current_size_ = size;
+      return;
+    }
+    size_t room = std::max<size_t>(width_ - current_size_, 1);
+    size_t cut = unicode::offset_of(chunk, room);
+    current_ += chunk.substr(0, cut);
+    flush();
+    add(chunk.substr(cut));
+  }
+
+  void flush() {
+    std::string_view line = unicode::strip(current_, {}, false, true);
+    if (!line.empty()) lines_.emplace_back(line);
+    current_.clear();
+    current_size_ = 0;
+  }
+
+  size_t width_;
+  bool break_long_;
+  bool break_hyphens_;
+  std::vector<std::string> lines_;
+  std::string current_;
+  size_t current_size_ = 0;
+};
+
+Result<Item> wordwrap(Evaluator& eval, Args& args) {
+  if (!args[0].is_string()) return type_error("wordwrap wants a str");
+  TRY(int64_t width, int_or(args, 1, 79));
+  if (width <= 0) return value_error(fmt::format("invalid width {} (must be > 0)", width));
+  std::string joint = "\n";
+  if (args.given(3) && !args[3].is_null()) {
+    TRY(joint, eval.str(args[3]));
+  }
+  bool break_long = !args.given(2) || flag(args, 2);
+  bool break_hyphens = !args.given(4) || flag(args, 4);
+  TRY(eval.meter.step(1 + args[0].str().size()));
+  // Breaking one long word recurses once a piece.
+  if (args[0].str().size() / static_cast<size_t>(width) > 2000) {
+    return eval.meter.too_deep();
+  }
+  std::string out;
+  bool first = true;
+  for (auto line : lines_of(args[0].str())) {
+    auto wrapped = Wrapper(static_cast<size_t>(width), break_long, break_hyphens).wrap(line);
+    if (wrapped.empty()) wrapped.emplace_back();
+    for (const auto& part : wrapped) {
+      if (!first) out += joint;
+      first = false;
+      out += part;
+    }
+  }
+  return eval.text(std::move(out));
+}
+
+Result<Item> wordcount(Evaluator& eval, Args& args) {
+  TRY(std::string text, eval.str(args[0]));
+  int64_t words = 0;
+  bool inside = false;
+  for (size_t i = 0; i < text.size(); i += unicode::width(text, i)) {
+    char32_t c = unicode::decode(text, i);
+    bool word = c == '_' || unicode::is_alpha(c) || unicode::is_digit(c);
+    if (word && !inside) ++words;
+    inside = word;
+  }
+  return Item(words);
+}
+
+void append_quoted_url(std::string& out, std::string_view text, bool for_query) {
+  for (char c : text) {
+    bool plain = ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') || (c >= '0' && c <= '9') || c == '_' ||
+                 c == '.' || c == '-' || c == '~' || (c == '/' && !for_query);
+    if (plain) {
+      out += c;
+    } else if (c == ' ' && for_query) {
+      out += '+';
+    } else {
+      fmt::format_to(std::back_inserter(out), "%{:02X}", static_cast<unsigned char>(c));
+    }
+  }
+}
+
+Result<Item> urlencode(Evaluator& eval, Args& args) {
+  std::vector<std::pair<Item, Item>> pairs;
+  if (is_map(args[0])) {
+    TRY(pairs, entries_of(eval, args[0]));
+  } else if (args[0].is_string() || !Cursor::over(args[0]).ok()) {
+    TRY(std::string text, eval.str(args[0]));
+    std::string out;
+    append_quoted_url(out, text, false);
+    return eval.text(std::move(out));
+  } else {
+    TRY(auto items, eval.items_of(args[0]));
+    for (const auto& item : items) {
+      TRY(auto pair, eval.items_of(item));
+      if (pair.size() != 2) return value_error("urlencode wants pairs");
+      pairs.emplace_back(pair[0], pair[1]);
+    }
+  }
+  std::string out;
+  for (const auto& [key, value] : pairs) {
+    TRY(std::string name, eval.str(key));
+    TRY(std::string text, eval.str(value));
+    if (!out.empty()) out += '&';
+    append_quoted_url(out, name, true);
+    out += '=';
+    append_quoted_url(out, text, true);
+  }
+  return eval.text(std::move(out));
+}
+
+Result<Item> xmlattr(Evaluator& eval, Args& args) {
+  if (!is_map(args[0])) return type_error("xmlattr wants a mapping");
+  TRY(auto entries, entries_of(eval, args[0]));
+  std::string out;
+  for (const auto& [key, value] : entries) {
+    if (value.is_null() || value.is_undefined()) continue;
+    TRY(std::string name, eval.str(key));
+    TRY(std::string text, eval.str(value));
+    if (!out.empty()) out += ' ';
+    out += escape_html(name) + "=\"" + escape_html(text) + "\"";
+  }
+  if (!out.empty() && (!args.given(1) || flag(args, 1))) out.insert(0, " ");
+  return eval.text(std::move(out));
+}
+
+// Characters that HTML gives a meaning are written as \u003c.
+Result<Item> tojson(Evaluator& eval, Args& args) {
+  JsonStyle style{.sort_keys = true};
+  if (args.given(1) && !args[1].is_null()) {
+    TRY(style.indent, python::as_index(args[1], "indent"));
+    style.item_separator = ",";
+  }
+  TRY(std::string text, dump_json(eval, args[0], style));
+  std::string out;
+  for (char c : text) {
+    switch (c) {
+      case '<': out += "\\u003c"; break;
+      case '>': out += "\\u003e"; break;
+      case '&': out += "\\u0026"; break;
+      case '\'': out += "\\u0027"; break;
+      default: out += c;
+    }
+  }
+  return Item::safe(out);
+}
+
+Result<Item> pprint(Evaluator& eval, Args& args) {
+  std::string out;
+  TRY(python::append_repr(eval.meter, out, args[0]));
+  return eval.text(std::move(out));
+}
+
+Result<Item> filesizeformat(Evaluator&, Args& args) {
+  double bytes = 0;
+  if (python::is_number(args[0])) {
+    bytes = python::as_double(args[0]);
+  } else if (!args[0].is_string() || !python::parse_float(args[0].str(), bytes)) {
+    return value_error("could not convert the value to float");
+  }
+  bool binary = flag(args, 1);
+  double base = binary ? 1024 : 1000;
+  if (bytes == 1) return Item("1 Byte");
+  if (bytes < base) return Item(fmt::format("{} Bytes", static_cast<int64_t>(bytes)));
+  constexpr std::string_view kPrefixes = "kMGTPEZY";
+  double unit = base * base;
+  size_t i = 0;
+  for (; i + 1 < kPrefixes.size() && bytes >= unit; ++i) unit *= base;
+  char prefix = binary && i == 0 ? 'K' : kPrefixes[i];
+  return Item(fmt::format("{:.1f} {}{}", base * bytes / unit, prefix, binary ? "iB" : "B"));
+}
+
+Result<Item> decrypt_kv(Evaluator&, Args&) {
+  return unsupported("decrypt_kv works on st2kv only: {{ st2kv.system.name | decrypt_kv }}");
+}
+
+constexpr Row kFilters[] = {
+    {"capitalize", "s", capitalize},
+    {"center", "value width?", center},
+    {"decrypt_kv", "value", decrypt_kv},
+    {"e", "s", escape<false>},
+    {"escape", "s", escape<false>},
+    {"filesizeformat", "value binary?", filesizeformat},
+    {"forceescape", "value", escape<true>},
+    {"format", "value *args **", format},
+    {"indent", "s width? first? blank?", indent},
+    {"join", "value d? attribute?", join},
+    {"lower", "s", lower},
+    {"pprint", "value", pprint},
+    {"replace", "s old new count?", replace},
+    {"safe", "value", safe},
+    {"string", "object", string},
+    {"striptags", "value", striptags},
+    {"title", "s", title},
+    {"tojson", "value indent?", tojson},
+    {"trim", "value chars?", trim},
+    {"truncate", "s length? killwords? end? leeway?", truncate},
+    {"upper", "s", upper},
+    {"urlencode", "value", urlencode},
+    {"wordcount", "s", wordcount},
+    {"wordwrap", "s width? break_long_words? wrapstring? break_on_hyphens?", wordwrap},
+    {"xmlattr", "d autospace?", xmlattr},
+};
+
+}  // namespace
+
+std::span<const Row> jinja_text_filters() { return kFilters; }
+
+}  // namespace millrace::expr

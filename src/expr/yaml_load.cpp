@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+#include <re2/re2.h>
+#include <yaml-cpp/yaml.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "expr/eval.h"
+#include "expr/text_formats.h"
+
+// yaml.safe_load of PyYAML: the scalars of YAML 1.1.
+namespace millrace::expr {
+namespace {
+
+struct Patterns {
+  re2::RE2 integer{
+      "[-+]?0b[0-1_]+|[-+]?0[0-7_]+|[-+]?(?:0|[1-9][0-9_]*)|[-+]?0x[0-9a-fA-F_]+|"
+      "[-+]?[1-9][0-9_]*(?::[0-5]?[0-9])+"};
+  re2::RE2 real{
+      "[-+]?[0-9][0-9_]*\\.[0-9_]*(?:[eE][-+][0-9]+)?|\\.[0-9][0-9_]*(?:[eE][-+][0-9]+)?|"
+      "[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+\\.[0-9_]*|[-+]?\\.(?:inf|Inf|INF)|\\.(?:nan|NaN|NAN)"};
+  re2::RE2 timestamp{
+      "[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:[Tt]|[ \\t]+)[0-9]{1,2}:"
+      "[0-9]{2}:[0-9]{2}(?:\\.[0-9]*)?(?:[ \\t]*(?:Z|[-+][0-9]{1,2}(?::[0-9]{2})?))?"};
+};
+const Patterns& patterns() {
+  static const Patterns all;
+  return all;
+}
+
+bool matches(const re2::RE2& pattern, std::string_view text) {
+  return re2::RE2::FullMatch(re2::StringPiece(text.data(), text.size()), pattern);
+}
+
+// 1:30:00 counts in sixties.
+double sexagesimal(std::string_view digits) {
+  double total = 0;
+  while (!digits.empty()) {
+    size_t end = std::min(digits.find(':'), digits.size());
+    double part = 0;
+    python::parse_float(digits.substr(0, end), part);
+    total = total * 60 + part;
+    digits.remove_prefix(std::min(end + 1, digits.size()));
+  }
+  return total;
+}
+
+std::optional<Item> integer_of(std::string text) {
+  std::erase(text, '_');
+  bool negative = text[0] == '-';
+  if (text[0] == '-' || text[0] == '+') text.erase(0, 1);
+  Item item;
+  if (text.find(':') != std::string::npos) {
+    double total = sexagesimal(text);
+    if (total > 9e15) return {};
+    return Item(static_cast<int64_t>(negative ? -total : total));
+  }
+  int base = text.starts_with("0b") ? 2 : text.starts_with("0x") ? 16 : text[0] == '0' ? 8 : 10;
+  std::string digits = base == 2 || base == 16 ? text.substr(2) : text;
+  if (!python::parse_int(digits, base, item)) return {};
+  if (!negative) return item;
+  return make_int(-python::as_int128(item));
+}
+
+Item real_of(std::string text) {
+  std::erase(text, '_');
+  std::transform(text.begin(), text.end(), text.begin(),
+                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  bool negative = text[0] == '-';
+  if (text[0] == '-' || text[0] == '+') text.erase(0, 1);
+  double d = 0;
+  if (text == ".inf") {
+    d = HUGE_VAL;
+  } else if (text == ".nan") {
+    d = std::nan("");
+  } else if (text.find(':') != std::string::npos) {
+    d = sexagesimal(text);
+  } else {
+    python::parse_float(text, d);
+  }
+  return Item(negative ? -d : d);
+}
+
+// Turns yaml-cpp's nodes into items. Aliases are followed, so the size is counted.
+class YamlReader {
+ public:
+  explicit YamlReader(Evaluator& eval) : eval_(eval) {}
+
+  Result<Value> read(const YAML::Node& node, int depth) {
+    TRY(eval_.meter.step());
+    TRY(eval_.meter.take(sizeof(Value) * 2));
+    if (depth > 60) return eval_error("YAMLError: the document nests deeper than 60 levels");
+    switch (node.Type()) {
+      case YAML::NodeType::Scalar: return scalar(node);
+      case YAML::NodeType::Sequence: {
+        Value out = Value::list();
+        for (const auto& child : node) {
+          TRY(Value value, read(child, depth + 1));
+          out.push_back(std::move(value));
+        }
+        return out;
+      }
+      case YAML::NodeType::Map: return map(node, depth);
+      default: return Value();
+    }
+  }
+
+ private:
+  Result<Value> scalar(const YAML::Node& node) {
+    const std::string& text = node.Scalar();
+    TRY(eval_.meter.take(text.size()));
+    const std::string& tag = node.Tag();
+    if (tag == "!" || tag == "tag:yaml.org,2002:str") return Value(text);
+    auto plain = resolve_yaml_scalar(text);
+    if (!plain) return Value(text);
+    if (!plain->is_value()) return to_value(eval_, *plain);
+    return plain->value();
+  }
+
+  Result<Value> map(const YAML::Node& node, int depth) {
+    Value merged = Value::map();
+    Value own = Value::map();
+    for (const auto& entry : node) {
+      TRY(Value key, read(entry.first, depth + 1));
+      TRY(Value value, read(entry.second, depth + 1));
+      if (key.is_list() || key.is_map()) {
+        return eval_error("ConstructorError: while constructing a mapping: found unhashable key");
+      }
+      bool is_merge = key.is_string() && key.as_string() == "<<" && entry.first.Tag() == "?";
+      if (is_merge) {
+        TRY(merge(merged, value));
+        continue;
+      }
+      std::string name = key.is_string() ? std::string(key.as_string())
+                         : key.is_bool() ? (key.as_bool() ? "true" : "false")
+                         : key.is_null() ? "null"
+                                         : to_text(key);
+      own.set(name, std::move(value));
+    }
+    if (merged.size() == 0) return own;
+    for (const auto& entry : own.as_map()) merged.mutable_map().set(entry.key, entry.value);
+    return merged;
+  }
+
+  // `<<: *base` or a list of bases, of which the earlier wins.
+  Result<void> merge(Value& into, const Value& from) {
+    if (from.is_map()) {
+      for (const auto& entry : from.as_map()) {
+        if (!into.find(entry.name())) into.mutable_map().set(entry.key, entry.value);
+      }
+      return {};
+    }
+    if (!from.is_list()) return eval_error("ConstructorError: expected a mapping for merging");
+    for (const auto& item : from.as_list()) {
+      if (!item.is_map()) return eval_error("ConstructorError: expected a mapping for merging");
+      TRY(merge(into, item));
+    }
+    return {};
+  }
+
+  Evaluator& eval_;
+};
+
+}  // namespace
+
+bool is_yaml_timestamp(std::string_view text) { return matches(patterns().timestamp, text); }
+
+std::optional<Item> resolve_yaml_scalar(std::string_view text) {
+  if (text.empty() || text == "~" || text == "null" || text == "Null" || text == "NULL") {
+    return Item();
+  }
+  for (std::string_view yes : {"yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON"}) {
+    if (text == yes) return Item(true);
+  }
+  for (std::string_view no : {"no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF"}) {
+    if (text == no) return Item(false);
+  }
+  if (text.size() > 400) return {};
+  if (matches(patterns().real, text)) return real_of(std::string(text));
+  if (matches(patterns().integer, text)) return integer_of(std::string(text));
+  return {};
+}
+
+Result<Item> load_yaml(Evaluator& eval, std::string_view text) {
+  TRY(eval.meter.take(text.size() * 8));
+  TRY(eval.meter.step(1 + text.size() / 4));
+  try {
+    auto documents = YAML::LoadAll(std::string(text));
+    if (documents.empty()) return Item();
+    if (documents.size() > 1) {
+      return eval_error("ComposerError: expected a single document in the stream");
+    }
+    TRY(Value value, YamlReader(eval).read(documents[0], 0));
+    return Item::raw(std::move(value));
+  } catch (const YAML::Exception& e) {
+    return eval_error(fmt::format("YAMLError: {}", e.what()));
+  }
+}
+
+}  // namespace millrace::expr
