@@ -11,7 +11,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -21,7 +20,7 @@
 namespace millrace::worker {
 namespace {
 
-enum class Step : int { Clone, Session, Folder, Streams, Limits, Execute };
+enum class Step : int { Clone, Group, Folder, Streams, Limits, Execute };
 
 // What the child reads and writes in the memory that it shares with its suspended parent.
 struct Shared {
@@ -45,7 +44,7 @@ struct Shared {
 // allocation, and no return.
 __attribute__((no_sanitize("address", "thread", "undefined"))) int child_main(void* arg) {
   Shared& shared = *static_cast<Shared*>(arg);
-  if (setsid() < 0) fail(shared, Step::Session);
+  if (setpgid(0, 0) < 0) fail(shared, Step::Group);
   if (chdir(shared.cwd) != 0) fail(shared, Step::Folder);
   // The sources are above 2 (the spawner keeps 0 to 2 open on /dev/null and its log).
   for (int i = 0; i < 3; ++i) {
@@ -94,10 +93,10 @@ constexpr bool kHaveClone3 = false;
 long clone3_call(clone_args*, int (*)(void*), void*) { return -ENOSYS; }
 #endif
 
-long clone_vfork(Shared& shared, int cgroup_fd) {
+long clone_vfork(Shared& shared, int cgroup_fd, pid_t* note) {
   if (cgroup_fd < 0) {
-    int pid =
-        clone(child_main, child_stack + kStackBytes, CLONE_VM | CLONE_VFORK | SIGCHLD, &shared);
+    int flags = CLONE_VM | CLONE_VFORK | SIGCHLD | (note ? CLONE_PARENT_SETTID : 0);
+    int pid = clone(child_main, child_stack + kStackBytes, flags, &shared, note);
     return pid < 0 ? -errno : pid;
   }
   clone_args args{};
@@ -153,14 +152,15 @@ std::string why_not_executed(const std::string& program, int error) {
 std::string explain(const ChildSpec& spec, const Shared& shared) {
   switch (shared.step) {
     case Step::Clone: return fmt::format("cannot start a process: {}", errno_text(shared.error));
-    case Step::Session: return fmt::format("cannot make a session: {}", errno_text(shared.error));
+    case Step::Group:
+      return fmt::format("cannot make a process group: {}", errno_text(shared.error));
     case Step::Folder:
       return fmt::format("cannot enter the working folder '{}': {}", spec.cwd,
                          errno_text(shared.error));
     case Step::Streams:
       return fmt::format("cannot set up the standard streams: {}", errno_text(shared.error));
     case Step::Limits:
-      return fmt::format("cannot set the limit of open files to {}: {}", spec.open_files,
+      return fmt::format("cannot set the limit of open files to {}: {}", spec.open_files.rlim_cur,
                          errno_text(shared.error));
     case Step::Execute: return why_not_executed(spec.program, shared.error);
   }
@@ -172,16 +172,13 @@ std::string explain(const ChildSpec& spec, const Shared& shared) {
 ChildStart start_child(const ChildSpec& spec) {
   auto argv = pointers(spec.argv);
   auto envp = pointers(spec.env);
-  rlimit limit{};
-  getrlimit(RLIMIT_NOFILE, &limit);
-  limit.rlim_cur = std::min(spec.open_files, limit.rlim_max);
   Shared shared{spec.program.c_str(),
                 argv.data(),
                 envp.data(),
                 spec.cwd.c_str(),
                 {spec.stdin_fd, spec.stdout_fd, spec.stderr_fd},
-                limit};
-  long pid = clone_vfork(shared, spec.cgroup_fd);
+                spec.open_files};
+  long pid = clone_vfork(shared, spec.cgroup_fd, spec.note);
   if (pid < 0) shared.error = static_cast<int>(-pid);
   if (shared.error == 0) return {static_cast<pid_t>(pid), {}};
   // A child that failed has exited by now; its caller never learns of it.
@@ -194,7 +191,7 @@ bool can_start_in_cgroup(int cgroup_fd) {
   char* nothing[] = {nullptr};
   Shared shared{"", nothing, nothing, "/", {0, 1, 2}, {}};
   getrlimit(RLIMIT_NOFILE, &shared.open_files);
-  long pid = clone_vfork(shared, cgroup_fd);
+  long pid = clone_vfork(shared, cgroup_fd, nullptr);
   if (pid > 0) waitid(P_PID, static_cast<id_t>(pid), nullptr, WEXITED);
   return pid > 0 && shared.step == Step::Execute;
 }

@@ -18,8 +18,10 @@ struct ChildSpec {
   int stdin_fd = -1;
   int stdout_fd = -1;
   int stderr_fd = -1;
-  int cgroup_fd = -1;        // started inside this cgroup v2 folder; -1: where the caller is
-  rlim_t open_files = 1024;  // soft limit of descriptors
+  int cgroup_fd = -1;  // started inside this cgroup v2 folder; -1: where the caller is
+  rlimit open_files{1024, 4096};
+  pid_t* note =
+      nullptr;  // the kernel writes the pid there before the child runs; not with a cgroup
 };
 
 struct ChildStart {
@@ -29,7 +31,9 @@ struct ChildStart {
 
 // Starts a child by clone(CLONE_VM|CLONE_VFORK): nothing of the caller's memory is copied, and
 // the caller waits until the child has executed its program or failed. The child leads its own
-// session, has default signal dispositions, no blocked signals and no descriptors but 0 to 2.
+// process group in the caller's session (a session of its own would be an autogroup of its own to
+// the scheduler: on a machine under load new children then wait, measured, twice as long), has
+// default signal dispositions, no blocked signals and no descriptors but 0 to 2.
 // For single-threaded callers.
 ChildStart start_child(const ChildSpec& spec);
 

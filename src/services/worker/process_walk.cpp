@@ -50,7 +50,7 @@ Process read_process(pid_t pid) {
   auto fields = split(std::string_view(text).substr(name_end + 2), ' ');
   constexpr size_t kStartTime = 19;
   if (fields.size() <= kStartTime || fields[0] == "Z" || fields[0] == "X") return {};
-  return {pid, number<pid_t>(fields[1]), number<pid_t>(fields[3]),
+  return {pid, number<pid_t>(fields[1]), number<pid_t>(fields[2]),
           number<uint64_t>(fields[kStartTime])};
 }
 
@@ -78,9 +78,9 @@ std::vector<Process> descendants() {
   return with_descendants(std::move(roots), std::move(among));
 }
 
-std::vector<Process> find_tree(std::vector<Process> among, pid_t session, std::string_view marker) {
+std::vector<Process> find_tree(std::vector<Process> among, pid_t group, std::string_view marker) {
   auto others = std::partition(among.begin(), among.end(), [&](const Process& p) {
-    return (session > 0 && p.session == session) || carries_marker(p.pid, marker);
+    return (group > 0 && p.group == group) || carries_marker(p.pid, marker);
   });
   std::vector<Process> roots(among.begin(), others);
   among.erase(among.begin(), others);

@@ -10,10 +10,10 @@
 
 namespace millrace::worker {
 
-// Finding the processes of a run without cgroups: by parent, by session and by a marker in the
-// environment. The spawner is a subreaper, so descendants whose parent died become its children.
-// What remains unseen is a process that left the session, wiped its environment and lost its
-// parents; it is killed when the spawner has no run any more.
+// Finding the processes of a run without cgroups: by parent, by process group and by a marker
+// in the environment. The spawner is a subreaper, so descendants whose parent died become its
+// children. What remains unseen is a process that left the group, wiped its environment and lost
+// its parents; it is killed when the spawner has no run any more.
 
 // The environment variable by which the processes of a run are known.
 inline constexpr std::string_view kMarkerName = "MILLRACE_RUN";
@@ -21,7 +21,7 @@ inline constexpr std::string_view kMarkerName = "MILLRACE_RUN";
 struct Process {
   pid_t pid = 0;
   pid_t parent = 0;
-  pid_t session = 0;
+  pid_t group = 0;
   uint64_t start_ticks = 0;  // since boot; with the pid it names one process
 };
 
@@ -32,9 +32,9 @@ Process read_process(pid_t pid);
 std::vector<Process> all_processes();
 std::vector<Process> descendants();
 
-// Of `among`: every process of session `session` (0: none), every process whose MILLRACE_RUN
+// Of `among`: every process of the process group `group` (0: none), every process whose
 // begins with `marker`, and all their descendants.
-std::vector<Process> find_tree(std::vector<Process> among, pid_t session, std::string_view marker);
+std::vector<Process> find_tree(std::vector<Process> among, pid_t group, std::string_view marker);
 
 // Living children of the caller, single-threaded.
 std::vector<pid_t> own_children();

@@ -18,7 +18,7 @@ namespace millrace::worker {
 //   spawner.log    what a spawner has to complain about
 //   results/       results that no server has acknowledged
 //   slots/         the temp folders of runs
-//   pids/          main processes of runs; only where there are no cgroups
+//   processes      main processes of runs; only where there are no cgroups
 Result<Fd> open_run_folder(const std::string& data_dir);
 
 // The address of spawner.sock. It goes through the folder's descriptor: a socket's path may have

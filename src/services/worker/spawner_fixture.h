@@ -88,6 +88,8 @@ bool eventually(Condition condition) {
 }
 
 bool is_alive(pid_t pid);
+// Ends the spawner of a data folder and all its runs.
+void end_spawner(const SpawnerOptions& options);
 // The whole file; waits until it has a line.
 std::string wait_for_line(const std::string& path);
 

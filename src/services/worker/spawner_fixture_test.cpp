@@ -147,11 +147,7 @@ SpawnerTest::~SpawnerTest() {
   if (HasFailure()) {
     fprintf(stderr, "spawner.log:\n%s\n", read_small_file(path("run/spawner.log")).c_str());
   }
-  Client last(options_);
-  if (last.hello().pid > 0) {
-    kill(static_cast<pid_t>(last.hello().pid), SIGTERM);
-    last.wait_closed();
-  }
+  end_spawner(options_);
 }
 
 Launch SpawnerTest::shell(const std::string& command) {
@@ -168,6 +164,13 @@ Launch SpawnerTest::shell(const std::string& command) {
 
 std::string SpawnerTest::read_data_file(const std::string& name) const {
   return read_small_file(path(name));
+}
+
+void end_spawner(const SpawnerOptions& options) {
+  Client last(options);
+  if (last.hello().pid <= 0) return;
+  kill(static_cast<pid_t>(last.hello().pid), SIGTERM);
+  last.wait_closed();
 }
 
 bool is_alive(pid_t pid) { return pid > 0 && read_process(pid).pid == pid; }

@@ -15,6 +15,7 @@
 #include "kernel/work.h"
 #include "services/worker/control.h"
 #include "services/worker/posix.h"
+#include "services/worker/process_notes.h"
 #include "services/worker/process_walk.h"
 #include "services/worker/recorder.h"
 #include "services/worker/results.h"
@@ -27,13 +28,14 @@ namespace millrace::worker {
 // What the loop is built from; spawner_main opens these.
 struct SpawnerParts {
   SpawnerOptions options;
-  std::string identity;      // names the data folder in the marker of its runs
-  std::string cgroup_home;   // empty: trees are found by walking /proc
-  rlim_t open_files = 1024;  // soft limit of each run
+  std::string identity;     // names the data folder in the marker of its runs
+  std::string cgroup_home;  // empty: trees are found by walking /proc
+  rlimit open_files{};      // of each run
   Fd listener;
   Fd first_connection;
   OutputFolder output;
   ResultShelf results;
+  ProcessNotes notes;  // empty where there are cgroups
 };
 
 // One process of an action with its tree, from launch until its tree is gone.
@@ -60,7 +62,6 @@ struct Run {
   int64_t deadline_ms = 0;    // monotonic; 0: none
   int64_t give_up_ms = 0;     // monotonic; of Killing
   int64_t retry_ms = 0;       // of Killing: pause before the next SIGKILL
-  std::string pid_file;       // without cgroups: lets a later spawner find the process
   std::shared_ptr<const SecretSet> secrets;
   // The write ends stay open here so that the end of a stream wakes nobody: the exit does.
   Fd read_end[2];
@@ -98,7 +99,6 @@ class SpawnerLoop {
   void signal_tree(const Run& run, int signal) const;
   std::vector<Process> walk_tree(const Run& run) const;
   bool tree_is_gone(const Run& run) const;
-  void note_process(Run& run) const;
   bool read_output(Run& run, int stream, bool live);
   void finish(Run& finished, bool tree_is_gone);
   void refuse(const Launch& launch, std::string why);

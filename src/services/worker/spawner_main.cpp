@@ -16,12 +16,11 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdio>
-#include <cstdlib>
-#include <filesystem>
 #include <string_view>
 
 #include "base/text.h"
 #include "services/worker/cgroup.h"
+#include "services/worker/process_notes.h"
 #include "services/worker/process_walk.h"
 #include "services/worker/run_folder.h"
 #include "services/worker/spawner.h"
@@ -41,37 +40,21 @@ Result<std::string> folder_identity(const std::string& data_dir) {
   return fmt::format("{:x}-{:x}", info.st_dev, info.st_ino);
 }
 
-// Processes whose numbers an earlier spawner noted and that are still the same ones.
-std::vector<Process> noted_processes(const std::string& pids_folder) {
-  std::vector<Process> found;
-  std::error_code ignored;
-  for (const auto& entry : std::filesystem::directory_iterator(pids_folder, ignored)) {
-    Process process = read_process(std::atoi(entry.path().filename().c_str()));
-    if (process.pid > 0 &&
-        std::to_string(process.start_ticks) == trim(read_small_file(entry.path()))) {
-      found.push_back(process);
-    }
-  }
-  return found;
-}
-
 // Kills by /proc what carries the marker, until nothing does. False when something stays.
-bool kill_marked(const std::string& marker, const std::string& pids_folder) {
+bool kill_marked(const std::string& marker, const std::string& notes) {
   int64_t deadline = monotonic_ms() + kPatienceMs;
   for (int pause_ms = 2;; pause_ms = std::min(pause_ms * 2, 200)) {
     auto alive = find_tree(all_processes(), 0, marker);
-    for (const Process& noted : noted_processes(pids_folder)) {
+    for (const Process& noted : ProcessNotes::read(notes)) {
+      alive.push_back(noted);
       auto tree = find_tree(all_processes(), noted.pid, marker);
       alive.insert(alive.end(), tree.begin(), tree.end());
     }
-    if (alive.empty()) break;
+    if (alive.empty()) return true;
     if (monotonic_ms() > deadline) return false;
     for (const Process& process : alive) signal_process(process, SIGKILL);
     poll(nullptr, 0, pause_ms);
   }
-  std::error_code ignored;
-  std::filesystem::remove_all(pids_folder, ignored);
-  return true;
 }
 
 // Before a new spawner speaks to a server, nothing of its predecessor may be alive: the server
@@ -81,7 +64,7 @@ void kill_predecessors_runs(const std::string& run_folder, const std::string& ma
   auto lines = split(state, '\n');
   if (lines.size() < 2 || lines[0] != boot_id()) return;
   std::string home(lines[1]);
-  bool dead = home.empty() ? kill_marked(marker, run_folder + "/pids")
+  bool dead = home.empty() ? kill_marked(marker, run_folder + "/processes")
                            : kill_cgroup_home(home, kPatienceMs);
   if (!dead) fmt::print(stderr, "spawner: runs of an earlier spawner are alive after SIGKILL\n");
 }
@@ -97,7 +80,7 @@ void reset_signals() {
 
 // Nothing of the surroundings that the server was started in may reach a run. Returns the limit
 // of open files that runs get.
-rlim_t settle_process() {
+rlimit settle_process() {
   reset_signals();
   umask(022);
   if (chdir("/") != 0) fmt::print(stderr, "spawner: cannot enter '/'\n");
@@ -109,7 +92,7 @@ rlim_t settle_process() {
   setrlimit(RLIMIT_CORE, &core);
   rlimit files{};
   getrlimit(RLIMIT_NOFILE, &files);
-  rlim_t for_children = files.rlim_cur;
+  rlimit for_children = files;
   files.rlim_cur = files.rlim_max;
   setrlimit(RLIMIT_NOFILE, &files);
   return for_children;
@@ -136,7 +119,7 @@ std::string find_cgroup_home(const SpawnerOptions& options, const std::string& i
 }
 
 Result<void> serve(const SpawnerOptions& options) {
-  rlim_t open_files = settle_process();
+  rlimit open_files = settle_process();
   std::string run_folder = options.data_dir + "/run";
   TRY(Fd run, open_run_folder(options.data_dir));
   Fd lock(openat(run.get(), "spawner.lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
@@ -146,15 +129,18 @@ Result<void> serve(const SpawnerOptions& options) {
   TRY(std::string identity, folder_identity(options.data_dir));
   kill_predecessors_runs(run_folder, identity + ":");
   std::string home = find_cgroup_home(options, identity);
-  TRY(make_folders(run_folder + "/pids", 0700));
+  ProcessNotes notes;
+  if (home.empty()) {
+    TRY(notes, ProcessNotes::create(run_folder + "/processes"));
+  }
   TRY(write_file_durably(run_folder + "/spawner.state", fmt::format("{}\n{}\n", boot_id(), home)));
 
   TRY(auto output, OutputFolder::open(options.data_dir + "/output"));
   TRY(auto results, ResultShelf::open(run_folder + "/results"));
   TRY(Fd listener, listen_at(run.get()));
-  TRY(auto loop,
-      SpawnerLoop::create({options, identity + ":", home, open_files, std::move(listener),
-                           Fd(kFirstConnectionFd), std::move(output), std::move(results)}));
+  TRY(auto loop, SpawnerLoop::create({options, identity + ":", home, open_files,
+                                      std::move(listener), Fd(kFirstConnectionFd),
+                                      std::move(output), std::move(results), std::move(notes)}));
   loop->run();
   // The lock is held until the end: a successor waits for it.
   unlinkat(run.get(), "spawner.sock", 0);

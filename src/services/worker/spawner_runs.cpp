@@ -175,10 +175,10 @@ Result<void> SpawnerLoop::start(Run& run) {
   spec.stdout_fd = run.write_end[0].get();
   spec.stderr_fd = run.write_end[1].get();
   spec.cgroup_fd = slot.cgroup ? slot.cgroup->fd() : -1;
+  spec.note = parts_.notes.begin(slot.index);
   ChildStart child = start_child(spec);
   if (child.pid < 0) return Error(ErrorKind::Invalid, "WRK-0005", child.error);
   run.pid = child.pid;
-  if (!slot.cgroup) note_process(run);
   return {};
 }
 
@@ -247,14 +247,6 @@ bool SpawnerLoop::tree_is_gone(const Run& run) const {
   return only_main || walk_tree(run).empty();
 }
 
-// Without a cgroup: leaves word of the main process for the next spawner, should this one be
-// killed; a program that wipes its environment cannot be found by the marker.
-void SpawnerLoop::note_process(Run& run) const {
-  run.pid_file = fmt::format("{}/run/pids/{}", parts_.options.data_dir, run.pid);
-  Fd file(open(run.pid_file.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
-  if (file) write_whole(file.get(), std::to_string(read_process(run.pid).start_ticks));
-}
-
 // Returns false when there was nothing to read.
 bool SpawnerLoop::read_output(Run& run, int stream, bool live) {
   ssize_t n = read(run.read_end[stream].get(), read_buffer_.data(), read_buffer_.size());
@@ -276,7 +268,7 @@ void SpawnerLoop::finish(Run& finished, bool tree_is_gone) {
   set_deadline(*run, 0);
   by_slot_[static_cast<size_t>(run->slot->index)] = nullptr;
   by_pid_.erase(run->pid);
-  if (!run->pid_file.empty()) unlink(run->pid_file.c_str());
+  parts_.notes.clear(run->slot->index);
 
   kernel::Completion c;
   c.tenant = run->launch.tenant;
@@ -304,6 +296,8 @@ void SpawnerLoop::finish(Run& finished, bool tree_is_gone) {
 }
 
 void SpawnerLoop::refuse(const Launch& launch, std::string why) {
+  constexpr size_t kLongest = 4096;  // it may quote a path of any length
+  if (why.size() > kLongest) why.resize(kLongest);
   kernel::Completion c;
   c.tenant = launch.tenant;
   c.key = launch.key;

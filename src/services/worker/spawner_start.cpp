@@ -128,14 +128,18 @@ Result<Fd> start_new(const SpawnerOptions& options, int run_fd) {
 }  // namespace
 
 Result<Fd> connect_spawner(const SpawnerOptions& options) {
+  ASSERT_MSG(options.data_dir.starts_with('/'), "the data folder must be an absolute path");
   TRY(Fd run, open_run_folder(options.data_dir));
   constexpr int kTries = 5;
   constexpr int kPauseMs = 20;
   for (int i = 1;; ++i) {
-    if (Fd running = connect_running(run.get())) return running;
+    // One that is just leaving may still have taken the connection.
+    if (Fd running = connect_running(run.get()); running && has_spoken(running.get())) {
+      return running;
+    }
     auto started = start_new(options, run.get());
     if (started.ok() || i == kTries) return started;
-    // A spawner that is just leaving, or one that another server starts, holds the lock.
+    // The lock is held by one that is leaving, or that another server starts.
     poll(nullptr, 0, kPauseMs * i);
   }
 }

@@ -196,21 +196,33 @@ TEST_P(SpawnerTest, CapsHugeOutputInFlatMemoryAndSaysSo) {
   EXPECT_LT(resident_kib(pid) - before, 16 << 10);
 }
 
-TEST_P(SpawnerTest, KillsTheWholeTreeAfterTheTimeout) {
+TEST_P(SpawnerTest, EndsARunAfterItsTimeout) {
   Client client = connect();
+  Launch launch = shell("exec sleep 1000");
+  launch.timeout_ms = 50;
+  client.send(launch);
+  auto c = client.wait_exited(launch.key);
+  EXPECT_EQ(c.end, RunEnd::TimedOut);
+  EXPECT_EQ(c.message, "ended after its timeout of 50 ms");
+  EXPECT_EQ(c.exit_code, 128 + SIGTERM);
+}
+
+TEST_P(SpawnerTest, KillsTheWholeTreeAfterTheGrace) {
+  Client client = connect();
+  // A child in a session of its own, an orphan in another, and all deaf to SIGTERM.
   Launch launch = shell(
-      "trap '' TERM; setsid sh -c 'trap \"\" TERM; echo $$ > session; while :; do sleep 1; done' & "
-      "(setsid sh -c 'echo $$ > orphan; trap \"\" TERM; while :; do sleep 1; done' &) ; "
+      "trap '' TERM; setsid sh -c 'trap \"\" TERM; echo $$ > session; sleep 1000; sleep 1000' & "
+      "(setsid sh -c 'trap \"\" TERM; echo $$ > orphan; sleep 1000; sleep 1000' &) ; "
       "while :; do sleep 1; done");
   launch.cwd = data_.path();
-  launch.timeout_ms = 300;
-  launch.grace_ms = 100;
+  launch.grace_ms = 50;
   client.send(launch);
   int session = std::atoi(wait_for_line(path("session")).c_str());
   int orphan = std::atoi(wait_for_line(path("orphan")).c_str());
+  client.send(Kill{launch.key});
   auto c = client.wait_exited(launch.key);
-  EXPECT_EQ(c.end, RunEnd::TimedOut);
-  EXPECT_EQ(c.message, "ended after its timeout of 300 ms");
+  EXPECT_EQ(c.end, RunEnd::Canceled);
+  EXPECT_EQ(c.exit_code, 128 + SIGKILL);
   EXPECT_FALSE(is_alive(session));
   EXPECT_FALSE(is_alive(orphan));
 }

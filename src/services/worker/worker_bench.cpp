@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// worker_bench [RUNS]: CPU time per run of /bin/true of worker and spawner, beside a bare
+// posix_spawn loop in the same process. The children's own CPU is counted apart.
+#include <fmt/format.h>
+#include <spawn.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+#include <chrono>
+#include <condition_variable>
+#include <cstdlib>
+#include <deque>
+#include <mutex>
+
+#include "services/worker/worker.h"
+
+namespace millrace::worker {
+namespace {
+
+double seconds(const timeval& t) {
+  return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) / 1e6;
+}
+
+double cpu_of(int who) {
+  rusage usage{};
+  getrusage(who, &usage);
+  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
+}
+
+// CPU of another process without its children: nanoseconds on a core, from schedstat.
+double cpu_of_process(int64_t pid) {
+  return std::strtod(read_small_file(fmt::format("/proc/{}/schedstat", pid)).c_str(), nullptr) /
+         1e9;
+}
+
+// Counts completions and lets so many orders be under way.
+class CountingSource final : public kernel::WorkSource {
+ public:
+  void open(kernel::WorkerHello hello, kernel::WorkReceiver& receiver) override {
+    std::lock_guard lock(mutex_);
+    pid = std::atoll(hello.instance.c_str() + hello.instance.find('/') + 1);
+    receiver_ = &receiver;
+    changed_.notify_all();
+  }
+  void close() override {}
+  void output(kernel::OutputChunk) override {}
+  void finished(kernel::Completion completion, std::function<void()> done) override {
+    done();
+    std::lock_guard lock(mutex_);
+    failed += completion.exit_code != 0 || completion.end != kernel::RunEnd::Exited;
+    --under_way_;
+    changed_.notify_all();
+  }
+  kernel::WorkReceiver& receiver() {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return receiver_ != nullptr; });
+    return *receiver_;
+  }
+  void wait_for_room(int at_once) {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return under_way_ < at_once; });
+    ++under_way_;
+  }
+  void wait_for_all() {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return under_way_ == 0; });
+  }
+  int64_t pid = 0;
+  int failed = 0;
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  kernel::WorkReceiver* receiver_ = nullptr;
+  int under_way_ = 0;
+};
+
+double now_s() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+void print_row(std::string_view name, int at_once, int runs, double wall, double parts_us,
+               std::string_view detail) {
+  fmt::print("{:<24} {:>3} in flight  {:>7.0f} runs/s  {:>6.1f} us CPU each  {}\n", name, at_once,
+             runs / wall, parts_us, detail);
+}
+
+void bare(int at_once, int runs) {
+  double cpu = cpu_of(RUSAGE_SELF), child_cpu = cpu_of(RUSAGE_CHILDREN), wall = now_s();
+  std::string program = "/bin/true";
+  char* argv[] = {program.data(), nullptr};
+  char* envp[] = {nullptr};
+  int under_way = 0;
+  for (int i = 0; i < runs || under_way > 0;) {
+    if (i < runs && under_way < at_once) {
+      pid_t pid = 0;
+      posix_spawn(&pid, program.c_str(), nullptr, nullptr, argv, envp);
+      ++i, ++under_way;
+    } else {
+      wait(nullptr);
+      --under_way;
+    }
+  }
+  wall = now_s() - wall;
+  print_row("bare posix_spawn", at_once, runs, wall, (cpu_of(RUSAGE_SELF) - cpu) / runs * 1e6,
+            fmt::format("child {:.0f}", (cpu_of(RUSAGE_CHILDREN) - child_cpu) / runs * 1e6));
+}
+
+void through_worker(CountingSource& source, Worker& worker, int at_once, int runs) {
+  auto action = std::make_shared<Action>();
+  action->ref = "bench.true";
+  action->runner = Runner::Script;
+  action->runtime = "native";
+  action->entry_point = "true";
+  kernel::WorkOrder order;
+  order.action = action;
+  order.tenant = kDefaultTenant;
+  order.pack_folder = "/tmp/millrace-bench-pack";
+  order.parameters = Value::map({{"message", "hello"}, {"count", 3}});
+  for (const char* name : {"ACTION", "PACK", "EXEC_ID", "ATTEMPT", "IDEMPOTENCY_KEY", "API_URL",
+                           "RULE", "TRIGGER", "TRACE_PARENT"}) {
+    order.env.emplace_back(fmt::format("MILLRACE_{}", name), "a value of a usual length");
+  }
+  order.timeout_ms = 60'000;
+  auto& receiver = source.receiver();
+  static int64_t next = 1;
+  double cpu = cpu_of(RUSAGE_SELF), spawner = cpu_of_process(source.pid), wall = now_s();
+  auto wakes = worker.stats().wake_ups;
+  for (int i = 0; i < runs; ++i) {
+    source.wait_for_room(at_once);
+    order.key = {ExecutionId(next++), 1, 1};
+    receiver.grant({order});
+  }
+  source.wait_for_all();
+  wall = now_s() - wall;
+  double own_us = (cpu_of(RUSAGE_SELF) - cpu) / runs * 1e6;
+  double spawner_us = (cpu_of_process(source.pid) - spawner) / runs * 1e6;
+  print_row("worker and spawner", at_once, runs, wall, own_us + spawner_us,
+            fmt::format("worker {:.1f}, spawner {:.1f}, wake-ups of the worker {:.2f}", own_us,
+                        spawner_us, static_cast<double>(worker.stats().wake_ups - wakes) / runs));
+}
+
+int bench(int runs) {
+  char name[] = "/tmp/millrace-bench-XXXXXX";
+  WorkerConfig config;
+  config.spawner.data_dir = mkdtemp(name);
+  config.spawner.use_cgroups = std::getenv("NO_CGROUPS") == nullptr;
+  if (!make_folders("/tmp/millrace-bench-pack/actions", 0755).ok()) return 1;
+  if (symlink("/bin/true", "/tmp/millrace-bench-pack/actions/true") != 0 && errno != EEXIST) {
+    return 1;
+  }
+  CountingSource source;
+  Worker worker(source, config);
+  worker.start();
+  for (int round = 0; round < 3; ++round) {
+    for (int at_once : {1, 16}) {
+      bare(at_once, runs);
+      through_worker(source, worker, at_once, runs);
+    }
+  }
+  std::string status = read_small_file(fmt::format("/proc/{}/status", source.pid));
+  fmt::print("spawner: {}\n", status.substr(status.find("VmRSS"), 25));
+  worker.stop();
+  return source.failed == 0 ? 0 : 1;
+}
+
+}  // namespace
+}  // namespace millrace::worker
+
+int main(int argc, char** argv) {
+  using namespace millrace::worker;
+  if (is_spawner_invocation(argc, argv)) return spawner_main(argc, argv);
+  return bench(argc > 1 ? std::atoi(argv[1]) : 3000);
+}
