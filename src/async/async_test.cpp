@@ -52,6 +52,20 @@ TEST(Deadline, TaskThatIsLateIsCancelledAndGivesTimeout) {
   EXPECT_EQ(result.error().message(), "expected an end within 1 ms, still running");
 }
 
+Task<Result<int>> turn_cancel_into_error() {
+  try {
+    co_await sleep_for(kForever);
+  } catch (const boost::system::system_error&) {
+  }
+  co_return Error(ErrorKind::Unavailable, "T-5", "cancelled");
+}
+
+TEST(Deadline, AnErrorThatTheCancelCausedIsATimeout) {
+  Loop loop;
+  auto result = loop.block_on(with_deadline(1ms, turn_cancel_into_error()));
+  EXPECT_EQ(result.error().kind(), ErrorKind::Timeout);
+}
+
 TEST(Deadline, TheInnerDeadlineOfTwoDecides) {
   Loop loop;
   auto outer = loop.block_on(with_deadline(1ms, with_deadline(kForever, sleep_then(kForever, 1))));

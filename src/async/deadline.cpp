@@ -90,7 +90,7 @@ Task<void> sleep_for(Duration duration) {
   co_await waiter.park();
 }
 
-Task<void> detail::run_limited(Duration limit, Task<void> task) {
+Task<bool> detail::run_limited(Duration limit, Task<void> task) {
   Cancellable child;
   bool expired = false;
   Deadline deadline(co_await this_executor(), [&] {
@@ -105,6 +105,7 @@ Task<void> detail::run_limited(Duration limit, Task<void> task) {
     bool cancelled = caller.cancelled() != boost::asio::cancellation_type::none;
     if (!expired || cancelled || !is_cancel(e)) throw;
   }
+  co_return !expired;
 }
 
 Error detail::deadline_error(Duration limit) {

@@ -37,21 +37,21 @@ class Deadline {
 Task<void> sleep_for(Duration duration);
 
 namespace detail {
-// Runs the task; after `limit` cancels it and waits for its end, however it ends.
-Task<void> run_limited(Duration limit, Task<void> task);
+// Runs the task; after `limit` cancels it and waits for its end. False when the limit was reached.
+Task<bool> run_limited(Duration limit, Task<void> task);
 Error deadline_error(Duration limit);
 }  // namespace detail
 
 // The task's result, or Timeout (ASY-0001) when it took longer than `limit`: it is then cancelled
-// and has ended when this returns. A task that finishes in spite of the cancel gives its result.
+// and has ended when this returns. A task that succeeds in spite of the cancel gives its result.
 template <typename T>
 Task<Result<T>> with_deadline(Duration limit, Task<Result<T>> task) {
   std::optional<Result<T>> result;
   auto store = [](std::optional<Result<T>>& out, Task<Result<T>> inner) -> Task<void> {
     out.emplace(co_await std::move(inner));
   };
-  co_await detail::run_limited(limit, store(result, std::move(task)));
-  if (!result) co_return detail::deadline_error(limit);
+  bool in_time = co_await detail::run_limited(limit, store(result, std::move(task)));
+  if (!in_time && (!result || !result->ok())) co_return detail::deadline_error(limit);
   co_return *std::move(result);
 }
 

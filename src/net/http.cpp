@@ -195,18 +195,4 @@ bool parse_query(std::string_view text, std::vector<std::pair<std::string, std::
   return true;
 }
 
-void append_sse_event(std::string& out, std::string_view id, std::string_view event,
-                      std::string_view data) {
-  auto field = [&](std::string_view name, std::string_view value) {
-    out += name;
-    out += ": ";
-    out += value;
-    out += '\n';
-  };
-  if (!id.empty()) field("id", id);
-  if (!event.empty()) field("event", event);
-  for (std::string_view line : split(data, '\n')) field("data", line);
-  out += '\n';
-}
-
 }  // namespace millrace::net

@@ -87,8 +87,4 @@ std::string percent_encode(std::string_view text);  // all but unreserved charac
 // `a=1&b=x%20y`; false on a broken escape.
 bool parse_query(std::string_view text, std::vector<std::pair<std::string, std::string>>& out);
 
-// One server-sent event (HTML 9.2.6); `id` and `event` may be empty. `data` may have many lines.
-void append_sse_event(std::string& out, std::string_view id, std::string_view event,
-                      std::string_view data);
-
 }  // namespace millrace::net
