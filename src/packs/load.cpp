@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <charconv>
 #include <deque>
+#include <tuple>
 
 #include "base/json_schema.h"
 #include "packs/readers.h"
@@ -17,13 +18,14 @@ bool is_yaml(std::string_view path) { return path.ends_with(".yaml") || path.end
 
 // `file:line` in the order in which people read.
 bool stands_before(const Problem& a, const Problem& b) {
-  auto split_line = [](std::string_view path) {
+  auto place = [](const Problem& problem) {
+    std::string_view path = problem.path;
     size_t colon = path.rfind(':');
     int line = 0;
     std::from_chars(path.data() + colon + 1, path.data() + path.size(), line);
-    return std::pair(path.substr(0, colon), line);
+    return std::tuple(path.substr(0, colon), line, std::string_view(problem.message));
   };
-  return split_line(a.path) < split_line(b.path);
+  return place(a) < place(b);
 }
 
 // A token of a JSON pointer as it was before escaping.
@@ -53,8 +55,8 @@ class Checker {
     read_folder("aliases", read_alias);
     check_config();
     read_rules(check_rule);
-    std::ranges::stable_sort(reading_.findings.errors, stands_before);
-    std::ranges::stable_sort(reading_.findings.warnings, stands_before);
+    std::ranges::sort(reading_.findings.errors, stands_before);
+    std::ranges::sort(reading_.findings.warnings, stands_before);
     return {std::move(reading_.pack), std::move(reading_.findings.errors),
             std::move(reading_.findings.warnings)};
   }

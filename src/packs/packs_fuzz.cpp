@@ -14,7 +14,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
                            "rules/f.yaml", "config.schema.yaml"}) {
     files[path] = bytes;
   }
-  expr::Engine engine;
+  static expr::Engine engine;
   packs::check(files, engine);
   packs::check({{"pack.yaml", bytes}}, engine);
   return 0;

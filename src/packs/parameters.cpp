@@ -137,15 +137,28 @@ class Call {
   std::vector<Problem> problems_;
 };
 
+void add_text(std::string_view text, std::vector<std::string>& out) {
+  constexpr size_t kShortest = 3, kShortestLine = 8;
+  if (text.size() < kShortest) return;
+  out.emplace_back(text);
+  std::string escaped = to_json(Value(text));
+  std::string_view inside = std::string_view(escaped).substr(1, escaped.size() - 2);
+  if (inside != text) out.emplace_back(inside);
+  if (text.find('\n') == text.npos) return;
+  for (std::string_view line : split(text, '\n')) {
+    if (line.size() >= kShortestLine) out.emplace_back(line);
+  }
+}
+
 void gather_texts(const Value& value, std::vector<std::string>& out) {
-  constexpr size_t kShortest = 3;
   if (value.is_list()) {
     for (const Value& item : value.as_list()) gather_texts(item, out);
   } else if (value.is_map()) {
     for (const auto& [key, item] : value.as_map()) gather_texts(item, out);
-  } else if (value.is_string() || value.is_number()) {
-    std::string text = value.is_string() ? std::string(value.as_string()) : to_json(value);
-    if (text.size() >= kShortest) out.push_back(std::move(text));
+  } else if (value.is_string()) {
+    add_text(value.as_string(), out);
+  } else if (value.is_number()) {
+    add_text(to_json(value), out);
   }
 }
 

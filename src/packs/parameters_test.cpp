@@ -95,6 +95,9 @@ TEST(SecretValues, AreTheScalarsOfSecretParametersLongestFirst) {
   Value parameters = json(R"({"token":"s3cret","branch":{"a":["longer one",42,123456,true]}})");
   EXPECT_EQ(secret_values(action, parameters),
             (std::vector<std::string>{"longer one", "123456", "s3cret"}));
+  EXPECT_EQ(secret_values(action, json(R"({"token":"begin key\nx\nQm9\"vdA=="})")),
+            (std::vector<std::string>{R"(begin key\nx\nQm9\"vdA==)",
+                                      "begin key\nx\nQm9\"vdA==", "Qm9\"vdA==", "begin key"}));
   EXPECT_EQ(to_json(masked(action, json(R"({"token":"s3cret","depth":1})"))),
             R"({"token":"********","depth":1})");
 }
