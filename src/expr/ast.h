@@ -163,6 +163,8 @@ class TreeBuilder {
 inline constexpr int kMaxNesting = 80;
 Result<NodeId> parse_yaql(Tree& tree, std::string_view source, Mode mode);
 Result<NodeId> parse_jinja_expression(Tree& tree, std::string_view source, Mode mode);
+// As the reference inspects expressions: what follows a whole expression is not looked at.
+Result<void> check_jinja_expression(std::string_view source, Mode mode);
 Result<NodeId> parse_jinja_template(Tree& tree, std::string_view source, Mode mode);
 Error syntax_error(std::string message);
 

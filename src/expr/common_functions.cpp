@@ -86,8 +86,10 @@ Result<std::optional<int64_t>> route_of(const Args& args, size_t i) {
 Result<Item> task_status(Evaluator& eval, Args& args) {
   if (!args[0].is_string()) return type_error("the id of a task must be a string");
   TRY(auto route, route_of(args, 1));
-  if (!eval.scope.lookup) return Item();
-  return eval.ask(eval.scope.lookup->task_status(args[0].str(), route), Item());
+  // The reference's status of what has not run is the text "null".
+  Item unset = eval.scope.mode == Mode::Orquesta ? Item("null") : Item();
+  if (!eval.scope.lookup) return unset;
+  return eval.ask(eval.scope.lookup->task_status(args[0].str(), route), unset);
 }
 
 Result<std::string> current_status(Evaluator& eval) {

@@ -205,7 +205,7 @@ class Evaluation {
 
   // YAQL's results are lists, dicts and sets of Python, whatever they were inside.
   Result<Item> finalize(Evaluator& eval, const Item& item) {
-    if (!eval.is_yaql()) return item;
+    if (!eval.is_yaql()) return eval.drained(item);
     auto* seq = item.as<Seq>(ObjectKind::Seq);
     if (seq && seq->is_set()) return make_seq(meter_, Flavor::Set, seq->items);
     bool plain = item.is_value() || item.is(ObjectKind::Wide);
@@ -348,6 +348,7 @@ class Evaluation {
       TRY(item, expand_text(item.value()));
     }
     if (whole || item.is_undefined()) return item;
+    TRY(item, eval.drained(std::move(item)));
     std::string text;
     TRY(append_final(item, text));
     return Item(text);

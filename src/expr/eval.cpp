@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "expr/text_formats.h"
 #include "expr/unicode.h"
 
 namespace millrace::expr {
@@ -206,9 +207,12 @@ Result<void> Evaluator::eval_args(std::span<const Arg> list, Args& out) {
       TRY(auto items, items_of(value));
       for (auto& item : items) out.push(std::move(item));
     } else if (arg.aux == Arg::SpreadMap) {
-      if (!value.is_plain_map()) return type_error("argument after ** must be a map");
-      for (const auto& entry : value.value().as_map()) {
-        out.name(entry.name(), value.child(entry.value));
+      if (!is_map(value)) return type_error("argument after ** must be a map");
+      TRY(auto entries, entries_of(*this, value));
+      for (auto& [key, item] : entries) {
+        if (!key.is_string()) return type_error("keywords must be strings");
+        out.hold(key);
+        out.name(key.str(), std::move(item));
       }
     } else if (arg.name != kNone) {
       out.name(tree_.text(arg.name), std::move(value));

@@ -107,6 +107,8 @@ class Evaluator {
   }
   Result<bool> equal(const Item& a, const Item& b) { return python::equal(meter, a, b); }
   Result<std::vector<Item>> items_of(const Item& iterable);
+  // A list in the place of an iterator: what text shows of it.
+  Result<Item> drained(Item item);
   Result<Item> binary(python::Arithmetic op, const Item& a, const Item& b);
   Result<bool> contains(const Item& container, const Item& item);
   Result<int64_t> length(const Item& item);

@@ -69,6 +69,7 @@ Result<void> Evaluator::run(NodeId id) {
     }
     case Op::Print: {
       TRY(Item value, eval(node.a));
+      TRY(value, drained(std::move(value)));
       return python::append_str(meter, *out_, value);
     }
     case Op::If: return run_if(node);

@@ -3,6 +3,7 @@
 
 #include "expr/eval.h"
 #include "expr/python_format.h"
+#include "expr/text_formats.h"
 #include "expr/unicode.h"
 
 // What operators of Python do with values: +, in, len(), iteration; and the way out to a Value.
@@ -63,6 +64,12 @@ Result<std::vector<Item>> Evaluator::items_of(const Item& iterable) {
     items.push_back(std::move(item));
   }
   return items;
+}
+
+Result<Item> Evaluator::drained(Item item) {
+  if (!item.is(ObjectKind::Iterator)) return item;
+  TRY(auto items, items_of(item));
+  return list(std::move(items));
 }
 
 namespace {
@@ -281,7 +288,9 @@ class Exporter {
     auto& entries = out.mutable_map();
     entries.reserve(dict.values.size());
     for (size_t i = 0; i < dict.values.size(); ++i) {
-      TRY(std::string key, key_text(dict.table.keys()[i]));
+      const Item& name = dict.table.keys()[i];
+      if (eval_.is_yaql() && is_sequence(name)) return type_error("unhashable type: 'list'");
+      TRY(std::string key, key_text(name));
       TRY(spend(4 + key.size()));
       TRY(Value value, convert(dict.values[i], depth + 1));
       entries.set(std::string_view(key), std::move(value));

@@ -71,7 +71,7 @@ class Lookup {
   virtual Answer kv(std::string_view key, bool decrypt) const;
   // task('t'), task('t', 1), task(): without `id` the current task, without `route` its route.
   virtual Answer task(std::optional<std::string_view> id, std::optional<int64_t> route) const;
-  // task_status('t'), as a string; absent gives null.
+  // task_status('t'), as a string; absent gives null ("null" in Orquesta mode).
   virtual Answer task_status(std::string_view id, std::optional<int64_t> route) const;
   // The status of the current task: succeeded(), failed(), completed(), timed_out().
   virtual Answer current_status() const;

@@ -77,12 +77,15 @@ class Args {
     items_[i] = std::move(item);
     if (i < 64) given_ |= uint64_t{1} << i;
   }
+  // Keeps the text of a name alive that no tree holds.
+  void hold(Item name) { held_.push_back(std::move(name)); }
   void drop_named(size_t i) { named_.erase(named_.begin() + static_cast<ptrdiff_t>(i)); }
 
  private:
   std::vector<Item> items_;
   uint64_t given_ = 0;
   std::vector<std::pair<std::string_view, Item>> named_;
+  std::vector<Item> held_;
 };
 
 enum class Use : uint8_t { Function, Method, Both };

@@ -193,10 +193,14 @@ void check_text(std::string_view text, Mode mode, std::vector<SyntaxProblem>& pr
                                 [&](const auto& p) { return p.expression == expression; });
     if (reported) continue;
     std::string_view inner = strip_marks(expression, marks.language);
-    auto parsed = jinja ? parse_jinja_expression(tree, inner, mode) : parse_yaql(tree, inner, mode);
-    if (!parsed.ok()) {
-      problems.push_back({marks.language, expression, parsed.error().message()});
+    std::optional<Error> error;
+    if (jinja) {
+      if (auto checked = check_jinja_expression(inner, mode); !checked.ok())
+        error = checked.error();
+    } else {
+      if (auto parsed = parse_yaql(tree, inner, mode); !parsed.ok()) error = parsed.error();
     }
+    if (error) problems.push_back({marks.language, expression, error->message()});
   }
 }
 

@@ -484,6 +484,13 @@ Result<NodeId> parse_jinja_expression(Tree& tree, std::string_view source, Mode 
   return JinjaParser(tree, std::move(tokens), mode).whole_expression();
 }
 
+Result<void> check_jinja_expression(std::string_view source, Mode mode) {
+  Tree tree;
+  TRY(auto tokens, lex_jinja_expression(source));
+  TRY(JinjaParser(tree, std::move(tokens), mode).first_expression());
+  return {};
+}
+
 Result<NodeId> parse_jinja_template(Tree& tree, std::string_view source, Mode mode) {
   TRY(auto tokens, lex_jinja_template(source));
   return JinjaParser(tree, std::move(tokens), mode).whole_template();

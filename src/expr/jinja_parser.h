@@ -19,6 +19,7 @@ class JinjaParser {
   JinjaParser(Tree& tree, std::vector<JinjaToken> tokens, Mode mode)
       : out_(tree), tokens_(std::move(tokens)), mode_(mode) {}
   Result<NodeId> whole_expression();
+  Result<NodeId> first_expression() { return expression(); }
   Result<NodeId> whole_template();
 
  private:
@@ -69,6 +70,7 @@ class JinjaParser {
   Result<NodeId> macro_statement();
   Result<NodeId> call_statement();
   Result<NodeId> filter_statement();
+  Result<NodeId> block_statement();
   Result<NodeId> target(bool allow_attribute, bool allow_tuple);
   Result<NodeId> target_name(bool allow_attribute);
   Result<std::vector<Arg>> parameters();

@@ -56,7 +56,8 @@ Result<NodeId> JinjaParser::statement() {
   if (is_name("macro")) return macro_statement();
   if (is_name("call")) return call_statement();
   if (is_name("filter")) return filter_statement();
-  for (std::string_view other : {"extends", "block", "include", "import", "from", "autoescape"}) {
+  if (is_name("block")) return block_statement();
+  for (std::string_view other : {"extends", "include", "import", "from", "autoescape"}) {
     if (is_name(other)) {
       return unsupported(
           fmt::format("the tag '{}' is not supported: a template stands alone", other));
@@ -243,6 +244,18 @@ Result<NodeId> JinjaParser::call_statement() {
   TRY(NodeId inner, body({"endcall"}));
   TRY(end_tag("endcall"));
   return out_.add(Op::CallBlock, std::move(params), call, inner);
+}
+
+// Without inheritance a block is its body.
+Result<NodeId> JinjaParser::block_statement() {
+  ++at_;
+  TRY(std::string name, expect_any_name());
+  TRY(block_end());
+  TRY(NodeId inner, body({"endblock"}));
+  ++at_;
+  accept_name(name);
+  TRY(block_end());
+  return inner;
 }
 
 Result<NodeId> JinjaParser::filter_statement() {

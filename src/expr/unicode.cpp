@@ -233,7 +233,7 @@ std::vector<std::string_view> split(std::string_view text, std::optional<std::st
     text = strip(text, {}, true, false);
     while (!text.empty()) {
       if (max >= 0 && static_cast<int64_t>(out.size()) >= max) {
-        out.push_back(strip(text, {}, false, true));
+        out.push_back(text);
         break;
       }
       size_t i = 0;
@@ -264,7 +264,6 @@ std::vector<std::string_view> rsplit(std::string_view text, std::optional<std::s
     if (out.size() <= keep) return out;
     size_t rest = out.size() - keep;
     const char* end = out[rest - 1].data() + out[rest - 1].size();
-    text = strip(text, {}, true, false);
     out.erase(out.begin(), out.begin() + static_cast<ptrdiff_t>(rest));
     out.insert(out.begin(), text.substr(0, static_cast<size_t>(end - text.data())));
     return out;
