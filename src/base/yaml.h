@@ -40,4 +40,8 @@ Result<YamlNode> parse_yaml(std::string_view text, std::string_view file,
 // What a plain (unquoted) scalar stands for.
 Value resolve_yaml_scalar(std::string_view text);
 
+// Block style, two spaces per level, a newline at the end. parse_yaml reads it back as the same
+// value, but for bytes that are no UTF-8.
+std::string to_yaml(const Value& value);
+
 }  // namespace millrace
