@@ -57,6 +57,7 @@ Result<EntryIndex> Conductor::advance(NodeId task, RouteId route, const Signal& 
   TRY(send_to_task(index, signal_event(task, route, signal)));
   Status after = state_.entry(index).status;
   if (after == Status::Retrying) stage_retry(index);
+  bool undoes = state_.entry(index).compensates.has_value();
 
   Firing firing;
   if (kCompleted.has(after)) {
@@ -65,14 +66,20 @@ Result<EntryIndex> Conductor::advance(NodeId task, RouteId route, const Signal& 
       if (signal.item()) result = signal.report->accumulated;
       if (!expr::truthy(result)) result = Value::list();
     }
-    if (kActive.has(state_.status)) {
+    if (kActive.has(state_.status) || undoes) {
       TRY(bool retry, wants_retry(index, result));
       if (retry) return advance(task, route, {.status = Status::Retrying, .command = "retry"});
     }
     if (after != before) {
       TRY(firing, fire_transitions(index, result));
     }
+    if (firing.held) {
+      TRY(hold(index));
+      return index;
+    }
   }
+  if (undoes) return index;
+  if (graph().has_settled_joins()) settle_joins();
 
   TRY(send_task_status(index));
   for (const auto& [command, command_route] : firing.commands) {
@@ -121,6 +128,9 @@ Result<EntryIndex> Conductor::open_entry(NodeId task, RouteId route, const Signa
 
 Result<EntryIndex> Conductor::add_entry(NodeId task, RouteId route, ContextList in, Previous prev) {
   Entry entry{.task = task, .route = route, .in = std::move(in), .prev = std::move(prev)};
+  if (const Staged* staged = state_.find_staged(task, route)) {
+    entry.compensates = staged->compensates;
+  }
   if (node(task).retry) {
     TRY(entry.retry, start_retry(task, entry.in));
   }
@@ -133,17 +143,19 @@ Result<EntryIndex> Conductor::add_entry(NodeId task, RouteId route, ContextList 
 Result<RetryState> Conductor::start_retry(NodeId task, const ContextList& in) {
   const Retry& retry = *node(task).retry;
   TaskLookup lookup(*this);
-  auto whole_number = [&](const Renderable& source, std::string_view what) -> Result<Value> {
+  expr::Scope scope = this->scope(merged(in), lookup);
+  auto number = [&](const Renderable& source, std::string_view what, bool whole) -> Result<Value> {
     if (!source.source().is_string()) return source.source();
-    TRY(Value value, source.render(environment_.engine, scope(merged(in), lookup)));
-    if (value.is_int()) return value;
+    TRY(Value value, render(source, scope));
+    if (value.is_int() || (!whole && value.is_number())) return value;
     return Error(ErrorKind::Invalid, "CND-0010",
-                 fmt::format("task '{}': the {} of its retry must be a whole number, found {}",
-                             node(task).name, what, value.type_name()));
+                 fmt::format("ValueError: The retry {} for task \"{}\" is not an integer.", what,
+                             node(task).name));
   };
   RetryState state;
-  TRY(state.count, whole_number(retry.count, "count"));
-  TRY(state.delay, whole_number(retry.delay, "delay"));
+  TRY(state.delay, number(retry.delay, "delay", !native()));
+  TRY(state.count, number(retry.count, "count", true));
+  TRY(state.max_delay, number(retry.max_delay, "max_delay", false));
   return state;
 }
 
@@ -176,13 +188,14 @@ void Conductor::stage_retry(EntryIndex index) {
                            .in = entry.in,
                            .prev = entry.prev,
                            .ready = true,
-                           .retry_delay = entry.retry->delay});
+                           .retry_delay = retry_delay(entry),
+                           .compensates = entry.compensates});
   changes_.head = true;
 }
 
 Result<bool> Conductor::wants_retry(EntryIndex index, const Value& result) {
   const Entry& entry = state_.entry(index);
-  if (!entry.retry) return false;
+  if (!entry.retry || entry.held) return false;
   if (!entry.retry->count.is_int() || entry.retry->tally >= entry.retry->count.as_int()) {
     return false;
   }
@@ -190,7 +203,8 @@ Result<bool> Conductor::wants_retry(EntryIndex index, const Value& result) {
   if (when.is_null()) return kAbended.has(entry.status);
   TaskLookup lookup(*this, entry.task, entry.route);
   lookup.with_result(result);
-  TRY(Value wanted, when.render(environment_.engine, scope(merged(entry.in), lookup)));
+  expr::Scope scope = this->scope(merged(entry.in), lookup);
+  TRY(Value wanted, render(when, scope));
   return expr::truthy(wanted);
 }
 

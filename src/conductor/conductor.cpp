@@ -31,6 +31,12 @@ Conductor::Conductor(DefinitionPtr definition, State state, const Environment& e
   changes_.errors_from = state_.errors.size();
 }
 
+StatusSet Conductor::active() const { return native() ? kActiveOrPending : kActive; }
+
+StatusSet Conductor::paused() const {
+  return native() ? StatusSet(Status::Paused) : StatusSet(Status::Paused, Status::Pending);
+}
+
 Result<void> Conductor::request_status(Status status) {
   Status before = state_.status;
   if (kNotRequested.has(status)) {
@@ -61,12 +67,15 @@ Result<void> Conductor::send_workflow_request(Status status) {
     }
     TRY(send_to_task(i, event));
   }
+  if (native() && kCancel.has(status)) release_held();
   std::string event = event_name("workflow_", status);
-  if (kPause.has(status) || kCancel.has(status)) {
+  if (kPause.has(status)) {
     event += state_.any(kActive) ? "_workflow_active" : "_workflow_dormant";
+  } else if (kCancel.has(status)) {
+    event += state_.any(active()) ? "_workflow_active" : "_workflow_dormant";
   } else if ((status == Status::Running || status == Status::Resuming) &&
-             state_.status == Status::Paused && !state_.any(kActive) && !state_.any_offered() &&
-             !state_.any(StatusSet(Status::Paused, Status::Pending))) {
+             state_.status == Status::Paused && !state_.any(active()) && !state_.any_offered() &&
+             !state_.any(paused())) {
     event += "_workflow_completed";
   }
   if (auto next = workflow_transition(state_.status, event)) {
@@ -78,12 +87,12 @@ Result<void> Conductor::send_workflow_request(Status status) {
 
 Result<void> Conductor::send_to_task(EntryIndex index, std::string_view event) {
   Status status = state_.entry(index).status;
-  if (!kTaskStates.has(status)) {
+  if (!kTaskStates.has(status) && !native()) {
     return Error(ErrorKind::Conflict, "CND-0005",
                  fmt::format("task '{}' is '{}' and takes no further event (found '{}')",
                              node(state_.entry(index).task).name, to_string(status), event));
   }
-  auto next = task_transition(status, event);
+  auto next = native() ? native_task_transition(status, event) : task_transition(status, event);
   if (next && *next != status) {
     changed(index);
     state_.set_status(index, *next);
@@ -94,21 +103,21 @@ Result<void> Conductor::send_to_task(EntryIndex index, std::string_view event) {
 // The workflow machine's event for the status that a task has taken.
 std::string Conductor::task_event(EntryIndex index) {
   Status status = state_.entry(index).status;
+  if (native() && kAbended.has(status)) status = Status::Failed;
   bool next = has_next(index, true);
   bool remediated = kAbended.has(status) && (next || has_next(index, false));
   std::string event = remediated ? "task_remediated" : event_name("task_", status);
   if (remediated || kToldWithOthers.has(status)) {
-    event += state_.any(kActive) ? "_workflow_active" : "_workflow_dormant";
+    event += state_.any(active()) ? "_workflow_active" : "_workflow_dormant";
   }
   if (!remediated && status != Status::Succeeded) return event;
   if (state_.any(kCancel)) return event + "_canceled";
-  if (state_.any(StatusSet(Status::Pausing, Status::Paused, Status::Pending))) {
-    return event + "_paused";
-  }
+  if (state_.any(StatusSet(Status::Pausing)) || state_.any(paused())) return event + "_paused";
   return event + (state_.any_offered() || next ? "_incomplete" : "_completed");
 }
 
 Result<void> Conductor::send_task_status(EntryIndex index) {
+  if (native() && state_.entry(index).status == Status::Pending) return {};
   std::string event = task_event(index);
   Status status = state_.entry(index).status;
   if (event == "task_timeout" || event == "task_abandoned" || status == Status::Null) {
@@ -132,7 +141,8 @@ void Conductor::fail_unreachable_joins() {
   std::vector<std::pair<NodeId, RouteId>> unreachable;
   for (const Staged& staged : state_.staged) {
     const auto& barrier = node(staged.task).barrier;
-    if (!barrier || (!barrier->all && barrier->count == 0) || staged.ready) continue;
+    bool counts_none = barrier && barrier->kind == Barrier::Kind::Count && barrier->count == 0;
+    if (!barrier || counts_none || staged.ready) continue;
     if (inbound(staged.task, staged.route) == Inbound::NotSatisfied) {
       unreachable.emplace_back(staged.task, staged.route);
     }
@@ -154,6 +164,7 @@ bool Conductor::has_next(EntryIndex index, bool joins_count) {
   for (EdgeId id : node(entry.task).out) {
     const Node& target = node(graph().edge(id).target);
     if (target.name == "continue") continue;
+    if (target.barrier && target.barrier->settled()) return true;
     auto fired = std::ranges::find(entry.next, id, &std::pair<EdgeId, bool>::first);
     if (fired == entry.next.end() || !fired->second) continue;
     if (target.barrier && joins_count &&
@@ -167,6 +178,10 @@ bool Conductor::has_next(EntryIndex index, bool joins_count) {
 
 // Counted by source task, not by edge: one that fired any of its edges to the task counts once.
 Conductor::Inbound Conductor::inbound(NodeId task, RouteId route) {
+  const auto& barrier = node(task).barrier;
+  if (barrier && barrier->settled()) {
+    return is_settled(task, route) ? Inbound::Satisfied : Inbound::InProgress;
+  }
   std::vector<NodeId> sources;
   std::vector<NodeId> fired;
   std::vector<NodeId> known;
@@ -183,12 +198,11 @@ Conductor::Inbound Conductor::inbound(NodeId task, RouteId route) {
     auto it = std::ranges::find(next, id, &std::pair<EdgeId, bool>::first);
     if (it != next.end() && it->second) add(fired, source);
   }
-  const auto& barrier = node(task).barrier;
   size_t needed = 1;
-  if (barrier && barrier->all) needed = sources.size();
-  if (barrier && !barrier->all && barrier->count > 0) needed = static_cast<size_t>(barrier->count);
+  if (barrier && barrier->kind == Barrier::Kind::All) needed = sources.size();
+  if (barrier && barrier->count > 0) needed = static_cast<size_t>(barrier->count);
   if (fired.size() >= needed) return Inbound::Satisfied;
-  bool waits = known.size() < sources.size() && (state_.any(kActive) || state_.any_offered());
+  bool waits = known.size() < sources.size() && (state_.any(active()) || state_.any_offered());
   return waits ? Inbound::InProgress : Inbound::NotSatisfied;
 }
 

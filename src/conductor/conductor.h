@@ -19,7 +19,10 @@ namespace millrace::conductor {
 struct Environment {
   expr::Engine& engine;
   const expr::Lookup* outside = nullptr;  // answers st2kv() and task()
-  uint64_t random_seed = 0;               // of random(); another one for each operation
+  uint64_t random_seed = 0;               // of random() and jitter; another one for each operation
+  // Native: what the names `config` and `system` stand for.
+  Value config;
+  Value system;
 };
 
 // One action to start. A task without an action has a null `action`: it ends at once.
@@ -38,6 +41,10 @@ struct NextTask {
   Value delay;                        // seconds before it starts; null: none
   std::optional<size_t> items_count;  // of a with-items task; 0: the caller completes the task
   Value concurrency;
+  // Native:
+  Value timeout;                  // seconds; when they are over, report Status::Timeout
+  bool waits_for_answer = false;  // ask, report Status::Pending, then the end with the answer
+  std::string compensates;        // the task that this one undoes; empty: none
 };
 
 // What became of a task's action, or of one item of it.
@@ -81,6 +88,15 @@ class Conductor {
   // Returns the entry that the event belongs to.
   Result<EntryIndex> event(std::string_view task, RouteId route, const TaskEvent& event);
 
+  // Native: lets a held task run again, with its retries unspent or not; of a with-items task the
+  // items that abended. The other answers of an operator are events: succeeded with a result, or
+  // failed. CND-0007: the task is not held.
+  Result<void> retry_held(std::string_view task, RouteId route);
+
+  // Whether nothing is left to do: the workflow completed, no task is active, nothing remains to
+  // be cleaned up or undone.
+  bool is_over() const;
+
   // Renders the output of a completed workflow, once.
   Result<void> render_output();
 
@@ -92,6 +108,7 @@ class Conductor {
 
   const State& state() const { return state_; }
   const Definition& definition() const { return *definition_; }
+  const DefinitionPtr& definition_ptr() const { return definition_; }
   Changes take_changes();
 
  private:
@@ -102,6 +119,10 @@ class Conductor {
 
   const Graph& graph() const { return definition_->graph(); }
   const Node& node(NodeId id) const { return graph().node(id); }
+  bool native() const { return definition_->native(); }
+  // The statuses that count as active and as paused in the language of the workflow.
+  StatusSet active() const;
+  StatusSet paused() const;
 
   // conductor.cpp: status of workflow and tasks
   Result<void> send_to_task(EntryIndex index, std::string_view event);
@@ -112,6 +133,20 @@ class Conductor {
   bool has_next(EntryIndex index, bool joins_count);
   enum class Inbound : uint8_t { Satisfied, InProgress, NotSatisfied };
   Inbound inbound(NodeId task, RouteId route);
+
+  // native.cpp: what the native language adds
+  bool is_settled(NodeId join, RouteId route);
+  void settle_joins();
+  Result<std::vector<std::optional<bool>>> conditions(EntryIndex index, expr::Scope& scope);
+  void note_undoable(EntryIndex index);
+  bool wants_hold(EntryIndex index, const std::vector<std::optional<bool>>& holding) const;
+  Result<void> hold(EntryIndex index);
+  void release_held();
+  void plan_compensation();
+  bool ended_badly() const;
+  Value retry_delay(const Entry& entry);
+  Value names(const Value& ctx) const;
+  Result<void> add_named(const Renderable& source, expr::Scope& scope) const;
 
   // advance.cpp: what an event of a task does
   Result<EntryIndex> advance(NodeId task, RouteId route, const Signal& signal);
@@ -127,7 +162,9 @@ class Conductor {
 
   // transitions.cpp: what follows a completed task
   Result<Firing> fire_transitions(EntryIndex index, const Value& result);
-  Result<void> fire(EntryIndex index, EdgeId edge, const TaskLookup& lookup, Firing& firing);
+  Result<std::optional<bool>> condition(const Transition& transition, EntryIndex index, EdgeId edge,
+                                        expr::Scope& scope);
+  Result<void> fire(EntryIndex index, EdgeId edge, expr::Scope scope, Firing& firing);
   Result<std::optional<Value>> publish(const Transition& transition, EntryIndex index, EdgeId edge,
                                        expr::Scope& scope);
   Result<void> fail_in_transition(Error error, EntryIndex index, EdgeId edge);
@@ -136,11 +173,17 @@ class Conductor {
 
   // render.cpp: contexts and expressions
   const Value& merged(const ContextList& in);
-  expr::Scope scope(Value ctx, const expr::Lookup& lookup);
+  expr::Scope scope(Value ctx, const TaskLookup& lookup);
+  Result<Value> render(const Renderable& source, expr::Scope& scope);
+  Result<std::optional<Value>> render_or_log(const Renderable& source, expr::Scope& scope);
+  Result<Renderable> input_source(const Assignment& input, const Value& inputs);
+  static void assign(expr::Scope& scope, const std::string& name, const Value& value);
   Result<NextTask> render_task(Staged& staged);
+  Result<Value> render_seconds(const Renderable& source, std::string_view what, expr::Scope& scope);
   Result<void> render_items(Staged& staged, TaskLookup& lookup, expr::Scope& scope, NextTask& next);
-  Result<ActionCall> render_item(const Task& task, const Value& element, TaskLookup& lookup,
-                                 expr::Scope& scope);
+  Result<Value> render_list(const WithItems& with, expr::Scope& scope);
+  Result<ActionCall> render_item(const Task& task, const Value& element, size_t index,
+                                 TaskLookup& lookup, expr::Scope& scope);
 
   // rerun.cpp
   Result<std::vector<Candidate>> requested_runs(const std::vector<RerunRequest>& requests);

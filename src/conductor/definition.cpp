@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "conductor/definition.h"
 
+#include <fmt/format.h>
+
 namespace millrace::conductor {
 namespace {
 
@@ -14,9 +16,11 @@ Result<void> compile_task(Task& task, expr::Engine& engine, expr::Mode mode) {
   TRY(task.action.compile(engine, mode));
   TRY(task.input.compile(engine, mode));
   TRY(task.delay.compile(engine, mode));
+  TRY(task.timeout.compile(engine, mode));
   if (task.items) {
     TRY(task.items->list.compile(engine, mode));
     TRY(task.items->concurrency.compile(engine, mode));
+    TRY(task.items->batch_size.compile(engine, mode));
   }
   for (Transition& transition : task.next) {
     TRY(transition.when.compile(engine, mode));
@@ -30,10 +34,16 @@ Result<void> compile_task(Task& task, expr::Engine& engine, expr::Mode mode) {
 Result<DefinitionPtr> Definition::compile(const Value& document, expr::Engine& engine,
                                           expr::Mode default_mode) {
   std::shared_ptr<Definition> definition(new Definition);
-  definition->spec_ = read_spec(normalized(document), default_mode);
+  expr::Mode mode = mode_of(document, default_mode);
+  definition->spec_ = read_spec(normalized(document, mode), mode);
+  if (too_large(definition->spec_)) {
+    return Error(ErrorKind::TooLarge, "CND-0002",
+                 fmt::format("a workflow has at most {} tasks and {} targets of transitions",
+                             kMaxTasks, kMaxTargets));
+  }
   TRY(definition->compile_expressions(engine));
   TRY(definition->graph_, Graph::compose(Flow(definition->spec_)));
-  TRY(definition->graph_.compile(engine, definition->mode()));
+  TRY(definition->graph_.compile(engine, mode));
   return DefinitionPtr(std::move(definition));
 }
 

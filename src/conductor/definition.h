@@ -26,6 +26,7 @@ class Definition {
   const Spec& spec() const { return spec_; }
   const Graph& graph() const { return graph_; }
   expr::Mode mode() const { return spec_.mode; }
+  bool native() const { return spec_.mode == expr::Mode::Native; }
 
  private:
   Definition() = default;

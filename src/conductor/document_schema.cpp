@@ -72,6 +72,50 @@ constexpr std::string_view kOrquesta = R"json({
   "additionalProperties": false
 })json";
 
+// What the native language has besides: laid over the schema of orquesta, map by map.
+constexpr std::string_view kNative = R"json({
+  "definitions": {
+    "#text or amount": {"oneOf": ["#text", "#amount"]},
+    "#with": {"properties": {"batch_size": "#text or count"}},
+    "#retry": {
+      "properties": {
+        "delay": "#text or amount",
+        "backoff": {"enum": ["constant", "linear", "exponential"]},
+        "max_delay": "#text or amount",
+        "jitter": {"type": "number", "minimum": 0, "maximum": 1}
+      }
+    },
+    "#transition": {"properties": {"else": {"oneOf": [{"enum": [true]}, "#text", "#texts"]}}},
+    "#task": {
+      "properties": {
+        "delay": "#text or amount",
+        "join": {"oneOf": [{"enum": ["all", "settled"]}, "#count"]},
+        "timeout": "#text or amount",
+        "first": {"type": "boolean"},
+        "wait_for": {"enum": ["inquiry"]},
+        "on_failure": {"enum": ["hold"]},
+        "compensate": "#text"
+      }
+    }
+  },
+  "properties": {
+    "parameters": {"type": "object"},
+    "output_map": {"type": "object"}
+  }
+})json";
+
+void lay_over(Value& base, const Value& additions) {
+  for (const auto& [key, value] : additions.as_map()) {
+    const Value* present = base.find(key.as_string());
+    Value merged = value;
+    if (present && present->is_map() && value.is_map()) {
+      merged = *present;
+      lay_over(merged, value);
+    }
+    base.mutable_map().set(key, std::move(merged));
+  }
+}
+
 // Replaces each "#name" by its definition.
 Value resolved(const Value& schema, const Value& definitions) {
   if (schema.is_string()) {
@@ -96,19 +140,30 @@ Value resolved(const Value& schema, const Value& definitions) {
   return out;
 }
 
-Value load(std::string_view text) {
-  auto parsed = parse_json(text);
-  ASSERT(parsed.ok());
-  return resolved(*parsed, (*parsed)["definitions"]);
+Value parsed(std::string_view text) {
+  auto value = parse_json(text);
+  ASSERT(value.ok());
+  return *value;
+}
+
+Value native() {
+  Value schema = parsed(kOrquesta);
+  lay_over(schema, parsed(kNative));
+  return schema;
 }
 
 }  // namespace
 
 const Value& orquesta_schema() {
-  static const Value schema = load(kOrquesta);
+  static const Value source = parsed(kOrquesta);
+  static const Value schema = resolved(source, source["definitions"]);
   return schema;
 }
 
-const Value& native_schema() { return orquesta_schema(); }
+const Value& native_schema() {
+  static const Value source = native();
+  static const Value schema = resolved(source, source["definitions"]);
+  return schema;
+}
 
 }  // namespace millrace::conductor

@@ -13,6 +13,7 @@ struct Conductor::Firing {
   std::vector<std::pair<NodeId, RouteId>> commands;
   std::vector<std::pair<NodeId, RouteId>> tasks;
   bool fails = false;  // `fail` is among the commands
+  bool held = false;   // nothing was set going: the task waits for an operator
 };
 
 }  // namespace millrace::conductor

@@ -9,6 +9,10 @@ Flow::Flow(const Spec& spec) {
   for (const Task& task : spec.tasks) add(task.name, &task);
   for (std::string_view command : kCommands) add(command, nullptr);
   for (Node& node : nodes_) connect(node);
+  for (const Task& task : spec.tasks) {
+    int undone_by = find(task.compensate);
+    if (undone_by != kUnknown) nodes_[index(undone_by)].compensates = true;
+  }
   for (const Node& node : nodes_) {
     for (const Exit& exit : node.exits) {
       if (exit.target != kUnknown) ++nodes_[index(exit.target)].entries;
@@ -40,7 +44,8 @@ int Flow::find(std::string_view name) const {
 std::vector<int> Flow::starts() const {
   std::vector<int> out;
   for (int i = 0; i < count(); ++i) {
-    if (task(i) && nodes_[index(i)].entries == 0) out.push_back(i);
+    const Node& node = nodes_[index(i)];
+    if (node.task && node.entries == 0 && !node.compensates) out.push_back(i);
   }
   std::ranges::sort(out, {}, [&](int node) { return name(node); });
   return out;

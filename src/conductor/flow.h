@@ -35,12 +35,13 @@ class Flow {
   // Sorted by the target's name, then in the order of the document.
   const std::vector<Exit>& exits(int node) const { return nodes_[index(node)].exits; }
 
-  // Tasks that nothing leads to, sorted by name.
+  // Tasks that nothing leads to, sorted by name; those that undo another task are none.
   std::vector<int> starts() const;
   bool is_join(int node) const { return task(node) && task(node)->is_join(); }
   // Reached in more than one way without being a join: each way starts a route of its own.
   bool is_split(int node) const { return !is_join(node) && nodes_[index(node)].entries > 1; }
   bool in_cycle(int node) const { return nodes_[index(node)].in_cycle; }
+  bool compensates(int node) const { return nodes_[index(node)].compensates; }
 
  private:
   struct Node {
@@ -49,6 +50,7 @@ class Flow {
     std::vector<Exit> exits;
     int entries = 0;
     bool in_cycle = false;
+    bool compensates = false;
   };
   static size_t index(int node) { return static_cast<size_t>(node); }
   void add(std::string_view name, const Task* task);

@@ -35,7 +35,10 @@ class Composer {
       queue_.pop_front();
       TRY(enter(visit));
     }
+    for (int start : flow_.starts()) graph_.roots_.push_back(ensure(start));
     sort_edges();
+    add_compensations();
+    for (size_t i = 0; i < graph_.nodes_.size(); ++i) find_feeders(graph_.nodes_[i]);
     return {};
   }
 
@@ -102,8 +105,9 @@ class Composer {
 
   static std::optional<Barrier> barrier(const Task* task) {
     if (!task || !task->is_join()) return std::nullopt;
-    if (task->join.is_int()) return Barrier{.count = task->join.as_int()};
-    return Barrier{.all = true};
+    if (task->join.is_int()) return Barrier{Barrier::Kind::Count, task->join.as_int()};
+    if (task->join == Value("settled")) return Barrier{Barrier::Kind::Settled};
+    return Barrier{};
   }
 
   // The same target twice in one transition is one edge.
@@ -130,6 +134,34 @@ class Composer {
     }
   }
 
+  // Tasks that undo others are nodes without edges.
+  void add_compensations() {
+    size_t count = graph_.nodes_.size();
+    for (size_t i = 0; i < count; ++i) {
+      const Task* task = graph_.nodes_[i].task;
+      int undone_by = task ? flow_.find(task->compensate) : Flow::kUnknown;
+      if (undone_by == Flow::kUnknown || !flow_.task(undone_by)) continue;
+      NodeId id = ensure(undone_by);
+      if (flow_.task(undone_by)->retry) node(id).retry = flow_.task(undone_by)->retry;
+      graph_.nodes_[i].undone_by = id;
+    }
+  }
+
+  void find_feeders(Node& join) {
+    if (!join.barrier || !join.barrier->settled()) return;
+    graph_.has_settled_joins_ = true;
+    join.fed_by.resize(graph_.nodes_.size());
+    std::vector<EdgeId> open = join.in;
+    while (!open.empty()) {
+      NodeId source = graph_.edge(open.back()).source;
+      open.pop_back();
+      if (join.fed_by[static_cast<size_t>(source)]) continue;
+      join.fed_by[static_cast<size_t>(source)] = true;
+      const auto& further = node(source).in;
+      open.insert(open.end(), further.begin(), further.end());
+    }
+  }
+
   Node& node(NodeId id) { return graph_.nodes_[static_cast<size_t>(id)]; }
 
   const Flow& flow_;
@@ -150,6 +182,7 @@ Result<void> Graph::compile(expr::Engine& engine, expr::Mode mode) {
     TRY(node.retry->when.compile(engine, mode));
     TRY(node.retry->count.compile(engine, mode));
     TRY(node.retry->delay.compile(engine, mode));
+    TRY(node.retry->max_delay.compile(engine, mode));
   }
   return {};
 }
@@ -158,15 +191,6 @@ std::optional<NodeId> Graph::find(std::string_view name) const {
   auto it = ids_.find(name);
   if (it == ids_.end()) return std::nullopt;
   return it->second;
-}
-
-std::vector<NodeId> Graph::roots() const {
-  std::vector<NodeId> out;
-  for (size_t i = 0; i < nodes_.size(); ++i) {
-    if (nodes_[i].in.empty()) out.push_back(static_cast<NodeId>(i));
-  }
-  std::ranges::sort(out, {}, [&](NodeId id) -> std::string_view { return node(id).name; });
-  return out;
 }
 
 std::string Graph::out_name(EdgeId id) const {
@@ -195,13 +219,21 @@ std::optional<EdgeId> Graph::find_in(NodeId target, std::string_view name) const
   return std::nullopt;
 }
 
+namespace {
+
+Value barrier_to_value(const Barrier& barrier) {
+  if (barrier.kind == Barrier::Kind::Count) return Value(barrier.count);
+  return Value(barrier.settled() ? "settled" : "*");
+}
+
+}  // namespace
+
 Value Graph::to_value() const {
   Value nodes = Value::list();
   Value adjacency = Value::list();
   for (const Node& node : nodes_) {
     Value shown = Value::map({{"id", node.name}});
-    if (node.barrier)
-      shown.set("barrier", node.barrier->all ? Value("*") : Value(node.barrier->count));
+    if (node.barrier) shown.set("barrier", barrier_to_value(*node.barrier));
     if (!node.splits.empty()) {
       shown.set("splits", Value(ValueList(node.splits.begin(), node.splits.end())));
     }

@@ -31,8 +31,14 @@ std::optional<std::pair<std::string_view, int>> parse_edge_name(std::string_view
 
 // What must have fired before a task with `join` is ready.
 struct Barrier {
-  bool all = false;
-  int64_t count = 0;  // counts when not all
+  enum class Kind : uint8_t {
+    All,
+    Count,
+    Settled,  // native: every source has ended, whether it fired or not
+  };
+  Kind kind = Kind::All;
+  int64_t count = 0;  // of Count
+  bool settled() const { return kind == Kind::Settled; }
 };
 
 struct Node {
@@ -45,6 +51,8 @@ struct Node {
   bool in_cycle = false;
   std::vector<EdgeId> out;  // sorted by target name and key
   std::vector<EdgeId> in;
+  std::vector<bool> fed_by;  // of a settled join, by NodeId: who leads to it, however far
+  std::optional<NodeId> undone_by;
 };
 
 // The directed multigraph that a workflow runs on. Composed breadth first from the start tasks, in
@@ -60,10 +68,10 @@ class Graph {
   const std::vector<Node>& nodes() const { return nodes_; }
   const Node& node(NodeId id) const { return nodes_[static_cast<size_t>(id)]; }
   const Edge& edge(EdgeId id) const { return edges_[static_cast<size_t>(id)]; }
-  size_t edge_count() const { return edges_.size(); }
+  bool has_settled_joins() const { return has_settled_joins_; }
   std::optional<NodeId> find(std::string_view name) const;
-  // Sorted by name.
-  std::vector<NodeId> roots() const;
+  // The tasks to start with, sorted by name.
+  const std::vector<NodeId>& roots() const { return roots_; }
 
   // `target__tKEY`, as the outbound map of a state entry names an edge; and back.
   std::string out_name(EdgeId id) const;
@@ -80,6 +88,8 @@ class Graph {
 
   std::vector<Node> nodes_;
   std::vector<Edge> edges_;
+  std::vector<NodeId> roots_;
+  bool has_settled_joins_ = false;
   std::unordered_map<std::string, NodeId, StringHash, std::equal_to<>> ids_;
 };
 

@@ -22,6 +22,20 @@ std::string to_pointer(std::string_view path) {
   return pointer;
 }
 
+// The path of a part where the document itself has it: Attune lists its tasks.
+std::string as_written(std::string_view path, const YamlNode& document) {
+  constexpr std::string_view kTasks = "tasks.";
+  const YamlNode* tasks = document.find("tasks");
+  if (!tasks || !tasks->value.is_list() || !path.starts_with(kTasks)) return std::string(path);
+  std::string_view rest = path.substr(kTasks.size());
+  std::string_view name = rest.substr(0, rest.find_first_of(".["));
+  for (size_t i = 0; i < tasks->children.size(); ++i) {
+    if (tasks->children[i].value.string_or("name", "") != name) continue;
+    return fmt::format("tasks[{}]{}", i, rest.substr(name.size()));
+  }
+  return std::string(path);
+}
+
 void check_shape(const Value& document, const Spec& spec, std::vector<Finding>& findings) {
   bool native = spec.mode == expr::Mode::Native;
   for (SchemaProblem& problem : validate(native ? native_schema() : orquesta_schema(), document)) {
@@ -59,8 +73,16 @@ std::string_view to_string(FindingClass cls) {
 
 std::vector<Finding> inspect(const Value& document, expr::Engine& engine,
                              const InspectOptions& options) {
-  Value normal = normalized(document);
-  Spec spec = read_spec(normal, options.default_mode);
+  expr::Mode mode = mode_of(document, options.default_mode);
+  Value normal = normalized(document, mode);
+  Spec spec = read_spec(normal, mode);
+  if (too_large(spec)) {
+    return {{.cls = FindingClass::Semantics,
+             .message = fmt::format("more than {} tasks or {} targets of transitions", kMaxTasks,
+                                    kMaxTargets),
+             .path = "tasks",
+             .schema_path = std::string(kTasksSchema)}};
+  }
   Flow flow(spec);
   std::vector<Finding> findings;
   check_shape(normal, spec, findings);
@@ -80,7 +102,9 @@ std::vector<Finding> inspect(const Value& document, expr::Engine& engine,
 std::vector<Finding> inspect(const YamlNode& document, expr::Engine& engine,
                              const InspectOptions& options) {
   auto findings = inspect(document.value, engine, options);
-  for (Finding& finding : findings) finding.line = document.line_of(to_pointer(finding.path));
+  for (Finding& finding : findings) {
+    finding.line = document.line_of(to_pointer(as_written(finding.path, document)));
+  }
   return findings;
 }
 

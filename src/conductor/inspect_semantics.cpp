@@ -36,6 +36,7 @@ class SemanticsCheck {
       if (task.items && task.action.is_null()) {
         task_problem(task.name, fmt::format("task '{}': 'with' needs an 'action'", task.name));
       }
+      if (spec_.mode == expr::Mode::Native) native_keys(task);
     }
   }
 
@@ -79,6 +80,50 @@ class SemanticsCheck {
         fmt::format("{}.properties.next.items.properties.do", kTaskSchema),
         fmt::format("task '{}': undefined task '{}'{}", task, exit.name,
                     did_you_mean(exit.name, names)));
+  }
+
+  void native_keys(const Task& task) {
+    auto problem = [&](std::string_view what) {
+      task_problem(task.name, fmt::format("task '{}': {}", task.name, what));
+    };
+    if (task.waits_for_answer && (!task.action.is_null() || task.items)) {
+      problem("'wait_for' takes no 'action' and no 'with'");
+    }
+    auto branches = std::ranges::count_if(task.next, &Transition::is_else);
+    if (branches > 1) problem("more than one 'else' in 'next'");
+    for (const Transition& transition : task.next) {
+      if (transition.is_else && !transition.when.is_null()) {
+        problem("'else' and 'when' in one transition");
+      }
+    }
+    if (!task.compensate.empty()) compensation(task);
+  }
+
+  // A task that undoes another one stands by itself: nothing leads to it, it leads nowhere.
+  void compensation(const Task& task) {
+    std::vector<std::string_view> names;
+    for (const Task& known : spec_.tasks) names.push_back(known.name);
+    std::string place = fmt::format("tasks.{}.compensate", task.name);
+    std::string schema = fmt::format("{}.properties.compensate", kTaskSchema);
+    const Task* undone_by = spec_.find(task.compensate);
+    if (!undone_by) {
+      add(place, schema,
+          fmt::format("task '{}': undefined task '{}'{}", task.name, task.compensate,
+                      did_you_mean(task.compensate, names)));
+      return;
+    }
+    bool led_to = std::ranges::any_of(spec_.tasks, [&](const Task& other) {
+      return std::ranges::any_of(other.next, [&](const Transition& transition) {
+        return std::ranges::find(transition.targets, task.compensate) != transition.targets.end();
+      });
+    });
+    if (led_to || !undone_by->next.empty() || undone_by->is_join() ||
+        !undone_by->compensate.empty()) {
+      add(place, schema,
+          fmt::format("task '{}': '{}' undoes it and must stand alone, without 'next', 'join' and "
+                      "'compensate', and no task may lead to it",
+                      task.name, task.compensate));
+    }
   }
 
   // What leads to a task, and which split tasks may lie on the way.

@@ -414,6 +414,20 @@ constexpr Row kTaskRows[] = {
 
     {Failed, "task_retry_requested", Retrying},
 };
+
+constexpr Row kNativeTaskRows[] = {
+    {Running, "action_timeout", Timeout},
+    {Pausing, "action_timeout", Timeout},
+    {Pending, "action_timeout", Timeout},
+
+    {Timeout, "task_retry_requested", Retrying},
+    {Abandoned, "task_retry_requested", Retrying},
+
+    {Failed, "task_hold_requested", Pending},
+    {Timeout, "task_hold_requested", Pending},
+    {Abandoned, "task_hold_requested", Pending},
+    {Pending, "task_retry_requested", Retrying},
+};
 // clang-format on
 
 // Rows sorted by (from, event), with the range of each status.
@@ -451,6 +465,12 @@ std::optional<Status> workflow_transition(Status from, std::string_view event) {
 std::optional<Status> task_transition(Status from, std::string_view event) {
   static const Table table(kTaskRows);
   return table.find(from, event);
+}
+
+std::optional<Status> native_task_transition(Status from, std::string_view event) {
+  static const Table table(kNativeTaskRows);
+  auto to = table.find(from, event);
+  return to ? to : task_transition(from, event);
 }
 
 }  // namespace millrace::conductor

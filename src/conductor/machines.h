@@ -13,6 +13,10 @@ namespace millrace::conductor {
 std::optional<Status> workflow_transition(Status from, std::string_view event);
 std::optional<Status> task_transition(Status from, std::string_view event);
 
+// The task machine of the native language: the reference's but that a timeout is a status of its
+// own, that a task that abended can be held for an operator, and that late events are passed over.
+std::optional<Status> native_task_transition(Status from, std::string_view event);
+
 // The statuses that each machine knows. A task in `timeout` or `abandoned` takes no further event:
 // that is an error.
 inline constexpr StatusSet kWorkflowStates(Status::Null, Status::Requested, Status::Scheduled,

@@ -31,37 +31,26 @@ Error type_error(std::string message) {
 
 Result<void> Conductor::begin(const Value& context, const Value& inputs) {
   Value ctx = context.is_map() ? context : Value::map();
-  TaskLookup lookup(*this);
-  bool failed = false;
-  auto render = [&](const Renderable& source, expr::Scope& scope) -> Result<std::optional<Value>> {
-    auto value = source.render(environment_.engine, scope);
-    if (value.ok()) return std::optional(std::move(*value));
-    if (!expr::needed_key(value.error()).empty()) return std::move(value).error();
-    log_error(value.error().message());
-    failed = true;
-    return std::optional<Value>();
-  };
-
-  expr::Scope rolling = scope(ctx, lookup);
   state_.parameters = Value::map();
+  TaskLookup lookup(*this);
+  expr::Scope rolling = scope(ctx, lookup);
+  bool failed = false;
   for (const Assignment& input : definition_->spec().input) {
-    const Value* given = inputs.find(input.name);
-    Renderable source = input.value;
-    if (given) {
-      source = Renderable(*given);
-      TRY(source.compile(environment_.engine, definition_->mode()));
-    }
-    TRY(auto value, render(source, rolling));
+    TRY(Renderable source, input_source(input, inputs));
+    TRY(auto value, render_or_log(source, rolling));
+    failed = failed || !value;
     if (!value) continue;
-    rolling.ctx.set(input.name, *value);
+    assign(rolling, input.name, *value);
     state_.parameters.set(input.name, std::move(*value));
+    if (native()) rolling.names.set("parameters", state_.parameters);
   }
   merge(ctx, rolling.ctx);
   rolling.ctx = ctx;
   for (const Assignment& variable : definition_->spec().vars) {
-    TRY(auto value, render(variable.value, rolling));
+    TRY(auto value, render_or_log(variable.value, rolling));
+    failed = failed || !value;
     if (!value) continue;
-    rolling.ctx.set(variable.name, *value);
+    assign(rolling, variable.name, *value);
     merge(ctx, Value::map({{variable.name, std::move(*value)}}));
   }
 
@@ -73,6 +62,28 @@ Result<void> Conductor::begin(const Value& context, const Value& inputs) {
     state_.staged.push_back({.task = root, .route = 0, .in = {0}, .ready = true});
   }
   return {};
+}
+
+// The value given at run time, else the default. The reference evaluates given values too; in
+// Native mode they are data.
+Result<Renderable> Conductor::input_source(const Assignment& input, const Value& inputs) {
+  const Value* given = inputs.find(input.name);
+  if (!given) return input.value;
+  Renderable source(*given);
+  if (!native()) {
+    TRY(source.compile(environment_.engine, definition_->mode()));
+  }
+  return source;
+}
+
+// Nothing when the evaluation fails: the error is logged.
+Result<std::optional<Value>> Conductor::render_or_log(const Renderable& source,
+                                                      expr::Scope& scope) {
+  auto value = render(source, scope);
+  if (value.ok()) return std::optional(std::move(*value));
+  if (!expr::needed_key(value.error()).empty()) return std::move(value).error();
+  log_error(value.error().message());
+  return std::optional<Value>();
 }
 
 const Value& Conductor::merged(const ContextList& in) {
@@ -92,25 +103,42 @@ const Value& Conductor::merged(const ContextList& in) {
   return merged_.emplace(in, std::move(value)).first->second;
 }
 
-expr::Scope Conductor::scope(Value ctx, const expr::Lookup& lookup) {
-  return {.ctx = std::move(ctx),
-          .lookup = &lookup,
-          .random_seed = environment_.random_seed + evaluations_++,
-          .mode = definition_->mode()};
+expr::Scope Conductor::scope(Value ctx, const TaskLookup& lookup) {
+  expr::Scope scope{.lookup = &lookup,
+                    .random_seed = environment_.random_seed + evaluations_++,
+                    .mode = definition_->mode()};
+  if (native()) scope.names = names(ctx);
+  scope.ctx = std::move(ctx);
+  return scope;
+}
+
+Result<Value> Conductor::render(const Renderable& source, expr::Scope& scope) {
+  if (native()) {
+    TRY(add_named(source, scope));
+  }
+  return source.render(environment_.engine, scope);
+}
+
+// A variable that expressions evaluated from now on see.
+void Conductor::assign(expr::Scope& scope, const std::string& name, const Value& value) {
+  scope.ctx.set(name, value);
+  if (scope.mode == expr::Mode::Native) scope.names.set("workflow", scope.ctx);
 }
 
 Result<std::vector<NextTask>> Conductor::next_tasks() {
   std::vector<NextTask> tasks;
+  if (native()) plan_compensation();
   bool clean_up = state_.status == Status::Failed &&
                   std::ranges::any_of(state_.staged, [](const Staged& staged) {
                     return staged.offered() && staged.run_on_fail;
                   });
-  if (!kRunning.has(state_.status) && !clean_up) return tasks;
+  bool undo = !clean_up && ended_badly();
+  if (!kRunning.has(state_.status) && !clean_up && !undo) return tasks;
   // All errors of all tasks are wanted, not only the first.
   bool failed = false;
   for (Staged& staged : state_.staged) {
     if (!staged.offered() || !node(staged.task).task) continue;
-    if (clean_up && !staged.run_on_fail) continue;
+    if ((clean_up && !staged.run_on_fail) || (undo && !staged.compensates)) continue;
     auto next = render_task(staged);
     if (!next.ok()) {
       if (!expr::needed_key(next.error()).empty()) return std::move(next).error();
@@ -136,18 +164,29 @@ Result<NextTask> Conductor::render_task(Staged& staged) {
   if (task.items) {
     TRY(render_items(staged, lookup, scope, next));
   } else {
-    TRY(Value action, task.action.render(environment_.engine, scope));
-    TRY(Value input, task.input.render(environment_.engine, scope));
+    TRY(Value action, render(task.action, scope));
+    TRY(Value input, render(task.input, scope));
     next.actions.push_back({std::move(action), std::move(input), {}});
   }
-  if (expr::truthy(task.delay.source())) {
-    TRY(next.delay, task.delay.render(environment_.engine, scope));
-    if (!next.delay.is_int()) return type_error("The value of task delay is not type of integer.");
+  TRY(next.delay, render_seconds(task.delay, "delay", scope));
+  TRY(next.timeout, render_seconds(task.timeout, "timeout", scope));
+  next.waits_for_answer = task.waits_for_answer;
+  if (staged.compensates) {
+    next.compensates = node(state_.entry(*staged.compensates).task).name;
   }
   if (staged.retry_delay) {
     next.delay = expr::truthy(*staged.retry_delay) ? *staged.retry_delay : Value(0);
   }
   return next;
+}
+
+// Null when the document names none.
+Result<Value> Conductor::render_seconds(const Renderable& source, std::string_view what,
+                                        expr::Scope& scope) {
+  if (!expr::truthy(source.source())) return Value();
+  TRY(Value seconds, render(source, scope));
+  if (seconds.is_int() || (native() && seconds.is_number())) return seconds;
+  return type_error(fmt::format("The value of task {} is not type of integer.", what));
 }
 
 // The actions of the items that have not run, as many as the concurrency leaves free. When the
@@ -156,13 +195,9 @@ Result<void> Conductor::render_items(Staged& staged, TaskLookup& lookup, expr::S
                                      NextTask& next) {
   const Task& task = *node(staged.task).task;
   const WithItems& with = *task.items;
-  TRY(Value list, with.list.render(environment_.engine, scope));
-  if (!list.is_list()) {
-    return type_error(
-        fmt::format("The value of \"{}\" is not type of list.", with.list.source().as_string()));
-  }
+  TRY(Value list, render_list(with, scope));
   next.items_count = list.size();
-  TRY(next.concurrency, with.concurrency.render(environment_.engine, scope));
+  TRY(next.concurrency, render(with.concurrency, scope));
   if (!next.concurrency.is_null() && !next.concurrency.is_int()) {
     return type_error(fmt::format("The value of concurrency is not type of integer, found {}.",
                                   next.concurrency.type_name()));
@@ -186,18 +221,43 @@ Result<void> Conductor::render_items(Staged& staged, TaskLookup& lookup, expr::S
   for (size_t i = items.next_unset(0); i < end; i = items.next_unset(i + 1)) {
     bool offered = next.actions.size() < free;
     if (!offered && !first) break;
-    TRY(ActionCall call, render_item(task, list.as_list()[i], lookup, scope));
-    call.item = i;
+    TRY(ActionCall call, render_item(task, list.as_list()[i], i, lookup, scope));
     if (offered) next.actions.push_back(std::move(call));
   }
   return {};
 }
 
-Result<ActionCall> Conductor::render_item(const Task& task, const Value& element,
+// The elements, or batches of them.
+Result<Value> Conductor::render_list(const WithItems& with, expr::Scope& scope) {
+  TRY(Value list, render(with.list, scope));
+  if (!list.is_list()) {
+    return type_error(
+        fmt::format("The value of \"{}\" is not type of list.", with.list.source().as_string()));
+  }
+  if (!native() || with.batch_size.is_null()) return list;
+  TRY(Value size, render(with.batch_size, scope));
+  if (!size.is_int() || size.as_int() < 1) {
+    return type_error(fmt::format(
+        "The value of batch_size is not a whole number above 0, found {}.", expr::to_text(size)));
+  }
+  Value batches = Value::list();
+  const ValueList& elements = list.as_list();
+  auto step = static_cast<size_t>(size.as_int());
+  for (size_t i = 0; i < elements.size(); i += std::min(step, elements.size() - i)) {
+    size_t end = i + std::min(step, elements.size() - i);
+    batches.push_back(Value(ValueList(elements.begin() + static_cast<ptrdiff_t>(i),
+                                      elements.begin() + static_cast<ptrdiff_t>(end))));
+  }
+  return batches;
+}
+
+Result<ActionCall> Conductor::render_item(const Task& task, const Value& element, size_t index,
                                           TaskLookup& lookup, expr::Scope& scope) {
   const auto& names = task.items->names;
   Value item = element;
-  if (!names.empty() && element.is_list()) {
+  // The reference pairs a list with the names even if there is only one name.
+  bool pairs = names.size() > 1 || (names.size() == 1 && !native());
+  if (pairs && element.is_list()) {
     item = Value::map();
     for (size_t i = 0; i < std::min(names.size(), element.size()); ++i) {
       item.set(names[i], element.as_list()[i]);
@@ -206,9 +266,13 @@ Result<ActionCall> Conductor::render_item(const Task& task, const Value& element
     item = Value::map({{names[0], element}});
   }
   lookup.with_item(item);
-  TRY(Value action, task.action.render(environment_.engine, scope));
-  TRY(Value input, task.input.render(environment_.engine, scope));
-  return ActionCall{std::move(action), std::move(input), {}};
+  if (native()) {
+    scope.names.set("item", item);
+    scope.names.set("index", static_cast<int64_t>(index));
+  }
+  TRY(Value action, render(task.action, scope));
+  TRY(Value input, render(task.input, scope));
+  return ActionCall{std::move(action), std::move(input), index};
 }
 
 Value Conductor::terminal_context() {
@@ -236,14 +300,10 @@ Result<void> Conductor::render_output() {
   Value output = Value::map();
   bool failed = false;
   for (const Assignment& assignment : definition_->spec().output) {
-    auto value = assignment.value.render(environment_.engine, rolling);
-    if (!value.ok()) {
-      if (!expr::needed_key(value.error()).empty()) return std::move(value).error();
-      log_error(value.error().message());
-      failed = true;
-      continue;
-    }
-    rolling.ctx.set(assignment.name, *value);
+    TRY(auto value, render_or_log(assignment.value, rolling));
+    failed = failed || !value;
+    if (!value) continue;
+    assign(rolling, assignment.name, *value);
     output.set(assignment.name, std::move(*value));
   }
   if (output.size() > 0) {

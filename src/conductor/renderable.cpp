@@ -1,13 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "conductor/renderable.h"
 
+#include <cctype>
+
 namespace millrace::conductor {
 namespace {
 
-Error named(Error error, expr::Language language) {
-  if (!expr::needed_key(error).empty()) return error;
-  return std::move(error).with_context(
-      language == expr::Language::Jinja ? "JinjaEvaluationException" : "YaqlEvaluationException");
+bool is_name_char(char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '_'; }
+
+// Each NAME of `root.NAME` in a text; `root` itself is no member of something else.
+std::set<std::string> members_named(std::string_view text, std::string_view root) {
+  std::set<std::string> names;
+  for (size_t at = text.find(root); at != text.npos; at = text.find(root, at + 1)) {
+    if (at > 0 && (is_name_char(text[at - 1]) || text[at - 1] == '.')) continue;
+    std::string_view rest = text.substr(at + root.size());
+    size_t size = 0;
+    while (size < rest.size() && is_name_char(rest[size])) ++size;
+    if (size > 0) names.emplace(rest.substr(0, size));
+  }
+  return names;
 }
 
 }  // namespace
@@ -17,6 +28,10 @@ Result<void> Renderable::compile(expr::Engine& engine, expr::Mode mode) {
     if (expr::detect(source_.as_string(), mode) == expr::Language::None) return {};
     TRY(text_, engine.compile(source_.as_string(), mode));
     constant_ = false;
+    if (mode == expr::Mode::Native) {
+      named_tasks_ = members_named(source_.as_string(), "task.");
+      named_keys_ = members_named(source_.as_string(), "keystore.");
+    }
   } else if (source_.is_list()) {
     for (const Value& item : source_.as_list()) children_.emplace_back(item);
   } else if (source_.is_map()) {
@@ -28,6 +43,8 @@ Result<void> Renderable::compile(expr::Engine& engine, expr::Mode mode) {
   for (Renderable& child : children_) {
     TRY(child.compile(engine, mode));
     constant_ = constant_ && child.constant_;
+    named_tasks_.insert(child.named_tasks_.begin(), child.named_tasks_.end());
+    named_keys_.insert(child.named_keys_.begin(), child.named_keys_.end());
   }
   if (constant_) children_.clear();
   return {};
@@ -35,11 +52,7 @@ Result<void> Renderable::compile(expr::Engine& engine, expr::Mode mode) {
 
 Result<Value> Renderable::render(expr::Engine& engine, const expr::Scope& scope) const {
   if (constant_) return source_;
-  if (text_) {
-    auto result = engine.evaluate(*text_, scope);
-    if (!result.ok()) return named(std::move(result).error(), text_->language());
-    return result;
-  }
+  if (text_) return engine.evaluate(*text_, scope);
   return source_.is_list() ? render_list(engine, scope) : render_map(engine, scope);
 }
 

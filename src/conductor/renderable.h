@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <set>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -20,12 +22,16 @@ class Renderable {
   const Value& source() const { return source_; }
   bool is_null() const { return source_.is_null(); }
 
+  // NAME of each `task.NAME` and `keystore.NAME` in the expressions: what has to be looked up for
+  // the root names of the native language.
+  const std::set<std::string>& named_tasks() const { return named_tasks_; }
+  const std::set<std::string>& named_keys() const { return named_keys_; }
+
   // Must be called before render(). EXP-0001 in Native mode only: the reference's language reports
   // a malformed expression when it is evaluated.
   Result<void> compile(expr::Engine& engine, expr::Mode mode);
 
-  // An evaluation error begins with the name that the reference gives it
-  // (`YaqlEvaluationException: ...`); a value that must be loaded first comes as EXP-0004.
+  // Errors as of expr::Engine::evaluate; a value that must be loaded first comes as EXP-0004.
   Result<Value> render(expr::Engine& engine, const expr::Scope& scope) const;
 
  private:
@@ -35,6 +41,8 @@ class Renderable {
   Value source_;
   expr::TemplatePtr text_;            // of a string that holds an expression
   std::vector<Renderable> children_;  // of a list; of a map: key, value, key, value...
+  std::set<std::string> named_tasks_;
+  std::set<std::string> named_keys_;
   bool constant_ = true;
 };
 

@@ -30,6 +30,7 @@ Result<void> Conductor::rerun(const std::vector<RerunRequest>& requests) {
   } else {
     collapse(candidates);
   }
+  std::erase_if(state_.staged, [](const Staged& staged) { return staged.compensates.has_value(); });
   auto& record = state_.reruns.emplace_back();
   for (const Candidate& candidate : candidates) record.push_back(candidate.index);
   changes_.head = true;

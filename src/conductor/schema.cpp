@@ -43,9 +43,7 @@ class Validator {
     if (key == "enum") return one_of_values(arg, instance);
     if (key == "oneOf" || key == "anyOf") return alternatives(key == "oneOf", arg, instance);
     if (instance.is_string()) return string_keyword(key, arg, instance);
-    if (instance.is_number() && key == "minimum" && instance.as_float() < arg.as_float()) {
-      return problem(fmt::format("expected {} or more, found {}", shown(arg), shown(instance)));
-    }
+    if (instance.is_number()) return number_keyword(key, arg, instance);
     if (instance.is_list()) return list_keyword(key, arg, instance);
     if (instance.is_map()) return map_keyword(key, arg, schema, instance);
   }
@@ -84,6 +82,15 @@ class Validator {
     }
     if (holding == 1 || (holding > 1 && !exactly_one)) return;
     problem(fmt::format("expected {}, found {} {}", wanted, instance.type_name(), shown(instance)));
+  }
+
+  void number_keyword(std::string_view key, const Value& arg, const Value& instance) {
+    if (key == "minimum" && instance.as_float() < arg.as_float()) {
+      problem(fmt::format("expected {} or more, found {}", shown(arg), shown(instance)));
+    }
+    if (key == "maximum" && instance.as_float() > arg.as_float()) {
+      problem(fmt::format("expected {} or less, found {}", shown(arg), shown(instance)));
+    }
   }
 
   void string_keyword(std::string_view key, const Value& arg, const Value& instance) {

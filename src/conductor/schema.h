@@ -17,7 +17,7 @@ struct SchemaProblem {
 };
 
 // Checks a value against a JSON Schema (draft 4) of the keywords that workflow documents need:
-// type, enum, minimum, minLength, pattern, minItems, uniqueItems, items, properties,
+// type, enum, minimum, maximum, minLength, pattern, minItems, uniqueItems, items, properties,
 // patternProperties, additionalProperties, required, minProperties, maxProperties, oneOf, anyOf.
 // `pattern` and the keys of `patternProperties` know two expressions only: kWordPattern and
 // kItemsPattern.

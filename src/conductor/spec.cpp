@@ -44,16 +44,21 @@ std::vector<std::string> read_targets(const Value& source) {
   return out;
 }
 
+// Native: `else: true` beside `do`, or `else: TARGETS`.
 Transition read_transition(const Value& source) {
+  const Value* otherwise = source.find("else");
+  bool names_targets = otherwise && !otherwise->is_bool();
   return {.when = Renderable(source["when"]),
+          .is_else = otherwise && *otherwise != Value(false),
           .publish = read_assignments(source["publish"]),
-          .targets = read_targets(source["do"])};
+          .targets = read_targets(names_targets ? *otherwise : source["do"])};
 }
 
 WithItems read_items(const Value& source) {
   WithItems items;
   items.clause = std::string(source.string_or("items", ""));
   items.concurrency = Renderable(source["concurrency"]);
+  items.batch_size = Renderable(source["batch_size"]);
   constexpr std::string_view kIn = " in ";
   size_t in = items.clause.find(kIn);
   if (in == std::string::npos) {
@@ -81,18 +86,37 @@ void read_action(Task& task, const Value& source) {
   task.action = Renderable(text.substr(0, text.find(' ')));
 }
 
-Task read_task(std::string_view name, const Value& source) {
+Retry read_retry(const Value& source) {
+  Retry retry{.when = Renderable(source["when"]),
+              .count = Renderable(source["count"]),
+              .delay = Renderable(source["delay"]),
+              .max_delay = Renderable(source["max_delay"])};
+  std::string_view backoff = source.string_or("backoff", "constant");
+  if (backoff == "linear") retry.backoff = Backoff::Linear;
+  if (backoff == "exponential") retry.backoff = Backoff::Exponential;
+  if (const Value& jitter = source["jitter"]; jitter.is_number()) retry.jitter = jitter.as_float();
+  return retry;
+}
+
+void read_native_keys(Task& task, const Value& source) {
+  task.timeout = Renderable(source["timeout"]);
+  task.first = source.bool_or("first", false);
+  task.waits_for_answer = source.string_or("wait_for", "") == "inquiry";
+  task.holds_on_failure = source.string_or("on_failure", "") == "hold";
+  task.compensate = std::string(source.string_or("compensate", ""));
+}
+
+Task read_task(std::string_view name, const Value& source, expr::Mode mode) {
   Task task;
   task.name = std::string(name);
   if (!source.is_map()) return task;
+  if (mode == expr::Mode::Native) read_native_keys(task, source);
   read_action(task, source);
   task.delay = Renderable(source["delay"]);
   task.join = source["join"];
   if (source["with"].is_map()) task.items = read_items(source["with"]);
   if (const Value& retry = source["retry"]; retry.is_map() && retry.size() > 0) {
-    task.retry = Retry{.when = Renderable(retry["when"]),
-                       .count = Renderable(retry["count"]),
-                       .delay = Renderable(retry["delay"])};
+    task.retry = read_retry(retry);
   }
   if (const Value& next = source["next"]; next.is_list()) {
     for (const Value& transition : next.as_list()) {
@@ -100,6 +124,45 @@ Task read_task(std::string_view name, const Value& source) {
     }
   }
   return task;
+}
+
+// {NAME: VALUE} as a list of one-key maps. A parameter may be a schema: then its default counts.
+Value pairs(const Value& map, bool of_schemas) {
+  Value list = Value::list();
+  for (const auto& [name, value] : map.as_map()) {
+    bool schema = of_schemas && value.is_map() && (value.find("type") || value.find("default"));
+    list.push_back(Value::map({{name.as_string(), schema ? value["default"] : value}}));
+  }
+  return list;
+}
+
+// A list of tasks with names as a map; what has another shape stays, for inspect() to tell.
+Value named_tasks(const Value& list) {
+  Value tasks = Value::map();
+  for (const Value& task : list.as_list()) {
+    std::string_view name = task.string_or("name", "");
+    if (name.empty() || tasks.find(name)) return list;
+    Value copy = task;
+    copy.mutable_map().erase("name");
+    tasks.set(name, std::move(copy));
+  }
+  return tasks;
+}
+
+Value from_attune(const Value& document) {
+  Value out = Value::map();
+  for (const auto& [key, value] : document.as_map()) {
+    if (key.as_string() == "parameters" && value.is_map()) {
+      out.set("input", pairs(value, true));
+    } else if (key.as_string() == "output_map" && value.is_map()) {
+      out.set("output", pairs(value, false));
+    } else if (key.as_string() == "tasks" && value.is_list()) {
+      out.set("tasks", named_tasks(value));
+    } else {
+      out.mutable_map().set(key, value);
+    }
+  }
+  return out;
 }
 
 }  // namespace
@@ -113,33 +176,46 @@ const Task* Spec::find(std::string_view name) const {
   return it == tasks.end() ? nullptr : &*it;
 }
 
-Value normalized(const Value& document) {
-  if (!document["tasks"].is_map()) return document;
+expr::Mode mode_of(const Value& document, expr::Mode default_mode) {
+  std::string_view language = document.string_or("language", "");
+  if (language == "orquesta") return expr::Mode::Orquesta;
+  return language == "native" ? expr::Mode::Native : default_mode;
+}
+
+Value normalized(const Value& document, expr::Mode mode) {
+  if (!document.is_map()) return document;
+  Value out = mode == expr::Mode::Native ? from_attune(document) : document;
+  if (!out["tasks"].is_map()) return out;
   Value tasks = Value::map();
-  for (const auto& [name, task] : document["tasks"].as_map()) {
+  for (const auto& [name, task] : out["tasks"].as_map()) {
     Value copy = task;
     if (task["with"].is_string()) copy.set("with", Value::map({{"items", task["with"]}}));
     tasks.mutable_map().set(name, std::move(copy));
   }
-  Value out = document;
   out.set("tasks", std::move(tasks));
   return out;
 }
 
-Spec read_spec(const Value& document, expr::Mode default_mode) {
+Spec read_spec(const Value& document, expr::Mode mode) {
   Spec spec;
-  spec.mode = default_mode;
-  if (document["language"] == Value("orquesta")) spec.mode = expr::Mode::Orquesta;
-  if (document["language"] == Value("native")) spec.mode = expr::Mode::Native;
+  spec.mode = mode;
   spec.input = read_assignments(document["input"]);
   spec.vars = read_assignments(document["vars"]);
   spec.output = read_assignments(document["output"]);
   if (const Value& tasks = document["tasks"]; tasks.is_map()) {
     for (const auto& [name, task] : tasks.as_map()) {
-      spec.tasks.push_back(read_task(name.as_string(), task));
+      spec.tasks.push_back(read_task(name.as_string(), task, mode));
     }
   }
   return spec;
+}
+
+bool too_large(const Spec& spec) {
+  size_t targets = 0;
+  for (const Task& task : spec.tasks) {
+    for (const Transition& transition : task.next) targets += transition.targets.size();
+  }
+  return spec.tasks.size() > kMaxTasks || targets > kMaxTargets;
 }
 
 }  // namespace millrace::conductor

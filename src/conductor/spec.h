@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -22,7 +23,8 @@ struct Assignment {
 };
 
 struct Transition {
-  Renderable when;  // null: always
+  Renderable when;       // null: always
+  bool is_else = false;  // native: when no other transition of the task holds
   std::vector<Assignment> publish;
   std::vector<std::string> targets;
 };
@@ -32,13 +34,20 @@ struct WithItems {
   Renderable list;
   std::vector<std::string> names;  // none: item() is the element itself
   Renderable concurrency;          // null: all at once
+  Renderable batch_size;           // native: elements per action; null: one
 };
+
+enum class Backoff : uint8_t { Constant, Linear, Exponential };
 
 struct Retry {
   Renderable when;  // null: when the task abended
   Renderable count;
   Renderable delay;
   bool is_command = false;  // made by `do: retry`
+  // Native:
+  Backoff backoff = Backoff::Constant;
+  Renderable max_delay;  // null: none
+  double jitter = 0;     // part of the delay that chance adds or takes, 0 to 1
 };
 
 struct Task {
@@ -46,10 +55,16 @@ struct Task {
   Renderable action;
   Renderable input;
   Renderable delay;
-  Value join;  // null, "all" or a number
+  Value join;  // null, "all", a number, or (native) "settled"
   std::optional<WithItems> items;
   std::optional<Retry> retry;
   std::vector<Transition> next;
+  // Native:
+  Renderable timeout;             // seconds; null: none
+  bool first = false;             // stop at the first transition that holds
+  bool waits_for_answer = false;  // `wait_for: inquiry`: no action, a question
+  bool holds_on_failure = false;  // wait for an operator instead of failing the run
+  std::string compensate;         // the task that undoes this one; empty: none
 
   bool is_join() const { return !join.is_null(); }
 };
@@ -66,10 +81,20 @@ struct Spec {
   const Task* find(std::string_view name) const;
 };
 
-// The document with its short forms written out: `with: EXPR` becomes `with: {items: EXPR}`.
-Value normalized(const Value& document);
+// The language of a document: what its key `language` says, else `default_mode`.
+expr::Mode mode_of(const Value& document, expr::Mode default_mode);
 
-// `default_mode` counts where the document names no `language`.
-Spec read_spec(const Value& normalized, expr::Mode default_mode);
+// The document with its short forms written out: `with: EXPR` becomes `with: {items: EXPR}`. In
+// Native mode also Attune's spelling: `parameters`, `output_map` and a list of tasks become
+// `input`, `output` and a map of tasks.
+Value normalized(const Value& document, expr::Mode mode);
+
+Spec read_spec(const Value& normalized, expr::Mode mode);
+
+// Bounds what composing and inspecting a hostile document can cost; the largest workflow known has
+// 23 tasks.
+inline constexpr size_t kMaxTasks = 1'000;
+inline constexpr size_t kMaxTargets = 5'000;
+bool too_large(const Spec& spec);
 
 }  // namespace millrace::conductor

@@ -5,6 +5,12 @@
 
 namespace millrace::conductor {
 
+bool continues(const Route& later, const Route& earlier) {
+  return std::ranges::all_of(earlier, [&](const RouteStep& step) {
+    return std::ranges::find(later, step) != later.end();
+  });
+}
+
 void ItemList::set(size_t item, Status status) {
   --counts_[static_cast<size_t>(statuses_[item])];
   ++counts_[static_cast<size_t>(status)];

@@ -26,7 +26,8 @@ using Previous = std::vector<std::pair<EdgeId, EntryIndex>>;
 
 struct RetryState {
   Value count;
-  Value delay;  // null: none
+  Value delay;      // seconds; null: none
+  Value max_delay;  // native
   int64_t tally = 0;
 };
 
@@ -41,6 +42,9 @@ struct Entry {
   std::vector<std::pair<EdgeId, bool>> next;  // which transitions fired
   std::optional<RetryState> retry;
   bool term = false;  // the workflow ended with it
+  // Native:
+  bool held = false;                      // abended; waits for an operator
+  std::optional<EntryIndex> compensates;  // the run that this one undoes
 };
 
 // The items of a with-items task, with how many stand in each status.
@@ -71,8 +75,9 @@ struct Staged {
   bool ready = false;
   bool completed = false;    // a with-items task that abended: kept for a rerun of its items
   bool run_on_fail = false;  // offered even though the workflow failed
-  std::optional<Value> retry_delay;  // of a task that is to be retried
-  std::optional<ItemList> items;     // once the task has been offered
+  std::optional<Value> retry_delay;       // of a task that is to be retried
+  std::optional<ItemList> items;          // once the task has been offered
+  std::optional<EntryIndex> compensates;  // native: the run that is to be undone
 
   bool offered() const { return ready && !completed; }
 };
@@ -98,6 +103,8 @@ struct RouteStep {
   bool operator==(const RouteStep&) const = default;
 };
 using Route = std::vector<RouteStep>;
+// Whether each step of `earlier` is a step of `later`.
+bool continues(const Route& later, const Route& earlier);
 
 // Which parts of a state differ from what was last read or taken.
 struct Changes {
@@ -128,6 +135,9 @@ class State {
   std::vector<Staged> staged;
   std::vector<std::vector<EntryIndex>> reruns;
   std::vector<LogEntry> errors;
+  // Native: the runs that succeeded and can be undone, in the order of their completion; taken
+  // from the end as they are undone.
+  std::vector<EntryIndex> undoable;
 
   const std::vector<Entry>& sequence() const { return sequence_; }
   const Entry& entry(EntryIndex index) const { return sequence_[static_cast<size_t>(index)]; }

@@ -23,6 +23,7 @@ Value staged_to_value(const Staged& staged, const Graph& graph) {
   if (staged.completed) out.set("completed", true);
   if (staged.run_on_fail) out.set("run_on_fail", true);
   if (staged.retry_delay) out.set("retry_delay", *staged.retry_delay);
+  if (staged.compensates) out.set("compensates", *staged.compensates);
   if (staged.items) out.set("items_count", static_cast<int64_t>(staged.items->size()));
   return out;
 }
@@ -73,6 +74,7 @@ class Reader {
     state.output = head["output"];
     for (const Value& route : list(head["routes"])) state.routes.push_back(read_route(route));
     for (const Value& staged : list(head["staged"])) state.staged.push_back(read_staged(staged));
+    state.undoable = read_numbers(head["undoable"]);
     for (const Value& rerun : list(head["reruns"])) state.reruns.push_back(read_numbers(rerun));
   }
 
@@ -81,7 +83,9 @@ class Reader {
                 .route = read_number(value["route"]),
                 .status = read_status(value["status"]),
                 .in = read_numbers(value["ctxs"]["in"]),
-                .term = value.bool_or("term", false)};
+                .term = value.bool_or("term", false),
+                .held = value.bool_or("held", false),
+                .compensates = read_optional(value.find("compensates"))};
     entry.prev = read_previous(value["prev"], entry.task);
     for (const auto& [name, fired] : map(value["next"])) {
       if (auto edge = graph_.find_out(entry.task, name.as_string())) {
@@ -96,7 +100,10 @@ class Reader {
       }
     }
     if (const Value* retry = value.find("retry")) {
-      entry.retry = RetryState{(*retry)["count"], (*retry)["delay"], retry->int_or("tally", 0)};
+      entry.retry = RetryState{.count = (*retry)["count"],
+                               .delay = (*retry)["delay"],
+                               .max_delay = (*retry)["max_delay"],
+                               .tally = retry->int_or("tally", 0)};
     }
     return entry;
   }
@@ -110,6 +117,7 @@ class Reader {
                   .run_on_fail = value.bool_or("run_on_fail", false)};
     staged.prev = read_previous(value["prev"], staged.task);
     if (const Value* delay = value.find("retry_delay")) staged.retry_delay = *delay;
+    staged.compensates = read_optional(value.find("compensates"));
     if (const Value* count = value.find("items_count")) {
       staged.items = ItemList(static_cast<size_t>(read_number(*count)));
     }
@@ -176,6 +184,10 @@ class Reader {
     return 0;
   }
 
+  std::optional<int> read_optional(const Value* value) {
+    return value ? std::optional(read_number(*value)) : std::nullopt;
+  }
+
   std::vector<int> read_numbers(const Value& value) {
     std::vector<int> out;
     for (const Value& number : list(value)) out.push_back(read_number(number));
@@ -198,6 +210,12 @@ class Reader {
     };
     for (const Entry& entry : state.sequence()) check(entry.route, entry.in, entry.prev);
     for (const Staged& staged : state.staged) check(staged.route, staged.in, staged.prev);
+    auto check_run = [&](std::optional<EntryIndex> index) {
+      if (index && *index >= entries) damaged("an entry that does not exist");
+    };
+    for (EntryIndex index : state.undoable) check_run(index);
+    for (const Entry& entry : state.sequence()) check_run(entry.compensates);
+    for (const Staged& staged : state.staged) check_run(staged.compensates);
   }
 
   static const ValueList& list(const Value& value) {
@@ -243,6 +261,7 @@ Value head_to_value(const State& state, const Graph& graph) {
                            {"output", state.output},
                            {"routes", routes_to_value(state.routes, graph)},
                            {"staged", std::move(staged)}});
+  if (!state.undoable.empty()) head.set("undoable", numbers(state.undoable));
   if (!state.reruns.empty()) {
     Value reruns = Value::list();
     for (const auto& rerun : state.reruns) reruns.push_back(numbers(rerun));
@@ -265,11 +284,15 @@ Value entry_to_value(const Entry& entry, const Graph& graph) {
                           {"next", std::move(next)}});
   if (entry.status != Status::Null) out.set("status", to_string(entry.status));
   if (entry.retry) {
-    out.set("retry", Value::map({{"count", entry.retry->count},
-                                 {"delay", entry.retry->delay},
-                                 {"tally", entry.retry->tally}}));
+    Value retry = Value::map({{"count", entry.retry->count},
+                              {"delay", entry.retry->delay},
+                              {"tally", entry.retry->tally}});
+    if (!entry.retry->max_delay.is_null()) retry.set("max_delay", entry.retry->max_delay);
+    out.set("retry", std::move(retry));
   }
   if (entry.term) out.set("term", true);
+  if (entry.held) out.set("held", true);
+  if (entry.compensates) out.set("compensates", *entry.compensates);
   return out;
 }
 

@@ -49,6 +49,10 @@ inline constexpr StatusSet kRunning(Status::Requested, Status::Scheduled, Status
 inline constexpr StatusSet kActive(Status::Requested, Status::Scheduled, Status::Delayed,
                                    Status::Running, Status::Resuming, Status::Pausing,
                                    Status::Canceling);
+// Native: a task that waits for an answer keeps the workflow going, it does not pause it.
+inline constexpr StatusSet kActiveOrPending(Status::Requested, Status::Scheduled, Status::Delayed,
+                                            Status::Running, Status::Resuming, Status::Pausing,
+                                            Status::Canceling, Status::Pending);
 inline constexpr StatusSet kPause(Status::Pausing, Status::Paused);
 inline constexpr StatusSet kCancel(Status::Canceling, Status::Canceled);
 inline constexpr StatusSet kAbended(Status::Failed, Status::Timeout, Status::Abandoned);

@@ -1,20 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "conductor/task_lookup.h"
 
-#include <algorithm>
-
 namespace millrace::conductor {
-namespace {
-
-// Whether each step of `earlier` is a step of `later`.
-bool continues(const Route& later, const Route& earlier) {
-  return std::ranges::all_of(earlier, [&](const RouteStep& step) {
-    return std::ranges::find(later, step) != later.end();
-  });
-}
-
-}  // namespace
-
 std::optional<EntryIndex> Conductor::TaskLookup::find_run(std::string_view id,
                                                           std::optional<int64_t> route) const {
   const State& state = conductor_.state_;

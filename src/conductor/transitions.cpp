@@ -10,9 +10,30 @@ Result<Conductor::Firing> Conductor::fire_transitions(EntryIndex index, const Va
   NodeId task = state_.entry(index).task;
   TaskLookup lookup(*this, task, state_.entry(index).route);
   lookup.with_result(result);
-  if (node(task).out.empty()) changed(index).term = true;
   Firing firing;
-  for (EdgeId edge : node(task).out) TRY(fire(index, edge, lookup, firing));
+  expr::Scope scope = this->scope(merged(state_.entry(index).in), lookup);
+  std::vector<std::optional<bool>> holding;
+  if (native()) {
+    TRY(holding, conditions(index, scope));
+    firing.held = wants_hold(index, holding);
+    if (firing.held) return firing;
+    note_undoable(index);
+  }
+  if (node(task).out.empty() && !state_.entry(index).compensates) changed(index).term = true;
+  for (EdgeId edge : node(task).out) {
+    auto transition = static_cast<size_t>(graph().edge(edge).transition);
+    std::optional<bool> holds;
+    if (native()) {
+      holds = holding[transition];
+    } else {
+      TRY(holds, condition(node(task).task->next[transition], index, edge, scope));
+    }
+    if (!holds) continue;
+    changed(index).next.emplace_back(edge, *holds);
+    if (*holds) {
+      TRY(fire(index, edge, scope, firing));
+    }
+  }
   // Tasks that stand beside a `fail` are its clean-up: they run although the workflow fails.
   if (firing.fails) {
     for (const auto& [next, route] : firing.tasks) {
@@ -22,26 +43,24 @@ Result<Conductor::Firing> Conductor::fire_transitions(EntryIndex index, const Va
   return firing;
 }
 
-// Follows one transition if its condition holds: publishes, and stages the target.
-Result<void> Conductor::fire(EntryIndex index, EdgeId edge, const TaskLookup& lookup,
-                             Firing& firing) {
+// Whether a transition's condition holds; nothing when it cannot be told, which fails the workflow.
+Result<std::optional<bool>> Conductor::condition(const Transition& transition, EntryIndex index,
+                                                 EdgeId edge, expr::Scope& scope) {
+  if (transition.when.is_null()) return std::optional(true);
+  auto value = render(transition.when, scope);
+  if (value.ok()) return std::optional(expr::truthy(*value));
+  TRY(fail_in_transition(std::move(value).error(), index, edge));
+  return std::optional<bool>();
+}
+
+// Follows one transition: publishes, and stages the target.
+Result<void> Conductor::fire(EntryIndex index, EdgeId edge, expr::Scope scope, Firing& firing) {
   const Edge& way = graph().edge(edge);
-  const Node& source = node(way.source);
-  const Transition& transition = source.task->next[static_cast<size_t>(way.transition)];
   RouteId route = state_.entry(index).route;
-  expr::Scope scope = this->scope(merged(state_.entry(index).in), lookup);
-
-  bool holds = true;
-  if (!transition.when.is_null()) {
-    auto condition = transition.when.render(environment_.engine, scope);
-    if (!condition.ok()) return fail_in_transition(std::move(condition).error(), index, edge);
-    holds = expr::truthy(*condition);
-  }
-  changed(index).next.emplace_back(edge, holds);
-  if (!holds) return {};
-
+  const Transition& transition = node(way.source).task->next[static_cast<size_t>(way.transition)];
   TRY(auto published, publish(transition, index, edge, scope));
   if (!published) return {};
+
   ContextList in = state_.entry(index).in;
   if (published->size() > 0) {
     auto context = static_cast<ContextIndex>(state_.contexts.size());
@@ -59,13 +78,13 @@ Result<std::optional<Value>> Conductor::publish(const Transition& transition, En
   Value published = Value::map();
   bool failed = false;
   for (const Assignment& assignment : transition.publish) {
-    auto value = assignment.value.render(environment_.engine, scope);
+    auto value = render(assignment.value, scope);
     if (!value.ok()) {
       TRY(fail_in_transition(std::move(value).error(), index, edge));
       failed = true;
       continue;
     }
-    scope.ctx.set(assignment.name, *value);
+    assign(scope, assignment.name, *value);
     published.set(assignment.name, std::move(*value));
   }
   if (failed) return std::optional<Value>();

@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "conductor/conductor.h"
+
+#include "conductor/test_rig.h"
+
+namespace millrace::conductor {
+namespace {
+
+constexpr auto kOrquesta = expr::Mode::Orquesta;
+
+TEST(Conducting, ASequenceSucceedsWithItsLastTask) {
+  Rig run(
+      "{tasks: {a: {next: [{publish: [{x: <% result() %>}], do: b}]}, b: {}},"
+      " output: [{x: <% ctx().x %>}]}",
+      Value::map(), kOrquesta);
+  EXPECT_EQ(run.next(), Names{"a"});
+  run.succeed("a", 5);
+  EXPECT_EQ(run.next(), Names{"b"});
+  run.succeed("b");
+  EXPECT_EQ(run.status(), Status::Succeeded);
+  ASSERT_TRUE(run.conductor().render_output().ok());
+  EXPECT_EQ(to_json(run.state().output), R"({"x":5})");
+}
+
+constexpr std::string_view kJoin = R"(
+vars: [{x: {from: root, root: 1}}]
+tasks:
+  a: {next: [{publish: [{x: {from: a, a: 1}}], do: c}]}
+  b: {next: [{publish: [{x: {from: b, b: 1}}], do: c}]}
+  c: {join: all}
+)";
+
+TEST(Join, TheLastArrivalWinsAndMapsAreMerged) {
+  Rig run(kJoin, Value::map(), kOrquesta);
+  run.succeed("b");
+  EXPECT_EQ(run.next(), Names{"a"});
+  run.succeed("a");
+  EXPECT_EQ(run.offered("c").ctx["x"],
+            Value::map({{"from", "a"}, {"root", 1}, {"b", 1}, {"a", 1}}));
+}
+
+TEST(Join, ThatCannotBeReachedAnyMoreFailsTheWorkflow) {
+  Rig run(
+      "tasks: {a: {next: [{do: c}]}, b: {next: [{when: <% failed() %>, do: c}]}, c: {join: all}}",
+      Value::map(), kOrquesta);
+  run.succeed("a");
+  run.succeed("b");
+  EXPECT_EQ(run.status(), Status::Failed);
+  EXPECT_EQ(run.messages(), Names{"UnreachableJoinError: The join task|route \"c|0\" is partially "
+                                  "satisfied but unreachable."});
+}
+
+TEST(Contexts, AreOnlyAppendedByAMerge) {
+  Rig run(kJoin, Value::map(), kOrquesta);
+  run.succeed("a");
+  run.succeed("b");
+  run.next();
+  EXPECT_EQ(to_json(run.state().contexts[0]), R"({"x":{"from":"root","root":1}})");
+}
+
+TEST(Routes, ATaskReachedTwiceRunsOncePerWay) {
+  Rig run("tasks: {a: {next: [{do: 'b, c'}]}, b: {next: [{do: d}]}, c: {next: [{do: d}]}, d: {}}",
+          Value::map(), kOrquesta);
+  run.succeed("a");
+  run.succeed("b");
+  run.succeed("c");
+  EXPECT_EQ(run.next(), (Names{"d/1", "d/2"}));
+  run.succeed("d", Value(), 1);
+  EXPECT_EQ(run.status(), Status::Running);
+  run.succeed("d", Value(), 2);
+  EXPECT_EQ(run.status(), Status::Succeeded);
+}
+
+TEST(Fail, TasksBesideItStillRun) {
+  Rig run("tasks: {a: {next: [{when: <% failed() %>, do: 'clean, fail'}]}, clean: {}}",
+          Value::map(), kOrquesta);
+  run.fail("a");
+  EXPECT_EQ(run.status(), Status::Failed);
+  EXPECT_FALSE(run.conductor().is_over());
+  EXPECT_EQ(run.next(), Names{"clean"});
+  run.succeed("clean");
+  EXPECT_TRUE(run.conductor().is_over());
+}
+
+TEST(Continue, DoesNotTakeCareOfAFailure) {
+  Rig run("tasks: {a: {next: [{when: <% failed() %>, publish: [{x: 1}]}]}}", Value::map(),
+          kOrquesta);
+  run.fail("a");
+  EXPECT_EQ(run.status(), Status::Failed);
+}
+
+TEST(WithItems, ConcurrencyBelowOneCountsAsOne) {
+  Rig run("tasks: {a: {with: {items: '<% list(1,2,3) %>', concurrency: 0}, action: core.noop}}",
+          Value::map(), kOrquesta);
+  NextTask task = run.offered("a");
+  EXPECT_EQ(task.actions.size(), 1u);
+  EXPECT_EQ(task.items_count, 3u);
+}
+
+TEST(WithItems, AnEmptyListIsOfferedWithoutActions) {
+  Rig run("tasks: {a: {with: <% list() %>, action: core.noop, next: [{do: b}]}, b: {}}",
+          Value::map(), kOrquesta);
+  NextTask task = run.offered("a");
+  EXPECT_EQ(task.items_count, 0u);
+  EXPECT_TRUE(task.actions.empty());
+  run.report("a", Status::Running);
+  run.report("a", Status::Succeeded);
+  EXPECT_EQ(run.next(), Names{"b"});
+}
+
+TEST(WithItems, WhatIsNoListFailsTheWorkflow) {
+  Rig run("{input: [xs], tasks: {a: {with: <% ctx(xs) %>, action: core.noop}}}",
+          Value::map({{"xs", "text"}}), kOrquesta);
+  EXPECT_TRUE(run.next().empty());
+  EXPECT_EQ(run.status(), Status::Failed);
+  EXPECT_EQ(run.messages(),
+            Names{"TypeError: The value of \"<% ctx(xs) %>\" is not type of list."});
+}
+
+TEST(WithItems, RerunStartsTheFailedItemsOnly) {
+  Rig run("tasks: {a: {with: '<% list(x, y, z) %>', action: core.echo, input: {m: <% item() %>}}}",
+          Value::map(), kOrquesta);
+  run.next();
+  for (size_t i = 0; i < 3; ++i) run.report_item("a", i, Status::Running);
+  run.report_item("a", 0, Status::Succeeded);
+  run.report_item("a", 1, Status::Failed);
+  EXPECT_EQ(run.status(), Status::Running);
+  run.report_item("a", 2, Status::Succeeded);
+  EXPECT_EQ(run.status(), Status::Failed);
+  ASSERT_TRUE(run.conductor().rerun({}).ok());
+  NextTask task = run.offered("a");
+  ASSERT_EQ(task.actions.size(), 1u);
+  EXPECT_EQ(to_json(task.actions[0].input), R"({"m":"y"})");
+}
+
+TEST(Errors, SayWhatTheCallerDidWrong) {
+  Rig run("tasks: {build: {next: [{do: b}]}, b: {}}", Value::map(), kOrquesta);
+  auto code = [&](std::string_view task, TaskEvent event) {
+    auto done = run.conductor().event(task, 0, event);
+    return done.ok() ? std::string("none") : done.error().code();
+  };
+  EXPECT_EQ(code("biuld", {.status = Status::Running}), "CND-0006");
+  EXPECT_EQ(code("b", {.status = Status::Running}), "CND-0007");
+  EXPECT_EQ(code("build", {.status = Status::Retrying}), "CND-0003");
+  EXPECT_EQ(code("build", {.status = Status::Running, .item = 3}), "CND-0007");
+  auto resumed = run.conductor().request_status(Status::Resuming);
+  EXPECT_EQ(resumed.error().code(), "CND-0004");
+  EXPECT_EQ(run.conductor().rerun({}).error().code(), "CND-0009");
+  auto unknown = run.conductor().event("biuld", 0, {.status = Status::Running});
+  EXPECT_EQ(unknown.error().message(), "unknown task 'biuld' (did you mean 'build'?)");
+}
+
+TEST(Errors, ATaskThatTimedOutBeforeItRanTakesNoFurtherEvent) {
+  Rig run("tasks: {a: {next: [{do: b}]}, b: {}}", Value::map(), kOrquesta);
+  run.next();
+  run.report("a", Status::Requested);
+  run.report("a", Status::Timeout);
+  EXPECT_EQ(run.status_of("a"), Status::Timeout);
+  auto late = run.conductor().event("a", 0, {.status = Status::Succeeded});
+  ASSERT_FALSE(late.ok());
+  EXPECT_EQ(late.error().code(), "CND-0005");
+}
+
+class PendingKeys final : public expr::Lookup {
+ public:
+  expr::Answer kv(std::string_view key, bool) const override {
+    return expr::Answer::need(std::string(key));
+  }
+};
+
+TEST(Lookups, AValueThatMustBeLoadedIsNotAnErrorOfTheRun) {
+  expr::Engine engine;
+  PendingKeys keys;
+  auto document = parse_yaml("tasks: {a: {action: <% st2kv(name) %>}}", "w.yaml");
+  auto definition = Definition::compile(document->value, engine, kOrquesta);
+  Conductor conductor(*definition, State(), {.engine = engine, .outside = &keys});
+  ASSERT_TRUE(conductor.begin(Value(), Value()).ok());
+  ASSERT_TRUE(conductor.request_status(Status::Running).ok());
+  auto tasks = conductor.next_tasks();
+  ASSERT_FALSE(tasks.ok());
+  EXPECT_EQ(expr::needed_key(tasks.error()), "name");
+  EXPECT_TRUE(conductor.state().errors.empty());
+  EXPECT_EQ(conductor.state().status, Status::Running);
+}
+
+class ChangesOfARun : public testing::Test {
+ protected:
+  void start(std::string_view yaml) {
+    auto document = parse_yaml(yaml, "w.yaml");
+    definition_ = *Definition::compile(document->value, engine_, kOrquesta);
+    conductor_.emplace(definition_, State(), Environment{.engine = engine_});
+    ASSERT_TRUE(conductor_->begin(Value(), Value()).ok());
+    ASSERT_TRUE(conductor_->request_status(Status::Running).ok());
+    ASSERT_TRUE(conductor_->next_tasks().ok());
+    conductor_->take_changes();
+  }
+  expr::Engine engine_;
+  DefinitionPtr definition_;
+  std::optional<Conductor> conductor_;
+};
+
+TEST_F(ChangesOfARun, NameTheTouchedPiecesOnly) {
+  start("tasks: {a: {next: [{publish: [{x: 1}], do: b}]}, b: {}, c: {}}");
+  ASSERT_TRUE(conductor_->event("a", 0, {.status = Status::Running}).ok());
+  ASSERT_TRUE(conductor_->event("c", 0, {.status = Status::Running}).ok());
+  conductor_->take_changes();
+  ASSERT_TRUE(conductor_->event("a", 0, {.status = Status::Succeeded}).ok());
+  Changes changes = conductor_->take_changes();
+  EXPECT_EQ(changes.entries, std::vector<EntryIndex>{0});
+  EXPECT_EQ(changes.contexts_from, 1u);
+  EXPECT_EQ(conductor_->state().contexts.size(), 2u);
+  EXPECT_TRUE(changes.head);
+  Changes none = conductor_->take_changes();
+  EXPECT_FALSE(none.head);
+  EXPECT_TRUE(none.entries.empty());
+}
+
+TEST_F(ChangesOfARun, AnItemIsOnePiece) {
+  start("tasks: {a: {with: '<% range(0, 1000) %>', action: core.noop}}");
+  for (size_t i = 0; i < 1000; ++i) {
+    ASSERT_TRUE(conductor_->event("a", 0, {.status = Status::Running, .item = i}).ok());
+  }
+  conductor_->take_changes();
+  ASSERT_TRUE(conductor_->event("a", 0, {.status = Status::Succeeded, .item = 7}).ok());
+  Changes changes = conductor_->take_changes();
+  ASSERT_EQ(changes.items.size(), 1u);
+  EXPECT_EQ(changes.items[0].items, std::vector<size_t>{7});
+  EXPECT_FALSE(changes.items[0].cleared);
+  EXPECT_TRUE(changes.entries.empty());
+  EXPECT_FALSE(changes.head);
+}
+
+TEST(WrittenState, DamageIsAnErrorNotACrash) {
+  Rig run(kJoin, Value::map(), kOrquesta);
+  run.succeed("a");
+  const Graph& graph = run.conductor().definition().graph();
+  Value good = to_value(run.state(), graph);
+  EXPECT_TRUE(state_from_value(good, graph).ok());
+  auto damaged = [&](std::string_view key, Value value) {
+    Value bad = good;
+    bad.set(key, std::move(value));
+    auto read = state_from_value(bad, graph);
+    return read.ok() ? std::string() : read.error().code();
+  };
+  EXPECT_EQ(damaged("version", 99), "CND-0011");
+  EXPECT_EQ(damaged("status", "sleeping"), "CND-0011");
+  EXPECT_EQ(damaged("contexts", Value::list()), "CND-0011");
+  EXPECT_EQ(damaged("routes", Value::list()), "CND-0011");
+  EXPECT_EQ(damaged("sequence", Value::list().push_back(Value::map({{"id", "zz"}}))), "CND-0011");
+  EXPECT_EQ(damaged("staged", Value::list().push_back(Value::map({{"id", "a"}, {"route", -1}}))),
+            "CND-0011");
+  EXPECT_FALSE(state_from_value(Value(), graph).ok());
+}
+
+// Every cut of a written state is read or refused.
+TEST(WrittenState, AnyMissingPartIsReadOrRefused) {
+  Rig run(kJoin, Value::map(), kOrquesta);
+  run.succeed("a");
+  const Graph& graph = run.conductor().definition().graph();
+  Value good = to_value(run.state(), graph);
+  for (const auto& entry : good.as_map()) {
+    Value cut = good;
+    cut.mutable_map().erase(entry.name());
+    auto read = state_from_value(cut, graph);
+    if (!read.ok()) continue;
+    expr::Engine engine;
+    Conductor conductor(run.conductor().definition_ptr(), std::move(*read), {.engine = engine});
+    auto tasks = conductor.next_tasks();
+    (void)tasks;
+    auto event = conductor.event("b", 0, {.status = Status::Running});
+    (void)event;
+  }
+}
+
+}  // namespace
+}  // namespace millrace::conductor
