@@ -104,6 +104,15 @@ Result<Numbers> parse_field(const Field& field, std::string_view text) {
   return out;
 }
 
+// A field that is given as a number or a text, or not at all.
+Result<Numbers> parse_given(const Field& field, const Value& given, const std::string& otherwise) {
+  if (given.is_null()) return parse_field(field, otherwise);
+  if (given.is_int()) return parse_field(field, std::to_string(given.as_int()));
+  if (given.is_string()) return parse_field(field, given.as_string());
+  return Error(ErrorKind::Invalid, "RUL-0005",
+               fmt::format("expected a number or a text, found {}", given.type_name()));
+}
+
 template <size_t N>
 void fill(std::bitset<N>& set, const Numbers& numbers) {
   for (int value : numbers.values) set.set(static_cast<size_t>(value));
@@ -217,23 +226,15 @@ Result<Cron> Cron::from_fields(const Value& fields, Zone zone) {
   std::array<Numbers, kCount> numbers;
   std::vector<Problem> problems;
   for (size_t i = 0; i < kCount; ++i) {
-    const Value& given = fields[kFields[i].name];
-    bool at_minimum = i > finest && i > 4;  // week and weekday have no minimum of their own
-    bool first_day = i > finest && (i == 1 || i == 2);
-    std::string text = at_minimum || first_day ? std::to_string(kFields[i].min) : "*";
-    if (given.is_string()) text = given.as_string();
-    if (given.is_int()) text = std::to_string(given.as_int());
-    auto at = json_pointer("", kFields[i].name);
-    if (!given.is_null() && !given.is_string() && !given.is_int()) {
-      problems.push_back(
-          {at, fmt::format("expected a number or a text, found {}", given.type_name())});
-      continue;
-    }
-    auto parsed = parse_field(kFields[i], text);
+    const Field& field = kFields[i];
+    // Weeks and weekdays have no minimum of their own: any will do.
+    bool has_minimum = field.name != "week" && field.name != "day_of_week";
+    std::string otherwise = i > finest && has_minimum ? std::to_string(field.min) : "*";
+    auto parsed = parse_given(field, fields[field.name], otherwise);
     if (parsed) {
       numbers[i] = std::move(*parsed);
     } else {
-      problems.push_back({at, parsed.error().message()});
+      problems.push_back({json_pointer("", field.name), parsed.error().message()});
     }
   }
   if (!problems.empty()) {
