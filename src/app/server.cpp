@@ -248,7 +248,7 @@ Task<void> Server::serve(const std::function<Result<Config>()>& reload) {
   api_->set_phase(api::Phase::Draining);
   co_await drain_runs();
   co_await http_->stop(kHttpGrace);
-  co_await pool_.run([this] { worker_->stop(); });
+  (void)co_await pool_.run([this] { worker_->stop(); });
 }
 
 Task<void> Server::drain_runs() {

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "app/local_commands.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "adapters/store_sqlite/store_sqlite.h"
+#include "app/config.h"
+#include "app/core_pack.h"
+#include "app/server.h"
+#include "base/config.h"
+#include "packs/folder.h"
+#include "packs/load.h"
+#include "rules/check.h"
+#if __has_include("store/doctor.h")
+#include "store/doctor.h"
+#define HAS_DOCTOR 1
+#endif
+
+namespace millrace::app {
+namespace {
+
+int failed(const Error& error) {
+  fmt::print(stderr, "millrace: {}\n", error.describe());
+  return error.kind() == ErrorKind::Invalid ? 2 : 1;
+}
+
+std::vector<std::string> environment() {
+  std::vector<std::string> entries;
+  for (char** entry = environ; *entry; ++entry) entries.emplace_back(*entry);
+  return entries;
+}
+
+Result<Config> read_config(const UpOptions& options) {
+  TRY(auto config, load_config<Config>({.file = options.config_file,
+                                        .environment = environment(),
+                                        .flags = options.settings}));
+  config.packs.folders.insert(config.packs.folders.end(), options.packs.begin(),
+                              options.packs.end());
+  return config;
+}
+
+Result<std::unique_ptr<sql::Store>> open_existing(const std::string& data) {
+  if (!std::filesystem::exists(data + "/millrace.db")) {
+    return Error(ErrorKind::NotFound, "APP-0010",
+                 fmt::format("no store in data folder '{}': give the folder of a server with "
+                             "--data",
+                             data));
+  }
+  return store_sqlite::open(data);
+}
+
+#ifdef HAS_DOCTOR
+Result<std::vector<store::Finding>> examine(const std::string& data) {
+  TRY(auto store, open_existing(data));
+  TRY(auto reader, store->open_reader());
+  return store::examine(*reader);
+}
+#endif
+
+}  // namespace
+
+int up(const UpOptions& options) {
+  auto config = read_config(options);
+  if (!config.ok()) return failed(config.error());
+  if (auto opened = open_log({.level = config->log.level,
+                              .format = config->log.format,
+                              .file = config->log.file});
+      !opened.ok()) {
+    return failed(opened.error());
+  }
+  auto served = run_server(*config, options.data, [&] { return read_config(options); });
+  return served.ok() ? 0 : failed(served.error());
+}
+
+int config_check(const UpOptions& options) {
+  auto config = read_config(options);
+  if (!config.ok()) return failed(config.error());
+  fmt::print("{}", print_config(*config, ConfigDocs::With));
+  return 0;
+}
+
+int doctor(const std::string& data) {
+#ifndef HAS_DOCTOR
+  (void)data;
+  return 0;
+#else
+  auto findings = examine(data);
+  if (!findings.ok()) return failed(findings.error());
+  for (const auto& finding : *findings) fmt::print("{}\n", store::to_text(finding));
+  fmt::print("doctor: {} findings\n", findings->size());
+  return findings->empty() ? 0 : 1;
+#endif
+}
+
+int backup(const std::string& data, const std::string& target) {
+  if (std::filesystem::exists(target)) {
+    return failed(Error(ErrorKind::Conflict, "APP-0011",
+                        fmt::format("'{}' exists: a backup never overwrites", target)));
+  }
+  auto store = open_existing(data);
+  if (!store.ok()) return failed(store.error());
+  if (auto done = (*store)->backup(target); !done.ok()) return failed(done.error());
+  fmt::print("backup: {} ({} bytes)\n", target, std::filesystem::file_size(target));
+  return 0;
+}
+
+int pack_check(const std::string& folder) {
+  auto files = packs::read_pack_folder(folder);
+  if (!files.ok()) return failed(files.error());
+  expr::Engine engine;
+  auto core = packs::check(core_pack(), engine);
+  auto own = packs::check(*files, engine);
+  rules::Catalog names;
+  names.add(core.pack);
+  names.add(own.pack);
+  auto report = packs::check(*files, engine, [&](const RuleSpec& rule, const Pack&) {
+    return rules::check_rule(rule, names, engine);
+  });
+  for (const auto& error : report.errors) {
+    fmt::print("{}/{}: {}\n", folder, error.path, error.message);
+  }
+  for (const auto& warning : report.warnings) {
+    fmt::print("{}/{}: warning: {}\n", folder, warning.path, warning.message);
+  }
+  fmt::print("pack '{}' {}: {} errors, {} warnings\n", report.pack.ref, report.pack.version,
+             report.errors.size(), report.warnings.size());
+  return report.errors.empty() ? 0 : 1;
+}
+
+}  // namespace millrace::app

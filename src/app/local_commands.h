@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+// The commands that work on this machine's files, without a server's API.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace millrace::app {
+
+struct UpOptions {
+  std::string data = "./millrace-data";
+  std::string config_file;              // empty: none
+  std::vector<std::string> settings;    // "server.port=0"
+  std::vector<std::string> packs;       // folders, added to packs.folders
+};
+
+// Each prints what it has to say and returns an exit code: 0 ok, 1 failed, 2 usage.
+int up(const UpOptions& options);
+// The effective configuration, with every key's doc and default; secrets redacted.
+int config_check(const UpOptions& options);
+// Checks the promises K1-K9 on the store of a data folder; a running server does not mind.
+int doctor(const std::string& data);
+// Copies the store of a data folder, running or not, to a new file.
+int backup(const std::string& data, const std::string& target);
+// Everything that is wrong with the pack in `folder`, with file and line.
+int pack_check(const std::string& folder);
+
+}  // namespace millrace::app

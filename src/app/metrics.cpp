@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "app/metrics.h"
+
+namespace millrace::app {
+namespace {
+
+constexpr char kRequests[] = "millrace_http_requests_total";
+constexpr char kRequestsHelp[] = "Answered HTTP requests by class of status.";
+
+}  // namespace
+
+Metrics::Metrics()
+    : queue_time_(registry_.histogram("millrace_intake_wait_seconds",
+                                      "How long a message waited for its decision.",
+                                      telemetry::kDurationBounds)),
+      request_time_(registry_.histogram("millrace_http_request_duration_seconds",
+                                        "From a request's arrival to its answer.",
+                                        telemetry::kDurationBounds)),
+      requests_2xx_(registry_.counter(kRequests, kRequestsHelp, {{"status", "2xx"}})),
+      requests_3xx_(registry_.counter(kRequests, kRequestsHelp, {{"status", "3xx"}})),
+      requests_4xx_(registry_.counter(kRequests, kRequestsHelp, {{"status", "4xx"}})),
+      requests_5xx_(registry_.counter(kRequests, kRequestsHelp, {{"status", "5xx"}})) {
+  telemetry::add_process_metrics(registry_);
+}
+
+void Metrics::watch(const engine::Engine& engine) {
+  const auto& stats = engine.executor().commit_stats();
+  registry_.counter_from("millrace_commits_total", "Durable commits.",
+                         [&stats] { return static_cast<double>(stats.commits.load()); });
+  registry_.counter_from("millrace_commit_steps_total", "Steps in durable commits.",
+                         [&stats] { return static_cast<double>(stats.steps.load()); });
+  registry_.counter_from("millrace_commit_failures_total", "Batches that were rolled back.",
+                         [&stats] { return static_cast<double>(stats.batch_failures.load()); });
+  registry_.counter_from("millrace_commit_seconds_total", "Time inside commits.",
+                         [&stats] { return static_cast<double>(stats.commit_ns.load()) / 1e9; });
+  registry_.gauge_from("millrace_intake_waiting", "Messages that are not yet written.",
+                       [&engine] { return static_cast<double>(engine.waiting()); });
+  registry_.gauge_from("millrace_store_read_only", "1 while the disk is full.",
+                       [&engine] { return engine.read_only() ? 1.0 : 0.0; });
+}
+
+std::function<void(std::string_view, int64_t)> Metrics::decided() {
+  return [this](std::string_view, int64_t waited_ns) {
+    queue_time_.observe(static_cast<double>(waited_ns) / 1e9);
+  };
+}
+
+std::function<void(const api::Observation&)> Metrics::observer() {
+  return [this](const api::Observation& seen) {
+    request_time_.observe(static_cast<double>(seen.duration_ns) / 1e9);
+    auto& counter = seen.status < 300   ? requests_2xx_
+                    : seen.status < 400 ? requests_3xx_
+                    : seen.status < 500 ? requests_4xx_
+                                        : requests_5xx_;
+    counter.add();
+  };
+}
+
+}  // namespace millrace::app

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+
+#include "async/pool.h"
+#include "auth/key_ring.h"
+#include "auth/token.h"
+#include "engine/engine.h"
+#include "net/http.h"
+#include "services/api/options.h"
+
+namespace millrace::api {
+
+struct Shared;
+class Router;
+
+// The REST interface: decode, call an engine use case, encode. Lives on one loop; `set_phase` may
+// be called from any thread. Collaborators outlive it, and it outlives the HTTP server.
+//
+//   TRY(auto api, api::Api::create(engine, keys, tokens, run_tokens, pool, options));
+//   net::HttpServer::listen(loop, {...}, api->handlers())
+class Api {
+ public:
+  // Loads the tokens of the store into `tokens`. Errors: API-0001, or the store's.
+  static Result<std::unique_ptr<Api>> create(engine::Engine& engine, const auth::KeyRing& keys,
+                                             auth::TokenCache& tokens,
+                                             const auth::RunTokens& run_tokens, async::Pool& pool,
+                                             ApiOptions options);
+  ~Api();
+
+  Task<net::HttpResponse> handle(net::HttpRequest& request);
+  // The largest body that this request may have.
+  size_t body_limit(const net::HttpRequest& request) const;
+  // What the HTTP server itself refuses, as a problem.
+  net::HttpResponse refuse(const net::HttpRequest& request, int status, const Error& error);
+
+  // /ready is 200 and writes are taken while Ready.
+  void set_phase(Phase phase);
+
+ private:
+  explicit Api(std::unique_ptr<Shared> shared, std::unique_ptr<Router> router);
+
+  std::unique_ptr<Shared> shared_;
+  std::unique_ptr<Router> router_;
+};
+
+// The OpenAPI document of this build, as api/openapi.yaml holds it.
+std::string openapi_yaml();
+
+}  // namespace millrace::api
