@@ -5,7 +5,6 @@
 
 #include <algorithm>
 
-#include "base/json_schema.h"
 #include "base/text.h"
 #include "packs/parameters_reader.h"
 
@@ -132,27 +131,11 @@ void read_trigger(Reading& reading, Section& section) {
 }
 
 void read_sensor(Reading& reading, Section& section) {
-  section.ignore({"pack",
-                  "name",
-                  "ref",
-                  "label",
-                  "description",
-                  "tags",
-                  "meta",
-                  "examples",
-                  "artifact_uri",
-                  "uid",
-                  "id",
-                  "metadata_file",
-                  "parameters",
-                  "param_schema",
-                  "runner_type",
-                  "runtime_version",
-                  "log_retention_policy",
-                  "log_retention_limit",
-                  "worker_selector",
-                  "worker_tolerations",
-                  "worker_affinity"});
+  section.ignore({"pack", "label", "description", "tags", "meta", "examples", "artifact_uri", "uid",
+                  "id", "metadata_file", "parameters", "param_schema", "runner_type",
+                  "runtime_version"});
+  section.not_supported({"log_retention_policy", "log_retention_limit", "worker_selector",
+                         "worker_tolerations", "worker_affinity"});
   std::string name = section.text("ref", section.text("name", section.text("class_name")));
   section.name(fmt::format("sensor '{}'", name));
   if (name.empty()) section.error(section.node(), "expected 'class_name', 'name' or 'ref'");
@@ -255,33 +238,46 @@ void read_alias(Reading& reading, Section& section) {
   }
 }
 
+namespace {
+
+struct Reference {
+  std::string ref;
+  Value parameters;
+};
+
+// What a rule says of its trigger or action: `KEY: ref`, `KEY: {INNER: ref, parameters}`, or
+// Attune's `KEY_ref` and `KEY_params`.
+Reference read_reference(Section& section, const std::string& key, std::string_view inner_key) {
+  Reference out{section.text(key + "_ref"), section.map(key + "_params")};
+  const YamlNode* at = section.find(key);
+  if (!at) return out;
+  if (!at->value.is_map()) {
+    out.ref = section.text(key);
+    return out;
+  }
+  Section inner(*at, section.file(), section.findings());
+  inner.name(fmt::format("'{}' of a rule", key));
+  out.ref = inner.text(inner_key, inner.text("ref"));
+  inner.ignore({"description", "uid"});
+  out.parameters = inner.map("parameters");
+  inner.finish();
+  return out;
+}
+
+}  // namespace
+
 RuleSpec read_rule(Reading& reading, Section& section) {
   RuleSpec rule;
   rule.ref = read_ref(reading, section, "rule");
   rule.description = section.text("description");
   rule.enabled = section.flag("enabled", true);
   rule.trace_tag = section.text("trace_tag");
-  // `trigger: ref`, `trigger: {type, parameters}`, or Attune's trigger_ref and trigger_params.
-  auto reference = [&](std::string_view key, std::string_view inner_key, std::string_view flat_key,
-                       std::string_view flat_parameters, std::string& ref, Value& parameters) {
-    ref = section.text(flat_key);
-    parameters = section.map(flat_parameters);
-    const YamlNode* at = section.find(key);
-    if (!at || !at->value.is_map()) {
-      if (at) ref = section.text(key);
-      return;
-    }
-    Section inner(*at, section.file(), reading.findings);
-    inner.name(fmt::format("rule '{}': {}", rule.ref, key));
-    ref = inner.text(inner_key);
-    if (inner_key == "type" && ref.empty()) ref = inner.text("ref");
-    inner.ignore({"ref", "description", "uid"});
-    parameters = inner.map("parameters");
-    inner.finish();
-  };
-  reference("trigger", "type", "trigger_ref", "trigger_params", rule.trigger,
-            rule.trigger_parameters);
-  reference("action", "ref", "action_ref", "action_params", rule.action, rule.action_parameters);
+  Reference trigger = read_reference(section, "trigger", "type");
+  rule.trigger = std::move(trigger.ref);
+  rule.trigger_parameters = std::move(trigger.parameters);
+  Reference action = read_reference(section, "action", "ref");
+  rule.action = std::move(action.ref);
+  rule.action_parameters = std::move(action.parameters);
   if (const YamlNode* criteria = section.find_any({"criteria", "conditions"})) {
     rule.criteria = criteria->value;
   }

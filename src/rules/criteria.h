@@ -80,6 +80,8 @@ class Judge {
   bool holds(const Criterion& criterion) { return holds(criterion, nullptr); }
   // The same with reasons; looks at every part.
   Verdict explain(const Criterion& criterion) { return explain(criterion, nullptr); }
+  // The parts of an All one by one, any other criterion as it is.
+  void explain_each(const Criterion& criterion, std::vector<Verdict>& out);
 
   // Set when a value from outside is missing (expr::needed_key): what came out means nothing.
   const std::optional<Error>& need() const { return need_; }

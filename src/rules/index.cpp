@@ -196,18 +196,6 @@ class Tables {
   RuleNumbers one_by_one_;
 };
 
-std::vector<Verdict> verdicts(const CompiledRule& rule, Judge& judge) {
-  std::vector<Verdict> out;
-  for (const Criterion& part : rule.trigger_criteria().parts) out.push_back(judge.explain(part));
-  const Criterion& criteria = rule.criteria();
-  if (criteria.kind != Criterion::Kind::All) {
-    out.push_back(judge.explain(criteria));
-    return out;
-  }
-  for (const Criterion& part : criteria.parts) out.push_back(judge.explain(part));
-  return out;
-}
-
 }  // namespace
 
 // The rules of one trigger: many in tables that stay as they are, and the few that changed since in
@@ -284,7 +272,10 @@ class RuleIndex::OfTrigger {
       Judge judge(scope, rule->pack(), values, tables.slots_of(number), engine);
       bool holds = judge.holds(rule->trigger_criteria()) && judge.holds(rule->criteria());
       if (judge.need()) return *judge.need();
-      if (holds) matches.push_back({rule, verdicts(*rule, judge)});
+      if (!holds) continue;
+      Match& match = matches.emplace_back(Match{.rule = rule});
+      judge.explain_each(rule->trigger_criteria(), match.verdicts);
+      judge.explain_each(rule->criteria(), match.verdicts);
     }
     return {};
   }

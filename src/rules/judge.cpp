@@ -10,6 +10,21 @@ namespace {
 
 const Value kUnresolved;  // its address marks a slot that was not looked at yet
 
+// Verdicts are stored and shown: what came from the key store, perhaps a secret, stays out of them.
+bool reads_keys(const expr::Template& expression) {
+  const expr::Reads& reads = expression.reads();
+  auto has = [](const std::vector<std::string>& names) {
+    return std::ranges::find(names, "st2kv") != names.end();
+  };
+  return !reads.keys.empty() || has(reads.names) || has(reads.functions);
+}
+
+// The same for the message of a template that failed: it may quote values.
+std::string note_of(const expr::Template& expression, const Error& error) {
+  if (!reads_keys(expression)) return error.message();
+  return fmt::format("the template cannot be evaluated ({})", error.code());
+}
+
 // The items that `search` goes through: a map stands for a list of one.
 std::span<const Value> items_of(const Value* found) {
   if (!found) return {};
@@ -89,6 +104,14 @@ Result<Matcher> Judge::rendered(const Criterion& criterion) {
   return Matcher::create(criterion.op, std::move(pattern));
 }
 
+void Judge::explain_each(const Criterion& criterion, std::vector<Verdict>& out) {
+  if (criterion.kind != Criterion::Kind::All) {
+    out.push_back(explain(criterion));
+    return;
+  }
+  for (const Criterion& part : criterion.parts) out.push_back(explain(part));
+}
+
 Verdict Judge::explain(const Criterion& criterion, const Value* item) {
   Verdict verdict{.criterion = criterion.label};
   switch (criterion.kind) {
@@ -104,9 +127,10 @@ Verdict Judge::explain(const Criterion& criterion, const Value* item) {
       verdict.op = "expression";
       verdict.expected = Value(true);
       auto value = evaluate(criterion);
-      if (!value) verdict.note = value.error().message();
-      if (value) verdict.found = *value;
+      if (!value) verdict.note = note_of(*criterion.expression, value.error());
+      // Only the truth of it: verdicts are kept, and the value may have come from a secret key.
       verdict.holds = value && expr::truthy(*value);
+      if (value) verdict.found = Value(verdict.holds);
       return verdict;
     }
     case Criterion::Kind::Search: {
@@ -134,11 +158,11 @@ void Judge::explain_test(const Criterion& criterion, const Value* found, Verdict
   if (!matcher) {
     auto made = rendered(criterion);
     if (!made) {
-      verdict.note = made.error().message();
+      verdict.note = note_of(*criterion.expression, made.error());
       return;
     }
     matcher = std::move(*made);
-    verdict.expected = matcher->pattern();
+    if (!reads_keys(*criterion.expression)) verdict.expected = matcher->pattern();
   }
   verdict.holds = matcher->holds(found, scope_.now_ms);
   if (!verdict.holds) verdict.note = matcher->mismatch(found);

@@ -22,7 +22,6 @@ class LoneJudge {
         judge_(scope, rule.pack(), values_, slots_, engine) {
     std::iota(slots_.begin(), slots_.end(), 0u);
   }
-  Judge& operator*() { return judge_; }
   Judge* operator->() { return &judge_; }
 
  private:
@@ -120,17 +119,8 @@ Result<Explanation> explain(const CompiledRule& rule, const EventScope& scope,
   add("enabled", Value(true), Value(spec.enabled));
   add("event.trigger", Value(spec.trigger), scope.event["trigger"]);
   LoneJudge judge(rule, scope, engine);
-  for (const Criterion& part : rule.trigger_criteria().parts) {
-    out.verdicts.push_back(judge->explain(part));
-  }
-  bool is_tree = rule.criteria().kind == Criterion::Kind::All;
-  if (is_tree) {
-    for (const Criterion& part : rule.criteria().parts) {
-      out.verdicts.push_back(judge->explain(part));
-    }
-  } else {
-    out.verdicts.push_back(judge->explain(rule.criteria()));
-  }
+  judge->explain_each(rule.trigger_criteria(), out.verdicts);
+  judge->explain_each(rule.criteria(), out.verdicts);
   if (judge->need()) return *judge->need();
   out.matches = std::ranges::all_of(out.verdicts, &Verdict::holds);
   return out;

@@ -221,6 +221,32 @@ TEST(RenderParameters, AsksForWhatMustBeLoadedFirst) {
   EXPECT_EQ(expr::needed_key(matched.error()), "system.flag");
 }
 
+// A store that knows one secret.
+class SecretLookup : public expr::Lookup {
+ public:
+  expr::Answer kv(std::string_view, bool) const override {
+    return expr::Answer::of(Value("hunter2"));
+  }
+};
+
+TEST(Explain, KeepsWhatComesFromTheKeyStoreToItself) {
+  SecretLookup lookup;
+  EventScope scope{
+      .event = event_value(EventId(1), "core.webhook", 0, Value::map({{"token", "hunter3"}}), {}),
+      .lookup = &lookup};
+  auto rule = compiled(spec(R"(
+trigger.token: {type: equals, pattern: '{{ st2kv.system.token }}'}
+any: ['{{ st2kv.system.token }}']
+)"));
+  expr::Engine engine;
+  auto out = explain(*rule, scope, engine);
+  ASSERT_TRUE(out);
+  std::string text;
+  for (const Verdict& v : out->verdicts) text += to_json(to_value(v));
+  EXPECT_NE(text.find("hunter3"), std::string::npos);
+  EXPECT_EQ(text.find("hunter2"), std::string::npos) << text;
+}
+
 TEST(TraceTag, IsRendered) {
   RuleSpec rule = spec("{}");
   rule.trace_tag = "push-{{ trigger.body.repository.name }}";
