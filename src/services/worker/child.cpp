@@ -66,7 +66,6 @@ alignas(64) char child_stack[kStackBytes];
 // clone3 with a function and a stack, as glibc's clone() has them: the child must not return
 // into the frame of a caller whose stack it shares. Returns the pid or a negative errno.
 #if defined(__x86_64__)
-constexpr bool kHaveClone3 = true;
 long clone3_call(clone_args* args, int (*function)(void*), void* arg) {
   long result;
   register auto r_function asm("r8") = function;
@@ -89,23 +88,28 @@ long clone3_call(clone_args* args, int (*function)(void*), void* arg) {
   return result;
 }
 #else
-constexpr bool kHaveClone3 = false;
 long clone3_call(clone_args*, int (*)(void*), void*) { return -ENOSYS; }
 #endif
 
 long clone_vfork(Shared& shared, int cgroup_fd, pid_t* note) {
-  if (cgroup_fd < 0) {
-    int flags = CLONE_VM | CLONE_VFORK | SIGCHLD | (note ? CLONE_PARENT_SETTID : 0);
-    int pid = clone(child_main, child_stack + kStackBytes, flags, &shared, note);
-    return pid < 0 ? -errno : pid;
-  }
   clone_args args{};
-  args.flags = CLONE_VM | CLONE_VFORK | CLONE_INTO_CGROUP;
+  args.flags = CLONE_VM | CLONE_VFORK;
   args.exit_signal = SIGCHLD;
   args.stack = reinterpret_cast<uintptr_t>(child_stack);
   args.stack_size = kStackBytes;
-  args.cgroup = static_cast<unsigned>(cgroup_fd);
-  return clone3_call(&args, child_main, &shared);
+  if (cgroup_fd >= 0) {
+    args.flags |= CLONE_INTO_CGROUP;
+    args.cgroup = static_cast<unsigned>(cgroup_fd);
+  }
+  if (note) {
+    args.flags |= CLONE_PARENT_SETTID;
+    args.parent_tid = reinterpret_cast<uintptr_t>(note);
+  }
+  long pid = clone3_call(&args, child_main, &shared);
+  if (pid != -ENOSYS || cgroup_fd >= 0) return pid;
+  pid = clone(child_main, child_stack + kStackBytes, static_cast<int>(args.flags | SIGCHLD),
+              &shared, note);
+  return pid < 0 ? -errno : pid;
 }
 
 std::vector<char*> pointers(const std::vector<std::string>& texts) {
@@ -187,7 +191,6 @@ ChildStart start_child(const ChildSpec& spec) {
 }
 
 bool can_start_in_cgroup(int cgroup_fd) {
-  if (!kHaveClone3) return false;
   char* nothing[] = {nullptr};
   Shared shared{"", nothing, nothing, "/", {0, 1, 2}, {}};
   getrlimit(RLIMIT_NOFILE, &shared.open_files);

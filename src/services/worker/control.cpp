@@ -13,6 +13,7 @@
 //     2 Kill    = key
 //     3 Ack     = key
 //     4 Goodbye =
+//     5 Hold    = tenant:i64 key
 //   spawner to worker
 //     16 Hello  = version:u32 boot_id:text pid:i64 started_ns:i64 count:u32 run*
 //     17 Chunk  = key stream offset:i64 bytes:text
@@ -35,6 +36,7 @@ enum class Type : uint8_t {
   Kill = 2,
   Ack = 3,
   Goodbye = 4,
+  Hold = 5,
   Hello = 16,
   Chunk = 17,
   Exited = 18,
@@ -156,6 +158,11 @@ void encode(std::string& out, const Kill& kill) {
   end_small(put(w, kill.key));
 }
 
+void encode(std::string& out, const Hold& hold) {
+  FrameWriter w = begin(out, Type::Hold);
+  end_small(put(w.i64(hold.tenant.value), hold.key));
+}
+
 void encode(std::string& out, const Ack& ack) {
   FrameWriter w = begin(out, Type::Ack);
   end_small(put(w, ack.key));
@@ -204,6 +211,10 @@ Result<Frame> decode(std::string_view frame) {
     case Type::Launch: return checked(get_launch(r));
     case Type::Kill: return checked(Kill{get_key(r)});
     case Type::Ack: return checked(Ack{get_key(r)});
+    case Type::Hold: {
+      TenantId tenant(r.i64());
+      return checked(Hold{tenant, get_key(r)});
+    }
     case Type::Goodbye: return checked(Goodbye{});
     case Type::Hello: return checked(get_hello(r));
     case Type::Chunk: return checked(get_chunk(r));

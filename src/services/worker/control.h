@@ -39,6 +39,13 @@ struct Kill {
   kernel::RunKey key;
 };
 
+// Worker to spawner: the server itself runs this one, without a process. Should the connection
+// end before the Ack, the spawner reports the run as Lost: so the next server hears of it.
+struct Hold {
+  TenantId tenant;
+  kernel::RunKey key;
+};
+
 // Worker to spawner: the completion is durable; forget the run.
 struct Ack {
   kernel::RunKey key;
@@ -80,11 +87,12 @@ struct Exited {
   kernel::Completion completion;  // without `output`
 };
 
-using Frame = std::variant<Launch, Kill, Ack, Goodbye, Hello, Chunk, Exited>;
+using Frame = std::variant<Launch, Kill, Hold, Ack, Goodbye, Hello, Chunk, Exited>;
 
 // Each appends one frame to `out`. False, and nothing appended, when it is above kMaxFrame.
 [[nodiscard]] bool encode(std::string& out, const Launch& launch);
 void encode(std::string& out, const Kill& kill);
+void encode(std::string& out, const Hold& hold);
 void encode(std::string& out, const Ack& ack);
 void encode(std::string& out, const Goodbye& goodbye);
 void encode(std::string& out, const Hello& hello);

@@ -48,6 +48,7 @@ TEST(Control, EveryMessageSurvivesAnyCutOfTheStream) {
   encode(bytes, Kill{launch.key});
   encode(bytes, Ack{launch.key});
   encode(bytes, Goodbye{});
+  encode(bytes, Hold{TenantId(6), launch.key});
   Hello hello{.boot_id = "boot", .pid = 9, .started_ns = 10};
   hello.runs = {{TenantId(1), launch.key, 77}};
   encode(bytes, hello);
@@ -66,7 +67,7 @@ TEST(Control, EveryMessageSurvivesAnyCutOfTheStream) {
 
   for (size_t step : {bytes.size(), size_t{1000}, size_t{7}}) {
     auto frames = decode_all(bytes, step);
-    ASSERT_EQ(frames.size(), 7U);
+    ASSERT_EQ(frames.size(), 8U);
     auto& l = std::get<Launch>(frames[0]);
     EXPECT_EQ(l.key, launch.key);
     EXPECT_EQ(l.argv, launch.argv);
@@ -75,10 +76,11 @@ TEST(Control, EveryMessageSurvivesAnyCutOfTheStream) {
     EXPECT_EQ(l.output_cap, 3);
     EXPECT_EQ(std::get<Kill>(frames[1]).key, launch.key);
     EXPECT_EQ(std::get<Ack>(frames[2]).key, launch.key);
-    EXPECT_EQ(std::get<Hello>(frames[4]).runs.at(0).started_ms, 77);
-    EXPECT_TRUE(std::get<Hello>(frames[4]).same_spawner(hello));
-    EXPECT_EQ(std::get<Chunk>(frames[5]).bytes, "chunk");
-    auto& e = std::get<Exited>(frames[6]).completion;
+    EXPECT_EQ(std::get<Hold>(frames[4]).tenant, TenantId(6));
+    EXPECT_EQ(std::get<Hello>(frames[5]).runs.at(0).started_ms, 77);
+    EXPECT_TRUE(std::get<Hello>(frames[5]).same_spawner(hello));
+    EXPECT_EQ(std::get<Chunk>(frames[6]).bytes, "chunk");
+    auto& e = std::get<Exited>(frames[7]).completion;
     EXPECT_EQ(e.end, kernel::RunEnd::Signaled);
     EXPECT_EQ(e.err.file, "aa/file");
     EXPECT_EQ(e.err.dropped, 99);

@@ -21,7 +21,8 @@ Error cannot_run(const kernel::WorkOrder& order, std::string_view why) {
 std::vector<std::string> arguments(const kernel::WorkOrder& order) {
   std::vector<const Parameter*> positioned;
   for (const auto& parameter : order.action->parameters) {
-    if (parameter.position && !parameter.of_runner) positioned.push_back(&parameter);
+    bool is_command = order.action->runner == Runner::Shell && parameter.name == "cmd";
+    if (parameter.position && !parameter.of_runner && !is_command) positioned.push_back(&parameter);
   }
   std::sort(positioned.begin(), positioned.end(), [](auto* a, auto* b) {
     return std::pair(*a->position, a) < std::pair(*b->position, b);

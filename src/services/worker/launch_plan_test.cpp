@@ -89,10 +89,10 @@ TEST(LaunchPlan, RefusesWhatCannotBeRunAndSaysWhy) {
   EXPECT_EQ(o.plan().error().message(),
             "action 'demo.act': the parameter 'env' holds 'A=B', which is no name of an "
             "environment variable");
-  o.action.runner = Runner::Http;
-  o.action.runner_type = "http-request";
+  o.action.runner = Runner::Unsupported;
+  o.action.runner_type = "winrm-cmd";
   EXPECT_EQ(o.plan().error().message(),
-            "action 'demo.act': runner_type 'http-request' is not supported by this worker");
+            "action 'demo.act': runner_type 'winrm-cmd' is not supported by this worker");
 }
 
 TEST(LaunchPlan, FormatsParameters) {

@@ -30,6 +30,7 @@ void SpawnerLoop::accept_server() {
   Fd fd(accept4(parts_.listener.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
   if (!fd || !is_own_user(fd.get())) return;
   on_readable();  // what the server before had still said
+  drop_connection();
   use_connection(std::move(fd));
 }
 
@@ -67,6 +68,15 @@ void SpawnerLoop::greet() {
 void SpawnerLoop::drop_connection() {
   connection_.reset();
   out_ = std::string();
+  for (const auto& [key, tenant] : std::exchange(held_, {})) {
+    kernel::Completion lost;
+    lost.tenant = tenant;
+    lost.key = key;
+    lost.end = kernel::RunEnd::Lost;
+    lost.message = "the server went away while it ran this itself";
+    lost.started_ms = lost.ended_ms = unix_ms();
+    parts_.results.add(std::move(lost));
+  }
   parts_.results.persist();
 }
 
@@ -102,7 +112,10 @@ void SpawnerLoop::on_frame(std::string_view frame) {
     auto at = runs_.find(kill->key);
     if (at != runs_.end()) end(*at->second, kernel::RunEnd::Canceled);
   } else if (auto* ack = std::get_if<Ack>(&*message)) {
+    held_.erase(ack->key);
     parts_.results.forget(ack->key);
+  } else if (auto* hold = std::get_if<Hold>(&*message)) {
+    held_[hold->key] = hold->tenant;
   } else if (std::holds_alternative<Goodbye>(*message)) {
     server_left_ = true;
     drop_connection();

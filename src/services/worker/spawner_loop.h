@@ -124,6 +124,7 @@ class SpawnerLoop {
   std::map<kernel::RunKey, std::unique_ptr<Run>> runs_;
   std::unordered_map<pid_t, Run*> by_pid_;
   std::vector<Run*> by_slot_;
+  std::map<kernel::RunKey, TenantId> held_;  // the server's own runs
   std::set<std::pair<int64_t, Run*>> deadlines_;
   std::vector<char> read_buffer_;
 

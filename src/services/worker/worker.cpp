@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "services/worker/http_runs.h"
+
 namespace millrace::worker {
 kernel::Completion ended(TenantId tenant, const kernel::RunKey& key, kernel::RunEnd end,
                          std::string message) {
@@ -20,8 +22,11 @@ kernel::Completion ended(TenantId tenant, const kernel::RunKey& key, kernel::Run
   return c;
 }
 
-Worker::Worker(kernel::WorkSource& source, WorkerConfig config)
-    : source_(source), config_(std::move(config)), wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+Worker::Worker(kernel::WorkSource& source, async::Loop& loop, WorkerConfig config)
+    : source_(source),
+      config_(std::move(config)),
+      wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      http_(std::make_unique<HttpRuns>(loop, [this](auto c) { report(std::move(c)); })) {
   ASSERT_MSG(wake_, "out of file descriptors");
   if (config_.slots == 0) {
     config_.slots = 2 * static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
@@ -34,9 +39,10 @@ void Worker::start() {
   thread_ = std::thread([this] { run(); });
 }
 
-void Worker::stop() {
-  if (!thread_.joinable()) return;
+Task<void> Worker::stop() {
+  if (!thread_.joinable()) co_return;
   source_.close();
+  co_await http_->stop();
   stopping_ = true;
   wake();
   thread_.join();
@@ -53,37 +59,59 @@ WorkerStats Worker::stats() const {
 void Worker::grant(std::vector<kernel::WorkOrder> orders) {
   Completions refused;
   std::vector<Launch> launches;
-  auto refuse = [&](TenantId tenant, const kernel::RunKey& key, std::string why) {
-    refused.push_back(ended(tenant, key, kernel::RunEnd::SpawnFailed, std::move(why)));
-  };
   for (const auto& order : orders) {
+    if (order.action->runner == Runner::Http) continue;
     auto launch = plan_launch(order, config_.run);
     if (launch.ok()) {
       launches.push_back(std::move(*launch));
     } else {
-      refuse(order.tenant, order.key, launch.error().message());
+      refused.push_back(
+          ended(order.tenant, order.key, kernel::RunEnd::SpawnFailed, launch.error().message()));
     }
   }
   {
     std::lock_guard lock(mutex_);
-    for (const auto& launch : launches) {
-      auto [at, is_new] = runs_.try_emplace(launch.key);
-      if (!is_new) continue;
-      Run& run = at->second;
-      run.tenant = launch.tenant;
-      run.state = greeted_ ? Run::State::Sent : Run::State::Unsent;
-      if (!encode(greeted_ ? out_ : run.frame, launch)) {
-        runs_.erase(at);
-        refuse(launch.tenant, launch.key,
-               fmt::format("the parameters are too large: at most {} MiB can be passed",
-                           kMaxFrame >> 20));
-      } else if (greeted_) {
-        ++stats_.launched;
-      }
+    for (const auto& launch : launches) accept(launch, refused);
+    for (const auto& order : orders) {
+      if (order.action->runner == Runner::Http) accept_in_house(order);
     }
     if (!flush()) wake();
   }
   report_all(std::move(refused));
+}
+
+void Worker::accept(const Launch& launch, Completions& refused) {
+  auto [at, is_new] = runs_.try_emplace(launch.key);
+  if (!is_new) return;
+  Run& run = at->second;
+  run.tenant = launch.tenant;
+  run.state = greeted_ ? Run::State::Sent : Run::State::Unsent;
+  if (!encode(greeted_ ? out_ : run.frame, launch)) {
+    runs_.erase(at);
+    refused.push_back(
+        ended(launch.tenant, launch.key, kernel::RunEnd::SpawnFailed,
+              fmt::format("the parameters are too large: at most {} MiB can be passed",
+                          kMaxFrame >> 20)));
+  } else if (greeted_) {
+    ++stats_.launched;
+  }
+}
+
+// The spawner knows of the run before it begins.
+void Worker::accept_in_house(const kernel::WorkOrder& order) {
+  auto [at, is_new] = runs_.try_emplace(order.key);
+  if (!is_new) return;
+  Run& run = at->second;
+  run.tenant = order.tenant;
+  if (greeted_) {
+    run.state = Run::State::InHouse;
+    encode(out_, Hold{order.tenant, order.key});
+    flush();
+    http_->start(order);
+  } else {
+    run.state = Run::State::Unsent;
+    run.in_house = std::make_shared<kernel::WorkOrder>(order);
+  }
 }
 
 void Worker::cancel(const kernel::RunKey& key) {
@@ -99,6 +127,8 @@ void Worker::cancel(const kernel::RunKey& key) {
       at->second.canceled = true;
       if (greeted_) encode(out_, Kill{key});
       if (!flush()) wake();
+    } else if (at->second.state == Run::State::InHouse) {
+      http_->cancel(key);
     }
   }
   if (over) report(std::move(*over));
@@ -112,6 +142,7 @@ void Worker::report(kernel::Completion completion) {
     run.tenant = completion.tenant;
     run.state = Run::State::Reported;
     run.frame = std::string();
+    run.in_house = nullptr;
     ++reported_;
     ++stats_.finished;
   }

@@ -11,6 +11,7 @@
 #include <thread>
 #include <vector>
 
+#include "async/task.h"
 #include "base/result.h"
 #include "kernel/work.h"
 #include "services/worker/control.h"
@@ -19,7 +20,13 @@
 #include "services/worker/spawner.h"
 #include "services/worker/wire.h"
 
+namespace millrace::async {
+class Loop;
+}
+
 namespace millrace::worker {
+
+class HttpRuns;
 
 struct WorkerConfig {
   std::string name = "local";
@@ -48,15 +55,16 @@ kernel::Completion ended(TenantId tenant, const kernel::RunKey& key, kernel::Run
 // kills are sent by the thread that calls grant and cancel; both may be called from any thread.
 class Worker final : public kernel::WorkReceiver {
  public:
-  // The source must outlive the worker.
-  Worker(kernel::WorkSource& source, WorkerConfig config);
+  // The source and the loop, on which HTTP requests are made, must outlive the worker.
+  Worker(kernel::WorkSource& source, async::Loop& loop, WorkerConfig config);
   ~Worker() override;  // stopped by then
 
   // Connects to the spawner, or starts one, and opens the session, in its own time.
   void start();
   // Takes no more orders and lets go: runs that are not done stay with the spawner, for the next
-  // worker. Not to be called from the source's callbacks.
-  void stop();
+  // worker; those without a process are cut off. On the loop; blocks it for a moment. Not to be
+  // called from the source's callbacks.
+  Task<void> stop();
   // The session is open and the spawner is there.
   bool ready() const { return ready_; }
   WorkerStats stats() const;
@@ -69,13 +77,15 @@ class Worker final : public kernel::WorkReceiver {
   //
   //   Unsent    waits for a connection; never started
   //   Sent      in the spawner's hands, as far as known
+  //   InHouse   an HTTP request of this process
   //   Reported  its completion is with the source; acknowledged when that is durable
   struct Run {
-    enum class State : uint8_t { Unsent, Sent, Reported };
+    enum class State : uint8_t { Unsent, Sent, InHouse, Reported };
     TenantId tenant;
     State state = State::Sent;
     bool canceled = false;
-    std::string frame;  // of Unsent: the encoded Launch
+    std::string frame;                            // of Unsent: the encoded Launch,
+    std::shared_ptr<kernel::WorkOrder> in_house;  // or an order for this process
   };
   // Keys of durable completions. Shared with the callbacks that the source holds, which may come
   // after the worker is gone.
@@ -98,12 +108,15 @@ class Worker final : public kernel::WorkReceiver {
   void meet(const Hello& hello);
   void adopt(const Hello& hello);
   Completions sort_out(const Hello& hello);
+  void on_exited(kernel::Completion completion);
   void give_up_lost_runs();
   void on_chunk(Chunk chunk);
 
   void report(kernel::Completion completion);
   void report_all(Completions completions);
   void wake();
+  void accept(const Launch& launch, Completions& refused);
+  void accept_in_house(const kernel::WorkOrder& order);
 
   // With mutex_ held.
   void collect_acks();
@@ -130,6 +143,7 @@ class Worker final : public kernel::WorkReceiver {
   std::string out_;
   WorkerStats stats_;
 
+  std::unique_ptr<HttpRuns> http_;
   std::thread thread_;
 };
 

@@ -13,6 +13,7 @@
 #include <deque>
 #include <mutex>
 
+#include "async/loop.h"
 #include "services/worker/worker.h"
 
 namespace millrace::worker {
@@ -151,7 +152,8 @@ int bench(int runs) {
     return 1;
   }
   CountingSource source;
-  Worker worker(source, config);
+  async::Loop loop;
+  Worker worker(source, loop, config);
   worker.start();
   for (int round = 0; round < 3; ++round) {
     for (int at_once : {1, 16}) {
@@ -161,7 +163,7 @@ int bench(int runs) {
   }
   std::string status = read_small_file(fmt::format("/proc/{}/status", source.pid));
   fmt::print("spawner: {}\n", status.substr(status.find("VmRSS"), 25));
-  worker.stop();
+  loop.block_on(worker.stop());
   return source.failed == 0 ? 0 : 1;
 }
 

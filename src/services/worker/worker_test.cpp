@@ -3,12 +3,16 @@
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
 #include <signal.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <condition_variable>
 #include <cstdlib>
 
+#include "async/loop.h"
+#include "services/worker/http_runs.h"
 #include "services/worker/spawner_fixture.h"
 
 namespace millrace::worker {
@@ -60,7 +64,7 @@ class FakeSource final : public kernel::WorkSource {
   }
   size_t times_finished(const RunKey& key) {
     std::lock_guard lock(mutex_);
-    return finished_[key].size();
+    return finished_.contains(key) ? finished_[key].size() : 0;
   }
   void wait_for_live(const RunKey& key, std::string_view text) {
     wait([&] { return live_[key] == text; });
@@ -108,6 +112,15 @@ class WorkerTest : public testing::Test {
     order.timeout_ms = 60'000;
     return order;
   }
+  kernel::WorkOrder http(const std::string& url) {
+    auto order = shell("");
+    auto action = std::make_shared<Action>();
+    action->ref = "core.http";
+    action->runner = Runner::Http;
+    order.action = std::move(action);
+    order.parameters = Value::map({{"url", url}});
+    return order;
+  }
   std::string path(const std::string& name) const { return data_.path() + "/" + name; }
   pid_t spawner_pid() {
     std::string instance = source_.hello().instance;  // boot id/pid/start
@@ -126,14 +139,20 @@ class WorkerTest : public testing::Test {
 class RunningWorker {
  public:
   RunningWorker(kernel::WorkSource& source, WorkerConfig config)
-      : worker_(source, std::move(config)) {
+      : worker_(source, loop_, std::move(config)), thread_([this] { loop_.run(); }) {
     worker_.start();
   }
-  ~RunningWorker() { worker_.stop(); }
+  ~RunningWorker() {
+    loop_.stop();
+    thread_.join();
+    loop_.block_on(worker_.stop());
+  }
   Worker* operator->() { return &worker_; }
 
  private:
+  async::Loop loop_;
   Worker worker_;
+  std::thread thread_;
 };
 
 TEST_F(WorkerTest, RunsAnOrderAndReportsItsEnd) {
@@ -272,6 +291,131 @@ TEST_F(WorkerTest, OrdersThatComeWhileNoSpawnerIsThereWaitForOne) {
     EXPECT_TRUE(c.out.bytes == "ran\n" || c.end == RunEnd::Lost) << c.message;
   }
   EXPECT_EQ(source_.wait_finished(orders.back().key).out.bytes, "ran\n");
+}
+
+// Answers every connection with the same text, or never when that is empty.
+class CannedServer {
+ public:
+  explicit CannedServer(std::string answer) : answer_(std::move(answer)) {
+    listener_ = Fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof address;
+    auto* any = reinterpret_cast<sockaddr*>(&address);
+    EXPECT_EQ(bind(listener_.get(), any, size), 0);
+    EXPECT_EQ(listen(listener_.get(), 8), 0);
+    getsockname(listener_.get(), any, &size);
+    url = fmt::format("http://127.0.0.1:{}/path", ntohs(address.sin_port));
+    thread_ = std::thread([this] { serve(); });
+  }
+  ~CannedServer() {
+    shutdown(listener_.get(), SHUT_RDWR);
+    thread_.join();
+  }
+  std::string request() {
+    EXPECT_TRUE(eventually([&] {
+      std::lock_guard lock(mutex_);
+      return !request_.empty();
+    }));
+    return request_;
+  }
+  std::string url;
+
+ private:
+  void serve() {
+    std::vector<Fd> open;
+    for (Fd peer; peer = Fd(accept(listener_.get(), nullptr, nullptr)), peer;) {
+      char buffer[4096];
+      ssize_t n = recv(peer.get(), buffer, sizeof buffer, 0);
+      std::lock_guard lock(mutex_);
+      request_.assign(buffer, static_cast<size_t>(std::max<ssize_t>(n, 0)));
+      send(peer.get(), answer_.data(), answer_.size(), MSG_NOSIGNAL);
+      if (answer_.empty()) open.push_back(std::move(peer));
+    }
+  }
+  std::string answer_;
+  Fd listener_;
+  std::mutex mutex_;
+  std::string request_;
+  std::thread thread_;
+};
+
+TEST_F(WorkerTest, MakesHttpRequestsItself) {
+  CannedServer server(
+      "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nX-Token: secret-1\r\n"
+      "Content-Length: 22\r\n\r\n{\"a\":1,\"t\":\"secret-1\"}");
+  RunningWorker worker(source_, config_);
+  auto order = http(server.url);
+  order.parameters.set("method", "POST");
+  order.parameters.set("params", Value::map({{"q", "a b&c"}}));
+  order.parameters.set("body", Value::map({{"k", "v"}}));
+  order.secrets = {"secret-1"};
+  source_.receiver().grant({order});
+  auto c = source_.wait_finished(order.key);
+  EXPECT_EQ(c.end, RunEnd::Exited);
+  EXPECT_EQ(c.exit_code, 0) << c.message;
+  EXPECT_EQ(c.output["status_code"], Value(200));
+  EXPECT_EQ(c.output["body"], Value::map({{"a", 1}, {"t", "********"}}));
+  EXPECT_EQ(c.output["headers"]["X-Token"], Value("********"));
+  std::string request = server.request();
+  EXPECT_TRUE(request.starts_with("POST /path?q=a%20b%26c HTTP/1.1\r\n")) << request;
+  EXPECT_TRUE(request.ends_with("{\"k\":\"v\"}")) << request;
+  EXPECT_NE(request.find("Content-Type: application/json"), std::string::npos);
+}
+
+TEST_F(WorkerTest, AnHttpErrorIsExitCodeOneWithTheAnswer) {
+  CannedServer server("HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\nnope");
+  RunningWorker worker(source_, config_);
+  auto order = http(server.url);
+  source_.receiver().grant({order});
+  auto c = source_.wait_finished(order.key);
+  EXPECT_EQ(c.exit_code, 1);
+  EXPECT_EQ(c.message, "HTTP status 404");
+  EXPECT_EQ(c.output["body"], Value("nope"));
+}
+
+TEST_F(WorkerTest, EndsHttpRequestsByTimeoutAndByCancel) {
+  CannedServer silent("");
+  RunningWorker worker(source_, config_);
+  auto slow = http(silent.url);
+  slow.parameters.set("timeout", 0.05);
+  auto timed_out = http(silent.url);
+  timed_out.timeout_ms = 50;
+  auto canceled = http(silent.url);
+  source_.receiver().grant({slow, timed_out, canceled});
+  EXPECT_EQ(source_.wait_finished(slow.key).end, RunEnd::Exited);
+  EXPECT_EQ(source_.wait_finished(slow.key).message, "no answer within 0.05 s");
+  EXPECT_EQ(source_.wait_finished(timed_out.key).end, RunEnd::TimedOut);
+  source_.receiver().cancel(canceled.key);
+  EXPECT_EQ(source_.wait_finished(canceled.key).end, RunEnd::Canceled);
+}
+
+TEST_F(WorkerTest, AnHttpRequestThatDiedWithItsServerIsLost) {
+  CannedServer silent("");
+  auto order = http(silent.url);
+  {
+    FakeSource first;
+    RunningWorker worker(first, config_);
+    first.receiver().grant({order});
+    silent.request();
+  }
+  RunningWorker worker(source_, config_);
+  EXPECT_EQ(source_.wait_finished(order.key).end, RunEnd::Lost);
+  EXPECT_EQ(source_.hello().adopted, std::vector{order.key});
+}
+
+TEST_F(WorkerTest, AnHttpRequestOutlivesTheSpawner) {
+  CannedServer silent("");
+  RunningWorker worker(source_, config_);
+  auto order = http(silent.url);
+  source_.receiver().grant({order});
+  silent.request();
+  kill(spawner_pid(), SIGKILL);
+  EXPECT_TRUE(eventually([&] { return worker->stats().reconnects == 1; }));
+  EXPECT_EQ(source_.times_finished(order.key), 0U);
+  source_.receiver().cancel(order.key);
+  EXPECT_EQ(source_.wait_finished(order.key).end, RunEnd::Canceled);
 }
 
 TEST_F(WorkerTest, TellsTheSpawnerOnceACompletionIsDurable) {

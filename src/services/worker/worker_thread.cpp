@@ -13,6 +13,7 @@
 
 #include "base/log.h"
 #include "services/worker/child.h"
+#include "services/worker/http_runs.h"
 #include "services/worker/worker.h"
 
 namespace millrace::worker {
@@ -145,11 +146,21 @@ bool Worker::handle_frames() {
     }
     if (!*frame) return true;
     if (auto* exited = std::get_if<Exited>(&**frame)) {
-      report(std::move(exited->completion));
+      on_exited(std::move(exited->completion));
     } else if (auto* chunk = std::get_if<Chunk>(&**frame)) {
       on_chunk(std::move(*chunk));
     }
   }
+}
+
+void Worker::on_exited(kernel::Completion completion) {
+  {
+    // A spawner that lost sight of this server has given up what runs on here.
+    std::lock_guard lock(mutex_);
+    auto at = runs_.find(completion.key);
+    if (at != runs_.end() && at->second.state == Run::State::InHouse) return;
+  }
+  report(std::move(completion));
 }
 
 void Worker::on_chunk(Chunk chunk) {
@@ -213,7 +224,13 @@ Worker::Completions Worker::sort_out(const Hello& hello) {
   bool same = spawner_ && hello.same_spawner(*spawner_);
   Completions over;
   for (auto& [key, run] : runs_) {
-    if (run.state == Run::State::Unsent) {
+    if (run.state == Run::State::InHouse) {
+      encode(out_, Hold{run.tenant, key});
+    } else if (run.state == Run::State::Unsent && run.in_house) {
+      encode(out_, Hold{run.tenant, key});
+      run.state = Run::State::InHouse;
+      http_->start(std::move(*std::exchange(run.in_house, nullptr)));
+    } else if (run.state == Run::State::Unsent) {
       out_ += std::exchange(run.frame, {});
       run.state = Run::State::Sent;
       ++stats_.launched;

@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "services/worker/http_runs.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "async/deadline.h"
+#include "async/loop.h"
+#include "base/json.h"
+#include "base/text.h"
+#include "services/worker/launch_plan.h"
+#include "services/worker/mask.h"
+#include "services/worker/posix.h"
+
+namespace millrace::worker {
+namespace {
+
+constexpr int kMostRedirects = 10;
+
+net::HttpClientOptions options(int redirects) {
+  net::HttpClientOptions options;
+  options.max_redirects = redirects;
+  return options;
+}
+
+Error cannot_send(const kernel::WorkOrder& order, std::string_view why) {
+  return Error(ErrorKind::Unsupported, "WRK-0008",
+               fmt::format("action '{}': {}", order.action->ref, why));
+}
+
+// As in a query: letters, digits and -._~ stay, all else is escaped.
+void append_escaped(std::string& out, std::string_view text) {
+  for (char c : text) {
+    bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                 std::string_view("-._~").find(c) != std::string_view::npos;
+    if (plain) {
+      out += c;
+    } else {
+      out += fmt::format("%{:02X}", static_cast<unsigned char>(c));
+    }
+  }
+}
+
+std::string with_query(std::string_view url, const Value& params) {
+  size_t fragment = std::min(url.find('#'), url.size());
+  std::string out(url.substr(0, fragment));
+  if (!params.is_map()) return out;
+  for (const auto& entry : params.as_map()) {
+    out += out.find('?') == std::string::npos ? '?' : '&';
+    append_escaped(out, entry.name());
+    out += '=';
+    append_escaped(out, as_argument(entry.value));
+  }
+  return out;
+}
+
+bool has_header(const net::HeaderList& headers, std::string_view name) {
+  return std::any_of(headers.begin(), headers.end(),
+                     [&](const auto& header) { return iequals_ascii(header.first, name); });
+}
+
+net::HeaderList request_headers(const Value& parameters) {
+  net::HeaderList headers;
+  if (const Value& given = parameters["headers"]; given.is_map()) {
+    for (const auto& entry : given.as_map()) {
+      headers.emplace_back(entry.name(), as_argument(entry.value));
+    }
+  }
+  if (const Value& cookies = parameters["cookies"]; cookies.is_map() && cookies.size() > 0) {
+    std::string line;
+    for (const auto& entry : cookies.as_map()) {
+      line +=
+          fmt::format("{}{}={}", line.empty() ? "" : "; ", entry.name(), as_argument(entry.value));
+    }
+    headers.emplace_back("Cookie", std::move(line));
+  }
+  std::string_view user = parameters.string_or("username", "");
+  if (!user.empty()) {
+    headers.emplace_back(
+        "Authorization",
+        "Basic " + base64_encode(fmt::format("{}:{}", user, parameters.string_or("password", ""))));
+  }
+  return headers;
+}
+
+std::string masked(const std::shared_ptr<const SecretSet>& secrets, std::string_view text) {
+  Masker masker(secrets);
+  std::string out(masker.feed(text));
+  out += masker.finish();
+  return out;
+}
+
+}  // namespace
+
+Result<HttpPlan> plan_http(const kernel::WorkOrder& order) {
+  const Value& p = order.parameters;
+  HttpPlan plan;
+  if (!p.bool_or("verify", true)) {
+    return cannot_send(order,
+                       "'verify: false' is not supported; let this machine trust the "
+                       "server's certificate authority");
+  }
+  if (!p.string_or("http_proxy", "").empty() || !p.string_or("https_proxy", "").empty()) {
+    return cannot_send(order, "proxies are not supported");
+  }
+  plan.request.method = p.string_or("method", "GET");
+  plan.request.url = with_query(p.string_or("url", ""), p["params"]);
+  plan.request.headers = request_headers(p);
+  if (const Value& body = p["body"]; body.is_string()) {
+    plan.request.body = body.as_string();
+  } else if (!body.is_null()) {
+    plan.request.body = to_json(body);
+    if (!has_header(plan.request.headers, "Content-Type")) {
+      plan.request.headers.emplace_back("Content-Type", "application/json");
+    }
+  }
+  plan.follows_redirects = p.bool_or("allow_redirects", false);
+
+  const Value& timeout = p["timeout"];
+  constexpr double kLongestS = 1e9;
+  double seconds = timeout.is_number() ? std::clamp(timeout.as_float(), 0.0, kLongestS) : kLongestS;
+  plan.limit_ms = static_cast<int64_t>(seconds * 1000);
+  plan.limit_message = fmt::format("no answer within {} s", seconds);
+  if (order.timeout_ms > 0 && order.timeout_ms < plan.limit_ms) {
+    plan.limit_ms = order.timeout_ms;
+    plan.limit_message = fmt::format("ended after its timeout of {} ms", order.timeout_ms);
+    plan.limit_is_timeout = true;
+  }
+  return plan;
+}
+
+Value http_result(const net::ClientResponse& response, const std::vector<std::string>& secrets,
+                  int64_t elapsed_ms) {
+  auto set = std::make_shared<const SecretSet>(secrets);
+  Value headers = Value::map();
+  for (const auto& [name, text] : response.headers) {
+    std::string value = masked(set, text);
+    if (const Value* before = headers.find(name)) {
+      value = fmt::format("{}, {}", before->as_string(), value);
+    }
+    headers.set(name, value);
+  }
+  std::string text = masked(set, response.body);
+  Value body(text);
+  if (response.find_header("Content-Type").find("json") != std::string_view::npos) {
+    if (auto parsed = parse_json(text); parsed.ok()) body = std::move(*parsed);
+  }
+  return Value::map({{"status_code", response.status},
+                     {"headers", std::move(headers)},
+                     {"body", std::move(body)},
+                     {"elapsed_ms", elapsed_ms}});
+}
+
+HttpRuns::HttpRuns(async::Loop& loop, std::function<void(kernel::Completion)> done)
+    : loop_(loop),
+      done_(std::move(done)),
+      client_(options(0)),
+      redirecting_client_(options(kMostRedirects)),
+      scope_(loop.executor()) {}
+
+void HttpRuns::start(kernel::WorkOrder order) {
+  auto shared = std::make_shared<kernel::WorkOrder>(std::move(order));
+  loop_.post([this, shared] { begin(std::move(*shared)); });
+}
+
+void HttpRuns::cancel(const kernel::RunKey& key) {
+  loop_.post([this, key] {
+    auto at = exchanges_.find(key);
+    if (at == exchanges_.end()) return;
+    at->second->canceled = true;
+    at->second->scope.cancel();
+  });
+}
+
+void HttpRuns::begin(kernel::WorkOrder order) {
+  if (stopping_) return;
+  auto plan = plan_http(order);
+  if (plan.ok()) {
+    spawn("http_run", scope_, run(std::move(order), std::move(*plan)));
+    return;
+  }
+  kernel::Completion c;
+  c.tenant = order.tenant;
+  c.key = order.key;
+  c.end = kernel::RunEnd::SpawnFailed;
+  c.message = plan.error().message();
+  c.started_ms = c.ended_ms = unix_ms();
+  done_(std::move(c));
+}
+
+Task<void> HttpRuns::run(kernel::WorkOrder order, HttpPlan plan) {
+  kernel::Completion c;
+  c.tenant = order.tenant;
+  c.key = order.key;
+  c.started_ms = unix_ms();
+  int64_t began_ms = monotonic_ms();
+  net::HttpClient& client = plan.follows_redirects ? redirecting_client_ : client_;
+  Exchange exchange(loop_.executor());
+  exchanges_[order.key] = &exchange;
+  spawn("http_exchange", exchange.scope, fetch(client, plan, exchange));
+  co_await exchange.scope.join();
+  exchanges_.erase(order.key);
+  if (stopping_) co_return;
+
+  c.ended_ms = unix_ms();
+  c.exit_code = 1;
+  if (exchange.canceled || !exchange.result) {
+    c.end = kernel::RunEnd::Canceled;
+    c.message = "ended on request";
+  } else if (exchange.result->ok()) {
+    const net::ClientResponse& response = **exchange.result;
+    bool success = response.status >= 200 && response.status < 300;
+    c.exit_code = success ? 0 : 1;
+    if (!success) c.message = fmt::format("HTTP status {}", response.status);
+    c.output = http_result(response, order.secrets, monotonic_ms() - began_ms);
+  } else {
+    const Error& error = exchange.result->error();
+    bool over = error.kind() == ErrorKind::Timeout && monotonic_ms() - began_ms >= plan.limit_ms;
+    auto set = std::make_shared<const SecretSet>(order.secrets);
+    c.message = over ? plan.limit_message : masked(set, error.message());
+    if (over && plan.limit_is_timeout) c.end = kernel::RunEnd::TimedOut;
+  }
+  done_(std::move(c));
+}
+
+Task<void> HttpRuns::fetch(net::HttpClient& client, HttpPlan& plan, Exchange& exchange) {
+  exchange.result = co_await async::with_deadline(async::Duration(plan.limit_ms),
+                                                  client.send(std::move(plan.request)));
+}
+
+Task<void> HttpRuns::stop() {
+  stopping_ = true;
+  for (auto& [key, exchange] : exchanges_) exchange->scope.cancel();
+  co_await scope_.join();
+  // What start and cancel posted before runs until here.
+  co_await async::sleep_for(async::Duration(0));
+}
+
+}  // namespace millrace::worker
