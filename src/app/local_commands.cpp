@@ -34,9 +34,9 @@ std::vector<std::string> environment() {
 }
 
 Result<Config> read_config(const UpOptions& options) {
-  TRY(auto config, load_config<Config>({.file = options.config_file,
-                                        .environment = environment(),
-                                        .flags = options.settings}));
+  TRY(auto config,
+      load_config<Config>(
+          {.file = options.config_file, .environment = environment(), .flags = options.settings}));
   config.packs.folders.insert(config.packs.folders.end(), options.packs.begin(),
                               options.packs.end());
   return config;
@@ -65,9 +65,8 @@ Result<std::vector<store::Finding>> examine(const std::string& data) {
 int up(const UpOptions& options) {
   auto config = read_config(options);
   if (!config.ok()) return failed(config.error());
-  if (auto opened = open_log({.level = config->log.level,
-                              .format = config->log.format,
-                              .file = config->log.file});
+  if (auto opened = open_log(
+          {.level = config->log.level, .format = config->log.format, .file = config->log.file});
       !opened.ok()) {
     return failed(opened.error());
   }

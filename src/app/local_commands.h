@@ -9,9 +9,9 @@ namespace millrace::app {
 
 struct UpOptions {
   std::string data = "./millrace-data";
-  std::string config_file;              // empty: none
-  std::vector<std::string> settings;    // "server.port=0"
-  std::vector<std::string> packs;       // folders, added to packs.folders
+  std::string config_file;            // empty: none
+  std::vector<std::string> settings;  // "server.port=0"
+  std::vector<std::string> packs;     // folders, added to packs.folders
 };
 
 // Each prints what it has to say and returns an exit code: 0 ok, 1 failed, 2 usage.

@@ -15,11 +15,16 @@ int main(int argc, char** argv) {
   std::vector<std::string> rest;
   for (int i = 2; i < argc; ++i) {
     auto value = [&] { return i + 1 < argc ? argv[++i] : ""; };
-    if (!std::strcmp(argv[i], "--data")) options.data = value();
-    else if (!std::strcmp(argv[i], "--config")) options.config_file = value();
-    else if (!std::strcmp(argv[i], "--set")) options.settings.emplace_back(value());
-    else if (!std::strcmp(argv[i], "--packs")) options.packs.emplace_back(value());
-    else rest.emplace_back(argv[i]);
+    if (!std::strcmp(argv[i], "--data"))
+      options.data = value();
+    else if (!std::strcmp(argv[i], "--config"))
+      options.config_file = value();
+    else if (!std::strcmp(argv[i], "--set"))
+      options.settings.emplace_back(value());
+    else if (!std::strcmp(argv[i], "--packs"))
+      options.packs.emplace_back(value());
+    else
+      rest.emplace_back(argv[i]);
   }
   if (command == "up") return up(options);
   if (command == "doctor") return doctor(options.data);

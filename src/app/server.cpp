@@ -173,7 +173,7 @@ Result<void> Server::open() {
   worker.spawner.linger_ms = config_.worker.linger_ms;
   worker.run.grace_ms = config_.worker.kill_grace_ms;
   worker.run.output_cap = config_.worker.output_bytes;
-  worker_ = std::make_unique<worker::Worker>(*engine_, std::move(worker));
+  worker_ = std::make_unique<worker::Worker>(*engine_, loop_, std::move(worker));
   return {};
 }
 
@@ -248,7 +248,7 @@ Task<void> Server::serve(const std::function<Result<Config>()>& reload) {
   api_->set_phase(api::Phase::Draining);
   co_await drain_runs();
   co_await http_->stop(kHttpGrace);
-  (void)co_await pool_.run([this] { worker_->stop(); });
+  co_await worker_->stop();
 }
 
 Task<void> Server::drain_runs() {
