@@ -248,7 +248,7 @@ Result<RegexCall> regex_call(Evaluator& eval, const Args& args, size_t ignore_ca
   TRY(call.text, eval.str(args[0]));
   if (!args[1].is_string()) return type_error("first argument must be string or compiled pattern");
   RegexFlags flags{.ignore_case = args.given(ignore_case) && python::truth(args[ignore_case])};
-  TRY(call.regex, eval.regexes().get(args[1].str(), flags));
+  TRY(call.regex, eval.regexes().get(eval.meter, args[1].str(), flags));
   TRY(eval.meter.step(1 + call.text.size() / 16));
   return call;
 }

@@ -227,6 +227,7 @@ class Evaluation {
       auto value = yaql_segment(eval, segment, whole);
       if (!value.ok()) return explain(value.error(), segment.text, program);
       if (whole) return value;
+      TRY(meter_.step(1 + out.size() / 64));
       replace_all(out, segment.text, value->as_string());
       if (out.size() > meter_.budget().output_bytes) return meter_.output_spent();
     }
@@ -239,6 +240,7 @@ class Evaluation {
     TRY(Item item, eval.eval(segment.root));
     if (item.is_string()) {
       if (!has_span(item.str(), "<%", "%>")) return item.value();
+      TRY(meter_.step(1 + item.str().size() / 8));
       TRY(auto inner, compile_(cache_, item.str(), Mode::Orquesta, Language::Yaql));
       TRY(Value value, yaql(inner->program()));
       if (whole || value.is_string()) return value;
@@ -304,6 +306,7 @@ class Evaluation {
     if (text.as_string().find('{') == std::string_view::npos) return Item(text);
     bool some = has_span(text.as_string(), "{{", "}}") || has_span(text.as_string(), "{%", "%}");
     if (!some) return Item(text);
+    TRY(meter_.step(1 + text.size() / 8));
     TRY(auto inner, compile_(cache_, text.as_string(), Mode::Orquesta, Language::Jinja));
     return expand(inner->program());
   }
@@ -329,6 +332,7 @@ class Evaluation {
       if (!item.ok()) return explain(item.error(), segment.text, program);
       if (item->is_undefined()) continue;  // stays in the text and is reported at the end
       if (whole) return item;
+      TRY(meter_.step(1 + out.size() / 64));
       replace_all(out, segment.text, item->str());
       if (out.size() > meter_.budget().output_bytes) return meter_.output_spent();
     }

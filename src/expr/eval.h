@@ -228,4 +228,7 @@ Result<Item> make_iterator(Meter& meter, uint16_t below, Step step) {
   return Item(Ref<Iterator>(iterator));
 }
 
+// An iterator over what is already there: no length, no index, consumed once.
+Result<Item> iterate_over(Evaluator& eval, std::vector<Item> items);
+
 }  // namespace millrace::expr

@@ -66,6 +66,17 @@ Result<std::vector<Item>> Evaluator::items_of(const Item& iterable) {
   return items;
 }
 
+Result<Item> iterate_over(Evaluator& eval, std::vector<Item> items) {
+  uint16_t below = depth_of(items);
+  return make_iterator(
+      eval.meter, below,
+      [items = std::move(items), at = size_t{0}](Evaluator&, Item& out) mutable -> Result<bool> {
+        if (at >= items.size()) return false;
+        out = items[at++];
+        return true;
+      });
+}
+
 Result<Item> Evaluator::drained(Item item) {
   if (!item.is(ObjectKind::Iterator)) return item;
   TRY(auto items, items_of(item));

@@ -36,7 +36,7 @@ Language detect(std::string_view text, Mode mode);
 // evaluation allocates, not what it reads.
 struct Budget {
   uint64_t steps = 1'000'000;
-  uint32_t depth = 64;
+  uint32_t depth = 200;
   size_t output_bytes = 16 << 20;
   size_t memory_bytes = 64 << 20;
 };

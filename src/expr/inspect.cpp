@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <set>
 
 #include "expr/functions.h"
 #include "expr/template.h"
@@ -87,17 +88,14 @@ struct Marks {
 constexpr Marks kMarks[] = {{Language::Jinja, "{{", "}}"}, {Language::Yaql, "<%", "%>"}};
 
 // Names that a template sets itself are no reads.
-bool sets_name(const Tree& tree, std::string_view name) {
-  if (name == "loop" || name == "caller" || name == "varargs" || name == "kwargs") return true;
+std::set<std::string_view> names_set_by(const Tree& tree) {
+  std::set<std::string_view> names{"loop", "caller", "varargs", "kwargs"};
   for (const Node& node : tree.nodes) {
-    bool sets = node.op == Op::TargetName || node.op == Op::Macro;
-    if (sets && tree.text(node.a) == name) return true;
+    if (node.op == Op::TargetName || node.op == Op::Macro) names.insert(tree.text(node.a));
     if (node.op != Op::Macro && node.op != Op::CallBlock) continue;
-    for (const Arg& param : tree.args_of(node)) {
-      if (tree.text(param.name) == name) return true;
-    }
+    for (const Arg& param : tree.args_of(node)) names.insert(tree.text(param.name));
   }
-  return false;
+  return names;
 }
 
 void read_key(const Tree& tree, const Node& call, std::vector<std::string>& keys) {
@@ -108,12 +106,13 @@ void read_key(const Tree& tree, const Node& call, std::vector<std::string>& keys
   if (key.is_string()) keys.emplace_back(key.as_string());
 }
 
-void read_node(const Tree& tree, const Node& node, Reads& reads) {
+void read_node(const Tree& tree, const Node& node, const std::set<std::string_view>& own,
+               Reads& reads) {
   switch (node.op) {
     case Op::CtxAttr:
     case Op::CtxKey: reads.ctx.emplace_back(tree.text(node.a)); break;
     case Op::Name:
-      if (!sets_name(tree, tree.text(node.a))) reads.names.emplace_back(tree.text(node.a));
+      if (!own.contains(tree.text(node.a))) reads.names.emplace_back(tree.text(node.a));
       break;
     case Op::Kv: {
       std::string key;
@@ -139,7 +138,8 @@ void read_node(const Tree& tree, const Node& node, Reads& reads) {
 
 Reads reads_of(const Program& program) {
   Reads reads;
-  for (const Node& node : program.tree.nodes) read_node(program.tree, node, reads);
+  auto own = names_set_by(program.tree);
+  for (const Node& node : program.tree.nodes) read_node(program.tree, node, own, reads);
   if (program.mode == Mode::Orquesta) {
     reads.ctx.clear();
     for (const auto& read : orquesta_variables(program.text)) reads.ctx.push_back(read.name);

@@ -279,7 +279,8 @@ Result<NodeId> JinjaParser::tuple(bool with_condition, std::string_view end_name
 }
 
 Result<NodeId> JinjaParser::postfix(NodeId node) {
-  while (true) {
+  for (int links = 0;; ++links) {
+    if (links > kMaxChain) return syntax_error("the expression chains too many parts");
     if (accept(".")) {
       TRY(node, attribute(node));
     } else if (accept("[")) {
@@ -401,7 +402,8 @@ Result<NodeId> JinjaParser::call(NodeId callee) {
 }
 
 Result<NodeId> JinjaParser::filters_and_tests(NodeId node) {
-  while (true) {
+  for (int links = 0;; ++links) {
+    if (links > kMaxChain) return syntax_error("the expression chains too many parts");
     if (is("|")) {
       TRY(node, filter(node));
     } else if (accept_name("is")) {
@@ -476,7 +478,7 @@ Result<NodeId> JinjaParser::test(NodeId input) {
 }
 
 bool JinjaParser::is_assigned(uint32_t name) const {
-  return std::find(assigned_.begin(), assigned_.end(), out_.tree().text(name)) != assigned_.end();
+  return assigned_.contains(out_.tree().text(name));
 }
 
 Result<NodeId> parse_jinja_expression(Tree& tree, std::string_view source, Mode mode) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -83,7 +84,7 @@ class JinjaParser {
   Mode mode_;
   size_t at_ = 0;
   int depth_ = 0;
-  std::vector<std::string> assigned_;  // names that the template itself gives a meaning
+  std::set<std::string, std::less<>> assigned_;  // names that the template itself gives a meaning
 };
 
 }  // namespace millrace::expr

@@ -19,19 +19,6 @@ Error filter_error(std::string message) {
   return eval_error("FilterArgumentError: " + std::move(message));
 }
 
-// What Jinja returns as a generator: it has no length and no index.
-Result<Item> generator(Evaluator& eval, std::vector<Item> items) {
-  size_t at = 0;
-  uint16_t below = depth_of(items);
-  return make_iterator(
-      eval.meter, below,
-      [items = std::move(items), at](Evaluator&, Item& out) mutable -> Result<bool> {
-        if (at >= items.size()) return false;
-        out = items[at++];
-        return true;
-      });
-}
-
 // "a.b.0" of an item; `otherwise` stands for what is undefined on the way.
 Result<Item> attribute_path(Evaluator& eval, Item item, const Item& path, const Item* otherwise) {
   if (path.is_null()) return item;
@@ -114,7 +101,7 @@ Result<Item> unique(Evaluator& eval, Args& args) {
     TRY(auto at, seen.insert(eval.meter, ignore_case(std::move(key), flag(args, 1))));
     if (at.second) out.push_back(item);
   }
-  return generator(eval, std::move(out));
+  return iterate_over(eval, std::move(out));
 }
 
 template <bool Max>
@@ -220,14 +207,14 @@ Result<Item> items(Evaluator& eval, Args& args) {
     TRY(Item pair, make_pair_item(eval.meter, Flavor::Tuple, key, value));
     pairs.push_back(std::move(pair));
   }
-  return generator(eval, std::move(pairs));
+  return iterate_over(eval, std::move(pairs));
 }
 
 Result<Item> reverse(Evaluator& eval, Args& args) {
   if (args[0].is_string()) return eval.text(unicode::slice(args[0].str(), {}, {}, -1));
   TRY(auto items, eval.items_of(args[0]));
   std::reverse(items.begin(), items.end());
-  return generator(eval, std::move(items));
+  return iterate_over(eval, std::move(items));
 }
 
 Result<Item> batch(Evaluator& eval, Args& args) {
@@ -252,7 +239,7 @@ Result<Item> batch(Evaluator& eval, Args& args) {
     }
     TRY(flush());
   }
-  return generator(eval, std::move(rows));
+  return iterate_over(eval, std::move(rows));
 }
 
 Result<Item> slice(Evaluator& eval, Args& args) {
@@ -271,7 +258,7 @@ Result<Item> slice(Evaluator& eval, Args& args) {
     TRY(Item list, eval.list(std::move(part)));
     out.push_back(std::move(list));
   }
-  return generator(eval, std::move(out));
+  return iterate_over(eval, std::move(out));
 }
 
 // Calls the filter or test that `name` names on `item` with the arguments after `skip`.
@@ -292,7 +279,7 @@ Result<Item> call_named(Evaluator& eval, const Table& table, std::string_view ki
 Result<Item> map(Evaluator& eval, Args& args) {
   const Item* attribute = args.size() == 1 ? args.find_named("attribute") : nullptr;
   if (!attribute && args.size() < 2) return filter_error("map requires a filter argument");
-  if (!python::truth(args[0])) return generator(eval, {});
+  if (!python::truth(args[0])) return iterate_over(eval, {});
   TRY(auto items, eval.items_of(args[0]));
   std::vector<Item> out;
   for (const auto& item : items) {
@@ -304,14 +291,14 @@ Result<Item> map(Evaluator& eval, Args& args) {
     }
     out.push_back(std::move(mapped));
   }
-  return generator(eval, std::move(out));
+  return iterate_over(eval, std::move(out));
 }
 
 template <bool Keep, bool ByAttribute>
 Result<Item> select(Evaluator& eval, Args& args) {
   constexpr size_t kTest = ByAttribute ? 2 : 1;
   if (ByAttribute && args.size() < 2) return filter_error("Missing parameter for attribute name");
-  if (!python::truth(args[0])) return generator(eval, {});
+  if (!python::truth(args[0])) return iterate_over(eval, {});
   TRY(auto items, eval.items_of(args[0]));
   std::vector<Item> out;
   for (const auto& item : items) {
@@ -326,7 +313,7 @@ Result<Item> select(Evaluator& eval, Args& args) {
     TRY(bool holds, truth_of(verdict));
     if (holds == Keep) out.push_back(item);
   }
-  return generator(eval, std::move(out));
+  return iterate_over(eval, std::move(out));
 }
 
 Result<Item> default_value(Evaluator&, Args& args) {

@@ -109,7 +109,7 @@ Result<NodeId> JinjaParser::for_statement() {
   }
   bool recursive = accept_name("recursive");
   TRY(block_end());
-  assigned_.emplace_back("loop");
+  assigned_.emplace("loop");
   TRY(NodeId inner, body({"endfor", "else"}));
   NodeId otherwise = kNone;
   if (accept_name("else")) {
@@ -133,7 +133,7 @@ Result<NodeId> JinjaParser::target_name(bool allow_attribute) {
     TRY(std::string attribute, expect_any_name());
     return out_.add(Op::TargetAttr, constant, out_.constant(Value(attribute)));
   }
-  assigned_.push_back(name);
+  assigned_.insert(name);
   return out_.add(Op::TargetName, constant);
 }
 
@@ -202,7 +202,7 @@ Result<std::vector<Arg>> JinjaParser::parameters() {
   while (!accept(")")) {
     if (!params.empty()) TRY(expect(","));
     TRY(std::string name, expect_any_name());
-    assigned_.push_back(name);
+    assigned_.insert(name);
     Arg param{.name = out_.constant(Value(name))};
     if (accept("=")) {
       TRY(param.node, expression());
@@ -217,8 +217,8 @@ Result<std::vector<Arg>> JinjaParser::parameters() {
 Result<NodeId> JinjaParser::macro_statement() {
   ++at_;
   TRY(std::string name, expect_any_name());
-  assigned_.push_back(name);
-  for (std::string_view inner : {"caller", "varargs", "kwargs"}) assigned_.emplace_back(inner);
+  assigned_.insert(name);
+  for (std::string_view inner : {"caller", "varargs", "kwargs"}) assigned_.emplace(inner);
   TRY(expect("("));
   TRY(auto params, parameters());
   TRY(block_end());

@@ -239,9 +239,9 @@ const Table& jinja_tests() {
 }
 
 const Table& yaql_functions() {
-  static const Table table{common_rows(),      version_rows(),      yaql_math_rows(),
-                           yaql_string_rows(), yaql_regex_rows(),   yaql_collection_rows(),
-                           yaql_query_rows(),  yaql_ordering_rows()};
+  static const Table table{common_rows(),      version_rows(),    yaql_math_rows(),
+                           yaql_string_rows(), yaql_regex_rows(), yaql_collection_rows(),
+                           yaql_stream_rows(), yaql_query_rows(), yaql_ordering_rows()};
   return table;
 }
 

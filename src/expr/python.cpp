@@ -77,6 +77,7 @@ Result<bool> equal_maps(Meter& meter, const Item& a, const Item& b) {
 
 Result<bool> contains_all(Meter& meter, const Item& set, const Item& of) {
   for (size_t i = 0; i < count_of(of); ++i) {
+    TRY(meter.step(1 + count_of(set)));
     bool found = false;
     for (size_t k = 0; k < count_of(set) && !found; ++k) {
       TRY(found, equal(meter, element(of, i), element(set, k)));

@@ -128,14 +128,12 @@ class Translator {
       default: break;
     }
     if (c >= '1' && c <= '9' && !in_class_) return refuse("a back reference is");
-    bool letter = ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') || (c >= '0' && c <= '9');
     bool plain = static_cast<unsigned char>(c) >= 0x80 || c == '_' || c == '\n';
     if (in_class_ && c == 'b') {
       out_ += "\\x08";
     } else if (plain) {
       out_ += c;
     } else {
-      (void)letter;
       out_ += '\\';
       out_ += c;
     }
@@ -325,12 +323,14 @@ Result<std::string> Regex::replace(Meter& meter, std::string_view text,
   return out;
 }
 
-Result<std::shared_ptr<const Regex>> RegexCache::get(std::string_view pattern, RegexFlags flags) {
+Result<std::shared_ptr<const Regex>> RegexCache::get(Meter& meter, std::string_view pattern,
+                                                     RegexFlags flags) {
   std::string key = fmt::format("{}{}{}{}", flags.ignore_case ? 1 : 0, flags.multi_line ? 1 : 0,
                                 flags.dot_all ? 1 : 0, pattern);
   if (auto found = entries_.find(key); found != entries_.end()) return found->second;
   if (pattern.size() > 10'000)
     return value_error("a regular expression is longer than 10000 bytes");
+  TRY(meter.step(kCompileSteps));
   TRY(auto regex, Regex::compile(pattern, flags));
   if (entries_.size() >= kMaxEntries) entries_.clear();
   entries_.emplace(std::move(key), regex);

@@ -77,10 +77,13 @@ class MatchCursor {
 // Compiled patterns of one engine, bounded in number.
 class RegexCache {
  public:
-  Result<std::shared_ptr<const Regex>> get(std::string_view pattern, RegexFlags flags);
+  // A pattern that is not there yet costs steps, as compiling is slow.
+  Result<std::shared_ptr<const Regex>> get(Meter& meter, std::string_view pattern,
+                                           RegexFlags flags);
 
  private:
   static constexpr size_t kMaxEntries = 256;
+  static constexpr uint64_t kCompileSteps = 2000;
   std::unordered_map<std::string, std::shared_ptr<const Regex>> entries_;
 };
 

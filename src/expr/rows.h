@@ -17,6 +17,7 @@ std::span<const Row> yaql_math_rows();
 std::span<const Row> yaql_string_rows();
 std::span<const Row> yaql_regex_rows();
 std::span<const Row> yaql_collection_rows();
+std::span<const Row> yaql_stream_rows();
 std::span<const Row> yaql_query_rows();
 std::span<const Row> yaql_ordering_rows();
 

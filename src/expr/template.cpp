@@ -7,36 +7,40 @@
 
 namespace millrace::expr {
 
+namespace {
+
+// The first span from `at` on. Linear in the whole for a caller that goes from span to span: a line
+// without a closing mark is searched once.
+std::optional<Span> next_span(std::string_view text, size_t at, std::string_view open,
+                              std::string_view close, bool across_lines) {
+  while ((at = text.find(open, at)) != std::string_view::npos) {
+    size_t inside = at + open.size();
+    size_t line_end = across_lines ? text.npos : text.find('\n', inside);
+    std::string_view searched = text.substr(0, line_end);
+    size_t end = searched.find(close, inside);
+    if (end != std::string_view::npos) return Span{at, end + close.size()};
+    if (line_end == std::string_view::npos) return {};
+    at = line_end;
+  }
+  return {};
+}
+
+}  // namespace
+
 std::vector<Span> find_spans(std::string_view text, std::string_view open, std::string_view close,
                              bool across_lines) {
   std::vector<Span> spans;
   size_t at = 0;
-  while ((at = text.find(open, at)) != std::string_view::npos) {
-    size_t inside = at + open.size();
-    size_t end = text.find(close, inside);
-    if (end == std::string_view::npos) break;
-    size_t newline = text.find('\n', inside);
-    if (!across_lines && newline < end) {
-      ++at;
-      continue;
-    }
-    spans.push_back({at, end + close.size()});
-    at = end + close.size();
+  while (auto span = next_span(text, at, open, close, across_lines)) {
+    spans.push_back(*span);
+    at = span->end;
   }
   return spans;
 }
 
 bool has_span(std::string_view text, std::string_view open, std::string_view close,
               bool across_lines) {
-  size_t at = text.find(open);
-  while (at != std::string_view::npos) {
-    size_t inside = at + open.size();
-    size_t end = text.find(close, inside);
-    if (end == std::string_view::npos) return false;
-    if (across_lines || text.find('\n', inside) >= end) return true;
-    at = text.find(open, at + 1);
-  }
-  return false;
+  return next_span(text, 0, open, close, across_lines).has_value();
 }
 
 std::string_view strip_marks(std::string_view expression, Language language) {
@@ -115,15 +119,8 @@ class Compiler {
 
   Result<void> orquesta_jinja() {
     std::string_view text = program_->text;
-    for (size_t at = text.find(kRaw); at != text.npos; at = text.find(kRaw, at)) {
-      size_t end = text.find(kEndRaw, at);
-      if (end == text.npos) break;
-      if (text.find('\n', at) > end) {
-        program_->raw_blocks.emplace_back(text.substr(at, end + kEndRaw.size() - at));
-        at = end + kEndRaw.size();
-      } else {
-        ++at;
-      }
+    for (const Span& span : find_spans(text, kRaw, kEndRaw)) {
+      program_->raw_blocks.emplace_back(span.of(text));
     }
     if (!program_->raw_blocks.empty()) return {};  // the evaluation takes them out first
     if (!has_span(text, "{%", "%}")) return segments("{{", "}}");

@@ -56,22 +56,10 @@ Result<void> flatten_into(Evaluator& eval, const Item& item, std::vector<Item>& 
   return {};
 }
 
-// An iterator over what is already there.
-Result<Item> iterate(Evaluator& eval, std::vector<Item> items) {
-  uint16_t below = depth_of(items);
-  return make_iterator(
-      eval.meter, below,
-      [items = std::move(items), at = size_t{0}](Evaluator&, Item& out) mutable -> Result<bool> {
-        if (at >= items.size()) return false;
-        out = items[at++];
-        return true;
-      });
-}
-
 Result<Item> flatten(Evaluator& eval, Args& args) {
   std::vector<Item> out;
   TRY(flatten_into(eval, args[0], out));
-  return iterate(eval, std::move(out));
+  return iterate_over(eval, std::move(out));
 }
 
 Result<Item> to_list(Evaluator& eval, Args& args) {
@@ -213,7 +201,7 @@ Result<Item> delete_at(Evaluator& eval, Args& args) {
     bool cut = in_cut(static_cast<int64_t>(i), int_of(args, 1, 0), int_of(args, 2, 1));
     if (!cut) out.push_back(items[i]);
   }
-  return iterate(eval, std::move(out));
+  return iterate_over(eval, std::move(out));
 }
 
 Result<Item> replaced(Evaluator& eval, Args& args, const std::vector<Item>& with) {
@@ -226,7 +214,7 @@ Result<Item> replaced(Evaluator& eval, Args& args, const std::vector<Item>& with
     if (cut && !yielded) out.insert(out.end(), with.begin(), with.end());
     yielded |= cut;
   }
-  return iterate(eval, std::move(out));
+  return iterate_over(eval, std::move(out));
 }
 Result<Item> replace(Evaluator& eval, Args& args) { return replaced(eval, args, {args[2]}); }
 Result<Item> replace_many(Evaluator& eval, Args& args) {
@@ -274,7 +262,7 @@ Result<Item> inserted(Evaluator& eval, Args& args, const std::vector<Item>& valu
   if (position > static_cast<int64_t>(items.size()) - 1) {
     out.insert(out.end(), values.begin(), values.end());
   }
-  return iterate(eval, std::move(out));
+  return iterate_over(eval, std::move(out));
 }
 Result<Item> iter_insert(Evaluator& eval, Args& args) {
   if (accepts(Type::Set, args[0])) return no_match("insert");

@@ -130,7 +130,7 @@ Result<Item> matches(Evaluator& eval, YaqlOperator op, const Item& text, const I
   if (auto* object = pattern.as<RegexObject>(ObjectKind::Regex)) {
     regex = object->regex;
   } else if (pattern.is_string()) {
-    TRY(regex, eval.regexes().get(pattern.str(), {}));
+    TRY(regex, eval.regexes().get(eval.meter, pattern.str(), {}));
   }
   if (!regex || !text.is_string()) return no_match("#operator_=~");
   TRY(eval.meter.step(1 + text.str().size() / 16));

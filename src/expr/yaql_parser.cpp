@@ -200,7 +200,8 @@ class Parser {
   Result<NodeId> expression(int least) {
     if (++depth_ > kMaxNesting) return syntax_error("the expression nests too deep");
     TRY(NodeId left, prefix());
-    while (true) {
+    for (int links = 0;; ++links) {
+      if (links > kMaxChain) return syntax_error("the expression chains too many parts");
       TRY(NodeId next, infix(left, least));
       if (next == kNone) break;
       left = next;

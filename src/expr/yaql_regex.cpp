@@ -14,7 +14,7 @@ Result<Item> regex(Evaluator& eval, Args& args) {
   RegexFlags flags{.ignore_case = flag_of(args, 1, false),
                    .multi_line = flag_of(args, 2, false),
                    .dot_all = flag_of(args, 3, false)};
-  TRY(auto compiled, eval.regexes().get(args[0].str(), flags));
+  TRY(auto compiled, eval.regexes().get(eval.meter, args[0].str(), flags));
   return Item(make<RegexObject>(compiled));
 }
 
@@ -24,7 +24,7 @@ Result<Item> matches(Evaluator& eval, Args& args) {
 }
 Result<Item> text_matches(Evaluator& eval, Args& args) {
   TRY(eval.meter.step(1 + args[0].str().size() / 16));
-  TRY(auto compiled, eval.regexes().get(args[1].str(), {}));
+  TRY(auto compiled, eval.regexes().get(eval.meter, args[1].str(), {}));
   return Item(compiled->search(args[0].str()).has_value());
 }
 
