@@ -162,6 +162,16 @@ TEST_F(HttpServerTest, ARequestMayArriveByteByByte) {
             R"({"method":"POST","path":"/slow","query":{},"x":"v","body":"abc0123456789"})");
 }
 
+TEST_F(HttpServerTest, AnEmptyChunkedBodyWithTrailersMayArriveByteByByte) {
+  start_echo();
+  RawClient client(server_->port());
+  std::string_view request =
+      "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+      "0\r\nTrailer: t\r\n\r\n";
+  for (char c : request) client.send({&c, 1});
+  EXPECT_TRUE(client.read_all().starts_with("HTTP/1.1 200 "));
+}
+
 TEST_F(HttpServerTest, LargeBodiesArriveWholeAndPipelinedDataBehindThemToo) {
   start({.handle = echo, .body_limit = [](const HttpRequest&) -> size_t { return 4 << 20; }});
   std::string big(1 << 20, 'b');

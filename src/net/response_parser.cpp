@@ -11,7 +11,8 @@ namespace http = boost::beast::http;
 
 namespace {
 constexpr uint32_t kMaxHeaderBytes = 64 << 10;
-}
+constexpr size_t kShortestChunkedEnd = 5;  // see request_parser.cpp
+}  // namespace
 
 ResponseParser::ResponseParser(ClientResponse& response, bool is_head, size_t max_bytes,
                                const HttpClient::OnPiece& on_piece)
@@ -23,6 +24,7 @@ ResponseParser::ResponseParser(ClientResponse& response, bool is_head, size_t ma
 }
 
 Result<size_t> ResponseParser::read(std::string_view bytes) {
+  if (is_header_done() && chunked() && bytes.size() < kShortestChunkedEnd) return 0;
   Code code;
   size_t used = put(boost::asio::buffer(bytes), code);
   if (!code || code == http::error::need_more || stopped_) return used;
