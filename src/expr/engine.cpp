@@ -203,15 +203,9 @@ class Evaluation {
     return done;
   }
 
-  // YAQL's results are lists, dicts and sets of Python, whatever they were inside.
+  // What the text shows of an expression's result.
   Result<Item> finalize(Evaluator& eval, const Item& item) {
-    if (!eval.is_yaql()) return eval.drained(item);
-    auto* seq = item.as<Seq>(ObjectKind::Seq);
-    if (seq && seq->is_set()) return make_seq(meter_, Flavor::Set, seq->items);
-    bool plain = item.is_value() || item.is(ObjectKind::Wide);
-    if (plain) return item;
-    TRY(Value value, to_value(eval, item));
-    return Item(std::move(value));
+    return eval.is_yaql() ? finalize_yaql(eval, item) : eval.drained(item);
   }
 
   // Strings that come out are evaluated again, until none holds an expression.

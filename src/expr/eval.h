@@ -210,6 +210,7 @@ class Cursor {
 Result<bool> truth_of(const Item& item);
 Error undefined_use(const Item& undefined);
 
+Result<Item> finalize_yaql(Evaluator& eval, const Item& item);
 // The end of an evaluation: a Value without anything of Python, within the output budget.
 Result<Value> to_value(Evaluator& eval, const Item& item);
 

@@ -82,7 +82,8 @@ Result<Item> Evaluator::eval_jinja(const Node& node) {
       TRY(eval_args(tree_.args_of(node), args));
       if (node.op == Op::Test) return apply(jinja_tests().at(node.b), args);
       const Function& filter = jinja_filters().at(node.b);
-      bool takes_undefined = filter.name == "default" || filter.name == "d";
+      bool takes_undefined =
+          filter.name == "default" || filter.name == "d" || filter.name == "items";
       if (args[0].is_undefined() && !takes_undefined) return undefined_use(args[0]);
       return apply(filter, args);
     }
@@ -168,7 +169,7 @@ Result<Item> Evaluator::eval_slice(const Node& node) {
   }
   bool sequence = object.is_plain_list() || object.is(ObjectKind::Seq);
   if (!sequence) {
-    return undefined(fmt::format("{} cannot be sliced", object_name(object)));
+    return type_error(fmt::format("'{}' object cannot be sliced", python::type_name(object)));
   }
   TRY(auto items, items_of(object));
   auto range = unicode::slice_range(static_cast<int64_t>(items.size()), bounds[0], bounds[1], step);

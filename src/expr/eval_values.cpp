@@ -207,6 +207,38 @@ Result<int64_t> Evaluator::length(const Item& item) {
   return type_error(fmt::format("object of type '{}' has no len()", python::type_name(item)));
 }
 
+// As convert_output_data of YAQL: tuples become lists, what is a set stays one, iterators are
+// drawn.
+Result<Item> finalize_yaql(Evaluator& eval, const Item& item) {
+  auto* seq = item.as<Seq>(ObjectKind::Seq);
+  auto* dict = item.as<Dict>(ObjectKind::Dict);
+  if (!seq && !dict && !item.is(ObjectKind::Iterator)) return item;
+  TRY(eval.meter.enter());
+  Level level(eval.meter);
+  auto check_hashable = [](const Item& key) -> Result<void> {
+    bool hashable = !is_sequence(key) && !is_map(key);
+    if (hashable) return {};
+    return type_error(fmt::format("unhashable type: '{}'", is_map(key) ? "dict" : "list"));
+  };
+  if (dict) {
+    auto out = make<Dict>(true);
+    for (size_t i = 0; i < dict->values.size(); ++i) {
+      TRY(Item key, finalize_yaql(eval, dict->table.keys()[i]));
+      TRY(check_hashable(key));
+      TRY(Item value, finalize_yaql(eval, dict->values[i]));
+      TRY(out->set(eval.meter, key, std::move(value)));
+    }
+    return Item(out);
+  }
+  bool is_set = seq && seq->is_set();
+  TRY(auto items, eval.items_of(item));
+  for (auto& element : items) {
+    TRY(element, finalize_yaql(eval, element));
+    if (is_set) TRY(check_hashable(element));
+  }
+  return make_seq(eval.meter, is_set ? Flavor::Set : Flavor::List, std::move(items));
+}
+
 namespace {
 
 // Builds the result of an evaluation and stops where it outgrows the output budget or nests too
@@ -233,11 +265,11 @@ class Exporter {
       }
       case ObjectKind::Seq: {
         const Seq& seq = *item.as<Seq>(ObjectKind::Seq);
-        return sequence(seq.items, seq.is_set() && eval_.is_yaql(), depth);
+        return sequence(seq.items, depth);
       }
       case ObjectKind::Iterator: {
         TRY(auto items, eval_.items_of(item));
-        return sequence(items, false, depth);
+        return sequence(items, depth);
       }
       case ObjectKind::Dict: return map(*item.as<Dict>(ObjectKind::Dict), depth);
       case ObjectKind::Undefined: return undefined_use(item);
@@ -280,15 +312,12 @@ class Exporter {
     return {};
   }
 
-  Result<Value> sequence(const std::vector<Item>& items, bool is_set, uint32_t depth) {
+  Result<Value> sequence(const std::vector<Item>& items, uint32_t depth) {
     ValueList out;
     out.reserve(items.size());
     TRY(spend(2 + items.size()));
     for (const auto& item : items) {
       TRY(Value value, convert(item, depth + 1));
-      if (is_set && (value.is_list() || value.is_map())) {
-        return type_error(fmt::format("unhashable type: '{}'", value.is_list() ? "list" : "dict"));
-      }
       out.push_back(std::move(value));
     }
     return Value(std::move(out));
@@ -299,9 +328,7 @@ class Exporter {
     auto& entries = out.mutable_map();
     entries.reserve(dict.values.size());
     for (size_t i = 0; i < dict.values.size(); ++i) {
-      const Item& name = dict.table.keys()[i];
-      if (eval_.is_yaql() && is_sequence(name)) return type_error("unhashable type: 'list'");
-      TRY(std::string key, key_text(name));
+      TRY(std::string key, key_text(dict.table.keys()[i]));
       TRY(spend(4 + key.size()));
       TRY(Value value, convert(dict.values[i], depth + 1));
       entries.set(std::string_view(key), std::move(value));
@@ -323,7 +350,9 @@ class Exporter {
 }  // namespace
 
 Result<Value> to_value(Evaluator& eval, const Item& item) {
-  return Exporter(eval).convert(item, 0);
+  if (!eval.is_yaql()) return Exporter(eval).convert(item, 0);
+  TRY(Item final, finalize_yaql(eval, item));
+  return Exporter(eval).convert(final, 0);
 }
 
 }  // namespace millrace::expr

@@ -167,7 +167,13 @@ Result<NodeId> JinjaParser::power() {
   TRY(NodeId left, unary());
   while (accept("**")) {
     TRY(NodeId right, unary());
+    // Jinja folds `-1` into a constant, and Python then reads `-1 ** x` as -(1 ** x).
+    const Node base = out_.node(left);
+    bool folded = mode_ == Mode::Orquesta && base.op == Op::Negate &&
+                  out_.node(base.a).op == Op::Const && out_.node(right).op != Op::Const;
+    if (folded) left = base.a;
     TRY(left, binary(left, python::Arithmetic::Power, right));
+    if (folded) left = out_.add(Op::Negate, left);
   }
   return left;
 }

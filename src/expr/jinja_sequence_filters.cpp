@@ -200,6 +200,7 @@ Result<Item> list(Evaluator& eval, Args& args) {
 }
 
 Result<Item> items(Evaluator& eval, Args& args) {
+  if (args[0].is_undefined()) return iterate_over(eval, {});
   if (!is_map(args[0])) return type_error("Can only get item pairs from a mapping.");
   TRY(auto entries, entries_of(eval, args[0]));
   std::vector<Item> pairs;

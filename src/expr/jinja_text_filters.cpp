@@ -197,7 +197,6 @@ Result<Item> indent(Evaluator& eval, Args& args) {
 }
 
 Result<Item> truncate(Evaluator& eval, Args& args) {
-  if (!args[0].is_string()) return type_error("truncate wants a str");
   TRY(int64_t length, int_or(args, 1, 255));
   TRY(int64_t leeway, int_or(args, 4, 5));
   std::string end = "...";
@@ -211,9 +210,10 @@ Result<Item> truncate(Evaluator& eval, Args& args) {
   }
   if (leeway < 0)
     return eval_error(fmt::format("AssertionError: expected leeway >= 0, got {}", leeway));
-  std::string_view text = args[0].str();
-  auto size = static_cast<int64_t>(unicode::length(text));
+  TRY(int64_t size, eval.length(args[0]));
   if (size <= length || size - length <= leeway) return args[0];
+  if (!args[0].is_string()) return type_error("truncate wants a str");
+  std::string_view text = args[0].str();
   std::string cut = unicode::slice(text, 0, length - end_size, 1);
   size_t space = flag(args, 2) ? std::string::npos : cut.rfind(' ');
   if (space != std::string::npos) cut.resize(space);

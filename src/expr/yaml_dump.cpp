@@ -181,7 +181,8 @@ class YamlWriter {
       if (!first && !(i == 0 && place == Place::Root)) new_line(indent);
       if (first) pad_to(indent);
       const Item& key = entries[i].first;
-      bool simple = !key.is_string() || is_simple_key(key.str());
+      bool simple =
+          !is_sequence(key) && !is_map(key) && (!key.is_string() || is_simple_key(key.str()));
       if (simple) {
         size_t start = out.size();
         TRY(node(key, indent, indent, Place::Key));

@@ -42,24 +42,25 @@ Result<Item> set(Evaluator& eval, Args& args) {
   return set_of(eval, out);
 }
 
-Result<void> flatten_into(Evaluator& eval, const Item& item, std::vector<Item>& out) {
-  TRY(eval.meter.enter());
-  Level level(eval.meter);
-  TRY(auto items, eval.items_of(item));
-  for (const auto& inner : items) {
-    if (accepts(Type::Iterable, inner)) {
-      TRY(flatten_into(eval, inner, out));
-    } else {
-      out.push_back(inner);
-    }
-  }
-  return {};
-}
-
 Result<Item> flatten(Evaluator& eval, Args& args) {
-  std::vector<Item> out;
-  TRY(flatten_into(eval, args[0], out));
-  return iterate_over(eval, std::move(out));
+  TRY(Cursor outermost, Cursor::over(args[0]));
+  std::vector<Cursor> open{std::move(outermost)};
+  return make_iterator(eval.meter, depth_of(args[0]),
+                       [open = std::move(open)](Evaluator& e, Item& out) mutable -> Result<bool> {
+                         while (!open.empty()) {
+                           TRY(bool more, open.back().next(e, out));
+                           if (!more) {
+                             open.pop_back();
+                           } else if (accepts(Type::Iterable, out)) {
+                             TRY(e.meter.take(sizeof(Cursor)));
+                             TRY(Cursor inner, Cursor::over(out));
+                             open.push_back(std::move(inner));
+                           } else {
+                             return true;
+                           }
+                         }
+                         return false;
+                       });
 }
 
 Result<Item> to_list(Evaluator& eval, Args& args) {
