@@ -3,7 +3,6 @@
 #include <signal.h>
 
 #include <algorithm>
-#include <boost/system/system_error.hpp>
 #include <thread>
 
 #include "async/completion.h"
