@@ -79,7 +79,7 @@ struct Shared {
   int open_streams = 0;
   std::atomic<Phase> phase{Phase::Starting};
   std::string openapi_json;
-  std::vector<Route> routes;
+  std::string docs_html;
 
   Shared(engine::Engine& the_engine, const auth::KeyRing& the_keys, auth::TokenCache& the_tokens,
          const auth::RunTokens& the_run_tokens, async::Pool& pool, ApiOptions the_options);

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "services/api/admission.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/text.h"
+#include "store/read.h"
+
+namespace millrace::api {
+namespace {
+
+constexpr size_t kLongestId = 128;
+
+bool is_id_character(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+         c == '_' || c == '-';
+}
+
+bool is_lower_hex(std::string_view text) {
+  return std::ranges::all_of(
+      text, [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
+}
+
+// 00-TRACE-PARENT-FLAGS (W3C Trace Context 3.2.2); all-zero ids are invalid.
+bool is_traceparent(std::string_view text) {
+  if (text.size() != 55 || !text.starts_with("00-") || text[35] != '-' || text[52] != '-') {
+    return false;
+  }
+  auto trace = text.substr(3, 32);
+  auto parent = text.substr(36, 16);
+  return is_lower_hex(trace) && is_lower_hex(parent) && is_lower_hex(text.substr(53)) &&
+         trace.find_first_not_of('0') != std::string_view::npos &&
+         parent.find_first_not_of('0') != std::string_view::npos;
+}
+
+Result<std::string_view> bearer_token(const Call& call) {
+  auto header = call.http.headers.find("authorization");
+  constexpr std::string_view kScheme = "bearer ";
+  if (header.empty()) {
+    return Error(ErrorKind::Unauthorized, "API-0008",
+                 "expected a token in the header Authorization: Bearer TOKEN");
+  }
+  if (header.size() <= kScheme.size() ||
+      !iequals_ascii(header.substr(0, kScheme.size()), kScheme)) {
+    return Error(ErrorKind::Unauthorized, "API-0008",
+                 "expected Authorization: Bearer TOKEN, found another scheme");
+  }
+  return trim(header.substr(kScheme.size()));
+}
+
+Error run_is_over(const auth::RunClaim& run) {
+  return Error(ErrorKind::Unauthorized, "API-0009",
+               fmt::format("the token of execution {} attempt {} is dead: that run is over",
+                           run.execution.value, run.attempt));
+}
+
+// The permissions that the action of a running execution asks for.
+Result<auth::Principal> principal_of_run(Shared& shared, sql::Connection& db,
+                                         const auth::RunClaim& run) {
+  TRY(auto row, store::load_execution(db, run.execution));
+  bool current =
+      row && row->attempt == run.attempt && row->epoch == run.epoch &&
+      (row->status == ExecutionStatus::Running || row->status == ExecutionStatus::Canceling);
+  if (!current) return run_is_over(run);
+  auth::Principal who{row->tenant, fmt::format("execution:{}", row->id.value), {}, row->id};
+  auto action = shared.engine.catalog()->find_action(row->action, row->release);
+  if (!action) return who;
+  for (const auto& word : action->action->permissions) {
+    if (auto known = auth::Permissions::parse(word); known.ok()) who.permissions.add(*known);
+  }
+  return who;
+}
+
+}  // namespace
+
+std::string request_id_of(Shared& shared, const net::HttpRequest& request) {
+  auto given = request.headers.find("x-request-id");
+  if (!given.empty() && given.size() <= kLongestId && std::ranges::all_of(given, is_id_character)) {
+    return std::string(given);
+  }
+  return shared.hex.take(12);
+}
+
+std::string trace_of(Shared& shared, const net::HttpRequest& request) {
+  auto given = request.headers.find("traceparent");
+  if (is_traceparent(given)) return std::string(given);
+  auto random = shared.hex.take(24);
+  return "00-" + random.substr(0, 32) + '-' + random.substr(32) + "-01";
+}
+
+Result<void> check_phase(const Call& call) {
+  if (call.http.method == "GET") return {};
+  auto phase = call.api.phase.load(std::memory_order_relaxed);
+  if (phase == Phase::Ready) return {};
+  return Error(ErrorKind::Unavailable, "API-0010",
+               phase == Phase::Starting ? "the server is starting: come back in a moment"
+                                        : "the server is stopping: come back in a moment")
+      .with_retry_after(5000);
+}
+
+Result<auth::Principal> principal_of(const Call& call) {
+  TRY(auto token, bearer_token(call));
+  return call.api.tokens.find(token, call.api.now_ms());
+}
+
+Result<std::optional<auth::RunClaim>> authenticate(Call& call) {
+  auto kind = call.route->access.kind();
+  if (kind == Access::Kind::Open || kind == Access::Kind::Signature) {
+    return std::optional<auth::RunClaim>();
+  }
+  TRY(auto token, bearer_token(call));
+  if (auth::RunTokens::is_run_token(token)) {
+    TRY(auto run, call.api.run_tokens.check(token));
+    return std::optional(run);
+  }
+  TRY(call.who, call.api.tokens.find(token, call.api.now_ms()));
+  return std::optional<auth::RunClaim>();
+}
+
+Task<Result<void>> authenticate_run(Call& call, auth::RunClaim run) {
+  co_return co_await call.api.readers.run([&call, &run](sql::Connection& db) -> Result<void> {
+    TRY(call.who, principal_of_run(call.api, db, run));
+    return {};
+  });
+}
+
+Result<void> check_permission(const Call& call) {
+  const auto& access = call.route->access;
+  if (access.kind() != Access::Kind::Permission) return {};
+  if (call.who.permissions.allow(access.permission())) return {};
+  return Error(ErrorKind::Forbidden, "API-0011",
+               fmt::format("'{}' lacks the permission '{}'", call.who.identity,
+                           auth::to_string(access.permission())));
+}
+
+std::string media_type(std::string_view content_type) {
+  return to_lower_ascii(trim(content_type.substr(0, content_type.find(';'))));
+}
+
+bool is_json(std::string_view type) {
+  return type == "application/json" || type.ends_with("+json");
+}
+
+Result<void> check_body_form(const Call& call) {
+  auto body = trim(call.http.body);
+  if (body.empty()) return {};
+  if (call.route->body_form == BodyForm::None && body != "{}") {
+    return Error(ErrorKind::Invalid, "API-0013",
+                 fmt::format("{} {} takes no body", call.http.method, call.route->pattern));
+  }
+  if (call.route->body_form != BodyForm::Json) return {};
+  auto type = media_type(call.http.headers.find("content-type"));
+  if (is_json(type)) return {};
+  return Error(ErrorKind::Unsupported, "API-0012",
+               fmt::format("expected Content-Type: application/json, found {}",
+                           type.empty() ? "none" : "'" + type + "'"));
+}
+
+// RunningKey
+
+Result<RunningKey> RunningKey::take(Call& call) {
+  RunningKey key;
+  if (!call.route->takes_key) return key;
+  auto given = call.http.headers.find("idempotency-key");
+  if (given.empty()) return key;
+  constexpr size_t kLongestKey = 255;
+  if (given.size() > kLongestKey) {
+    return Error(ErrorKind::Invalid, "API-0015",
+                 fmt::format("Idempotency-Key: expected at most {} bytes, found {}", kLongestKey,
+                             given.size()));
+  }
+  auto name = fmt::format("{} {} {}", call.who.tenant.value, call.who.identity, given);
+  if (!call.api.running_keys.insert(name).second) {
+    return Error(ErrorKind::Conflict, "API-0014",
+                 fmt::format("a request with Idempotency-Key '{}' is still running: ask again "
+                             "when it has answered",
+                             given));
+  }
+  key.shared_ = &call.api;
+  key.key_ = std::move(name);
+  return key;
+}
+
+RunningKey::RunningKey(RunningKey&& other) noexcept
+    : shared_(std::exchange(other.shared_, nullptr)), key_(std::move(other.key_)) {}
+
+RunningKey& RunningKey::operator=(RunningKey&& other) noexcept {
+  std::swap(shared_, other.shared_);
+  std::swap(key_, other.key_);
+  return *this;
+}
+
+void RunningKey::release() {
+  if (shared_) shared_->running_keys.erase(key_);
+  shared_ = nullptr;
+}
+
+}  // namespace millrace::api

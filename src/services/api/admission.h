@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "services/api/call.h"
+#include "services/api/shared.h"
+
+// What stands before every handler.
+namespace millrace::api {
+
+// The client's X-Request-Id when it is 1 to 128 of [A-Za-z0-9._-], else a new one.
+std::string request_id_of(Shared& shared, const net::HttpRequest& request);
+// The client's W3C traceparent when it is a valid one of version 00, else a new one, sampled.
+std::string trace_of(Shared& shared, const net::HttpRequest& request);
+
+// Writes are refused while starting and draining: Unavailable, API-0010.
+Result<void> check_phase(const Call& call);
+
+// Fills `call.who`. A run's token comes back as its claim, for authenticate_run. Routes that are
+// open or check a signature pass. Errors: Unauthorized.
+Result<std::optional<auth::RunClaim>> authenticate(Call& call);
+// Accepts a run's token only while that run is the current one; its permissions are those that
+// its action asks for.
+Task<Result<void>> authenticate_run(Call& call, auth::RunClaim run);
+// For routes that may ask for a token themselves: the token's owner.
+Result<auth::Principal> principal_of(const Call& call);
+
+// Errors: Forbidden, API-0011.
+Result<void> check_permission(const Call& call);
+// Errors: Unsupported, API-0012; Invalid, API-0013.
+Result<void> check_body_form(const Call& call);
+
+// Holds the request's Idempotency-Key while the request runs.
+class RunningKey {
+ public:
+  // Errors: Conflict, API-0014, when a request with this key is under way; Invalid, API-0015.
+  static Result<RunningKey> take(Call& call);
+  RunningKey() = default;
+  RunningKey(RunningKey&& other) noexcept;
+  RunningKey& operator=(RunningKey&& other) noexcept;
+  ~RunningKey() { release(); }
+
+ private:
+  void release();
+  Shared* shared_ = nullptr;
+  std::string key_;
+};
+
+// "application/json" of "Application/JSON; charset=utf-8".
+std::string media_type(std::string_view content_type);
+bool is_json(std::string_view media_type);
+
+}  // namespace millrace::api

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "services/api/api.h"
+
+#include <fmt/format.h>
+
+#include "base/json.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "base/yaml.h"
+#include "services/api/admission.h"
+#include "services/api/docs_page.h"
+#include "services/api/openapi.h"
+#include "services/api/problem.h"
+#include "services/api/routes.h"
+#include "services/api/shared.h"
+#include "store/read.h"
+
+namespace millrace::api {
+namespace {
+
+constexpr std::string_view kApiVersion = "1.0.0";
+
+Error no_route(const net::HttpRequest& request) {
+  return Error(
+      ErrorKind::NotFound, "API-0006",
+      fmt::format("no route {} {}: /api/v1/openapi.json lists all", request.method, request.path));
+}
+
+Error wrong_method(const net::HttpRequest& request, std::string_view allowed) {
+  return Error(ErrorKind::Invalid, "API-0007",
+               fmt::format("{} does not take {}, only {}", request.path, request.method, allowed));
+}
+
+// What HttpServer's own refusal looked at may be half a request.
+std::string_view path_of(const net::HttpRequest& request) {
+  return request.path.empty() ? std::string_view("?") : std::string_view(request.path);
+}
+
+void log_answer(const Call& call, int status, int64_t duration_ns) {
+  // 503 is what overload and a stop look like: no fault, and maybe thousands of them.
+  bool failed = status >= 500 && status != 503;
+  auto level = failed ? LogLevel::Warn : status >= 400 ? LogLevel::Info : LogLevel::Debug;
+  if (!log_enabled(level)) return;
+  write_log(level, "http.answered",
+            {{"method", call.http.method},
+             {"path", call.http.path},
+             {"status", status},
+             {"ms", static_cast<double>(duration_ns) / 1e6},
+             {"request", call.request_id},
+             {"trace", call.trace},
+             {"tenant", call.who.tenant},
+             {"identity", call.who.identity}});
+}
+
+Task<Response> run_handler(Call& call) {
+  const auto& handler = call.route->handler;
+  if (const auto* in_memory = std::get_if<MemoryHandler>(&handler)) co_return (*in_memory)(call);
+  if (const auto* task = std::get_if<TaskHandler>(&handler)) co_return co_await (*task)(call);
+  auto read = std::get<ReadHandler>(handler);
+  net::HttpResponse response;
+  CO_TRY(co_await call.api.readers.run([&](sql::Connection& db) -> Result<void> {
+    TRY(response, read(call, db));
+    return {};
+  }));
+  co_return response;
+}
+
+// From a matched route to its answer: who asks, may they, is the request well formed, run it.
+Task<Response> run_route(Call& call) {
+  CO_TRY(check_phase(call));
+  CO_TRY(auto run, authenticate(call));
+  if (run) CO_TRY(co_await authenticate_run(call, *run));
+  CO_TRY(check_permission(call));
+  CO_TRY(check_body_form(call));
+  CO_TRY(auto key, RunningKey::take(call));
+  co_return co_await run_handler(call);
+}
+
+}  // namespace
+
+Api::Api(std::unique_ptr<Shared> shared, std::unique_ptr<Router> router)
+    : shared_(std::move(shared)), router_(std::move(router)) {}
+Api::~Api() = default;
+
+Result<std::unique_ptr<Api>> Api::create(engine::Engine& engine, const auth::KeyRing& keys,
+                                         auth::TokenCache& tokens,
+                                         const auth::RunTokens& run_tokens, async::Pool& pool,
+                                         ApiOptions options) {
+  TRY(auto router, Router::create(all_routes(options)));
+  TRY(auto reader, engine.reader());
+  TRY(auto rows, store::all_tokens(*reader));
+  for (const auto& row : rows) {
+    tokens.put({row.id, row.tenant, row.hash, row.identity, row.permissions, row.expires});
+  }
+  auto shared =
+      std::make_unique<Shared>(engine, keys, tokens, run_tokens, pool, std::move(options));
+  shared->openapi_json = to_json(openapi_document(router.routes(), kApiVersion));
+  shared->docs_html = docs_page(router.routes());
+  return std::unique_ptr<Api>(
+      new Api(std::move(shared), std::make_unique<Router>(std::move(router))));
+}
+
+void Api::set_phase(Phase phase) { shared_->phase.store(phase, std::memory_order_relaxed); }
+
+Task<net::HttpResponse> Api::handle(net::HttpRequest& request) {
+  auto begin = std::chrono::steady_clock::now();
+  Call call(*shared_, request);
+  call.request_id = request_id_of(*shared_, request);
+  call.trace = trace_of(*shared_, request);
+  auto match = router_->find(request.method == "HEAD" ? "GET" : request.method, request.path);
+  call.route = match.route;
+  call.path = match.params;
+
+  net::HttpResponse response;
+  if (match.route) {
+    auto result = co_await run_route(call);
+    if (result.ok()) {
+      response = std::move(result).value();
+    } else {
+      response = problem(result.error(), call.request_id, shared_->now_ms());
+    }
+  } else if (!match.allowed.empty()) {
+    response =
+        problem(wrong_method(request, match.allowed), call.request_id, shared_->now_ms(), 405);
+    response.header("Allow", match.allowed);
+  } else {
+    response = problem(no_route(request), call.request_id, shared_->now_ms());
+  }
+  response.header("X-Request-Id", call.request_id);
+  if (request.method == "HEAD") response.stream = nullptr;
+
+  auto duration = std::chrono::steady_clock::now() - begin;
+  int64_t ns = std::chrono::duration_cast<std::chrono::nanoseconds>(duration).count();
+  log_answer(call, response.status, ns);
+  if (shared_->options.observe) {
+    shared_->options.observe({match.route ? match.route->name : std::string_view(), request.method,
+                              response.status, ns});
+  }
+  co_return response;
+}
+
+size_t Api::body_limit(const net::HttpRequest& request) const {
+  constexpr size_t kWithoutRoute = 64 << 10;  // read and thrown away, so that a 404 is heard
+  auto match = router_->find(request.method, request.path);
+  return match.route ? match.route->max_body : kWithoutRoute;
+}
+
+net::HttpResponse Api::refuse(const net::HttpRequest& request, int status, const Error& error) {
+  auto request_id = request_id_of(*shared_, request);
+  auto response = problem(error, request_id, shared_->now_ms(), status);
+  response.header("X-Request-Id", request_id);
+  log_info("http.refused", {{"method", request.method},
+                            {"path", path_of(request)},
+                            {"status", status},
+                            {"peer", request.peer},
+                            {"request", request_id},
+                            {"reason", error.message()}});
+  if (shared_->options.observe) shared_->options.observe({"", request.method, status, 0});
+  return response;
+}
+
+std::string openapi_yaml() {
+  return "# Generated from the route table: UPDATE_GOLDEN=1 services_api_test rewrites it.\n" +
+         to_yaml(openapi_document(all_routes({}), kApiVersion));
+}
+
+}  // namespace millrace::api

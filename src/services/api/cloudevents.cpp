@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "services/api/cloudevents.h"
+
+#include <fmt/format.h>
+
+#include "base/json.h"
+#include "base/text.h"
+#include "services/api/admission.h"
+
+namespace millrace::api {
+namespace {
+
+constexpr std::string_view kAnyTrigger = "core.cloudevent";
+constexpr size_t kLongestAttribute = 1024;
+
+Error bad_event(std::vector<Problem> problems) {
+  return Error(ErrorKind::Invalid, "API-0050",
+               fmt::format("not a CloudEvent 1.0: {} {}", problems.front().path,
+                           problems.front().message))
+      .with_problems(std::move(problems));
+}
+
+Value bytes_value(std::string_view bytes) {
+  if (is_utf8(bytes)) return bytes;
+  return Value::map({{"base64", base64_encode(bytes)}});
+}
+
+// Turns one event, given as its JSON form, into what the engine takes, and notes what is wrong
+// with it. `where` stands before the names of its attributes.
+class Reader {
+ public:
+  Reader(const engine::Catalog& catalog, std::string where, std::vector<Problem>& problems)
+      : catalog_(catalog), where_(std::move(where)), problems_(problems) {}
+
+  engine::NewEvent read(Value map) {
+    engine::NewEvent event;
+    if (auto version = attribute(map, "specversion"); version != "1.0") {
+      report("specversion", fmt::format("expected 1.0, found '{}'", version.substr(0, 32)));
+    }
+    event.source_id = required(map, "id");
+    event.source = required(map, "source");
+    event.type = required(map, "type");
+    take_data(map);
+    auto named = attribute(map, "trigger");
+    event.trigger = named.empty() ? event.type : named;
+    if (catalog_.find_trigger(event.trigger)) {
+      event.payload = map["data"].is_null() ? Value::map() : map["data"];
+    } else if (named.empty()) {
+      event.trigger = kAnyTrigger;
+      event.trigger_parameters = Value::map({{"source", event.source}, {"type", event.type}});
+      event.payload = std::move(map);
+    } else {
+      report("trigger",
+             fmt::format("unknown trigger '{}'{}", named, catalog_.suggest_trigger(named)));
+    }
+    event.payload_json = to_json(event.payload);
+    return event;
+  }
+
+ private:
+  void report(std::string_view name, std::string message) {
+    problems_.push_back({where_ + std::string(name), std::move(message)});
+  }
+
+  std::string attribute(const Value& map, std::string_view name) {
+    const Value* found = map.find(name);
+    if (!found) return {};
+    if (!found->is_string()) {
+      report(name, fmt::format("expected string, found {}", found->type_name()));
+      return {};
+    }
+    if (found->size() > kLongestAttribute) {
+      report(name, fmt::format("longer than {} bytes", kLongestAttribute));
+      return {};
+    }
+    return std::string(found->as_string());
+  }
+
+  std::string required(const Value& map, std::string_view name) {
+    size_t before = problems_.size();
+    auto text = attribute(map, name);
+    if (text.empty() && problems_.size() == before) report(name, "missing");
+    return text;
+  }
+
+  // Puts the bytes of data_base64 in the place of `data`.
+  void take_data(Value& map) {
+    const Value* encoded = map.find("data_base64");
+    if (!encoded) return;
+    std::string bytes;
+    if (map.find("data")) {
+      report("data_base64", "stands beside data: only one may");
+    } else if (!encoded->is_string() || !base64_decode(encoded->as_string(), bytes)) {
+      report("data_base64", "expected base64");
+    }
+    map.mutable_map().erase("data_base64");
+    map.set("data", bytes_value(bytes));
+  }
+
+  const engine::Catalog& catalog_;
+  std::string where_;
+  std::vector<Problem>& problems_;
+};
+
+Result<std::vector<engine::NewEvent>> read_batch(const Value& list,
+                                                 const engine::Catalog& catalog) {
+  if (!list.is_list()) return bad_event({{"", "expected array"}});
+  if (list.size() > kLargestBatch) {
+    return bad_event(
+        {{"", fmt::format("expected at most {} events, found {}", kLargestBatch, list.size())}});
+  }
+  std::vector<engine::NewEvent> events;
+  std::vector<Problem> problems;
+  for (const auto& item : list.as_list()) {
+    auto where = fmt::format("/{}", events.size());
+    if (!item.is_map()) problems.push_back({where, "expected object"});
+    events.push_back(Reader(catalog, where + '/', problems).read(item));
+  }
+  if (!problems.empty()) return bad_event(std::move(problems));
+  return events;
+}
+
+Result<std::vector<engine::NewEvent>> read_one(Value map, std::string where,
+                                               const engine::Catalog& catalog) {
+  if (!map.is_map()) return bad_event({{"", "expected object"}});
+  std::vector<Problem> problems;
+  std::vector<engine::NewEvent> events;
+  events.push_back(Reader(catalog, std::move(where), problems).read(std::move(map)));
+  if (!problems.empty()) return bad_event(std::move(problems));
+  return events;
+}
+
+// The JSON form of a binary event. Values in headers are percent-encoded (binding 3.1.3.2).
+Result<Value> from_headers(const net::HttpRequest& request, std::string_view type) {
+  Value map = Value::map();
+  for (const auto& [name, value] : request.headers.lines()) {
+    auto lower = to_lower_ascii(name);
+    if (!lower.starts_with("ce-")) continue;
+    std::string text;
+    if (!net::percent_decode(value, false, text)) {
+      return bad_event({{lower, "a broken percent escape"}});
+    }
+    map.set(std::string_view(lower).substr(3), text);
+  }
+  if (!type.empty()) map.set("datacontenttype", type);
+  if (trim(request.body).empty()) return map;
+  if (is_json(type)) {
+    TRY(Value data, parse_json(request.body));
+    map.set("data", std::move(data));
+  } else {
+    map.set("data", bytes_value(request.body));
+  }
+  return map;
+}
+
+}  // namespace
+
+Result<std::vector<engine::NewEvent>> read_cloudevents(const net::HttpRequest& request,
+                                                       const engine::Catalog& catalog) {
+  auto type = media_type(request.headers.find("content-type"));
+  if (type == "application/cloudevents-batch+json") {
+    TRY(Value list, parse_json(request.body));
+    return read_batch(list, catalog);
+  }
+  if (type == "application/cloudevents+json") {
+    TRY(Value map, parse_json(request.body));
+    return read_one(std::move(map), "/", catalog);
+  }
+  if (!request.headers.contains("ce-specversion")) {
+    return Error(ErrorKind::Unsupported, "API-0051",
+                 "expected Content-Type: application/cloudevents+json, "
+                 "application/cloudevents-batch+json, or ce-* headers");
+  }
+  TRY(Value map, from_headers(request, type));
+  return read_one(std::move(map), "ce-", catalog);
+}
+
+}  // namespace millrace::api

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <vector>
+
+#include "engine/engine.h"
+#include "net/http.h"
+
+namespace millrace::api {
+
+// Reads the CloudEvents 1.0 of a request (HTTP protocol binding 1.0.2): structured
+// (application/cloudevents+json), a batch (application/cloudevents-batch+json), or binary (any
+// other type, attributes in ce-* headers).
+//
+// Which trigger fires: the one that the extension attribute `trigger` names, or else the one that
+// `type` names; its payload is `data`. An event that names none fires core.cloudevent, and its
+// payload is the whole event. Data that is text but no JSON is a string, other bytes are
+// {"base64": ...}.
+//
+// Errors: Invalid, API-0050, one problem per missing or wrong attribute (of a batch: `/3/type`);
+// BAS-0002 when it is no JSON; Unsupported, API-0051.
+Result<std::vector<engine::NewEvent>> read_cloudevents(const net::HttpRequest& request,
+                                                       const engine::Catalog& catalog);
+
+inline constexpr size_t kLargestBatch = 1000;
+
+}  // namespace millrace::api

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "services/api/cloudevents.h"
+
+#include <gtest/gtest.h>
+
+#include "base/json.h"
+
+namespace millrace::api {
+namespace {
+
+std::shared_ptr<const engine::Catalog> catalog() {
+  auto pack = std::make_shared<Pack>();
+  pack->ref = "ci";
+  for (const char* ref : {"ci.push", "core.cloudevent"}) {
+    Trigger trigger;
+    trigger.ref = ref;
+    pack->triggers.push_back(trigger);
+  }
+  return engine::Catalog().with_packs({pack});
+}
+
+Result<std::vector<engine::NewEvent>> read(std::string_view type, std::string body,
+                                           std::vector<net::Headers::Line> headers = {}) {
+  net::HttpRequest request;
+  if (!type.empty()) request.headers.add("Content-Type", type);
+  for (const auto& [name, value] : headers) request.headers.add(name, value);
+  request.body = std::move(body);
+  return read_cloudevents(request, *catalog());
+}
+
+constexpr std::string_view kStructured = "application/cloudevents+json; charset=utf-8";
+constexpr std::string_view kBatch = "application/cloudevents-batch+json";
+
+std::string problems_of(const Result<std::vector<engine::NewEvent>>& events) {
+  if (events.ok()) return "ok";
+  std::string text = events.error().code();
+  for (const auto& problem : events.error().problems()) {
+    text += "; " + problem.path + ": " + problem.message;
+  }
+  return text;
+}
+
+TEST(CloudEvents, TheTypeNamesTheTrigger) {
+  auto events = read(kStructured, R"({"specversion":"1.0","id":"1","source":"/s","type":"ci.push",)"
+                                  R"("data":{"a":[1]}})");
+  ASSERT_TRUE(events.ok()) << events.error().describe();
+  ASSERT_EQ(events->size(), 1u);
+  const auto& event = events->front();
+  EXPECT_EQ(event.trigger, "ci.push");
+  EXPECT_EQ(event.source, "/s");
+  EXPECT_EQ(event.source_id, "1");
+  EXPECT_EQ(event.type, "ci.push");
+  EXPECT_EQ(event.payload_json, R"({"a":[1]})");
+  EXPECT_EQ(to_json(event.payload), event.payload_json);
+}
+
+TEST(CloudEvents, TheExtensionTriggerGoesBeforeTheType) {
+  auto events = read(kStructured, R"({"specversion":"1.0","id":"1","source":"s","type":"com.x",)"
+                                  R"("trigger":"ci.push"})");
+  ASSERT_TRUE(events.ok()) << events.error().describe();
+  EXPECT_EQ(events->front().trigger, "ci.push");
+  EXPECT_EQ(events->front().type, "com.x");
+  EXPECT_EQ(events->front().payload_json, "{}");
+}
+
+TEST(CloudEvents, AnEventThatNamesNoTriggerComesWhole) {
+  auto events = read(kStructured, R"({"specversion":"1.0","id":"1","source":"s","type":"com.x",)"
+                                  R"("subject":"u","data":5})");
+  ASSERT_TRUE(events.ok()) << events.error().describe();
+  EXPECT_EQ(events->front().trigger, "core.cloudevent");
+  EXPECT_EQ(to_json(events->front().trigger_parameters), R"({"source":"s","type":"com.x"})");
+  EXPECT_EQ(events->front().payload["subject"], Value("u"));
+  EXPECT_EQ(events->front().payload["data"], Value(5));
+}
+
+TEST(CloudEvents, AMisspeltTriggerIsRefusedWithTheNearest) {
+  EXPECT_EQ(problems_of(read(kStructured, R"({"specversion":"1.0","id":"1","source":"s",)"
+                                          R"("type":"x","trigger":"ci.psuh"})")),
+            "API-0050; /trigger: unknown trigger 'ci.psuh' (did you mean 'ci.push'?)");
+}
+
+TEST(CloudEvents, AllMissingAttributesAreTold) {
+  EXPECT_EQ(problems_of(read(kStructured, R"({"id":7})")),
+            "API-0050; /specversion: expected 1.0, found ''; /id: expected string, found integer; "
+            "/source: missing; /type: missing");
+}
+
+TEST(CloudEvents, ABatchTellsWhichEventIsWrong) {
+  EXPECT_EQ(problems_of(read(kBatch, R"([{"specversion":"1.0","id":"1","source":"s","type":"t"},)"
+                                     R"({"specversion":"1.0","id":"2","source":"s"}])")),
+            "API-0050; /1/type: missing");
+  EXPECT_EQ(problems_of(read(kBatch, "{}")), "API-0050; : expected array");
+}
+
+TEST(CloudEvents, ABatchMayBeEmptyAndIsBounded) {
+  auto none = read(kBatch, "[]");
+  ASSERT_TRUE(none.ok());
+  EXPECT_TRUE(none->empty());
+  std::string many = "[0";
+  for (size_t i = 0; i < kLargestBatch; ++i) many += ",0";
+  EXPECT_EQ(problems_of(read(kBatch, many + "]")),
+            "API-0050; : expected at most 1000 events, found 1001");
+}
+
+TEST(CloudEvents, BinaryModeTakesAttributesFromHeaders) {
+  auto events = read(
+      "application/json", R"({"a":1})",
+      {{"ce-specversion", "1.0"}, {"CE-Id", "a%20b"}, {"ce-source", "s"}, {"ce-type", "ci.push"}});
+  ASSERT_TRUE(events.ok()) << events.error().describe();
+  EXPECT_EQ(events->front().source_id, "a b");
+  EXPECT_EQ(events->front().trigger, "ci.push");
+  EXPECT_EQ(events->front().payload_json, R"({"a":1})");
+}
+
+TEST(CloudEvents, BinaryDataThatIsNoJsonIsTextOrBase64) {
+  std::vector<net::Headers::Line> headers = {
+      {"ce-specversion", "1.0"}, {"ce-id", "1"}, {"ce-source", "s"}, {"ce-type", "ci.push"}};
+  EXPECT_EQ(read("text/plain", "hi", headers)->front().payload_json, R"("hi")");
+  EXPECT_EQ(read("image/png", "\xFF", headers)->front().payload_json, R"({"base64":"/w=="})");
+}
+
+TEST(CloudEvents, Base64DataIsDecoded) {
+  auto events = read(kStructured, R"({"specversion":"1.0","id":"1","source":"s","type":"ci.push",)"
+                                  R"("data_base64":"aGk="})");
+  ASSERT_TRUE(events.ok());
+  EXPECT_EQ(events->front().payload_json, R"("hi")");
+  EXPECT_EQ(problems_of(read(kStructured, R"({"specversion":"1.0","id":"1","source":"s",)"
+                                          R"("type":"ci.push","data":1,"data_base64":"aGk="})")),
+            "API-0050; /data_base64: stands beside data: only one may");
+}
+
+TEST(CloudEvents, OtherContentIsUnsupportedAndBadJsonTellsWhere) {
+  EXPECT_EQ(problems_of(read("application/json", "{}")), "API-0051");
+  auto bad = read(kStructured, "{\n  oops");
+  ASSERT_FALSE(bad.ok());
+  EXPECT_EQ(bad.error().kind(), ErrorKind::Invalid);
+  EXPECT_NE(bad.error().message().find("line 2"), std::string::npos) << bad.error().message();
+}
+
+}  // namespace
+}  // namespace millrace::api

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include "services/api/call.h"
+#include "services/api/cloudevents.h"
+#include "services/api/event_view.h"
+#include "services/api/routes.h"
+#include "services/api/shared.h"
+#include "store/read.h"
+
+namespace millrace::api {
+namespace {
+
+using auth::Permission;
+using engine::Ingested;
+
+struct EventQuery {
+  int limit = 50;
+  std::string cursor;
+  std::string trigger;
+
+  static const Fields& fields() {
+    static const Field lines[] = {
+        field("limit", &EventQuery::limit, "Entries per page.").range(1, 500),
+        field("cursor", &EventQuery::cursor, "next_cursor of the page before."),
+        field("trigger", &EventQuery::trigger, "Only events of this trigger."),
+    };
+    static const auto table = fields_of<EventQuery>("EventQuery", "", lines);
+    return table;
+  }
+};
+
+Response list_events(Call& call, sql::Connection& db) {
+  TRY(auto query, call.query<EventQuery>());
+  TRY(int64_t before, open_id_cursor("events", query.cursor));
+  TRY(auto rows, store::list_events(db, call.who.tenant, query.trigger, {before, query.limit + 1}));
+  std::string next;
+  if (rows.size() > static_cast<size_t>(query.limit)) {
+    rows.pop_back();
+    next = make_cursor("events", rows.back().id.str());
+  }
+  std::vector<EventView> views;
+  for (const auto& row : rows) views.push_back(brief_view(row));
+  return answer_list(views, next);
+}
+
+Response show_event(Call& call, sql::Connection& db) {
+  TRY(auto id, call.id<EventId>());
+  TRY(auto row, store::find_event(db, call.who.tenant, id));
+  if (!row) return no_event(id);
+  return answer_one(full_view(*row));
+}
+
+// A batch is not one transaction: when one event is refused, the others may be stored, and the
+// sender repeats the whole; what was stored is a duplicate then.
+Task<Response> send_events(Call& call) {
+  CO_TRY(auto events, read_cloudevents(call.http, *call.api.engine.catalog()));
+  auto loop = co_await async::this_executor();
+  std::vector<async::Completion<Ingested>> done;
+  for (auto& event : events) {
+    done.emplace_back(loop);
+    call.api.engine.ingest(call.caller(), std::move(event),
+                           [ended = done.back()](auto result) { ended.fulfil(std::move(result)); });
+  }
+  std::vector<AcceptedView> accepted;
+  for (auto& one : done) {
+    CO_TRY(auto ingested, co_await outcome_of(one));
+    accepted.push_back({ingested.event, ingested.duplicate});
+  }
+  bool is_batch = call.http.headers.find("content-type").find("batch") != std::string_view::npos;
+  auto response = is_batch ? answer_list(accepted) : answer_one(accepted.front());
+  response.status = 202;
+  co_return response;
+}
+
+Task<Response> replay_event(Call& call) {
+  CO_TRY(auto id, call.id<EventId>());
+  auto command = [&](auto reply) { call.api.engine.replay(call.caller(), id, std::move(reply)); };
+  CO_TRY(auto ingested, co_await ask<Ingested>(command));
+  co_return answer_one(AcceptedView{ingested.event, ingested.duplicate}, 202);
+}
+
+struct EnforcementQuery {
+  int limit = 50;
+  std::string cursor;
+  std::string rule;
+  std::optional<EventId> event;
+
+  static const Fields& fields() {
+    static const Field lines[] = {
+        field("limit", &EnforcementQuery::limit, "Entries per page.").range(1, 500),
+        field("cursor", &EnforcementQuery::cursor, "next_cursor of the page before."),
+        field("rule", &EnforcementQuery::rule, "Only of this rule."),
+        field("event", &EnforcementQuery::event, "Only of this event."),
+    };
+    static const auto table = fields_of<EnforcementQuery>("EnforcementQuery", "", lines);
+    return table;
+  }
+};
+
+Response list_enforcements(Call& call, sql::Connection& db) {
+  TRY(auto query, call.query<EnforcementQuery>());
+  TRY(int64_t before, open_id_cursor("enforcements", query.cursor));
+  std::vector<kernel::EnforcementRow> rows;
+  if (query.event) {
+    TRY(rows, store::enforcements_of(db, call.who.tenant, *query.event));
+    std::erase_if(
+        rows, [&](const auto& row) { return !query.rule.empty() && row.rule_ref != query.rule; });
+  } else {
+    RuleId rule;
+    if (!query.rule.empty()) {
+      TRY(auto found, store::find_rule(db, call.who.tenant, query.rule));
+      if (!found) return answer_list(std::vector<EnforcementView>());
+      rule = found->id;
+    }
+    TRY(rows, store::list_enforcements(db, call.who.tenant, rule, {before, query.limit + 1}));
+  }
+  std::string next;
+  if (!query.event && rows.size() > static_cast<size_t>(query.limit)) {
+    rows.pop_back();
+    next = make_cursor("enforcements", rows.back().id.str());
+  }
+  std::vector<EnforcementView> views;
+  for (const auto& row : rows) views.push_back(view_of(row));
+  return answer_list(views, next);
+}
+
+Response show_enforcement(Call& call, sql::Connection& db) {
+  TRY(auto id, call.id<EnforcementId>());
+  TRY(auto row, store::find_enforcement(db, call.who.tenant, id));
+  if (row) return answer_one(view_of(*row));
+  return Error(ErrorKind::NotFound, "API-0052", fmt::format("no enforcement {}", id.value));
+}
+
+}  // namespace
+
+std::vector<Route> event_routes(const ApiOptions& options) {
+  return {
+      {.name = "list_events",
+       .method = "GET",
+       .pattern = "/api/v1/events",
+       .access = Permission::EventsRead,
+       .handler = list_events,
+       .summary = "List events, newest first.",
+       .query = &EventQuery::fields(),
+       .answer_form = AnswerForm::List,
+       .answer = &EventView::fields()},
+      {.name = "send_events",
+       .method = "POST",
+       .pattern = "/api/v1/events",
+       .access = Permission::EventsSend,
+       .handler = send_events,
+       .summary = "Send one CloudEvent or a batch. Durable before the answer.",
+       .body_form = BodyForm::CloudEvent,
+       .answer = &AcceptedView::fields(),
+       .status = 202,
+       .max_body = options.event_body_limit},
+      {.name = "show_event",
+       .method = "GET",
+       .pattern = "/api/v1/events/{id}",
+       .access = Permission::EventsRead,
+       .handler = show_event,
+       .summary = "Show an event with its payload.",
+       .answer = &EventView::fields()},
+      {.name = "replay_event",
+       .method = "POST",
+       .pattern = "/api/v1/events/{id}/replay",
+       .access = Permission::EventsSend,
+       .handler = replay_event,
+       .summary = "Send a copy of a past event against today's rules.",
+       .answer = &AcceptedView::fields(),
+       .status = 202,
+       .takes_key = true},
+  };
+}
+
+std::vector<Route> enforcement_routes() {
+  return {
+      {.name = "list_enforcements",
+       .method = "GET",
+       .pattern = "/api/v1/enforcements",
+       .access = Permission::EventsRead,
+       .handler = list_enforcements,
+       .summary = "List matches of rules and events, newest first.",
+       .query = &EnforcementQuery::fields(),
+       .answer_form = AnswerForm::List,
+       .answer = &EnforcementView::fields()},
+      {.name = "show_enforcement",
+       .method = "GET",
+       .pattern = "/api/v1/enforcements/{id}",
+       .access = Permission::EventsRead,
+       .handler = show_enforcement,
+       .summary = "Show a match with its verdicts.",
+       .answer = &EnforcementView::fields()},
+  };
+}
+
+}  // namespace millrace::api

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "services/api/execution_view.h"
+
+#include <fmt/format.h>
+
+#include "services/api/parse.h"
+
+namespace millrace::api {
+
+const Fields& ExecutionView::fields() {
+  using V = ExecutionView;
+  static const Field lines[] = {
+      field("id", &V::id, ""),
+      field("action", &V::action, "pack.name"),
+      field("release", &V::release, "Digest of the pack release that it is pinned to."),
+      field("status", &V::status, ""),
+      field("failure", &V::failure, "Why it did not succeed, or needs a decision."),
+      field("held", &V::held, "Why it waits, and for whom."),
+      field("effect_class", &V::effect_class, "What may be done with a run that was lost."),
+      field("priority", &V::priority, ""),
+      field("attempt", &V::attempt, "From 1."),
+      field("parent", &V::parent, ""),
+      field("root", &V::root, "The top of its tree."),
+      field("enforcement", &V::enforcement, "The match that asked for it."),
+      field("original", &V::original, "Of a re-run: the execution that it repeats."),
+      field("timeout_ms", &V::timeout_ms, "").unit("ms"),
+      field("created", &V::created, ""),
+      field("updated", &V::updated, ""),
+      field("started", &V::started, "Of the newest attempt."),
+      field("ended", &V::ended, ""),
+      field("duration_ms", &V::duration_ms, "From started to ended.").unit("ms"),
+      field("identity", &V::identity, "Who asked for it."),
+      field("trace", &V::trace, "W3C traceparent."),
+      field("parameters", &V::parameters, "Secret ones are masked."),
+      field("env", &V::env, "Added to the action's environment."),
+      field("result", &V::result, "Up to 64 KiB; more is at /executions/{id}/result."),
+      field("result_size", &V::result_size, "").unit("bytes"),
+  };
+  static const auto table = fields_of<V>("Execution", "One run of an action.", lines);
+  return table;
+}
+
+ExecutionView brief_view(const kernel::ExecutionRow& row) {
+  ExecutionView view;
+  view.id = row.id;
+  view.action = row.action;
+  view.release = row.release;
+  view.status = row.status;
+  if (row.failure != FailureClass::None) view.failure = row.failure;
+  if (!row.held.empty()) view.held = row.held;
+  view.effect_class = row.effect_class;
+  view.priority = row.priority;
+  view.attempt = row.attempt;
+  view.parent = row.parent;
+  view.root = row.root;
+  view.enforcement = row.enforcement;
+  view.original = row.original;
+  if (row.timeout_ms > 0) view.timeout_ms = row.timeout_ms;
+  view.created = {row.created};
+  view.updated = {row.updated};
+  view.started = {row.started};
+  view.ended = {row.ended};
+  if (row.started > 0 && row.ended > 0) view.duration_ms = row.ended - row.started;
+  view.identity = row.identity;
+  view.trace = row.trace;
+  if (row.result_size > 0) view.result_size = row.result_size;
+  return view;
+}
+
+std::shared_ptr<const Action> action_of(const engine::Catalog& catalog, const std::string& action,
+                                        const std::string& release) {
+  auto found = catalog.find_action(action, release);
+  return found ? found->action : nullptr;
+}
+
+ExecutionView full_view(const kernel::ExecutionRow& row, const engine::Catalog& catalog) {
+  auto view = brief_view(row);
+  auto action = action_of(catalog, row.action, row.release);
+  view.parameters = mask_secrets(stored_json(row.parameters_json), action.get());
+  view.env = stored_json(row.env_json);
+  if (!row.result_json.empty()) view.result = stored_json(row.result_json);
+  return view;
+}
+
+}  // namespace millrace::api

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "services/api/execution_watch.h"
+
+#include <fmt/format.h>
+
+#include "store/read.h"
+
+namespace millrace::api {
+
+Error no_execution(ExecutionId id) {
+  return Error(ErrorKind::NotFound, "API-0020", fmt::format("no execution {}", id.value));
+}
+
+Task<Result<kernel::ExecutionRow>> read_execution(Shared& shared, TenantId tenant, ExecutionId id) {
+  std::optional<kernel::ExecutionRow> row;
+  CO_TRY(co_await shared.readers.run([&](sql::Connection& db) -> Result<void> {
+    TRY(row, store::find_execution(db, tenant, id));
+    return {};
+  }));
+  if (!row) co_return no_execution(id);
+  co_return *std::move(row);
+}
+
+Task<Result<kernel::ExecutionRow>> EndWatch::wait(TenantId tenant, ExecutionId id,
+                                                  int64_t wait_ms) {
+  auto row = co_await ended_.wait(async::Duration(wait_ms));
+  if (row.ok()) co_return row;
+  co_return co_await read_execution(shared_, tenant, id);
+}
+
+}  // namespace millrace::api

@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include "services/api/call.h"
+#include "services/api/execution_view.h"
+#include "services/api/execution_watch.h"
+#include "services/api/parse.h"
+#include "services/api/routes.h"
+#include "services/api/shared.h"
+#include "store/read.h"
+
+namespace millrace::api {
+namespace {
+
+using auth::Permission;
+using kernel::ExecutionRow;
+
+struct RunInput {
+  std::string action;
+  Value parameters = Value::map();
+  Value env = Value::map();
+  Priority priority = Priority::Normal;
+  std::optional<int64_t> timeout_ms;
+
+  static const Fields& fields() {
+    static const Field lines[] = {
+        field("action", &RunInput::action, "pack.name").required(),
+        field("parameters", &RunInput::parameters, "Checked against the action's schema.")
+            .only(Value::Kind::Map),
+        field("env", &RunInput::env, "Strings, added to the environment.").only(Value::Kind::Map),
+        field("priority", &RunInput::priority, "Low work ages upward."),
+        field("timeout_ms", &RunInput::timeout_ms, "Default: the action's own.")
+            .range(1, 7.0 * 86'400'000)
+            .unit("ms"),
+    };
+    static const auto table = fields_of<RunInput>("RunInput", "What to run.", lines);
+    return table;
+  }
+};
+
+struct WaitQuery {
+  std::string wait;
+
+  static const Fields& fields() {
+    static const Field lines[] = {
+        field("wait", &WaitQuery::wait,
+              "Answer when it is final or this time is over: 500ms, 30s, 5m."),
+    };
+    static const auto table = fields_of<WaitQuery>("WaitQuery", "", lines);
+    return table;
+  }
+};
+
+struct ListQuery {
+  int limit = 50;
+  std::string cursor;
+  std::optional<ExecutionStatus> status;
+  std::string action;
+  std::optional<ExecutionId> parent;
+  bool open = false;
+
+  static const Fields& fields() {
+    static const Field lines[] = {
+        field("limit", &ListQuery::limit, "Entries per page.").range(1, 500),
+        field("cursor", &ListQuery::cursor, "next_cursor of the page before."),
+        field("status", &ListQuery::status, "Only these."),
+        field("action", &ListQuery::action, "Only of this action."),
+        field("parent", &ListQuery::parent, "Only children of this execution."),
+        field("open", &ListQuery::open, "Only those that are not final."),
+    };
+    static const auto table = fields_of<ListQuery>("ExecutionQuery", "", lines);
+    return table;
+  }
+};
+
+enum class Decision : uint8_t { Retry, Succeed, Fail, Abandon };
+std::string_view to_string(Decision decision) {
+  switch (decision) {
+    case Decision::Retry: return "retry";
+    case Decision::Succeed: return "succeed";
+    case Decision::Fail: return "fail";
+    case Decision::Abandon: return "abandon";
+  }
+  return "unknown";
+}
+
+struct ResolveInput {
+  Decision decision = Decision::Retry;
+  Value result;
+  std::string comment;
+
+  static const Fields& fields() {
+    static const Field lines[] = {
+        field("decision", &ResolveInput::decision,
+              "retry: attempt + 1; succeed: with a result; fail; abandon.")
+            .required(),
+        field("result", &ResolveInput::result, "Of succeed."),
+        field("comment", &ResolveInput::comment, "Why.").length(0, 1000),
+    };
+    static const auto table =
+        fields_of<ResolveInput>("ResolveInput", "What becomes of a lost run.", lines);
+    return table;
+  }
+};
+
+Response list_executions(Call& call, sql::Connection& db) {
+  TRY(auto query, call.query<ListQuery>());
+  TRY(int64_t before, open_id_cursor("executions", query.cursor));
+  store::ExecutionFilter filter{query.status, query.action, query.parent.value_or(ExecutionId{}),
+                                query.open};
+  TRY(auto rows, store::list_executions(db, call.who.tenant, filter, {before, query.limit + 1}));
+  std::string next;
+  if (rows.size() > static_cast<size_t>(query.limit)) {
+    rows.pop_back();
+    next = make_cursor("executions", rows.back().id.str());
+  }
+  std::vector<ExecutionView> views;
+  for (const auto& row : rows) views.push_back(brief_view(row));
+  return answer_list(views, next);
+}
+
+Response list_children(Call& call, sql::Connection& db) {
+  TRY(auto id, call.id<ExecutionId>());
+  TRY(auto rows, store::children_of(db, call.who.tenant, id));
+  std::vector<ExecutionView> views;
+  for (const auto& row : rows) views.push_back(brief_view(row));
+  return answer_list(views);
+}
+
+Task<Response> run_execution(Call& call) {
+  CO_TRY(auto query, call.query<WaitQuery>());
+  CO_TRY(int64_t wait_ms, parse_wait(query.wait));
+  CO_TRY(auto input, call.body<RunInput>());
+  EndWatch watch(call.api, co_await async::this_executor());
+  engine::NewExecution request;
+  request.action = std::move(input.action);
+  request.parameters = std::move(input.parameters);
+  request.env = std::move(input.env);
+  request.priority = input.priority;
+  request.timeout_ms = input.timeout_ms.value_or(0);
+  if (wait_ms > 0) {
+    request.watch = watch.number();
+    request.ended = watch.reply();
+  }
+  auto command = [&](auto reply) {
+    call.api.engine.run(call.caller(), std::move(request), std::move(reply));
+  };
+  CO_TRY(auto row, co_await ask<ExecutionRow>(command));
+  if (wait_ms > 0 && !is_final(row.status)) {
+    CO_TRY(row, co_await watch.wait(call.who.tenant, row.id, wait_ms));
+  }
+  auto response = answer_one(full_view(row, *call.api.engine.catalog()), 201);
+  response.header("Location", fmt::format("/api/v1/executions/{}", row.id.value));
+  co_return response;
+}
+
+Task<Response> show_execution(Call& call) {
+  CO_TRY(auto id, call.id<ExecutionId>());
+  CO_TRY(auto query, call.query<WaitQuery>());
+  CO_TRY(int64_t wait_ms, parse_wait(query.wait));
+  EndWatch watch(call.api, co_await async::this_executor());
+  if (wait_ms > 0) call.api.engine.watch(watch.number(), id, watch.reply());
+  CO_TRY(auto row, co_await read_execution(call.api, call.who.tenant, id));
+  if (wait_ms > 0 && !is_final(row.status)) {
+    CO_TRY(row, co_await watch.wait(call.who.tenant, id, wait_ms));
+  }
+  co_return answer_one(full_view(row, *call.api.engine.catalog()));
+}
+
+Response show_result(Call& call, sql::Connection& db) {
+  TRY(auto id, call.id<ExecutionId>());
+  TRY(auto row, store::find_execution(db, call.who.tenant, id));
+  if (!row) return no_execution(id);
+  if (!row->result_json.empty()) return net::HttpResponse::json(200, row->result_json);
+  TRY(auto blob, store::find_result_blob(db, call.who.tenant, id));
+  if (blob) return net::HttpResponse::json(200, std::move(blob->bytes));
+  return Error(
+      ErrorKind::NotFound, "API-0021",
+      fmt::format("execution {} has no result (status {})", id.value, to_string(row->status)));
+}
+
+Task<Response> cancel_execution(Call& call) {
+  CO_TRY(auto id, call.id<ExecutionId>());
+  auto command = [&](auto reply) { call.api.engine.cancel(call.caller(), id, std::move(reply)); };
+  CO_TRY(auto row, co_await ask<ExecutionRow>(command));
+  co_return answer_one(brief_view(row), 202);
+}
+
+Task<Response> resolve_execution(Call& call) {
+  CO_TRY(auto id, call.id<ExecutionId>());
+  CO_TRY(auto input, call.body<ResolveInput>());
+  engine::Resolution resolution;
+  resolution.kind = static_cast<engine::Resolution::Kind>(input.decision);
+  resolution.result = std::move(input.result);
+  resolution.comment = std::move(input.comment);
+  auto command = [&](auto reply) {
+    call.api.engine.resolve(call.caller(), id, std::move(resolution), std::move(reply));
+  };
+  CO_TRY(auto row, co_await ask<ExecutionRow>(command));
+  co_return answer_one(brief_view(row));
+}
+
+}  // namespace
+
+std::vector<Route> execution_routes() {
+  const auto* execution = &ExecutionView::fields();
+  return {
+      {.name = "list_executions",
+       .method = "GET",
+       .pattern = "/api/v1/executions",
+       .access = Permission::ExecutionsRead,
+       .handler = list_executions,
+       .summary = "List executions, newest first.",
+       .query = &ListQuery::fields(),
+       .answer_form = AnswerForm::List,
+       .answer = execution},
+      {.name = "run_execution",
+       .method = "POST",
+       .pattern = "/api/v1/executions",
+       .access = Permission::ExecutionsRun,
+       .handler = run_execution,
+       .summary = "Run an action. Durable before the answer.",
+       .query = &WaitQuery::fields(),
+       .body_form = BodyForm::Json,
+       .body = &RunInput::fields(),
+       .answer = execution,
+       .status = 201,
+       .takes_key = true},
+      {.name = "show_execution",
+       .method = "GET",
+       .pattern = "/api/v1/executions/{id}",
+       .access = Permission::ExecutionsRead,
+       .handler = show_execution,
+       .summary = "Show an execution; with wait, once it is final.",
+       .query = &WaitQuery::fields(),
+       .answer = execution},
+      {.name = "show_execution_result",
+       .method = "GET",
+       .pattern = "/api/v1/executions/{id}/result",
+       .access = Permission::ExecutionsRead,
+       .handler = show_result,
+       .summary = "The whole result as JSON, however large.",
+       .answer_form = AnswerForm::Text},
+      {.name = "list_execution_children",
+       .method = "GET",
+       .pattern = "/api/v1/executions/{id}/children",
+       .access = Permission::ExecutionsRead,
+       .handler = list_children,
+       .summary = "List what an execution has started.",
+       .answer_form = AnswerForm::List,
+       .answer = execution},
+      {.name = "cancel_execution",
+       .method = "POST",
+       .pattern = "/api/v1/executions/{id}/cancel",
+       .access = Permission::ExecutionsCancel,
+       .handler = cancel_execution,
+       .summary = "Cancel an execution and everything below it.",
+       .answer = execution,
+       .status = 202},
+      {.name = "resolve_execution",
+       .method = "POST",
+       .pattern = "/api/v1/executions/{id}/resolve",
+       .access = Permission::ExecutionsResolve,
+       .handler = resolve_execution,
+       .summary = "Decide what becomes of an execution in needs_decision.",
+       .body_form = BodyForm::Json,
+       .body = &ResolveInput::fields(),
+       .answer = execution},
+  };
+}
+
+}  // namespace millrace::api

@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "services/api/output_follower.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+
+#include "base/json.h"
+#include "base/text.h"
+#include "net/sse.h"
+#include "services/api/execution_watch.h"
+#include "services/api/output_store.h"
+#include "services/api/parse.h"
+#include "services/api/sse.h"
+
+namespace millrace::api {
+namespace {
+
+using kernel::OutputChunk;
+using kernel::Stream;
+
+constexpr int64_t kPiece = 64 << 10;
+constexpr size_t kQueuedBytes = 4 << 20;  // a slower client misses live pieces
+
+std::string_view name_of(Stream stream) { return stream == Stream::Stdout ? "stdout" : "stderr"; }
+
+// What the engine's threads tell one follower. Shared with the callbacks.
+class Inbox {
+ public:
+  explicit Inbox(async::Executor loop) : wakeup(std::move(loop)) {}
+
+  void put(const OutputChunk& chunk) {
+    {
+      std::lock_guard lock(mutex_);
+      if (queued_ + chunk.bytes.size() > kQueuedBytes) return;  // comes from the store at the end
+      queued_ += chunk.bytes.size();
+      chunks_.push_back(chunk);
+    }
+    wakeup.notify();
+  }
+  void end() {
+    {
+      std::lock_guard lock(mutex_);
+      ended_ = true;
+    }
+    wakeup.notify();
+  }
+  std::vector<OutputChunk> take(bool& ended) {
+    std::lock_guard lock(mutex_);
+    ended = ended_;
+    queued_ = 0;
+    return std::exchange(chunks_, {});
+  }
+
+  const async::Wakeup wakeup;
+
+ private:
+  std::mutex mutex_;
+  std::vector<OutputChunk> chunks_;
+  size_t queued_ = 0;
+  bool ended_ = false;
+};
+
+class Follower {
+ public:
+  Follower(Shared& shared, FollowRequest request, net::BodyWriter& out, async::Executor loop)
+      : shared_(shared),
+        request_(std::move(request)),
+        at_(request_.position),
+        out_(out),
+        inbox_(std::make_shared<Inbox>(std::move(loop))),
+        watch_(shared.engine.new_watch()) {
+    auto inbox = inbox_;
+    shared_.engine.watch(watch_, request_.id, [inbox](auto) { inbox->end(); });
+    output_ = shared_.engine.on_output(request_.id,
+                                       [inbox](const OutputChunk& chunk) { inbox->put(chunk); });
+  }
+  ~Follower() {
+    shared_.engine.forget(output_);
+    shared_.engine.forget_watch(watch_);
+  }
+  Follower(const Follower&) = delete;
+
+  Task<Result<void>> run() {
+    CO_TRY(auto row, co_await read_execution(shared_, request_.tenant, request_.id));
+    if (at_.attempt == 0) at_.attempt = row.attempt;
+    if (!is_final(row.status)) CO_TRY(co_await follow_live());
+    co_return co_await send_rest();
+  }
+
+ private:
+  Task<Result<void>> follow_live() {
+    for (bool ended = false; !ended;) {
+      for (const auto& chunk : inbox_->take(ended)) take_chunk(chunk);
+      if (events_.empty() && !ended) {
+        bool woken =
+            co_await inbox_->wakeup.wait_for(async::Duration(shared_.options.keep_alive_ms));
+        if (!woken) events_ = kKeepAlive;
+      }
+      CO_TRY(co_await flush());
+    }
+    co_return Result<void>();
+  }
+
+  void take_chunk(const OutputChunk& chunk) {
+    auto index = static_cast<size_t>(chunk.stream);
+    if (!request_.wanted[index] || chunk.key.attempt < at_.attempt) return;
+    if (chunk.key.attempt > at_.attempt) begin_attempt(chunk.key.attempt);
+    auto& pending = pending_[index];
+    int64_t have = at_.next[index] + static_cast<int64_t>(pending.size());
+    std::string_view bytes = chunk.bytes;
+    if (chunk.offset > have) {
+      emit(chunk.stream, pending.size());
+      add_gap(chunk.stream, have, chunk.offset);
+    } else {
+      int64_t known = std::min<int64_t>(have - chunk.offset, static_cast<int64_t>(bytes.size()));
+      bytes.remove_prefix(static_cast<size_t>(known));
+    }
+    pending += bytes;
+    // A character that is not complete yet waits for its rest.
+    emit(chunk.stream, whole_characters(pending).size());
+  }
+
+  // Moves the first bytes of what is pending into an event.
+  void emit(Stream stream, size_t count) {
+    if (count == 0) return;
+    auto index = static_cast<size_t>(stream);
+    std::string data =
+        fmt::format(R"({{"stream":"{}","attempt":{},)", name_of(stream), at_.attempt);
+    append_output_members(data, at_.next[index],
+                          std::string_view(pending_[index]).substr(0, count));
+    data += '}';
+    pending_[index].erase(0, count);
+    at_.next[index] += static_cast<int64_t>(count);
+    net::append_sse_event(events_, at_.text(), "output", data);
+  }
+
+  void add_gap(Stream stream, int64_t from, int64_t to) {
+    net::append_sse_event(
+        events_, {}, "gap",
+        fmt::format(R"({{"stream":"{}","from":{},"to":{}}})", name_of(stream), from, to));
+    at_.next[static_cast<size_t>(stream)] = to;
+  }
+
+  void begin_attempt(int attempt) {
+    at_ = {attempt, {}};
+    pending_ = {};
+    net::append_sse_event(events_, at_.text(), "attempt",
+                          fmt::format(R"({{"attempt":{}}})", attempt));
+  }
+
+  // What the live pieces have not brought, from the store; then the end.
+  Task<Result<void>> send_rest() {
+    CO_TRY(auto row, co_await read_execution(shared_, request_.tenant, request_.id));
+    if (row.attempt > at_.attempt) begin_attempt(row.attempt);
+    std::array<OutputSlice, 2> last;
+    for (auto stream : {Stream::Stdout, Stream::Stderr}) {
+      auto index = static_cast<size_t>(stream);
+      if (!request_.wanted[index]) continue;
+      pending_[index].clear();
+      do {
+        CO_TRY(co_await load(stream, last[index]));
+        pending_[index] += last[index].bytes;
+        bool more = last[index].bytes.size() == kPiece;
+        emit(stream, more ? whole_characters(pending_[index]).size() : pending_[index].size());
+        CO_TRY(co_await flush());
+      } while (last[index].bytes.size() == kPiece);
+    }
+    net::append_sse_event(
+        events_, at_.text(), "end",
+        fmt::format(R"({{"status":"{}","size":{},"dropped":{}}})", to_string(row.status),
+                    last[0].size + last[1].size, last[0].dropped + last[1].dropped));
+    co_return co_await flush();
+  }
+
+  Task<Result<void>> load(Stream stream, OutputSlice& slice) {
+    auto index = static_cast<size_t>(stream);
+    int64_t from = at_.next[index] + static_cast<int64_t>(pending_[index].size());
+    co_return co_await shared_.readers.run([&, from](sql::Connection& db) -> Result<void> {
+      TRY(slice, read_output(db, shared_.options.output_folder, request_.tenant, request_.id,
+                             at_.attempt, stream, from, kPiece));
+      return {};
+    });
+  }
+
+  Task<Result<void>> flush() {
+    if (events_.empty()) co_return Result<void>();
+    auto events = std::exchange(events_, {});
+    co_return co_await out_.write(events);
+  }
+
+  Shared& shared_;
+  FollowRequest request_;
+  OutputPosition at_;
+  net::BodyWriter& out_;
+  std::shared_ptr<Inbox> inbox_;
+  int64_t watch_;
+  int64_t output_ = 0;
+  std::array<std::string, 2> pending_;  // received, not sent: the start of a character
+  std::string events_;                  // formatted, not sent
+};
+
+}  // namespace
+
+std::string OutputPosition::text() const {
+  return fmt::format("{}:{}:{}", attempt, next[0], next[1]);
+}
+
+Result<OutputPosition> OutputPosition::parse(std::string_view text) {
+  OutputPosition position;
+  auto parts = split(text, ':');
+  auto number = [](std::string_view part, auto& out) {
+    auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), out);
+    return error == std::errc() && end == part.data() + part.size() && out >= 0;
+  };
+  if (parts.size() != 3 || !number(parts[0], position.attempt) ||
+      !number(parts[1], position.next[0]) || !number(parts[2], position.next[1])) {
+    return Error(ErrorKind::Invalid, "API-0032",
+                 fmt::format("Last-Event-ID: expected ATTEMPT:STDOUT:STDERR of an earlier event, "
+                             "found '{}'",
+                             text.substr(0, 64)));
+  }
+  return position;
+}
+
+void append_output_members(std::string& json, int64_t from, std::string_view bytes) {
+  bool is_text = is_utf8(bytes);
+  json += fmt::format(R"("from":{},"next":{},"encoding":"{}","data":)", from,
+                      from + static_cast<int64_t>(bytes.size()), is_text ? "utf-8" : "base64");
+  if (is_text) {
+    append_json_string(json, bytes);
+  } else {
+    append_json_string(json, base64_encode(bytes));
+  }
+}
+
+Task<void> follow_output(Shared& shared, FollowRequest request, net::BodyWriter& out) {
+  Follower follower(shared, std::move(request), out, co_await async::this_executor());
+  auto end = co_await follower.run();
+  if (!end.ok() && end.error().kind() != ErrorKind::Unavailable) {
+    std::string event;
+    std::string data = R"({"detail":)";
+    append_json_string(data, end.error().message());
+    net::append_sse_event(event, {}, "error", data + '}');
+    // The client may be gone: then nobody is left to tell.
+    if (auto told = co_await out.write(event); !told.ok()) co_return;
+  }
+}
+
+}  // namespace millrace::api

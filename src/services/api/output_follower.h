@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "async/wakeup.h"
+#include "services/api/shared.h"
+
+namespace millrace::api {
+
+// How far a follower has come. As a text (the id of its events) `ATTEMPT:STDOUT:STDERR`.
+struct OutputPosition {
+  int attempt = 0;                   // 0: the current one
+  std::array<int64_t, 2> next = {};  // the first byte that is still to be sent, per stream
+
+  std::string text() const;
+  // Errors: Invalid, API-0032.
+  static Result<OutputPosition> parse(std::string_view text);
+};
+
+struct FollowRequest {
+  TenantId tenant;
+  ExecutionId id;
+  std::array<bool, 2> wanted = {true, false};  // stdout, stderr
+  OutputPosition position;
+};
+
+// Sends the output of one execution as server-sent events until it is final:
+//
+//   event: output   {"stream","attempt","from","next","encoding","data"}
+//   event: gap      {"stream","from","to"}: live bytes that nobody kept; stored ones come later
+//   event: attempt  {"attempt"}: it runs again, offsets begin at 0
+//   event: end      {"status","size","dropped"}
+//
+// Live pieces are hints; what is missing at the end comes from the store, so that a follower who
+// resumes by id has the whole.
+Task<void> follow_output(Shared& shared, FollowRequest request, net::BodyWriter& out);
+
+// {"from", "next", "encoding", "data"}: text as it is, other bytes as base64.
+void append_output_members(std::string& json, int64_t from, std::string_view bytes);
+
+}  // namespace millrace::api

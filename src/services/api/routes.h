@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <vector>
+
+#include "services/api/options.h"
+#include "services/api/route.h"
+
+namespace millrace::api {
+
+// The routes of each resource, beside its handlers.
+std::vector<Route> system_routes();
+std::vector<Route> pack_routes();
+std::vector<Route> rule_routes();
+std::vector<Route> event_routes(const ApiOptions& options);
+std::vector<Route> enforcement_routes();
+std::vector<Route> execution_routes();
+std::vector<Route> output_routes();
+std::vector<Route> webhook_routes(const ApiOptions& options);
+std::vector<Route> trace_routes();
+std::vector<Route> stream_routes();
+std::vector<Route> token_routes();
+
+// The whole API, in the order of the OpenAPI document.
+std::vector<Route> all_routes(const ApiOptions& options);
+
+}  // namespace millrace::api

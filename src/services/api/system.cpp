@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include "services/api/call.h"
+#include "services/api/parse.h"
+#include "services/api/routes.h"
+#include "services/api/shared.h"
+#include "store/read.h"
+
+namespace millrace::api {
+namespace {
+
+using auth::Permission;
+
+struct HealthView {
+  std::string status;
+
+  static const Fields& fields() {
+    static const Field lines[] = {field("status", &HealthView::status, "")};
+    static const auto table = fields_of<HealthView>("Health", "", lines);
+    return table;
+  }
+};
+
+struct InfoView {
+  std::string name = "millrace";
+  std::string version;
+  std::string phase;
+  bool read_only = false;
+  int64_t waiting = 0;
+
+  static const Fields& fields() {
+    static const Field lines[] = {
+        field("name", &InfoView::name, ""),
+        field("version", &InfoView::version, "Of the program."),
+        field("phase", &InfoView::phase, "starting, ready, draining"),
+        field("read_only", &InfoView::read_only, "The disk is full: writes are refused."),
+        field("waiting", &InfoView::waiting, "Requests that wait for a commit."),
+    };
+    static const auto table = fields_of<InfoView>("Info", "The server.", lines);
+    return table;
+  }
+};
+
+struct WorkerView {
+  WorkerId id;
+  std::string name;
+  std::string instance;
+  int64_t slots = 0;
+  Timestamp updated;
+
+  static const Fields& fields() {
+    using V = WorkerView;
+    static const Field lines[] = {
+        field("id", &V::id, ""),
+        field("name", &V::name, ""),
+        field("instance", &V::instance, "Changes when it may have forgotten runs."),
+        field("slots", &V::slots, "Runs at the same time."),
+        field("updated", &V::updated, "When its last session was opened."),
+    };
+    static const auto table = fields_of<V>("Worker", "Runs actions.", lines);
+    return table;
+  }
+};
+
+struct QueueView {
+  ExecutionId execution;
+  int64_t rank = 0;
+
+  static const Fields& fields() {
+    static const Field lines[] = {
+        field("execution", &QueueView::execution, "Waits for a free slot."),
+        field("rank", &QueueView::rank, "Smaller goes first.").unit("ms"),
+    };
+    static const auto table = fields_of<QueueView>("QueueEntry", "", lines);
+    return table;
+  }
+};
+
+struct QuarantineView {
+  std::string id;
+  std::string kind;
+  std::string subject;
+  std::string reason;
+  Value body;
+  Timestamp created;
+
+  static const Fields& fields() {
+    using V = QuarantineView;
+    static const Field lines[] = {
+        field("id", &V::id, ""),
+        field("kind", &V::kind, "Of the message."),
+        field("subject", &V::subject, "What it was about."),
+        field("reason", &V::reason, "Why it could not be handled."),
+        field("body", &V::body, ""),
+        field("created", &V::created, ""),
+    };
+    static const auto table = fields_of<V>("Quarantined", "A message that was set aside.", lines);
+    return table;
+  }
+};
+
+struct PageQuery {
+  int limit = 50;
+  std::string cursor;
+
+  static const Fields& fields() {
+    static const Field lines[] = {
+        field("limit", &PageQuery::limit, "Entries per page.").range(1, 500),
+        field("cursor", &PageQuery::cursor, "next_cursor of the page before."),
+    };
+    static const auto table = fields_of<PageQuery>("PageQuery", "", lines);
+    return table;
+  }
+};
+
+struct LimitQuery {
+  int limit = 50;
+
+  static const Fields& fields() {
+    static const Field lines[] = {
+        field("limit", &LimitQuery::limit, "Entries at most.").range(1, 500),
+    };
+    static const auto table = fields_of<LimitQuery>("LimitQuery", "", lines);
+    return table;
+  }
+};
+
+std::string_view name_of(Phase phase) {
+  switch (phase) {
+    case Phase::Starting: return "starting";
+    case Phase::Ready: return "ready";
+    case Phase::Draining: return "draining";
+  }
+  return "unknown";
+}
+
+Response show_health(Call&) { return answer_one(HealthView{"ok"}); }
+
+Response show_ready(Call& call) {
+  auto phase = call.api.phase.load(std::memory_order_relaxed);
+  return answer_one(HealthView{std::string(name_of(phase))}, phase == Phase::Ready ? 200 : 503);
+}
+
+Response show_metrics(Call& call) {
+  const auto& metrics = call.api.options.metrics;
+  auto response = net::HttpResponse::text(200, metrics ? metrics() : std::string());
+  response.content_type = "text/plain; version=0.0.4; charset=utf-8";
+  return response;
+}
+
+Response show_info(Call& call) {
+  InfoView view;
+  view.version = call.api.options.version;
+  view.phase = name_of(call.api.phase.load(std::memory_order_relaxed));
+  view.read_only = call.api.engine.read_only();
+  view.waiting = call.api.engine.waiting();
+  return answer_one(view);
+}
+
+Response show_openapi(Call& call) { return net::HttpResponse::json(200, call.api.openapi_json); }
+
+Response show_docs(Call& call) {
+  auto response = net::HttpResponse::text(200, call.api.docs_html);
+  response.content_type = "text/html; charset=utf-8";
+  return response;
+}
+
+Response list_workers(Call& call, sql::Connection& db) {
+  TRY(auto rows, store::all_workers(db));
+  std::vector<WorkerView> views;
+  for (const auto& row : rows) {
+    if (row.tenant != call.who.tenant) continue;
+    views.push_back({row.id, row.name, row.instance, row.slots, {row.updated}});
+  }
+  return answer_list(views);
+}
+
+Response list_queue(Call& call, sql::Connection& db) {
+  TRY(auto query, call.query<LimitQuery>());
+  TRY(auto rows, store::queue_head(db, call.who.tenant, query.limit));
+  std::vector<QueueView> views;
+  for (const auto& row : rows) views.push_back({row.execution, row.rank});
+  return answer_list(views);
+}
+
+Response list_quarantine(Call& call, sql::Connection& db) {
+  TRY(auto query, call.query<PageQuery>());
+  TRY(int64_t before, open_id_cursor("quarantine", query.cursor));
+  TRY(auto rows, store::list_quarantine(db, call.who.tenant, {before, query.limit + 1}));
+  std::string next;
+  if (rows.size() > static_cast<size_t>(query.limit)) {
+    rows.pop_back();
+    next = make_cursor("quarantine", std::to_string(rows.back().id));
+  }
+  std::vector<QuarantineView> views;
+  for (const auto& row : rows) {
+    views.push_back({std::to_string(row.id),
+                     row.kind,
+                     std::to_string(row.subject),
+                     row.reason,
+                     stored_json(row.body_json),
+                     {row.created}});
+  }
+  return answer_list(views, next);
+}
+
+}  // namespace
+
+std::vector<Route> system_routes() {
+  return {
+      {.name = "show_health",
+       .method = "GET",
+       .pattern = "/health",
+       .access = Access::open(),
+       .handler = show_health,
+       .summary = "200 while the process lives.",
+       .answer = &HealthView::fields()},
+      {.name = "show_ready",
+       .method = "GET",
+       .pattern = "/ready",
+       .access = Access::open(),
+       .handler = show_ready,
+       .summary = "200 when requests are taken; 503 while starting and draining.",
+       .answer = &HealthView::fields()},
+      {.name = "show_metrics",
+       .method = "GET",
+       .pattern = "/metrics",
+       .access = Permission::SystemRead,
+       .handler = show_metrics,
+       .summary = "Metrics in the text format of Prometheus.",
+       .answer_form = AnswerForm::Text},
+      {.name = "show_info",
+       .method = "GET",
+       .pattern = "/info",
+       .access = Access::any_token(),
+       .handler = show_info,
+       .summary = "Version and state of the server.",
+       .answer = &InfoView::fields()},
+      {.name = "show_openapi",
+       .method = "GET",
+       .pattern = "/api/v1/openapi.json",
+       .access = Access::any_token(),
+       .handler = show_openapi,
+       .summary = "This document.",
+       .answer_form = AnswerForm::Text},
+      // Open: it says nothing that the sources do not, and a browser sends no token.
+      {.name = "show_docs",
+       .method = "GET",
+       .pattern = "/api/docs",
+       .access = Access::open(),
+       .handler = show_docs,
+       .summary = "This page.",
+       .answer_form = AnswerForm::Text},
+      {.name = "list_workers",
+       .method = "GET",
+       .pattern = "/api/v1/workers",
+       .access = Permission::SystemRead,
+       .handler = list_workers,
+       .summary = "List workers.",
+       .answer_form = AnswerForm::List,
+       .answer = &WorkerView::fields()},
+      {.name = "list_queue",
+       .method = "GET",
+       .pattern = "/api/v1/queues",
+       .access = Permission::SystemRead,
+       .handler = list_queue,
+       .summary = "The executions that go next.",
+       .query = &LimitQuery::fields(),
+       .answer_form = AnswerForm::List,
+       .answer = &QueueView::fields()},
+      {.name = "list_quarantine",
+       .method = "GET",
+       .pattern = "/api/v1/quarantine",
+       .access = Permission::SystemRead,
+       .handler = list_quarantine,
+       .summary = "Messages that could not be handled, newest first.",
+       .query = &PageQuery::fields(),
+       .answer_form = AnswerForm::List,
+       .answer = &QuarantineView::fields()},
+  };
+}
+
+}  // namespace millrace::api

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include "base/text.h"
+#include "services/api/call.h"
+#include "services/api/routes.h"
+#include "services/api/shared.h"
+#include "store/read.h"
+
+namespace millrace::api {
+namespace {
+
+using auth::Permission;
+using kernel::TokenRow;
+
+struct TokenInput {
+  std::string identity;
+  std::vector<std::string> permissions;
+  std::optional<int64_t> ttl_s;
+
+  static const Fields& fields() {
+    static const Field lines[] = {
+        field("identity", &TokenInput::identity, "Who uses it; stands in what it makes.")
+            .required()
+            .length(1, 128),
+        field("permissions", &TokenInput::permissions,
+              "Names such as rules:read, patterns such as rules:*, or *.")
+            .required()
+            .length(1, 50),
+        field("ttl_s", &TokenInput::ttl_s, "Default: it does not expire.").at_least(1).unit("s"),
+    };
+    static const auto table = fields_of<TokenInput>("TokenInput", "A token to be made.", lines);
+    return table;
+  }
+};
+
+struct TokenView {
+  TokenId id;
+  std::string identity;
+  std::vector<std::string> permissions;
+  Timestamp created;
+  Timestamp expires;
+  std::optional<std::string> token;
+
+  static const Fields& fields() {
+    using V = TokenView;
+    static const Field lines[] = {
+        field("id", &V::id, ""),
+        field("identity", &V::identity, ""),
+        field("permissions", &V::permissions, ""),
+        field("created", &V::created, ""),
+        field("expires", &V::expires, "None: never."),
+        field("token", &V::token, "Shown once, when it is made: only its hash is kept."),
+    };
+    static const auto table = fields_of<V>("Token", "An API token.", lines);
+    return table;
+  }
+};
+
+struct IdentityView {
+  std::string identity;
+  TenantId tenant;
+  std::vector<std::string> permissions;
+  ExecutionId execution;
+
+  static const Fields& fields() {
+    using V = IdentityView;
+    static const Field lines[] = {
+        field("identity", &V::identity, ""),
+        field("tenant", &V::tenant, ""),
+        field("permissions", &V::permissions, ""),
+        field("execution", &V::execution, "Of an execution's own token."),
+    };
+    static const auto table = fields_of<V>("Identity", "Who the token belongs to.", lines);
+    return table;
+  }
+};
+
+std::vector<std::string> words_of(std::string_view permissions) {
+  std::vector<std::string> words;
+  for (auto word : split(permissions, ',')) {
+    if (!trim(word).empty()) words.emplace_back(trim(word));
+  }
+  return words;
+}
+
+TokenView view_of(const TokenRow& row) {
+  return {row.id, row.identity, words_of(row.permissions), {row.created}, {row.expires}, {}};
+}
+
+Response show_identity(Call& call) {
+  IdentityView view{call.who.identity, call.who.tenant, {}, call.who.execution};
+  for (int i = 0; i < auth::kPermissions; ++i) {
+    auto permission = static_cast<Permission>(i);
+    if (call.who.permissions.allow(permission)) {
+      view.permissions.emplace_back(auth::to_string(permission));
+    }
+  }
+  return answer_one(view);
+}
+
+Response list_tokens(Call& call, sql::Connection& db) {
+  TRY(auto rows, store::all_tokens(db));
+  std::vector<TokenView> views;
+  for (const auto& row : rows) {
+    if (row.tenant == call.who.tenant) views.push_back(view_of(row));
+  }
+  return answer_list(views);
+}
+
+Task<Response> create_token(Call& call) {
+  CO_TRY(auto input, call.body<TokenInput>());
+  std::string words;
+  for (const auto& word : input.permissions) words += (words.empty() ? "" : ",") + word;
+  CO_TRY(auto wanted, auth::Permissions::parse(words));
+  if (!call.who.permissions.cover(wanted)) {
+    co_return Error(ErrorKind::Forbidden, "API-0080",
+                    fmt::format("'{}' cannot give permissions that it lacks", call.who.identity));
+  }
+  auto token = auth::make_token(call.api.options.random);
+  engine::TokenWrite write{auth::token_hash(token.reveal()), input.identity, words, 0};
+  if (input.ttl_s) write.expires = call.api.now_ms() + *input.ttl_s * 1000;
+  auto command = [&](auto reply) {
+    call.api.engine.write_token(call.caller(), std::move(write), std::move(reply));
+  };
+  CO_TRY(auto row, co_await ask<TokenRow>(command));
+  call.api.tokens.put({row.id, row.tenant, row.hash, row.identity, row.permissions, row.expires});
+  auto view = view_of(row);
+  view.token = token.reveal();
+  co_return answer_one(view, 201);
+}
+
+Task<Response> revoke_token(Call& call) {
+  CO_TRY(auto id, call.id<TokenId>());
+  bool known = false;
+  CO_TRY(co_await call.api.readers.run([&](sql::Connection& db) -> Result<void> {
+    TRY(auto rows, store::all_tokens(db));
+    for (const auto& row : rows) known |= row.id == id && row.tenant == call.who.tenant;
+    return {};
+  }));
+  if (!known)
+    co_return Error(ErrorKind::NotFound, "API-0081", fmt::format("no token {}", id.value));
+  auto command = [&](auto reply) {
+    call.api.engine.delete_token(call.caller(), id, std::move(reply));
+  };
+  CO_TRY(co_await ask<TokenId>(command));
+  call.api.tokens.remove(id);
+  net::HttpResponse response;
+  response.status = 204;
+  co_return response;
+}
+
+}  // namespace
+
+std::vector<Route> token_routes() {
+  return {
+      {.name = "show_identity",
+       .method = "GET",
+       .pattern = "/api/v1/identity",
+       .access = Access::any_token(),
+       .handler = show_identity,
+       .summary = "Who the token belongs to, and what it may do.",
+       .answer = &IdentityView::fields()},
+      {.name = "list_tokens",
+       .method = "GET",
+       .pattern = "/api/v1/tokens",
+       .access = Permission::Admin,
+       .handler = list_tokens,
+       .summary = "List tokens. The tokens themselves are not kept.",
+       .answer_form = AnswerForm::List,
+       .answer = &TokenView::fields()},
+      {.name = "create_token",
+       .method = "POST",
+       .pattern = "/api/v1/tokens",
+       .access = Permission::Admin,
+       .handler = create_token,
+       .summary = "Make a token. It is shown once.",
+       .body_form = BodyForm::Json,
+       .body = &TokenInput::fields(),
+       .answer = &TokenView::fields(),
+       .status = 201},
+      {.name = "revoke_token",
+       .method = "DELETE",
+       .pattern = "/api/v1/tokens/{id}",
+       .access = Permission::Admin,
+       .handler = revoke_token,
+       .summary = "Revoke a token, at once.",
+       .answer_form = AnswerForm::Empty,
+       .status = 204},
+  };
+}
+
+}  // namespace millrace::api

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "services/api/webhook_event.h"
+
+#include <fmt/format.h>
+
+#include "auth/crypto.h"
+#include "base/json.h"
+#include "base/text.h"
+#include "services/api/admission.h"
+
+namespace millrace::api {
+namespace {
+
+constexpr size_t kLongestDeliveryId = 256;
+// The payload nests the body one level deeper, and what is stored must parse again.
+constexpr JsonLimits kBodyLimits{.max_depth = 60};
+
+constexpr std::string_view kTokenHeaders[] = {"content-type", "user-agent"};
+
+// The body as a value, and its JSON text: the bytes as they came where they are JSON.
+struct Body {
+  Value value;
+  std::string_view json;  // into the request, or into `made`
+  std::string made;
+};
+
+Result<Value> form_value(std::string_view text) {
+  std::vector<std::pair<std::string, std::string>> fields;
+  if (!net::parse_query(text, fields)) {
+    return Error(ErrorKind::Invalid, "API-0060", "the form's body has a broken percent escape");
+  }
+  if (fields.size() == 1 && fields.front().first == "payload") {
+    return parse_json(fields.front().second, kBodyLimits);
+  }
+  Value map = Value::map();
+  for (const auto& [name, value] : fields) map.set(name, value);
+  return map;
+}
+
+Result<Body> read_body(const net::HttpRequest& request) {
+  Body body;
+  auto type = media_type(request.headers.find("content-type"));
+  if (is_json(type) || (type.empty() && !request.body.empty())) {
+    TRY(body.value, parse_json(request.body, kBodyLimits));
+    body.json = trim(request.body);
+    return body;
+  }
+  if (type == "application/x-www-form-urlencoded") {
+    TRY(body.value, form_value(request.body));
+  } else if (type.starts_with("text/") && is_utf8(request.body)) {
+    body.value = Value(request.body);
+  } else if (!request.body.empty()) {
+    return Error(ErrorKind::Unsupported, "API-0061",
+                 fmt::format("expected Content-Type application/json, "
+                             "application/x-www-form-urlencoded or text, found '{}'",
+                             type));
+  }
+  body.made = to_json(body.value);
+  return body;
+}
+
+void append_member(std::string& json, std::string_view name, std::string_view text) {
+  append_json_string(json, name);
+  json += ':';
+  append_json_string(json, text);
+}
+
+}  // namespace
+
+Result<engine::NewEvent> webhook_event(const kernel::WebhookRow& endpoint,
+                                       const auth::SignatureScheme* scheme,
+                                       const net::HttpRequest& request) {
+  TRY(auto body, read_body(request));
+  if (!body.made.empty()) body.json = body.made;
+  auto allowed = scheme ? scheme->event_headers : std::span<const std::string_view>(kTokenHeaders);
+  auto delivery = scheme && !scheme->id_header.empty() ? request.headers.find(scheme->id_header)
+                                                       : std::string_view();
+  if (delivery.size() > kLongestDeliveryId) {
+    return Error(ErrorKind::Invalid, "API-0060",
+                 fmt::format("{}: expected at most {} bytes, found {}", scheme->id_header,
+                             kLongestDeliveryId, delivery.size()));
+  }
+  Value headers = Value::map();
+  for (auto name : allowed) {
+    if (auto value = request.headers.find(name); !value.empty()) headers.set(name, value);
+  }
+
+  engine::NewEvent event;
+  event.trigger = endpoint.trigger;
+  event.source = "webhook:" + endpoint.name;
+  event.source_id = delivery;
+  event.type = event.source;
+  event.trigger_parameters = Value::map({{"name", endpoint.name}});
+  if (scheme && scheme->needs_body_dedupe()) {
+    event.body_hash = hex_encode(auth::bytes_of(auth::sha256(request.body)));
+  }
+  // The text is put together around the body as it came: no second encoding of what is large.
+  auto& json = event.payload_json;
+  json.reserve(body.json.size() + 512);
+  json += '{';
+  append_member(json, "name", endpoint.name);
+  json += ',';
+  append_member(json, "scheme", endpoint.scheme);
+  json += R"(,"headers":)";
+  append_json(json, headers);
+  json += ',';
+  append_member(json, "delivery", delivery);
+  json += R"(,"body":)";
+  json += body.json;
+  json += '}';
+  event.payload = Value::map({{"name", endpoint.name},
+                              {"scheme", endpoint.scheme},
+                              {"headers", std::move(headers)},
+                              {"delivery", delivery},
+                              {"body", std::move(body.value)}});
+  return event;
+}
+
+}  // namespace millrace::api

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "auth/signature.h"
+#include "engine/engine.h"
+#include "net/http.h"
+
+namespace millrace::api {
+
+// The event of one webhook delivery whose sender is known. Its payload:
+//
+//   {"name": "ci", "scheme": "github", "headers": {"x-github-event": "push"},
+//    "delivery": "ID", "body": ...}
+//
+// Only the headers that the scheme allows enter it. The body is JSON as it is; a form becomes a
+// map, and its single field `payload` (GitHub's form deliveries) the JSON inside; other text is a
+// string. `scheme` is nullptr for endpoints that ask for a token.
+// Errors: Invalid, BAS-0002 or API-0060; Unsupported, API-0061.
+Result<engine::NewEvent> webhook_event(const kernel::WebhookRow& endpoint,
+                                       const auth::SignatureScheme* scheme,
+                                       const net::HttpRequest& request);
+
+}  // namespace millrace::api

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "services/api/webhook_event.h"
+
+#include <gtest/gtest.h>
+
+#include "auth/crypto.h"
+#include "base/json.h"
+#include "base/text.h"
+
+namespace millrace::api {
+namespace {
+
+kernel::WebhookRow endpoint(std::string scheme) {
+  kernel::WebhookRow row;
+  row.name = "ci";
+  row.scheme = std::move(scheme);
+  row.trigger = "core.webhook";
+  return row;
+}
+
+Result<engine::NewEvent> deliver(std::string scheme, std::string body,
+                                 std::vector<net::Headers::Line> headers) {
+  net::HttpRequest request;
+  for (const auto& [name, value] : headers) request.headers.add(name, value);
+  request.body = std::move(body);
+  auto row = endpoint(scheme);
+  return webhook_event(row, auth::find_signature_scheme(scheme), request);
+}
+
+TEST(WebhookEvent, KeepsTheBodyAsItCameAndOnlyAllowedHeaders) {
+  auto event = deliver("github", "{ \"ref\": \"x\" }\n",
+                       {{"Content-Type", "application/json"},
+                        {"X-GitHub-Event", "push"},
+                        {"X-GitHub-Delivery", "d1"},
+                        {"X-Hub-Signature-256", "sha256=00"},
+                        {"Authorization", "Bearer hush"},
+                        {"Cookie", "hush"}});
+  ASSERT_TRUE(event.ok()) << event.error().describe();
+  EXPECT_EQ(event->payload_json,
+            R"({"name":"ci","scheme":"github","headers":{"x-github-event":"push",)"
+            R"("x-github-delivery":"d1","content-type":"application/json"},)"
+            R"("delivery":"d1","body":{ "ref": "x" }})");
+  EXPECT_EQ(event->payload, *parse_json(event->payload_json));
+  EXPECT_EQ(event->trigger, "core.webhook");
+  EXPECT_EQ(event->source, "webhook:ci");
+  EXPECT_EQ(event->source_id, "d1");
+  EXPECT_EQ(to_json(event->trigger_parameters), R"({"name":"ci"})");
+}
+
+TEST(WebhookEvent, TheBodysHashIsAKeyOnlyWhereNoTimeIsSigned) {
+  std::string body = R"({"a":1})";
+  auto hash = hex_encode(auth::bytes_of(auth::sha256(body)));
+  EXPECT_EQ(deliver("github", body, {{"Content-Type", "application/json"}})->body_hash, hash);
+  EXPECT_EQ(deliver("stripe", body, {{"Content-Type", "application/json"}})->body_hash, "");
+  EXPECT_EQ(deliver("token", body, {{"Content-Type", "application/json"}})->body_hash, "");
+}
+
+TEST(WebhookEvent, AFormBecomesAMapAndGitHubsFormItsJson) {
+  auto slack = deliver("slack", "token=t&text=a+b%21",
+                       {{"Content-Type", "application/x-www-form-urlencoded"}});
+  ASSERT_TRUE(slack.ok());
+  EXPECT_EQ(to_json(slack->payload["body"]), R"({"token":"t","text":"a b!"})");
+  auto github = deliver("github", "payload=%7B%22a%22%3A1%7D",
+                        {{"Content-Type", "application/x-www-form-urlencoded"}});
+  ASSERT_TRUE(github.ok());
+  EXPECT_EQ(to_json(github->payload["body"]), R"({"a":1})");
+  EXPECT_EQ(github->payload, *parse_json(github->payload_json));
+}
+
+TEST(WebhookEvent, AnEmptyBodyIsNull) {
+  auto event = deliver("token", "", {});
+  ASSERT_TRUE(event.ok());
+  EXPECT_EQ(event->payload["body"], Value());
+  EXPECT_EQ(event->payload, *parse_json(event->payload_json));
+}
+
+TEST(WebhookEvent, WhatItStoresCanBeParsedAgain) {
+  std::string deepest = std::string(60, '[') + std::string(60, ']');
+  auto event = deliver("github", deepest, {{"Content-Type", "application/json"}});
+  ASSERT_TRUE(event.ok()) << event.error().describe();
+  EXPECT_TRUE(parse_json(event->payload_json).ok());
+  auto deeper = deliver("github", '[' + deepest + ']', {{"Content-Type", "application/json"}});
+  EXPECT_FALSE(deeper.ok());
+}
+
+TEST(WebhookEvent, BadContentIsRefused) {
+  EXPECT_EQ(deliver("github", "{", {{"Content-Type", "application/json"}}).error().code(),
+            "BAS-0002");
+  EXPECT_EQ(deliver("github", "x", {{"Content-Type", "image/png"}}).error().kind(),
+            ErrorKind::Unsupported);
+  std::string id(257, 'x');
+  EXPECT_EQ(
+      deliver("github", "{}", {{"Content-Type", "application/json"}, {"X-GitHub-Delivery", id}})
+          .error()
+          .code(),
+      "API-0060");
+}
+
+}  // namespace
+}  // namespace millrace::api

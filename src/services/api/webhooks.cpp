@@ -1,0 +1,298 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include "base/json.h"
+#include "base/text.h"
+#include "services/api/admission.h"
+#include "services/api/call.h"
+#include "services/api/event_view.h"
+#include "services/api/routes.h"
+#include "services/api/shared.h"
+#include "services/api/webhook_event.h"
+
+namespace millrace::api {
+namespace {
+
+using auth::Permission;
+using kernel::WebhookRow;
+
+constexpr std::string_view kTokenScheme = "token";
+constexpr std::string_view kDefaultTrigger = "core.webhook";
+
+struct EndpointInput {
+  std::string name;
+  std::string scheme;
+  std::string trigger{kDefaultTrigger};
+  std::vector<Secret> secrets;
+
+  static const Fields& fields() {
+    static const Field lines[] = {
+        field("name", &EndpointInput::name, "Delivered to /api/v1/webhooks/NAME.").length(0, 64),
+        field("scheme", &EndpointInput::scheme,
+              "github, gitea, forgejo, gitlab, gitlab-signed, standard, slack, stripe; or token: "
+              "the sender has an API token.")
+            .required(),
+        field("trigger", &EndpointInput::trigger, "The trigger that it fires."),
+        field("secrets", &EndpointInput::secrets,
+              "One, or two while the sender changes over. An update without any keeps them.")
+            .secret()
+            .length(0, 2),
+    };
+    static const auto table = fields_of<EndpointInput>("WebhookEndpointInput", "", lines);
+    return table;
+  }
+};
+
+struct EndpointView {
+  WebhookId id;
+  std::string name;
+  std::string scheme;
+  std::string trigger;
+  std::string path;
+  bool has_secret = false;
+  int64_t version = 0;
+  Timestamp created;
+  Timestamp updated;
+
+  static const Fields& fields() {
+    using V = EndpointView;
+    static const Field lines[] = {
+        field("id", &V::id, ""),
+        field("name", &V::name, ""),
+        field("scheme", &V::scheme, "How deliveries are signed."),
+        field("trigger", &V::trigger, "The trigger that it fires."),
+        field("path", &V::path, "Where deliveries go."),
+        field("has_secret", &V::has_secret, ""),
+        field("version", &V::version, ""),
+        field("created", &V::created, ""),
+        field("updated", &V::updated, ""),
+    };
+    static const auto table = fields_of<V>("WebhookEndpoint", "Where a sender delivers.", lines);
+    return table;
+  }
+};
+
+EndpointView view_of(const WebhookRow& row) {
+  EndpointView view;
+  view.id = row.id;
+  view.name = row.name;
+  view.scheme = row.scheme;
+  view.trigger = row.trigger;
+  view.path = "/api/v1/webhooks/" + row.name;
+  view.has_secret = !row.sealed_secrets.empty();
+  view.version = row.version;
+  view.created = {row.created};
+  view.updated = {row.updated};
+  return view;
+}
+
+Error no_endpoint(const engine::Catalog& catalog, std::string_view name) {
+  std::vector<std::string_view> names;
+  for (const auto& [known, row] : catalog.webhooks()) names.push_back(known);
+  return Error(ErrorKind::NotFound, "WHK-0101",
+               fmt::format("no webhook endpoint '{}'{}", name, did_you_mean(name, names)));
+}
+
+Response list_endpoints(Call& call) {
+  auto catalog = call.api.engine.catalog();
+  std::vector<EndpointView> views;
+  for (const auto& [name, row] : catalog->webhooks()) {
+    if (row.tenant == call.who.tenant) views.push_back(view_of(row));
+  }
+  return answer_list(views);
+}
+
+Response show_endpoint(Call& call) {
+  auto catalog = call.api.engine.catalog();
+  const auto* row = catalog->find_webhook(call.param());
+  if (!row || row->tenant != call.who.tenant) return no_endpoint(*catalog, call.param());
+  return answer_one(view_of(*row));
+}
+
+Result<void> check_endpoint(const EndpointInput& input, bool has_secrets_already) {
+  std::vector<Problem> problems;
+  constexpr std::string_view kAllowed = "abcdefghijklmnopqrstuvwxyz0123456789_-";
+  if (input.name.empty() || input.name.find_first_not_of(kAllowed) != std::string::npos) {
+    problems.push_back({"/name", "expected a name of a-z, 0-9, '_' and '-'"});
+  }
+  bool signs = input.scheme != kTokenScheme;
+  if (signs && !auth::find_signature_scheme(input.scheme)) {
+    std::vector<std::string_view> names{kTokenScheme};
+    for (const auto& scheme : auth::signature_schemes()) names.push_back(scheme.name);
+    problems.push_back({"/scheme", fmt::format("unknown scheme '{}'{}", input.scheme,
+                                               did_you_mean(input.scheme, names))});
+  }
+  if (signs && input.secrets.empty() && !has_secrets_already) {
+    problems.push_back({"/secrets", "missing: this scheme signs with a secret"});
+  }
+  if (!signs && !input.secrets.empty()) {
+    problems.push_back(
+        {"/secrets", "the scheme token has no secret: the sender's API token counts"});
+  }
+  for (const auto& secret : input.secrets) {
+    if (secret.reveal().size() < 8) {
+      problems.push_back({"/secrets", "a secret must have at least 8 bytes"});
+    }
+  }
+  if (problems.empty()) return {};
+  return Error(ErrorKind::Invalid, "API-0062",
+               fmt::format("webhook endpoint '{}': {}", input.name, problems.front().message))
+      .with_problems(std::move(problems));
+}
+
+Task<Response> write_endpoint(Call& call, EndpointInput input, const WebhookRow* old, int status) {
+  bool keeps = old && input.secrets.empty() && !old->sealed_secrets.empty();
+  CO_TRY(check_endpoint(input, keeps));
+  engine::WebhookWrite write{input.name, input.scheme, input.trigger, {}};
+  if (keeps && input.scheme != kTokenScheme) {
+    write.sealed_secrets = old->sealed_secrets;
+  } else if (!input.secrets.empty()) {
+    write.sealed_secrets = WebhookSecrets::seal(call.api.keys, call.api.options.random,
+                                                call.who.tenant, input.name, input.secrets);
+  }
+  auto command = [&](auto reply) {
+    call.api.engine.write_webhook(call.caller(), std::move(write), std::move(reply));
+  };
+  CO_TRY(auto row, co_await ask<WebhookRow>(command));
+  co_return answer_one(view_of(row), status);
+}
+
+Task<Response> create_endpoint(Call& call) {
+  CO_TRY(auto input, call.body<EndpointInput>());
+  if (call.api.engine.catalog()->find_webhook(input.name)) {
+    co_return Error(
+        ErrorKind::Conflict, "API-0063",
+        fmt::format("webhook endpoint '{}' exists already: PUT changes it", input.name));
+  }
+  co_return co_await write_endpoint(call, std::move(input), nullptr, 201);
+}
+
+Task<Response> update_endpoint(Call& call) {
+  CO_TRY(auto input, call.body<EndpointInput>());
+  auto catalog = call.api.engine.catalog();
+  const auto* old = catalog->find_webhook(call.param());
+  if (!old || old->tenant != call.who.tenant) co_return no_endpoint(*catalog, call.param());
+  input.name = call.param();
+  co_return co_await write_endpoint(call, std::move(input), old, 200);
+}
+
+Task<Response> delete_endpoint(Call& call) {
+  auto command = [&](auto reply) {
+    call.api.engine.delete_webhook(call.caller(), std::string(call.param()), std::move(reply));
+  };
+  CO_TRY(co_await ask<WebhookRow>(command));
+  net::HttpResponse response;
+  response.status = 204;
+  co_return response;
+}
+
+// Who delivers: a signature over the raw body, or a token. Nothing is stored before this holds.
+Result<void> check_sender(Call& call, const WebhookRow& endpoint,
+                          const auth::SignatureScheme* scheme) {
+  if (!scheme) {
+    TRY(call.who, principal_of(call));
+    if (call.who.permissions.allow(Permission::EventsSend) && call.who.tenant == endpoint.tenant) {
+      return {};
+    }
+    return Error(ErrorKind::Forbidden, "API-0011",
+                 fmt::format("'{}' lacks the permission '{}'", call.who.identity,
+                             auth::to_string(Permission::EventsSend)));
+  }
+  TRY(const auto* secrets, call.api.webhook_secrets.of(endpoint));
+  auto header = [&call](std::string_view name) { return call.http.headers.find(name); };
+  TRY(auth::verify_signature(*scheme, header, call.http.body, *secrets, call.api.now_ms()));
+  call.who.tenant = endpoint.tenant;
+  call.who.identity = "webhook:" + endpoint.name;
+  return {};
+}
+
+// Slack asks once whether the address is ours, before it sends events.
+std::optional<std::string> slack_challenge(const WebhookRow& endpoint, const Value& body) {
+  if (endpoint.scheme != "slack" || body.string_or("type", "") != "url_verification") return {};
+  return std::string(body.string_or("challenge", ""));
+}
+
+Task<Response> deliver_webhook(Call& call) {
+  auto catalog = call.api.engine.catalog();
+  const auto* endpoint = catalog->find_webhook(call.param());
+  if (!endpoint) {
+    // Whoever asks here has shown no credential: no hint at names that exist.
+    co_return Error(ErrorKind::NotFound, "WHK-0101",
+                    fmt::format("no webhook endpoint '{}'", call.param()));
+  }
+  const auto* scheme = auth::find_signature_scheme(endpoint->scheme);
+  CO_TRY(check_sender(call, *endpoint, scheme));
+  CO_TRY(auto event, webhook_event(*endpoint, scheme, call.http));
+  if (auto challenge = slack_challenge(*endpoint, event.payload["body"])) {
+    co_return net::HttpResponse::text(200, *std::move(challenge));
+  }
+  auto command = [&](auto reply) {
+    call.api.engine.ingest(call.caller(), std::move(event), std::move(reply));
+  };
+  CO_TRY(auto accepted, co_await ask<engine::Ingested>(command));
+  co_return net::HttpResponse::json(
+      202, fmt::format(R"({{"data":{{"event":"{}","duplicate":{}}}}})", accepted.event.value,
+                       accepted.duplicate));
+}
+
+}  // namespace
+
+std::vector<Route> webhook_routes(const ApiOptions& options) {
+  const auto* endpoint = &EndpointView::fields();
+  return {
+      {.name = "list_webhook_endpoints",
+       .method = "GET",
+       .pattern = "/api/v1/webhook-endpoints",
+       .access = Permission::WebhooksRead,
+       .handler = list_endpoints,
+       .summary = "List webhook endpoints by name.",
+       .answer_form = AnswerForm::List,
+       .answer = endpoint},
+      {.name = "create_webhook_endpoint",
+       .method = "POST",
+       .pattern = "/api/v1/webhook-endpoints",
+       .access = Permission::WebhooksWrite,
+       .handler = create_endpoint,
+       .summary = "Create a webhook endpoint.",
+       .body_form = BodyForm::Json,
+       .body = &EndpointInput::fields(),
+       .answer = endpoint,
+       .status = 201},
+      {.name = "show_webhook_endpoint",
+       .method = "GET",
+       .pattern = "/api/v1/webhook-endpoints/{name}",
+       .access = Permission::WebhooksRead,
+       .handler = show_endpoint,
+       .summary = "Show a webhook endpoint; its secrets are never shown.",
+       .answer = endpoint},
+      {.name = "update_webhook_endpoint",
+       .method = "PUT",
+       .pattern = "/api/v1/webhook-endpoints/{name}",
+       .access = Permission::WebhooksWrite,
+       .handler = update_endpoint,
+       .summary = "Replace a webhook endpoint.",
+       .body_form = BodyForm::Json,
+       .body = &EndpointInput::fields(),
+       .answer = endpoint},
+      {.name = "delete_webhook_endpoint",
+       .method = "DELETE",
+       .pattern = "/api/v1/webhook-endpoints/{name}",
+       .access = Permission::WebhooksWrite,
+       .handler = delete_endpoint,
+       .summary = "Delete a webhook endpoint.",
+       .answer_form = AnswerForm::Empty,
+       .status = 204},
+      {.name = "deliver_webhook",
+       .method = "POST",
+       .pattern = "/api/v1/webhooks/{name}",
+       .access = Access::signature(),
+       .handler = deliver_webhook,
+       .summary = "A delivery. Durable before the 202; the same one twice gives the same event.",
+       .body_form = BodyForm::Raw,
+       .answer = &AcceptedView::fields(),
+       .status = 202,
+       .max_body = options.webhook_body_limit},
+  };
+}
+
+}  // namespace millrace::api

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "api_fixture.h"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <future>
+
+#include "adapters/store_sqlite/store_sqlite.h"
+#include "base/json.h"
+#include "base/text.h"
+#include "services/api/shared.h"
+
+namespace millrace::api {
+namespace {
+
+std::shared_ptr<const Pack> core_pack() {
+  auto pack = std::make_shared<Pack>();
+  pack->ref = "core";
+  pack->version = "1.0.0";
+  pack->digest = "c1";
+  for (const char* ref : {"core.noop", "core.echo"}) {
+    Action action;
+    action.ref = ref;
+    action.runner = Runner::Builtin;
+    action.effect_class = EffectClass::Pure;
+    Parameter message;
+    message.name = "message";
+    message.schema = Value::map({{"type", "string"}});
+    action.parameters.push_back(message);
+    pack->actions.push_back(action);
+  }
+  for (const char* ref : {"core.webhook", "core.cloudevent"}) {
+    Trigger trigger;
+    trigger.ref = ref;
+    for (const char* name : {"name", "source", "type"}) {
+      Parameter parameter;
+      parameter.name = name;
+      parameter.schema = Value::map({{"type", "string"}});
+      trigger.parameters.push_back(parameter);
+    }
+    pack->triggers.push_back(trigger);
+  }
+  return pack;
+}
+
+std::shared_ptr<const Pack> ci_pack() {
+  auto pack = std::make_shared<Pack>();
+  pack->ref = "ci";
+  pack->version = "2.0.0";
+  pack->digest = "d1";
+  pack->folder = "/nowhere";
+  Runtime native;
+  native.ref = "core.native";
+  pack->runtimes.push_back(native);
+  Action build;
+  build.ref = "ci.build";
+  build.runner = Runner::Script;
+  build.runtime = "native";
+  build.permissions = {"rules:read"};
+  for (const char* name : {"branch", "password"}) {
+    Parameter parameter;
+    parameter.name = name;
+    parameter.schema = Value::map({{"type", "string"}});
+    parameter.secret = std::string_view(name) == "password";
+    build.parameters.push_back(parameter);
+  }
+  pack->actions.push_back(build);
+  Trigger push;
+  push.ref = "ci.push";
+  pack->triggers.push_back(push);
+  return pack;
+}
+
+}  // namespace
+
+std::string Answer::header(std::string_view name) const {
+  for (const auto& [key, value] : headers) {
+    if (iequals_ascii(key, name)) return value;
+  }
+  return {};
+}
+
+void KeepingWorker::grant(std::vector<kernel::WorkOrder> orders) {
+  std::lock_guard lock(mutex_);
+  for (auto& order : orders) orders_.push_back(std::move(order));
+  changed_.notify_all();
+}
+
+kernel::WorkOrder KeepingWorker::next() {
+  std::unique_lock lock(mutex_);
+  bool there = changed_.wait_for(lock, std::chrono::seconds(20), [&] { return !orders_.empty(); });
+  if (!there) throw std::runtime_error("no order came");
+  auto order = std::move(orders_.front());
+  orders_.erase(orders_.begin());
+  return order;
+}
+
+void ApiTest::SetUp() {
+  char name[] = "/tmp/millrace-api-XXXXXX";
+  folder_ = mkdtemp(name);
+  auto store = store_sqlite::open(folder_);
+  ASSERT_TRUE(store.ok()) << store.error().describe();
+  store_ = std::move(*store);
+  engine::Engine::Outside outside{
+      .now_ms = [this] { return now_ms_.load(); },
+      .fatal = [](const Error& error) { FAIL() << error.describe(); },
+      .equip = [](kernel::WorkOrder&) {},
+      .decided = [](std::string_view, int64_t) {},
+      .owner = "test",
+      .output_folder = folder_,
+  };
+  auto engine = engine::Engine::start(*store_, {core_pack(), ci_pack()}, {}, {}, outside);
+  ASSERT_TRUE(engine.ok()) << engine.error().describe();
+  engine_ = std::move(*engine);
+
+  ApiOptions options;
+  options.version = "test";
+  options.output_folder = folder_;
+  options.event_body_limit = 100'000;
+  options.now_ms = [this] { return now_ms_.load(); };
+  options.random = auth::system_random();
+  options.metrics = [] { return std::string("millrace_up 1\n"); };
+  auto api = Api::create(*engine_, keys_, tokens_, run_tokens_, pool_, options);
+  ASSERT_TRUE(api.ok()) << api.error().describe();
+  api_ = std::move(*api);
+  api_->set_phase(Phase::Ready);
+  net::HttpHandlers handlers{
+      .handle = [this](net::HttpRequest& request) { return api_->handle(request); },
+      .body_limit = [this](const net::HttpRequest& request) { return api_->body_limit(request); },
+      .refuse = [this](const net::HttpRequest& request, int status,
+                       const Error& error) { return api_->refuse(request, status, error); }};
+  auto server = net::HttpServer::listen(loop_.executor(), {}, std::move(handlers));
+  ASSERT_TRUE(server.ok()) << server.error().describe();
+  server_ = std::move(*server);
+  client_ = std::make_unique<net::HttpClient>();
+  admin_ = token("*");
+}
+
+void ApiTest::TearDown() {
+  client_.reset();
+  if (server_) loop_.block_on(server_->stop(async::Duration(1000)));
+  server_.reset();
+  api_.reset();
+  engine_.reset();
+  store_.reset();
+  std::filesystem::remove_all(folder_);
+}
+
+Secret ApiTest::token(const std::string& permissions, int64_t expires) {
+  auto token = auth::make_token(auth::system_random());
+  std::promise<Result<kernel::TokenRow>> written;
+  engine_->write_token({},
+                       {.hash = auth::token_hash(token.reveal()),
+                        .identity = "ada",
+                        .permissions = permissions,
+                        .expires = expires},
+                       [&](auto row) { written.set_value(std::move(row)); });
+  auto row = written.get_future().get();
+  EXPECT_TRUE(row.ok());
+  tokens_.put({row->id, row->tenant, row->hash, row->identity, row->permissions, row->expires});
+  return token;
+}
+
+Answer ApiTest::send(std::string_view method, const std::string& path, std::string body,
+                     Lines headers) {
+  net::ClientRequest request;
+  request.method = method;
+  request.url = fmt::format("http://127.0.0.1:{}{}", server_->port(), path);
+  request.body = std::move(body);
+  request.headers = std::move(headers);
+  bool has_own = false;
+  for (const auto& line : request.headers) has_own |= line.first == "Authorization";
+  if (!has_own) request.headers.emplace_back("Authorization", "Bearer " + admin_.reveal());
+  auto response = loop_.block_on(client_->send(std::move(request)));
+  EXPECT_TRUE(response.ok()) << response.error().describe();
+  if (!response.ok()) return {};
+  Answer answer{response->status, {}, response->body, response->headers};
+  if (auto json = parse_json(answer.text); json.ok()) answer.body = std::move(*json);
+  return answer;
+}
+
+std::string ApiTest::stream(const std::string& path,
+                            const std::function<bool(const std::string&)>& enough, Lines headers) {
+  net::ClientRequest request;
+  request.url = fmt::format("http://127.0.0.1:{}{}", server_->port(), path);
+  request.headers = std::move(headers);
+  request.headers.emplace_back("Authorization", "Bearer " + admin_.reveal());
+  std::string text;
+  auto response = loop_.block_on(client_->stream(std::move(request), [&](std::string_view piece) {
+    text += piece;
+    return !enough(text);
+  }));
+  EXPECT_TRUE(response.ok()) << response.error().describe();
+  if (response.ok()) EXPECT_EQ(response->status, 200) << response->body;
+  return text;
+}
+
+void ApiTest::open_worker() {
+  engine_->open({.name = "w", .slots = 4, .runtimes = {}, .instance = "i1", .adopted = {}},
+                worker_);
+}
+
+void ApiTest::finish(const kernel::WorkOrder& order, std::string out, std::string err) {
+  kernel::Completion completion;
+  completion.tenant = order.tenant;
+  completion.key = order.key;
+  completion.out.size = static_cast<int64_t>(out.size());
+  completion.out.bytes = std::move(out);
+  completion.err.size = static_cast<int64_t>(err.size());
+  completion.err.bytes = std::move(err);
+  completion.started_ms = completion.ended_ms = now_ms_;
+  std::promise<void> done;
+  engine_->finished(std::move(completion), [&] { done.set_value(); });
+  done.get_future().wait();
+}
+
+}  // namespace millrace::api

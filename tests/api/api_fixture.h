@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+
+#include "async/loop.h"
+#include "async/pool.h"
+#include "auth/key_ring.h"
+#include "auth/token.h"
+#include "base/value.h"
+#include "engine/engine.h"
+#include "net/http_client.h"
+#include "net/http_server.h"
+#include "services/api/api.h"
+#include "store/sql.h"
+
+namespace millrace::api {
+
+struct Answer {
+  int status = 0;
+  Value body;        // parsed, when it is JSON
+  std::string text;  // as it came
+  net::HeaderList headers;
+
+  const Value& data() const { return body["data"]; }
+  std::string code() const { return std::string(body.string_or("code", "")); }
+  std::string header(std::string_view name) const;
+};
+
+// A worker that keeps its orders until the test ends them.
+class KeepingWorker final : public kernel::WorkReceiver {
+ public:
+  void grant(std::vector<kernel::WorkOrder> orders) override;
+  void cancel(const kernel::RunKey&) override {}
+  // Waits for the next order.
+  kernel::WorkOrder next();
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<kernel::WorkOrder> orders_;
+};
+
+// A server on a free port of the loopback, with two packs: `core` as far as these tests need it,
+// and `ci` with a script action, a secret parameter and a trigger.
+class ApiTest : public testing::Test {
+ protected:
+  using Lines = net::HeaderList;
+
+  void SetUp() override;
+  void TearDown() override;
+
+  // As the admin, unless `headers` bring their own Authorization.
+  Answer send(std::string_view method, const std::string& path, std::string body = {},
+              Lines headers = {});
+  Answer get(const std::string& path) { return send("GET", path); }
+  Answer post(const std::string& path, const std::string& json) {
+    return send("POST", path, json, {{"Content-Type", "application/json"}});
+  }
+  // Server-sent events until `enough` says so.
+  std::string stream(const std::string& path, const std::function<bool(const std::string&)>& enough,
+                     Lines headers = {});
+  // A token with these permissions.
+  Secret token(const std::string& permissions, int64_t expires = 0);
+  static Lines bearer(const Secret& token) {
+    return {{"Authorization", "Bearer " + token.reveal()}};
+  }
+  void open_worker();
+  // Ends a run with this output.
+  void finish(const kernel::WorkOrder& order, std::string out, std::string err = {});
+
+  std::string folder_;
+  std::atomic<int64_t> now_ms_{1'767'225'600'000};
+  std::unique_ptr<sql::Store> store_;
+  KeepingWorker worker_;
+  std::unique_ptr<engine::Engine> engine_;
+  auth::KeyRing keys_ = auth::KeyRing::create(auth::system_random());
+  auth::TokenCache tokens_;
+  auth::RunTokens run_tokens_{keys_.derive("run tokens")};
+  async::Loop loop_;
+  async::Pool pool_{{.name = "read", .threads = 2}};
+  std::unique_ptr<Api> api_;
+  std::unique_ptr<net::HttpServer> server_;
+  std::unique_ptr<net::HttpClient> client_;
+  Secret admin_;
+};
+
+}  // namespace millrace::api

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+// Webhooks, events, and what they cause.
+#include "api_fixture.h"
+#include "auth/crypto.h"
+#include "base/text.h"
+
+namespace millrace::api {
+namespace {
+
+const char* const kSecret = "a secret of the hook";
+const char* const kRule =
+    R"({"ref":"ci.on_push","trigger":{"ref":"core.webhook","parameters":{"name":"ci"}},)"
+    R"("criteria":{"trigger.body.ref":{"type":"equals","pattern":"main"}},)"
+    R"("action":{"ref":"core.echo","parameters":{"message":"{{ trigger.body.ref }}"}}})";
+
+class WebhookTest : public ApiTest {
+ protected:
+  void SetUp() override {
+    ApiTest::SetUp();
+    auto created =
+        post("/api/v1/webhook-endpoints",
+             R"({"name":"ci","scheme":"github","secrets":[")" + std::string(kSecret) + R"("]})");
+    ASSERT_EQ(created.status, 201) << created.text;
+    ASSERT_EQ(post("/api/v1/rules", kRule).status, 201);
+  }
+
+  Answer deliver(const std::string& body, const std::string& id,
+                 const std::string& secret = kSecret) {
+    auto signature = hex_encode(auth::bytes_of(auth::hmac_sha256(secret, {body})));
+    return send("POST", "/api/v1/webhooks/ci", body,
+                {{"Authorization", ""},
+                 {"Content-Type", "application/json"},
+                 {"X-GitHub-Event", "push"},
+                 {"X-GitHub-Delivery", id},
+                 {"X-Hub-Signature-256", "sha256=" + signature}});
+  }
+  static std::string event_of(const Answer& answer) {
+    return std::string(answer.data().string_or("event", ""));
+  }
+  size_t events() { return get("/api/v1/events").data().size(); }
+};
+
+TEST_F(WebhookTest, ASignedDeliveryBecomesAFinishedExecution) {
+  auto answer = deliver(R"({"ref":"main"})", "d1");
+  ASSERT_EQ(answer.status, 202) << answer.text;
+  EXPECT_EQ(answer.data()["duplicate"], Value(false));
+  auto event = get("/api/v1/events/" + event_of(answer));
+  EXPECT_EQ(event.data()["payload"]["body"]["ref"], Value("main"));
+  EXPECT_EQ(event.data()["source"], Value("webhook:ci"));
+  auto enforcements = get("/api/v1/enforcements?event=" + event_of(answer));
+  ASSERT_EQ(enforcements.data().size(), 1u);
+  auto id = std::string(enforcements.data().as_list()[0].string_or("execution", ""));
+  auto execution = get("/api/v1/executions/" + id + "?wait=10s");
+  EXPECT_EQ(execution.data()["status"], Value("succeeded")) << execution.text;
+  EXPECT_EQ(execution.data()["parameters"]["message"], Value("main"));
+}
+
+TEST_F(WebhookTest, TheTraceShowsTheWholeWayFromEitherEnd) {
+  auto event = event_of(deliver(R"({"ref":"main"})", "d1"));
+  auto trace = get("/api/v1/traces/" + event);
+  ASSERT_EQ(trace.status, 200) << trace.text;
+  EXPECT_EQ(trace.data()["event"]["id"], Value(event));
+  const auto& first = trace.data()["enforcements"].as_list()[0];
+  EXPECT_EQ(first["enforcement"]["rule_ref"], Value("ci.on_push"));
+  EXPECT_GT(first["enforcement"]["verdicts"].size(), 0u);
+  auto execution = std::string(first["started"]["execution"].string_or("id", ""));
+  EXPECT_EQ(get("/api/v1/traces/" + execution).data(), trace.data());
+  EXPECT_EQ(get("/api/v1/traces/1").status, 404);
+}
+
+TEST_F(WebhookTest, AWrongSignatureStoresNothingAndConsumesNoKey) {
+  EXPECT_EQ(deliver(R"({"ref":"main"})", "d1", "another secret").status, 401);
+  EXPECT_EQ(events(), 0u);
+  auto right = deliver(R"({"ref":"main"})", "d1");
+  EXPECT_EQ(right.status, 202);
+  EXPECT_EQ(right.data()["duplicate"], Value(false));
+}
+
+TEST_F(WebhookTest, TheSameDeliveryTwiceIsOneEvent) {
+  auto first = deliver(R"({"ref":"main"})", "d1");
+  auto again = deliver(R"({"ref":"main"})", "d1");
+  EXPECT_EQ(again.status, 202);
+  EXPECT_EQ(again.data()["duplicate"], Value(true));
+  EXPECT_EQ(event_of(again), event_of(first));
+  auto other_id = deliver(R"({"ref":"main"})", "d2");
+  EXPECT_EQ(event_of(other_id), event_of(first)) << "the same body is the same delivery";
+  EXPECT_EQ(deliver(R"({"ref":"dev"})", "d3").data()["duplicate"], Value(false));
+  EXPECT_EQ(events(), 2u);
+}
+
+TEST_F(WebhookTest, BothSecretsCountWhileTheSenderChangesOver) {
+  auto path = std::string("/api/v1/webhook-endpoints/ci");
+  auto updated =
+      send("PUT", path,
+           R"({"scheme":"github","secrets":["the new secret",")" + std::string(kSecret) + R"("]})",
+           {{"Content-Type", "application/json"}});
+  ASSERT_EQ(updated.status, 200) << updated.text;
+  EXPECT_EQ(deliver(R"({"ref":"1"})", "d1").status, 202);
+  EXPECT_EQ(deliver(R"({"ref":"2"})", "d2", "the new secret").status, 202);
+  send("PUT", path, R"({"scheme":"github","secrets":["the new secret"]})",
+       {{"Content-Type", "application/json"}});
+  EXPECT_EQ(deliver(R"({"ref":"3"})", "d3").status, 401);
+  EXPECT_EQ(deliver(R"({"ref":"4"})", "d4", "the new secret").status, 202);
+  EXPECT_EQ(get(path).text.find("secret of the hook"), std::string::npos);
+}
+
+TEST_F(WebhookTest, APingIsAnEventAndAnotherBranchMatchesNothing) {
+  auto ping = deliver(R"({"zen":"Keep it logically awesome.","hook_id":1})", "p1");
+  EXPECT_EQ(ping.status, 202);
+  auto other = deliver(R"({"ref":"dev"})", "d1");
+  EXPECT_EQ(get("/api/v1/enforcements?event=" + event_of(other)).data().size(), 0u);
+  auto why = get("/api/v1/rules/ci.on_push/why?event=" + event_of(other));
+  ASSERT_EQ(why.status, 200) << why.text;
+  EXPECT_EQ(why.data()["matched"], Value(false));
+}
+
+TEST_F(WebhookTest, UnknownEndpointsAreNotFoundWithoutHints) {
+  auto answer = send("POST", "/api/v1/webhooks/c", "{}", {{"Authorization", ""}});
+  EXPECT_EQ(answer.status, 404);
+  EXPECT_EQ(answer.text.find("'ci'"), std::string::npos);
+  EXPECT_EQ(send("DELETE", "/api/v1/webhook-endpoints/ci").status, 204);
+  EXPECT_EQ(deliver("{}", "d1").status, 404);
+}
+
+TEST_F(WebhookTest, AnEndpointWithoutASchemeAsksForAToken) {
+  ASSERT_EQ(post("/api/v1/webhook-endpoints", R"({"name":"plain","scheme":"token"})").status, 201);
+  auto body = R"({"a":1})";
+  Lines json = {{"Content-Type", "application/json"}};
+  auto with = [&](const Secret& token) {
+    auto lines = bearer(token);
+    lines.insert(lines.end(), json.begin(), json.end());
+    return send("POST", "/api/v1/webhooks/plain", body, lines).status;
+  };
+  EXPECT_EQ(with(token("events:send")), 202);
+  EXPECT_EQ(with(token("events:read")), 403);
+  EXPECT_EQ(send("POST", "/api/v1/webhooks/plain", body, {{"Authorization", ""}}).status, 401);
+}
+
+TEST_F(WebhookTest, BadEndpointsAreToldInFull) {
+  auto answer = post("/api/v1/webhook-endpoints", R"({"name":"A B","scheme":"githbu"})");
+  EXPECT_EQ(answer.status, 400);
+  EXPECT_EQ(answer.body["errors"].size(), 3u) << answer.text;
+  EXPECT_NE(answer.text.find("did you mean 'github'?"), std::string::npos);
+  EXPECT_EQ(
+      post("/api/v1/webhook-endpoints", R"({"name":"ci","scheme":"github","secrets":["12345678"]})")
+          .status,
+      409);
+}
+
+TEST_F(ApiTest, CloudEventsAreAcceptedOnceEach) {
+  Lines type = {{"Content-Type", "application/cloudevents-batch+json"}};
+  auto batch = R"([{"specversion":"1.0","id":"1","source":"s","type":"ci.push","data":{"n":1}},)"
+               R"({"specversion":"1.0","id":"2","source":"s","type":"other","data":{"n":2}}])";
+  auto answer = send("POST", "/api/v1/events", batch, type);
+  ASSERT_EQ(answer.status, 202) << answer.text;
+  ASSERT_EQ(answer.data().size(), 2u);
+  auto again = send("POST", "/api/v1/events", batch, type);
+  EXPECT_EQ(again.data().as_list()[0]["duplicate"], Value(true));
+  EXPECT_EQ(again.data().as_list()[0]["event"], answer.data().as_list()[0]["event"]);
+  EXPECT_EQ(get("/api/v1/events").data().size(), 2u);
+  EXPECT_EQ(get("/api/v1/events?trigger=core.cloudevent").data().size(), 1u);
+  EXPECT_EQ(send("POST", "/api/v1/events", "{}", {{"Content-Type", "text/plain"}}).status, 415);
+}
+
+TEST_F(ApiTest, APastEventCanBeReplayed) {
+  auto sent = send("POST", "/api/v1/events", R"({"n":1})",
+                   {{"Content-Type", "application/json"},
+                    {"ce-specversion", "1.0"},
+                    {"ce-id", "1"},
+                    {"ce-source", "s"},
+                    {"ce-type", "ci.push"}});
+  ASSERT_EQ(sent.status, 202) << sent.text;
+  auto id = std::string(sent.data().string_or("event", ""));
+  auto replayed = send("POST", "/api/v1/events/" + id + "/replay");
+  ASSERT_EQ(replayed.status, 202) << replayed.text;
+  auto copy = get("/api/v1/events/" + std::string(replayed.data().string_or("event", "")));
+  EXPECT_EQ(copy.data()["replay_of"], Value(id));
+  EXPECT_EQ(copy.data()["payload"]["n"], Value(1));
+  EXPECT_EQ(send("POST", "/api/v1/events/1/replay").status, 404);
+}
+
+TEST_F(ApiTest, ARuleCanBeTestedBeforeItExists) {
+  auto test = [&](const std::string& payload) {
+    return post("/api/v1/rules/test",
+                R"({"rule":)" + std::string(kRule) + R"(,"payload":)" + payload + "}");
+  };
+  auto matched = test(R"({"name":"ci","body":{"ref":"main"}})");
+  ASSERT_EQ(matched.status, 200) << matched.text;
+  auto other = test(R"({"name":"ci","body":{"ref":"dev"}})");
+  EXPECT_EQ(other.data()["matched"], Value(false)) << other.text;
+  EXPECT_EQ(post("/api/v1/rules/test", "{}").code(), "API-0042");
+  EXPECT_EQ(get("/api/v1/rules").data().size(), 0u);
+}
+
+}  // namespace
+}  // namespace millrace::api
