@@ -25,7 +25,7 @@ struct Launch {
   kernel::RunKey key;
   std::vector<std::string> argv;
   std::vector<std::string> env;  // NAME=value, each name once
-  std::string cwd;               // empty: the run's own temp folder
+  std::string cwd;               // relative to the run's own temp folder
   Delivery delivery = Delivery::Stdin;
   std::string parameters;  // bytes for stdin or the file
   std::vector<std::string> secrets;

@@ -90,6 +90,9 @@ Result<std::vector<std::string>> environment(const kernel::WorkOrder& order,
                                              "an environment variable",
                                              entry.name()));
       }
+      if (entry.name().starts_with("MILLRACE_")) {
+        return cannot_run(order, fmt::format("the parameter 'env' may not set '{}'", entry.name()));
+      }
       set(env, entry.name(), as_argument(entry.value));
     }
   }

@@ -29,8 +29,8 @@ RunDefaults default_run_defaults();
 //
 // ARG... are the parameters with a `position`, in that order, of shell actions only. Environment,
 // later ones win: the defaults, the runtime's, the parameter `env`, the order's own (MILLRACE_*).
-// The working folder is the parameter `cwd`, or else the run's temp folder. Parameters that come
-// from the runner type (cwd, env, ...) are not passed on.
+// The working folder is the parameter `cwd`, below the run's temp folder when relative. Parameters
+// that come from the runner type (cwd, env, ...) are not passed on.
 Result<Launch> plan_launch(const kernel::WorkOrder& order, const RunDefaults& defaults);
 
 // The parameters as the action reads them. Json: one object. Yaml: a key per line, values in flow

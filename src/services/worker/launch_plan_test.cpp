@@ -68,13 +68,12 @@ TEST(LaunchPlan, LaterVariablesWin) {
   Order o(Runner::Script);
   o.order.runtime.env = {{"LANG", "de"}, {"A", "runtime"}, {"B", "runtime"}};
   o.order.parameters =
-      Value::map({{"env", Value::map({{"B", "given"}, {"MILLRACE_EXEC_ID", "forged"}, {"N", 5}})},
-                  {"cwd", "/srv"}});
+      Value::map({{"env", Value::map({{"B", "given"}, {"N", 5}})}, {"cwd", "/srv"}});
   o.order.env = {{"MILLRACE_EXEC_ID", "77"}};
   auto launch = o.plan();
   ASSERT_TRUE(launch.ok());
   EXPECT_EQ(launch->env,
-            (Words{"PATH=/bin", "LANG=de", "A=runtime", "B=given", "MILLRACE_EXEC_ID=77", "N=5"}));
+            (Words{"PATH=/bin", "LANG=de", "A=runtime", "B=given", "N=5", "MILLRACE_EXEC_ID=77"}));
   EXPECT_EQ(launch->cwd, "/srv");
 }
 
@@ -89,6 +88,9 @@ TEST(LaunchPlan, RefusesWhatCannotBeRunAndSaysWhy) {
   EXPECT_EQ(o.plan().error().message(),
             "action 'demo.act': the parameter 'env' holds 'A=B', which is no name of an "
             "environment variable");
+  o.order.parameters = Value::map({{"cmd", "x"}, {"env", Value::map({{"MILLRACE_X", "1"}})}});
+  EXPECT_EQ(o.plan().error().message(),
+            "action 'demo.act': the parameter 'env' may not set 'MILLRACE_X'");
   o.action.runner = Runner::Unsupported;
   o.action.runner_type = "winrm-cmd";
   EXPECT_EQ(o.plan().error().message(),

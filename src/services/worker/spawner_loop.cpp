@@ -17,6 +17,8 @@
 namespace millrace::worker {
 namespace {
 
+constexpr int kRetryMs = 1000;  // until results that could not be written are tried again
+
 int64_t boot_ns() {
   timespec now{};
   clock_gettime(CLOCK_BOOTTIME, &now);
@@ -90,14 +92,14 @@ bool SpawnerLoop::finished() {
   if (lonely_since_ms_ == 0) lonely_since_ms_ = now;
   if (now - lonely_since_ms_ < parts_.options.linger_ms) return false;
   if (parts_.results.persist()) return true;
-  lonely_since_ms_ = now;
+  lonely_since_ms_ = now + kRetryMs;
   return false;
 }
 
 int SpawnerLoop::wait_ms() const {
   int64_t next = deadlines_.empty() ? 0 : deadlines_.begin()->first;
   if (lonely_since_ms_ > 0) next = lonely_since_ms_ + parts_.options.linger_ms;
-  if (next == 0) return stopping_ || server_left_ ? 1000 : -1;
+  if (next == 0) return stopping_ || server_left_ ? kRetryMs : -1;
   return static_cast<int>(std::clamp<int64_t>(next - monotonic_ms(), 0, 1'000'000));
 }
 
@@ -106,7 +108,7 @@ void SpawnerLoop::on_signals() {
   ssize_t n;
   while ((n = read(signals_.get(), info, sizeof info)) > 0) {
     for (size_t i = 0; i < static_cast<size_t>(n) / sizeof info[0]; ++i) {
-      if (info[i].ssi_signo != SIGCHLD) stopping_ = true;
+      if (info[i].ssi_signo == SIGTERM || info[i].ssi_signo == SIGINT) stopping_ = true;
     }
     if (static_cast<size_t>(n) < sizeof info) break;
   }

@@ -92,6 +92,7 @@ class SpawnerLoop {
   // Runs (spawner_runs.cpp).
   void launch(Launch launch);
   Result<void> start(Run& run);
+  Result<void> open_pipes(Run& run);
   void end(Run& run, kernel::RunEnd why);
   void pass_deadline(Run& run, int64_t now);
   void settle(Run& run);

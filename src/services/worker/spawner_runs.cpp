@@ -160,17 +160,9 @@ Result<void> SpawnerLoop::start(Run& run) {
   TRY(Fd input, readable_bytes(stdin_bytes));
   launch.parameters = std::string();
 
-  for (int stream = 0; stream < 2; ++stream) {
-    int ends[2];
-    if (pipe2(ends, O_CLOEXEC) != 0) return system_error("cannot make a pipe for the output");
-    run.read_end[stream] = Fd(ends[0]);
-    run.write_end[stream] = Fd(ends[1]);
-    fcntl(ends[0], F_SETFL, O_NONBLOCK);
-    watch(epoll_.get(), ends[0], EPOLLIN,
-          {stream == 0 ? EpollTag::Stdout : EpollTag::Stderr, slot.index});
-  }
+  TRY(open_pipes(run));
   spec.open_files = parts_.open_files;
-  spec.cwd = launch.cwd.empty() ? slot.temp : launch.cwd;
+  spec.cwd = launch.cwd.starts_with('/') ? launch.cwd : slot.temp + "/" + launch.cwd;
   spec.stdin_fd = input.get();
   spec.stdout_fd = run.write_end[0].get();
   spec.stderr_fd = run.write_end[1].get();
@@ -179,6 +171,19 @@ Result<void> SpawnerLoop::start(Run& run) {
   ChildStart child = start_child(spec);
   if (child.pid < 0) return Error(ErrorKind::Invalid, "WRK-0005", child.error);
   run.pid = child.pid;
+  return {};
+}
+
+Result<void> SpawnerLoop::open_pipes(Run& run) {
+  for (int stream = 0; stream < 2; ++stream) {
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) != 0) return system_error("cannot make a pipe for the output");
+    run.read_end[stream] = Fd(ends[0]);
+    run.write_end[stream] = Fd(ends[1]);
+    fcntl(ends[0], F_SETFL, O_NONBLOCK);
+    watch(epoll_.get(), ends[0], EPOLLIN,
+          {stream == 0 ? EpollTag::Stdout : EpollTag::Stderr, run.slot->index});
+  }
   return {};
 }
 
@@ -267,7 +272,7 @@ void SpawnerLoop::finish(Run& finished, bool tree_is_gone) {
   std::unique_ptr<Run> run = std::move(node.mapped());
   set_deadline(*run, 0);
   by_slot_[static_cast<size_t>(run->slot->index)] = nullptr;
-  by_pid_.erase(run->pid);
+  if (!run->status) by_pid_.erase(run->pid);  // else the number may be another run's by now
   parts_.notes.clear(run->slot->index);
 
   kernel::Completion c;
@@ -322,8 +327,7 @@ void SpawnerLoop::set_deadline(Run& run, int64_t at_ms) {
   if (at_ms > 0) deadlines_.insert({at_ms, &run});
 }
 
-// Without cgroups and with no run left, every process that carries the marker of this data
-// folder, and every child, is a leftover.
+// Without cgroups and with no run left, every descendant is a leftover.
 void SpawnerLoop::kill_strays() const {
   if (own_children().empty()) return;
   for (const Process& process : descendants()) signal_process(process, SIGKILL);
