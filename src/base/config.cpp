@@ -4,12 +4,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
-#include <fstream>
 #include <span>
-#include <sstream>
 
+#include "base/files.h"
 #include "base/json.h"
 #include "base/text.h"
 #include "base/yaml.h"
@@ -20,18 +17,8 @@ namespace {
 using Kind = FieldType::Kind;
 constexpr std::string_view kPrefix = "MILLRACE__";
 constexpr std::string_view kFileSuffix = "_file";
-
-Result<std::string> read_file(const std::string& path) {
-  errno = 0;
-  std::ifstream in(path, std::ios::binary);
-  std::ostringstream text;
-  if (in) text << in.rdbuf();
-  if (!in || in.bad()) {
-    return Error(ErrorKind::Unavailable, "BAS-0009",
-                 fmt::format("cannot read '{}': {}", path, std::strerror(errno)));
-  }
-  return text.str();
-}
+constexpr size_t kMaxFileBytes = 1 << 20;
+constexpr size_t kMaxSecretBytes = 64 << 10;
 
 const FieldType* without_optional(const FieldType* type) {
   while (type != nullptr && type->kind == Kind::Optional) type = type->element;
@@ -91,13 +78,13 @@ class Layers {
   explicit Layers(const Fields& fields) : fields_(fields) {}
 
   Result<void> add_file(const std::string& path) {
-    TRY(std::string text, read_file(path));
+    TRY(std::string text, read_file(path, kMaxFileBytes));
     TRY(yaml_, parse_yaml(text, path));
     file_ = path;
     if (yaml_.value.is_null()) return {};
     if (!yaml_.value.is_map()) {
       return Error(
-          ErrorKind::Invalid, "BAS-0008",
+          ErrorKind::Invalid, "BAS-0010",
           fmt::format("{}: expected a map of sections, found {}", path, yaml_.value.type_name()));
     }
     tree_ = map_of(yaml_, &fields_);
@@ -137,7 +124,7 @@ class Layers {
     }
     if (problems_.empty()) return {};
     const Problem& first = problems_.front();
-    return Error(ErrorKind::Invalid, "BAS-0008",
+    return Error(ErrorKind::Invalid, "BAS-0010",
                  fmt::format("invalid configuration: {}: {}", first.path, first.message))
         .with_problems(std::move(problems_));
   }
@@ -162,7 +149,8 @@ class Layers {
       const Value* file = map.find(companion);
       if (!line.is_secret || file == nullptr || fields.find(companion) != nullptr) continue;
       std::string origin = origin_of(fmt::format("{}/{}", path, companion));
-      Result<std::string> text = read_file(std::string(file->is_string() ? file->as_string() : ""));
+      std::string path_given(file->is_string() ? file->as_string() : "");
+      Result<std::string> text = read_file(path_given, kMaxSecretBytes);
       if (given != nullptr) {
         problems_.push_back(
             {origin, fmt::format("'{}' and '{}' are both set: keep one", line.name, companion)});

@@ -18,9 +18,9 @@ struct ConfigSources {
   std::vector<std::string> flags;        // "api.port=8080"
 };
 
-// Fills the struct. Error: Invalid (BAS-0008) with all problems at once; the path of a problem is
+// Fills the struct. Error: Invalid (BAS-0010) with all problems at once; the path of a problem is
 // where the value came from (`millrace.yaml:3`, `environment MILLRACE__API__PORT`, `flag
-// api.port`). Unavailable (BAS-0009): the file cannot be read.
+// api.port`). Those of read_file and parse_yaml for the file itself.
 Result<void> load_config_into(void* config, const Fields& fields, const ConfigSources& sources);
 
 template <HasFields T>
