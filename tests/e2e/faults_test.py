@@ -48,9 +48,8 @@ def one_run(call, error, number):
         except AssertionError:
             statuses.append(None)  # the fault struck before the server was ready
         struck = "INJECTED" in trace.read_text(errors="replace")
-        alive = server.process.poll() is None
-        if alive:
-            server.kill(spawner=True)
+        alive = server.alive()
+        server.kill(spawner=True)  # strace ends with the last process that it traces
         server.start()
         client = server.client()
         for event in acknowledged:

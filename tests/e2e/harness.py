@@ -108,6 +108,7 @@ class Server:
 
     def start(self, prefix=(), ready=True, seconds=60):
         (self.data / "url").unlink(missing_ok=True)
+        self.prefixed, self.seen_pid = bool(prefix), None
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
                 [*prefix, *self.command()], stdout=log, stderr=log, stdin=subprocess.DEVNULL
@@ -117,7 +118,7 @@ class Server:
         return self
 
     def is_ready(self):
-        if self.process.poll() is not None:
+        if self.has_ended():
             tail = self.log.read_text(errors="replace")[-3000:]
             raise AssertionError(f"the server ended with {self.process.returncode}:\n{tail}")
         if not (self.data / "url").exists():
@@ -153,10 +154,33 @@ class Server:
                 found.append((int(entry.name), start_time(int(entry.name))))
         return found
 
+    def pid(self):
+        """The server's own pid: behind a prefix (strace) it is the prefix's first child."""
+        if not self.prefixed:
+            return self.process.pid
+        if self.seen_pid is None:
+            children = pathlib.Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+            try:
+                self.seen_pid = int(children.read_text().split()[0])
+            except (OSError, IndexError):
+                return None
+        return self.seen_pid
+
+    def has_ended(self):
+        """The server was there and is gone; behind a prefix its spawner may live on."""
+        if self.process.poll() is not None:
+            return True
+        return self.pid() is not None and start_time(self.pid()) is None
+
+    def alive(self):
+        pid = self.pid()
+        return self.process.poll() is None and pid is not None and start_time(pid) is not None
+
     def kill(self, spawner=False):
         """kill -9 of the server, and of its spawner if asked."""
         victims = self.spawners() if spawner else []
-        self.process.kill()
+        if self.alive():
+            os.kill(self.pid(), signal.SIGKILL)
         for pid, started in victims:
             if start_time(pid) == started:
                 os.kill(pid, signal.SIGKILL)
@@ -164,7 +188,7 @@ class Server:
 
     def stop(self):
         """SIGTERM; returns the exit code."""
-        self.process.send_signal(signal.SIGTERM)
+        os.kill(self.pid(), signal.SIGTERM)
         return self.process.wait(timeout=60)
 
     def cli(self, *arguments, expect=0, timeout=60):
