@@ -64,7 +64,7 @@ class Committer {
     // The log is moved beside the commits whenever this much is new in it, ...
     int64_t checkpoint_bytes = 4 << 20;
     // ... and between two commits when it has grown to this.
-    int64_t max_log_bytes = 64 << 20;
+    int64_t max_log_bytes = 16 << 20;
   };
   struct Callbacks {
     std::function<void(std::vector<Written>)> deliver;

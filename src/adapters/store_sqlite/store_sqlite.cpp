@@ -29,7 +29,7 @@ class SqliteStore final : public sql::Store {
     TRY(
         connection->run("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
                         "PRAGMA temp_store=MEMORY; PRAGMA cache_size=-32768;"
-                        "PRAGMA journal_size_limit=67108864"));
+                        "PRAGMA journal_size_limit=33554432"));
     connection->watch_log();
     return std::unique_ptr<sql::Connection>(std::move(connection));
   }
@@ -65,7 +65,7 @@ class SqliteStore final : public sql::Store {
     if (!checkpointer_) {
       TRY(checkpointer_, open_connection(SQLITE_OPEN_READWRITE));
       // Syncs of this connection are those of the main file.
-      TRY(checkpointer_->run("PRAGMA synchronous=FULL; PRAGMA journal_size_limit=67108864"));
+      TRY(checkpointer_->run("PRAGMA synchronous=FULL; PRAGMA journal_size_limit=33554432"));
     }
     int log_pages = 0;
     int moved = 0;

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "figure.h"
+
+#include <time.h>
+
+#include <algorithm>
+
+namespace millrace::bench {
+namespace {
+
+double now_on(clockid_t clock) {
+  timespec t{};
+  clock_gettime(clock, &t);
+  return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_nsec) * 1e-9;
+}
+
+}  // namespace
+
+Sample measure(const std::function<int64_t()>& work) {
+  double wall = now_on(CLOCK_MONOTONIC);
+  double cpu = now_on(CLOCK_PROCESS_CPUTIME_ID);
+  auto operations = static_cast<double>(work());
+  return {now_on(CLOCK_MONOTONIC) - wall, now_on(CLOCK_PROCESS_CPUTIME_ID) - cpu, operations};
+}
+
+int64_t operations_per_round(const Sample& sample, bool quick) {
+  double seconds = quick ? 0.05 : 0.5;
+  return std::clamp<int64_t>(static_cast<int64_t>(sample.rate() * seconds), 200, 100'000);
+}
+
+void Interleaved::round(const std::function<int64_t()>& ours,
+                        const std::function<int64_t()>& floor) {
+  // Who goes first changes: what the first leaves to the disk meets both.
+  bool ours_first = ours_.size() % 2 == 0;
+  if (ours_first) ours_.push_back(measure(ours));
+  floor_.push_back(measure(floor));
+  if (!ours_first) ours_.push_back(measure(ours));
+}
+
+double Interleaved::median(const std::vector<Sample>& samples, double (Sample::*figure)() const) {
+  std::vector<double> values;
+  for (const auto& sample : samples) values.push_back((sample.*figure)());
+  std::ranges::sort(values);
+  return values[values.size() / 2];
+}
+
+}  // namespace millrace::bench

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace millrace::bench {
+
+// What one side did: ours, or the floor.
+struct Sample {
+  double seconds = 0;
+  double cpu_seconds = 0;  // of the whole process
+  double operations = 0;
+
+  double rate() const { return operations / seconds; }
+  double cpu_us() const { return cpu_seconds * 1e6 / operations; }
+};
+
+// Runs `work`, which returns the number of operations, under both clocks.
+Sample measure(const std::function<int64_t()>& work);
+
+// How many operations fill a round of about half a second: `sample` did fewer.
+int64_t operations_per_round(const Sample& sample, bool quick);
+
+// Several rounds of ours and floor in turn, so that a busy neighbour meets both. The figure of a
+// side is the median of its rounds.
+class Interleaved {
+ public:
+  void round(const std::function<int64_t()>& ours, const std::function<int64_t()>& floor);
+  double ours(double (Sample::*figure)() const) const { return median(ours_, figure); }
+  double floor(double (Sample::*figure)() const) const { return median(floor_, figure); }
+
+ private:
+  static double median(const std::vector<Sample>& samples, double (Sample::*figure)() const);
+  std::vector<Sample> ours_;
+  std::vector<Sample> floor_;
+};
+
+// One line of the table. `aim`: the ratio ours/floor must be at most (or at least) this; 0: none.
+struct Line {
+  std::string figure;
+  std::string unit;
+  double ours = 0;
+  double floor = 0;
+  double aim = 0;
+  enum class Better : uint8_t { Less, More } better = Better::Less;
+
+  double ratio() const { return ours / floor; }
+  bool holds() const { return better == Better::Less ? ratio() <= aim : ratio() >= aim; }
+};
+
+struct Options {
+  std::string folder;  // on the disk that is measured
+  bool quick = false;  // a tenth of the work: to see that it runs
+};
+
+// To add one: write its function, list it in main.cpp.
+struct Figure {
+  std::string_view name;
+  std::string_view what;
+  std::vector<Line> (*run)(const Options& options);
+};
+
+std::vector<Line> kernel_figure(const Options& options);
+std::vector<Line> rows_figure(const Options& options);
+
+}  // namespace millrace::bench
