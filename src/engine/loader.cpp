@@ -136,6 +136,18 @@ Result<void> Loader::load_executions(sql::Connection& db, const Wanted& wanted,
   return {};
 }
 
+// The value of an Idempotency-Key: a request's hash, a space, the id of what it made.
+Result<void> Loader::load_named_execution(sql::Connection& db, std::string_view value,
+                                          Loaded& into) {
+  size_t space = value.find(' ');
+  if (space == std::string_view::npos) return {};
+  auto id = parse_id(value.substr(space + 1), "stored key");
+  if (!id.ok()) return {};
+  TRY(auto row, store::load_execution(db, ExecutionId{*id}));
+  if (row) into.executions_.try_emplace(row->id, std::move(*row));
+  return {};
+}
+
 Result<void> Loader::load_rest(sql::Connection& db, const Wanted& wanted, Loaded& into) {
   for (EventId id : wanted.events) {
     TRY(auto row, store::load_event(db, id));
@@ -143,7 +155,9 @@ Result<void> Loader::load_rest(sql::Connection& db, const Wanted& wanted, Loaded
   }
   for (const auto& key : wanted.keys) {
     TRY(auto row, store::find_dedupe(db, key.tenant, key.scope, key.key));
-    if (row) into.keys_.emplace(std::pair(key.scope, key.key), std::move(row->value));
+    if (!row) continue;
+    if (wanted.executions_of_keys) TRY(load_named_execution(db, row->value, into));
+    into.keys_.emplace(std::pair(key.scope, key.key), std::move(row->value));
   }
   for (MessageId id : wanted.messages) {
     TRY(bool waits, store::message_waits(db, id));

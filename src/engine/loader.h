@@ -21,6 +21,8 @@ class Loader {
  private:
   static Result<void> load_executions(sql::Connection& db, const Wanted& wanted,
                                       std::span<const store::QueueDepth> queued, Loaded& into);
+  static Result<void> load_named_execution(sql::Connection& db, std::string_view value,
+                                           Loaded& into);
   static Result<void> load_rest(sql::Connection& db, const Wanted& wanted, Loaded& into);
 };
 

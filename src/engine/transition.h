@@ -26,6 +26,7 @@ struct Wanted {
   std::vector<TimerId> timers;
   std::vector<EventId> events;
   std::vector<kernel::DedupeRow> keys;  // tenant, scope and key are set
+  bool executions_of_keys = false;      // and the executions that these keys' values name
   std::vector<MessageId> messages;
   int queue_heads = 0;  // how many waiting executions it could start
   bool leased = false;  // every execution that a worker holds, and the workers

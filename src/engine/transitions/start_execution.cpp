@@ -28,11 +28,7 @@ void StartExecution::deliver(Deliveries&) {
 
 void StartExecution::want(Wanted& wanted) const {
   // After a taken Idempotency-Key the answer is the first request's execution.
-  for (const auto& taken : taken_keys) {
-    if (auto id = parse_id(taken.value.substr(taken.value.find(' ') + 1), "key"); id.ok()) {
-      wanted.executions.push_back(ExecutionId{*id});
-    }
-  }
+  wanted.executions_of_keys |= !taken_keys.empty();
 }
 
 Result<void> StartExecution::decide(Context& ctx) {
