@@ -38,11 +38,6 @@ Result<EntryIndex> Conductor::event(std::string_view task, RouteId route, const 
     return Error(ErrorKind::NotFound, "CND-0006",
                  fmt::format("unknown task '{}'{}", task, did_you_mean(task, names)));
   }
-  if (kNotReported.has(event.status)) {
-    return Error(
-        ErrorKind::Invalid, "CND-0003",
-        fmt::format("an action of task '{}' cannot report '{}'", task, to_string(event.status)));
-  }
   return advance(*id, route, {.status = event.status, .report = &event});
 }
 
@@ -52,6 +47,11 @@ Result<EntryIndex> Conductor::advance(NodeId task, RouteId route, const Signal& 
   Value result = signal.report ? signal.report->result : Value();
   if (signal.status == Status::Failed) {
     log_error("Execution failed. See result for details.", node(task).name, {}, {}, result);
+  }
+  if (signal.report && kNotReported.has(signal.status)) {
+    return Error(ErrorKind::Invalid, "CND-0003",
+                 fmt::format("an action of task '{}' cannot report '{}'", node(task).name,
+                             to_string(signal.status)));
   }
   Status before = state_.entry(index).status;
   TRY(send_to_task(index, signal_event(task, route, signal)));

@@ -144,6 +144,7 @@ class Conductor {
   void release_held();
   void plan_compensation();
   bool ended_badly() const;
+  bool any_at_work() const;
   Value retry_delay(const Entry& entry);
   Value names(const Value& ctx) const;
   Result<void> add_named(const Renderable& source, expr::Scope& scope) const;

@@ -141,8 +141,8 @@ TEST(Errors, SayWhatTheCallerDidWrong) {
   };
   EXPECT_EQ(code("biuld", {.status = Status::Running}), "CND-0006");
   EXPECT_EQ(code("b", {.status = Status::Running}), "CND-0007");
-  EXPECT_EQ(code("build", {.status = Status::Retrying}), "CND-0003");
   EXPECT_EQ(code("build", {.status = Status::Running, .item = 3}), "CND-0007");
+  EXPECT_EQ(code("build", {.status = Status::Retrying}), "CND-0003");
   auto resumed = run.conductor().request_status(Status::Resuming);
   EXPECT_EQ(resumed.error().code(), "CND-0004");
   EXPECT_EQ(run.conductor().rerun({}).error().code(), "CND-0009");

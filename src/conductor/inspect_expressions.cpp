@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "conductor/inline_params.h"
+#include "base/text.h"
 #include "conductor/inspect_checks.h"
 
 namespace millrace::conductor {
@@ -56,6 +56,7 @@ class ExpressionsCheck {
   }
 
   void check(const Place& place, const Value& value) {
+    if (spec_.mode == expr::Mode::Native) check_names(place, value);
     for (auto& problem : engine_.check(value, spec_.mode)) {
       findings_.push_back({.cls = FindingClass::Expressions,
                            .message = std::move(problem.message),
@@ -63,6 +64,29 @@ class ExpressionsCheck {
                            .schema_path = place.schema,
                            .language = problem.language,
                            .expression = std::move(problem.expression)});
+    }
+  }
+
+  // The root names of templates; a YAQL expression has bare words too, as texts.
+  void check_names(const Place& place, const Value& value) {
+    if (value.is_list()) {
+      for (const Value& item : value.as_list()) check_names(place, item);
+    } else if (value.is_map()) {
+      for (const auto& entry : value.as_map()) check_names(place, entry.value);
+    }
+    if (!value.is_string()) return;
+    auto compiled = engine_.compile(value.as_string(), spec_.mode);
+    if (!compiled.ok() || (*compiled)->language() != expr::Language::Jinja) return;
+    for (const std::string& name : (*compiled)->reads().names) {
+      if (std::ranges::find(kRootNames, name) != std::end(kRootNames)) continue;
+      findings_.push_back(
+          {.cls = FindingClass::Context,
+           .message = fmt::format("unknown name '{}'{}; known are {}", name,
+                                  did_you_mean(name, kRootNames), fmt::join(kRootNames, ", ")),
+           .path = place.path,
+           .schema_path = place.schema,
+           .language = expr::Language::Jinja,
+           .expression = std::string(value.as_string())});
     }
   }
 

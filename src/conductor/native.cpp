@@ -170,7 +170,7 @@ void Conductor::note_undoable(EntryIndex index) {
 // Stages the next task that undoes another one: the last completed first, one at a time, when
 // nothing else goes on any more.
 void Conductor::plan_compensation() {
-  if (!ended_badly() || state_.undoable.empty() || state_.any(kActive)) return;
+  if (!ended_badly() || state_.undoable.empty() || any_at_work()) return;
   for (const Staged& staged : state_.staged) {
     if (staged.compensates || (staged.offered() && staged.run_on_fail)) return;
   }
@@ -189,8 +189,21 @@ void Conductor::plan_compensation() {
   changes_.head = true;
 }
 
+// Whether an action is under way. A with-items task whose other items will not be offered any more,
+// because the workflow has ended, stays active without work.
+bool Conductor::any_at_work() const {
+  if (!state_.any(kActive)) return false;
+  for (EntryIndex i = 0; i < static_cast<EntryIndex>(state_.sequence().size()); ++i) {
+    const Entry& entry = state_.entry(i);
+    if (!kActive.has(entry.status) || !state_.is_last(i)) continue;
+    const Staged* staged = state_.find_staged(entry.task, entry.route);
+    if (!staged || !staged->items || staged->items->count(kActive) > 0) return true;
+  }
+  return false;
+}
+
 bool Conductor::is_over() const {
-  if (!kCompleted.has(state_.status) || state_.any(kActive)) return false;
+  if (!kCompleted.has(state_.status) || any_at_work()) return false;
   if (ended_badly() && !state_.undoable.empty()) return false;
   return std::ranges::none_of(
       state_.staged, [](const Staged& staged) { return staged.offered() && staged.run_on_fail; });

@@ -311,7 +311,10 @@ TEST(Hold, IsReleasedByACancel) {
 
 constexpr std::string_view kSaga = R"(
 tasks:
-  book: {action: hotel.book, compensate: unbook, next: [{publish: [{room: <% result() %>}], do: pay}]}
+  book:
+    action: hotel.book
+    compensate: unbook
+    next: [{publish: [{room: <% result() %>}], do: pay}]
   pay: {action: card.pay, compensate: refund, next: [{do: send}]}
   send: {action: mail.send}
   unbook: {action: hotel.cancel, input: {room: <% ctx().room %>}}
@@ -477,6 +480,15 @@ TEST(NativeInspection, TellsWhatIsWrongAndWhere) {
   EXPECT_EQ(found("tasks:\n  a:\n    next:\n      - {else: b, when: <% 1 %>}\n  b: {}\n").size(),
             1u);
   EXPECT_EQ(found("tasks: {a: {compensate: b, next: [{do: b}]}, b: {}}").size(), 1u);
+}
+
+TEST(NativeInspection, AMisspeltRootNameIsToldWithTheRightOne) {
+  auto findings = found("tasks:\n  a:\n    input:\n      x: '{{ paramters.y }}'\n");
+  ASSERT_EQ(findings.size(), 1u);
+  EXPECT_TRUE(findings[0].starts_with(
+      "3 tasks.a.input: unknown name 'paramters' (did you mean 'parameters'?)"))
+      << findings[0];
+  EXPECT_EQ(found("tasks: {a: {input: {x: '{% for i in index %}{{ i }}{% endfor %}'}}}"), Names{});
 }
 
 TEST(NativeInspection, NativeKeysAreUnknownInTheReferencesLanguage) {

@@ -16,6 +16,10 @@ namespace millrace::conductor {
 inline constexpr std::string_view kCommands[] = {"continue", "fail", "noop", "retry"};
 bool is_command(std::string_view task_name);
 
+// What native expressions may name beside ctx().
+inline constexpr std::string_view kRootNames[] = {"parameters", "workflow", "task",  "config",
+                                                  "keystore",   "item",     "index", "system"};
+
 // NAME: VALUE of input, vars, publish and output. Rendered in order; later ones see earlier ones.
 struct Assignment {
   std::string name;

@@ -15,6 +15,7 @@ void ItemList::set(size_t item, Status status) {
   --counts_[static_cast<size_t>(statuses_[item])];
   ++counts_[static_cast<size_t>(status)];
   statuses_[item] = status;
+  if (status == Status::Null) none_unset_before_ = std::min(none_unset_before_, item);
 }
 
 size_t ItemList::count(StatusSet set) const {
@@ -26,8 +27,11 @@ size_t ItemList::count(StatusSet set) const {
 }
 
 size_t ItemList::next_unset(size_t from) const {
-  auto first = statuses_.begin() + static_cast<ptrdiff_t>(from);
-  return static_cast<size_t>(std::find(first, statuses_.end(), Status::Null) - statuses_.begin());
+  size_t start = std::max(from, none_unset_before_);
+  auto first = statuses_.begin() + static_cast<ptrdiff_t>(start);
+  auto found = std::find(first, statuses_.end(), Status::Null) - statuses_.begin();
+  if (from <= none_unset_before_) none_unset_before_ = static_cast<size_t>(found);
+  return static_cast<size_t>(found);
 }
 
 uint64_t State::key(NodeId task, RouteId route) {
@@ -76,6 +80,10 @@ Staged* State::find_staged(NodeId task, RouteId route) {
   auto it = std::ranges::find_if(
       staged, [&](const Staged& s) { return s.task == task && s.route == route; });
   return it == staged.end() ? nullptr : &*it;
+}
+
+const Staged* State::find_staged(NodeId task, RouteId route) const {
+  return const_cast<State*>(this)->find_staged(task, route);
 }
 
 bool State::any_offered() const { return std::ranges::any_of(staged, &Staged::offered); }

@@ -58,12 +58,14 @@ class ItemList {
   Status operator[](size_t item) const { return statuses_[item]; }
   void set(size_t item, Status status);
   size_t count(StatusSet set) const;
-  // The first item at or after `from` that has not run; size() when there is none.
+  // The first item at or after `from` that has not run; size() when there is none. Items run in
+  // their order, mostly: where the last search ended is where the next begins.
   size_t next_unset(size_t from) const;
 
  private:
   std::vector<Status> statuses_;
   std::array<size_t, kStatusCount> counts_{};
+  mutable size_t none_unset_before_ = 0;
 };
 
 // A task that waits to be offered, or that waits for other branches until it is ready.
@@ -151,6 +153,7 @@ class State {
   bool any(StatusSet set) const;
 
   Staged* find_staged(NodeId task, RouteId route);
+  const Staged* find_staged(NodeId task, RouteId route) const;
   bool any_offered() const;
 
  private:
