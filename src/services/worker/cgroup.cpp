@@ -80,7 +80,8 @@ void Cgroup::signal(int signal) const {
   }
 }
 
-void Cgroup::kill() const {
+void Cgroup::kill() {
+  was_killed_ = true;
   Fd file(openat(folder_.get(), "cgroup.kill", O_WRONLY | O_CLOEXEC));
   if (file && write(file.get(), "1", 1) == 1) return;
   signal(SIGKILL);  // before Linux 5.14

@@ -21,12 +21,17 @@ class Cgroup {
   // Sends `signal` to the processes that are inside now.
   void signal(int signal) const;
   // SIGKILL for all, also for those that are just being forked.
-  void kill() const;
+  void kill();
+  // After a kill no process may be started in it: since Linux 6.14 clone3 with CLONE_INTO_CGROUP
+  // compares how often the caller's cgroup and this one were killed, and a child that enters one
+  // with another count dies at once. Remove it and make a new one.
+  bool was_killed() const { return was_killed_; }
 
  private:
   Cgroup(Fd folder, Fd events) : folder_(std::move(folder)), events_(std::move(events)) {}
   Fd folder_;
   Fd events_;  // cgroup.events
+  bool was_killed_ = false;
 };
 
 // The folder below which this process may make cgroups named `name`, made if need be: a child of

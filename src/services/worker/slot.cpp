@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cstdio>
 
@@ -50,10 +51,22 @@ Result<std::unique_ptr<Slot>> SlotPool::make(int index) const {
   slot->artifacts = fmt::format("{}/slots/{}/artifacts", run_folder_, index);
   TRY(slot->temp_fd, fresh_folder(slot->temp));
   TRY(slot->artifacts_fd, fresh_folder(slot->artifacts));
-  if (!cgroup_home_.empty()) {
-    TRY(slot->cgroup, Cgroup::create(fmt::format("{}/slot-{}", cgroup_home_, index)));
-  }
+  if (!cgroup_home_.empty()) TRY(slot->cgroup, Cgroup::create(cgroup_path(index)));
   return slot;
+}
+
+std::string SlotPool::cgroup_path(int index) const {
+  return fmt::format("{}/slot-{}", cgroup_home_, index);
+}
+
+bool SlotPool::renew_cgroup(Slot& slot) const {
+  std::string path = cgroup_path(slot.index);
+  slot.cgroup.reset();
+  if (rmdir(path.c_str()) != 0) return false;
+  auto fresh = Cgroup::create(path);
+  if (!fresh.ok()) return false;
+  slot.cgroup = std::move(*fresh);
+  return true;
 }
 
 Result<void> SlotPool::keep_artifacts(Slot& slot, const kernel::RunKey& key) const {
@@ -75,6 +88,7 @@ void SlotPool::release(std::unique_ptr<Slot> slot, const kernel::RunKey& key, bo
     if (!kept.ok()) fmt::print(stderr, "{}\n", kept.error().describe());
     clean = clean && kept.ok();
   }
+  if (slot->cgroup && slot->cgroup->was_killed()) clean = renew_cgroup(*slot) && clean;
   // An unclean slot is dropped; its number is taken up again after a restart, which cleans it.
   if (clean) free_.push_back(std::move(slot));
 }

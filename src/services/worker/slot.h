@@ -38,6 +38,8 @@ class SlotPool {
 
  private:
   Result<std::unique_ptr<Slot>> make(int index) const;
+  std::string cgroup_path(int index) const;
+  bool renew_cgroup(Slot& slot) const;
   Result<void> keep_artifacts(Slot& slot, const kernel::RunKey& key) const;
 
   std::string run_folder_;

@@ -429,15 +429,18 @@ TEST_F(WorkerTest, TellsTheSpawnerOnceACompletionIsDurable) {
   EXPECT_TRUE(client.hello().runs.empty());
 }
 
-TEST_F(WorkerTest, DoesNothingWhenIdle) {
+TEST_F(WorkerTest, WorkerAndSpawnerDoNothingWhenIdle) {
   RunningWorker worker(source_, config_);
   auto order = shell("true");
   source_.receiver().grant({order});
   source_.wait_finished(order.key);
+  // CPU time, time waited and turns on a core of the spawner.
+  std::string schedule = fmt::format("/proc/{}/schedstat", spawner_pid());
   EXPECT_TRUE(eventually([&] {
     auto before = worker->stats().wake_ups;
+    std::string spawner_before = read_small_file(schedule);
     usleep(300'000);
-    return worker->stats().wake_ups == before;
+    return worker->stats().wake_ups == before && read_small_file(schedule) == spawner_before;
   }));
 }
 
