@@ -153,6 +153,8 @@ class TreeBuilder {
   uint32_t constant(Value value);
   NodeId literal(Value value) { return add(Op::Const, constant(std::move(value))); }
   Node& node(NodeId id) { return tree_.nodes[id]; }
+  // A node that another has taken the place of: inspection must not see it.
+  void drop(NodeId id) { tree_.nodes[id] = {}; }
   const Tree& tree() const { return tree_; }
 
  private:

@@ -9,8 +9,9 @@
 #include "base/json.h"
 #include "expr/expr.h"
 
-// Evaluates the recorded expressions of the reference. The folder is found by
-// MILLRACE_CONFORMANCE_DIR, or ../shared/conformance beside the source tree.
+// Evaluates recorded expressions of the reference: those of the conformance folder (found by
+// MILLRACE_CONFORMANCE_DIR, or as shared/conformance beside the source tree or above it), and those
+// of testdata/, which were made for this module.
 namespace millrace::expr {
 namespace {
 
@@ -158,12 +159,10 @@ void run_case(const Value& line, const Value& ctx, Engine& engine, Tally& tally)
                 << "\n  found    " << (result.ok() ? to_json(*result) : result.error().describe());
 }
 
-void run_file(const std::string& name) {
-  auto path = conformance_folder() / "orquesta" / name;
+void run_file(const std::filesystem::path& path) {
   std::ifstream file(path);
   if (!file) {
-    std::cout << "conformance: 0 cases of " << name << " were run: the folder "
-              << conformance_folder() << " is not there\n";
+    std::cout << "conformance: 0 cases were run: " << path << " is not there\n";
     GTEST_SKIP();
   }
   Engine engine;
@@ -171,20 +170,31 @@ void run_file(const std::string& name) {
   Value ctx = Value::map();
   for (std::string text; std::getline(file, text);) {
     auto line = parse_json(text);
-    ASSERT_TRUE(line.ok()) << line.error().describe();
+    ASSERT_TRUE(line.ok()) << line.error().describe() << "\n" << text;
     if (!line->find("expr")) {
       ctx = (*line)["ctx"];
       continue;
     }
     run_case(*line, line->find("ctx") ? (*line)["ctx"] : ctx, engine, tally);
   }
-  std::cout << "conformance: " << name << " " << tally.passed << "/" << tally.total << " ("
-            << tally.published_before << " contexts recorded after publishing)\n";
+  std::cout << "conformance: " << path.filename().string() << " " << tally.passed << "/"
+            << tally.total << " (" << tally.published_before
+            << " contexts recorded after publishing)\n";
   EXPECT_GT(tally.total, 0);
 }
 
-TEST(Conformance, RecordedExpressions) { run_file("expressions.jsonl"); }
-TEST(Conformance, HandMadeExpressions) { run_file("expressions-handmade.jsonl"); }
+std::filesystem::path own(const std::string& name) {
+  return std::filesystem::path(MILLRACE_SOURCE_DIR) / "src/expr/testdata" / name;
+}
+std::filesystem::path recorded(const std::string& name) {
+  return conformance_folder() / "orquesta" / name;
+}
+
+TEST(Conformance, RecordedExpressions) { run_file(recorded("expressions.jsonl")); }
+TEST(Conformance, HandMadeExpressions) { run_file(recorded("expressions-handmade.jsonl")); }
+TEST(Conformance, Yaql) { run_file(own("yaql.jsonl")); }
+TEST(Conformance, Jinja) { run_file(own("jinja.jsonl")); }
+TEST(Conformance, TextsAndTags) { run_file(own("text.jsonl")); }
 
 }  // namespace
 }  // namespace millrace::expr

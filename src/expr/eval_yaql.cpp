@@ -75,7 +75,11 @@ Result<Item> Evaluator::eval_yaql(const Node& node) {
     case Op::YaqlVar: {
       std::string_view name = tree_.text(node.a);
       const Item* found = context_ ? context_->find(name.empty() ? "1" : name) : nullptr;
-      return found ? *found : Item();
+      if (found) return *found;
+      // Native: $event is the root name `event`.
+      bool native = scope.mode == Mode::Native && !name.empty();
+      const Value* root = native ? scope.names.find(name) : nullptr;
+      return root ? Item(*root) : Item();
     }
     case Op::YaqlRule: {
       TRY(Item source, eval(node.a));

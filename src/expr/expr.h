@@ -26,7 +26,8 @@ namespace millrace::expr {
 enum class Language : uint8_t { None, Jinja, Yaql };
 
 // Orquesta: exactly as the reference, string results are evaluated again as expressions.
-// Native: one pass; data is never evaluated. Root names of Scope::names are usable directly.
+// Native: one pass; data is never evaluated. Root names of Scope::names are usable directly:
+// `{{ event.id }}`, `<% $event.id %>`.
 enum class Mode : uint8_t { Orquesta, Native };
 
 // The language that a text is given to (Jinja before YAQL), None when it has no expression.

@@ -114,6 +114,12 @@ void read_node(const Tree& tree, const Node& node, const std::set<std::string_vi
     case Op::Name:
       if (!own.contains(tree.text(node.a))) reads.names.emplace_back(tree.text(node.a));
       break;
+    case Op::YaqlVar: {
+      std::string_view name = tree.text(node.a);
+      bool positional = name.empty() || (name[0] >= '0' && name[0] <= '9');
+      if (!positional) reads.names.emplace_back(name);
+      break;
+    }
     case Op::Kv: {
       std::string key;
       for (const Arg& part : tree.args_of(node)) {

@@ -308,14 +308,21 @@ Result<NodeId> JinjaParser::attribute(NodeId object) {
   TRY(std::string name, expect_any_name());
   uint32_t constant = out_.constant(Value(name));
   const Node base = out_.node(object);
-  if (base.op == Op::Ctx) return out_.add(Op::CtxAttr, constant);
+  if (base.op == Op::Ctx) {
+    out_.drop(object);
+    return out_.add(Op::CtxAttr, constant);
+  }
   bool is_kv = base.op == Op::Name && mode_ == Mode::Native && !is_assigned(base.a) &&
                (out_.tree().text(base.a) == "st2kv" || out_.tree().text(base.a) == "keystore");
-  if (is_kv) return out_.add(Op::Kv, {{.node = constant}}, base.a);
+  if (is_kv) {
+    out_.drop(object);
+    return out_.add(Op::Kv, {{.node = constant}}, base.a);
+  }
   if (base.op == Op::Kv) {
     auto path = out_.tree().args_of(base);
     std::vector<Arg> longer(path.begin(), path.end());
     longer.push_back({.node = constant});
+    out_.drop(object);
     return out_.add(Op::Kv, std::move(longer), base.a);
   }
   return out_.add(Op::Attr, object, constant);
@@ -381,8 +388,12 @@ Result<std::vector<Arg>> JinjaParser::arguments() {
 Result<NodeId> JinjaParser::call(NodeId callee) {
   TRY(auto args, arguments());
   const Node node = out_.node(callee);
-  if (node.op == Op::Attr) return out_.add(Op::Method, std::move(args), node.a, node.b);
+  if (node.op == Op::Attr) {
+    out_.drop(callee);
+    return out_.add(Op::Method, std::move(args), node.a, node.b);
+  }
   if (node.op == Op::CtxAttr) {
+    out_.drop(callee);
     NodeId object = out_.add(Op::Ctx);
     return out_.add(Op::Method, std::move(args), object, node.a);
   }
@@ -390,11 +401,17 @@ Result<NodeId> JinjaParser::call(NodeId callee) {
     return out_.add(Op::Call, std::move(args), callee);
   }
   std::string_view name = out_.tree().text(node.a);
-  if (name == "ctx" && args.empty()) return out_.add(Op::Ctx);
+  if (name == "ctx" && args.empty()) {
+    out_.drop(callee);
+    return out_.add(Op::Ctx);
+  }
   if (name == "ctx" && args.size() == 1 && args[0].name == kNone && args[0].aux == 0) {
     const Node& key = out_.node(args[0].node);
     bool is_text = key.op == Op::Const && out_.tree().constants[key.a].is_string();
-    if (is_text && !out_.tree().text(key.a).empty()) return out_.add(Op::CtxKey, key.a);
+    if (is_text && !out_.tree().text(key.a).empty()) {
+      out_.drop(callee);
+      return out_.add(Op::CtxKey, key.a);
+    }
   }
   uint32_t row = jinja_globals().find(name);
   if (row == kNone) {
@@ -404,6 +421,7 @@ Result<NodeId> JinjaParser::call(NodeId callee) {
     }
     return out_.add(Op::Call, std::move(args), callee);
   }
+  out_.drop(callee);
   return out_.add(Op::Function, std::move(args), row);
 }
 

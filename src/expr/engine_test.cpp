@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <gtest/gtest.h>
+
+#include "base/json.h"
+#include "expr/expr.h"
+
+namespace millrace::expr {
+namespace {
+
+Value json(std::string_view text) {
+  auto parsed = parse_json(text);
+  EXPECT_TRUE(parsed.ok()) << text;
+  return parsed.ok() ? *parsed : Value();
+}
+
+class Engines : public ::testing::Test {
+ protected:
+  std::string eval(std::string_view text, Mode mode = Mode::Native) {
+    scope.mode = mode;
+    auto result = engine.evaluate(text, scope);
+    return result.ok() ? to_json(*result) : "error " + result.error().code();
+  }
+  std::string error_of(std::string_view text, Mode mode = Mode::Native) {
+    scope.mode = mode;
+    auto result = engine.evaluate(text, scope);
+    return result.ok() ? "no error: " + to_json(*result) : result.error().message();
+  }
+
+  Engine engine;
+  Scope scope{
+      .ctx = json(R"({"n": 3, "trap": "<% ctx().secret %>", "jinja_trap": "{{ ctx().secret }}",
+                      "secret": "s3", "d": {"items": [1], "a": 1}})"),
+      .names = json(R"({"event": {"id": "7", "payload": {"ref": "main", "list": [1, 2]}},
+                        "parameters": {"count": 2}})")};
+};
+
+TEST_F(Engines, NativeModeNeverEvaluatesData) {
+  EXPECT_EQ(eval("<% ctx().trap %>"), R"("<% ctx().secret %>")");
+  EXPECT_EQ(eval("x {{ ctx().jinja_trap }}"), R"("x {{ ctx().secret }}")");
+}
+
+TEST_F(Engines, OrquestaModeEvaluatesStringResultsAgain) {
+  EXPECT_EQ(eval("<% ctx().trap %>", Mode::Orquesta), R"("s3")");
+  EXPECT_EQ(eval("x {{ ctx().jinja_trap }}", Mode::Orquesta), R"("x s3")");
+}
+
+TEST_F(Engines, NativeModeKnowsTheRootNamesOfTheScope) {
+  EXPECT_EQ(eval("{{ event.payload.ref }}"), R"("main")");
+  EXPECT_EQ(eval("ref={{ event.payload.ref }} n={{ parameters.count + 1 }}"), R"("ref=main n=3")");
+  EXPECT_EQ(eval("{{ event.payload.list }}"), "[1,2]");
+  EXPECT_EQ(eval("<% $event.payload.list.sum() %>"), "3");
+  EXPECT_EQ(eval("{{ event.payload.ref }}", Mode::Orquesta), "error EXP-0003");
+}
+
+TEST_F(Engines, ATextThatIsOneExpressionKeepsItsType) {
+  EXPECT_EQ(eval("{{ ctx().n }}"), "3");
+  EXPECT_EQ(eval("{{ ctx().n }}\n"), "3");
+  EXPECT_EQ(eval(" {{ ctx().n }}"), R"(" 3")");
+  EXPECT_EQ(eval("<% ctx().n %>"), "3");
+  EXPECT_EQ(eval("<% ctx().n %> "), R"("3 ")");
+  EXPECT_EQ(eval("no expression"), R"("no expression")");
+}
+
+TEST_F(Engines, AnEntryGoesBeforeAMethodOfTheSameName) {
+  EXPECT_EQ(eval("{{ ctx().d.items }}"), "[1]");
+  EXPECT_EQ(eval("{{ ctx().d.items() | list | length }}"), "2");
+}
+
+TEST_F(Engines, NativeSyntaxErrorsAreFoundWhenCompiling) {
+  auto unknown = engine.compile("{{ event.id | uper }}", Mode::Native);
+  ASSERT_FALSE(unknown.ok());
+  EXPECT_EQ(unknown.error().code(), "EXP-0001");
+  EXPECT_NE(unknown.error().message().find("did you mean 'upper'?"), std::string::npos)
+      << unknown.error().message();
+  EXPECT_FALSE(engine.compile("{{ event.id", Mode::Native).ok());
+  EXPECT_FALSE(engine.compile("<% lenn(1) %>", Mode::Native).ok());
+  EXPECT_TRUE(engine.compile("{{ event.id", Mode::Orquesta).ok());
+}
+
+TEST_F(Engines, ErrorsSayWhereAndInTheWordsOfTheReference) {
+  EXPECT_EQ(error_of("<% ctx().nope %>", Mode::Orquesta),
+            "YaqlEvaluationException: Unable to resolve key 'nope' in expression "
+            "'<% ctx().nope %>' from context.");
+  EXPECT_EQ(error_of("{{ 1 / 0 }}", Mode::Orquesta),
+            "JinjaEvaluationException: Unable to evaluate expression '{{ 1 / 0 }}'. "
+            "ZeroDivisionError: division by zero");
+  EXPECT_EQ(error_of("{{ event.nope.x }}"),
+            "expression '{{ event.nope.x }}': UndefinedError: 'dict object' has no attribute "
+            "'nope'");
+}
+
+TEST_F(Engines, PrivateVariablesStayPrivate) {
+  scope.ctx = json(R"({"__state": {"x": 1}, "a": 2})");
+  EXPECT_EQ(eval("<% ctx() %>", Mode::Orquesta), R"({"a":2})");
+  EXPECT_EQ(eval("<% ctx().__state %>", Mode::Orquesta), "error EXP-0001");
+  EXPECT_EQ(eval("<% ctx('__state') %>", Mode::Orquesta), "error EXP-0003");
+  EXPECT_EQ(eval("{{ ctx().__state }}", Mode::Orquesta), "error EXP-0003");
+  EXPECT_EQ(eval("{{ ctx()['__state'] }}", Mode::Orquesta), "error EXP-0003");
+}
+
+TEST_F(Engines, RandomDependsOnTheSeedOnly) {
+  scope.random_seed = 42;
+  std::string first = eval("<% random(1, 1000000) %>");
+  EXPECT_EQ(eval("<% random(1, 1000000) %>"), first);
+  scope.random_seed = 43;
+  EXPECT_NE(eval("<% random(1, 1000000) %>"), first);
+}
+
+TEST_F(Engines, RenderGoesThroughKeysAndValues) {
+  scope.mode = Mode::Native;
+  auto rendered = engine.render(
+      json(R"({"k{{ ctx().n }}": ["<% ctx().n %>", 1, null, {"x": "{{ event.id }}"}]})"), scope);
+  ASSERT_TRUE(rendered.ok()) << rendered.error().describe();
+  EXPECT_EQ(to_json(*rendered), R"({"k3":[3,1,null,{"x":"7"}]})");
+}
+
+TEST_F(Engines, RenderSharesWhatHoldsNoExpression) {
+  Value tree = json(R"({"a": [1, 2, {"b": "text"}]})");
+  auto rendered = engine.render(tree, scope);
+  ASSERT_TRUE(rendered.ok());
+  EXPECT_TRUE(rendered->same_as(tree));
+}
+
+TEST_F(Engines, ConditionsUsePythonsTruth) {
+  scope.mode = Mode::Native;
+  EXPECT_TRUE(*engine.test(Value("<% ctx().n > 2 %>"), scope));
+  EXPECT_FALSE(*engine.test(Value("{{ [] }}"), scope));
+  EXPECT_TRUE(*engine.test(Value("{{ 'False' }}"), scope));
+  EXPECT_FALSE(*engine.test(Value(), scope));
+  EXPECT_FALSE(engine.test(Value("{{ event.nope }}"), scope).ok());
+}
+
+TEST_F(Engines, TemplatesOutliveTheEngineAndTheCacheIsBounded) {
+  TemplatePtr kept;
+  {
+    Engine small(2000);
+    kept = *small.compile("<% ctx().n + 1 %>", Mode::Native);
+    for (int i = 0; i < 1000; ++i) {
+      ASSERT_TRUE(small.compile("<% ctx().n + " + std::to_string(i) + " %>", Mode::Native).ok());
+    }
+    EXPECT_NE(small.compile("<% ctx().n + 1 %>", Mode::Native)->get(), kept.get());
+  }
+  auto again = engine.evaluate(*kept, scope);
+  EXPECT_EQ(to_json(*again), "4");
+  EXPECT_EQ(engine.compile("{{ 1 }}", Mode::Native)->get(),
+            engine.compile("{{ 1 }}", Mode::Native)->get());
+}
+
+// Values from outside
+
+class Outside : public Lookup {
+ public:
+  Answer kv(std::string_view key, bool decrypt) const override {
+    if (key == "system.later") return Answer::need("kv:system.later");
+    if (key == "system.a.b") return Answer::of(decrypt ? Value("open") : Value("sealed"));
+    return Answer::absent();
+  }
+  Answer task(std::optional<std::string_view> id, std::optional<int64_t> route) const override {
+    if (id && *id == "gone") return Answer::absent();
+    return Answer::of(
+        Value::map({{"task_id", id ? Value(*id) : Value("now")}, {"route", route.value_or(0)}}));
+  }
+  Answer task_status(std::string_view, std::optional<int64_t>) const override {
+    return Answer::absent();
+  }
+  Answer current_status() const override { return Answer::of(Value("timeout")); }
+  Answer result() const override { return Answer::of(Value::map({{"out", 5}})); }
+  Answer item() const override { return Answer::of(Value::map({{"x", 1}})); }
+};
+
+TEST_F(Engines, QuestionsGoToTheLookup) {
+  Outside outside;
+  scope.lookup = &outside;
+  EXPECT_EQ(eval("<% st2kv('system.a.b') %>"), R"("sealed")");
+  EXPECT_EQ(eval("<% st2kv('system.a.b', decrypt => true) %>"), R"("open")");
+  EXPECT_EQ(eval("{{ st2kv.system.a.b }}"), R"("sealed")");
+  EXPECT_EQ(eval("{{ st2kv.system.a.b | decrypt_kv }}"), R"("open")");
+  EXPECT_EQ(eval("{{ st2kv('none', default='d') }}"), R"("d")");
+  EXPECT_EQ(eval("{{ st2kv('none') }}"), "error EXP-0002");
+  EXPECT_EQ(eval("{{ st2kv.system.none }}"), "error EXP-0003");
+  EXPECT_EQ(eval("{{ st2kv.system.none | default('d') }}"), R"("d")");
+  EXPECT_EQ(eval("<% task(t1).task_id %>"), R"("t1")");
+  EXPECT_EQ(eval("<% task(t1, 2).route %>"), "2");
+  EXPECT_EQ(eval("<% task().task_id %>"), R"("now")");
+  EXPECT_EQ(eval("<% task(gone) %>"), "error EXP-0002");
+  EXPECT_EQ(eval("<% task_status(x) %>", Mode::Orquesta), R"("null")");
+  EXPECT_EQ(eval("<% task_status(x) %>"), "null");
+  EXPECT_EQ(eval("<% [succeeded(), failed(), completed(), timed_out()] %>"),
+            "[false,false,true,true]");
+  EXPECT_EQ(eval("<% result().out + item(x) %>"), "6");
+}
+
+TEST_F(Engines, AValueThatMustBeLoadedEndsTheEvaluationWithItsKey) {
+  Outside outside;
+  scope.lookup = &outside;
+  auto result = engine.evaluate("a {{ st2kv.system.later }} b", scope);
+  ASSERT_FALSE(result.ok());
+  EXPECT_EQ(needed_key(result.error()), "kv:system.later");
+  auto other = engine.evaluate("{{ 1 / 0 }}", scope);
+  EXPECT_EQ(needed_key(other.error()), "");
+}
+
+// Budgets
+
+TEST_F(Engines, EachCeilingHasItsOwnError) {
+  scope.budget.steps = 10'000;
+  EXPECT_EQ(eval("<% sequence().sum() %>"), "error EXP-0005");
+  EXPECT_EQ(eval("{% for i in range(9999999) %}{% endfor %}"), "error EXP-0005");
+  scope.budget = {.memory_bytes = 100'000};
+  EXPECT_EQ(eval("<% 'x' * 1000000 %>"), "error EXP-0008");
+  EXPECT_EQ(eval("{{ range(100000) | list | length }}"), "error EXP-0008");
+  scope.budget = {.output_bytes = 1000};
+  EXPECT_EQ(eval("{{ ('x' * 600) ~ ('y' * 600) }}"), "error EXP-0007");
+  EXPECT_EQ(eval("<% ['x' * 600, 'y' * 600] %>"), "error EXP-0007");
+  scope.budget = {.depth = 20};
+  EXPECT_EQ(eval("<% 1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1 %>"), "error EXP-0006");
+}
+
+TEST_F(Engines, HostileTextsEndInErrors) {
+  std::string parens = "<% " + std::string(5000, '(') + "1" + std::string(5000, ')') + " %>";
+  EXPECT_EQ(eval(parens), "error EXP-0001");
+  std::string chain = "{{ ctx()";
+  for (int i = 0; i < 100'000; ++i) chain += ".a";
+  EXPECT_EQ(eval(chain + " }}"), "error EXP-0001");
+  std::string ifs;
+  for (int i = 0; i < 5000; ++i) ifs += "{% if true %}";
+  EXPECT_EQ(eval(ifs), "error EXP-0001");
+  // A result that shares its parts 60 times over would be 2^60 long.
+  EXPECT_EQ(eval("{% set ns = namespace(x=[1]) %}{% for i in range(60) %}"
+                 "{% set ns.x = [ns.x, ns.x] %}{% endfor %}{{ ns.x }}"),
+            "error EXP-0005");
+  EXPECT_EQ(eval("<% range(60).aggregate([$1, $1], [1]) %>"), "error EXP-0005");
+  EXPECT_EQ(eval("<% range(100000).aggregate([$1], [1]) %>"), "error EXP-0006");
+  EXPECT_EQ(eval("<% range(100000).aggregate($1.append($2), [1]) %>"), "error EXP-0006");
+  EXPECT_EQ(eval("<% range(100000).aggregate(let($1), 1) %>"), "error EXP-0006");
+  EXPECT_EQ(eval("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}"), "error EXP-0006");
+  scope.ctx =
+      json(R"({"loop": "<% ctx().loop %>", "twice": "{{ ctx().twice }}{{ ctx().twice }}"})");
+  EXPECT_EQ(eval("<% ctx().loop %>", Mode::Orquesta), "error EXP-0006");
+  EXPECT_EQ(eval("{{ ctx().twice }}", Mode::Orquesta), "error EXP-0006");
+}
+
+TEST_F(Engines, ResultsStayReadableAsJson) {
+  scope.ctx = json(R"({"deep": [1]})");
+  std::string nested = "ctx().deep";
+  for (int i = 0; i < 40; ++i) nested = "[" + nested + "]";
+  EXPECT_TRUE(parse_json(eval("<% " + nested + " %>")).ok());
+  EXPECT_EQ(eval("<% range(100).aggregate([$1], [1]) %>"), "error EXP-0006");
+}
+
+TEST_F(Engines, MatchingIsLinearAndRefusesWhatIsNot) {
+  scope.ctx = Value::map({{"s", std::string(30'000, 'a')}});
+  EXPECT_EQ(eval("<% regex_match(ctx().s, '(a+)+b') %>"), "false");
+  EXPECT_EQ(eval("<% regex_search(ctx().s, '(?=a)b') %>"), "error EXP-0010");
+  EXPECT_EQ(eval("<% regex_search(ctx().s, '(a)\\\\1') %>"), "error EXP-0010");
+}
+
+TEST_F(Engines, IntegersBeyond64BitsAreExactOrAnError) {
+  EXPECT_EQ(eval("<% str(9223372036854775807 + 1) %>"), R"("9223372036854775808")");
+  EXPECT_EQ(eval("<% (9223372036854775807 + 1) - 1 %>"), "9223372036854775807");
+  EXPECT_EQ(eval("<% 9223372036854775807 + 2 %>"), "error EXP-0009");
+  EXPECT_EQ(eval("{{ 2 ** 200 }}"), "error EXP-0009");
+}
+
+TEST_F(Engines, ATemplateCannotChangeTheScope) {
+  EXPECT_EQ(eval("{% set _ = ctx().d.update({'a': 2}) %}{{ ctx().d.a }}"), "error EXP-0010");
+  EXPECT_EQ(eval("{% set c = ctx().d.copy() %}{% set _ = c.update({'a': 2}) %}{{ c.a }}"),
+            R"("2")");
+  EXPECT_EQ(to_json(scope.ctx["d"]["a"]), "1");
+}
+
+}  // namespace
+}  // namespace millrace::expr
