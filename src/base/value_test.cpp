@@ -49,6 +49,15 @@ TEST(Json, RoundTripKeepsOrderKindsAndEscapes) {
             "{\"b\":1,\"a\":[1.5,2.0,null,true,\"é\\n\\\"\\\\\"],\"n\":-9223372036854775808}");
 }
 
+TEST(Json, NumbersComeBackExactly) {
+  for (double d : {110.00000000000001, 0.30000000000000004, 0.09999999999999981, 1e-7, -2.5e300,
+                   5e-324, 1.7976931348623157e308}) {
+    auto parsed = parse_json("[" + to_json(Value(d)) + "]");
+    ASSERT_TRUE(parsed.ok());
+    EXPECT_EQ(parsed->as_list()[0].as_float(), d);
+  }
+}
+
 TEST(Json, ErrorsNameLineAndColumn) {
   auto parsed = parse_json("{\n  \"a\": 1,\n  \"b\": tru\n}");
   ASSERT_FALSE(parsed.ok());
