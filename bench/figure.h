@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -38,22 +39,28 @@ class Interleaved {
   std::vector<Sample> floor_;
 };
 
-// One line of the table. `aim`: the ratio ours/floor must be at most (or at least) this; 0: none.
+// One line of the table. `aim`: the ratio ours/floor, or `ours` itself, must be at most (or at
+// least) this; 0: none.
 struct Line {
   std::string figure;
   std::string unit;
   double ours = 0;
-  double floor = 0;
+  double floor = 0;  // 0: there is none
   double aim = 0;
   enum class Better : uint8_t { Less, More } better = Better::Less;
+  enum class AimOf : uint8_t { Ratio, Ours } aim_of = AimOf::Ratio;
 
-  double ratio() const { return ours / floor; }
-  bool holds() const { return better == Better::Less ? ratio() <= aim : ratio() >= aim; }
+  double ratio() const { return floor == 0 ? 0 : ours / floor; }
+  bool holds() const {
+    double value = aim_of == AimOf::Ratio ? ratio() : ours;
+    return better == Better::Less ? value <= aim : value >= aim;
+  }
 };
 
 struct Options {
   std::string folder;  // on the disk that is measured
   bool quick = false;  // a tenth of the work: to see that it runs
+  std::string server;  // the millrace binary
 };
 
 // To add one: write its function, list it in main.cpp.
@@ -61,9 +68,16 @@ struct Figure {
   std::string_view name;
   std::string_view what;
   std::vector<Line> (*run)(const Options& options);
+  bool needs_server = false;  // left out without --server
 };
 
 std::vector<Line> kernel_figure(const Options& options);
 std::vector<Line> rows_figure(const Options& options);
+std::vector<Line> webhook_figure(const Options& options);
+std::vector<Line> event_figure(const Options& options);
+std::vector<Line> executions_figure(const Options& options);
+std::vector<Line> match_figure(const Options& options);
+std::vector<Line> idle_figure(const Options& options);
+std::vector<Line> start_figure(const Options& options);
 
 }  // namespace millrace::bench

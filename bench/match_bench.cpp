@@ -1,25 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-//
-// index_bench: CPU time to match one GitHub push against so many rules on one trigger, one of which
-// matches by equality; against rules that no index can find; and to add 500 rules to so many one by
-// one.
+// CPU time to match one GitHub push against so many rules on one trigger, one of which matches by
+// equality; against rules that no index can find; and to add a rule to so many.
 #include <fmt/format.h>
-#include <sys/resource.h>
 
 #include <string>
 #include <vector>
 
+#include "figure.h"
+#include "process.h"
 #include "rules/index.h"
 
-namespace millrace::rules {
+namespace millrace::bench {
 namespace {
 
-double cpu_us() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return static_cast<double>(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1e6 +
-         static_cast<double>(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
-}
+using namespace rules;
 
 // CPU microseconds of one call, over at least a fifth of a second.
 template <typename Work>
@@ -27,9 +21,9 @@ double cost_us(Work work) {
   constexpr double kLongEnoughUs = 200'000;
   work();
   for (int64_t calls = 1;; calls *= 2) {
-    double start = cpu_us();
+    double start = own_cpu_seconds() * 1e6;
     for (int64_t i = 0; i < calls; ++i) work();
-    double spent = cpu_us() - start;
+    double spent = own_cpu_seconds() * 1e6 - start;
     if (spent > kLongEnoughUs) return spent / static_cast<double>(calls);
   }
 }
@@ -80,43 +74,57 @@ std::vector<RulePtr> not_indexable(int count, std::string_view op, expr::Engine&
   return rules;
 }
 
-void run() {
-  expr::Engine engine;
-  EventScope scope = push();
-  auto match_cost = [&](const RuleIndex& index, size_t expected) {
-    return cost_us([&] {
-      auto matches = index.match(scope, engine);
-      ASSERT(matches && matches->size() == expected);
-    });
-  };
-  double of_ten = 0;
-  for (int count : {10, 1'000, 10'000}) {
-    RuleIndex index(by_equality(count, engine));
-    double us = match_cost(index, 1);
-    if (count == 10) of_ten = us;
-    constexpr int kMore = 500;
-    std::vector<RulePtr> more;
-    for (int i = 0; i < kMore; ++i) more.push_back(rule(count + i, Value(), engine));
-    double add = cost_us([&] {
-      RuleIndex grown = index;
-      for (const RulePtr& one : more) grown = grown.with({one});
-    });
-    fmt::print(
-        "{:>6} rules, one match by equality: {:8.2f} us/event, {:.2f}x of 10 rules; "
-        "adding one rule {:8.1f} us\n",
-        count, us, us / of_ten, add / kMore);
-  }
-  for (const char* op :
-       {"contains", "lessthan", "endswith", "icontains", "regex", "matchwildcard"}) {
-    constexpr int kCount = 10'000;
-    RuleIndex index(not_indexable(kCount, op, engine));
-    double us = match_cost(index, 0);
-    fmt::print("{:>6} rules with {:13}: {:.3f} us per rule that cannot be indexed\n", kCount, op,
-               us / kCount);
-  }
+double match_cost(const RuleIndex& index, const EventScope& scope, size_t expected,
+                  expr::Engine& engine) {
+  return cost_us([&] {
+    auto matches = index.match(scope, engine);
+    ASSERT(matches && matches->size() == expected);
+  });
+}
+
+double add_cost(const RuleIndex& index, int first_number, expr::Engine& engine) {
+  constexpr int kMore = 500;
+  std::vector<RulePtr> more;
+  for (int i = 0; i < kMore; ++i) more.push_back(rule(first_number + i, Value(), engine));
+  return cost_us([&] {
+           RuleIndex grown = index;
+           for (const RulePtr& one : more) grown = grown.with({one});
+         }) /
+         kMore;
 }
 
 }  // namespace
-}  // namespace millrace::rules
 
-int main() { millrace::rules::run(); }
+std::vector<Line> match_figure(const Options& options) {
+  expr::Engine engine;
+  EventScope scope = push();
+  std::vector<Line> lines;
+  double of_ten = 0;
+  for (int count : {10, 1'000, 10'000}) {
+    RuleIndex index(by_equality(count, engine));
+    double us = match_cost(index, scope, 1, engine);
+    if (count == 10) of_ten = us;
+    lines.push_back({.figure = fmt::format("match, {} rules, CPU per event", count),
+                     .unit = "us",
+                     .ours = us,
+                     .floor = of_ten,
+                     .aim = count == 10'000 ? 3.0 : 0});
+    if (options.quick) continue;
+    lines.push_back({.figure = fmt::format("add one rule to {}, CPU", count),
+                     .unit = "us",
+                     .ours = add_cost(index, count, engine)});
+  }
+  int count = options.quick ? 1'000 : 10'000;
+  for (const char* op :
+       {"contains", "lessthan", "endswith", "icontains", "regex", "matchwildcard"}) {
+    RuleIndex index(not_indexable(count, op, engine));
+    lines.push_back({.figure = fmt::format("match, CPU per rule with {} (not indexed)", op),
+                     .unit = "us",
+                     .ours = match_cost(index, scope, 0, engine) / count,
+                     .aim = 0.3,
+                     .aim_of = Line::AimOf::Ours});
+  }
+  return lines;
+}
+
+}  // namespace millrace::bench

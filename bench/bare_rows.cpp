@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "bare_rows.h"
+
+#include <fmt/format.h>
+
+#include "flight.h"
+#include "model/execution.h"
+#include "process.h"
+
+namespace millrace::bench {
+namespace {
+
+constexpr int64_t kNow = 1'800'000'000'000;
+constexpr std::string_view kTrigger = "core.webhook";
+constexpr std::string_view kSource = "webhook:github";
+constexpr std::string_view kTrace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+constexpr std::string_view kAction = "ci.build";
+constexpr std::string_view kRelease = "0123456789abcdef0123456789abcdef";
+constexpr std::string_view kParameters = R"({"repository":"millrace","ref":"refs/heads/main"})";
+constexpr std::string_view kVerdicts = R"([{"key":"trigger.ref","matched":true}])";
+constexpr std::string_view kResult = R"({"stdout":"","stderr":"","exit_code":0})";
+constexpr std::string_view kNone = "";
+
+}  // namespace
+
+std::string delivery(int64_t n) {
+  auto x = static_cast<uint64_t>(n) * 0x9E3779B97F4A7C15ULL;
+  x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9ULL;
+  uint64_t y = x * 0x94D049BB133111EBULL;
+  return fmt::format("{:016x}-{:016x}", x ^ (x >> 27), y ^ (y >> 31));
+}
+
+BareRows::BareRows(const std::string& folder) : db_((make_store(folder), folder + "/millrace.db")) {
+  db_.exec(
+      "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA temp_store=MEMORY;"
+      "PRAGMA cache_size=-32768; PRAGMA journal_size_limit=33554432");
+  begin_ = db_.prepare("BEGIN IMMEDIATE");
+  commit_ = db_.prepare("COMMIT");
+  dedupe_ = db_.prepare(
+      "INSERT INTO dedupe (tenant, scope, key, value, expires) VALUES "
+      "(?, ?, ?, ?, ?) ON CONFLICT (tenant, scope, key) DO UPDATE SET "
+      "value = excluded.value, expires = excluded.expires "
+      "WHERE dedupe.expires <= ?");
+  event_ = db_.prepare(
+      "INSERT INTO event (id, tenant, event_trigger, source, source_id, type, "
+      "trace, replay_of, created, trigger_parameters, payload) "
+      "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+  enforcement_ = db_.prepare(
+      "INSERT INTO enforcement (id, tenant, rule, rule_ref, "
+      "rule_revision, event, execution, status, error, created, verdicts) "
+      "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+  execution_ = db_.prepare(
+      "INSERT INTO execution (id, tenant, shard, action, pack_release, status, failure, "
+      "effect_class, priority, attempt, epoch, worker, parent, root, enforcement, original, "
+      "timeout_ms, created, updated, started, ended, version, requested_by, trace, held, "
+      "parameters, env, result, result_size) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
+      "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+  queue_ = db_.prepare(
+      "INSERT INTO queue (execution, tenant, shard, queue_rank) "
+      "VALUES (?, ?, ?, ?)");
+  feed_ = db_.prepare(
+      "INSERT INTO change_feed (seq, tenant, entity_type, op, entity, at, "
+      "detail) VALUES (?, ?, ?, ?, ?, ?, ?)");
+  finish_ = db_.prepare(
+      "UPDATE execution SET status = ?, updated = ?, ended = ?, version = version + 1, "
+      "result = ?, result_size = ? WHERE id = ?");
+}
+
+BareRows::~BareRows() {
+  for (auto* stmt :
+       {begin_, commit_, dedupe_, event_, enforcement_, execution_, queue_, feed_, finish_}) {
+    sqlite3_finalize(stmt);
+  }
+}
+
+int64_t BareRows::webhooks(int64_t total, int64_t per_commit, std::string_view payload,
+                           bool matched, std::vector<double>* commit_us) {
+  for (int64_t done = 0; done < total; done += per_commit) {
+    double begin = wall_seconds();
+    db_.run(begin_);
+    for (int64_t i = 0; i < per_commit && done + i < total; ++i) {
+      webhook(++n_, payload, matched ? Start::Queued : Start::None);
+    }
+    db_.run(commit_);
+    if (commit_us) commit_us->push_back((wall_seconds() - begin) * 1e6);
+  }
+  return total;
+}
+
+void BareRows::run(std::string_view payload, const std::function<void()>& work) {
+  db_.run(begin_);
+  webhook(++n_, payload, Start::AtOnce);
+  db_.run(commit_);
+  work();
+  db_.run(begin_);
+  finish(n_);
+  db_.run(commit_);
+}
+
+void BareRows::history(int64_t count, std::string_view payload) {
+  constexpr int64_t kPerCommit = 5'000;
+  for (int64_t done = 0; done < count; done += kPerCommit) {
+    db_.run(begin_);
+    for (int64_t i = 0; i < kPerCommit && done + i < count; ++i) {
+      webhook(++n_, payload, Start::AtOnce);
+      finish(n_);
+    }
+    db_.run(commit_);
+  }
+}
+
+void BareRows::webhook(int64_t n, std::string_view payload, Start start) {
+  constexpr int64_t k0 = 0, k1 = 1;
+  int64_t id = n * 4;
+  std::string name = delivery(n);
+  db_.run(dedupe_, k1, "event:webhook:github", name, std::to_string(id), kNow + n, kNow);
+  db_.run(event_, id, k1, kTrigger, kSource, name, kNone, kTrace, k0, kNow, kNone, payload);
+  db_.run(feed_, ++seq_, k1, k0, k0, id, kNow, kTrigger);
+  if (start == Start::None) return;
+  auto status = static_cast<int64_t>(start == Start::AtOnce ? ExecutionStatus::Running
+                                                            : ExecutionStatus::Requested);
+  db_.run(enforcement_, id + 1, k1, int64_t{77}, "ci.on_push", k1, id, id + 2, k0, kNone, kNow,
+          kVerdicts);
+  db_.run(execution_, id + 2, k1, k1, kAction, kRelease, status, k0, k0, int64_t{2}, k1, k0, k0, k0,
+          id + 2, id + 1, k0, k0, kNow, kNow, k0, k0, k1, "rule:ci.on_push", kTrace, kNone,
+          kParameters, "{}", kNone, k0);
+  if (start == Start::Queued) db_.run(queue_, id + 2, k1, k1, kNow + n);
+  db_.run(feed_, ++seq_, k1, k1, k0, id + 1, kNow, "ci.on_push");
+  db_.run(feed_, ++seq_, k1, int64_t{2}, k0, id + 2, kNow, "requested");
+}
+
+void BareRows::finish(int64_t n) {
+  int64_t id = n * 4 + 2;
+  db_.run(finish_, static_cast<int64_t>(ExecutionStatus::Succeeded), kNow, kNow, kResult,
+          static_cast<int64_t>(kResult.size()), id);
+  db_.run(feed_, ++seq_, int64_t{1}, int64_t{2}, int64_t{1}, id, kNow, "succeeded");
+}
+
+}  // namespace millrace::bench

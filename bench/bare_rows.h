@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "bare_sqlite.h"
+
+namespace millrace::bench {
+
+// The floor of everything that stores webhooks and runs: the same rows as ours, with the same
+// schema and indexes, in bare SQLite C calls.
+class BareRows {
+ public:
+  explicit BareRows(const std::string& folder);
+  ~BareRows();
+
+  // The rows of `total` webhooks, `per_commit` in each commit. A matched one has an enforcement,
+  // an execution, its queue row and their changes; another only dedupe, event and one change.
+  // Returns `total`; `commit_us`, if given, gets the duration of each commit.
+  int64_t webhooks(int64_t total, int64_t per_commit, std::string_view payload, bool matched,
+                   std::vector<double>* commit_us = nullptr);
+  // One matched webhook whose execution starts at once, `work`, and its end: two commits.
+  void run(std::string_view payload, const std::function<void()>& work);
+  // So many runs that have ended, stored in large commits.
+  void history(int64_t count, std::string_view payload);
+  void checkpoint() { db_.exec("PRAGMA wal_checkpoint(PASSIVE)"); }
+
+ private:
+  enum class Start : uint8_t { None, Queued, AtOnce };
+  void webhook(int64_t n, std::string_view payload, Start start);
+  void finish(int64_t n);
+
+  BareSqlite db_;
+  sqlite3_stmt *begin_, *commit_, *dedupe_, *event_, *enforcement_, *execution_, *queue_, *feed_,
+      *finish_;
+  int64_t n_ = 0;
+  int64_t seq_ = 0;
+};
+
+// GitHub names a delivery by a random UUID: so do both sides, from the same sequence.
+std::string delivery(int64_t n);
+
+}  // namespace millrace::bench

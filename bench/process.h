@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <signal.h>
+#include <sys/types.h>
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace millrace::bench {
+
+// Prints `message` and ends the bench: a figure that could not be measured is not a figure.
+[[noreturn]] void give_up(const std::string& message);
+
+// A child process; its output goes to `log`. Killed and reaped with this object.
+class Process {
+ public:
+  Process(const std::vector<std::string>& command, const std::string& log);
+  ~Process() { end(SIGKILL); }
+  Process(const Process&) = delete;
+
+  pid_t pid() const { return pid_; }
+  bool ended();          // without waiting
+  void end(int signal);  // sends it and waits
+
+ private:
+  pid_t pid_ = -1;
+};
+
+// User and system time of all threads of a process so far, to the nanosecond; not that of its
+// children. 0 when there is no such process.
+double cpu_seconds_of(pid_t pid);
+double own_cpu_seconds();
+double wall_seconds();
+
+struct Footprint {
+  int64_t written_bytes = 0;   // that went towards a disk: write_bytes of /proc/PID/io
+  int64_t resident_bytes = 0;  // VmRSS
+};
+Footprint footprint_of(pid_t pid);
+
+// The first process whose argv[0] is `name` and whose arguments hold `part`; 0: none.
+pid_t find_process(std::string_view name, std::string_view part);
+uint16_t free_port();
+
+}  // namespace millrace::bench
