@@ -51,7 +51,9 @@ Result<std::unique_ptr<Slot>> SlotPool::make(int index) const {
   slot->artifacts = fmt::format("{}/slots/{}/artifacts", run_folder_, index);
   TRY(slot->temp_fd, fresh_folder(slot->temp));
   TRY(slot->artifacts_fd, fresh_folder(slot->artifacts));
-  if (!cgroup_home_.empty()) TRY(slot->cgroup, Cgroup::create(cgroup_path(index)));
+  if (!cgroup_home_.empty()) {
+    TRY(slot->cgroup, Cgroup::create(cgroup_path(index)));
+  }
   return slot;
 }
 

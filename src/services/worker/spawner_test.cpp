@@ -253,6 +253,18 @@ TEST_P(SpawnerTest, KillsLeftoversOfARunThatEndedByItself) {
   EXPECT_FALSE(is_alive(std::atoi(wait_for_line(path("left")).c_str())));
 }
 
+TEST_P(SpawnerTest, RunsAgainWhereATreeWasKilled) {
+  Client client = connect();
+  for (int i = 0; i < 3; ++i) {
+    Launch killed = shell("(setsid sleep 1000 &); exit 4");
+    client.send(killed);
+    EXPECT_EQ(client.wait_exited(killed.key).exit_code, 4);
+    Launch next = shell("echo fine");
+    client.send(next);
+    EXPECT_EQ(client.wait_exited(next.key).out.bytes, "fine\n");
+  }
+}
+
 TEST_P(SpawnerTest, LeavesOtherRunsAloneWhenOneIsKilled) {
   Client client = connect();
   Launch stays = shell(

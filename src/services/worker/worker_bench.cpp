@@ -10,7 +10,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstdlib>
-#include <deque>
+#include <filesystem>
 #include <mutex>
 
 #include "async/loop.h"
@@ -18,6 +18,8 @@
 
 namespace millrace::worker {
 namespace {
+
+const std::string kPack = "/tmp/millrace-bench-pack";
 
 double seconds(const timeval& t) {
   return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) / 1e6;
@@ -117,7 +119,7 @@ void through_worker(CountingSource& source, Worker& worker, int at_once, int run
   kernel::WorkOrder order;
   order.action = action;
   order.tenant = kDefaultTenant;
-  order.pack_folder = "/tmp/millrace-bench-pack";
+  order.pack_folder = kPack;
   order.parameters = Value::map({{"message", "hello"}, {"count", 3}});
   for (const char* name : {"ACTION", "PACK", "EXEC_ID", "ATTEMPT", "IDEMPOTENCY_KEY", "API_URL",
                            "RULE", "TRIGGER", "TRACE_PARENT"}) {
@@ -147,8 +149,8 @@ int bench(int runs) {
   WorkerConfig config;
   config.spawner.data_dir = mkdtemp(name);
   config.spawner.use_cgroups = std::getenv("NO_CGROUPS") == nullptr;
-  if (!make_folders("/tmp/millrace-bench-pack/actions", 0755).ok()) return 1;
-  if (symlink("/bin/true", "/tmp/millrace-bench-pack/actions/true") != 0 && errno != EEXIST) {
+  if (!make_folders(kPack + "/actions", 0755).ok()) return 1;
+  if (symlink("/bin/true", (kPack + "/actions/true").c_str()) != 0 && errno != EEXIST) {
     return 1;
   }
   CountingSource source;
@@ -164,6 +166,8 @@ int bench(int runs) {
   std::string status = read_small_file(fmt::format("/proc/{}/status", source.pid));
   fmt::print("spawner: {}\n", status.substr(status.find("VmRSS"), 25));
   loop.block_on(worker.stop());
+  std::filesystem::remove_all(config.spawner.data_dir);
+  std::filesystem::remove_all(kPack);
   return source.failed == 0 ? 0 : 1;
 }
 
