@@ -5,6 +5,7 @@
 
 #include "base/text.h"
 #include "conductor/firing.h"
+#include "conductor/machines.h"
 #include "conductor/task_lookup.h"
 
 namespace millrace::conductor {
@@ -18,6 +19,29 @@ constexpr StatusSet kToldWithItems(Status::Resuming, Status::Pending, Status::Pa
 constexpr StatusSet kNotReported(Status::Null, Status::Retrying);
 
 bool has_items(const Node& node) { return node.task && node.task->items; }
+
+std::string action_event(Status status) {
+  std::string event = "action_";
+  event += to_string(status);
+  return event;
+}
+
+// The task machine's event for an item that takes a status, by how the other items stand.
+std::string item_event(const ItemList& items, size_t item, Status status) {
+  std::string event = action_event(status);
+  Status own = items[item];
+  auto others = [&](StatusSet set) { return items.count(set) - (set.has(own) ? 1 : 0); };
+  if (others(kActive) > 0) {
+    event += "_task_active";
+  } else {
+    event += "_task_dormant";
+    if (others(StatusSet(Status::Pending, Status::Paused)) > 0) return event + "_items_paused";
+    if (others(StatusSet(Status::Canceled)) > 0) return event + "_items_canceled";
+    if (others(kAbended) > 0) return event + "_items_failed";
+  }
+  bool incomplete = others(kCompleted) < items.size() - 1;
+  return event + (incomplete ? "_items_incomplete" : "_items_completed");
+}
 
 }  // namespace
 
@@ -66,7 +90,9 @@ Result<EntryIndex> Conductor::advance(NodeId task, RouteId route, const Signal& 
       if (signal.item()) result = signal.report->accumulated;
       if (!expr::truthy(result)) result = Value::list();
     }
-    if (kActive.has(state_.status) || undoes) {
+    // The reference asks again at each late event of a completed task.
+    bool asks = !native() || after != before;
+    if (asks && (kActive.has(state_.status) || undoes)) {
       TRY(bool retry, wants_retry(index, result));
       if (retry) return advance(task, route, {.status = Status::Retrying, .command = "retry"});
     }
@@ -95,10 +121,10 @@ Result<EntryIndex> Conductor::advance(NodeId task, RouteId route, const Signal& 
 // the statuses of its items.
 Result<void> Conductor::note_item(NodeId task, RouteId route, const Signal& signal) {
   Staged* staged = state_.find_staged(task, route);
-  bool has_items = staged && staged->items;
-  if (staged && !has_items) unstage(task, route);
+  bool offered = staged && staged->items;
+  if (staged && !offered) unstage(task, route);
   if (!signal.item()) return {};
-  if (has_items && *signal.item() < staged->items->size()) {
+  if (offered && *signal.item() < staged->items->size()) {
     staged->items->set(*signal.item(), signal.status);
     item_changed(*staged, *signal.item());
     return {};
@@ -161,22 +187,22 @@ Result<RetryState> Conductor::start_retry(NodeId task, const ContextList& in) {
 
 std::string Conductor::signal_event(NodeId task, RouteId route, const Signal& signal) {
   if (!signal.command.empty()) return fmt::format("task_{}_requested", signal.command);
-  std::string event = "action_";
-  event += to_string(signal.status);
-  if (!signal.item() || !kToldWithItems.has(signal.status)) return event;
+  if (!signal.item() || !kToldWithItems.has(signal.status)) return action_event(signal.status);
   const ItemList& items = *state_.find_staged(task, route)->items;
-  Status own = items[*signal.item()];
-  auto others = [&](StatusSet set) { return items.count(set) - (set.has(own) ? 1 : 0); };
-  if (others(kActive) > 0) {
-    event += "_task_active";
-  } else {
-    event += "_task_dormant";
-    if (others(StatusSet(Status::Pending, Status::Paused)) > 0) return event + "_items_paused";
-    if (others(StatusSet(Status::Canceled)) > 0) return event + "_items_canceled";
-    if (others(kAbended) > 0) return event + "_items_failed";
+  return item_event(items, *signal.item(), signal.status);
+}
+
+bool Conductor::needs_results(std::string_view task, RouteId route, const TaskEvent& event) const {
+  auto id = graph().find(task);
+  auto index = id ? state_.last(*id, route) : std::nullopt;
+  const Staged* staged = id ? state_.find_staged(*id, route) : nullptr;
+  if (!index || !staged || !staged->items || !event.item || !kToldWithItems.has(event.status) ||
+      *event.item >= staged->items->size()) {
+    return false;
   }
-  bool incomplete = others(kCompleted) < items.size() - 1;
-  return event + (incomplete ? "_items_incomplete" : "_items_completed");
+  std::string name = item_event(*staged->items, *event.item, event.status);
+  auto next = task_transition(state_.entry(*index).status, name);
+  return next && kCompleted.has(*next);
 }
 
 void Conductor::stage_retry(EntryIndex index) {

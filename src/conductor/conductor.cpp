@@ -31,7 +31,7 @@ Conductor::Conductor(DefinitionPtr definition, State state, const Environment& e
   changes_.errors_from = state_.errors.size();
 }
 
-StatusSet Conductor::active() const { return native() ? kActiveOrPending : kActive; }
+StatusSet Conductor::going_on() const { return native() ? kActiveOrPending : kActive; }
 
 StatusSet Conductor::paused() const {
   return native() ? StatusSet(Status::Paused) : StatusSet(Status::Paused, Status::Pending);
@@ -72,9 +72,9 @@ Result<void> Conductor::send_workflow_request(Status status) {
   if (kPause.has(status)) {
     event += state_.any(kActive) ? "_workflow_active" : "_workflow_dormant";
   } else if (kCancel.has(status)) {
-    event += state_.any(active()) ? "_workflow_active" : "_workflow_dormant";
+    event += state_.any(going_on()) ? "_workflow_active" : "_workflow_dormant";
   } else if ((status == Status::Running || status == Status::Resuming) &&
-             state_.status == Status::Paused && !state_.any(active()) && !state_.any_offered() &&
+             state_.status == Status::Paused && !state_.any(going_on()) && !state_.any_offered() &&
              !state_.any(paused())) {
     event += "_workflow_completed";
   }
@@ -108,7 +108,9 @@ std::string Conductor::task_event(EntryIndex index) {
   bool remediated = kAbended.has(status) && (next || has_next(index, false));
   std::string event = remediated ? "task_remediated" : event_name("task_", status);
   if (remediated || kToldWithOthers.has(status)) {
-    event += state_.any(active()) ? "_workflow_active" : "_workflow_dormant";
+    // What waits for an answer does not keep a workflow from pausing.
+    StatusSet busy = state_.status == Status::Pausing ? kActive : going_on();
+    event += state_.any(busy) ? "_workflow_active" : "_workflow_dormant";
   }
   if (!remediated && status != Status::Succeeded) return event;
   if (state_.any(kCancel)) return event + "_canceled";
@@ -202,7 +204,7 @@ Conductor::Inbound Conductor::inbound(NodeId task, RouteId route) {
   if (barrier && barrier->kind == Barrier::Kind::All) needed = sources.size();
   if (barrier && barrier->count > 0) needed = static_cast<size_t>(barrier->count);
   if (fired.size() >= needed) return Inbound::Satisfied;
-  bool waits = known.size() < sources.size() && (state_.any(active()) || state_.any_offered());
+  bool waits = known.size() < sources.size() && (state_.any(going_on()) || state_.any_offered());
   return waits ? Inbound::InProgress : Inbound::NotSatisfied;
 }
 

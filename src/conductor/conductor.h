@@ -18,8 +18,10 @@ namespace millrace::conductor {
 // What the conductor borrows from its caller.
 struct Environment {
   expr::Engine& engine;
-  const expr::Lookup* outside = nullptr;  // answers st2kv() and task()
-  uint64_t random_seed = 0;               // of random() and jitter; another one for each operation
+  // Answers st2kv() and task(). Of the task whose event is handled, task() gives what that event
+  // brings.
+  const expr::Lookup* outside = nullptr;
+  uint64_t random_seed = 0;  // of random() and jitter; another one for each operation
   // Native: what the names `config` and `system` stand for.
   Value config;
   Value system;
@@ -52,7 +54,8 @@ struct TaskEvent {
   Status status = Status::Null;
   Value result;
   std::optional<size_t> item;
-  // Of an event that may end a with-items task: the results of all items, in their order.
+  // Of an event that ends a with-items task (see needs_results): the results of all items, in
+  // their order.
   Value accumulated;
 };
 
@@ -88,6 +91,9 @@ class Conductor {
   // Returns the entry that the event belongs to.
   Result<EntryIndex> event(std::string_view task, RouteId route, const TaskEvent& event);
 
+  // Whether this event of an item ends its task, so that it must bring the results of all items.
+  bool needs_results(std::string_view task, RouteId route, const TaskEvent& event) const;
+
   // Native: lets a held task run again, with its retries unspent or not; of a with-items task the
   // items that abended. The other answers of an operator are events: succeeded with a result, or
   // failed. CND-0007: the task is not held.
@@ -120,8 +126,9 @@ class Conductor {
   const Graph& graph() const { return definition_->graph(); }
   const Node& node(NodeId id) const { return graph().node(id); }
   bool native() const { return definition_->native(); }
-  // The statuses that count as active and as paused in the language of the workflow.
-  StatusSet active() const;
+  // The task statuses that keep the workflow going, and those that count as paused, in its
+  // language.
+  StatusSet going_on() const;
   StatusSet paused() const;
 
   // conductor.cpp: status of workflow and tasks
@@ -169,7 +176,8 @@ class Conductor {
   Result<std::optional<Value>> publish(const Transition& transition, EntryIndex index, EdgeId edge,
                                        expr::Scope& scope);
   Result<void> fail_in_transition(Error error, EntryIndex index, EdgeId edge);
-  void stage_target(EntryIndex index, EdgeId edge, RouteId route, ContextList in, Firing& firing);
+  void arrive_at_settled(EntryIndex index, Firing& firing);
+  void stage_target(EntryIndex index, EdgeId edge, ContextList in, Firing& firing);
   RouteId route_after(EdgeId edge, RouteId route);
 
   // render.cpp: contexts and expressions

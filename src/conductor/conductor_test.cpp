@@ -133,6 +133,18 @@ TEST(WithItems, RerunStartsTheFailedItemsOnly) {
   EXPECT_EQ(to_json(task.actions[0].input), R"({"m":"y"})");
 }
 
+TEST(WithItems, OnlyTheEventThatEndsTheTaskNeedsTheResults) {
+  Rig run("tasks: {a: {with: '<% list(x, y) %>', action: core.echo}}", Value::map(), kOrquesta);
+  run.next();
+  run.report_item("a", 0, Status::Running);
+  run.report_item("a", 1, Status::Running);
+  TaskEvent first{.status = Status::Succeeded, .item = 0};
+  EXPECT_FALSE(run.conductor().needs_results("a", 0, first));
+  run.report_item("a", 0, Status::Succeeded);
+  TaskEvent last{.status = Status::Succeeded, .item = 1};
+  EXPECT_TRUE(run.conductor().needs_results("a", 0, last));
+}
+
 TEST(Errors, SayWhatTheCallerDidWrong) {
   Rig run("tasks: {build: {next: [{do: b}]}, b: {}}", Value::map(), kOrquesta);
   auto code = [&](std::string_view task, TaskEvent event) {

@@ -59,7 +59,8 @@ void Conductor::settle_joins() {
   for (Staged& staged : state_.staged) {
     const auto& barrier = node(staged.task).barrier;
     if (!barrier || !barrier->settled() || staged.ready) continue;
-    staged.ready = is_settled(staged.task, staged.route);
+    if (!is_settled(staged.task, staged.route)) continue;
+    staged.ready = true;
     changes_.head = true;
   }
 }

@@ -130,6 +130,24 @@ TEST(SettledJoin, TakesCareOfABranchThatFailed) {
   EXPECT_EQ(run.next(), Names{"report"});
 }
 
+TEST(SettledJoin, RunsEvenIfNoBranchFired) {
+  Rig run(kSettled);
+  run.succeed("start");
+  run.fail("a");
+  run.fail("b");
+  EXPECT_EQ(run.status(), Status::Failed) << "b leads to no join of its own";
+  Rig other(kSettled);
+  other.succeed("start");
+  other.succeed("b");
+  other.fail("b2");
+  EXPECT_EQ(other.next(), (Names{"a", "c"}));
+  other.fail("a");
+  other.succeed("c", 2);
+  EXPECT_EQ(other.next(), Names{"report"});
+  other.succeed("report");
+  EXPECT_EQ(other.status(), Status::Succeeded);
+}
+
 TEST(SettledJoin, DoesNotWaitForWhatNeverStarts) {
   Rig run(R"(
 tasks:
@@ -226,6 +244,21 @@ tasks:
   EXPECT_EQ(run.next(), Names{"deploy"});
   run.succeed("deploy");
   EXPECT_EQ(run.status(), Status::Succeeded);
+}
+
+TEST(Inquiry, DoesNotKeepAWorkflowFromPausing) {
+  Rig run("tasks: {ask: {wait_for: inquiry, next: [{do: b}]}, other: {}, b: {}}");
+  run.next();
+  run.report("ask", Status::Pending);
+  run.report("other", Status::Running);
+  ASSERT_TRUE(run.conductor().request_status(Status::Paused).ok());
+  EXPECT_EQ(run.status(), Status::Pausing);
+  run.report("other", Status::Succeeded);
+  EXPECT_EQ(run.status(), Status::Paused);
+  run.report("ask", Status::Succeeded);
+  EXPECT_TRUE(run.next().empty());
+  ASSERT_TRUE(run.conductor().request_status(Status::Resuming).ok());
+  EXPECT_EQ(run.next(), Names{"b"});
 }
 
 TEST(Inquiry, ThatRunsOutOfTimeEndsAsTimeout) {

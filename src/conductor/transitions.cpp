@@ -34,6 +34,7 @@ Result<Conductor::Firing> Conductor::fire_transitions(EntryIndex index, const Va
       TRY(fire(index, edge, scope, firing));
     }
   }
+  if (graph().has_settled_joins()) arrive_at_settled(index, firing);
   // Tasks that stand beside a `fail` are its clean-up: they run although the workflow fails.
   if (firing.fails) {
     for (const auto& [next, route] : firing.tasks) {
@@ -56,7 +57,6 @@ Result<std::optional<bool>> Conductor::condition(const Transition& transition, E
 // Follows one transition: publishes, and stages the target.
 Result<void> Conductor::fire(EntryIndex index, EdgeId edge, expr::Scope scope, Firing& firing) {
   const Edge& way = graph().edge(edge);
-  RouteId route = state_.entry(index).route;
   const Transition& transition = node(way.source).task->next[static_cast<size_t>(way.transition)];
   TRY(auto published, publish(transition, index, edge, scope));
   if (!published) return {};
@@ -68,7 +68,7 @@ Result<void> Conductor::fire(EntryIndex index, EdgeId edge, expr::Scope scope, F
     in.push_back(context);
     changed(index).out = {edge, context};
   }
-  stage_target(index, edge, route_after(edge, route), std::move(in), firing);
+  stage_target(index, edge, std::move(in), firing);
   return {};
 }
 
@@ -99,9 +99,28 @@ Result<void> Conductor::fail_in_transition(Error error, EntryIndex index, EdgeId
   return request_status(Status::Failed);
 }
 
-void Conductor::stage_target(EntryIndex index, EdgeId edge, RouteId route, ContextList in,
-                             Firing& firing) {
+// A settled join hears of a task that ends without leading to it, too.
+void Conductor::arrive_at_settled(EntryIndex index, Firing& firing) {
+  const auto& next = state_.entry(index).next;
+  std::vector<std::pair<NodeId, EdgeId>> silent;
+  for (EdgeId edge : node(state_.entry(index).task).out) {
+    NodeId target = graph().edge(edge).target;
+    const auto& barrier = node(target).barrier;
+    if (!barrier || !barrier->settled()) continue;
+    bool led = std::ranges::any_of(next, [&](const auto& told) {
+      return told.second && graph().edge(told.first).target == target;
+    });
+    bool known = std::ranges::any_of(silent, [&](const auto& s) { return s.first == target; });
+    if (!led && !known) silent.emplace_back(target, edge);
+  }
+  for (const auto& [target, edge] : silent) {
+    stage_target(index, edge, state_.entry(index).in, firing);
+  }
+}
+
+void Conductor::stage_target(EntryIndex index, EdgeId edge, ContextList in, Firing& firing) {
   NodeId target = graph().edge(edge).target;
+  RouteId route = route_after(edge, state_.entry(index).route);
   Staged* staged = state_.find_staged(target, route);
   if (!staged) {
     state_.staged.push_back({.task = target, .route = route, .in = std::move(in)});

@@ -250,7 +250,9 @@ class Run {
   Result<Verdict> operate(std::string_view kind, const Value& op) {
     const Value& expect = op["expect"];
     if (kind == "request_status") {
-      TRY(conductor_->request_status(*parse_status(op.string_or("status", ""))));
+      auto status = parse_status(op.string_or("status", ""));
+      if (!status) return Error(ErrorKind::Invalid, "", "InvalidStatus: of the recording");
+      TRY(conductor_->request_status(*status));
       return Verdict();
     }
     if (kind == "next_tasks") {
@@ -264,8 +266,13 @@ class Run {
       auto route = static_cast<RouteId>(op.int_or("route", 0));
       std::string_view task = op.string_or("task", "");
       note(op, event);
+      bool needs_results = conductor_->needs_results(task, route, event);
+      Status before = status_of(task, route);
       TRY(EntryIndex index, timed([&] { return conductor_->event(task, route, event); }));
-      return check_entry(expect, conductor_->state().entry(index));
+      const Entry& entry = conductor_->state().entry(index);
+      bool ended = entry.status != before && kCompleted.has(entry.status);
+      if (event.item && ended && !needs_results) return Verdict("the task ended without results");
+      return check_entry(expect, entry);
     }
     if (kind == "render_output") {
       TRY(conductor_->render_output());
@@ -275,6 +282,12 @@ class Run {
     TRY(conductor_->rerun(read_requests(op["tasks"])));
     errors_seen_ = conductor_->state().errors.size();
     return Verdict();
+  }
+
+  Status status_of(std::string_view task, RouteId route) const {
+    auto id = definition_->graph().find(task);
+    auto index = id ? conductor_->state().last(*id, route) : std::nullopt;
+    return index ? conductor_->state().entry(*index).status : Status::Null;
   }
 
   static std::vector<RerunRequest> read_requests(const Value& tasks) {
@@ -289,7 +302,7 @@ class Run {
   }
 
   static TaskEvent read_event(const Value& event) {
-    TaskEvent out{.status = *parse_status(event.string_or("status", "")),
+    TaskEvent out{.status = parse_status(event.string_or("status", "")).value_or(Status::Null),
                   .result = event["result"],
                   .accumulated = event["accumulated_result"]};
     if (event.find("item_id")) out.item = static_cast<size_t>(event.int_or("item_id", 0));
