@@ -14,10 +14,7 @@
 #include "packs/folder.h"
 #include "packs/load.h"
 #include "rules/check.h"
-#if __has_include("store/doctor.h")
 #include "store/doctor.h"
-#define HAS_DOCTOR 1
-#endif
 
 namespace millrace::app {
 namespace {
@@ -52,13 +49,11 @@ Result<std::unique_ptr<sql::Store>> open_existing(const std::string& data) {
   return store_sqlite::open(data);
 }
 
-#ifdef HAS_DOCTOR
 Result<std::vector<store::Finding>> examine(const std::string& data) {
   TRY(auto store, open_existing(data));
-  TRY(auto reader, store->open_reader());
+  TRY(auto reader, store_sqlite::open_file_reader(data + "/millrace.db"));
   return store::examine(*reader);
 }
-#endif
 
 }  // namespace
 
@@ -82,16 +77,16 @@ int config_check(const UpOptions& options) {
 }
 
 int doctor(const std::string& data) {
-#ifndef HAS_DOCTOR
-  (void)data;
-  return 0;
-#else
   auto findings = examine(data);
   if (!findings.ok()) return failed(findings.error());
-  for (const auto& finding : *findings) fmt::print("{}\n", store::to_text(finding));
+  bool broken = false;
+  for (const auto& finding : *findings) {
+    broken |= finding.severity == store::Severity::Broken;
+    fmt::print("{} {}{}{}: {}\n", finding.promise, store::to_string(finding.severity),
+               finding.entity.empty() ? "" : " ", finding.entity, finding.message);
+  }
   fmt::print("doctor: {} findings\n", findings->size());
-  return findings->empty() ? 0 : 1;
-#endif
+  return broken ? 1 : 0;
 }
 
 int backup(const std::string& data, const std::string& target) {

@@ -1,35 +1,74 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <cstring>
+#include <fmt/format.h>
 
 #include "app/local_commands.h"
+#include "app/version.h"
+#include "cli/cli.h"
+#include "cli/target.h"
 #include "services/worker/spawner.h"
+
+namespace {
+
+using millrace::Result;
+using namespace millrace::app;
+using namespace millrace::cli;
+
+const Option kConfig{"--config", "FILE", "Configuration as YAML"};
+const Option kSet{.name = "--set",
+                  .value = "SECTION.KEY=VALUE",
+                  .help = "A configuration value; may be given several times",
+                  .repeats = true};
+const Option kPacks{.name = "--packs",
+                    .value = "DIR",
+                    .help = "A folder of packs; may be given several times",
+                    .repeats = true};
+
+std::string data_of(const Invocation& in) { return data_folder(in, process_environment); }
+
+UpOptions up_options(const Invocation& in) {
+  UpOptions options{data_of(in), in.get("--config"), in.all("--set"), in.all("--packs")};
+  if (in.has("--port")) options.settings.push_back("server.port=" + in.get("--port"));
+  return options;
+}
+
+CommandTable local_commands() {
+  return {
+      {.path = "up",
+       .help = "Run a server with everything in it",
+       .options = {kConfig, kPacks, kSet, {"--port", "N", "server.port; 0 is any free one"}},
+       .local = [](const Invocation& in) -> Result<int> { return up(up_options(in)); }},
+      {.path = "doctor",
+       .help = "Check the promises that the store of a data folder keeps",
+       .local = [](const Invocation& in) -> Result<int> { return doctor(data_of(in)); }},
+      {.path = "backup",
+       .help = "Copy the store of a data folder, running or not, to a new file",
+       .arguments = {{"TARGET", "The new file"}},
+       .local = [](const Invocation& in) -> Result<int> {
+         return backup(data_of(in), in.get("TARGET"));
+       }},
+      {.path = "config check",
+       .help = "Print the effective configuration, secrets redacted",
+       .options = {kConfig, kPacks, kSet},
+       .local = [](const Invocation& in) -> Result<int> { return config_check(up_options(in)); }},
+      {.path = "pack check",
+       .help = "Tell everything that is wrong with a pack",
+       .arguments = {{"DIR", "The folder that holds pack.yaml"}},
+       .local = [](const Invocation& in) -> Result<int> { return pack_check(in.get("DIR")); }},
+      {.path = "version",
+       .help = "Print the version",
+       .local = [](const Invocation&) -> Result<int> {
+         fmt::print("millrace {}\n", kVersion);
+         return 0;
+       }},
+  };
+}
+
+}  // namespace
 
 int main(int argc, char** argv) {
   // The spawner is this binary again: before anything else, so that it stays small.
   if (millrace::worker::is_spawner_invocation(argc, argv)) {
     return millrace::worker::spawner_main(argc, argv);
   }
-  using namespace millrace::app;
-  UpOptions options;
-  std::string command = argc > 1 ? argv[1] : "";
-  std::vector<std::string> rest;
-  for (int i = 2; i < argc; ++i) {
-    auto value = [&] { return i + 1 < argc ? argv[++i] : ""; };
-    if (!std::strcmp(argv[i], "--data"))
-      options.data = value();
-    else if (!std::strcmp(argv[i], "--config"))
-      options.config_file = value();
-    else if (!std::strcmp(argv[i], "--set"))
-      options.settings.emplace_back(value());
-    else if (!std::strcmp(argv[i], "--packs"))
-      options.packs.emplace_back(value());
-    else
-      rest.emplace_back(argv[i]);
-  }
-  if (command == "up") return up(options);
-  if (command == "doctor") return doctor(options.data);
-  if (command == "backup" && rest.size() == 1) return backup(options.data, rest[0]);
-  if (command == "config") return config_check(options);
-  if (command == "pack" && rest.size() == 2) return pack_check(rest[1]);
-  return 2;
+  return run(local_commands(), std::vector<std::string>(argv + 1, argv + argc));
 }
