@@ -13,8 +13,8 @@
 
 namespace millrace::expr {
 
-// Recursive descent over the grammar of jinja2/parser.py. Expressions in jinja_parser.cpp, tags in
-// jinja_statements.cpp.
+// Recursive descent over the grammar of jinja2/parser.py. Operators in jinja_parser.cpp, what
+// follows an operand in jinja_postfix.cpp, tags in jinja_statements.cpp.
 class JinjaParser {
  public:
   JinjaParser(Tree& tree, std::vector<JinjaToken> tokens, Mode mode)
