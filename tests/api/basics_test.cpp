@@ -79,6 +79,7 @@ TEST_F(ApiTest, UnknownFieldsAndParametersAreRefusedWithTheNearest) {
   EXPECT_EQ(query.status, 400);
   EXPECT_EQ(query.body["errors"].as_list()[0]["path"], Value("?statsu"));
   EXPECT_EQ(get("/api/v1/executions?limit=5&limit=6").code(), "API-0004");
+  EXPECT_EQ(get("/info?verbose=1").code(), "API-0017");
   EXPECT_EQ(get("/api/v1/executions?limit=0").status, 400);
   EXPECT_EQ(get("/api/v1/executions/abc").status, 400);
 }
@@ -155,6 +156,11 @@ TEST_F(ApiTest, ListsGoPageByPage) {
     cursor = page.body.string_or("next_cursor", "");
   } while (!cursor.empty());
   EXPECT_EQ(refs, (std::vector<std::string>{"ci.r0", "ci.r1", "ci.r2", "ci.r3", "ci.r4"}));
+  auto packs = get("/api/v1/packs?limit=1");
+  EXPECT_EQ(packs.data().as_list()[0]["ref"], Value("ci"));
+  auto rest = get("/api/v1/packs?cursor=" + std::string(packs.body.string_or("next_cursor", "")));
+  EXPECT_EQ(rest.data().as_list()[0]["ref"], Value("core"));
+  EXPECT_EQ(rest.body["next_cursor"], Value());
   EXPECT_EQ(get("/api/v1/events?cursor=" +
                 std::string(get("/api/v1/rules?limit=2").body.string_or("next_cursor", "")))
                 .code(),

@@ -158,6 +158,16 @@ Result<void> check_body_form(const Call& call) {
                            type.empty() ? "none" : "'" + type + "'"));
 }
 
+Result<void> check_query(const Call& call) {
+  bool may_have = call.route->query != nullptr || call.route->body_form == BodyForm::Raw;
+  if (may_have || call.http.query.empty()) return {};
+  const auto& name = call.http.query.front().first;
+  return Error(ErrorKind::Invalid, "API-0017",
+               fmt::format("{} {} takes no query parameters, found '{}'", call.http.method,
+                           call.route->pattern, name))
+      .with_problem("?" + name, "unknown");
+}
+
 // RunningKey
 
 Result<RunningKey> RunningKey::take(Call& call) {

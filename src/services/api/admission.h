@@ -31,6 +31,9 @@ Result<auth::Principal> principal_of(const Call& call);
 Result<void> check_permission(const Call& call);
 // Errors: Unsupported, API-0012; Invalid, API-0013.
 Result<void> check_body_form(const Call& call);
+// A route that takes no query parameters gets none; a webhook's sender may add what it likes.
+// Errors: Invalid, API-0017.
+Result<void> check_query(const Call& call);
 
 // Holds the request's Idempotency-Key while the request runs.
 class RunningKey {

@@ -71,6 +71,7 @@ Task<Response> run_route(Call& call) {
   CO_TRY(auto run, authenticate(call));
   if (run) CO_TRY(co_await authenticate_run(call, *run));
   CO_TRY(check_permission(call));
+  CO_TRY(check_query(call));
   CO_TRY(check_body_form(call));
   CO_TRY(auto key, RunningKey::take(call));
   co_return co_await run_handler(call);

@@ -4,6 +4,7 @@
 #include "services/api/call.h"
 #include "services/api/cloudevents.h"
 #include "services/api/event_view.h"
+#include "services/api/page.h"
 #include "services/api/routes.h"
 #include "services/api/shared.h"
 #include "store/read.h"
@@ -34,11 +35,7 @@ Response list_events(Call& call, sql::Connection& db) {
   TRY(auto query, call.query<EventQuery>());
   TRY(int64_t before, open_id_cursor("events", query.cursor));
   TRY(auto rows, store::list_events(db, call.who.tenant, query.trigger, {before, query.limit + 1}));
-  std::string next;
-  if (rows.size() > static_cast<size_t>(query.limit)) {
-    rows.pop_back();
-    next = make_cursor("events", rows.back().id.str());
-  }
+  auto next = cut_page("events", rows, query.limit);
   std::vector<EventView> views;
   for (const auto& row : rows) views.push_back(brief_view(row));
   return answer_list(views, next);
@@ -116,10 +113,7 @@ Response list_enforcements(Call& call, sql::Connection& db) {
     TRY(rows, store::list_enforcements(db, call.who.tenant, rule, {before, query.limit + 1}));
   }
   std::string next;
-  if (!query.event && rows.size() > static_cast<size_t>(query.limit)) {
-    rows.pop_back();
-    next = make_cursor("enforcements", rows.back().id.str());
-  }
+  if (!query.event) next = cut_page("enforcements", rows, query.limit);
   std::vector<EnforcementView> views;
   for (const auto& row : rows) views.push_back(view_of(row));
   return answer_list(views, next);

@@ -4,6 +4,7 @@
 #include "services/api/call.h"
 #include "services/api/execution_view.h"
 #include "services/api/execution_watch.h"
+#include "services/api/page.h"
 #include "services/api/parse.h"
 #include "services/api/routes.h"
 #include "services/api/shared.h"
@@ -109,11 +110,7 @@ Response list_executions(Call& call, sql::Connection& db) {
   store::ExecutionFilter filter{query.status, query.action, query.parent.value_or(ExecutionId{}),
                                 query.open};
   TRY(auto rows, store::list_executions(db, call.who.tenant, filter, {before, query.limit + 1}));
-  std::string next;
-  if (rows.size() > static_cast<size_t>(query.limit)) {
-    rows.pop_back();
-    next = make_cursor("executions", rows.back().id.str());
-  }
+  auto next = cut_page("executions", rows, query.limit);
   std::vector<ExecutionView> views;
   for (const auto& row : rows) views.push_back(brief_view(row));
   return answer_list(views, next);
@@ -121,10 +118,12 @@ Response list_executions(Call& call, sql::Connection& db) {
 
 Response list_children(Call& call, sql::Connection& db) {
   TRY(auto id, call.id<ExecutionId>());
+  TRY(auto query, call.query<PageQuery>());
   TRY(auto rows, store::children_of(db, call.who.tenant, id));
   std::vector<ExecutionView> views;
   for (const auto& row : rows) views.push_back(brief_view(row));
-  return answer_list(views);
+  return page_by_key("children", std::move(views), query.limit, query.cursor,
+                     [](const ExecutionView& view) { return sortable(view.id.value); });
 }
 
 Task<Response> run_execution(Call& call) {
@@ -247,6 +246,7 @@ std::vector<Route> execution_routes() {
        .access = Permission::ExecutionsRead,
        .handler = list_children,
        .summary = "List what an execution has started.",
+       .query = &PageQuery::fields(),
        .answer_form = AnswerForm::List,
        .answer = execution},
       {.name = "cancel_execution",

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
-#include <algorithm>
-
 #include "base/text.h"
 #include "services/api/call.h"
+#include "services/api/page.h"
 #include "services/api/routes.h"
 #include "services/api/shared.h"
 
@@ -193,19 +192,10 @@ Error not_found(std::string_view kind, std::string_view ref, std::string_view hi
   return Error(ErrorKind::NotFound, "API-0070", fmt::format("no {} '{}'{}", kind, ref, hint));
 }
 
-// One page, by ref, of what `views` holds.
 template <typename View>
 Response page_of(std::string_view list, std::vector<View> views, const NameQuery& query) {
-  TRY(auto after, open_cursor(list, query.cursor));
-  std::ranges::sort(views, {}, &View::ref);
-  auto begin = std::ranges::upper_bound(views, after, {}, &View::ref);
-  views.erase(views.begin(), begin);
-  std::string next;
-  if (views.size() > static_cast<size_t>(query.limit)) {
-    views.resize(static_cast<size_t>(query.limit));
-    next = make_cursor(list, views.back().ref);
-  }
-  return answer_list(views, next);
+  return page_by_key(list, std::move(views), query.limit, query.cursor,
+                     [](const View& view) { return view.ref; });
 }
 
 Response list_packs(Call& call) {

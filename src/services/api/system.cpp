@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "services/api/call.h"
+#include "services/api/page.h"
 #include "services/api/parse.h"
 #include "services/api/routes.h"
 #include "services/api/shared.h"
@@ -100,20 +101,6 @@ struct QuarantineView {
   }
 };
 
-struct PageQuery {
-  int limit = 50;
-  std::string cursor;
-
-  static const Fields& fields() {
-    static const Field lines[] = {
-        field("limit", &PageQuery::limit, "Entries per page.").range(1, 500),
-        field("cursor", &PageQuery::cursor, "next_cursor of the page before."),
-    };
-    static const auto table = fields_of<PageQuery>("PageQuery", "", lines);
-    return table;
-  }
-};
-
 struct LimitQuery {
   int limit = 50;
 
@@ -167,13 +154,15 @@ Response show_docs(Call& call) {
 }
 
 Response list_workers(Call& call, sql::Connection& db) {
+  TRY(auto query, call.query<PageQuery>());
   TRY(auto rows, store::all_workers(db));
   std::vector<WorkerView> views;
   for (const auto& row : rows) {
     if (row.tenant != call.who.tenant) continue;
     views.push_back({row.id, row.name, row.instance, row.slots, {row.updated}});
   }
-  return answer_list(views);
+  return page_by_key("workers", std::move(views), query.limit, query.cursor,
+                     [](const WorkerView& view) { return view.name; });
 }
 
 Response list_queue(Call& call, sql::Connection& db) {
@@ -188,11 +177,7 @@ Response list_quarantine(Call& call, sql::Connection& db) {
   TRY(auto query, call.query<PageQuery>());
   TRY(int64_t before, open_id_cursor("quarantine", query.cursor));
   TRY(auto rows, store::list_quarantine(db, call.who.tenant, {before, query.limit + 1}));
-  std::string next;
-  if (rows.size() > static_cast<size_t>(query.limit)) {
-    rows.pop_back();
-    next = make_cursor("quarantine", std::to_string(rows.back().id));
-  }
+  auto next = cut_page("quarantine", rows, query.limit);
   std::vector<QuarantineView> views;
   for (const auto& row : rows) {
     views.push_back({std::to_string(row.id),
@@ -257,7 +242,8 @@ std::vector<Route> system_routes() {
        .pattern = "/api/v1/workers",
        .access = Permission::SystemRead,
        .handler = list_workers,
-       .summary = "List workers.",
+       .summary = "List workers by name.",
+       .query = &PageQuery::fields(),
        .answer_form = AnswerForm::List,
        .answer = &WorkerView::fields()},
       {.name = "list_queue",

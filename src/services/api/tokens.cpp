@@ -3,6 +3,7 @@
 
 #include "base/text.h"
 #include "services/api/call.h"
+#include "services/api/page.h"
 #include "services/api/routes.h"
 #include "services/api/shared.h"
 #include "store/read.h"
@@ -100,12 +101,14 @@ Response show_identity(Call& call) {
 }
 
 Response list_tokens(Call& call, sql::Connection& db) {
+  TRY(auto query, call.query<PageQuery>());
   TRY(auto rows, store::all_tokens(db));
   std::vector<TokenView> views;
   for (const auto& row : rows) {
     if (row.tenant == call.who.tenant) views.push_back(view_of(row));
   }
-  return answer_list(views);
+  return page_by_key("tokens", std::move(views), query.limit, query.cursor,
+                     [](const TokenView& view) { return sortable(view.id.value); });
 }
 
 Task<Response> create_token(Call& call) {
@@ -167,6 +170,7 @@ std::vector<Route> token_routes() {
        .access = Permission::Admin,
        .handler = list_tokens,
        .summary = "List tokens. The tokens themselves are not kept.",
+       .query = &PageQuery::fields(),
        .answer_form = AnswerForm::List,
        .answer = &TokenView::fields()},
       {.name = "create_token",

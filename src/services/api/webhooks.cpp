@@ -6,6 +6,7 @@
 #include "services/api/admission.h"
 #include "services/api/call.h"
 #include "services/api/event_view.h"
+#include "services/api/page.h"
 #include "services/api/routes.h"
 #include "services/api/shared.h"
 #include "services/api/webhook_event.h"
@@ -94,12 +95,14 @@ Error no_endpoint(const engine::Catalog& catalog, std::string_view name) {
 }
 
 Response list_endpoints(Call& call) {
+  TRY(auto query, call.query<PageQuery>());
   auto catalog = call.api.engine.catalog();
   std::vector<EndpointView> views;
   for (const auto& [name, row] : catalog->webhooks()) {
     if (row.tenant == call.who.tenant) views.push_back(view_of(row));
   }
-  return answer_list(views);
+  return page_by_key("webhook-endpoints", std::move(views), query.limit, query.cursor,
+                     [](const EndpointView& view) { return view.name; });
 }
 
 Response show_endpoint(Call& call) {
@@ -246,6 +249,7 @@ std::vector<Route> webhook_routes(const ApiOptions& options) {
        .access = Permission::WebhooksRead,
        .handler = list_endpoints,
        .summary = "List webhook endpoints by name.",
+       .query = &PageQuery::fields(),
        .answer_form = AnswerForm::List,
        .answer = endpoint},
       {.name = "create_webhook_endpoint",

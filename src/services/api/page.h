@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "services/api/call.h"
+
+namespace millrace::api {
+
+// What every list takes.
+struct PageQuery {
+  int limit = 50;
+  std::string cursor;
+
+  static const Fields& fields();
+};
+
+// An id as text that sorts as the number does.
+std::string sortable(int64_t id);
+
+// One page of what is in memory, in the order of a key: `key(view)` is a text, unique in the list.
+template <typename View, typename Key>
+Response page_by_key(std::string_view list, std::vector<View> views, int limit,
+                     const std::string& cursor, Key key) {
+  TRY(auto after, open_cursor(list, cursor));
+  std::ranges::sort(views, {}, key);
+  views.erase(views.begin(), std::ranges::upper_bound(views, after, {}, key));
+  std::string next;
+  if (views.size() > static_cast<size_t>(limit)) {
+    views.resize(static_cast<size_t>(limit));
+    next = make_cursor(list, key(views.back()));
+  }
+  return answer_list(views, next);
+}
+
+// The same of rows that the store gave newest first, one more than `limit` if there are more.
+// Leaves `limit` rows; the cursor after them, or "".
+template <typename Row>
+std::string cut_page(std::string_view list, std::vector<Row>& rows, int limit) {
+  if (rows.size() <= static_cast<size_t>(limit)) return {};
+  rows.resize(static_cast<size_t>(limit));
+  if constexpr (requires { rows.back().id.str(); }) {
+    return make_cursor(list, rows.back().id.str());
+  } else {
+    return make_cursor(list, std::to_string(rows.back().id));
+  }
+}
+
+}  // namespace millrace::api
