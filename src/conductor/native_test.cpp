@@ -219,6 +219,11 @@ TEST(WithItems, OneNameTakesAListAsItIs) {
   EXPECT_EQ(to_json(run.offered("a").actions[0].action), "[1,2]");
 }
 
+TEST(WithItems, AnInInsideTheExpressionIsPartOfIt) {
+  Rig run("tasks: {a: {with: '<% list(1 in list(1), 2) %>', action: core.noop}}");
+  EXPECT_EQ(run.offered("a").items_count, 2u);
+}
+
 TEST(Inquiry, HoldsUpItsBranchOnly) {
   Rig run(R"(
 tasks:

@@ -54,19 +54,27 @@ Transition read_transition(const Value& source) {
           .targets = read_targets(names_targets ? *otherwise : source["do"])};
 }
 
-WithItems read_items(const Value& source) {
+// Where ` in ` stands between names and list. The reference takes the first one anywhere, even
+// inside an expression.
+size_t find_in(std::string_view clause, expr::Mode mode) {
+  size_t end = clause.size();
+  if (mode == expr::Mode::Native) end = std::min(clause.find("<%"), clause.find("{{"));
+  return clause.substr(0, end).find(" in ");
+}
+
+WithItems read_items(const Value& source, expr::Mode mode) {
   WithItems items;
   items.clause = std::string(source.string_or("items", ""));
   items.concurrency = Renderable(source["concurrency"]);
   items.batch_size = Renderable(source["batch_size"]);
-  constexpr std::string_view kIn = " in ";
-  size_t in = items.clause.find(kIn);
-  if (in == std::string::npos) {
-    items.list = Renderable(trim(items.clause));
+  std::string_view clause = items.clause;
+  size_t in = find_in(clause, mode);
+  if (in == clause.npos) {
+    items.list = Renderable(trim(clause));
     return items;
   }
-  items.list = Renderable(trim(std::string_view(items.clause).substr(in + kIn.size())));
-  for (std::string_view name : split(std::string_view(items.clause).substr(0, in), ',')) {
+  items.list = Renderable(trim(clause.substr(in + std::string_view(" in ").size())));
+  for (std::string_view name : split(clause.substr(0, in), ',')) {
     items.names.emplace_back(trim(name));
   }
   return items;
@@ -114,7 +122,7 @@ Task read_task(std::string_view name, const Value& source, expr::Mode mode) {
   read_action(task, source);
   task.delay = Renderable(source["delay"]);
   task.join = source["join"];
-  if (source["with"].is_map()) task.items = read_items(source["with"]);
+  if (source["with"].is_map()) task.items = read_items(source["with"], mode);
   if (const Value& retry = source["retry"]; retry.is_map() && retry.size() > 0) {
     task.retry = read_retry(retry);
   }

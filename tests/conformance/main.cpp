@@ -43,6 +43,13 @@ Tally run_expressions(const fs::path& file) {
   return tally;
 }
 
+Tally run_operators(const fs::path& file) {
+  auto cases = read_lines(file);
+  size_t searches = std::erase_if(cases, [](const Value& c) { return c["args"].size() != 2; });
+  return run_set(file.filename().string(), fmt::format("{} search apart", searches), cases,
+                 run_operator);
+}
+
 std::vector<Tally> run_file(const fs::path& file) {
   std::string name = file.filename().string();
   if (name.starts_with("conducting-")) {
@@ -54,6 +61,8 @@ std::vector<Tally> run_file(const fs::path& file) {
   if (name == "inspection.jsonl") return {run_set(name, "", read_lines(file), run_inspection)};
   if (name == "graphs.jsonl") return {run_set(name, "", read_lines(file), run_graph)};
   if (name.starts_with("expressions")) return {run_expressions(file)};
+  if (name == "rule-operators.jsonl") return {run_operators(file)};
+  fmt::print("{:40} not known, not run\n", name);
   return {};
 }
 

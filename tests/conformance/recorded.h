@@ -79,4 +79,8 @@ Verdict run_graph(const Value& recorded);
 // kind of the result is compared.
 Verdict run_expression(const Value& recorded, size_t& mended);
 
+// Rule operators on a value and a pattern. `search` looks into criteria of its own and is told by
+// the tests of the rules: its recordings hold arguments that had been changed in place.
+Verdict run_operator(const Value& recorded);
+
 }  // namespace millrace::conformance

@@ -8,6 +8,7 @@
 #include "conductor/definition.h"
 #include "conductor/inspect.h"
 #include "recorded.h"
+#include "rules/operators.h"
 
 namespace millrace::conformance {
 namespace {
@@ -128,6 +129,15 @@ Verdict run_expression(const Value& recorded, size_t& mended) {
   }
   ++mended;
   return {};
+}
+
+Verdict run_operator(const Value& recorded) {
+  const ValueList& args = recorded["args"].as_list();
+  auto op = rules::parse_operator(recorded.string_or("op", ""));
+  if (!op) return "unknown operator " + shown(recorded["op"]);
+  auto matcher = rules::Matcher::create(*op, args[1]);
+  bool holds = matcher.ok() && matcher->holds(&args[0], 0);
+  return differ(shown(recorded["op"]), recorded["result"], Value(holds));
 }
 
 }  // namespace millrace::conformance
