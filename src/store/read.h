@@ -79,6 +79,8 @@ Result<std::vector<kernel::QuarantineRow>> list_quarantine(sql::Connection&, Ten
 // Entries with seq > after, oldest first.
 Result<std::vector<kernel::ChangeRow>> changes_after(sql::Connection&, TenantId, int64_t after,
                                                      int limit);
+// How many rows an Expire would delete, counted to `limit` + 1 at most.
+Result<int64_t> rows_due(sql::Connection&, const kernel::Expire&);
 Result<int64_t> last_change(sql::Connection&);
 // The highest id in the store, of whatever kind: new ids continue behind it.
 Result<int64_t> newest_id(sql::Connection&);

@@ -115,6 +115,36 @@ Result<std::vector<ChangeRow>> changes_after(sql::Connection& db, TenantId tenan
                           read_change, after, tenant, limit);
 }
 
+Result<int64_t> rows_due(sql::Connection& db, const Expire& e) {
+  int64_t before_id = first_id_at(e.before);
+  int most = e.limit + 1;
+  switch (e.kind) {
+    case Expirable::Events:
+      return query_int(db,
+                       "SELECT count(*) FROM (SELECT id FROM event WHERE id < $1 LIMIT $2) AS due",
+                       before_id, most);
+    case Expirable::Executions:
+      return query_int(db,
+                       "SELECT count(*) FROM (SELECT id FROM execution WHERE id < $1 AND "
+                       "status >= 16 LIMIT $2) AS due",
+                       before_id, most);
+    case Expirable::Changes:
+      return query_int(db,
+                       "SELECT count(*) FROM (SELECT at FROM change_feed ORDER BY seq LIMIT $2) "
+                       "AS oldest WHERE at < $1",
+                       e.before, most);
+    case Expirable::Dedupe:
+      return query_int(
+          db, "SELECT count(*) FROM (SELECT key FROM dedupe WHERE expires < $1 LIMIT $2) AS due",
+          e.before, most);
+    case Expirable::Quarantine:
+      return query_int(
+          db, "SELECT count(*) FROM (SELECT id FROM quarantine WHERE id < $1 LIMIT $2) AS due",
+          before_id, most);
+  }
+  return int64_t{0};
+}
+
 Result<int64_t> last_change(sql::Connection& db) {
   return query_int(db, "SELECT coalesce(max(seq), 0) FROM change_feed");
 }

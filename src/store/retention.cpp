@@ -39,13 +39,20 @@ OldRows old_events(sql::Connection& db, int64_t before, int limit) {
                        read_old, first_id_at(before), MessageKind::EnforceEvent, limit);
 }
 
+// From the oldest up to the first that is young: no gap, also when the clock has gone back.
 // The newest entry stays for ever: the numbering goes on behind it.
 OldRows old_changes(sql::Connection& db, int64_t before, int limit) {
-  return query<OldRow>(db,
-                       "SELECT tenant, seq FROM (SELECT tenant, seq, at FROM change_feed "
-                       "ORDER BY seq LIMIT $1) AS oldest WHERE at < $2 AND seq < "
-                       "(SELECT max(seq) FROM change_feed)",
-                       read_old, limit, before);
+  TRY(auto oldest, query<ChangeRow>(
+                       db,
+                       "SELECT tenant, seq, at FROM change_feed WHERE seq < "
+                       "(SELECT max(seq) FROM change_feed) ORDER BY seq LIMIT $1",
+                       +[](RowReader r, ChangeRow& c) { r >> c.tenant >> c.seq >> c.at; }, limit));
+  std::vector<OldRow> old;
+  for (const auto& change : oldest) {
+    if (change.at >= before) break;
+    old.push_back({change.tenant, change.seq});
+  }
+  return old;
 }
 
 OldRows old_quarantine(sql::Connection& db, int64_t before, int limit) {

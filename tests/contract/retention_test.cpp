@@ -115,6 +115,15 @@ TEST_P(Retention, KeepsTheNewestEntryOfTheFeed) {
   EXPECT_EQ(must(last_change(*reader_)), 4);
 }
 
+TEST_P(Retention, LeavesNoGapInTheFeedWhenTheClockWentBack) {
+  auto young = change(2);
+  young.at = kLater;
+  desk_->write({.feed = {change(1), young, change(3), change(4)}});
+  expire(Expirable::Changes, 100);
+  EXPECT_EQ(count("SELECT count(*) FROM change_feed"), 3);
+  EXPECT_EQ(count("SELECT min(seq) FROM change_feed"), 2);
+}
+
 TEST_P(Retention, RemovesExpiredKeysAndOldQuarantine) {
   desk_->write({.dedupe = {key("a", "1", kNow), key("b", "1", kNow + 1), key("c", "1", kLater)},
                 .quarantine = {{.id = id_at(kNow), .tenant = kTenant, .kind = "x"},

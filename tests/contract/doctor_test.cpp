@@ -1,0 +1,394 @@
+// SPDX-License-Identifier: Apache-2.0
+// Each check of the doctor finds what is planted, and nothing in a store that is sound.
+#include "store/doctor.h"
+
+#include <algorithm>
+#include <thread>
+
+#include "store/doctor_checks.h"
+#include "store_contract.h"
+
+namespace millrace::store::testing {
+namespace {
+
+using namespace kernel;
+
+// Young enough for every retention.
+int64_t id_at_now(int64_t sequence) { return first_id_at(kNow) + sequence; }
+constexpr ExamineOptions kOptions{.now_ms = kNow};
+
+class Doctor : public StoreContract {
+ protected:
+  std::vector<Finding> examine_now(ExamineOptions options = kOptions) {
+    return must(examine(*reader_, options));
+  }
+  // Changes rows behind the kernel's back.
+  void plant(const std::string& script) {
+    auto writer = must(store_->open_writer());
+    must(writer->run(script));
+  }
+  void expect_only(const std::string& promise, const std::string& entity, const std::string& part) {
+    auto found = examine_now();
+    ASSERT_EQ(found.size(), 1U) << describe(found);
+    EXPECT_EQ(found[0].promise, promise) << describe(found);
+    EXPECT_EQ(found[0].entity, entity) << describe(found);
+    EXPECT_NE(found[0].message.find(part), std::string::npos) << describe(found);
+  }
+  void expect_among(const std::string& promise, const std::string& entity,
+                    const std::string& part) {
+    auto found = examine_now();
+    bool there = std::ranges::any_of(found, [&](const Finding& f) {
+      return f.promise == promise && f.entity == entity &&
+             f.message.find(part) != std::string::npos;
+    });
+    EXPECT_TRUE(there) << describe(found);
+  }
+  static std::string describe(const std::vector<Finding>& findings) {
+    std::string text = std::to_string(findings.size()) + " findings\n";
+    for (const auto& f : findings) {
+      text += f.promise + " " + std::string(to_string(f.severity)) + " " + f.entity + ": " +
+              f.message + "\n";
+    }
+    return text;
+  }
+  static std::string str(int64_t id) { return std::to_string(id); }
+
+  const int64_t e_ = id_at_now(1);   // an event
+  const int64_t n_ = id_at_now(2);   // its enforcement
+  const int64_t x_ = id_at_now(3);   // its execution
+  const int64_t y_ = id_at_now(4);   // another execution
+  const int64_t m_ = id_at_now(10);  // a message, timer, outbox row
+};
+STORE_CONTRACT(Doctor);
+
+// One of everything that is allowed.
+TEST_P(Doctor, FindsNothingInASoundStore) {
+  auto with = [&](int64_t sequence, ExecutionStatus status) {
+    auto row = execution(id_at_now(sequence));
+    row.status = status;
+    return row;
+  };
+  auto leased = running(execution(x_));
+  leased.enforcement = EnforcementId{n_};
+  auto canceling = running(execution(id_at_now(20)));
+  canceling.status = ExecutionStatus::Canceling;
+  auto sleeping = with(21, ExecutionStatus::Running);
+  sleeping.started = kNow;
+  auto delayed = with(22, ExecutionStatus::Delayed);
+  auto undecided = with(23, ExecutionStatus::NeedsDecision);
+  undecided.held = "an operator decides";
+  auto parent = with(24, ExecutionStatus::Running);
+  parent.started = kNow;
+  auto child = with(25, ExecutionStatus::Requested);
+  child.parent = child.root = parent.id;
+  auto done = ended(execution(id_at_now(26)));
+  auto large = ended(execution(id_at_now(27)));
+  large.result_size = 100'000;
+  desk_->write({.dedupe = {key("delivery", str(e_))},
+                .events = {event(e_), event(id_at_now(50))},
+                .enforcements = {enforcement(n_, e_, x_)},
+                .new_executions = {leased, execution(y_), canceling, sleeping, delayed, undecided,
+                                   parent, child, done, large},
+                .enqueue = {{ExecutionId{y_}, kTenant, 1}, {child.id, kTenant, 1, parent.id}},
+                .outputs = {{.execution = done.id, .tenant = kTenant}},
+                .result_blobs = {{large.id, kTenant, "x"}},
+                .messages = {message(m_, id_at_now(50))},
+                .timers = {timer(id_at_now(31), kNow, sleeping.id.value),
+                           timer(id_at_now(32), kNow, delayed.id.value),
+                           timer(id_at_now(33), kNow, 0, "schedule")},
+                .outbox = {outbox_row(id_at_now(41), canceling.id.value)},
+                .tokens = {{.id = TokenId{1}, .tenant = kTenant, .execution = leased.id}},
+                .workers = {{.id = WorkerId{9}, .tenant = kTenant, .name = "local"}},
+                .feed = {change(1), change(2)}});
+  auto found = examine_now();
+  EXPECT_TRUE(found.empty()) << describe(found);
+}
+
+TEST_P(Doctor, FindsNothingMissingThatRetentionHasRemoved) {
+  int64_t old_execution = first_id_at(kNow - 40 * kDay);
+  int64_t old_event = first_id_at(kNow - 40 * kDay) + 1;
+  auto later = ended(execution(x_));
+  later.enforcement = EnforcementId{old_event};
+  desk_->write({.dedupe = {key("delivery", str(old_event))},
+                .events = {event(e_)},
+                .enforcements = {enforcement(n_, e_, old_execution)},
+                .new_executions = {later}});
+  EXPECT_TRUE(examine_now().empty()) << describe(examine_now());
+}
+
+TEST_P(Doctor, K1MessageThatWasHandledWithoutAcknowledgement) {
+  desk_->write({.events = {event(e_)},
+                .enforcements = {enforcement(n_, e_)},
+                .messages = {message(m_, e_)}});
+  expect_only("K1", "message " + str(m_), "without being acknowledged");
+}
+
+TEST_P(Doctor, K1MessageOfNothing) {
+  desk_->write({.messages = {message(m_, e_)}});
+  expect_only("K1", "message " + str(m_), "its event does not exist");
+}
+
+TEST_P(Doctor, K1CancelOfNothing) {
+  desk_->write({.messages = {message(m_, x_, MessageKind::CancelExecution)}});
+  expect_only("K1", "message " + str(m_), "its execution does not exist");
+}
+
+TEST_P(Doctor, K2CancelThatNobodyTellsTheWorker) {
+  auto row = running(execution(x_));
+  row.status = ExecutionStatus::Canceling;
+  desk_->write({.new_executions = {row}, .workers = {{.id = WorkerId{9}, .tenant = kTenant}}});
+  expect_only("K2", "execution " + str(x_), "no outbox row");
+}
+
+TEST_P(Doctor, K2OutboxRowOfNothing) {
+  desk_->write({.outbox = {outbox_row(m_, x_)}});
+  expect_only("K2", "outbox row " + str(m_), "does not exist");
+}
+
+TEST_P(Doctor, K3EnforcementWithoutEvent) {
+  desk_->write({.enforcements = {enforcement(n_, e_)}});
+  expect_only("K3", "enforcement " + str(n_), "its event does not exist");
+}
+
+TEST_P(Doctor, K3EnforcementWithoutItsExecution) {
+  desk_->write({.events = {event(e_)}, .enforcements = {enforcement(n_, e_, x_)}});
+  expect_only("K3", "enforcement " + str(n_), "its execution does not exist");
+}
+
+TEST_P(Doctor, K3ExecutionWithoutItsEnforcement) {
+  auto row = ended(execution(x_));
+  row.enforcement = EnforcementId{n_};
+  desk_->write({.new_executions = {row}});
+  expect_only("K3", "execution " + str(x_), "its enforcement does not exist");
+}
+
+TEST_P(Doctor, K3ChildWithoutParent) {
+  auto row = execution(x_);
+  row.parent = ExecutionId{y_};
+  desk_->write({.new_executions = {row}, .enqueue = {{row.id, kTenant, 1}}});
+  expect_only("K3", "execution " + str(x_), "its parent does not exist");
+}
+
+TEST_P(Doctor, K3OutputWithoutExecution) {
+  desk_->write({.outputs = {{.execution = ExecutionId{x_}, .tenant = kTenant}}});
+  expect_only("K3", "execution " + str(x_), "output of it is stored");
+}
+
+TEST_P(Doctor, K3LargeResultThatIsNotThere) {
+  auto row = ended(execution(x_));
+  row.result_size = kInlineResultBytes + 1;
+  desk_->write({.new_executions = {row}});
+  expect_only("K3", "execution " + str(x_), "its result is above 64 KiB");
+}
+
+TEST_P(Doctor, K3GapInTheFeed) {
+  desk_->write({.feed = {change(1), change(2), change(3), change(4)}});
+  plant("DELETE FROM change_feed WHERE seq = 3");
+  expect_only("K3", "change 2", "the next number is missing");
+}
+
+TEST_P(Doctor, K4EventTakenInTwice) {
+  auto again = event(e_ + 1);
+  again.source_id = event(e_).source_id;
+  desk_->write({.events = {event(e_), again}});
+  expect_only("K4", "event " + str(e_), "taken in twice");
+}
+
+TEST_P(Doctor, K4KeyOfAnEventThatIsNotThere) {
+  desk_->write({.dedupe = {key("delivery", str(e_)), key("other", "no number")}});
+  auto found = examine_now();
+  ASSERT_EQ(found.size(), 2U) << describe(found);
+  expect_among("K4", "key 'delivery'", "stands for event '" + str(e_) + "'");
+  expect_among("K4", "key 'other'", "stands for event 'no number'");
+}
+
+TEST_P(Doctor, K5TimerOfNothing) {
+  desk_->write({.timers = {timer(m_, kNow, x_)}});
+  expect_only("K5", "timer " + str(m_), "its execution does not exist");
+}
+
+TEST_P(Doctor, K5OverdueTimerIsAWarning) {
+  desk_->write({.timers = {timer(m_, kNow - 2 * 3600 * 1000, 0, "schedule")}});
+  expect_only("K5", "timer " + str(m_), "is a server running?");
+  EXPECT_EQ(examine_now()[0].severity, Severity::Warning);
+}
+
+TEST_P(Doctor, K6LeaseWithoutEpochOrWorker) {
+  auto row = running(execution(x_));
+  row.epoch = 0;
+  desk_->write({.new_executions = {row}});
+  expect_among("K6", "execution " + str(x_), "without an epoch");
+  expect_among("K6", "execution " + str(x_), "never opened a session");
+  EXPECT_EQ(examine_now().size(), 2U);
+}
+
+TEST_P(Doctor, K6LeasedAndQueued) {
+  desk_->write({.new_executions = {running(execution(x_))},
+                .enqueue = {{ExecutionId{x_}, kTenant, 1}},
+                .workers = {{.id = WorkerId{9}, .tenant = kTenant}}});
+  expect_among("K6", "execution " + str(x_), "two may run it");
+  expect_among("K8", "execution " + str(x_), "does not wait for a slot");
+}
+
+TEST_P(Doctor, K6OutputOfAnAttemptThatWasNeverGranted) {
+  desk_->write({.new_executions = {ended(execution(x_))},
+                .outputs = {{.execution = ExecutionId{x_}, .tenant = kTenant, .attempt = 2}}});
+  expect_only("K6", "execution " + str(x_), "never granted");
+}
+
+TEST_P(Doctor, K6TokenThatOutlivedItsExecution) {
+  desk_->write({.new_executions = {ended(execution(x_))},
+                .tokens = {{.id = TokenId{7}, .tenant = kTenant, .execution = ExecutionId{x_}}}});
+  expect_only("K6", "token 7", "delete the token");
+}
+
+TEST_P(Doctor, K6ShardOfAnotherOwner) {
+  plant("UPDATE shard SET epoch = epoch + 1 WHERE shard = 5");
+  expect_only("K6", "shard 5", "restart the server");
+}
+
+TEST_P(Doctor, K6ExecutionInTheWrongShard) {
+  desk_->write({.new_executions = {execution(x_)}, .enqueue = {{ExecutionId{x_}, kTenant, 1}}});
+  plant("UPDATE execution SET shard = (shard + 1) % 64; UPDATE queue SET shard = (shard + 1) % 64");
+  expect_only("K6", "execution " + str(x_), "belongs to");
+}
+
+TEST_P(Doctor, K7RunningThatNeverStarted) {
+  auto row = running(execution(x_));
+  row.started = 0;
+  desk_->write({.new_executions = {row}, .workers = {{.id = WorkerId{9}, .tenant = kTenant}}});
+  expect_only("K7", "execution " + str(x_), "without `started`");
+}
+
+TEST_P(Doctor, K7EndBeforeStartIsAWarning) {
+  auto row = ended(execution(x_));
+  row.started = row.ended + 1;
+  desk_->write({.new_executions = {row}});
+  expect_only("K7", "execution " + str(x_), "did the clock go back?");
+  EXPECT_EQ(examine_now()[0].severity, Severity::Warning);
+}
+
+TEST_P(Doctor, K8RequestedOutsideTheQueue) {
+  desk_->write({.new_executions = {execution(x_)}});
+  expect_only("K8", "execution " + str(x_), "neither in the queue nor held");
+}
+
+TEST_P(Doctor, K8NeedsADecisionOfNobody) {
+  auto row = execution(x_);
+  row.status = ExecutionStatus::NeedsDecision;
+  desk_->write({.new_executions = {row}});
+  expect_only("K8", "execution " + str(x_), "does not say of whom");
+}
+
+TEST_P(Doctor, K8NothingWillWakeIt) {
+  using enum ExecutionStatus;
+  std::vector<ExecutionRow> rows;
+  for (auto status : {Delayed, Scheduled, Running, Pending, Pausing, Paused, Resuming, Canceling}) {
+    auto row = execution(id_at_now(100 + static_cast<int64_t>(status)));
+    row.status = status;
+    row.started = kNow;
+    rows.push_back(row);
+  }
+  desk_->write({.new_executions = rows});
+  auto found = examine_now();
+  EXPECT_EQ(found.size(), rows.size()) << describe(found);
+  for (const auto& row : rows) {
+    expect_among("K8", "execution " + row.id.str(), "nothing will ever wake it");
+  }
+}
+
+TEST_P(Doctor, K8QueueRowOfNothing) {
+  desk_->write({.enqueue = {{ExecutionId{x_}, kTenant, 1}}});
+  expect_only("K8", "execution " + str(x_), "does not exist or does not wait");
+}
+
+TEST_P(Doctor, K9FinalWithoutEnd) {
+  auto row = ended(execution(x_));
+  row.ended = 0;
+  desk_->write({.new_executions = {row}});
+  expect_only("K9", "execution " + str(x_), "final without `ended`");
+}
+
+TEST_P(Doctor, K9EndedButNotFinal) {
+  auto row = execution(x_);
+  row.ended = kNow;
+  desk_->write({.new_executions = {row}, .enqueue = {{row.id, kTenant, 1}}});
+  expect_only("K9", "execution " + str(x_), "ended, but not final");
+}
+
+TEST_P(Doctor, K9FinalThatIsStillWorkedOn) {
+  auto child = execution(y_);
+  child.parent = child.root = ExecutionId{x_};
+  desk_->write({.new_executions = {ended(execution(x_)), child},
+                .enqueue = {{ExecutionId{x_}, kTenant, 1}, {child.id, kTenant, 1, child.root}},
+                .timers = {timer(m_, kNow, x_)},
+                .outbox = {outbox_row(m_, x_)}});
+  EXPECT_EQ(examine_now().size(), 4U) << describe(examine_now());
+  expect_among("K9", "execution " + str(x_), "still in the queue");
+  expect_among("K9", "execution " + str(x_), "a timer of it is left");
+  expect_among("K9", "execution " + str(x_), "an outbox row of it is left");
+  expect_among("K9", "execution " + str(x_), "a child of it is open");
+}
+
+TEST_P(Doctor, K10RowsThatPointToAnotherTenant) {
+  auto child = ended(execution(y_, kOtherTenant));
+  child.parent = child.root = ExecutionId{x_};
+  desk_->write({.events = {event(e_)},
+                .enforcements = {enforcement(n_, e_, 0, kOtherTenant)},
+                .new_executions = {execution(x_), child},
+                .enqueue = {{ExecutionId{x_}, kOtherTenant, 1}},
+                .outputs = {{.execution = child.id, .tenant = kTenant}}});
+  EXPECT_EQ(examine_now().size(), 4U) << describe(examine_now());
+  expect_among("K10", "enforcement " + str(n_), "than its event");
+  expect_among("K10", "execution " + str(y_), "than its parent");
+  expect_among("K10", "execution " + str(x_), "its queue row");
+  expect_among("K10", "execution " + str(y_), "its output or result");
+}
+
+TEST_P(Doctor, ShardsThatAreMissing) {
+  plant("DELETE FROM shard WHERE shard = 63");
+  auto found = examine_now();
+  ASSERT_EQ(found.size(), 1U) << describe(found);
+  EXPECT_EQ(found[0].message, "has 63 shards, expected 64: start the server, it claims them");
+}
+
+TEST_P(Doctor, AnotherSchemaEndsTheExamination) {
+  plant("UPDATE meta SET value = '9000' WHERE name = 'schema'; DROP TABLE execution");
+  auto found = examine_now();
+  ASSERT_EQ(found.size(), 1U) << describe(found);
+  EXPECT_EQ(found[0].message,
+            "has schema 9000, this binary knows 1: use the Millrace that wrote it");
+}
+
+TEST_P(Doctor, TellsOnlySoManyOfAKind) {
+  std::vector<ExecutionRow> rows;
+  for (int64_t i = 0; i < kMostFindings + 5; ++i) rows.push_back(execution(id_at_now(i)));
+  desk_->write({.new_executions = rows});
+  auto found = examine_now();
+  ASSERT_EQ(found.size(), static_cast<size_t>(kMostFindings));
+  EXPECT_TRUE(found.back().message.ends_with("; there are more like it"));
+}
+
+TEST_P(Doctor, LooksAtOneMomentWhileAServerWrites) {
+  std::atomic<bool> stop{false};
+  std::thread load([&] {
+    for (int64_t i = 100; !stop; ++i) {
+      auto row = execution(id_at_now(i));
+      desk_->write(
+          {.new_executions = {row}, .enqueue = {{row.id, kTenant, i}}, .feed = {change(i)}});
+      desk_->write({.executions = {ended(row)}, .dequeue = {row.id}, .feed = {change(i)}});
+    }
+  });
+  for (int i = 0; i < 30; ++i) {
+    auto found = examine_now();
+    EXPECT_TRUE(found.empty()) << describe(found);
+  }
+  stop = true;
+  load.join();
+}
+
+// A check whose violation no test plants could be wrong for ever.
+TEST(DoctorChecks, AreThisMany) { EXPECT_EQ(checks().size(), 37U); }
+
+}  // namespace
+}  // namespace millrace::store::testing
