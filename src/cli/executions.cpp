@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/json.h"
+#include "base/text.h"
+#include "cli/follow.h"
+#include "cli/report.h"
+#include "cli/tables.h"
+
+namespace millrace::cli {
+namespace {
+
+const std::string kRoute = "/api/v1/executions";
+
+constexpr Column kColumns[] = {
+    {"ID", "id"},
+    {"ACTION", "action"},
+    {"STATUS", "status", Look::Status},
+    {"ATTEMPT", "attempt"},
+    {"CREATED", "created", Look::Time},
+    {"DURATION", "duration_ms", Look::DurationMs},
+    {"BY", "identity"},
+};
+
+bool is_final(std::string_view status) {
+  constexpr std::string_view kFinal[] = {"succeeded", "failed", "timeout", "canceled", "abandoned"};
+  return std::ranges::find(kFinal, status) != std::end(kFinal);
+}
+
+Result<void> print_stored(Context& context, const std::string& id, std::string_view stream) {
+  for (int64_t from = 0;;) {
+    auto query = fmt::format("/output?stream={}&from={}", stream, from);
+    TRY(auto piece, context.session.get(path_of(kRoute, id, query)));
+    std::string bytes(piece.string_or("data", ""));
+    std::string decoded;
+    bool is_binary = piece.string_or("encoding", "") == "base64";
+    if (is_binary && base64_decode(bytes, decoded)) bytes = std::move(decoded);
+    print_output(stream, bytes);
+    auto next = piece.int_or("next", from);
+    if (next <= from || next >= piece.int_or("size", 0)) {
+      auto dropped = piece.int_or("dropped", 0);
+      if (dropped > 0)
+        print_output("note", fmt::format("{} bytes beyond the cap are lost", dropped));
+      return {};
+    }
+    from = next;
+  }
+}
+
+Result<int> logs(Context& context) {
+  const auto& id = context.in.get("ID");
+  auto stream = context.in.has("--stream") ? context.in.get("--stream") : "both";
+  if (context.in.has("--follow")) {
+    TRY(auto status, follow_output(context.session, id, stream, print_output));
+    return exit_code_of_status(status);
+  }
+  if (stream != "stderr") TRY(print_stored(context, id, "stdout"));
+  if (stream != "stdout") TRY(print_stored(context, id, "stderr"));
+  return kOk;
+}
+
+// A line at each change, until the execution is final.
+Result<int> watch(Context& context) {
+  const auto& id = context.in.get("ID");
+  TRY(auto execution, context.session.get(path_of(kRoute, id)));
+  std::string seen;
+  for (std::string position;;) {
+    TRY(context.session.wait_for_change("execution:" + id, position));
+    TRY(execution, context.session.get(path_of(kRoute, id)));
+    auto status = execution.string_or("status", "");
+    auto line =
+        fmt::format("{}  attempt {}  {}", execution.string_or("updated", ""),
+                    execution.int_or("attempt", 0), painted(status, status, context.style.colour));
+    if (line != seen)
+      context.print(context.is_table() ? line + "\n" : context.style.object(execution));
+    seen = line;
+    if (is_final(status)) return exit_code_of_status(status);
+  }
+}
+
+Result<int> print_execution(const Context& context, const Value& execution) {
+  if (context.is_table()) {
+    context.print(fmt::format("{} {}: {}\n", execution.string_or("action", ""),
+                              execution.string_or("id", ""), execution.string_or("status", "")));
+  } else {
+    context.print_object(execution);
+  }
+  return kOk;
+}
+
+Result<int> cancel(Context& context) {
+  TRY(auto execution,
+      context.session.send({.path = path_of(kRoute, context.in.get("ID"), "/cancel")}));
+  return print_execution(context, execution);
+}
+
+Result<int> resolve(Context& context) {
+  const auto& in = context.in;
+  Value body = Value::map({{"decision", in.get("DECISION")}});
+  if (in.has("--comment")) body.set("comment", in.get("--comment"));
+  if (in.has("--result")) {
+    auto result = parse_json(in.get("--result"));
+    if (!result.ok()) return std::move(result).error().with_context("--result");
+    body.set("result", *std::move(result));
+  }
+  TRY(auto execution, context.session.send({.path = path_of(kRoute, in.get("ID"), "/resolve"),
+                                            .body = std::move(body)}));
+  return print_execution(context, execution);
+}
+
+}  // namespace
+
+CommandTable execution_commands() {
+  const Argument id{"ID", "Of the execution"};
+  return {
+      list_command({.path = "execution list",
+                    .help = "List executions, newest first",
+                    .route = kRoute,
+                    .columns = kColumns,
+                    .filters = {{"--status", "STATUS", "Only these"},
+                                {"--action", "REF", "Only of this action"},
+                                {"--parent", "ID", "Only what this execution started"},
+                                {"--open", "", "Only those that are not final"}},
+                    .topic = "execution"}),
+      show_command("execution show", "Show an execution", kRoute, "ID"),
+      {.path = "execution logs",
+       .help = "Print what an execution has written",
+       .arguments = {id},
+       .options = {{"--follow", "", "Go on until it ends; the exit code says how", 'f'},
+                   {.name = "--stream",
+                    .value = "STREAM",
+                    .help = "stdout, stderr, both",
+                    .choices = {"stdout", "stderr", "both"}}},
+       .remote = logs},
+      {.path = "execution watch",
+       .help = "Print each change until the execution ends; the exit code says how",
+       .arguments = {id},
+       .remote = watch},
+      {.path = "execution cancel",
+       .help = "Cancel an execution and all that it started",
+       .arguments = {id},
+       .remote = cancel},
+      {.path = "execution resolve",
+       .help = "Decide what becomes of an execution in needs_decision",
+       .arguments = {id, {.name = "DECISION", .choices = {"retry", "succeed", "fail", "abandon"}}},
+       .options = {{"--result", "JSON", "What it is to have returned"},
+                   {"--comment", "TEXT", "Why"}},
+       .remote = resolve},
+  };
+}
+
+}  // namespace millrace::cli
