@@ -13,6 +13,7 @@
 
 #include "adapters/store_sqlite/store_sqlite.h"
 #include "app/metrics.h"
+#include "app/output_sweep.h"
 #include "app/pack_store.h"
 #include "app/version.h"
 #include "async/deadline.h"
@@ -35,6 +36,7 @@ namespace {
 constexpr int64_t kDayMs = 86'400'000;
 constexpr async::Duration kDrainLook{50};
 constexpr async::Duration kHttpGrace{1000};
+constexpr async::Duration kFileSweep{3'600'000};
 constexpr int kExitStoreFailed = 74;  // EX_IOERR
 
 int64_t unix_ms() {
@@ -108,6 +110,7 @@ class Server {
   Task<void> serve(const std::function<Result<Config>()>& reload);
   Task<void> reload_packs();
   Task<void> drain_runs();
+  Task<void> sweep_files();
   void announce() const;
 
   Config config_;
@@ -231,6 +234,8 @@ Task<void> Server::reload_packs() {
 Task<void> Server::serve(const std::function<Result<Config>()>& reload) {
   async::Signals signals(loop_.executor(), {SIGTERM, SIGINT, SIGHUP});
   worker_->start();
+  async::Scope background(loop_.executor());
+  async::spawn("sweep_files", background, sweep_files());
   api_->set_phase(api::Phase::Ready);
   announce();
   for (;;) {
@@ -249,6 +254,20 @@ Task<void> Server::serve(const std::function<Result<Config>()>& reload) {
   co_await drain_runs();
   co_await http_->stop(kHttpGrace);
   co_await worker_->stop();
+  co_await background.stop();
+}
+
+// Once an hour: files of executions that retention has removed.
+Task<void> Server::sweep_files() {
+  for (;;) {
+    co_await async::sleep_for(kFileSweep);
+    int64_t before = unix_ms() - config_.retention.executions_days * kDayMs;
+    auto swept = co_await pool_.run([this, before]() -> Result<int64_t> {
+      TRY(auto reader, store_->open_reader());
+      return sweep_output(*reader, paths_.data, before);
+    });
+    if (!swept.ok()) log_warn("output.not_swept", {{"error", swept.error().message()}});
+  }
 }
 
 Task<void> Server::drain_runs() {

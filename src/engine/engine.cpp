@@ -85,7 +85,7 @@ Executor::Callbacks Engine::callbacks() {
           .fatal = outside_.fatal,
           .fire_timer = [](TimerId id) { return std::make_unique<FireTimer>(id); },
           .dispatch = [] { return std::make_unique<DispatchQueue>(); },
-          .sweep = [this] { return std::make_unique<Sweep>(options_, true); },
+          .sweep = [this] { return std::make_unique<Sweep>(options_, outside_.now_ms()); },
           .message = [](const MessageRow& row) { return std::make_unique<EnforceEvent>(row); },
           .quarantine =
               [](Transition& refused, const std::string& reason) {

@@ -60,6 +60,7 @@ class Executor::MemoryView final : public Memory {
   void worker_opened(const kernel::WorkerRow& worker, int busy_slots) override {
     executor_.slots_.open(worker.id, worker.slots - busy_slots);
   }
+  void sweep_again() override { executor_.next_sweep_ = 0; }
   void granting_stopped() override { executor_.slots_.close_all(); }
   void follow_up(std::unique_ptr<Transition> next) override {
     next->submitted_ns = monotonic_ns();

@@ -166,6 +166,10 @@ Result<void> Loader::load_rest(sql::Connection& db, const Wanted& wanted, Loaded
   if (wanted.leased) {
     TRY(into.workers_, store::all_workers(db));
   }
+  for (const auto& expire : wanted.expire) {
+    TRY(int64_t due, store::rows_due(db, expire));
+    into.rows_due_.push_back(due);
+  }
   if (wanted.sweep) {
     TRY(into.left_messages_, store::messages(db, kMostLeftBehind));
     TRY(into.left_outbox_, store::outbox(db, kMostLeftBehind));

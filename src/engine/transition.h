@@ -28,9 +28,10 @@ struct Wanted {
   std::vector<kernel::DedupeRow> keys;  // tenant, scope and key are set
   bool executions_of_keys = false;      // and the executions that these keys' values name
   std::vector<MessageId> messages;
-  int queue_heads = 0;  // how many waiting executions it could start
-  bool leased = false;  // every execution that a worker holds, and the workers
-  bool sweep = false;   // messages and outbox rows that were left behind
+  int queue_heads = 0;                 // how many waiting executions it could start
+  bool leased = false;                 // every execution that a worker holds, and the workers
+  bool sweep = false;                  // messages and outbox rows that were left behind
+  std::vector<kernel::Expire> expire;  // how many rows each would delete
 };
 
 // What load has brought for a batch. A later transition of the batch sees the rows as the
@@ -47,6 +48,8 @@ class Loaded {
   const kernel::WorkerRow* worker(std::string_view name) const;
   const std::vector<kernel::MessageRow>& left_messages() const { return left_messages_; }
   const std::vector<kernel::OutboxRow>& left_outbox() const { return left_outbox_; }
+  // In the order of Wanted::expire; counted to one more than the limit.
+  const std::vector<int64_t>& rows_due() const { return rows_due_; }
   // The value under a dedupe key, when it is taken.
   const std::string* key(const kernel::DedupeRow& row) const;
 
@@ -62,6 +65,7 @@ class Loaded {
   std::vector<kernel::WorkerRow> workers_;
   std::vector<kernel::MessageRow> left_messages_;
   std::vector<kernel::OutboxRow> left_outbox_;
+  std::vector<int64_t> rows_due_;
   std::deque<ExecutionId> queue_;  // candidates in dispatch order
 };
 
@@ -81,6 +85,7 @@ class Memory {
   virtual void catalog_changed(std::shared_ptr<const Catalog> catalog) = 0;
   virtual void worker_opened(const kernel::WorkerRow& worker, int busy_slots) = 0;
   virtual void granting_stopped() = 0;
+  virtual void sweep_again() = 0;
   // Hands over another message; it is decided in a later batch.
   virtual void follow_up(std::unique_ptr<class Transition> next) = 0;
 };

@@ -266,8 +266,12 @@ Result<void> LoadPacks::decide(Context& ctx) {
     for (const auto& spec : pack->rules) {
       wanted.insert(spec.ref);
       const auto* old = ctx.catalog().find_rule(spec.ref);
-      if (old && to_json(rule_to_value(spec)) == old->row.spec_json) continue;
-      TRY(auto entry, add_revision(ctx, *this, kDefaultTenant, spec, pack_of(spec.ref), old));
+      RuleSpec wanted_spec = spec;
+      // Whether it is enabled is the operator's word once the rule is there.
+      if (old) wanted_spec.enabled = old->spec.enabled;
+      if (old && to_json(rule_to_value(wanted_spec)) == old->row.spec_json) continue;
+      TRY(auto entry,
+          add_revision(ctx, *this, kDefaultTenant, wanted_spec, pack_of(spec.ref), old));
       changed.push_back(std::move(entry));
     }
   }

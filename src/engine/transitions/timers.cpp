@@ -105,9 +105,26 @@ Result<void> FireTimer::fire_schedule(Context& ctx, const TimerRow& timer) {
 
 // Sweep
 
+Sweep::Sweep(const Engine::Options& options, int64_t now_ms) {
+  auto add = [&](Expirable kind, int64_t retention_ms) {
+    expire_.push_back({kind, now_ms - retention_ms, kExpireAtOnce});
+  };
+  add(Expirable::Events, options.event_retention_ms);
+  add(Expirable::Executions, options.execution_retention_ms);
+  add(Expirable::Changes, options.change_retention_ms);
+  add(Expirable::Quarantine, options.execution_retention_ms);
+  add(Expirable::Dedupe, 0);
+}
+
+void Sweep::want(Wanted& wanted) const {
+  wanted.sweep = true;
+  wanted.expire = expire_;  // a batch has one sweep
+}
+
 Result<void> Sweep::decide(Context& ctx) {
   messages_ = ctx.rows().left_messages();
   to_end_.clear();
+  more_due_ = false;
   for (const auto& owed : ctx.rows().left_outbox()) {
     const auto* row = ctx.rows().execution(ExecutionId{owed.subject});
     if (row && row->status == ExecutionStatus::Canceling) {
@@ -116,15 +133,11 @@ Result<void> Sweep::decide(Context& ctx) {
       changes.outbox_done.push_back(owed.id);  // the run has ended: confirmed
     }
   }
-  if (!expire_) return {};
-  auto add = [&](Expirable kind, int64_t retention_ms) {
-    changes.expire.push_back({kind, ctx.now() - retention_ms, kExpireAtOnce});
-  };
-  add(Expirable::Events, options_.event_retention_ms);
-  add(Expirable::Executions, options_.execution_retention_ms);
-  add(Expirable::Changes, options_.change_retention_ms);
-  add(Expirable::Quarantine, options_.execution_retention_ms);
-  add(Expirable::Dedupe, 0);
+  for (size_t i = 0; i < expire_.size(); ++i) {
+    int64_t due = ctx.rows().rows_due()[i];
+    if (due > 0) changes.expire.push_back(expire_[i]);
+    more_due_ |= due > expire_[i].limit;
+  }
   return {};
 }
 
@@ -136,6 +149,9 @@ void Sweep::settle(Memory& memory) {
   for (auto& message : messages_) {
     memory.follow_up(std::make_unique<EnforceEvent>(std::move(message)));
   }
+  // Small batches, but as many as it takes: what comes in faster than one batch a minute goes out
+  // as fast.
+  if (more_due_) memory.sweep_again();
 }
 
 // BuryMessage

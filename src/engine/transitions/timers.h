@@ -30,16 +30,16 @@ Result<void> set_schedule(Context& ctx, Transition& t, TenantId tenant, const Ru
 // rows; writes nothing when nothing is due.
 class Sweep final : public Transition {
  public:
-  Sweep(Engine::Options options, bool expire) : options_(options), expire_(expire) {}
+  Sweep(const Engine::Options& options, int64_t now_ms);
   std::string_view name() const override { return "sweep"; }
-  void want(Wanted& wanted) const override { wanted.sweep = true; }
+  void want(Wanted& wanted) const override;
   Result<void> decide(Context& ctx) override;
   void deliver(Deliveries& out) override;
   void settle(Memory& memory) override;
 
  private:
-  Engine::Options options_;
-  bool expire_;
+  std::vector<kernel::Expire> expire_;
+  bool more_due_ = false;
   std::vector<kernel::MessageRow> messages_;
   std::vector<std::pair<WorkerId, kernel::RunKey>> to_end_;
 };
