@@ -18,7 +18,10 @@ namespace {
 constexpr std::string_view kForkJoin = R"(
 tasks:
   a: {next: [{publish: [{x: {a: 1}}], do: 'b, c'}]}
-  b: {next: [{when: <% succeeded() %>, publish: [{x: {b: 1}}], do: d}, {when: <% failed() %>, do: e}]}
+  b:
+    next:
+      - {when: <% succeeded() %>, publish: [{x: {b: 1}}], do: d}
+      - {when: <% failed() %>, do: e}
   c: {next: [{publish: [{y: <% result() %>}], do: d}]}
   d: {join: all, next: [{do: e}]}
   e: {next: [{do: fail}, {do: f}]}
