@@ -114,6 +114,13 @@ TEST_P(CommitterContract, LaterStepsOfARefusedKeyAreStale) {
   EXPECT_FALSE(has_event(2));
 }
 
+TEST_P(CommitterContract, AKeyStaysTurnedAwayWhenItsBatchIsTakenApart) {
+  desk_->write({.dedupe = {key("a")}, .events = {event(9)}});
+  auto outcomes =
+      desk_->commit({taking(1, "a", 50), taking(2, ""), taking(9, ""), taking(3, "", 50)});
+  EXPECT_EQ(ends(outcomes), (Ends{Duplicate, Committed, Refused, Stale}));
+}
+
 TEST_P(CommitterContract, AVersionThatDoesNotHoldIsStale) {
   desk_->write({.new_executions = {execution(1), execution(2)}});
   Order first;
