@@ -15,9 +15,12 @@ namespace {
 
 constexpr size_t kReserveAtMost = 1 << 20;  // a declared length is not believed beyond this
 
-// "0\r\n\r\n". Beast 1.81 asserts that it has as much when it meets the last chunk a second time.
-// Fewer bytes can never be the end of a chunked message, so they wait for the next read.
-constexpr size_t kShortestChunkedEnd = 5;
+// Beast 1.81 asserts that it has all of "0\r\n\r\n" when it meets the last chunk a second time:
+// fewer bytes that could become that end wait for the next read.
+bool may_be_a_cut_end(std::string_view bytes) {
+  constexpr std::string_view kEnd = "0\r\n\r\n";
+  return bytes.size() < kEnd.size() && bytes.find_first_not_of("0\r\n") == std::string_view::npos;
+}
 
 std::string_view view(boost::beast::string_view text) { return {text.data(), text.size()}; }
 
@@ -46,7 +49,7 @@ RequestParser::Step RequestParser::read_head(std::string_view bytes) {
 RequestParser::Step RequestParser::read_body(std::string_view bytes) {
   Code code;
   if (is_done()) return {0, Progress::Done, {}};
-  if (bytes.size() < (chunked() ? kShortestChunkedEnd : 1)) return {};
+  if (bytes.empty() || (chunked() && may_be_a_cut_end(bytes))) return {};
   eager(true);
   size_t used = put(boost::asio::buffer(bytes), code);
   return step(used, code, is_done());

@@ -11,7 +11,7 @@ namespace http = boost::beast::http;
 
 namespace {
 constexpr uint32_t kMaxHeaderBytes = 64 << 10;
-constexpr size_t kShortestChunkedEnd = 5;  // see request_parser.cpp
+constexpr size_t kShortestChunkedEnd = 5;  // Beast 1.81 asserts on less: request_parser.cpp
 }  // namespace
 
 ResponseParser::ResponseParser(ClientResponse& response, bool is_head, size_t max_bytes,
