@@ -126,7 +126,9 @@ class Evaluator {
   Result<Item> eval_in(NodeId node, Ref<Context> context);
   Result<Item> yaql_operator(YaqlOperator op, const Item& a, const Item& b);
   Result<Item> yaql_attribute(const Item& object, std::string_view name);
+  Result<Item> lazy_argument(NodeId node);
   const Ref<Context>& context() const { return context_; }
+  const Tree& tree() const { return tree_; }
 
  private:
   Result<Item> eval_node(const Node& node);
@@ -149,6 +151,8 @@ class Evaluator {
   Result<void> run(NodeId id);
   Result<void> run_for(NodeId id, Ref<Loop> loop);
   Result<void> run_if(const Node& node);
+  Result<void> run_captured(const Node& node);
+  Result<void> run_with(const Node& node);
   Result<void> assign(NodeId target, const Item& value);
   Result<std::string> capture(NodeId body);
   Result<Item> call_macro(const Macro& macro, Args& args);
@@ -158,7 +162,6 @@ class Evaluator {
   // YAQL
   Result<Item> yaql_call(const Node& node);
   Result<Item> yaql_index(const Node& node);
-  Result<Item> lazy_argument(NodeId node);
 
   struct Local {
     std::string name;
@@ -205,8 +208,7 @@ class Cursor {
   size_t at_ = 0;
 };
 
-// Whether two contexts of truth agree with the reference: bool(x) of Python, an error for
-// Jinja's undefined.
+// bool(x) of Python; an error for Jinja's undefined.
 Result<bool> truth_of(const Item& item);
 Error undefined_use(const Item& undefined);
 

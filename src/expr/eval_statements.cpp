@@ -85,34 +85,8 @@ Result<void> Evaluator::run(NodeId id) {
       return assign(node.a, value);
     }
     case Op::SetBlock:
-    case Op::FilterBlock: {
-      std::string inner;
-      {
-        Frame frame(*this);
-        TRY(inner, capture(node.b));
-      }
-      TRY(Item value, text(std::move(inner)));
-      NodeId filters = node.op == Op::FilterBlock ? node.a : tree_.args_of(node)[0].node;
-      if (filters != kNone) {
-        Item saved = std::exchange(captured_, value);
-        auto filtered = eval(filters);
-        captured_ = saved;
-        TRY(value, std::move(filtered));
-      }
-      if (node.op == Op::SetBlock) return assign(node.a, value);
-      return python::append_str(meter, *out_, value);
-    }
-    case Op::With: {
-      auto args = tree_.args_of(node);
-      std::vector<Item> values;
-      for (size_t i = 1; i < args.size(); i += 2) {
-        TRY(Item value, eval(args[i].node));
-        values.push_back(std::move(value));
-      }
-      Frame frame(*this);
-      for (size_t i = 0; i < values.size(); ++i) TRY(assign(args[i * 2].node, values[i]));
-      return run(args.back().node);
-    }
+    case Op::FilterBlock: return run_captured(node);
+    case Op::With: return run_with(node);
     case Op::Macro: {
       locals_.push_back({std::string(tree_.text(node.a)), Item(make<Macro>(id))});
       return {};
@@ -128,6 +102,38 @@ Result<void> Evaluator::run(NodeId id) {
       return python::append_str(meter, *out_, value);
     }
   }
+}
+
+// {% set x %}...{% endset %} and {% filter f %}...{% endfilter %}
+Result<void> Evaluator::run_captured(const Node& node) {
+  std::string inner;
+  {
+    Frame frame(*this);
+    TRY(inner, capture(node.b));
+  }
+  TRY(Item value, text(std::move(inner)));
+  NodeId filters = node.op == Op::FilterBlock ? node.a : tree_.args_of(node)[0].node;
+  if (filters != kNone) {
+    Item saved = std::exchange(captured_, value);
+    auto filtered = eval(filters);
+    captured_ = saved;
+    TRY(value, std::move(filtered));
+  }
+  if (node.op == Op::SetBlock) return assign(node.a, value);
+  return python::append_str(meter, *out_, value);
+}
+
+// The values are those of the outer names.
+Result<void> Evaluator::run_with(const Node& node) {
+  auto args = tree_.args_of(node);
+  std::vector<Item> values;
+  for (size_t i = 1; i < args.size(); i += 2) {
+    TRY(Item value, eval(args[i].node));
+    values.push_back(std::move(value));
+  }
+  Frame frame(*this);
+  for (size_t i = 0; i < values.size(); ++i) TRY(assign(args[i * 2].node, values[i]));
+  return run(args.back().node);
 }
 
 Result<void> Evaluator::run_if(const Node& node) {

@@ -108,6 +108,7 @@ struct Reads {
 };
 
 struct Program;
+class TemplateCache;
 
 // The compiled form of one text. Immutable: may be shared between threads.
 class Template {
@@ -166,8 +167,7 @@ class Engine {
   std::vector<VariableRead> variables(const Value& tree, Mode mode);
 
  private:
-  class Cache;
-  std::unique_ptr<Cache> cache_;
+  std::unique_ptr<TemplateCache> cache_;
 };
 
 }  // namespace millrace::expr

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+
+#include "expr/cache.h"
+#include "expr/eval.h"
+
+namespace millrace::expr {
+
+// One evaluate or render call: what all its texts share, and how the expressions of a text make its
+// value in each mode.
+class Evaluation {
+ public:
+  Evaluation(const Scope& scope, TemplateCache& cache)
+      : meter_(scope.budget),
+        shared_{scope, meter_, cache.regexes, scope.random_seed},
+        cache_(cache) {}
+
+  Result<Value> run(const Program& program);
+  Result<Value> render(const Value& tree);
+
+ private:
+  Result<Value> text(const Value& string);
+  Evaluator evaluator(const Program& program);
+  Result<Value> native(const Program& program);
+  Result<void> append(Evaluator& eval, const Item& item, const Segment& segment,
+                      const Program& program, std::string& out);
+  Result<void> append_final(const Item& item, std::string& out);
+  Result<Item> finalize(Evaluator& eval, const Item& item);
+  Result<Value> yaql(const Program& program);
+  Result<Value> yaql_segment(Evaluator& eval, const Segment& segment, bool whole);
+  Result<Value> jinja(const Program& program);
+  Result<Value> render_raw(const Program& program, const std::string& text);
+  Result<Item> expand_text(const Value& text);
+  Result<Item> expand(const Program& program);
+  Result<Item> jinja_segment(Evaluator& eval, const Segment& segment, bool whole);
+
+  Meter meter_;
+  Evaluator::Shared shared_;
+  TemplateCache& cache_;
+};
+
+}  // namespace millrace::expr
