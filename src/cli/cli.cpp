@@ -44,7 +44,7 @@ int run(CommandTable local, const std::vector<std::string>& words) {
   commands.push_back(completion_command(commands));
 
   auto in = parse(commands, words);
-  if (!in.ok()) return report(in.error());
+  if (!in.ok()) return report(in.error(), path_in(commands, words));
   if (!in->command()) {
     fmt::print("{}", in->help);
     return kOk;

@@ -79,6 +79,9 @@ Error usage_error(std::string message);
 // `words` without the program's name. Errors: usage.
 Result<Invocation> parse(const CommandTable& commands, const std::vector<std::string>& words);
 
+// The group or command that the first words name: the place that help is about.
+std::string path_in(const CommandTable& commands, const std::vector<std::string>& words);
+
 // The commands below `group` ("" is all), one line each.
 std::string group_help(const CommandTable& commands, std::string_view group);
 std::string command_help(const Command& command);

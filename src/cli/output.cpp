@@ -105,7 +105,8 @@ std::string lines_of(const Value& value, bool colour) {
   }
   std::string out;
   for (const auto& entry : value.as_map()) {
-    if (entry.value.is_null() || (is_nested(entry.value) && entry.value.size() == 0)) continue;
+    bool has_size = entry.value.is_string() || is_nested(entry.value);
+    if (entry.value.is_null() || (has_size && entry.value.size() == 0)) continue;
     std::string name = std::string(entry.name()) + ":";
     if (is_nested(entry.value)) {
       out += name + "\n" +

@@ -91,7 +91,8 @@ class Reader {
  private:
   void add(const Argument& argument) {
     auto* added = app_.add_option(argument.name, values_[argument.name], argument.help);
-    if (!argument.many) added->expected(1);
+    // CLI11 would let a vector take all words.
+    if (!argument.many) added->allow_extra_args(false)->expected(1);
     if (!argument.optional) added->required();
   }
 
@@ -128,6 +129,16 @@ class Reader {
 };
 
 }  // namespace
+
+std::string path_in(const CommandTable& commands, const std::vector<std::string>& words) {
+  std::string path;
+  for (const auto& word : words) {
+    auto known = next_words(commands, path);
+    if (std::ranges::find(known, word) == known.end()) break;
+    path += (path.empty() ? "" : " ") + word;
+  }
+  return path;
+}
 
 Result<Invocation> parse(const CommandTable& commands, const std::vector<std::string>& words) {
   TRY(auto found, find_command(commands, words));
