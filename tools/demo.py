@@ -15,7 +15,7 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests/e2e"))
-from harness import Server, until  # noqa: E402
+from harness import Server, binary, until  # noqa: E402
 
 SECRET = os.urandom(20).hex()
 BEGAN = time.monotonic()
@@ -85,10 +85,17 @@ def finished(client, execution, seconds=30):
     return client.data("GET", f"/api/v1/executions/{execution}?wait={seconds}s")
 
 
-def checked_out(server, client, execution):
-    """True once the action has made its checkout: it is in the middle of its work."""
-    logs = client.request("GET", f"/api/v1/executions/{execution}/output?stream=stderr")[2]
-    return b"checked out" in (logs if isinstance(logs, bytes) else json.dumps(logs).encode())
+def until_checked_out(server, execution):
+    """Follows the live output until the action has made its checkout: the middle of its work."""
+    command = [binary(), "execution", "logs", execution, "-f", "--data", str(server.data)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          text=True) as follower:
+        for line in follower.stdout:
+            if "checked out" in line:
+                say(f"    live output: {line.strip()}")
+                follower.kill()
+                return
+    raise AssertionError("the output ended before the checkout")
 
 
 def restart(server):
@@ -137,7 +144,7 @@ def main():
         expect("accepted", status, 202)
         event = first["data"]["event"]
         execution = the_execution(client, event)["id"]
-        until("the action is at work", lambda: checked_out(server, client, execution), every=0.1)
+        until_checked_out(server, execution)
         server.kill()
         client = restart(server)
         row = finished(client, execution)
@@ -153,11 +160,11 @@ def main():
         body2 = json.dumps({**json.loads(body), "before": commit})
         event2 = deliver(client, body2, "d-3")[1]["data"]["event"]
         second = the_execution(client, event2)["id"]
-        until("the action is at work", lambda: checked_out(server, client, second), every=0.1)
         announced = client.data("POST", "/api/v1/executions", {
             "action": "demo.announce",
             "parameters": {"commit": commit, "journal": str(journal), "linger": 30}})["id"]
         until("the announcement is made", journal.exists)
+        until_checked_out(server, second)
         server.kill(spawner=True)
         client = restart(server)
         row = finished(client, second)
