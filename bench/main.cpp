@@ -15,6 +15,7 @@
 #include "base/text.h"
 #include "base/time.h"
 #include "figure.h"
+#include "process.h"
 
 namespace {
 
@@ -132,7 +133,15 @@ int main(int argc, char** argv) {
       fmt::print("{}: left out, it needs --server\n", figure.name);
       continue;
     }
-    for (const auto& line : figure.run({folder, arguments.quick, arguments.server})) {
+    double begin = wall_seconds();
+    double waited = waited_seconds();
+    auto measured = figure.run({folder, arguments.quick, arguments.server});
+    // Above a few percent, rates and latencies tell about the neighbours: a floor of one thread
+    // waits for its CPU after each sync. CPU time suffers less.
+    measured.push_back({.figure = fmt::format("{}: the bench waited for a CPU", figure.name),
+                        .unit = "%",
+                        .ours = (waited_seconds() - waited) / (wall_seconds() - begin) * 100});
+    for (const auto& line : measured) {
       print(line);
       lines.push_back(to_value(figure.name, line));
     }

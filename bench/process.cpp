@@ -81,6 +81,15 @@ double cpu_seconds_of(pid_t pid) {
 double own_cpu_seconds() { return seconds_on(CLOCK_PROCESS_CPUTIME_ID); }
 double wall_seconds() { return seconds_on(CLOCK_MONOTONIC); }
 
+double waited_seconds() {
+  // Nanoseconds on a CPU, nanoseconds waiting for one, slices.
+  std::istringstream text(slurp("/proc/thread-self/schedstat"));
+  double ran = 0;
+  double waited = 0;
+  text >> ran >> waited;
+  return waited * 1e-9;
+}
+
 Footprint footprint_of(pid_t pid) {
   if (pid <= 0) return {};
   auto status = slurp(fmt::format("/proc/{}/status", pid));

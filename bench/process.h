@@ -34,6 +34,8 @@ class Process {
 double cpu_seconds_of(pid_t pid);
 double own_cpu_seconds();
 double wall_seconds();
+// How long this thread was ready to run and had no CPU: somebody else had it.
+double waited_seconds();
 
 struct Footprint {
   int64_t written_bytes = 0;   // that went towards a disk: write_bytes of /proc/PID/io

@@ -22,13 +22,14 @@ Result<Value> run_input(Context& context) {
   return input;
 }
 
+enum class Streamed : bool { Nothing, Stdout };
+
 // In a table the output has been seen already; what is left is the result that it does not show.
-void print_end(const Context& context, const Value& execution) {
+void print_end(const Context& context, const Value& execution, Streamed streamed) {
   if (!context.is_table()) return context.print_object(execution);
   const auto& result = execution["result"];
   const auto& output = result.is_map() && result.find("output") ? result["output"] : result;
-  bool is_shown =
-      output.is_null() || (output.is_string() && !result.string_or("stdout", "").empty());
+  bool is_shown = output.is_null() || (output.is_string() && streamed == Streamed::Stdout);
   auto status = execution.string_or("status", "");
   fmt::print(stderr, "{} {}: {} after {}\n", execution.string_or("action", ""),
              execution.string_or("id", ""), status,
@@ -49,12 +50,15 @@ Result<int> run(Context& context) {
     context.print(context.is_table() ? id + "\n" : context.style.object(execution));
     return kOk;
   }
-  auto quiet = [](std::string_view, std::string_view) {};
-  auto show = context.is_table() ? OnOutput(print_output) : OnOutput(quiet);
+  auto streamed = Streamed::Nothing;
+  auto show = [&](std::string_view stream, std::string_view bytes) {
+    if (stream == "stdout") streamed = Streamed::Stdout;
+    if (context.is_table()) print_output(stream, bytes);
+  };
   auto status = follow_output(context.session, id, "both", show);
   if (!status.ok()) return std::move(status).error().with_context("execution " + id);
   TRY(execution, context.session.get(path_of("/api/v1/executions", id)));
-  print_end(context, execution);
+  print_end(context, execution, streamed);
   return exit_code_of_status(*status);
 }
 

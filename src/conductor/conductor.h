@@ -182,6 +182,7 @@ class Conductor {
 
   // render.cpp: contexts and expressions
   const Value& merged(const ContextList& in);
+  void compact(ContextList& in) const;
   expr::Scope scope(Value ctx, const TaskLookup& lookup);
   Result<Value> render(const Renderable& source, expr::Scope& scope);
   Result<std::optional<Value>> render_or_log(const Renderable& source, expr::Scope& scope);

@@ -58,6 +58,39 @@ TEST(Contexts, AreOnlyAppendedByAMerge) {
   EXPECT_EQ(to_json(run.state().contexts[0]), R"({"x":{"from":"root","root":1}})");
 }
 
+TEST(Contexts, OfALoopDoNotPileUp) {
+  Rig run(R"(
+tasks:
+  start: {next: [{do: a}]}
+  a: {next: [{publish: [{i: <% result() %>}, {m: {k: <% result() %>}}], do: b}]}
+  b: {next: [{do: a}]}
+)",
+          Value::map(), kOrquesta);
+  run.succeed("start");
+  for (int i = 0; i < 30; ++i) {
+    run.succeed("a", i);
+    run.succeed("b");
+  }
+  EXPECT_EQ(to_json(run.offered("a").ctx), R"({"i":29,"m":{"k":29}})");
+  EXPECT_LE(run.state().sequence().back().in.size(), 2u);
+}
+
+// Each turn the task hears of itself twice, with all that it knew each time.
+TEST(Contexts, DoNotDoubleWhereBranchesOfALoopMeet) {
+  Rig run(R"(
+tasks:
+  start: {next: [{do: a}]}
+  a:
+    next:
+      - {when: <% completed() %>, publish: [{x: {a: <% result() %>}}], do: a}
+      - {when: <% succeeded() %>, publish: [{x: {b: <% result() %>}}], do: a}
+)",
+          Value::map(), kOrquesta);
+  run.succeed("start");
+  for (int i = 0; i < 30; ++i) run.succeed("a", i);
+  EXPECT_LE(run.state().staged[0].in.size(), 10u);
+}
+
 TEST(Routes, ATaskReachedTwiceRunsOncePerWay) {
   Rig run("tasks: {a: {next: [{do: 'b, c'}]}, b: {next: [{do: d}]}, c: {next: [{do: d}]}, d: {}}",
           Value::map(), kOrquesta);

@@ -2,25 +2,25 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <string_view>
 #include <tuple>
+#include <unordered_map>
+#include <unordered_set>
 
 #include "conductor/task_lookup.h"
 
 namespace millrace::conductor {
 namespace {
 
-// Maps merge key by key, everything else is replaced.
-void merge(Value& into, const Value& from) {
-  for (const auto& [key, value] : from.as_map()) {
-    const Value* present = into.find(key.as_string());
-    if (present && present->is_map() && value.is_map()) {
-      Value both = *present;
-      merge(both, value);
-      into.mutable_map().set(key, std::move(both));
-    } else {
-      into.mutable_map().set(key, value);
-    }
-  }
+// Whether `earlier` leaves nothing behind when `later` is merged into it, whatever was there
+// before.
+bool covers(const Value& later, const Value& earlier) {
+  if (!later.is_map()) return true;
+  if (!earlier.is_map()) return false;
+  return std::ranges::all_of(earlier.as_map(), [&](const auto& entry) {
+    const Value* member = later.find(entry.name());
+    return member && covers(*member, entry.value);
+  });
 }
 
 Error type_error(std::string message) {
@@ -44,14 +44,14 @@ Result<void> Conductor::begin(const Value& context, const Value& inputs) {
     state_.parameters.set(input.name, std::move(*value));
     if (native()) rolling.names.set("parameters", state_.parameters);
   }
-  merge(ctx, rolling.ctx);
+  merge_into(ctx, rolling.ctx);
   rolling.ctx = ctx;
   for (const Assignment& variable : definition_->spec().vars) {
     TRY(auto value, render_or_log(variable.value, rolling));
     failed = failed || !value;
     if (!value) continue;
     assign(rolling, variable.name, *value);
-    merge(ctx, Value::map({{variable.name, std::move(*value)}}));
+    merge_into(ctx, Value::map({{variable.name, std::move(*value)}}));
   }
 
   changes_.head = true;
@@ -88,19 +88,52 @@ Result<std::optional<Value>> Conductor::render_or_log(const Renderable& source,
 
 const Value& Conductor::merged(const ContextList& in) {
   if (auto it = merged_.find(in); it != merged_.end()) return it->second;
-  // Lists grow at their end: the merge of all but the last is mostly known.
+  // Lists grow at their end: mostly the merge of all but the last is known.
   Value value = Value::map();
-  if (!in.empty()) {
-    ContextList before(in.begin(), in.end() - 1);
-    if (!before.empty()) value = merged(before);
-    const Value& last = state_.contexts[static_cast<size_t>(in.back())];
+  size_t known = 0;
+  if (in.size() > 1) {
+    auto it = merged_.find(ContextList(in.begin(), in.end() - 1));
+    if (it != merged_.end()) {
+      value = it->second;
+      known = in.size() - 1;
+    }
+  }
+  for (size_t i = known; i < in.size(); ++i) {
+    const Value& context = state_.contexts[static_cast<size_t>(in[i])];
     if (value.size() == 0) {
-      value = last;
+      value = context;
     } else {
-      merge(value, last);
+      merge_into(value, context);
     }
   }
   return merged_.emplace(in, std::move(value)).first->second;
+}
+
+// Leaves out what does not change the merge: of a context that stands twice the first, and contexts
+// whose every variable a later one covers. Without it the lists of a loop grow with each turn, and
+// double where two branches of it meet. The root stays.
+void Conductor::compact(ContextList& in) const {
+  std::unordered_set<ContextIndex> seen;
+  std::unordered_map<std::string_view, Value> later;  // what follows, merged
+  ContextList kept;
+  for (auto it = in.rbegin(); it != in.rend(); ++it) {
+    const ValueMap& context = state_.contexts[static_cast<size_t>(*it)].as_map();
+    bool shows = std::ranges::any_of(context, [&](const auto& entry) {
+      auto known = later.find(entry.name());
+      return known == later.end() || !covers(known->second, entry.value);
+    });
+    bool is_new = seen.insert(*it).second;
+    if (*it != 0 && (!is_new || !shows)) continue;
+    kept.push_back(*it);
+    for (const auto& entry : context) {
+      auto [known, added] = later.try_emplace(entry.name(), entry.value);
+      if (added || !known->second.is_map()) continue;
+      Value both = entry.value;
+      if (both.is_map()) merge_into(both, known->second);
+      known->second = std::move(both);
+    }
+  }
+  in.assign(kept.rbegin(), kept.rend());
 }
 
 expr::Scope Conductor::scope(Value ctx, const TaskLookup& lookup) {
@@ -288,7 +321,7 @@ Value Conductor::terminal_context() {
     // The root context is in the first; again it would cover what the others have set.
     ContextList rest = entry.in;
     if (auto root = std::ranges::find(rest, 0); root != rest.end()) rest.erase(root);
-    merge(ctx, merged(rest));
+    merge_into(ctx, merged(rest));
   }
   return ctx;
 }

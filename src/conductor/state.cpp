@@ -11,6 +11,18 @@ bool continues(const Route& later, const Route& earlier) {
   });
 }
 
+void merge_into(Value& into, const Value& from) {
+  for (const auto& [key, value] : from.as_map()) {
+    const Value* present = into.find(key.as_string());
+    Value merged = value;
+    if (present && present->is_map() && value.is_map()) {
+      merged = *present;
+      merge_into(merged, value);
+    }
+    into.mutable_map().set(key, std::move(merged));
+  }
+}
+
 void ItemList::set(size_t item, Status status) {
   --counts_[static_cast<size_t>(statuses_[item])];
   ++counts_[static_cast<size_t>(status)];

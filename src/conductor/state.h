@@ -21,6 +21,9 @@ using EntryIndex = int;    // in State::sequence()
 using ContextIndex = int;  // in State::contexts()
 using ContextList = std::vector<ContextIndex>;
 
+// Contexts merge key by key where both sides are maps; anything else is replaced.
+void merge_into(Value& into, const Value& from);
+
 // By which edges a task was reached, and from which run of their source.
 using Previous = std::vector<std::pair<EdgeId, EntryIndex>>;
 

@@ -134,6 +134,7 @@ void Conductor::stage_target(EntryIndex index, EdgeId edge, ContextList in, Firi
     staged->items.reset();
     staged->completed = false;
   }
+  compact(staged->in);
   auto back = std::ranges::find(staged->prev, edge, &std::pair<EdgeId, EntryIndex>::first);
   if (back == staged->prev.end()) {
     staged->prev.emplace_back(edge, index);

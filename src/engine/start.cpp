@@ -53,6 +53,19 @@ void put_result(Transition& t, ExecutionRow& row, std::string result_json) {
   }
 }
 
+// What a process would have printed, so that logs and live output are there for these runs too.
+void put_output(Transition& t, const ExecutionRow& row, Stream stream, const std::string& text) {
+  if (text.empty()) return;
+  OutputRow output;
+  output.execution = row.id;
+  output.tenant = row.tenant;
+  output.attempt = row.attempt;
+  output.stream = stream;
+  output.content.bytes = text;
+  output.content.size = static_cast<int64_t>(text.size());
+  t.changes.outputs.push_back(std::move(output));
+}
+
 void run_inside(Context& ctx, Transition& t, ExecutionRow& row, const Value& parameters) {
   auto outcome = run_builtin(ctx, t, row, parameters);
   row.started = ctx.now();
@@ -71,12 +84,14 @@ void run_inside(Context& ctx, Transition& t, ExecutionRow& row, const Value& par
   row.ended = ctx.now();
   if (outcome.ok() && outcome->kind == BuiltinOutcome::Kind::Succeeded) {
     row.status = ExecutionStatus::Succeeded;
+    put_output(t, row, Stream::Stdout, outcome->stdout_text);
     put_result(t, row, to_json(result_of(outcome->stdout_text, "", 0, std::move(outcome->output))));
     return;
   }
   row.status = ExecutionStatus::Failed;
   row.failure = FailureClass::UserError;
   std::string error = outcome.ok() ? outcome->error : outcome.error().message();
+  put_output(t, row, Stream::Stderr, error);
   put_result(t, row, to_json(result_of("", error, 1, Value())));
 }
 

@@ -33,7 +33,8 @@ Result<void> Call::decode_query(void* object, const Fields& fields) const {
   for (auto& problem : problems) {
     if (problem.path.starts_with('/')) problem.path.front() = '?';
   }
-  return Error(decoded.error().kind(), decoded.error().code(), decoded.error().message())
+  auto message = fmt::format("{}: {}", problems.front().path, problems.front().message);
+  return Error(decoded.error().kind(), decoded.error().code(), std::move(message))
       .with_problems(std::move(problems));
 }
 

@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "services/api/admission.h"
+#include "services/api/parse.h"
 
 namespace millrace::api {
 namespace {
@@ -145,7 +146,7 @@ Result<Value> from_headers(const net::HttpRequest& request, std::string_view typ
   if (!type.empty()) map.set("datacontenttype", type);
   if (trim(request.body).empty()) return map;
   if (is_json(type)) {
-    TRY(Value data, parse_json(request.body));
+    TRY(Value data, parse_json(request.body, kPayloadLimits));
     map.set("data", std::move(data));
   } else {
     map.set("data", bytes_value(request.body));
@@ -159,11 +160,11 @@ Result<std::vector<engine::NewEvent>> read_cloudevents(const net::HttpRequest& r
                                                        const engine::Catalog& catalog) {
   auto type = media_type(request.headers.find("content-type"));
   if (type == "application/cloudevents-batch+json") {
-    TRY(Value list, parse_json(request.body));
+    TRY(Value list, parse_json(request.body, kPayloadLimits));
     return read_batch(list, catalog);
   }
   if (type == "application/cloudevents+json") {
-    TRY(Value map, parse_json(request.body));
+    TRY(Value map, parse_json(request.body, kPayloadLimits));
     return read_one(std::move(map), "/", catalog);
   }
   if (!request.headers.contains("ce-specversion")) {

@@ -74,6 +74,7 @@ struct ListQuery {
   }
 };
 
+// In the order of engine::Resolution::Kind.
 enum class Decision : uint8_t { Retry, Succeed, Fail, Abandon };
 std::string_view to_string(Decision decision) {
   switch (decision) {

@@ -31,12 +31,12 @@ struct FollowRequest {
 // Sends the output of one execution as server-sent events until it is final:
 //
 //   event: output   {"stream","attempt","from","next","encoding","data"}
-//   event: gap      {"stream","from","to"}: live bytes that nobody kept; stored ones come later
+//   event: gap      {"stream","from","to"}: bytes that came before the follower, or too fast for
+//                   it; once the run has ended the output route has them
 //   event: attempt  {"attempt"}: it runs again, offsets begin at 0
 //   event: end      {"status","size","dropped"}
 //
-// Live pieces are hints; what is missing at the end comes from the store, so that a follower who
-// resumes by id has the whole.
+// Live pieces are hints; what has not come when the run ends is sent from the store.
 Task<void> follow_output(Shared& shared, FollowRequest request, net::BodyWriter& out);
 
 // {"from", "next", "encoding", "data"}: text as it is, other bytes as base64.

@@ -4,6 +4,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/json.h"
 #include "base/result.h"
 #include "base/value.h"
 #include "model/pack.h"
@@ -11,6 +12,10 @@
 namespace millrace::api {
 
 inline constexpr int64_t kLongestWaitMs = 600'000;
+
+// Of what becomes an event's payload: it is nested deeper where it is stored, and that must parse
+// again under the default limits.
+inline constexpr JsonLimits kPayloadLimits{.max_depth = 60};
 
 // "250ms", "30s", "2m"; "" is 0. Errors: Invalid, API-0016, also above ten minutes.
 Result<int64_t> parse_wait(std::string_view text);

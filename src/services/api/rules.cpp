@@ -352,15 +352,15 @@ net::HttpResponse answer_verdict(const engine::Catalog& catalog, std::string_vie
   return answer_one(view);
 }
 
-Result<RuleSpec> tested_spec(const engine::Catalog& catalog, const TestInput& input,
-                             int64_t& revision) {
+Result<RuleSpec> tested_spec(const engine::Catalog& catalog, TenantId tenant,
+                             const TestInput& input, int64_t& revision) {
   if (input.rule.has_value() == !input.ref.empty()) {
     return Error(ErrorKind::Invalid, "API-0042", "expected either /rule or /ref")
         .with_problem("/ref", "expected this or /rule");
   }
   if (input.rule) return spec_of(*input.rule);
   const auto* entry = catalog.find_rule(input.ref);
-  if (!entry) return no_rule(catalog, input.ref);
+  if (!entry || entry->row.tenant != tenant) return no_rule(catalog, input.ref);
   revision = entry->row.revision;
   return entry->spec;
 }
@@ -369,7 +369,7 @@ Response test_rule(Call& call, sql::Connection& db) {
   TRY(auto input, call.body<TestInput>());
   auto catalog = call.api.engine.catalog();
   int64_t revision = 0;
-  TRY(auto spec, tested_spec(*catalog, input, revision));
+  TRY(auto spec, tested_spec(*catalog, call.who.tenant, input, revision));
   if (input.event.has_value() == input.payload.has_value()) {
     return Error(ErrorKind::Invalid, "API-0043", "expected either /event or /payload")
         .with_problem("/event", "expected this or /payload");

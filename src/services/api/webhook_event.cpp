@@ -7,13 +7,12 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "services/api/admission.h"
+#include "services/api/parse.h"
 
 namespace millrace::api {
 namespace {
 
 constexpr size_t kLongestDeliveryId = 256;
-// The payload nests the body one level deeper, and what is stored must parse again.
-constexpr JsonLimits kBodyLimits{.max_depth = 60};
 
 constexpr std::string_view kTokenHeaders[] = {"content-type", "user-agent"};
 
@@ -30,7 +29,7 @@ Result<Value> form_value(std::string_view text) {
     return Error(ErrorKind::Invalid, "API-0060", "the form's body has a broken percent escape");
   }
   if (fields.size() == 1 && fields.front().first == "payload") {
-    return parse_json(fields.front().second, kBodyLimits);
+    return parse_json(fields.front().second, kPayloadLimits);
   }
   Value map = Value::map();
   for (const auto& [name, value] : fields) map.set(name, value);
@@ -41,7 +40,7 @@ Result<Body> read_body(const net::HttpRequest& request) {
   Body body;
   auto type = media_type(request.headers.find("content-type"));
   if (is_json(type) || (type.empty() && !request.body.empty())) {
-    TRY(body.value, parse_json(request.body, kBodyLimits));
+    TRY(body.value, parse_json(request.body, kPayloadLimits));
     body.json = trim(request.body);
     return body;
   }

@@ -1,0 +1,116 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Each command of the command line once against the real server: exit codes, output, hints."""
+import json
+import os
+import subprocess
+import sys
+
+from harness import LEDGER_PACKS, Server, binary, run_cases
+
+
+def fails(server, code, *words, env=None):
+    """Runs a command that must fail with `code`; returns stderr, whose last line is a hint."""
+    run = subprocess.run([binary(), *words], capture_output=True, text=True, timeout=60,
+                         env={**os.environ, "MILLRACE_DATA": str(server.data), **(env or {})})
+    assert run.returncode == code, f"{words}: exit {run.returncode}, expected {code}: {run.stderr}"
+    assert run.stderr.splitlines()[-1].startswith("hint: "), f"{words}: no hint: {run.stderr}"
+    return run.stderr
+
+
+def as_json(server, *words):
+    return json.loads(server.cli(*words, "-o", "json"))
+
+
+def actions_run_and_stream(server):
+    assert server.cli("run", "core.echo", "message=hi").strip() == "hi"
+    assert server.cli("run", "core.local", "cmd=echo out; echo err >&2") == "out\n"
+    server.cli("run", "core.local", "cmd=exit 3", expect=1)
+    server.cli("run", "core.local", "cmd=sleep 20", "--timeout", "300ms", expect=124)
+    identifier = server.cli("run", "core.local", "cmd=echo later", "--async").strip()
+    assert server.cli("execution", "logs", identifier, "-f") == "later\n"
+    assert server.cli("execution", "logs", identifier) == "later\n"
+    server.cli("execution", "watch", identifier)
+    assert as_json(server, "execution", "show", identifier)["status"] == "succeeded"
+    assert identifier in server.cli("execution", "list", "--action", "core.local")
+    assert identifier in server.cli("trace", "show", identifier)
+    slow = server.cli("run", "core.local", "cmd=sleep 30", "--async").strip()
+    server.cli("execution", "cancel", slow)
+    server.cli("execution", "watch", slow, expect=1)
+    server.cli("execution", "resolve", slow, "fail", expect=1)
+
+
+def rules_are_kept_and_explained(server):
+    file = server.home / "rule.yaml"
+    file.write_text("ref: cli.on_event\ntrigger: {ref: core.cloudevent}\n"
+                    "criteria: {trigger.go: {type: equals, pattern: true}}\n"
+                    "action: {ref: core.echo, parameters: {message: hi}}\n")
+    server.cli("rule", "create", "--file", str(file))
+    server.cli("rule", "update", "--file", str(file))
+    assert as_json(server, "rule", "show", "cli.on_event")["action"]["ref"] == "core.echo"
+    server.cli("rule", "disable", "cli.on_event")
+    server.cli("rule", "enable", "cli.on_event")
+    assert "cli.on_event" in server.cli("rule", "list")
+    sent = as_json(server, "event", "send", "core.cloudevent", "--payload", '{"go":true}')["event"]
+    missed = as_json(server, "event", "send", "core.cloudevent", "--payload", '{"go":false}')["event"]
+    assert "matched" in server.cli("rule", "why", "cli.on_event", sent)
+    assert "did not match" in server.cli("rule", "why", "cli.on_event", missed)
+    server.cli("rule", "test", "cli.on_event", "--event", sent)
+    server.cli("rule", "test", "--file", str(file), "--event", missed, expect=1)
+    tree = server.cli("trace", "show", sent)
+    assert "rule cli.on_event" in tree and "core.echo  succeeded" in tree, tree
+    assert "did not match" in server.cli("trace", "show", missed)
+    assert as_json(server, "event", "show", sent)["payload"] == {"go": True}
+    assert len(server.cli("event", "list", "-o", "jsonl").splitlines()) == 2
+    server.cli("event", "replay", sent)
+    server.cli("rule", "delete", "cli.on_event")
+
+
+def the_rest_answers(server):
+    secret = server.home / "secret"
+    secret.write_text("a long enough secret\n")
+    server.cli("webhook", "create", "gh", "--scheme", "github", "--secret-file", str(secret))
+    assert "gh" in server.cli("webhook", "list")
+    server.cli("webhook", "delete", "gh")
+    assert "core.echo" in server.cli("action", "list")
+    assert "message" in server.cli("action", "show", "core.echo")
+    assert "core" in server.cli("pack", "list")
+    assert "core.webhook" in server.cli("trigger", "list", "-o", "yaml")
+    assert "admin" in server.cli("auth", "whoami")
+    token = as_json(server, "auth", "token", "create", "ci", "--permission", "rules:read")
+    assert token["id"] in server.cli("auth", "token", "list")
+    denied = {"MILLRACE_URL": server.url(), "MILLRACE_TOKEN": token["token"]}
+    fails(server, 4, "execution", "list", env=denied)
+    server.cli("auth", "token", "revoke", token["id"])
+    server.cli("pack", "check", str(LEDGER_PACKS / "ledger"))
+    server.cli("config", "check")
+    server.cli("backup", str(server.home / "copy.db"))
+    server.cli("doctor")
+    server.cli("version")
+    for shell in ("bash", "zsh", "fish"):
+        assert "resolve" in server.cli("completion", shell)
+
+
+def errors_have_codes_and_hints(server):
+    assert "did you mean 'list'" in fails(server, 2, "rule", "lst")
+    assert "did you mean '--status'" in fails(server, 2, "execution", "list", "--stauts", "x")
+    assert "did you mean 'message'" in fails(server, 2, "run", "core.echo", "mesage=hi")
+    assert "secret" in fails(server, 2, "run", "core.local", "cmd=id", "sudo_password=x")
+    assert "did you mean 'core.echo'" in fails(server, 3, "run", "core.ehco")
+    fails(server, 3, "execution", "show", "1")
+    fails(server, 4, "rule", "list", env={"MILLRACE_URL": server.url(), "MILLRACE_TOKEN": "mr_x"})
+    fails(server, 5, "rule", "list", "--url", "http://127.0.0.1:1")
+    fails(server, 5, "rule", "list", "--data", "/nonexistent")
+
+
+def commands():
+    with Server(settings={"log.level": "warn"}) as server:
+        server.start()
+        for part in (actions_run_and_stream, rules_are_kept_and_explained, the_rest_answers,
+                     errors_have_codes_and_hints):
+            part(server)
+        assert server.stop() == 0
+
+
+if __name__ == "__main__":
+    sys.exit(run_cases([commands]))
