@@ -46,6 +46,11 @@ int64_t Listeners::on_change(std::function<void()> changed) {
 int64_t Listeners::on_output(ExecutionId id,
                              std::function<void(const kernel::OutputChunk&)> chunk) {
   std::lock_guard lock(mutex_);
+  if (auto tails = tails_.find(id); tails != tails_.end()) {
+    for (const auto& tail : tails->second) {
+      if (!tail.bytes.empty()) chunk(tail);
+    }
+  }
   output_.emplace(next_, Output{id, std::move(chunk)});
   return next_++;
 }
@@ -61,8 +66,38 @@ void Listeners::changed() {
   for (auto& [id, callback] : change_) callback();
 }
 
+void Listeners::keep(const kernel::OutputChunk& chunk) {
+  auto& tails = tails_[chunk.key.execution];
+  if (chunk.key < tails[0].key) return;  // an attempt of the past
+  if (tails[0].key < chunk.key) {
+    for (auto stream : {kernel::Stream::Stdout, kernel::Stream::Stderr}) {
+      tails[static_cast<size_t>(stream)] = {chunk.tenant, chunk.key, stream, 0, {}};
+    }
+  }
+  auto& tail = tails[static_cast<size_t>(chunk.stream)];
+  int64_t have = tail.offset + static_cast<int64_t>(tail.bytes.size());
+  int64_t end = chunk.offset + static_cast<int64_t>(chunk.bytes.size());
+  if (end <= have) return;  // a tail that was sent again
+  if (chunk.offset > have) {
+    tail.offset = have = chunk.offset;
+    tail.bytes.clear();
+  }
+  tail.bytes.append(chunk.bytes, static_cast<size_t>(have - chunk.offset));
+  if (tail.bytes.size() > 2 * kTail) {
+    auto old = tail.bytes.size() - kTail;
+    tail.bytes.erase(0, old);
+    tail.offset += static_cast<int64_t>(old);
+  }
+}
+
+void Listeners::ended(ExecutionId id) {
+  std::lock_guard lock(mutex_);
+  tails_.erase(id);
+}
+
 void Listeners::output(const kernel::OutputChunk& chunk) {
   std::lock_guard lock(mutex_);
+  keep(chunk);
   for (auto& [id, listener] : output_) {
     if (listener.id == chunk.key.execution) listener.chunk(chunk);
   }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <map>
 #include <mutex>
 #include <unordered_map>
@@ -24,7 +25,8 @@ class Board {
   std::unordered_multimap<ExecutionId, int64_t> by_execution_;
 };
 
-// Who wants to hear of changes and of live output. Thread-safe; callbacks run under the lock of
+// Who wants to hear of changes and of live output. Keeps the last bytes of every run under way, so
+// that a listener who comes late begins with them. Thread-safe; callbacks run under the lock of
 // this object and must be quick.
 class Listeners {
  public:
@@ -33,8 +35,15 @@ class Listeners {
   void forget(int64_t subscription);
   void changed();
   void output(const kernel::OutputChunk& chunk);
+  // The output of a final execution is in the store.
+  void ended(ExecutionId id);
 
  private:
+  static constexpr size_t kTail = 64 << 10;  // per stream
+  // The newest attempt's last bytes of stdout and stderr; `offset` of each is that of its first.
+  using Tails = std::array<kernel::OutputChunk, 2>;
+  void keep(const kernel::OutputChunk& chunk);
+
   struct Output {
     ExecutionId id;
     std::function<void(const kernel::OutputChunk&)> chunk;
@@ -43,6 +52,7 @@ class Listeners {
   int64_t next_ = 1;
   std::map<int64_t, std::function<void()>> change_;
   std::map<int64_t, Output> output_;
+  std::unordered_map<ExecutionId, Tails> tails_;
 };
 
 }  // namespace millrace::engine

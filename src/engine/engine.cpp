@@ -94,7 +94,11 @@ Executor::Callbacks Engine::callbacks() {
                     {{"kind", refused.name()}, {"subject", refused.subject()}, {"reason", reason}});
                 return std::make_unique<BuryMessage>(refused, reason);
               },
-          .ended = [this](const ExecutionRow& row) { board_->ended(row); },
+          .ended =
+              [this](const ExecutionRow& row) {
+                board_->ended(row);
+                listeners_->ended(row.id);
+              },
           .committed = [this] { listeners_->changed(); },
           .catalog_changed =
               [this](std::shared_ptr<const Catalog> next) {

@@ -159,7 +159,8 @@ class Engine final : public kernel::WorkSource {
   // `changed` is called after each commit that added to the change feed, from any thread.
   int64_t on_change(std::function<void()> changed);
   // Live output of one execution; not durable. `chunk` is called from any thread and must not
-  // block. Gone when forgotten.
+  // block: first, before this returns, with the last 64 KiB or more of each stream of a run under
+  // way. Gone when forgotten.
   int64_t on_output(ExecutionId id, std::function<void(const kernel::OutputChunk&)> chunk);
   void forget(int64_t subscription);  // of on_change and on_output
 
