@@ -70,8 +70,6 @@ Result<std::vector<ExecutionRow>> list_in_status(sql::Connection& db, TenantId t
                              read_execution_head, tenant, status, below(page), page.limit);
 }
 
-// `+column` in a query below keeps it from choosing an index: it walks ids instead of sorting.
-
 // One indexed read per open status: sorting all that is open would cost its number.
 Result<std::vector<ExecutionRow>> list_open(sql::Connection& db, TenantId tenant, Page page) {
   std::vector<ExecutionRow> found;
@@ -101,7 +99,8 @@ Result<std::optional<ExecutionRow>> load_execution(sql::Connection& db, Executio
 
 Result<std::vector<ExecutionRow>> list_executions(sql::Connection& db, TenantId tenant,
                                                   const ExecutionFilter& filter, Page page) {
-  // Each shape of the filter walks the index that serves it.
+  // Each shape of the filter walks the index that serves it. `+column` keeps an index from being
+  // chosen that would have to be sorted.
   int64_t before = below(page);
   if (filter.parent) {
     return query<ExecutionRow>(db,
