@@ -31,6 +31,10 @@ struct Changes {
   std::vector<ExecutionId> dequeue;
   std::vector<OutputRow> outputs;
   std::vector<ResultBlobRow> result_blobs;
+  std::vector<WorkflowRow> workflows;
+  std::vector<WorkflowPieceRow> workflow_pieces;  // in this order, deletions included
+  std::vector<WorkflowRunRow> workflow_runs;      // the same
+  std::vector<InquiryRow> inquiries;              // version 1 is new, later ones replace
   std::vector<MessageRow> messages;
   std::vector<MessageId> acked;
   std::vector<TimerRow> timers;

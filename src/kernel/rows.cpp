@@ -6,8 +6,10 @@
 namespace millrace::kernel {
 namespace {
 
-constexpr std::array<std::string_view, 8> kEntityNames{
-    "event", "enforcement", "execution", "rule", "webhook", "pack", "token", "worker"};
+constexpr std::array<std::string_view, 9> kEntityNames{
+    "event", "enforcement", "execution", "rule", "webhook", "pack", "token", "worker", "inquiry"};
+constexpr std::array<std::string_view, 4> kInquiryStatusNames{"pending", "answered", "expired",
+                                                              "canceled"};
 constexpr std::array<std::string_view, 3> kOpNames{"created", "updated", "deleted"};
 
 }  // namespace
@@ -26,6 +28,17 @@ std::string_view to_string(EntityType type) { return kEntityNames[static_cast<si
 std::optional<EntityType> parse_entity_type(std::string_view text) {
   for (size_t i = 0; i < kEntityNames.size(); ++i) {
     if (kEntityNames[i] == text) return static_cast<EntityType>(i);
+  }
+  return std::nullopt;
+}
+
+std::string_view to_string(InquiryStatus status) {
+  return kInquiryStatusNames[static_cast<size_t>(status)];
+}
+
+std::optional<InquiryStatus> parse_inquiry_status(std::string_view text) {
+  for (size_t i = 0; i < kInquiryStatusNames.size(); ++i) {
+    if (kInquiryStatusNames[i] == text) return static_cast<InquiryStatus>(i);
   }
   return std::nullopt;
 }

@@ -76,6 +76,10 @@ struct ExecutionRow {
   std::string env_json;
   std::string result_json;  // empty: none yet, or above kInlineResultBytes
   int64_t result_size = 0;  // above kInlineResultBytes the bytes are a ResultBlobRow
+  // Of a step of a workflow (parent): which task it runs, and which item of it.
+  std::string task;
+  int32_t task_route = 0;
+  int32_t task_item = -1;  // -1: the task has no items
 
   kernel::RunKey key() const { return {id, attempt, epoch}; }
 };
@@ -103,7 +107,8 @@ struct OutputRow {
   StreamOutput content;
 };
 
-enum class TimerKind : uint8_t { Wake = 0, Schedule = 1, CancelGrace = 2 };
+// Timeout ends an execution that runs inside the server; a Wake goes on with it.
+enum class TimerKind : uint8_t { Wake = 0, Schedule = 1, CancelGrace = 2, Timeout = 3 };
 
 struct TimerRow {
   TimerId id;
@@ -111,12 +116,13 @@ struct TimerRow {
   int shard = 0;
   int64_t due = 0;
   TimerKind kind = TimerKind::Wake;
-  int64_t subject = 0;  // the execution that it wakes; 0 for schedules
+  int64_t subject = 0;  // the execution that it is about; 0 for schedules
   std::string name;     // of a schedule: trigger ref and parameters' digest, unique per tenant
   std::string body_json;
 };
 
-enum class MessageKind : uint8_t { EnforceEvent = 0, CancelExecution = 1 };
+// AdvanceWorkflow: of a final execution its workflow is told, of a workflow it goes on.
+enum class MessageKind : uint8_t { EnforceEvent = 0, CancelExecution = 1, AdvanceWorkflow = 2 };
 
 // A message that waits in the store: made by one transition, handled by another.
 struct MessageRow {
@@ -170,6 +176,7 @@ enum class EntityType : uint8_t {
   Pack = 5,
   Token = 6,
   Worker = 7,
+  Inquiry = 8,
 };
 std::string_view to_string(EntityType type);
 std::optional<EntityType> parse_entity_type(std::string_view text);
@@ -233,6 +240,62 @@ struct PackReleaseRow {
   std::string version;
   std::string digest;
   int64_t created = 0;
+};
+
+// The head of a workflow's state, beside its execution. Version 1 is inserted; a later one replaces
+// the version before it.
+struct WorkflowRow {
+  ExecutionId execution;
+  ExecutionId root;  // written only: gives the shard
+  TenantId tenant;
+  int64_t version = 1;
+  std::string head_json;
+};
+
+enum class PieceKind : uint8_t { Context = 0, Entry = 1, Error = 2 };
+
+// One piece of a workflow's state; written anew where it has changed.
+struct WorkflowPieceRow {
+  ExecutionId workflow;
+  TenantId tenant;
+  PieceKind kind = PieceKind::Context;
+  int64_t position = 0;
+  std::string body_json;
+  bool cut = false;  // instead: nothing of this kind stands from `position` on
+};
+
+// The newest execution of a task or of one of its items.
+struct WorkflowRunRow {
+  ExecutionId workflow;
+  TenantId tenant;
+  std::string task;
+  int32_t route = 0;
+  int32_t item = -1;
+  ExecutionId execution;  // 0 when written: keeps the one that is there
+  int32_t status = 0;     // conductor::Status of an item
+  bool clear = false;     // instead: forget all items of the task on this route
+};
+
+enum class InquiryStatus : uint8_t { Pending = 0, Answered = 1, Expired = 2, Canceled = 3 };
+std::string_view to_string(InquiryStatus status);
+std::optional<InquiryStatus> parse_inquiry_status(std::string_view text);
+
+// A question to people. Its id is that of the execution that asks.
+struct InquiryRow {
+  InquiryId id;
+  TenantId tenant;
+  InquiryStatus status = InquiryStatus::Pending;
+  std::string prompt;
+  std::string route;       // where it is shown; free text
+  std::string users_json;  // lists of names; both empty: anybody with the permission
+  std::string roles_json;
+  int64_t expires = 0;  // 0: never
+  int64_t created = 0;
+  int64_t updated = 0;
+  int64_t version = 1;
+  std::string responder;
+  std::string schema_json;  // JSON Schema of the answer
+  std::string response_json;
 };
 
 // The last session of a worker. `instance` changes whenever the worker may have forgotten runs.

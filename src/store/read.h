@@ -56,6 +56,26 @@ Result<std::vector<kernel::EnforcementRow>> enforcements_of(sql::Connection&, Te
 Result<std::vector<kernel::EnforcementRow>> list_enforcements(sql::Connection&, TenantId, RuleId,
                                                               Page);
 
+// What a workflow's state consists of, without its runs.
+struct StoredWorkflow {
+  kernel::WorkflowRow head;
+  std::vector<std::string> contexts;  // JSON, by position
+  std::vector<std::string> entries;
+  std::vector<std::string> errors;
+};
+Result<std::optional<StoredWorkflow>> load_workflow(sql::Connection&, ExecutionId);
+// The items of all tasks and the runs of those without items; with `open_only` those whose
+// execution is not final.
+Result<std::vector<kernel::WorkflowRunRow>> workflow_runs(sql::Connection&, ExecutionId workflow,
+                                                          bool open_only);
+// The runs of one task on one route, by item.
+Result<std::vector<kernel::WorkflowRunRow>> task_runs(sql::Connection&, ExecutionId workflow,
+                                                      const std::string& task, int32_t route);
+Result<std::optional<kernel::InquiryRow>> find_inquiry(sql::Connection&, TenantId, InquiryId);
+Result<std::optional<kernel::InquiryRow>> load_inquiry(sql::Connection&, InquiryId);
+Result<std::vector<kernel::InquiryRow>> list_inquiries(sql::Connection&, TenantId,
+                                                       std::optional<kernel::InquiryStatus>, Page);
+
 // The executions of a tenant that go next, lowest rank first.
 Result<std::vector<kernel::QueueRow>> queue_head(sql::Connection&, TenantId, int limit);
 struct QueueDepth {

@@ -13,22 +13,22 @@ namespace {
 #define EXECUTION_HEAD                                                                          \
   "SELECT id, tenant, action, pack_release, status, failure, effect_class, priority, attempt, " \
   "epoch, worker, parent, root, enforcement, original, timeout_ms, created, updated, started, " \
-  "ended, version, requested_by, trace, held"
+  "ended, version, requested_by, trace, held, task, task_route, task_item"
 #define EXECUTION_ALL EXECUTION_HEAD ", parameters, env, result, result_size"
 
 void read_execution_head(RowReader r, ExecutionRow& e) {
   r >> e.id >> e.tenant >> e.action >> e.release >> e.status >> e.failure >> e.effect_class >>
       e.priority >> e.attempt >> e.epoch >> e.worker >> e.parent >> e.root >> e.enforcement >>
       e.original >> e.timeout_ms >> e.created >> e.updated >> e.started >> e.ended >> e.version >>
-      e.identity >> e.trace >> e.held;
+      e.identity >> e.trace >> e.held >> e.task >> e.task_route >> e.task_item;
 }
 
 void read_execution(RowReader r, ExecutionRow& e) {
   r >> e.id >> e.tenant >> e.action >> e.release >> e.status >> e.failure >> e.effect_class >>
       e.priority >> e.attempt >> e.epoch >> e.worker >> e.parent >> e.root >> e.enforcement >>
       e.original >> e.timeout_ms >> e.created >> e.updated >> e.started >> e.ended >> e.version >>
-      e.identity >> e.trace >> e.held >> e.parameters_json >> e.env_json >> e.result_json >>
-      e.result_size;
+      e.identity >> e.trace >> e.held >> e.task >> e.task_route >> e.task_item >>
+      e.parameters_json >> e.env_json >> e.result_json >> e.result_size;
 }
 
 void read_output(RowReader r, OutputRow& o) {

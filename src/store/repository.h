@@ -27,6 +27,13 @@ Result<void> delete_queue(sql::Connection&, Rows<ExecutionId>);
 Result<void> insert_result_blobs(sql::Connection&, Rows<kernel::ResultBlobRow>);
 Result<void> insert_outputs(sql::Connection&, Rows<kernel::OutputRow>);
 
+// kStale when the stored version is not `version - 1`.
+Result<void> write_workflows(sql::Connection&, Rows<kernel::WorkflowRow>);
+Result<void> write_workflow_pieces(sql::Connection&, Rows<kernel::WorkflowPieceRow>);
+Result<void> write_workflow_runs(sql::Connection&, Rows<kernel::WorkflowRunRow>);
+// kStale when the stored version is not `version - 1`: a question is answered once.
+Result<void> write_inquiries(sql::Connection&, Rows<kernel::InquiryRow>);
+
 Result<void> insert_messages(sql::Connection&, Rows<kernel::MessageRow>);
 Result<void> delete_messages(sql::Connection&, Rows<MessageId>);
 // A timer with a name replaces the one that has it.

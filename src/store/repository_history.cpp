@@ -39,16 +39,19 @@ Result<void> insert_executions(sql::Connection& db, Rows<ExecutionRow> rows) {
       db.prepare("INSERT INTO execution (id, tenant, shard, action, pack_release, status, failure, "
                  "effect_class, priority, attempt, epoch, worker, parent, root, enforcement, "
                  "original, timeout_ms, created, updated, started, ended, version, requested_by, "
-                 "trace, held, parameters, env, result, result_size) "
+                 "trace, held, parameters, env, result, result_size, task, task_route, "
+                 "task_item) "
                  "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, "
-                 "$17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29)"));
+                 "$17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, "
+                 "$31, $32)"));
   for (const auto* r : rows) {
     TRY(insert->execute(r->id, r->tenant, shard_of(r->tenant, r->root.value), r->action, r->release,
                         r->status, r->failure, r->effect_class, r->priority, r->attempt, r->epoch,
                         r->worker, r->parent, r->root, r->enforcement, r->original, r->timeout_ms,
                         r->created, r->updated, r->started, r->ended, r->version, r->identity,
                         r->trace, r->held, Blob{r->parameters_json}, Blob{r->env_json},
-                        Blob{r->result_json}, r->result_size));
+                        Blob{r->result_json}, r->result_size, r->task, r->task_route,
+                        r->task_item));
   }
   return {};
 }

@@ -78,6 +78,10 @@ Result<void> expire_one(sql::Connection& db, const Expire& request) {
       TRY(auto rows, old_executions(db, request.before, request.limit));
       TRY(remove(db, rows, "DELETE FROM output WHERE execution = $1"));
       TRY(remove(db, rows, "DELETE FROM result_blob WHERE execution = $1"));
+      TRY(remove(db, rows, "DELETE FROM workflow WHERE execution = $1"));
+      TRY(remove(db, rows, "DELETE FROM workflow_piece WHERE workflow = $1"));
+      TRY(remove(db, rows, "DELETE FROM workflow_run WHERE workflow = $1"));
+      TRY(remove(db, rows, "DELETE FROM inquiry WHERE id = $1"));
       return remove(db, rows, "DELETE FROM execution WHERE id = $1");
     }
     case Expirable::Events: {

@@ -73,6 +73,10 @@ Result<void> write_together(sql::Connection& db, std::span<const Changes* const>
   TRY(w.write(&Changes::dequeue, delete_queue));
   TRY(w.write(&Changes::outputs, insert_outputs));
   TRY(w.write(&Changes::result_blobs, insert_result_blobs));
+  TRY(w.write(&Changes::workflows, write_workflows));
+  TRY(w.write(&Changes::workflow_pieces, write_workflow_pieces));
+  TRY(w.write(&Changes::workflow_runs, write_workflow_runs));
+  TRY(w.write(&Changes::inquiries, write_inquiries));
   TRY(w.write(&Changes::messages, insert_messages));
   TRY(w.write(&Changes::acked, delete_messages));
   TRY(w.write(&Changes::timers_done, delete_timers));

@@ -166,7 +166,7 @@ TEST_P(Migration, ANewerStoreIsRefusedAndLeftAlone) {
   ASSERT_FALSE(refused.ok());
   EXPECT_EQ(refused.error().code(), sql::kNewer);
   EXPECT_EQ(refused.error().message(),
-            "the store has schema 9000, this binary knows 1: it was written by a newer Millrace; "
+            "the store has schema 9000, this binary knows 2: it was written by a newer Millrace; "
             "start that one");
   EXPECT_EQ(must(schema_version(*writer)), 9000);
 }
