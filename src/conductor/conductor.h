@@ -126,6 +126,7 @@ class Conductor {
   const Graph& graph() const { return definition_->graph(); }
   const Node& node(NodeId id) const { return graph().node(id); }
   bool native() const { return definition_->native(); }
+  bool is_chain() const { return definition_->is_chain(); }
   // The task statuses that keep the workflow going, and those that count as paused, in its
   // language.
   StatusSet going_on() const;
@@ -155,6 +156,11 @@ class Conductor {
   Value retry_delay(const Entry& entry);
   Value names(const Value& ctx) const;
   Result<void> add_named(const Renderable& source, expr::Scope& scope) const;
+
+  // chain_run.cpp: what action chains have of their own
+  Value chain_names(const Value& ctx) const;
+  Result<void> add_chain_names(const Renderable& source, expr::Scope& scope) const;
+  Result<void> render_chain_output();
 
   // advance.cpp: what an event of a task does
   Result<EntryIndex> advance(NodeId task, RouteId route, const Signal& signal);
@@ -187,7 +193,7 @@ class Conductor {
   Result<Value> render(const Renderable& source, expr::Scope& scope);
   Result<std::optional<Value>> render_or_log(const Renderable& source, expr::Scope& scope);
   Result<Renderable> input_source(const Assignment& input, const Value& inputs);
-  static void assign(expr::Scope& scope, const std::string& name, const Value& value);
+  void assign(expr::Scope& scope, const std::string& name, const Value& value) const;
   Result<NextTask> render_task(Staged& staged);
   Result<Value> render_seconds(const Renderable& source, std::string_view what, expr::Scope& scope);
   Result<void> render_items(Staged& staged, TaskLookup& lookup, expr::Scope& scope, NextTask& next);

@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include "conductor/chain.h"
+
 namespace millrace::conductor {
 namespace {
 
@@ -34,16 +36,25 @@ Result<void> compile_task(Task& task, expr::Engine& engine, expr::Mode mode) {
 Result<DefinitionPtr> Definition::compile(const Value& document, expr::Engine& engine,
                                           expr::Mode default_mode) {
   std::shared_ptr<Definition> definition(new Definition);
-  expr::Mode mode = mode_of(document, default_mode);
-  definition->spec_ = read_spec(normalized(document, mode), mode);
+  if (conductor::is_chain(document)) {
+    definition->spec_ = read_chain(document);
+  } else {
+    expr::Mode mode = mode_of(document, default_mode);
+    definition->spec_ = read_spec(normalized(document, mode), mode);
+  }
   if (too_large(definition->spec_)) {
     return Error(ErrorKind::TooLarge, "CND-0002",
                  fmt::format("a workflow has at most {} tasks and {} targets of transitions",
                              kMaxTasks, kMaxTargets));
   }
+  const Spec& spec = definition->spec_;
+  if (spec.is_chain && !spec.find(spec.start)) {
+    return Error(ErrorKind::Invalid, "CND-0002",
+                 fmt::format("the chain begins with the undefined task '{}'", spec.start));
+  }
   TRY(definition->compile_expressions(engine));
   TRY(definition->graph_, Graph::compose(Flow(definition->spec_)));
-  TRY(definition->graph_.compile(engine, mode));
+  TRY(definition->graph_.compile(engine, definition->mode()));
   return DefinitionPtr(std::move(definition));
 }
 

@@ -15,7 +15,8 @@ namespace millrace::conductor {
 class Definition {
  public:
   // Takes what inspect() would complain about as far as it can run; a run should only be started
-  // when inspect() finds nothing. CND-0002: a task leads to an undefined task. EXP-0001: a
+  // when inspect() finds nothing. A document with `chain` is an action chain (chain.h), in Native
+  // mode whatever `default_mode` says. CND-0002: a task leads to an undefined task. EXP-0001: a
   // malformed expression (Native mode).
   static Result<std::shared_ptr<const Definition>> compile(const Value& document,
                                                            expr::Engine& engine,
@@ -27,6 +28,8 @@ class Definition {
   const Graph& graph() const { return graph_; }
   expr::Mode mode() const { return spec_.mode; }
   bool native() const { return spec_.mode == expr::Mode::Native; }
+  // Whether it was written as an action chain; it runs on the native language.
+  bool is_chain() const { return spec_.is_chain; }
 
  private:
   Definition() = default;

@@ -18,6 +18,7 @@ Flow::Flow(const Spec& spec) {
       if (exit.target != kUnknown) ++nodes_[index(exit.target)].entries;
     }
   }
+  if (spec.is_chain) start_ = find(spec.start);
   for (int i = 0; i < count(); ++i) nodes_[index(i)].in_cycle = reaches_itself(i);
 }
 
@@ -42,6 +43,7 @@ int Flow::find(std::string_view name) const {
 }
 
 std::vector<int> Flow::starts() const {
+  if (start_ != kUnknown) return {start_};
   std::vector<int> out;
   for (int i = 0; i < count(); ++i) {
     const Node& node = nodes_[index(i)];

@@ -35,11 +35,15 @@ class Flow {
   // Sorted by the target's name, then in the order of the document.
   const std::vector<Exit>& exits(int node) const { return nodes_[index(node)].exits; }
 
-  // Tasks that nothing leads to, sorted by name; those that undo another task are none.
+  // Tasks that nothing leads to, sorted by name; those that undo another task are none. An action
+  // chain has one start of its own.
   std::vector<int> starts() const;
   bool is_join(int node) const { return task(node) && task(node)->is_join(); }
-  // Reached in more than one way without being a join: each way starts a route of its own.
-  bool is_split(int node) const { return !is_join(node) && nodes_[index(node)].entries > 1; }
+  // Reached in more than one way without being a join: each way starts a route of its own. A chain
+  // goes one way only.
+  bool is_split(int node) const {
+    return start_ == kUnknown && !is_join(node) && nodes_[index(node)].entries > 1;
+  }
   bool in_cycle(int node) const { return nodes_[index(node)].in_cycle; }
   bool compensates(int node) const { return nodes_[index(node)].compensates; }
 
@@ -58,6 +62,7 @@ class Flow {
   bool reaches_itself(int node) const;
 
   std::vector<Node> nodes_;
+  int start_ = kUnknown;  // of an action chain
   std::unordered_map<std::string_view, int> numbers_;
 };
 

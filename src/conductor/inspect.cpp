@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <tuple>
 
+#include "conductor/chain.h"
 #include "conductor/inspect_checks.h"
 #include "conductor/schema.h"
 
@@ -73,6 +74,7 @@ std::string_view to_string(FindingClass cls) {
 
 std::vector<Finding> inspect(const Value& document, expr::Engine& engine,
                              const InspectOptions& options) {
+  if (is_chain(document)) return inspect_chain(document, engine);
   expr::Mode mode = mode_of(document, options.default_mode);
   Value normal = normalized(document, mode);
   Spec spec = read_spec(normal, mode);

@@ -21,13 +21,6 @@ bool is_live(const Entry& entry) {
   return entry.status != Status::Null && !kCompleted.has(entry.status);
 }
 
-// The form of expr's own errors: see expr::needed_key.
-Error must_load(const std::string& key) {
-  return Error(ErrorKind::Unavailable, "EXP-0004",
-               "the value of '" + key + "' must be loaded first")
-      .with_problem(key, "not loaded");
-}
-
 }  // namespace
 
 // A settled join waits as long as anything that may still lead to it runs or is staged, on a route
@@ -229,6 +222,7 @@ Value Conductor::retry_delay(const Entry& entry) {
 // The root names beside ctx(): parameters, workflow (the variables), task, config, keystore and
 // system; item and index are added for each item.
 Value Conductor::names(const Value& ctx) const {
+  if (is_chain()) return chain_names(ctx);
   return Value::map({{"parameters", state_.parameters},
                      {"workflow", ctx},
                      {"task", Value::map()},
@@ -239,6 +233,7 @@ Value Conductor::names(const Value& ctx) const {
 
 // Looks up the tasks and keys that the expressions name.
 Result<void> Conductor::add_named(const Renderable& source, expr::Scope& scope) const {
+  if (is_chain()) return add_chain_names(source, scope);
   auto add = [&](const expr::Answer& answer, std::string_view root,
                  const std::string& name) -> Result<void> {
     if (answer.needs_load()) return must_load(answer.key());

@@ -46,6 +46,11 @@ Result<void> Conductor::begin(const Value& context, const Value& inputs) {
   }
   merge_into(ctx, rolling.ctx);
   rolling.ctx = ctx;
+  if (is_chain() && inputs.is_map()) {
+    state_.parameters = inputs;
+    merge_into(ctx, inputs);
+    rolling = scope(ctx, lookup);
+  }
   for (const Assignment& variable : definition_->spec().vars) {
     TRY(auto value, render_or_log(variable.value, rolling));
     failed = failed || !value;
@@ -102,6 +107,8 @@ const Value& Conductor::merged(const ContextList& in) {
     const Value& context = state_.contexts[static_cast<size_t>(in[i])];
     if (value.size() == 0) {
       value = context;
+    } else if (is_chain()) {
+      for (const auto& entry : context.as_map()) value.set(entry.name(), entry.value);
     } else {
       merge_into(value, context);
     }
@@ -152,8 +159,10 @@ Result<Value> Conductor::render(const Renderable& source, expr::Scope& scope) {
   return source.render(environment_.engine, scope);
 }
 
-// A variable that expressions evaluated from now on see.
-void Conductor::assign(expr::Scope& scope, const std::string& name, const Value& value) {
+// A variable that expressions evaluated from now on see. Those of a chain see what was there before
+// their whole group.
+void Conductor::assign(expr::Scope& scope, const std::string& name, const Value& value) const {
+  if (is_chain()) return;
   scope.ctx.set(name, value);
   if (scope.mode == expr::Mode::Native) scope.names.set("workflow", scope.ctx);
 }
@@ -328,6 +337,7 @@ Value Conductor::terminal_context() {
 
 Result<void> Conductor::render_output() {
   if (!kCompleted.has(state_.status) || expr::truthy(state_.output)) return {};
+  if (is_chain()) return render_chain_output();
   TaskLookup lookup(*this);
   expr::Scope rolling = scope(terminal_context(), lookup);
   Value output = Value::map();

@@ -31,6 +31,8 @@ Result<void> Renderable::compile(expr::Engine& engine, expr::Mode mode) {
     if (mode == expr::Mode::Native) {
       named_tasks_ = members_named(source_.as_string(), "task.");
       named_keys_ = members_named(source_.as_string(), "keystore.");
+      names_.insert(text_->reads().names.begin(), text_->reads().names.end());
+      system_keys_ = members_named(source_.as_string(), "system.");
     }
   } else if (source_.is_list()) {
     for (const Value& item : source_.as_list()) children_.emplace_back(item);
@@ -45,6 +47,8 @@ Result<void> Renderable::compile(expr::Engine& engine, expr::Mode mode) {
     constant_ = constant_ && child.constant_;
     named_tasks_.insert(child.named_tasks_.begin(), child.named_tasks_.end());
     named_keys_.insert(child.named_keys_.begin(), child.named_keys_.end());
+    names_.insert(child.names_.begin(), child.names_.end());
+    system_keys_.insert(child.system_keys_.begin(), child.system_keys_.end());
   }
   if (constant_) children_.clear();
   return {};

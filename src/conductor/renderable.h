@@ -26,6 +26,9 @@ class Renderable {
   // the root names of the native language.
   const std::set<std::string>& named_tasks() const { return named_tasks_; }
   const std::set<std::string>& named_keys() const { return named_keys_; }
+  // Of an action chain: the root names that the templates read, and each `system.NAME`.
+  const std::set<std::string>& names() const { return names_; }
+  const std::set<std::string>& system_keys() const { return system_keys_; }
 
   // Must be called before render(). EXP-0001 in Native mode only: the reference's language reports
   // a malformed expression when it is evaluated.
@@ -43,6 +46,8 @@ class Renderable {
   std::vector<Renderable> children_;  // of a list; of a map: key, value, key, value...
   std::set<std::string> named_tasks_;
   std::set<std::string> named_keys_;
+  std::set<std::string> names_;
+  std::set<std::string> system_keys_;
   bool constant_ = true;
 };
 

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -81,6 +82,10 @@ struct Spec {
   std::vector<Assignment> vars;
   std::vector<Task> tasks;  // in the order of the file
   std::vector<Assignment> output;
+  // Of an action chain (chain.h):
+  bool is_chain = false;
+  std::string start;                      // empty: the tasks that nothing leads to
+  std::set<std::string> chain_variables;  // its vars and what its tasks publish
 
   const Task* find(std::string_view name) const;
 };

@@ -2,6 +2,13 @@
 #include "conductor/task_lookup.h"
 
 namespace millrace::conductor {
+
+Error must_load(const std::string& key) {
+  return Error(ErrorKind::Unavailable, "EXP-0004",
+               "the value of '" + key + "' must be loaded first")
+      .with_problem(key, "not loaded");
+}
+
 std::optional<EntryIndex> Conductor::TaskLookup::find_run(std::string_view id,
                                                           std::optional<int64_t> route) const {
   const State& state = conductor_.state_;

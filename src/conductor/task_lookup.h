@@ -8,6 +8,9 @@
 
 namespace millrace::conductor {
 
+// EXP-0004, in the form of expr's own: see expr::needed_key.
+Error must_load(const std::string& key);
+
 // What expressions see of the run besides the context: the current task, its result and item, the
 // statuses of other tasks, and what the caller looks up. Borrows; lives for one evaluation.
 class Conductor::TaskLookup final : public expr::Lookup {

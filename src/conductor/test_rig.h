@@ -85,9 +85,9 @@ class Rig {
   }
 
   void report(std::string_view task, Status status, Value result = Value(), RouteId route = 0) {
-    auto done = conductor().event(task, route, {.status = status, .result = result});
+    reported.report(std::string(task), result);
+    auto done = conductor().event(task, route, {.status = status, .result = std::move(result)});
     EXPECT_TRUE(done.ok()) << done.error().message();
-    reported.report(std::string(task), std::move(result));
   }
   // Offers what is staged, then runs the task to an end.
   void end(std::string_view task, Status status, Value result = Value(), RouteId route = 0) {
