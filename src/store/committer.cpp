@@ -83,17 +83,18 @@ void Committer::run() {
   for (;;) {
     Steps batch;
     if (!take_batch(batch)) return;
-    if (full_ && batch.empty()) probe_disk();
+    // By the clock, not when it is quiet: steps that are turned away may come all the time.
+    if (full_ && monotonic_ns() >= next_probe_ns_) probe_disk();
     if (!batch.empty()) commit(std::move(batch));
   }
 }
 
-// An empty batch: it is time to look at the disk again. False: stop.
+// An empty batch: it is time to look at a full disk again. False: stop.
 bool Committer::take_batch(Steps& batch) {
   std::unique_lock lock(mutex_);
   auto ready = [&] { return stopping_ || !queue_.empty(); };
   if (full_) {
-    wake_.wait_for(lock, std::chrono::milliseconds(options_.full_retry_ms), ready);
+    wake_.wait_for(lock, std::chrono::nanoseconds(next_probe_ns_ - monotonic_ns()), ready);
   } else {
     wake_.wait(lock, ready);
   }
@@ -221,7 +222,10 @@ void Committer::roll_back() {
 
 void Committer::note_failure(const Error& error) {
   stats_.batch_failures.fetch_add(1, std::memory_order_relaxed);
-  if (error.code() == sql::kFull) full_ = true;
+  if (error.code() == sql::kFull) {
+    next_probe_ns_ = monotonic_ns() + options_.full_retry_ms * 1'000'000;
+    full_ = true;
+  }
   if (is_fatal(error)) die(error);
 }
 
@@ -231,6 +235,7 @@ void Committer::die(const Error& error) {
 
 // A write that needs a page of the log; its value means nothing.
 void Committer::probe_disk() {
+  next_probe_ns_ = monotonic_ns() + options_.full_retry_ms * 1'000'000;
   auto attempt = [&]() -> Result<void> {
     TRY(auto* write, db_->prepare("INSERT INTO meta (name, value) VALUES ('probe', $1) "
                                   "ON CONFLICT (name) DO UPDATE SET value = $1"));

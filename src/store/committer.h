@@ -122,6 +122,7 @@ class Committer {
   Callbacks callbacks_;
   Stats stats_;
   int64_t next_seq_;
+  int64_t next_probe_ns_ = 0;  // while the disk is full; of the committer's thread
   std::atomic<bool> full_{false};
   std::atomic<bool> dead_{false};
   Checkpointer checkpointer_;

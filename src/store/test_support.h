@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <condition_variable>
 #include <filesystem>
 #include <mutex>
@@ -186,13 +187,13 @@ struct Order {
 // A committer with a clock that stands still. Not thread-safe but for `submit`.
 class Desk {
  public:
-  explicit Desk(sql::Store& store, Committer::Options options = {}, bool claim = true) {
+  explicit Desk(sql::Store& store, Committer::Options options = {.full_retry_ms = 1},
+                bool claim = true) {
     if (claim) {
       auto writer = must(store.open_writer());
       must(migrate(*writer));
       options.owner_epoch = must(claim_shards(*writer, "test"));
     }
-    options.full_retry_ms = 1;
     committer_ =
         must(Committer::start(store, options,
                               {.deliver = [this](auto written) { deliver(std::move(written)); },
@@ -206,7 +207,6 @@ class Desk {
                                .recovered =
                                    [this] {
                                      std::lock_guard lock(mutex_);
-                                     ++recovered_;
                                      changed_.notify_all();
                                    }}));
   }
@@ -260,9 +260,11 @@ class Desk {
     changed_.notify_all();
   }
 
-  void wait_until_recovered() {
+  // The committer may have gone back and forth before; false: it is still read-only.
+  bool wait_until_writable() {
     std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] { return recovered_ > 0; });
+    return changed_.wait_for(lock, std::chrono::seconds(30),
+                             [&] { return !committer_->read_only(); });
   }
   std::vector<std::string> fatal_errors() {
     std::lock_guard lock(mutex_);
@@ -293,7 +295,6 @@ class Desk {
   std::vector<std::string> fatal_;
   int back_ = 0;
   int next_tag_ = 0;
-  int recovered_ = 0;
   bool held_ = false;
   bool holding_ = false;
   std::unique_ptr<Committer> committer_;

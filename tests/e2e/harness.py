@@ -108,7 +108,7 @@ class Server:
 
     def start(self, prefix=(), ready=True, seconds=60):
         (self.data / "url").unlink(missing_ok=True)
-        self.prefixed, self.seen_pid = bool(prefix), None
+        self.prefixed = bool(prefix)
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
                 [*prefix, *self.command()], stdout=log, stderr=log, stdin=subprocess.DEVNULL
@@ -155,36 +155,36 @@ class Server:
         return found
 
     def pid(self):
-        """The server's own pid: behind a prefix (strace) it is the prefix's first child."""
+        """The server's own pid. Behind a prefix it is the child that runs the binary: strace first
+        starts short-lived children of its own."""
         if not self.prefixed:
             return self.process.pid
-        if self.seen_pid is None:
-            children = pathlib.Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-            try:
-                self.seen_pid = int(children.read_text().split()[0])
-            except (OSError, IndexError):
-                return None
-        return self.seen_pid
+        children = pathlib.Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        try:
+            for child in children.read_text().split():
+                command = pathlib.Path(f"/proc/{child}/cmdline").read_bytes()
+                if command.split(b"\0")[0] == binary().encode():
+                    return int(child)
+        except OSError:
+            pass
+        return None
 
     def has_ended(self):
-        """The server was there and is gone; behind a prefix its spawner may live on."""
-        if self.process.poll() is not None:
-            return True
-        return self.pid() is not None and start_time(self.pid()) is None
+        """A prefix must end with the server (strace: `-b execve`)."""
+        return self.process.poll() is not None
 
     def alive(self):
-        pid = self.pid()
-        return self.process.poll() is None and pid is not None and start_time(pid) is not None
+        return not self.has_ended()
 
     def kill(self, spawner=False):
         """kill -9 of the server, and of its spawner if asked."""
         victims = self.spawners() if spawner else []
         if self.alive():
-            os.kill(self.pid(), signal.SIGKILL)
+            os.kill(self.pid() or self.process.pid, signal.SIGKILL)
         for pid, started in victims:
             if start_time(pid) == started:
                 os.kill(pid, signal.SIGKILL)
-        self.process.wait()
+        self.process.wait(timeout=60)
 
     def stop(self):
         """SIGTERM; returns the exit code."""

@@ -6,8 +6,8 @@
 #include <sys/mount.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <fstream>
-#include <thread>
 
 #include "adapters/store_sqlite/fault_vfs.h"
 #include "adapters/store_sqlite/store_sqlite.h"
@@ -22,6 +22,7 @@ using store::WriteEnd;
 // Small bounds, so that the log is moved and begins anew in every run.
 store::Committer::Options small_log() {
   store::Committer::Options options;
+  options.full_retry_ms = 1;
   options.checkpoint_bytes = 40 << 10;
   options.max_log_bytes = 100 << 10;
   return options;
@@ -54,8 +55,7 @@ class FaultRun {
   // Space returns: the committer finds out by itself, and everything goes on.
   void recover() {
     FaultVfs::instance().disarm();
-    if (desk_->committer().read_only()) desk_->wait_until_recovered();
-    EXPECT_FALSE(desk_->committer().read_only());
+    ASSERT_TRUE(desk_->wait_until_writable()) << "still read-only after 30 s";
     auto outcomes = desk_->commit({{whole_step(++submitted_), 0}});
     EXPECT_EQ(outcomes[0].end, WriteEnd::Committed) << outcomes[0].reason;
     acknowledged_.push_back(submitted_);
@@ -131,6 +131,24 @@ TEST(FullDisk, ForAMomentOnlyIsSurvived) {
   });
 }
 
+TEST(FullDisk, IsTriedAgainWhileStepsComeAllTheTime) {
+  TempFolder folder;
+  auto store = must(open(folder.path(), {.vfs = FaultVfs::kName}));
+  store::Committer::Options options;
+  options.full_retry_ms = 300;
+  Desk desk(*store, options);
+  FaultVfs::instance().arm({.op = DiskOp::Write, .error = ENOSPC, .for_ever = false});
+  auto began = std::chrono::steady_clock::now();
+  int64_t n = 0;
+  EXPECT_TRUE(desk.commit({{whole_step(++n), 0}}).at(0).disk_full);
+  while (desk.committer().read_only() &&
+         std::chrono::steady_clock::now() - began < std::chrono::seconds(10)) {
+    desk.commit({{whole_step(++n), 0}});
+  }
+  EXPECT_FALSE(desk.committer().read_only());
+  FaultVfs::instance().disarm();
+}
+
 TEST(IoError, AtAnySyncIsFatalOnceAndLosesNothing) {
   sweep({.op = DiskOp::Sync, .error = EIO, .for_ever = false}, [](FaultRun& run) {
     run.stop();
@@ -193,8 +211,7 @@ TEST_F(SmallDisk, ThatIsFullAnswersUnavailableAndRecovers) {
   // The last free page may let the committer's small write through where a step found no place:
   // it may have gone back and forth. With space it stays.
   std::filesystem::remove(ballast());
-  desk.wait_until_recovered();
-  while (desk.committer().read_only()) std::this_thread::yield();
+  ASSERT_TRUE(desk.wait_until_writable()) << "still read-only after 30 s";
   EXPECT_EQ(submit_one().end, WriteEnd::Committed);
   EXPECT_TRUE(desk.fatal_errors().empty());
   EXPECT_EQ(judge(*reader, acknowledged, n), "");
