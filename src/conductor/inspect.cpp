@@ -13,16 +13,6 @@
 namespace millrace::conductor {
 namespace {
 
-// `tasks.a.next[0]` as a JSON pointer: `/tasks/a/next/0`.
-std::string to_pointer(std::string_view path) {
-  std::string pointer;
-  for (char c : path) {
-    if (pointer.empty() || c == '.' || c == '[') pointer += '/';
-    if (c != '.' && c != '[' && c != ']') pointer += c;
-  }
-  return pointer;
-}
-
 // The path of a part where the document itself has it: Attune lists its tasks.
 std::string as_written(std::string_view path, const YamlNode& document) {
   constexpr std::string_view kTasks = "tasks.";
@@ -48,6 +38,15 @@ void check_shape(const Value& document, const Spec& spec, std::vector<Finding>& 
 }
 
 }  // namespace
+
+std::string to_pointer(std::string_view path) {
+  std::string pointer;
+  for (char c : path) {
+    if (pointer.empty() || c == '.' || c == '[') pointer += '/';
+    if (c != '.' && c != '[' && c != ']') pointer += c;
+  }
+  return pointer;
+}
 
 Place Place::member(std::string_view name) const {
   if (path.empty()) return {std::string(name), fmt::format("properties.{}", name)};

@@ -28,6 +28,9 @@ struct Place {
 };
 Place task_place(std::string_view task);
 
+// `tasks.a.next[0]` as a JSON pointer: `/tasks/a/next/0`.
+std::string to_pointer(std::string_view path);
+
 inline constexpr std::string_view kTasksSchema = "properties.tasks";
 inline constexpr std::string_view kTaskSchema = R"(properties.tasks.patternProperties.^\w+$)";
 
