@@ -9,13 +9,12 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cmath>
-#include <limits>
 #include <map>
 #include <sstream>
 
 #include "base/json.h"
 #include "base/text.h"
+#include "base/yaml_scalar.h"
 
 namespace millrace {
 namespace {
@@ -112,9 +111,10 @@ class TreeBuilder : public YAML::EventHandler {
       name.remove_prefix(kStandard.size());
       if (name == "str" || name == "timestamp") return Value(text);
       Value value = resolve_yaml_scalar(text);
-      if (name == "float" && value.is_int()) return Value(value.as_float());
-      bool fits = (name == "int" && value.is_int()) || (name == "float" && value.is_float()) ||
-                  (name == "bool" && value.is_bool()) || (name == "null" && value.is_null());
+      auto real = name == "float" ? yaml_float(text) : std::nullopt;
+      if (real) return Value(*real);
+      bool fits = (name == "int" && value.is_int()) || (name == "bool" && value.is_bool()) ||
+                  (name == "null" && value.is_null());
       if (fits) return value;
       problem(at, fmt::format("expected a value for the tag '!!{}', found '{}'", name, text));
       return value;
@@ -228,64 +228,6 @@ class TreeBuilder : public YAML::EventHandler {
   std::vector<Problem> problems_;
 };
 
-bool is_one_of(std::string_view text, std::initializer_list<std::string_view> words) {
-  return std::ranges::find(words, text) != words.end();
-}
-
-// Digits of one base with `_` between them, behind an optional sign.
-std::optional<int64_t> integer(std::string_view text, bool negative, int base) {
-  std::string digits;
-  for (char c : text) {
-    if (c != '_') digits += c;
-  }
-  if (negative) digits.insert(0, 1, '-');
-  int64_t number = 0;
-  auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number, base);
-  if (error != std::errc() || end != digits.data() + digits.size()) return std::nullopt;
-  return number;
-}
-
-std::optional<double> real(std::string_view text) {
-  std::string digits;
-  for (char c : text) {
-    if (c != '_') digits += c;
-  }
-  if (digits.starts_with('+')) digits.erase(0, 1);
-  double number = 0;
-  auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
-  if (error != std::errc() || end != digits.data() + digits.size()) return std::nullopt;
-  return number;
-}
-
-Value number(std::string_view text) {
-  constexpr double kInfinity = std::numeric_limits<double>::infinity();
-  bool negative = text.starts_with('-');
-  std::string_view body = text;
-  if (negative || text.starts_with('+')) body.remove_prefix(1);
-  if (is_one_of(body, {".inf", ".Inf", ".INF"})) return Value(negative ? -kInfinity : kInfinity);
-  if (is_one_of(text, {".nan", ".NaN", ".NAN"})) {
-    return Value(std::numeric_limits<double>::quiet_NaN());
-  }
-  bool starts_as_number = !body.empty() && (std::isdigit(static_cast<unsigned char>(body[0])) ||
-                                            (body[0] == '.' && body.size() > 1));
-  if (!starts_as_number) return Value(text);
-  std::optional<int64_t> whole;
-  if (body.starts_with("0x")) {
-    whole = integer(body.substr(2), negative, 16);
-  } else if (body.starts_with("0b")) {
-    whole = integer(body.substr(2), negative, 2);
-  } else if (body.size() > 1 && body[0] == '0' && body.find_first_of(".eE") == body.npos) {
-    whole = integer(body.substr(1), negative, 8);
-    if (!whole) return Value(text);
-  } else {
-    whole = integer(body, negative, 10);
-  }
-  if (whole) return Value(*whole);
-  if (body.find_first_not_of("0123456789_.eE+-") != body.npos) return Value(text);
-  if (auto fraction = real(text)) return Value(*fraction);
-  return Value(text);
-}
-
 Error syntax_error(std::string_view file, std::vector<Problem> problems) {
   std::string message = fmt::format("{} is not valid YAML", file);
   return Error(ErrorKind::Invalid, "BAS-0006", std::move(message))
@@ -323,17 +265,6 @@ int YamlNode::line_of(std::string_view json_pointer) const {
     node = next;
   }
   return node->line;
-}
-
-Value resolve_yaml_scalar(std::string_view text) {
-  if (is_one_of(text, {"", "~", "null", "Null", "NULL"})) return Value();
-  if (is_one_of(text, {"true", "True", "TRUE", "yes", "Yes", "YES", "on", "On", "ON"})) {
-    return Value(true);
-  }
-  if (is_one_of(text, {"false", "False", "FALSE", "no", "No", "NO", "off", "Off", "OFF"})) {
-    return Value(false);
-  }
-  return number(text);
 }
 
 Result<YamlNode> parse_yaml(std::string_view text, std::string_view file,

@@ -17,8 +17,9 @@ struct YamlLimits {
 };
 
 // A YAML value that knows where it stands. Scalars are resolved as PyYAML's safe loader does
-// (YAML 1.1: `yes` is true, `0o17` a string, `017` fifteen), so that StackStorm's files mean what
-// they mean there; dates stay strings. A key that is no string becomes its text.
+// (YAML 1.1: `yes` is true, `0o17` and `1e3` are strings, `017` is 15, `1:30` is 90), so that
+// StackStorm's files mean what they mean there; dates stay strings. A key that is no string becomes
+// its text.
 struct YamlNode {
   Value value;                     // the whole subtree
   std::string text;                // of a scalar: as written, without its quotes
@@ -36,9 +37,6 @@ struct YamlNode {
 // unknown tags, more than the limits allow.
 Result<YamlNode> parse_yaml(std::string_view text, std::string_view file,
                             const YamlLimits& limits = {});
-
-// What a plain (unquoted) scalar stands for.
-Value resolve_yaml_scalar(std::string_view text);
 
 // Block style, two spaces per level, a newline at the end. parse_yaml reads it back as the same
 // value, but for bytes that are no UTF-8.

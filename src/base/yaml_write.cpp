@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <charconv>
+#include <cmath>
 
 #include "base/json.h"
 #include "base/yaml.h"
+#include "base/yaml_scalar.h"
 
 namespace millrace {
 namespace {
@@ -21,7 +24,26 @@ bool can_be_plain(std::string_view text) {
            c == '_' || c == '(';
   };
   if (!starts_safely(text.front()) || text.back() == ' ') return false;
-  return resolve_yaml_scalar(text).is_string();
+  // Readers of YAML 1.2 see numbers and dates where PyYAML sees text.
+  double number = 0;
+  bool is_number = std::from_chars(text.data(), text.data() + text.size(), number).ptr ==
+                   text.data() + text.size();
+  return !is_number && yaml_scalar_kind(text) == YamlScalar::String;
+}
+
+// A float with a point and a sign in its exponent: else it would be read as text.
+void append_float(std::string& out, double number) {
+  if (!std::isfinite(number)) {
+    out += std::isnan(number) ? ".nan" : number < 0 ? "-.inf" : ".inf";
+    return;
+  }
+  std::string text = to_json(Value(number));
+  auto exponent = text.find('e');
+  if (exponent != std::string::npos) {
+    if (text[exponent + 1] != '-' && text[exponent + 1] != '+') text.insert(exponent + 1, 1, '+');
+    if (text.find('.') == std::string::npos) text.insert(exponent, ".0");
+  }
+  out += text;
 }
 
 // `|` keeps lines as they are; what it cannot hold is quoted.
@@ -105,6 +127,10 @@ void append(std::string& out, const Value& value, size_t indent) {
   } else if (value.is_string()) {
     out += ' ';
     append_string(out, value.as_string(), indent);
+  } else if (value.is_float()) {
+    out += ' ';
+    append_float(out, value.as_float());
+    out += '\n';
   } else {
     out += ' ';
     append_json(out, value);

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
-#include <re2/re2.h>
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
 #include <cmath>
 
+#include "base/yaml_scalar.h"
 #include "expr/eval.h"
 #include "expr/text_formats.h"
 
@@ -13,25 +13,7 @@
 namespace millrace::expr {
 namespace {
 
-struct Patterns {
-  re2::RE2 integer{
-      "[-+]?0b[0-1_]+|[-+]?0[0-7_]+|[-+]?(?:0|[1-9][0-9_]*)|[-+]?0x[0-9a-fA-F_]+|"
-      "[-+]?[1-9][0-9_]*(?::[0-5]?[0-9])+"};
-  re2::RE2 real{
-      "[-+]?[0-9][0-9_]*\\.[0-9_]*(?:[eE][-+][0-9]+)?|\\.[0-9][0-9_]*(?:[eE][-+][0-9]+)?|"
-      "[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+\\.[0-9_]*|[-+]?\\.(?:inf|Inf|INF)|\\.(?:nan|NaN|NAN)"};
-  re2::RE2 timestamp{
-      "[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:[Tt]|[ \\t]+)[0-9]{1,2}:"
-      "[0-9]{2}:[0-9]{2}(?:\\.[0-9]*)?(?:[ \\t]*(?:Z|[-+][0-9]{1,2}(?::[0-9]{2})?))?"};
-};
-const Patterns& patterns() {
-  static const Patterns all;
-  return all;
-}
-
-bool matches(const re2::RE2& pattern, std::string_view text) {
-  return re2::RE2::FullMatch(re2::StringPiece(text.data(), text.size()), pattern);
-}
+constexpr size_t kMostNumber = 400;  // characters; beyond that nothing is a number
 
 // 1:30:00 counts in sixties.
 double sexagesimal(std::string_view digits) {
@@ -164,21 +146,20 @@ class YamlReader {
 
 }  // namespace
 
-bool is_yaml_timestamp(std::string_view text) { return matches(patterns().timestamp, text); }
+bool is_yaml_timestamp(std::string_view text) {
+  return yaml_scalar_kind(text) == YamlScalar::Timestamp;
+}
 
 std::optional<Item> resolve_yaml_scalar(std::string_view text) {
-  if (text.empty() || text == "~" || text == "null" || text == "Null" || text == "NULL") {
-    return Item();
+  if (text.size() > kMostNumber) return {};
+  switch (yaml_scalar_kind(text)) {
+    case YamlScalar::Null: return Item();
+    case YamlScalar::Bool: return Item(millrace::resolve_yaml_scalar(text));
+    case YamlScalar::Int: return integer_of(std::string(text));
+    case YamlScalar::Float: return real_of(std::string(text));
+    case YamlScalar::Timestamp:
+    case YamlScalar::String: break;
   }
-  for (std::string_view yes : {"yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON"}) {
-    if (text == yes) return Item(true);
-  }
-  for (std::string_view no : {"no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF"}) {
-    if (text == no) return Item(false);
-  }
-  if (text.size() > 400) return {};
-  if (matches(patterns().real, text)) return real_of(std::string(text));
-  if (matches(patterns().integer, text)) return integer_of(std::string(text));
   return {};
 }
 
