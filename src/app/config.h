@@ -38,6 +38,8 @@ struct IntakeSection {
   static const Fields& fields();
 };
 
+inline constexpr int64_t kDayMs = 86'400'000;
+
 struct RetentionSection {
   int64_t events_days = 30;
   int64_t executions_days = 30;

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <filesystem>
 
 #include "adapters/store_sqlite/store_sqlite.h"
@@ -49,10 +50,19 @@ Result<std::unique_ptr<sql::Store>> open_existing(const std::string& data) {
   return store_sqlite::open(data);
 }
 
-Result<std::vector<store::Finding>> examine(const std::string& data) {
-  TRY(auto store, open_existing(data));
-  TRY(auto reader, store_sqlite::open_file_reader(data + "/millrace.db"));
-  return store::examine(*reader);
+int64_t unix_ms() {
+  auto since_epoch = std::chrono::system_clock::now().time_since_epoch();
+  return std::chrono::duration_cast<std::chrono::milliseconds>(since_epoch).count();
+}
+
+Result<std::vector<store::Finding>> examine(const UpOptions& options) {
+  TRY(auto config, read_config(options));
+  TRY(auto store, open_existing(options.data));
+  TRY(auto reader, store_sqlite::open_file_reader(options.data + "/millrace.db"));
+  return store::examine(*reader,
+                        {.now_ms = unix_ms(),
+                         .event_retention_ms = config.retention.events_days * kDayMs,
+                         .execution_retention_ms = config.retention.executions_days * kDayMs});
 }
 
 }  // namespace
@@ -76,8 +86,8 @@ int config_check(const UpOptions& options) {
   return 0;
 }
 
-int doctor(const std::string& data) {
-  auto findings = examine(data);
+int doctor(const UpOptions& options) {
+  auto findings = examine(options);
   if (!findings.ok()) return failed(findings.error());
   bool broken = false;
   for (const auto& finding : *findings) {

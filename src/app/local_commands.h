@@ -18,8 +18,9 @@ struct UpOptions {
 int up(const UpOptions& options);
 // The effective configuration, with every key's doc and default; secrets redacted.
 int config_check(const UpOptions& options);
-// Checks the promises K1-K9 on the store of a data folder; a running server does not mind.
-int doctor(const std::string& data);
+// Checks the promises K1-K9 on the store of a data folder; a running server does not mind. Of the
+// configuration it needs the retention: what is gone too early was lost.
+int doctor(const UpOptions& options);
 // Copies the store of a data folder, running or not, to a new file.
 int backup(const std::string& data, const std::string& target);
 // Everything that is wrong with the pack in `folder`, with file and line.

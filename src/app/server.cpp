@@ -33,7 +33,6 @@
 namespace millrace::app {
 namespace {
 
-constexpr int64_t kDayMs = 86'400'000;
 constexpr async::Duration kDrainLook{50};
 constexpr async::Duration kHttpGrace{1000};
 constexpr async::Duration kFileSweep{3'600'000};
