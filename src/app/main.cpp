@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <iterator>
+
 #include "app/local_commands.h"
 #include "app/version.h"
+#include "app/workflow_commands.h"
 #include "cli/cli.h"
 #include "cli/target.h"
 #include "services/worker/spawner.h"
@@ -31,30 +35,64 @@ UpOptions up_options(const Invocation& in) {
   return options;
 }
 
+WorkflowOptions workflow_options(const Invocation& in) {
+  return {in.get("FILE"), in.get("--language"), parse_format(in.get("--output"))};
+}
+
+CommandTable workflow_commands() {
+  const Option language{.name = "--language",
+                        .value = "LANGUAGE",
+                        .help = "Of a file that does not say: native (default) or orquesta",
+                        .choices = {"native", "orquesta"}};
+  const Option output{.name = "--output",
+                      .value = "FORMAT",
+                      .help = "table, json, yaml",
+                      .letter = 'o',
+                      .choices = {"table", "json", "yaml"}};
+  return {
+      {.path = "workflow inspect",
+       .help = "Tell everything that is wrong with a workflow file",
+       .arguments = {{"FILE", "A workflow or an action chain"}},
+       .options = {language, output},
+       .local = [](const Invocation& in) { return workflow_inspect(workflow_options(in)); }},
+      {.path = "workflow graph",
+       .help = "Print the tasks of a workflow file and the ways between them",
+       .arguments = {{"FILE", "A workflow or an action chain"}},
+       .options = {language, output, {"--dot", "", "As a graph for Graphviz"}},
+       .local =
+           [](const Invocation& in) {
+             return workflow_graph(workflow_options(in), in.has("--dot"));
+           }},
+      {.path = "workflow test",
+       .help = "Rehearse a workflow: written results of its tasks, expected outcome",
+       .arguments = {{"FILE", "A rehearsal"}},
+       .options = {output},
+       .local = [](const Invocation& in) { return workflow_test(workflow_options(in)); }},
+  };
+}
+
 CommandTable local_commands() {
   return {
       {.path = "up",
        .help = "Run a server with everything in it",
        .options = {kConfig, kPacks, kSet, {"--port", "N", "server.port; 0 is any free one"}},
-       .local = [](const Invocation& in) -> Result<int> { return up(up_options(in)); }},
+       .local = [](const Invocation& in) { return up(up_options(in)); }},
       {.path = "doctor",
        .help = "Check the promises that the store of a data folder keeps",
        .options = {kConfig, kSet},
-       .local = [](const Invocation& in) -> Result<int> { return doctor(up_options(in)); }},
+       .local = [](const Invocation& in) { return doctor(up_options(in)); }},
       {.path = "backup",
        .help = "Copy the store of a data folder, running or not, to a new file",
        .arguments = {{"TARGET", "The new file"}},
-       .local = [](const Invocation& in) -> Result<int> {
-         return backup(data_of(in), in.get("TARGET"));
-       }},
+       .local = [](const Invocation& in) { return backup(data_of(in), in.get("TARGET")); }},
       {.path = "config check",
        .help = "Print the effective configuration, secrets redacted",
        .options = {kConfig, kPacks, kSet},
-       .local = [](const Invocation& in) -> Result<int> { return config_check(up_options(in)); }},
+       .local = [](const Invocation& in) { return config_check(up_options(in)); }},
       {.path = "pack check",
        .help = "Tell everything that is wrong with a pack",
        .arguments = {{"DIR", "The folder that holds pack.yaml"}},
-       .local = [](const Invocation& in) -> Result<int> { return pack_check(in.get("DIR")); }},
+       .local = [](const Invocation& in) { return pack_check(in.get("DIR")); }},
       {.path = "version",
        .help = "Print the version",
        .local = [](const Invocation&) -> Result<int> {
@@ -71,5 +109,7 @@ int main(int argc, char** argv) {
   if (millrace::worker::is_spawner_invocation(argc, argv)) {
     return millrace::worker::spawner_main(argc, argv);
   }
-  return run(local_commands(), std::vector<std::string>(argv + 1, argv + argc));
+  CommandTable commands = local_commands();
+  std::ranges::move(workflow_commands(), std::back_inserter(commands));
+  return run(std::move(commands), std::vector<std::string>(argv + 1, argv + argc));
 }
