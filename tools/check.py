@@ -1,9 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""./dev check: format, layers, vendor headers by owner, sizes, pure modules, headers that stand alone.
+"""./dev check: format, layers, vendor headers by owner, sizes, pure modules, error pages, headers
+that stand alone.
 
-Prints one line per problem and exits 1 if there is any.
+Prints one line per problem and exits 1 if there is any. UPDATE_GOLDEN=1 writes the index of the
+error pages again.
 """
+import os
 import pathlib
 import re
 import subprocess
@@ -21,6 +24,10 @@ IMPURE = re.compile(
 # The one impure file of a pure module, named as such in its header.
 IMPURE_FILES = {"src/packs/folder.cpp"}
 MAX_LINES = 600
+# Where an error gets its code; a comparison with one does not count.
+ERROR_CODE = re.compile(r'(?<!== )"([A-Z]{3}-\d{4})"')
+ERROR_PAGES = ROOT / "docs/errors"
+PAGE_PARTS = ("## What happened", "## What to do")
 problems = []
 
 
@@ -121,6 +128,61 @@ def check_shape(sources):
                 problem(shown, number, f"{len(line)} columns, expected at most 100")
 
 
+def error_codes(sources):
+    """code -> the first place that uses it, and prefix -> the modules that do."""
+    allowed, _ = read_layers()
+    places, modules = {}, {}
+    for path in sources:
+        if path.stem.endswith(("_test", "_fuzz", "_bench")):
+            continue
+        text = path.read_text()
+        for match in ERROR_CODE.finditer(text):
+            code = match.group(1)
+            shown = path.relative_to(ROOT).as_posix()
+            places.setdefault(code, (shown, text.count("\n", 0, match.start()) + 1))
+            module = module_of(path.relative_to(SRC).as_posix(), allowed)
+            modules.setdefault(code[:3], set()).add(module)
+    return places, modules
+
+
+def error_index(titles, modules):
+    """The tables of docs/errors/README.md, one per prefix, made from the titles of the pages."""
+    out = ""
+    for prefix in sorted({code[:3] for code in titles}):
+        where = ", ".join(f"`{name}`" for name in sorted(modules.get(prefix, ())))
+        out += f"\n## {prefix}: {where}\n\n| code | what |\n|---|---|\n"
+        for code in sorted(code for code in titles if code.startswith(prefix)):
+            out += f"| [{code}]({code}.md) | {titles[code]} |\n"
+    return out
+
+
+def check_error_pages(sources):
+    """Every error code has a page, every page a code, and the index shows them all."""
+    places, modules = error_codes(sources)
+    titles = {}
+    for path in sorted(ERROR_PAGES.glob("*-*.md")):
+        shown, lines = path.relative_to(ROOT).as_posix(), path.read_text().split("\n")
+        if not lines[0].startswith(f"# {path.stem}: "):
+            problem(shown, 1, f"expected the title '# {path.stem}: what it is'")
+        titles[path.stem] = lines[0].partition(": ")[2]
+        for part in PAGE_PARTS:
+            if part not in lines:
+                problem(shown, 1, f"no part '{part}'")
+        if path.stem not in places:
+            problem(shown, 1, f"no source uses {path.stem}: remove the page")
+    for code in sorted(places.keys() - titles.keys()):
+        problem(*places[code], f"{code} has no page docs/errors/{code}.md")
+    index = ERROR_PAGES / "README.md"
+    head, mark, tables = index.read_text().partition("\n## ")
+    wanted = error_index(titles, modules)
+    if mark + tables == wanted:
+        return
+    if os.environ.get("UPDATE_GOLDEN"):
+        index.write_text(head + wanted)
+    else:
+        problem("docs/errors/README.md", 1, "not the pages' titles: UPDATE_GOLDEN=1 ./dev check")
+
+
 def check_format(sources):
     run = subprocess.run(
         ["clang-format-19", "--dry-run", "-Werror", *map(str, sources)],
@@ -152,6 +214,7 @@ def main():
     check_includes(sources)
     check_pure(sources)
     check_shape(sources + tests)
+    check_error_pages(sources)
     check_format(sources + tests)
     if "--quick" not in sys.argv:
         check_headers()

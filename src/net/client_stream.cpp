@@ -99,7 +99,7 @@ Result<std::unique_ptr<TlsContext>> TlsContext::create(const std::string& ca_fil
   state->context.set_default_verify_paths(code);
   if (!code && !ca_file.empty()) state->context.load_verify_file(ca_file, code);
   if (code) {
-    return Error(ErrorKind::Unavailable, "NET-0012",
+    return Error(ErrorKind::Unavailable, "NET-0016",
                  fmt::format("cannot read the certificates to trust{}{}: {}",
                              ca_file.empty() ? "" : " from ", ca_file, code.message()));
   }

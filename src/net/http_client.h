@@ -46,7 +46,8 @@ struct HttpClientOptions {
 // exchange: async::with_deadline.
 //
 // Errors: Invalid (NET-0010 URL, NET-0011 method or header), Unavailable (NET-0012: no
-// connection, NET-0013: it broke), Timeout (NET-0014), TooLarge (NET-0015).
+// connection, NET-0013: it broke, NET-0016: no certificates to trust), Timeout (NET-0014), TooLarge
+// (NET-0015).
 class HttpClient {
  public:
   explicit HttpClient(HttpClientOptions options = {});

@@ -41,7 +41,7 @@ Result<Zone> Zone::find(std::string_view name) {
                              "Europe/Berlin, or UTC",
                              name, did_you_mean(name, names)));
   } catch (const std::exception& error) {
-    return Error(ErrorKind::Unavailable, "RUL-0004",
+    return Error(ErrorKind::Unavailable, "RUL-0007",
                  fmt::format("cannot read the time zone '{}': {} (is tzdata installed?)", name,
                              error.what()));
   }

@@ -19,7 +19,8 @@ namespace millrace::rules {
 class Zone {
  public:
   Zone() = default;  // UTC
-  // Error RUL-0004: no such zone, with the nearest name.
+  // Errors: Invalid, RUL-0004 (no such zone, with the nearest name); Unavailable, RUL-0007 (tzdata
+  // cannot be read).
   static Result<Zone> find(std::string_view name);
 
   // A stretch of time with one offset from UTC. Unix seconds; `end` is not part of it.

@@ -8,7 +8,7 @@
 namespace millrace::api {
 
 Error no_execution(ExecutionId id) {
-  return Error(ErrorKind::NotFound, "API-0020", fmt::format("no execution {}", id.value));
+  return Error(ErrorKind::NotFound, "EXE-0010", fmt::format("no execution {}", id.value));
 }
 
 Task<Result<kernel::ExecutionRow>> read_execution(Shared& shared, TenantId tenant, ExecutionId id) {

@@ -5,7 +5,7 @@
 
 namespace millrace::api {
 
-Error no_execution(ExecutionId id);  // NotFound, API-0020
+Error no_execution(ExecutionId id);  // NotFound, EXE-0010
 Task<Result<kernel::ExecutionRow>> read_execution(Shared& shared, TenantId tenant, ExecutionId id);
 
 // Waits for the end of one execution. The engine forgets it with this object: whoever stops
