@@ -220,7 +220,9 @@ class Player {
     double takes = seconds(mock["takes"]);
     TaskEvent event{.status = parse_status(mock.string_or("status", "succeeded")).value(),
                     .result = mock["result"]};
-    if (mock.find("answer")) event.result = Value::map({{"response", mock["answer"]}});
+    if (mock.find("answer")) {
+      event.result = Value::map({{"response", mock["answer"]}, {"output", mock["answer"]}});
+    }
     if (task.timeout.is_number() && task.timeout.as_float() < takes) {
       takes = task.timeout.as_float();
       event = {.status = Status::Timeout};
