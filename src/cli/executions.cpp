@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
-#include <algorithm>
-
 #include "base/json.h"
-#include "base/text.h"
 #include "cli/follow.h"
 #include "cli/report.h"
 #include "cli/tables.h"
+#include "model/execution.h"
 
 namespace millrace::cli {
 namespace {
@@ -24,20 +22,11 @@ constexpr Column kColumns[] = {
     {"BY", "identity"},
 };
 
-bool is_final(std::string_view status) {
-  constexpr std::string_view kFinal[] = {"succeeded", "failed", "timeout", "canceled", "abandoned"};
-  return std::ranges::find(kFinal, status) != std::end(kFinal);
-}
-
 Result<void> print_stored(Context& context, const std::string& id, std::string_view stream) {
   for (int64_t from = 0;;) {
     auto query = fmt::format("/output?stream={}&from={}", stream, from);
     TRY(auto piece, context.session.get(path_of(kRoute, id, query)));
-    std::string bytes(piece.string_or("data", ""));
-    std::string decoded;
-    bool is_binary = piece.string_or("encoding", "") == "base64";
-    if (is_binary && base64_decode(bytes, decoded)) bytes = std::move(decoded);
-    print_output(stream, bytes);
+    print_output(stream, bytes_of(piece));
     auto next = piece.int_or("next", from);
     if (next <= from || next >= piece.int_or("size", 0)) {
       auto dropped = piece.int_or("dropped", 0);
@@ -53,7 +42,7 @@ Result<int> logs(Context& context) {
   const auto& id = context.in.get("ID");
   auto stream = context.in.has("--stream") ? context.in.get("--stream") : "both";
   if (context.in.has("--follow")) {
-    TRY(auto status, follow_output(context.session, id, stream, print_output));
+    TRY(auto status, follow_output(context.session, id, stream, AtDecision::Wait, print_output));
     return exit_code_of_status(status);
   }
   if (stream != "stderr") TRY(print_stored(context, id, "stdout"));
@@ -76,7 +65,8 @@ Result<int> watch(Context& context) {
     if (line != seen)
       context.print(context.is_table() ? line + "\n" : context.style.object(execution));
     seen = line;
-    if (is_final(status)) return exit_code_of_status(status);
+    auto known = parse_execution_status(status);
+    if (known && is_final(*known)) return exit_code_of_status(status);
   }
 }
 

@@ -20,6 +20,7 @@ constexpr auto kPause = std::chrono::milliseconds(300);
 
 struct Following {
   const OnOutput& on_output;
+  AtDecision at_decision;
   std::string status;  // of the end; "" until then
   Clock::time_point last_sign = Clock::now();
 
@@ -34,7 +35,7 @@ void Following::take_end(const Value& data) {
   }
 }
 
-// False at the end.
+// False when there is no reason to go on.
 bool Following::take(const net::SseEvent& event) {
   last_sign = Clock::now();
   auto parsed = parse_json(event.data);
@@ -44,18 +45,20 @@ bool Following::take(const net::SseEvent& event) {
     take_end(data);
     return false;
   }
-  if (event.event == "attempt") {
+  if (event.event == "needs_decision" && at_decision == AtDecision::Stop) {
+    status = event.event;
+    return false;
+  }
+  if (event.event == "needs_decision") {
+    on_output("note", data.string_or("held", ""));
+  } else if (event.event == "attempt") {
     on_output("note", fmt::format("attempt {} begins", data.int_or("attempt", 0)));
   } else if (event.event == "gap") {
     on_output("note", fmt::format("{}: bytes {} to {} came too fast to follow",
                                   data.string_or("stream", ""), data.int_or("from", 0),
                                   data.int_or("to", 0)));
   } else if (event.event == "output") {
-    std::string bytes(data.string_or("data", ""));
-    std::string decoded;
-    bool is_binary = data.string_or("encoding", "") == "base64";
-    if (is_binary && base64_decode(bytes, decoded)) bytes = std::move(decoded);
-    on_output(data.string_or("stream", "stdout"), bytes);
+    on_output(data.string_or("stream", "stdout"), bytes_of(data));
   }
   return true;
 }
@@ -63,9 +66,10 @@ bool Following::take(const net::SseEvent& event) {
 }  // namespace
 
 Result<std::string> follow_output(Session& session, const std::string& execution,
-                                  const std::string& streams, const OnOutput& on_output) {
+                                  const std::string& streams, AtDecision at_decision,
+                                  const OnOutput& on_output) {
   auto path = path_of("/api/v1/executions", execution, "/output?follow=true&stream=" + streams);
-  Following following{on_output, "", Clock::now()};
+  Following following{on_output, at_decision, "", Clock::now()};
   for (std::string position;;) {
     auto ended = session.stream(path, position, [&](const auto& e) { return following.take(e); });
     if (!following.status.empty()) return following.status;
@@ -81,6 +85,13 @@ Result<std::string> follow_output(Session& session, const std::string& execution
     // The folder's files may not be there again yet.
     if (auto found = session.find_again(); !found.ok()) continue;
   }
+}
+
+std::string bytes_of(const Value& piece) {
+  std::string bytes(piece.string_or("data", ""));
+  std::string decoded;
+  bool is_binary = piece.string_or("encoding", "") == "base64";
+  return is_binary && base64_decode(bytes, decoded) ? decoded : bytes;
 }
 
 void print_output(std::string_view stream, std::string_view bytes) {

@@ -55,10 +55,15 @@ Result<int> run(Context& context) {
     if (stream == "stdout") streamed = Streamed::Stdout;
     if (context.is_table()) print_output(stream, bytes);
   };
-  auto status = follow_output(context.session, id, "both", show);
+  auto status = follow_output(context.session, id, "both", AtDecision::Stop, show);
   if (!status.ok()) return std::move(status).error().with_context("execution " + id);
   TRY(execution, context.session.get(path_of("/api/v1/executions", id)));
   print_end(context, execution, streamed);
+  if (*status == "needs_decision") {
+    fmt::print(stderr,
+               "millrace: execution {}: {}\nhint: `millrace execution logs {} -f` goes on\n", id,
+               execution.string_or("held", "it needs a decision"), id);
+  }
   return exit_code_of_status(*status);
 }
 

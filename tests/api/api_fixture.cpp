@@ -196,8 +196,8 @@ std::string ApiTest::stream(const std::string& path,
   return text;
 }
 
-void ApiTest::open_worker() {
-  engine_->open({.name = "w", .slots = 4, .runtimes = {}, .instance = "i1", .adopted = {}},
+void ApiTest::open_worker(const std::string& instance) {
+  engine_->open({.name = "w", .slots = 4, .runtimes = {}, .instance = instance, .adopted = {}},
                 worker_);
 }
 

@@ -73,7 +73,8 @@ class ApiTest : public testing::Test {
   static Lines bearer(const Secret& token) {
     return {{"Authorization", "Bearer " + token.reveal()}};
   }
-  void open_worker();
+  // `instance`: of its spawner. Another one than before: the runs of the old one are lost.
+  void open_worker(const std::string& instance = "i1");
   // Ends a run with this output.
   void finish(const kernel::WorkOrder& order, std::string out, std::string err = {});
 

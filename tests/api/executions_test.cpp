@@ -209,6 +209,27 @@ TEST_F(ApiTest, AMissingPieceIsToldAsAGap) {
   EXPECT_EQ(text.find("late"), text.rfind("late")) << "what was sent is not sent again: " << text;
 }
 
+TEST_F(ApiTest, WhoFollowsARunIsToldThatItNeedsADecision) {
+  open_worker();
+  auto id = id_of(post("/api/v1/executions", R"({"action":"ci.build"})"));
+  RepeatingRun run(*engine_, worker_.next(), 0, "one\n");
+  auto path = "/api/v1/executions/" + id + "/output?follow=true";
+  bool lost = false;
+  auto text = stream(path, [&](const std::string& got) {
+    if (!lost && got.find("one") != std::string::npos) {
+      lost = true;
+      open_worker("i2");
+    }
+    return got.find("event: needs_decision") != std::string::npos;
+  });
+  run.stop();
+  EXPECT_NE(text.find(R"({"attempt":1,"held":"attempt 1 was lost)"), std::string::npos) << text;
+  auto again = stream(path, [&](const std::string& got) {
+    return got.find("event: needs_decision") != std::string::npos;
+  });
+  EXPECT_NE(again.find("event: needs_decision"), std::string::npos) << again;
+}
+
 TEST_F(ApiTest, AnExecutionIsCancelled) {
   auto id = id_of(post("/api/v1/executions", R"({"action":"ci.build"})"));
   auto cancelled = send("POST", "/api/v1/executions/" + id + "/cancel");

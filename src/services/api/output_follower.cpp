@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <charconv>
+#include <chrono>
 
 #include "base/json.h"
 #include "base/text.h"
@@ -16,11 +17,13 @@
 namespace millrace::api {
 namespace {
 
+using Clock = std::chrono::steady_clock;
 using kernel::OutputChunk;
 using kernel::Stream;
 
 constexpr int64_t kPiece = 64 << 10;
 constexpr size_t kQueuedBytes = 4 << 20;  // a slower client misses live pieces
+constexpr std::chrono::seconds kBetweenLooks{1};
 
 std::string_view name_of(Stream stream) { return stream == Stream::Stdout ? "stdout" : "stderr"; }
 
@@ -45,6 +48,12 @@ class Inbox {
     }
     wakeup.notify();
   }
+  // Something was committed; it need not be of this execution.
+  void change() {
+    if (!changed_.exchange(true)) wakeup.notify();
+  }
+  bool changed() const { return changed_; }
+  void clear_change() { changed_ = false; }
   std::vector<OutputChunk> take(bool& ended) {
     std::lock_guard lock(mutex_);
     ended = ended_;
@@ -59,6 +68,7 @@ class Inbox {
   std::vector<OutputChunk> chunks_;
   size_t queued_ = 0;
   bool ended_ = false;
+  std::atomic<bool> changed_ = false;
 };
 
 class Follower {
@@ -74,8 +84,10 @@ class Follower {
     shared_.engine.watch(watch_, request_.id, [inbox](auto) { inbox->end(); });
     output_ = shared_.engine.on_output(request_.id,
                                        [inbox](const OutputChunk& chunk) { inbox->put(chunk); });
+    changes_ = shared_.engine.on_change([inbox] { inbox->change(); });
   }
   ~Follower() {
+    shared_.engine.forget(changes_);
     shared_.engine.forget(output_);
     shared_.engine.forget_watch(watch_);
   }
@@ -84,6 +96,7 @@ class Follower {
   Task<Result<void>> run() {
     CO_TRY(auto row, co_await read_execution(shared_, request_.tenant, request_.id));
     if (at_.attempt == 0) at_.attempt = row.attempt;
+    tell_if_held(row);
     if (!is_final(row.status)) CO_TRY(co_await follow_live());
     co_return co_await send_rest();
   }
@@ -92,14 +105,41 @@ class Follower {
   Task<Result<void>> follow_live() {
     for (bool ended = false; !ended;) {
       for (const auto& chunk : inbox_->take(ended)) take_chunk(chunk);
-      if (events_.empty() && !ended) {
-        bool woken =
-            co_await inbox_->wakeup.wait_for(async::Duration(shared_.options.keep_alive_ms));
-        if (!woken) events_ = kKeepAlive;
-      }
+      if (inbox_->changed() && Clock::now() >= next_look_) co_await look();
+      if (events_.empty() && !ended) co_await pause();
       CO_TRY(co_await flush());
     }
     co_return Result<void>();
+  }
+
+  // Until something has come, the row is to be read again, or the silence has lasted too long.
+  Task<void> pause() {
+    auto silence_ends = last_sent_ + std::chrono::milliseconds(shared_.options.keep_alive_ms);
+    auto until = inbox_->changed() ? std::min(silence_ends, next_look_) : silence_ends;
+    auto left = std::chrono::ceil<async::Duration>(until - Clock::now());
+    co_await inbox_->wakeup.wait_for(std::max(left, async::Duration(1)));
+    if (Clock::now() >= silence_ends) events_ = kKeepAlive;
+  }
+
+  Task<void> look() {
+    inbox_->clear_change();
+    next_look_ = Clock::now() + kBetweenLooks;
+    auto row = co_await read_execution(shared_, request_.tenant, request_.id);
+    if (row.ok()) {
+      tell_if_held(*row);
+    } else {
+      inbox_->change();  // looks again
+    }
+  }
+
+  void tell_if_held(const kernel::ExecutionRow& row) {
+    bool held = row.status == ExecutionStatus::NeedsDecision;
+    if (!held) told_held_ = 0;
+    if (!held || told_held_ == row.attempt) return;
+    told_held_ = row.attempt;
+    std::string data = fmt::format(R"({{"attempt":{},"held":)", row.attempt);
+    append_json_string(data, row.held);
+    net::append_sse_event(events_, {}, "needs_decision", data + '}');
   }
 
   void take_chunk(const OutputChunk& chunk) {
@@ -186,6 +226,7 @@ class Follower {
   Task<Result<void>> flush() {
     if (events_.empty()) co_return Result<void>();
     auto events = std::exchange(events_, {});
+    last_sent_ = Clock::now();
     co_return co_await out_.write(events);
   }
 
@@ -196,6 +237,10 @@ class Follower {
   std::shared_ptr<Inbox> inbox_;
   int64_t watch_;
   int64_t output_ = 0;
+  int64_t changes_ = 0;
+  Clock::time_point last_sent_ = Clock::now();
+  Clock::time_point next_look_;         // not before
+  int told_held_ = 0;                   // the attempt that it was told of; 0: none
   std::array<std::string, 2> pending_;  // received, not sent: the start of a character
   std::string events_;                  // formatted, not sent
 };

@@ -34,6 +34,8 @@ struct FollowRequest {
 //   event: gap      {"stream","from","to"}: bytes that came before the follower, or too fast for
 //                   it; once the run has ended the output route has them
 //   event: attempt  {"attempt"}: it runs again, offsets begin at 0
+//   event: needs_decision  {"attempt","held"}: the run was lost, `held` says why nothing goes on;
+//                   once it is resolved the stream goes on too
 //   event: end      {"status","size","dropped"}
 //
 // Live pieces are hints; what has not come when the run ends is sent from the store.
