@@ -20,11 +20,6 @@
 namespace millrace::app {
 namespace {
 
-int failed(const Error& error) {
-  fmt::print(stderr, "millrace: {}\n", error.describe());
-  return error.kind() == ErrorKind::Invalid ? 2 : 1;
-}
-
 std::vector<std::string> environment() {
   std::vector<std::string> entries;
   for (char** entry = environ; *entry; ++entry) entries.emplace_back(*entry);
@@ -67,60 +62,47 @@ Result<std::vector<store::Finding>> examine(const UpOptions& options) {
 
 }  // namespace
 
-int up(const UpOptions& options) {
-  auto config = read_config(options);
-  if (!config.ok()) return failed(config.error());
-  if (auto opened = open_log(
-          {.level = config->log.level, .format = config->log.format, .file = config->log.file});
-      !opened.ok()) {
-    return failed(opened.error());
-  }
-  auto served = run_server(*config, options.data, [&] { return read_config(options); });
-  return served.ok() ? 0 : failed(served.error());
-}
-
-int config_check(const UpOptions& options) {
-  auto config = read_config(options);
-  if (!config.ok()) return failed(config.error());
-  fmt::print("{}", print_config(*config, ConfigDocs::With));
+Result<int> up(const UpOptions& options) {
+  TRY(auto config, read_config(options));
+  TRY(open_log({.level = config.log.level, .format = config.log.format, .file = config.log.file}));
+  TRY(run_server(config, options.data, [&] { return read_config(options); }));
   return 0;
 }
 
-int doctor(const UpOptions& options) {
-  auto findings = examine(options);
-  if (!findings.ok()) return failed(findings.error());
+Result<int> config_check(const UpOptions& options) {
+  TRY(auto config, read_config(options));
+  fmt::print("{}", print_config(config, ConfigDocs::With));
+  return 0;
+}
+
+Result<int> doctor(const UpOptions& options) {
+  TRY(auto findings, examine(options));
   bool broken = false;
-  for (const auto& finding : *findings) {
+  for (const auto& finding : findings) {
     broken |= finding.severity == store::Severity::Broken;
     fmt::print("{} {}{}{}: {}\n", finding.promise, store::to_string(finding.severity),
                finding.entity.empty() ? "" : " ", finding.entity, finding.message);
   }
-  fmt::print("doctor: {} findings\n", findings->size());
+  fmt::print("doctor: {} findings\n", findings.size());
   return broken ? 1 : 0;
 }
 
-int backup(const std::string& data, const std::string& target) {
-  if (std::filesystem::exists(target)) {
-    return failed(Error(ErrorKind::Conflict, "APP-0011",
-                        fmt::format("'{}' exists: a backup never overwrites", target)));
-  }
-  auto store = open_existing(data);
-  if (!store.ok()) return failed(store.error());
-  if (auto done = (*store)->backup(target); !done.ok()) return failed(done.error());
+Result<int> backup(const std::string& data, const std::string& target) {
+  TRY(auto store, open_existing(data));
+  TRY(store->backup(target));
   fmt::print("backup: {} ({} bytes)\n", target, std::filesystem::file_size(target));
   return 0;
 }
 
-int pack_check(const std::string& folder) {
-  auto files = packs::read_pack_folder(folder);
-  if (!files.ok()) return failed(files.error());
+Result<int> pack_check(const std::string& folder) {
+  TRY(auto files, packs::read_pack_folder(folder));
   expr::Engine engine;
   auto core = packs::check(core_pack(), engine);
-  auto own = packs::check(*files, engine);
+  auto own = packs::check(files, engine);
   rules::Catalog names;
   names.add(core.pack);
   names.add(own.pack);
-  auto report = packs::check(*files, engine, [&](const RuleSpec& rule, const Pack&) {
+  auto report = packs::check(files, engine, [&](const RuleSpec& rule, const Pack&) {
     return rules::check_rule(rule, names, engine);
   });
   for (const auto& error : report.errors) {

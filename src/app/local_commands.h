@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "base/result.h"
+
 namespace millrace::app {
 
 struct UpOptions {
@@ -14,16 +16,17 @@ struct UpOptions {
   std::vector<std::string> packs;     // folders, added to packs.folders
 };
 
-// Each prints what it has to say and returns an exit code: 0 ok, 1 failed, 2 usage.
-int up(const UpOptions& options);
+// Each prints what it has to say and returns an exit code: 0 ok, 1 something is wrong with what was
+// examined. An Error: it could not be done.
+Result<int> up(const UpOptions& options);
 // The effective configuration, with every key's doc and default; secrets redacted.
-int config_check(const UpOptions& options);
+Result<int> config_check(const UpOptions& options);
 // Checks the promises K1-K9 on the store of a data folder; a running server does not mind. Of the
 // configuration it needs the retention: what is gone too early was lost.
-int doctor(const UpOptions& options);
+Result<int> doctor(const UpOptions& options);
 // Copies the store of a data folder, running or not, to a new file.
-int backup(const std::string& data, const std::string& target);
+Result<int> backup(const std::string& data, const std::string& target);
 // Everything that is wrong with the pack in `folder`, with file and line.
-int pack_check(const std::string& folder);
+Result<int> pack_check(const std::string& folder);
 
 }  // namespace millrace::app

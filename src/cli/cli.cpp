@@ -51,7 +51,9 @@ int run(CommandTable local, const std::vector<std::string>& words) {
   }
   const auto& command = *in->command();
   auto code = command.local ? command.local(*in) : run_remote(*in);
-  return code.ok() ? *code : report(code.error(), command.path);
+  if (code.ok()) return *code;
+  return command.local ? report_local(code.error(), command.path)
+                       : report(code.error(), command.path);
 }
 
 }  // namespace millrace::cli

@@ -71,9 +71,28 @@ std::string hint_for(const Error& error, std::string_view path) {
   return "`millrace --help` lists the commands";
 }
 
+std::string local_hint_for(const Error& error, std::string_view path) {
+  // A mistake in the configuration.
+  if (error.code() == "BAS-0010") {
+    return "`millrace config check` without --config and --set prints every key with its meaning";
+  }
+  switch (error.kind()) {
+    case ErrorKind::Invalid: return fmt::format("`millrace {} --help` says what it takes", path);
+    case ErrorKind::Unauthorized:
+    case ErrorKind::Forbidden: return "run it as the user who owns these files";
+    case ErrorKind::NotFound: return "check the path; --data names the data folder of a server";
+    default: return fmt::format("docs/errors/{}.md says what to do", error.code());
+  }
+}
+
 int report(const Error& error, std::string_view path) {
   fmt::print(stderr, "millrace: {}\nhint: {}\n", error.describe(), hint_for(error, path));
   return exit_code_of(error);
+}
+
+int report_local(const Error& error, std::string_view path) {
+  fmt::print(stderr, "millrace: {}\nhint: {}\n", error.describe(), local_hint_for(error, path));
+  return error.kind() == ErrorKind::Unavailable ? kFailed : exit_code_of(error);
 }
 
 }  // namespace millrace::cli

@@ -25,7 +25,12 @@ int exit_code_of_status(std::string_view status);
 // What to do next. `path` is the command: "rule show"; may be empty.
 std::string hint_for(const Error& error, std::string_view path);
 
+// The same for commands that work on this machine's files, without a server.
+std::string local_hint_for(const Error& error, std::string_view path);
+
 // Prints `millrace: ...` and `hint: ...` to stderr; returns the exit code.
 int report(const Error& error, std::string_view path = {});
+// Of a local command, to which nothing is unreachable: what is unavailable has failed.
+int report_local(const Error& error, std::string_view path);
 
 }  // namespace millrace::cli

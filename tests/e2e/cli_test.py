@@ -103,11 +103,48 @@ def errors_have_codes_and_hints(server):
     fails(server, 5, "rule", "list", "--data", "/nonexistent")
 
 
+def local_commands_fail_like_the_others(server):
+    nowhere, bad = server.home / "nowhere", server.home / "bad.yaml"
+    bad.write_text("server: {prot: 1}\n")
+    fails(server, 3, "doctor", "--data", str(nowhere))
+    fails(server, 3, "backup", str(server.home / "b.db"), "--data", str(nowhere))
+    fails(server, 1, "backup", str(bad))
+    assert bad.read_text() == "server: {prot: 1}\n"
+    assert "did you mean 'port'" in fails(server, 2, "config", "check", "--config", str(bad))
+    fails(server, 3, "config", "check", "--config", str(nowhere))
+    fails(server, 2, "config", "check", "--set", "server.prot=1")
+    fails(server, 3, "pack", "check", str(nowhere))
+    fails(server, 1, "up", "--port", "0")  # the data folder has a server
+    fails(server, 2, "up", "--port", "many", "--data", str(nowhere))
+    port = server.url().rsplit(":", 1)[1]
+    fails(server, 1, "up", "--port", port, "--data", str(server.home / "other"))
+
+
+def a_lost_run_ends_the_wait(server):
+    """`run` does not wait for a decision that somebody has to take."""
+    run = subprocess.Popen([binary(), "run", "core.local", "cmd=echo begun; sleep 60",
+                            "--data", str(server.data)], stdout=subprocess.PIPE,
+                           stderr=subprocess.PIPE, text=True)
+    assert run.stdout.readline() == "begun\n"
+    server.kill(spawner=True)
+    server.start()
+    try:
+        _, said = run.communicate(timeout=40)
+    finally:
+        run.kill()
+    identifier = as_json(server, "execution", "list", "--status", "needs_decision")[0]["id"]
+    assert run.returncode == 1, f"exit {run.returncode}: {said}"
+    assert f"millrace execution resolve {identifier} retry|succeed|fail|abandon" in said, said
+    assert said.splitlines()[-1].startswith("hint: "), said
+    server.cli("execution", "resolve", identifier, "succeed")
+
+
 def commands():
     with Server(settings={"log.level": "warn"}) as server:
         server.start()
         for part in (actions_run_and_stream, rules_are_kept_and_explained, the_rest_answers,
-                     errors_have_codes_and_hints):
+                     errors_have_codes_and_hints, local_commands_fail_like_the_others,
+                     a_lost_run_ends_the_wait):
             part(server)
         assert server.stop() == 0
 
