@@ -120,11 +120,10 @@ class Table {
   std::vector<Function> functions_;
 };
 
-const Table& common_functions();  // of both languages: ctx, json, st2kv, regex_*, version_* ...
-const Table& jinja_globals();     // range, dict, namespace...; with the common functions
+const Table& jinja_globals();  // range, dict, namespace...; with those of both languages
 const Table& jinja_filters();
 const Table& jinja_tests();
-const Table& yaql_functions();  // with the common functions
+const Table& yaql_functions();  // with those of both languages
 uint32_t yaql_rows(std::string_view name);
 std::string suggest_yaql(std::string_view name);
 

@@ -222,14 +222,14 @@ constexpr Row kGlobals[] = {
 std::span<const Row> jinja_test_rows() { return kTests; }
 
 const Table& jinja_globals() {
-  static const Table table{common_rows(), version_rows(), kGlobals};
+  static const Table table{orquesta_rows(), st2_rows(), version_rows(), kGlobals};
   return table;
 }
 
 // Orquesta registers its functions as filters too.
 const Table& jinja_filters() {
   static const Table table{jinja_text_filters(), jinja_sequence_filters(), version_rows(),
-                           common_rows()};
+                           orquesta_rows(), st2_rows()};
   return table;
 }
 
@@ -239,9 +239,10 @@ const Table& jinja_tests() {
 }
 
 const Table& yaql_functions() {
-  static const Table table{common_rows(),      version_rows(),    yaql_math_rows(),
-                           yaql_string_rows(), yaql_regex_rows(), yaql_collection_rows(),
-                           yaql_stream_rows(), yaql_query_rows(), yaql_ordering_rows()};
+  static const Table table{orquesta_rows(),        st2_rows(),         version_rows(),
+                           yaql_math_rows(),       yaql_string_rows(), yaql_regex_rows(),
+                           yaql_collection_rows(), yaql_stream_rows(), yaql_query_rows(),
+                           yaql_ordering_rows()};
   return table;
 }
 

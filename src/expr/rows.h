@@ -8,8 +8,10 @@
 // The parts of which the tables of functions are made, one for each source of that name.
 namespace millrace::expr {
 
-std::span<const Row> common_rows();   // what Orquesta and StackStorm add to both languages
-std::span<const Row> version_rows();  // version_compare and its family, as semver 2.10 of Python
+// In both languages:
+std::span<const Row> orquesta_rows();  // the context and the tasks of a workflow
+std::span<const Row> st2_rows();       // StackStorm's filters
+std::span<const Row> version_rows();   // version_compare and its family, as semver 2.10 of Python
 std::span<const Row> jinja_text_filters();
 std::span<const Row> jinja_sequence_filters();
 std::span<const Row> jinja_test_rows();
