@@ -35,6 +35,21 @@ constexpr std::string_view kSlackHeaders[] = {"x-slack-request-timestamp", "x-sl
                                               "x-slack-retry-reason", "content-type"};
 constexpr std::string_view kStripeHeaders[] = {"content-type", "user-agent"};
 
+// Several senders sign by this one specification.
+constexpr SignatureScheme standard_webhooks(std::string_view name,
+                                            std::span<const std::string_view> event_headers) {
+  return {.name = name,
+          .signature_header = "webhook-signature",
+          .form = HeaderForm::SpaceList,
+          .prefix = "v1,",
+          .encoding = SignatureEncoding::Base64,
+          .secret = SecretForm::Whsec,
+          .signed_before_body = "{id}.{time}.",
+          .timestamp_header = "webhook-timestamp",
+          .id_header = "webhook-id",
+          .event_headers = event_headers};
+}
+
 // GitHub: docs.github.com/webhooks/using-webhooks/validating-webhook-deliveries
 // Gitea: docs.gitea.com/usage/webhooks; Forgejo: forgejo.org/docs/latest/user/webhooks
 // GitLab: docs.gitlab.com/user/project/integrations/webhooks
@@ -60,26 +75,8 @@ constexpr SignatureScheme kSchemes[] = {
      .algorithm = SignatureAlgorithm::PlainToken,
      .id_header = "idempotency-key",
      .event_headers = kGitLabHeaders},
-    {.name = "gitlab-signed",
-     .signature_header = "webhook-signature",
-     .form = HeaderForm::SpaceList,
-     .prefix = "v1,",
-     .encoding = SignatureEncoding::Base64,
-     .secret = SecretForm::Whsec,
-     .signed_before_body = "{id}.{time}.",
-     .timestamp_header = "webhook-timestamp",
-     .id_header = "webhook-id",
-     .event_headers = kGitLabHeaders},
-    {.name = "standard",
-     .signature_header = "webhook-signature",
-     .form = HeaderForm::SpaceList,
-     .prefix = "v1,",
-     .encoding = SignatureEncoding::Base64,
-     .secret = SecretForm::Whsec,
-     .signed_before_body = "{id}.{time}.",
-     .timestamp_header = "webhook-timestamp",
-     .id_header = "webhook-id",
-     .event_headers = kStandardHeaders},
+    standard_webhooks("gitlab-signed", kGitLabHeaders),
+    standard_webhooks("standard", kStandardHeaders),
     {.name = "slack",
      .signature_header = "x-slack-signature",
      .prefix = "v0=",

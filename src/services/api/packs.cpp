@@ -192,19 +192,21 @@ Error not_found(std::string_view kind, std::string_view ref, std::string_view hi
   return Error(ErrorKind::NotFound, "API-0070", fmt::format("no {} '{}'{}", kind, ref, hint));
 }
 
-template <typename View>
-Response page_of(std::string_view list, std::vector<View> views, const NameQuery& query) {
+// A page of what the wanted packs hold, by ref. `add` is given a pack and appends its views.
+template <typename View, typename Add>
+Response list_of(Call& call, std::string_view list, Add add) {
+  TRY(auto query, call.query<NameQuery>());
+  std::vector<View> views;
+  for (const auto& pack : call.api.engine.catalog()->packs()) {
+    if (query.pack.empty() || query.pack == pack->ref) add(*pack, views);
+  }
   return page_by_key(list, std::move(views), query.limit, query.cursor,
                      [](const View& view) { return view.ref; });
 }
 
 Response list_packs(Call& call) {
-  TRY(auto query, call.query<NameQuery>());
-  std::vector<PackView> views;
-  for (const auto& pack : call.api.engine.catalog()->packs()) {
-    if (query.pack.empty() || query.pack == pack->ref) views.push_back(view_of(*pack));
-  }
-  return page_of("packs", std::move(views), query);
+  return list_of<PackView>(call, "packs",
+                           [](const Pack& pack, auto& views) { views.push_back(view_of(pack)); });
 }
 
 Response show_pack(Call& call) {
@@ -218,13 +220,9 @@ Response show_pack(Call& call) {
 }
 
 Response list_actions(Call& call) {
-  TRY(auto query, call.query<NameQuery>());
-  std::vector<ActionView> views;
-  for (const auto& pack : call.api.engine.catalog()->packs()) {
-    if (!query.pack.empty() && query.pack != pack->ref) continue;
-    for (const auto& action : pack->actions) views.push_back(view_of(*pack, action));
-  }
-  return page_of("actions", std::move(views), query);
+  return list_of<ActionView>(call, "actions", [](const Pack& pack, auto& views) {
+    for (const auto& action : pack.actions) views.push_back(view_of(pack, action));
+  });
 }
 
 Response show_action(Call& call) {
@@ -235,13 +233,9 @@ Response show_action(Call& call) {
 }
 
 Response list_triggers(Call& call) {
-  TRY(auto query, call.query<NameQuery>());
-  std::vector<TriggerView> views;
-  for (const auto& pack : call.api.engine.catalog()->packs()) {
-    if (!query.pack.empty() && query.pack != pack->ref) continue;
-    for (const auto& trigger : pack->triggers) views.push_back(view_of(*pack, trigger));
-  }
-  return page_of("triggers", std::move(views), query);
+  return list_of<TriggerView>(call, "triggers", [](const Pack& pack, auto& views) {
+    for (const auto& trigger : pack.triggers) views.push_back(view_of(pack, trigger));
+  });
 }
 
 Response show_trigger(Call& call) {

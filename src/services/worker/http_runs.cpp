@@ -9,6 +9,7 @@
 #include "async/loop.h"
 #include "base/json.h"
 #include "base/text.h"
+#include "net/http.h"
 #include "services/worker/launch_plan.h"
 #include "services/worker/mask.h"
 #include "services/worker/posix.h"
@@ -29,28 +30,13 @@ Error cannot_send(const kernel::WorkOrder& order, std::string_view why) {
                fmt::format("action '{}': {}", order.action->ref, why));
 }
 
-// As in a query: letters, digits and -._~ stay, all else is escaped.
-void append_escaped(std::string& out, std::string_view text) {
-  for (char c : text) {
-    bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                 std::string_view("-._~").find(c) != std::string_view::npos;
-    if (plain) {
-      out += c;
-    } else {
-      out += fmt::format("%{:02X}", static_cast<unsigned char>(c));
-    }
-  }
-}
-
 std::string with_query(std::string_view url, const Value& params) {
   size_t fragment = std::min(url.find('#'), url.size());
   std::string out(url.substr(0, fragment));
   if (!params.is_map()) return out;
   for (const auto& entry : params.as_map()) {
     out += out.find('?') == std::string::npos ? '?' : '&';
-    append_escaped(out, entry.name());
-    out += '=';
-    append_escaped(out, as_argument(entry.value));
+    out += net::percent_encode(entry.name()) + '=' + net::percent_encode(as_argument(entry.value));
   }
   return out;
 }
