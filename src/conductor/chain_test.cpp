@@ -156,17 +156,6 @@ TEST(Chain, DataIsNeverEvaluated) {
   EXPECT_EQ(input_of(run, "a"), R"({"p":"{{ 1 + 1 }}"})");
 }
 
-Names found(std::string_view yaml) {
-  expr::Engine engine;
-  auto document = parse_yaml(yaml, "c.yaml");
-  EXPECT_TRUE(document.ok());
-  Names out;
-  for (const Finding& finding : inspect(*document, engine, {})) {
-    out.push_back(std::to_string(finding.line) + " " + finding.path + ": " + finding.message);
-  }
-  return out;
-}
-
 TEST(ChainInspection, FindsNothingInAGoodChain) { EXPECT_EQ(found(kBuild), Names{}); }
 
 TEST(ChainInspection, TellsWhatIsWrongAndWhere) {

@@ -29,7 +29,9 @@ constexpr std::string_view kCaseSchema = R"json({
         "sequence": {
           "type": "array",
           "items": {
-            "anyOf": [{"type": "string"}, {"type": "object", "minProperties": 1, "maxProperties": 1}]
+            "anyOf": [
+              {"type": "string"}, {"type": "object", "minProperties": 1, "maxProperties": 1}
+            ]
           }
         },
         "calls": {"type": "object"},

@@ -12,6 +12,7 @@
 #include "base/json.h"
 #include "base/yaml.h"
 #include "conductor/conductor.h"
+#include "conductor/inspect.h"
 
 namespace millrace::conductor {
 
@@ -123,5 +124,17 @@ class Rig {
 };
 
 using Names = std::vector<std::string>;
+
+// What inspecting a document tells: `LINE PATH: MESSAGE`.
+inline Names found(std::string_view yaml) {
+  expr::Engine engine;
+  auto document = parse_yaml(yaml, "w.yaml");
+  EXPECT_TRUE(document.ok());
+  Names out;
+  for (const Finding& finding : inspect(*document, engine, {})) {
+    out.push_back(std::to_string(finding.line) + " " + finding.path + ": " + finding.message);
+  }
+  return out;
+}
 
 }  // namespace millrace::conductor

@@ -37,9 +37,16 @@ Tally run_expressions(const fs::path& file) {
   std::string name = file.filename().string();
   bool by_hand = name == "expressions-handmade.jsonl";
   size_t mended = 0;
-  Tally tally = run_set(name, "", by_hand ? handmade(file) : read_lines(file),
-                        [&](const Value& c) { return run_expression(c, mended); });
+  std::string late;
+  auto run_one = [&](const Value& c) {
+    size_t before = mended;
+    Verdict verdict = run_expression(c, mended);
+    if (mended > before) late += fmt::format("  {}: recorded late\n", c.string_or("id", "?"));
+    return verdict;
+  };
+  Tally tally = run_set(name, "", by_hand ? handmade(file) : read_lines(file), run_one);
   if (mended > 0) tally.way = fmt::format("{} recorded late", mended);
+  fmt::print("{}", late);
   return tally;
 }
 

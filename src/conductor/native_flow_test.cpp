@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0
+// Timeouts, branches, joins, retries and items of the native language.
+#include "conductor/test_rig.h"
+
+namespace millrace::conductor {
+namespace {
+
+TEST(Timeout, IsAStatusThatTransitionsSee) {
+  Rig run(R"(
+tasks:
+  slow:
+    action: core.noop
+    timeout: <% ctx().limit %>
+    next:
+      - when: <% timed_out() %>
+        do: late
+      - when: <% failed() %>
+        do: broken
+  late: {}
+  broken: {}
+input: [{limit: 1.5}]
+)");
+  EXPECT_EQ(run.offered("slow").timeout, Value(1.5));
+  run.end("slow", Status::Timeout);
+  EXPECT_EQ(run.status_of("slow"), Status::Timeout);
+  EXPECT_EQ(run.next(), Names{"late"});
+}
+
+TEST(Timeout, FailsTheWorkflowWhenNothingTakesCareOfIt) {
+  Rig run("tasks: {slow: {action: core.noop, timeout: 1}}");
+  run.end("slow", Status::Timeout);
+  EXPECT_EQ(run.status(), Status::Failed);
+}
+
+TEST(Timeout, IsRetried) {
+  Rig run("tasks: {slow: {action: core.noop, timeout: 1, retry: {count: 1}}}");
+  run.end("slow", Status::Timeout);
+  EXPECT_EQ(run.status_of("slow"), Status::Retrying);
+  run.succeed("slow");
+  EXPECT_EQ(run.status(), Status::Succeeded);
+}
+
+TEST(Timeout, ALateEventOfTheActionIsPassedOver) {
+  Rig run("tasks: {slow: {next: [{when: <% timed_out() %>, do: late}]}, late: {}}");
+  run.end("slow", Status::Timeout);
+  run.report("slow", Status::Succeeded);
+  EXPECT_EQ(run.status_of("slow"), Status::Timeout);
+  EXPECT_EQ(run.next(), Names{"late"});
+}
+
+TEST(Else, IsTakenWhenNoConditionHeld) {
+  constexpr std::string_view kText = R"(
+tasks:
+  ask:
+    next:
+      - when: <% result() = 1 %>
+        do: one
+      - else: other
+        publish: [{seen: <% result() %>}]
+  one: {}
+  other: {}
+)";
+  Rig held(kText);
+  held.succeed("ask", 1);
+  EXPECT_EQ(held.next(), Names{"one"});
+  Rig other(kText);
+  other.succeed("ask", 2);
+  EXPECT_EQ(other.next(), Names{"other"});
+  EXPECT_EQ(other.offered("other").ctx["seen"], Value(2));
+}
+
+TEST(Else, RemediatesAFailure) {
+  Rig run(
+      "tasks: {a: {next: [{when: <% succeeded() %>, do: b}, {else: true, do: c}]}, b: {}, c: {}}");
+  run.fail("a");
+  EXPECT_EQ(run.status(), Status::Running);
+  EXPECT_EQ(run.next(), Names{"c"});
+}
+
+TEST(First, StopsAtTheFirstConditionThatHoldsInTheOrderOfTheFile) {
+  Rig run(R"(
+tasks:
+  a:
+    first: true
+    next:
+      - {when: <% result() > 1 %>, do: z}
+      - {when: <% result() > 0 %>, do: b}
+      - {do: c}
+  z: {}
+  b: {}
+  c: {}
+)");
+  run.succeed("a", 2);
+  EXPECT_EQ(run.next(), Names{"z"});
+}
+
+constexpr std::string_view kSettled = R"(
+tasks:
+  start: {next: [{do: 'a, b, c'}]}
+  a: {next: [{when: <% succeeded() %>, do: report}]}
+  b: {next: [{when: <% succeeded() %>, do: b2}]}
+  b2: {next: [{do: report}]}
+  c: {next: [{when: <% result() = 1 %>, do: report}]}
+  report: {join: settled}
+)";
+
+TEST(SettledJoin, WaitsForAllBranchesFiredOrNot) {
+  Rig run(kSettled);
+  run.succeed("start");
+  run.succeed("a");
+  EXPECT_EQ(run.next(), (Names{"b", "c"}));
+  run.succeed("c", 2);
+  run.succeed("b");
+  EXPECT_EQ(run.next(), Names{"b2"});
+  run.succeed("b2");
+  EXPECT_EQ(run.next(), Names{"report"});
+  run.succeed("report");
+  EXPECT_EQ(run.status(), Status::Succeeded);
+}
+
+TEST(SettledJoin, TakesCareOfABranchThatFailed) {
+  Rig run(kSettled);
+  run.succeed("start");
+  run.fail("a");
+  EXPECT_EQ(run.status(), Status::Running);
+  run.succeed("c", 1);
+  EXPECT_EQ(run.next(), Names{"b"});
+  run.succeed("b");
+  run.succeed("b2");
+  EXPECT_EQ(run.next(), Names{"report"});
+}
+
+TEST(SettledJoin, RunsEvenIfNoBranchFired) {
+  Rig run(kSettled);
+  run.succeed("start");
+  run.fail("a");
+  run.fail("b");
+  EXPECT_EQ(run.status(), Status::Failed) << "b leads to no join of its own";
+  Rig other(kSettled);
+  other.succeed("start");
+  other.succeed("b");
+  other.fail("b2");
+  EXPECT_EQ(other.next(), (Names{"a", "c"}));
+  other.fail("a");
+  other.succeed("c", 2);
+  EXPECT_EQ(other.next(), Names{"report"});
+  other.succeed("report");
+  EXPECT_EQ(other.status(), Status::Succeeded);
+}
+
+TEST(SettledJoin, DoesNotWaitForWhatNeverStarts) {
+  Rig run(R"(
+tasks:
+  start: {next: [{do: a}, {when: <% result() = 1 %>, do: b}]}
+  a: {next: [{do: report}]}
+  b: {next: [{do: report}]}
+  report: {join: settled}
+)");
+  run.succeed("start", 0);
+  run.succeed("a");
+  EXPECT_EQ(run.next(), Names{"report"});
+}
+
+TEST(Retry, BackoffGrowsToItsCeiling) {
+  auto delays = [](std::string_view retry) {
+    Rig run("tasks: {a: {action: core.noop, retry: " + std::string(retry) + "}}");
+    Names seen;
+    for (int i = 0; i < 4; ++i) {
+      run.fail("a");
+      seen.push_back(to_json(run.offered("a").delay));
+    }
+    return seen;
+  };
+  EXPECT_EQ(delays("{count: 4, delay: 2}"), (Names{"2", "2", "2", "2"}));
+  EXPECT_EQ(delays("{count: 4, delay: 2, backoff: linear}"), (Names{"2", "4", "6", "8"}));
+  EXPECT_EQ(delays("{count: 4, delay: 2, backoff: exponential, max_delay: 10}"),
+            (Names{"2", "4", "8", "10"}));
+}
+
+TEST(Retry, JitterStaysWithinItsPart) {
+  bool differs = false;
+  for (int i = 0; i < 20; ++i) {
+    Rig run("tasks: {a: {action: core.noop, retry: {count: 9, delay: 10, jitter: 0.5}}}");
+    for (int j = 0; j <= i % 9; ++j) run.fail("a");
+    if (run.status() != Status::Running) continue;
+    double delay = run.offered("a").delay.as_float();
+    EXPECT_GE(delay, 5);
+    EXPECT_LE(delay, 15);
+    differs = differs || delay != 10;
+  }
+  EXPECT_TRUE(differs);
+}
+
+TEST(WithItems, BatchesHoldSeveralElements) {
+  Rig run(R"(
+input: [{size: 2}]
+tasks:
+  a:
+    with: {items: "host in <% ctx(hosts) %>", batch_size: <% ctx(size) %>, concurrency: <% 1 + 1 %>}
+    action: core.ping
+    input: {hosts: <% item(host) %>}
+vars: [{hosts: [h1, h2, h3, h4, h5]}]
+)");
+  NextTask task = run.offered("a");
+  EXPECT_EQ(task.items_count, 3u);
+  ASSERT_EQ(task.actions.size(), 2u);
+  EXPECT_EQ(to_json(task.actions[1].input), R"({"hosts":["h3","h4"]})");
+  run.report_item("a", 0, Status::Running);
+  run.report_item("a", 1, Status::Running);
+  run.report_item("a", 0, Status::Succeeded);
+  task = run.offered("a");
+  ASSERT_EQ(task.actions.size(), 1u);
+  EXPECT_EQ(to_json(task.actions[0].input), R"({"hosts":["h5"]})");
+}
+
+TEST(WithItems, OneNameTakesAListAsItIs) {
+  Rig run(
+      "{vars: [{xs: [[1, 2]]}], tasks: {a: {with: 'x in <% ctx(xs) %>', action: <% item(x) %>}}}");
+  EXPECT_EQ(to_json(run.offered("a").actions[0].action), "[1,2]");
+}
+
+TEST(WithItems, AnInInsideTheExpressionIsPartOfIt) {
+  Rig run("tasks: {a: {with: '<% list(1 in list(1), 2) %>', action: core.noop}}");
+  EXPECT_EQ(run.offered("a").items_count, 2u);
+}
+
+}  // namespace
+}  // namespace millrace::conductor
