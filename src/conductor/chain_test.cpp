@@ -150,6 +150,19 @@ TEST(Chain, TellsItsTasksAndWhatTheyPublished) {
   EXPECT_EQ(output["tasks"].size(), 3u);
 }
 
+TEST(Chain, CanBeRunAgainFromTheTaskThatFailed) {
+  Rig run(
+      "chain: [{name: a, ref: x.y, publish: {v: '{{ a }}'}, on-success: b}, "
+      "{name: b, ref: x.y, parameters: {v: '{{ v }}', a: '{{ a }}'}}]");
+  run.succeed("a", 1);
+  run.fail("b");
+  ASSERT_EQ(run.status(), Status::Failed);
+  ASSERT_TRUE(run.conductor().rerun({}).ok());
+  EXPECT_EQ(input_of(run, "b"), R"({"v":1,"a":1})");
+  run.succeed("b");
+  EXPECT_EQ(run.status(), Status::Succeeded);
+}
+
 TEST(Chain, DataIsNeverEvaluated) {
   Rig run("chain: [{name: a, ref: x.y, parameters: {p: '{{ p }}'}}]",
           Value::map({{"p", "{{ 1 + 1 }}"}}));

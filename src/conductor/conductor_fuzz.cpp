@@ -5,10 +5,12 @@
 
 #include "base/yaml.h"
 #include "conductor/conductor.h"
+#include "conductor/graph_text.h"
 #include "conductor/inspect.h"
+#include "conductor/rehearsal.h"
 
-// Any text: read, inspected, compiled and run for a few steps in both languages. The first byte
-// says how each task ends.
+// Any text: read, inspected, drawn, compiled and run for a few steps in both languages; read as a
+// rehearsal. The first byte says how each task ends.
 namespace {
 
 using namespace millrace;
@@ -53,7 +55,13 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     expr::Engine engine;
     auto findings = inspect(*document, engine, {.default_mode = mode});
     auto definition = Definition::compile(document->value, engine, mode);
-    if (definition.ok()) run(*definition, engine, data[0]);
+    if (!definition.ok()) continue;
+    graph_dot(graph_view(**definition), graph_text(graph_view(**definition)));
+    run(*definition, engine, data[0]);
+  }
+  auto rehearsal = read_rehearsal(*document, "w.yaml");
+  if (rehearsal.ok()) {
+    for (const auto& rehearsed : rehearsal->cases) (void)differences(rehearsed.expect, {});
   }
   return 0;
 }
