@@ -83,7 +83,7 @@ CommandTable event_commands() {
                     .help = "List events, newest first",
                     .route = kRoute,
                     .columns = kColumns,
-                    .filters = {{"--trigger", "REF", "Only of this trigger"}},
+                    .filters = {{"--trigger", "REF", "Only of this trigger"}, sort_option()},
                     .topic = "event"}),
       show_command("event show", "Show an event with its payload", kRoute, "ID"),
       {.path = "event replay",

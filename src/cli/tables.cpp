@@ -64,6 +64,13 @@ Command list_command(ListSpec spec) {
   return command;
 }
 
+Option sort_option() {
+  return {.name = "--sort",
+          .value = "ORDER",
+          .help = "created: oldest first; -created: newest first (default)",
+          .choices = {"created", "-created"}};
+}
+
 Command show_command(std::string path, std::string help, std::string route, std::string argument) {
   Command command{std::move(path), std::move(help), {{argument, ""}}, {}, nullptr, nullptr};
   command.remote = [route, argument](Context& context) -> Result<int> {

@@ -26,6 +26,8 @@ struct ListSpec {
   bool has_pages = true;        // takes --limit
 };
 Command list_command(ListSpec spec);
+// Of lists that can begin at either end: --sort created.
+Option sort_option();
 // Shows the object whose name or id is the argument.
 Command show_command(std::string path, std::string help, std::string route, std::string argument);
 // Deletes it and says so.

@@ -15,10 +15,14 @@
 
 namespace millrace::store {
 
-// One page of a list: newest first, ids below `before` (0: from the newest).
+enum class Order : uint8_t { NewestFirst, OldestFirst };
+
+// One page of a list: newest first, ids below `before` (0: from the newest). Executions, events and
+// enforcements may be had oldest first: ids above `before` then.
 struct Page {
   int64_t before = 0;
   int limit = 50;
+  Order order = Order::NewestFirst;
 };
 
 struct ExecutionFilter {

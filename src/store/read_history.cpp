@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <functional>
+#include <utility>
 
 #include "store/read.h"
 #include "store/row_reader.h"
@@ -59,15 +61,26 @@ void read_enforcement(RowReader r, EnforcementRow& e) {
       e.status >> e.error >> e.created >> e.verdicts_json;
 }
 
-int64_t below(const Page& page) { return page.before > 0 ? page.before : INT64_MAX; }
+// The ids that a page may hold: above the first, below the second.
+std::pair<int64_t, int64_t> bounds(const Page& page) {
+  if (page.order == Order::OldestFirst) return {page.before, INT64_MAX};
+  return {0, page.before > 0 ? page.before : INT64_MAX};
+}
+
+#define IN_ORDER(page, select, limit)                                      \
+  ((page).order == Order::OldestFirst ? select " ORDER BY id LIMIT " limit \
+                                      : select " ORDER BY id DESC LIMIT " limit)
 
 Result<std::vector<ExecutionRow>> list_in_status(sql::Connection& db, TenantId tenant,
                                                  ExecutionStatus status, Page page) {
-  return query<ExecutionRow>(db,
-                             EXECUTION_HEAD
-                             " FROM execution WHERE tenant = $1 AND status = $2 AND id < $3 "
-                             "ORDER BY id DESC LIMIT $4",
-                             read_execution_head, tenant, status, below(page), page.limit);
+  auto [above, below] = bounds(page);
+  return query<ExecutionRow>(
+      db,
+      IN_ORDER(page,
+               EXECUTION_HEAD
+               " FROM execution WHERE tenant = $1 AND status = $2 AND id > $3 AND id < $4",
+               "$5"),
+      read_execution_head, tenant, status, above, below, page.limit);
 }
 
 // One indexed read per open status: sorting all that is open would cost its number.
@@ -77,7 +90,11 @@ Result<std::vector<ExecutionRow>> list_open(sql::Connection& db, TenantId tenant
     TRY(auto rows, list_in_status(db, tenant, static_cast<ExecutionStatus>(s), page));
     std::ranges::move(rows, std::back_inserter(found));
   }
-  std::ranges::sort(found, std::greater(), &ExecutionRow::id);
+  if (page.order == Order::OldestFirst) {
+    std::ranges::sort(found, std::less(), &ExecutionRow::id);
+  } else {
+    std::ranges::sort(found, std::greater(), &ExecutionRow::id);
+  }
   if (found.size() > static_cast<size_t>(page.limit)) {
     found.resize(static_cast<size_t>(page.limit));
   }
@@ -101,32 +118,39 @@ Result<std::vector<ExecutionRow>> list_executions(sql::Connection& db, TenantId 
                                                   const ExecutionFilter& filter, Page page) {
   // Each shape of the filter walks the index that serves it. `+column` keeps an index from being
   // chosen that would have to be sorted.
-  int64_t before = below(page);
+  auto [above, below] = bounds(page);
+  int64_t status = filter.status ? static_cast<int64_t>(*filter.status) : -1;
+  int64_t below_status =
+      filter.open_only ? static_cast<int64_t>(ExecutionStatus::Succeeded) : INT64_MAX;
   if (filter.parent) {
-    return query<ExecutionRow>(db,
-                               EXECUTION_HEAD
-                               " FROM execution WHERE tenant = $1 AND parent = $2 AND parent <> 0 "
-                               "AND id < $3 ORDER BY id DESC LIMIT $4",
-                               read_execution_head, tenant, filter.parent, before, page.limit);
-  }
-  if (!filter.action.empty()) {
-    int64_t status = filter.status ? static_cast<int64_t>(*filter.status) : -1;
-    int64_t below_status =
-        filter.open_only ? static_cast<int64_t>(ExecutionStatus::Succeeded) : INT64_MAX;
     return query<ExecutionRow>(
         db,
-        EXECUTION_HEAD
-        " FROM execution WHERE tenant = $1 AND action = $2 AND id < $3 AND "
-        "($4 < 0 OR +status = $4) AND +status < $5 ORDER BY id DESC LIMIT $6",
-        read_execution_head, tenant, filter.action, before, status, below_status, page.limit);
+        IN_ORDER(page,
+                 EXECUTION_HEAD
+                 " FROM execution WHERE tenant = $1 AND parent = $2 AND parent <> 0 AND id > $3 "
+                 "AND id < $4 AND ($5 < 0 OR +status = $5) AND +status < $6 "
+                 "AND ($7 = '' OR +action = $7)",
+                 "$8"),
+        read_execution_head, tenant, filter.parent, above, below, status, below_status,
+        filter.action, page.limit);
+  }
+  if (!filter.action.empty()) {
+    return query<ExecutionRow>(
+        db,
+        IN_ORDER(page,
+                 EXECUTION_HEAD
+                 " FROM execution WHERE tenant = $1 AND action = $2 AND id > $3 AND id < $4 AND "
+                 "($5 < 0 OR +status = $5) AND +status < $6",
+                 "$7"),
+        read_execution_head, tenant, filter.action, above, below, status, below_status, page.limit);
   }
   if (filter.status) return list_in_status(db, tenant, *filter.status, page);
   if (filter.open_only) return list_open(db, tenant, page);
-  return query<ExecutionRow>(db,
-                             EXECUTION_HEAD
-                             " FROM execution WHERE id < $1 AND +tenant = $2 "
-                             "ORDER BY id DESC LIMIT $3",
-                             read_execution_head, before, tenant, page.limit);
+  return query<ExecutionRow>(
+      db,
+      IN_ORDER(page, EXECUTION_HEAD " FROM execution WHERE id > $1 AND id < $2 AND +tenant = $3",
+               "$4"),
+      read_execution_head, above, below, tenant, page.limit);
 }
 
 Result<std::vector<ExecutionRow>> children_of(sql::Connection& db, TenantId tenant,
@@ -215,16 +239,20 @@ Result<std::optional<EventRow>> load_event(sql::Connection& db, EventId id) {
 
 Result<std::vector<EventRow>> list_events(sql::Connection& db, TenantId tenant,
                                           const std::string& trigger, Page page) {
+  auto [above, below] = bounds(page);
   if (trigger.empty()) {
     return query<EventRow>(
-        db, EVENT_HEAD " FROM event WHERE id < $1 AND +tenant = $2 ORDER BY id DESC LIMIT $3",
-        read_event_head, below(page), tenant, page.limit);
+        db,
+        IN_ORDER(page, EVENT_HEAD " FROM event WHERE id > $1 AND id < $2 AND +tenant = $3", "$4"),
+        read_event_head, above, below, tenant, page.limit);
   }
-  return query<EventRow>(db,
-                         EVENT_HEAD
-                         " FROM event WHERE tenant = $1 AND event_trigger = $2 AND id < $3 "
-                         "ORDER BY id DESC LIMIT $4",
-                         read_event_head, tenant, trigger, below(page), page.limit);
+  return query<EventRow>(
+      db,
+      IN_ORDER(page,
+               EVENT_HEAD
+               " FROM event WHERE tenant = $1 AND event_trigger = $2 AND id > $3 AND id < $4",
+               "$5"),
+      read_event_head, tenant, trigger, above, below, page.limit);
 }
 
 Result<std::optional<EnforcementRow>> find_enforcement(sql::Connection& db, TenantId tenant,
@@ -241,14 +269,17 @@ Result<std::vector<EnforcementRow>> enforcements_of(sql::Connection& db, TenantI
 
 Result<std::vector<EnforcementRow>> list_enforcements(sql::Connection& db, TenantId tenant,
                                                       RuleId rule, Page page) {
+  auto [above, below] = bounds(page);
   if (!rule) {
     return query<EnforcementRow>(
-        db, ENFORCEMENT_ALL "WHERE id < $1 AND +tenant = $2 ORDER BY id DESC LIMIT $3",
-        read_enforcement, below(page), tenant, page.limit);
+        db, IN_ORDER(page, ENFORCEMENT_ALL "WHERE id > $1 AND id < $2 AND +tenant = $3", "$4"),
+        read_enforcement, above, below, tenant, page.limit);
   }
   return query<EnforcementRow>(
-      db, ENFORCEMENT_ALL "WHERE tenant = $1 AND rule = $2 AND id < $3 ORDER BY id DESC LIMIT $4",
-      read_enforcement, tenant, rule, below(page), page.limit);
+      db,
+      IN_ORDER(page, ENFORCEMENT_ALL "WHERE tenant = $1 AND rule = $2 AND id > $3 AND id < $4",
+               "$5"),
+      read_enforcement, tenant, rule, above, below, page.limit);
 }
 
 }  // namespace millrace::store

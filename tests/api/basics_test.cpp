@@ -167,6 +167,36 @@ TEST_F(ApiTest, ListsGoPageByPage) {
             "API-0002");
 }
 
+TEST_F(ApiTest, HistoryIsListedFromEitherEnd) {
+  std::vector<std::string> made;
+  for (int i = 0; i < 5; ++i) {
+    auto run = post("/api/v1/executions", R"({"action":"core.echo"})");
+    made.emplace_back(run.data().string_or("id", ""));
+  }
+  auto listed = [&](const std::string& sort) {
+    std::vector<std::string> ids;
+    std::string cursor;
+    do {
+      auto page = get("/api/v1/executions?limit=2" + sort + "&cursor=" + cursor);
+      EXPECT_EQ(page.status, 200) << page.text;
+      for (const auto& run : page.data().as_list()) ids.emplace_back(run.string_or("id", ""));
+      cursor = page.body.string_or("next_cursor", "");
+    } while (!cursor.empty());
+    return ids;
+  };
+  std::vector<std::string> newest(made.rbegin(), made.rend());
+  EXPECT_EQ(listed(""), newest);
+  EXPECT_EQ(listed("&sort=-created"), newest);
+  EXPECT_EQ(listed("&sort=created"), made);
+  auto first = get("/api/v1/executions?limit=2&sort=created");
+  auto cursor = std::string(first.body.string_or("next_cursor", ""));
+  EXPECT_EQ(get("/api/v1/executions?cursor=" + cursor).code(), "API-0002") << "of another order";
+  EXPECT_EQ(get("/api/v1/executions?sort=status").code(), "BAS-0004");
+  for (auto list : {"events", "enforcements"}) {
+    EXPECT_EQ(get(fmt::format("/api/v1/{}?sort=created", list)).status, 200) << list;
+  }
+}
+
 TEST_F(ApiTest, TokensAreShownOnceAndDieWhenRevoked) {
   auto made = post("/api/v1/tokens", R"({"identity":"bob","permissions":["rules:*"],"ttl_s":60})");
   ASSERT_EQ(made.status, 201) << made.text;

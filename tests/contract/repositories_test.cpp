@@ -91,6 +91,9 @@ TEST_P(Repositories, AnEventComesBackByteForByteForItsTenantOnly) {
   EXPECT_EQ(ids(must(list_events(*reader_, kTenant, "core.webhook", {.before = 12}))), Ids{11});
   EXPECT_EQ(ids(must(list_events(*reader_, kTenant, "core.webhook", {.limit = 1}))), Ids{12});
   EXPECT_EQ(ids(must(list_events(*reader_, kTenant, "other", {}))), Ids{});
+  Page oldest{.before = 11, .order = store::Order::OldestFirst};
+  EXPECT_EQ(ids(must(list_events(*reader_, kTenant, "", oldest))), Ids{12});
+  EXPECT_EQ(ids(must(list_events(*reader_, kTenant, "core.webhook", oldest))), Ids{12});
 }
 
 TEST_P(Repositories, AnEnforcementIsFoundByEventAndByRule) {
@@ -187,10 +190,30 @@ TEST_P(Repositories, ExecutionsAreListedByStatusActionAndParent) {
   EXPECT_EQ(list({.status = ExecutionStatus::Running, .action = "ci.build"}), Ids{31});
   EXPECT_EQ(list({.action = "ci.build", .open_only = true}), (Ids{35, 33, 31}));
   EXPECT_EQ(list({.parent = ExecutionId{31}}), Ids{33});
+  EXPECT_EQ(list({.status = ExecutionStatus::Succeeded, .parent = ExecutionId{31}}), Ids{});
+  EXPECT_EQ(list({.action = "ci.test", .parent = ExecutionId{31}}), Ids{});
+  EXPECT_EQ(list({.parent = ExecutionId{31}, .open_only = true}), Ids{33});
   EXPECT_EQ(ids(must(children_of(*reader_, kTenant, ExecutionId{31}))), Ids{33});
   EXPECT_EQ(ids(must(open_descendants(*reader_, kTenant, ExecutionId{31}))), (Ids{33, 35}));
   std::vector<ExecutionStatus> live{ExecutionStatus::Running, ExecutionStatus::Requested};
   EXPECT_EQ(ids(must(executions_in(*reader_, live))), (Ids{31, 33, 34, 35, 36}));
+}
+
+TEST_P(Repositories, ExecutionsAreListedOldestFirstToo) {
+  ExecutionRow child = execution(44);
+  child.parent = ExecutionId{41};
+  desk_->write({.new_executions = {execution(41), running(execution(42)), ended(execution(43)),
+                                   child, execution(45, kOtherTenant)}});
+  auto list = [&](const ExecutionFilter& filter, int64_t after, int limit) {
+    Page page{after, limit, store::Order::OldestFirst};
+    return ids(must(list_executions(*reader_, kTenant, filter, page)));
+  };
+  EXPECT_EQ(list({}, 0, 3), (Ids{41, 42, 43}));
+  EXPECT_EQ(list({}, 42, 3), (Ids{43, 44}));
+  EXPECT_EQ(list({.open_only = true}, 41, 1), Ids{42});
+  EXPECT_EQ(list({.status = ExecutionStatus::Requested}, 41, 5), Ids{44});
+  EXPECT_EQ(list({.action = "ci.build"}, 0, 2), (Ids{41, 42}));
+  EXPECT_EQ(list({.parent = ExecutionId{41}}, 0, 5), Ids{44});
 }
 
 TEST_P(Repositories, TheQueueGivesTheLowestRankFirst) {

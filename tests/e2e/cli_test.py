@@ -33,6 +33,8 @@ def actions_run_and_stream(server):
     server.cli("execution", "watch", identifier)
     assert as_json(server, "execution", "show", identifier)["status"] == "succeeded"
     assert identifier in server.cli("execution", "list", "--action", "core.local")
+    oldest = as_json(server, "execution", "list", "--sort", "created")
+    assert oldest == as_json(server, "execution", "list", "--sort", "-created")[::-1]
     assert identifier in server.cli("trace", "show", identifier)
     slow = server.cli("run", "core.local", "cmd=sleep 30", "--async").strip()
     server.cli("execution", "cancel", slow)

@@ -19,12 +19,14 @@ struct EventQuery {
   int limit = 50;
   std::string cursor;
   std::string trigger;
+  Sort sort = Sort::NewestFirst;
 
   static const Fields& fields() {
     static const Field lines[] = {
         field("limit", &EventQuery::limit, "Entries per page.").range(1, 500),
         field("cursor", &EventQuery::cursor, "next_cursor of the page before."),
         field("trigger", &EventQuery::trigger, "Only events of this trigger."),
+        field("sort", &EventQuery::sort, "created: oldest first; -created: newest first."),
     };
     static const auto table = fields_of<EventQuery>("EventQuery", "", lines);
     return table;
@@ -33,9 +35,9 @@ struct EventQuery {
 
 Response list_events(Call& call, sql::Connection& db) {
   TRY(auto query, call.query<EventQuery>());
-  TRY(int64_t before, open_id_cursor("events", query.cursor));
-  TRY(auto rows, store::list_events(db, call.who.tenant, query.trigger, {before, query.limit + 1}));
-  auto next = cut_page("events", rows, query.limit);
+  TRY(auto page, open_page("events", query.cursor, query.limit, query.sort));
+  TRY(auto rows, store::list_events(db, call.who.tenant, query.trigger, page));
+  auto next = cut_page("events", rows, query.limit, query.sort);
   std::vector<EventView> views;
   for (const auto& row : rows) views.push_back(brief_view(row));
   return answer_list(views, next);
@@ -82,6 +84,7 @@ struct EnforcementQuery {
   std::string cursor;
   std::string rule;
   std::optional<EventId> event;
+  Sort sort = Sort::NewestFirst;
 
   static const Fields& fields() {
     static const Field lines[] = {
@@ -89,6 +92,7 @@ struct EnforcementQuery {
         field("cursor", &EnforcementQuery::cursor, "next_cursor of the page before."),
         field("rule", &EnforcementQuery::rule, "Only of this rule."),
         field("event", &EnforcementQuery::event, "Only of this event."),
+        field("sort", &EnforcementQuery::sort, "created: oldest first; -created: newest first."),
     };
     static const auto table = fields_of<EnforcementQuery>("EnforcementQuery", "", lines);
     return table;
@@ -97,12 +101,13 @@ struct EnforcementQuery {
 
 Response list_enforcements(Call& call, sql::Connection& db) {
   TRY(auto query, call.query<EnforcementQuery>());
-  TRY(int64_t before, open_id_cursor("enforcements", query.cursor));
+  TRY(auto page, open_page("enforcements", query.cursor, query.limit, query.sort));
   std::vector<kernel::EnforcementRow> rows;
   if (query.event) {
     TRY(rows, store::enforcements_of(db, call.who.tenant, *query.event));
     std::erase_if(
         rows, [&](const auto& row) { return !query.rule.empty() && row.rule_ref != query.rule; });
+    if (query.sort == Sort::NewestFirst) std::ranges::reverse(rows);
   } else {
     RuleId rule;
     if (!query.rule.empty()) {
@@ -110,10 +115,10 @@ Response list_enforcements(Call& call, sql::Connection& db) {
       if (!found) return answer_list(std::vector<EnforcementView>());
       rule = found->id;
     }
-    TRY(rows, store::list_enforcements(db, call.who.tenant, rule, {before, query.limit + 1}));
+    TRY(rows, store::list_enforcements(db, call.who.tenant, rule, page));
   }
   std::string next;
-  if (!query.event) next = cut_page("enforcements", rows, query.limit);
+  if (!query.event) next = cut_page("enforcements", rows, query.limit, query.sort);
   std::vector<EnforcementView> views;
   for (const auto& row : rows) views.push_back(view_of(row));
   return answer_list(views, next);

@@ -59,6 +59,7 @@ struct ListQuery {
   std::string action;
   std::optional<ExecutionId> parent;
   bool open = false;
+  Sort sort = Sort::NewestFirst;
 
   static const Fields& fields() {
     static const Field lines[] = {
@@ -68,6 +69,7 @@ struct ListQuery {
         field("action", &ListQuery::action, "Only of this action."),
         field("parent", &ListQuery::parent, "Only children of this execution."),
         field("open", &ListQuery::open, "Only those that are not final."),
+        field("sort", &ListQuery::sort, "created: oldest first; -created: newest first."),
     };
     static const auto table = fields_of<ListQuery>("ExecutionQuery", "", lines);
     return table;
@@ -107,11 +109,11 @@ struct ResolveInput {
 
 Response list_executions(Call& call, sql::Connection& db) {
   TRY(auto query, call.query<ListQuery>());
-  TRY(int64_t before, open_id_cursor("executions", query.cursor));
+  TRY(auto page, open_page("executions", query.cursor, query.limit, query.sort));
   store::ExecutionFilter filter{query.status, query.action, query.parent.value_or(ExecutionId{}),
                                 query.open};
-  TRY(auto rows, store::list_executions(db, call.who.tenant, filter, {before, query.limit + 1}));
-  auto next = cut_page("executions", rows, query.limit);
+  TRY(auto rows, store::list_executions(db, call.who.tenant, filter, page));
+  auto next = cut_page("executions", rows, query.limit, query.sort);
   std::vector<ExecutionView> views;
   for (const auto& row : rows) views.push_back(brief_view(row));
   return answer_list(views, next);

@@ -175,8 +175,8 @@ Response list_queue(Call& call, sql::Connection& db) {
 
 Response list_quarantine(Call& call, sql::Connection& db) {
   TRY(auto query, call.query<PageQuery>());
-  TRY(int64_t before, open_id_cursor("quarantine", query.cursor));
-  TRY(auto rows, store::list_quarantine(db, call.who.tenant, {before, query.limit + 1}));
+  TRY(auto page, open_page("quarantine", query.cursor, query.limit));
+  TRY(auto rows, store::list_quarantine(db, call.who.tenant, page));
   auto next = cut_page("quarantine", rows, query.limit);
   std::vector<QuarantineView> views;
   for (const auto& row : rows) {
