@@ -27,6 +27,7 @@ constexpr std::string_view kSchema = R"json({
         "properties": {
           "name": {"type": "string", "minLength": 1},
           "ref": {"type": "string", "minLength": 1},
+          "description": {"type": "string"},
           "parameters": {"anyOf": [{"type": "object"}, {"type": "null"}]},
           "params": {"anyOf": [{"type": "object"}, {"type": "null"}]},
           "on-success": {"anyOf": [{"type": "string"}, {"type": "null"}]},

@@ -38,7 +38,7 @@ Result<void> Conductor::add_chain_names(const Renderable& source, expr::Scope& s
     for (const std::string& name : source.system_keys()) {
       auto answer = scope.lookup->kv("system." + name, false);
       if (answer.needs_load()) return must_load(answer.key());
-      if (answer.found()) system.set(name, answer.value());
+      system.set(name, answer.value());
     }
     scope.names.set("system", std::move(system));
   }

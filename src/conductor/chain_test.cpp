@@ -189,7 +189,8 @@ TEST(ChainInspection, TellsWhatIsWrongAndWhere) {
 default: biuld
 )"),
             (Names{"12 chain[3]: unknown key 'on_success' (did you mean 'on-success'?); known are "
-                   "name, ref, parameters, params, on-success, on-failure, publish, notify",
+                   "name, ref, description, parameters, params, on-success, on-failure, publish, "
+                   "notify",
                    "8 chain[2].name: the task 'test' stands twice",
                    "8 chain[2]: task 'test': 'params' is the old name of 'parameters': use one of "
                    "them",

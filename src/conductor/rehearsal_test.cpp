@@ -206,6 +206,14 @@ TEST(Rehearsal, PlaysChains) {
   EXPECT_EQ(play.told(), Names{}) << play.error;
 }
 
+TEST(Rehearsal, AKeyThatAChainDoesNotFindIsAnEmptyText) {
+  Play play(
+      "{vars: {v: '{{ system.nix }}'}, chain: [{name: a, ref: x.y, parameters: "
+      "{v: '<{{ v }}{{ st2kv.system.nix }}>', ran: '{{ a is defined }}'}}]}",
+      "expect: {calls: {a: {v: '<>', ran: false}}}");
+  EXPECT_EQ(play.told(), Names{}) << play.error;
+}
+
 TEST(Rehearsal, AnUnknownTaskIsToldWithTheRightOne) {
   Play play("tasks: {build: {}}", "results: {biuld: {}}\nexpect: {status: succeeded}");
   EXPECT_EQ(play.error,
