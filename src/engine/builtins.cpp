@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "base/json.h"
+#include "base/json_schema.h"
 #include "engine/transitions/enforce_event.h"
 
 namespace millrace::engine {
@@ -75,27 +76,76 @@ Result<BuiltinOutcome> inject_trigger(Context& ctx, Transition& t, const kernel:
   return outcome;
 }
 
+Result<void> check_schema(const Value& schema) {
+  if (schema.is_null()) return {};
+  auto problems = check_json_schema(schema);
+  if (problems.empty()) return {};
+  return Error(ErrorKind::Invalid, "EXE-0013",
+               fmt::format("core.ask: schema{}: {}", problems[0].path, problems[0].message));
+}
+
+// A question to people: it waits, and holds no slot.
+Result<BuiltinOutcome> ask(Context& ctx, Transition& t, const kernel::ExecutionRow& row,
+                           const Value& parameters) {
+  BuiltinOutcome outcome;
+  outcome.kind = Kind::Asking;
+  kernel::InquiryRow inquiry;
+  inquiry.id = InquiryId{row.id.value};
+  inquiry.tenant = row.tenant;
+  inquiry.prompt = parameters.string_or("prompt", "");
+  inquiry.route = parameters.string_or("route", "");
+  auto list = [&](std::string_view name) {
+    const Value& names = parameters[name];
+    return names.is_list() && names.size() > 0 ? to_json(names) : std::string();
+  };
+  inquiry.users_json = list("users");
+  inquiry.roles_json = list("roles");
+  const Value& schema = parameters["schema"];
+  TRY(check_schema(schema));
+  if (schema.is_map()) inquiry.schema_json = to_json(schema);
+  if (const Value& minutes = parameters["ttl"]; minutes.is_number() && minutes.as_float() > 0) {
+    inquiry.expires = outcome.wake_at =
+        ctx.now() + static_cast<int64_t>(std::llround(minutes.as_float() * 60'000));
+  }
+  inquiry.created = inquiry.updated = ctx.now();
+  t.changes.feed.push_back({.tenant = inquiry.tenant,
+                            .type = kernel::EntityType::Inquiry,
+                            .op = kernel::ChangeOp::Created,
+                            .entity = inquiry.id.value,
+                            .detail = "pending",
+                            .at = ctx.now()});
+  t.changes.inquiries.push_back(std::move(inquiry));
+  return outcome;
+}
+
 struct Builtin {
   std::string_view ref;
   Result<BuiltinOutcome> (*run)(Context&, Transition&, const kernel::ExecutionRow&, const Value&);
 };
 
 constexpr Builtin kBuiltins[] = {
-    {"core.noop", noop},
-    {"core.echo", echo},
-    {"core.fail", fail},
-    {"core.sleep", sleep},
+    {"core.noop", noop},   {"core.echo", echo},
+    {"core.fail", fail},   {"core.sleep", sleep},
     {"core.pause", sleep},  // StackStorm's name for a sleep that holds no slot
-    {"core.inject_trigger", inject_trigger},
+    {"core.ask", ask},     {"core.inject_trigger", inject_trigger},
 };
 
 }  // namespace
 
 Result<BuiltinOutcome> run_builtin(Context& ctx, Transition& t, const kernel::ExecutionRow& row,
                                    const Value& parameters) {
-  for (const auto& builtin : kBuiltins) {
-    if (builtin.ref == row.action) return builtin.run(ctx, t, row, parameters);
-  }
+  auto run_named = [&](std::string_view ref) -> std::optional<Result<BuiltinOutcome>> {
+    for (const auto& builtin : kBuiltins) {
+      if (builtin.ref == ref) return builtin.run(ctx, t, row, parameters);
+    }
+    return std::nullopt;
+  };
+  if (auto outcome = run_named(row.action)) return std::move(*outcome);
+  // An action of another pack with one of StackStorm's runner types.
+  auto found = ctx.catalog().find_action(row.action, row.release);
+  std::string_view type = found ? std::string_view(found->action->runner_type) : "";
+  if (type == "noop") return noop(ctx, t, row, parameters);
+  if (type == "inquirer") return ask(ctx, t, row, parameters);
   return Error(ErrorKind::Unsupported, "EXE-0008",
                fmt::format("action '{}': this server has no built-in of that name", row.action));
 }

@@ -1,8 +1,40 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/catalog.h"
 
+#include <fmt/format.h>
+
+#include "conductor/inspect.h"
+
 namespace millrace::engine {
 namespace {
+
+// Files of StackStorm packs are Orquesta; others are native unless they say otherwise. An action
+// chain tells itself by its shape.
+expr::Mode language_of(const Action& action) {
+  return action.runner_type == "orquesta" ? expr::Mode::Orquesta : expr::Mode::Native;
+}
+
+std::shared_ptr<const WorkflowCode> compile_workflow(const Action& action, expr::Engine& engine) {
+  auto code = std::make_shared<WorkflowCode>();
+  if (!action.workflow) {
+    code->faults = fmt::format("{} is not there", action.entry_point);
+    return code;
+  }
+  conductor::InspectOptions options{.default_mode = language_of(action)};
+  for (const auto& finding : conductor::inspect(*action.workflow, engine, options)) {
+    code->faults += fmt::format("{}actions/{}:{}: {}", code->faults.empty() ? "" : "\n",
+                                action.entry_point, finding.line, finding.message);
+  }
+  if (!code->faults.empty()) return code;
+  auto definition =
+      conductor::Definition::compile(action.workflow->value, engine, options.default_mode);
+  if (definition.ok()) {
+    code->definition = std::move(*definition);
+  } else {
+    code->faults = definition.error().describe();
+  }
+  return code;
+}
 
 template <typename Map>
 std::string suggest_from(const Map& names, std::string_view name) {
@@ -27,7 +59,7 @@ std::optional<Catalog::ActionRef> Catalog::find_action(std::string_view ref,
   if (retired == retired_.end()) return std::nullopt;
   const Action* action = retired->second->find_action(ref);
   if (!action) return std::nullopt;
-  return ActionRef{retired->second, std::shared_ptr<const Action>(retired->second, action)};
+  return refer(retired->second, *action);
 }
 
 const Runtime* Catalog::find_runtime(std::string_view ref) const {
@@ -84,6 +116,7 @@ std::shared_ptr<const Catalog> Catalog::with_packs(
 std::shared_ptr<const Catalog> Catalog::with_retired(std::shared_ptr<const Pack> pack) const {
   auto next = std::make_shared<Catalog>(*this);
   std::string digest = pack->digest;
+  next->compile_workflows(*pack);
   next->retired_.insert_or_assign(std::move(digest), std::move(pack));
   return next;
 }
@@ -123,11 +156,26 @@ void Catalog::index_packs() {
   for (const auto& pack : packs_) {
     names_.add(*pack);
     pack_configs_.insert_or_assign(pack->ref, pack->config);
+    compile_workflows(*pack);
     for (const auto& action : pack->actions) {
-      actions_.insert_or_assign(action.ref,
-                                ActionRef{pack, std::shared_ptr<const Action>(pack, &action)});
+      actions_.insert_or_assign(action.ref, refer(pack, action));
     }
   }
+}
+
+void Catalog::compile_workflows(const Pack& pack) {
+  expr::Engine engine;
+  for (const auto& action : pack.actions) {
+    if (action.runner != Runner::Workflow || workflows_.contains(&action)) continue;
+    workflows_.emplace(&action, compile_workflow(action, engine));
+  }
+}
+
+Catalog::ActionRef Catalog::refer(const std::shared_ptr<const Pack>& pack,
+                                  const Action& action) const {
+  auto code = workflows_.find(&action);
+  return {pack, std::shared_ptr<const Action>(pack, &action),
+          code == workflows_.end() ? nullptr : code->second};
 }
 
 }  // namespace millrace::engine

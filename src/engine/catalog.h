@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/text.h"
+#include "conductor/definition.h"
 #include "kernel/rows.h"
 #include "model/pack.h"
 #include "rules/check.h"
@@ -22,6 +23,12 @@ struct RuleEntry {
   std::shared_ptr<const rules::CompiledRule> compiled;
 };
 
+// A workflow ready to run, or what is wrong with it.
+struct WorkflowCode {
+  conductor::DefinitionPtr definition;  // null when it has faults
+  std::string faults;                   // one line each; they end every run at its start
+};
+
 // Everything that decisions look up by name: packs, rules, webhook endpoints. An immutable
 // snapshot; a change makes a new one that shares what stayed the same.
 class Catalog {
@@ -29,6 +36,7 @@ class Catalog {
   struct ActionRef {
     std::shared_ptr<const Pack> pack;
     std::shared_ptr<const Action> action;
+    std::shared_ptr<const WorkflowCode> workflow;  // of Runner::Workflow
   };
 
   // The action of the current release.
@@ -69,10 +77,13 @@ class Catalog {
 
  private:
   void index_packs();
+  void compile_workflows(const Pack& pack);
+  ActionRef refer(const std::shared_ptr<const Pack>& pack, const Action& action) const;
 
   std::vector<std::shared_ptr<const Pack>> packs_;
   std::map<std::string, std::shared_ptr<const Pack>, std::less<>> retired_;  // by digest
   std::unordered_map<std::string, ActionRef, StringHash, std::equal_to<>> actions_;
+  std::unordered_map<const Action*, std::shared_ptr<const WorkflowCode>> workflows_;
   std::map<std::string, std::shared_ptr<const RuleEntry>, std::less<>> rules_;
   std::map<std::string, kernel::WebhookRow, std::less<>> webhooks_;
   rules::RuleIndex index_;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "engine/catalog.h"
 #include "engine/loader.h"
 
 namespace millrace::engine {
@@ -30,26 +31,108 @@ int Slots::free() const {
 }
 
 std::optional<WorkerId> Context::take_slot(Transition& t) {
-  auto worker = slots_.take();
+  auto worker = memory_.slots.take();
   if (worker) ++t.slots_taken[*worker];
   return worker;
 }
 
 void Context::free_slot(Transition& t, WorkerId worker) {
-  slots_.give_back(worker);
+  memory_.slots.give_back(worker);
   --t.slots_taken[worker];
 }
 
 const kernel::ExecutionRow* Context::next_queued(Transition& t) {
   while (auto id = Loader::pop_queue(rows_)) {
-    if (granting_.contains(*id)) continue;
+    if (memory_.granting.contains(*id)) continue;
     const auto* row = rows_.execution(*id);
     if (!row || row->status != ExecutionStatus::Requested) continue;
-    granting_.insert(*id);
+    memory_.granting.insert(*id);
     t.dequeued.push_back(*id);
     return row;
   }
   return nullptr;
+}
+
+namespace {
+
+template <typename Rows>
+auto find_row(Rows& rows, ExecutionId id) {
+  // The row that is asked for was mostly added last.
+  auto found = std::find_if(rows.rbegin(), rows.rend(), [&](auto& row) { return row.id == id; });
+  return found == rows.rend() ? nullptr : &*found;
+}
+
+}  // namespace
+
+const kernel::ExecutionRow* Context::execution(const Transition& t, ExecutionId id) const {
+  if (const auto* row = find_row(t.changes.executions, id)) return row;
+  if (const auto* row = rows_.execution(id)) return row;
+  return find_row(t.changes.new_executions, id);
+}
+
+kernel::ExecutionRow& Context::edit(Transition& t, const kernel::ExecutionRow& row) {
+  if (auto* pending = find_row(t.changes.executions, row.id)) return *pending;
+  if (!rows_.execution(row.id)) {
+    if (auto* made = find_row(t.changes.new_executions, row.id)) return *made;
+  }
+  auto& changed = t.changes.executions.emplace_back(row);
+  changed.version += 1;
+  changed.updated = now_;
+  return changed;
+}
+
+LiveWorkflow* Context::workflow(Transition& t, ExecutionId id) {
+  if (spoiled_.contains(id)) {
+    t.again = true;
+    return nullptr;
+  }
+  LiveWorkflow* live = memory_.workflows.find(id);
+  if (!live) {
+    const auto* stored = rows_.workflow(id);
+    const auto* row = rows_.execution(id);
+    if (!stored || !row) return nullptr;
+    auto action = catalog_.find_action(row->action, row->release);
+    if (!action || !action->workflow || !action->workflow->definition) {
+      t.broken_workflow = {id, "the release that it is pinned to is gone"};
+      return nullptr;
+    }
+    auto restored = LiveWorkflow::restore(stored->state, stored->runs, stored->open, *row,
+                                          action->workflow->definition, environment(*action->pack));
+    if (!restored.ok()) {
+      t.broken_workflow = {id, restored.error().describe()};
+      return nullptr;
+    }
+    for (const auto* above = rows_.execution(row->parent); above;
+         above = rows_.execution(above->parent)) {
+      ++(*restored)->depth;
+    }
+    live = &memory_.workflows.add(std::move(*restored));
+  }
+  for (const auto& need : t.needs) {
+    const auto* runs = need.workflow == id ? rows_.needed(need) : nullptr;
+    auto task = task_of_need(need.key);
+    if (runs && task) live->results->loaded(*task, *runs);
+  }
+  return live;
+}
+
+LiveWorkflow& Context::add_workflow(std::unique_ptr<LiveWorkflow> live) {
+  return memory_.workflows.add(std::move(live));
+}
+
+conductor::Environment Context::environment(const Pack& pack) {
+  return {.engine = memory_.expressions,
+          .random_seed = static_cast<uint64_t>(new_raw_id()),
+          .config = pack.config,
+          .system = Value::map()};
+}
+
+void Context::forget_workflows(Transition& t) {
+  for (const auto& moved : t.workflows) {
+    spoiled_.insert(moved.workflow);
+    memory_.workflows.drop(moved.workflow);
+  }
+  t.workflows.clear();
 }
 
 }  // namespace millrace::engine

@@ -28,15 +28,16 @@ class Slots {
 // What a decision may see and draw on. Everything else, the clock included, is out of its reach.
 class Context {
  public:
-  Context(int64_t now, IdSource& ids, const Catalog& catalog, Loaded& rows, Slots& slots,
-          expr::Engine& expressions, std::unordered_set<ExecutionId>& granting)
-      : now_(now),
-        ids_(ids),
-        catalog_(catalog),
-        rows_(rows),
-        slots_(slots),
-        expressions_(expressions),
-        granting_(granting) {}
+  // What of the executor's memory decisions work with.
+  struct Memory {
+    Slots& slots;
+    expr::Engine& expressions;
+    std::unordered_set<ExecutionId>& granting;
+    LiveWorkflows& workflows;
+    bool somebody_waits;  // for a slot, since before this batch
+  };
+  Context(int64_t now, IdSource& ids, const Catalog& catalog, Loaded& rows, Memory memory)
+      : now_(now), ids_(ids), catalog_(catalog), rows_(rows), memory_(memory) {}
 
   int64_t now() const { return now_; }  // Unix ms, one value for the whole batch
   template <typename IdType>
@@ -46,23 +47,37 @@ class Context {
   int64_t new_raw_id() { return ids_.next(now_); }
   const Catalog& catalog() const { return catalog_; }
   const Loaded& rows() const { return rows_; }
-  expr::Engine& expressions() { return expressions_; }
+  expr::Engine& expressions() { return memory_.expressions; }
 
   // A slot for one run, charged to `t` until its commit.
   std::optional<WorkerId> take_slot(Transition& t);
   void free_slot(Transition& t, WorkerId worker);
-  int free_slots() const { return slots_.free(); }
+  int free_slots() const { return memory_.slots.free(); }
+  bool somebody_waits() const { return memory_.somebody_waits; }
   // The next waiting execution that this batch has loaded, or nullptr.
   const kernel::ExecutionRow* next_queued(Transition& t);
+
+  // An execution as it is after what `t` has decided so far, or nullptr.
+  const kernel::ExecutionRow* execution(const Transition& t, ExecutionId id) const;
+  // The same, to be changed: `t` writes it once, with the next version.
+  kernel::ExecutionRow& edit(Transition& t, const kernel::ExecutionRow& row);
+
+  // The workflow in memory, brought there if it was loaded; nullptr: there is no such workflow, it
+  // was not loaded, or `t.again` was set.
+  LiveWorkflow* workflow(Transition& t, ExecutionId id);
+  LiveWorkflow& add_workflow(std::unique_ptr<LiveWorkflow> live);
+  conductor::Environment environment(const Pack& pack);
+  // After a decision that does not count: what it did to workflows in memory is forgotten, and
+  // whoever comes after it in the batch decides again, too.
+  void forget_workflows(Transition& t);
 
  private:
   int64_t now_;
   IdSource& ids_;
   const Catalog& catalog_;
   Loaded& rows_;
-  Slots& slots_;
-  expr::Engine& expressions_;
-  std::unordered_set<ExecutionId>& granting_;
+  Memory memory_;
+  std::unordered_set<ExecutionId> spoiled_;
 };
 
 }  // namespace millrace::engine

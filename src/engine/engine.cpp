@@ -14,6 +14,7 @@
 #include "engine/transitions/enforce_event.h"
 #include "engine/transitions/executions.h"
 #include "engine/transitions/timers.h"
+#include "engine/transitions/workflows.h"
 #include "store/migrate.h"
 
 namespace millrace::engine {
@@ -86,7 +87,7 @@ Executor::Callbacks Engine::callbacks() {
           .fire_timer = [](TimerId id) { return std::make_unique<FireTimer>(id); },
           .dispatch = [] { return std::make_unique<DispatchQueue>(); },
           .sweep = [this] { return std::make_unique<Sweep>(options_, outside_.now_ms()); },
-          .message = [](const MessageRow& row) { return std::make_unique<EnforceEvent>(row); },
+          .message = [](const MessageRow& row) { return make_message(row); },
           .quarantine =
               [](Transition& refused, const std::string& reason) {
                 log_error(
@@ -138,6 +139,26 @@ void Engine::resolve(Caller caller, ExecutionId id, Resolution resolution,
                      Reply<ExecutionRow> reply) {
   executor_->submit(std::make_unique<ResolveExecution>(std::move(caller), id, std::move(resolution),
                                                        std::move(reply)));
+}
+
+void Engine::pause(Caller caller, ExecutionId id, Reply<ExecutionRow> reply) {
+  executor_->submit(std::make_unique<PauseExecution>(
+      std::move(caller), id, PauseExecution::Wish::Pause, std::move(reply)));
+}
+
+void Engine::resume(Caller caller, ExecutionId id, Reply<ExecutionRow> reply) {
+  executor_->submit(std::make_unique<PauseExecution>(
+      std::move(caller), id, PauseExecution::Wish::Resume, std::move(reply)));
+}
+
+void Engine::rerun(Caller caller, ExecutionId id, Rerun request, Reply<ExecutionRow> reply) {
+  executor_->submit(std::make_unique<RerunExecution>(std::move(caller), id, std::move(request),
+                                                     *board_, std::move(reply)));
+}
+
+void Engine::answer(Caller caller, InquiryId id, Answer answer, Reply<InquiryRow> reply) {
+  executor_->submit(
+      std::make_unique<AnswerInquiry>(std::move(caller), id, std::move(answer), std::move(reply)));
 }
 
 void Engine::write_rule(Caller caller, RuleWrite write, Reply<RuleRow> reply) {

@@ -60,6 +60,21 @@ struct Resolution {
   Kind kind = Kind::Retry;
   Value result;  // of Succeed
   std::string comment;
+  // Of a workflow: the task that is held, instead of the execution itself. Empty: the only one.
+  std::string task;
+  int32_t route = 0;
+};
+
+// What of a workflow runs again: nothing named, what failed.
+struct Rerun {
+  std::vector<std::string> tasks;
+  bool reset_items = false;  // all items of a task, not only those that failed
+};
+
+// What somebody says to an inquiry.
+struct Answer {
+  Value response;
+  std::vector<std::string> roles;  // of the caller's identity
 };
 
 struct RuleWrite {
@@ -137,6 +152,13 @@ class Engine final : public kernel::WorkSource {
   void cancel(Caller caller, ExecutionId id, Reply<kernel::ExecutionRow> reply);
   void resolve(Caller caller, ExecutionId id, Resolution resolution,
                Reply<kernel::ExecutionRow> reply);
+  // Of workflows, with all workflows below: steps that run end first. Conflict when it is final.
+  void pause(Caller caller, ExecutionId id, Reply<kernel::ExecutionRow> reply);
+  void resume(Caller caller, ExecutionId id, Reply<kernel::ExecutionRow> reply);
+  // A new execution that goes on from where the workflow `id` ended.
+  void rerun(Caller caller, ExecutionId id, Rerun request, Reply<kernel::ExecutionRow> reply);
+  // Conflict when it was answered before, Denied to others than those it is put to.
+  void answer(Caller caller, InquiryId id, Answer answer, Reply<kernel::InquiryRow> reply);
   void write_rule(Caller caller, RuleWrite write, Reply<kernel::RuleRow> reply);
   void delete_rule(Caller caller, std::string ref, std::optional<int64_t> if_revision,
                    Reply<kernel::RuleRow> reply);

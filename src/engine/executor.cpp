@@ -264,6 +264,16 @@ bool Executor::defer_if_in_flight(std::unique_ptr<Transition>& t) {
   return true;
 }
 
+// Known only once its rows are loaded: a completion does not know its root.
+bool Executor::defer_if_tree_in_flight(std::unique_ptr<Transition>& t, const Loaded& rows) {
+  const auto* row = rows.execution(t->about(rows));
+  if (!row) return false;
+  auto found = in_flight_.find(row->root.value);
+  if (found == in_flight_.end()) return false;
+  found->second.push_back(std::move(t));
+  return true;
+}
+
 // The snapshot of the catalogue changes only between batches: the second writer waits for the
 // first one's commit.
 void Executor::leave_one_per_exclusive_key(std::vector<std::unique_ptr<Transition>>& batch) {
@@ -278,6 +288,7 @@ void Executor::leave_one_per_exclusive_key(std::vector<std::unique_ptr<Transitio
 void Executor::mark_in_flight(const Transition& t) {
   if (t.key != 0) in_flight_.try_emplace(t.key);
   for (const auto& row : t.changes.executions) in_flight_.try_emplace(row.id.value);
+  for (const auto& moved : t.workflows) in_flight_.try_emplace(moved.root.value);
 }
 
 Wanted Executor::wanted_by(const std::vector<std::unique_ptr<Transition>>& batch) const {
@@ -285,6 +296,7 @@ Wanted Executor::wanted_by(const std::vector<std::unique_ptr<Transition>>& batch
   for (const auto& t : batch) {
     t->want(wanted);
     wanted.keys.insert(wanted.keys.end(), t->taken_keys.begin(), t->taken_keys.end());
+    wanted.needs.insert(wanted.needs.end(), t->needs.begin(), t->needs.end());
   }
   if (wanted.queue_heads > 0) {
     wanted.queue_heads += slots_.free() + static_cast<int>(granting_.size());
@@ -307,11 +319,17 @@ void Executor::decide_batch(std::vector<std::unique_ptr<Transition>> batch) {
                 queued.begin() + static_cast<ptrdiff_t>(tenant_turn_++ % queued.size()),
                 queued.end());
   }
-  if (auto loaded = Loader::load(*reader_, wanted, queued, rows); !loaded.ok()) {
+  if (auto loaded = Loader::load(*reader_, wanted, queued, workflows_, rows); !loaded.ok()) {
     for (auto& t : batch) retry_later(std::move(t));
     return;
   }
-  Context context(callbacks_.now_ms(), ids_, *catalog_, rows, slots_, expressions_, granting_);
+  std::erase_if(batch, [&](auto& t) { return defer_if_tree_in_flight(t, rows); });
+  Context context(callbacks_.now_ms(), ids_, *catalog_, rows,
+                  {.slots = slots_,
+                   .expressions = expressions_,
+                   .granting = granting_,
+                   .workflows = workflows_,
+                   .somebody_waits = !queued.empty()});
   std::vector<std::unique_ptr<store::Step>> steps;
   steps.reserve(batch.size());
   int64_t now_ns = monotonic_ns();
@@ -319,13 +337,19 @@ void Executor::decide_batch(std::vector<std::unique_ptr<Transition>> batch) {
     if (++t->decisions == 1 && t->submitted_ns > 0)
       callbacks_.decided(t->name(), now_ns - t->submitted_ns);
     auto decided = t->decide(context);
+    if (t->again) {
+      decide_again(std::move(t), context);
+      continue;
+    }
     if (!decided.ok()) {
+      context.forget_workflows(*t);
       undo(*t);
       release_keys(*t);
       waiting_.fetch_sub(1, std::memory_order_relaxed);
       t->fail(decided.error());
       continue;
     }
+    add_workflow_changes(*t);
     if (t->changes.empty()) {
       // Nothing to write: answer at once.
       CommitDeliveries deliveries(outlet_);
@@ -342,6 +366,36 @@ void Executor::decide_batch(std::vector<std::unique_ptr<Transition>> batch) {
   for (const auto& step : steps) mark_in_flight(static_cast<const Transition&>(*step));
   undelivered_ += static_cast<int64_t>(steps.size());
   committer_->submit(std::move(steps));
+  workflows_.trim();
+}
+
+// The decision could not be made with what was loaded.
+void Executor::decide_again(std::unique_ptr<Transition> t, Context& context) {
+  context.forget_workflows(*t);
+  undo(*t);
+  if (t->decisions > kMaxDecisions + static_cast<int>(t->needs.size())) {
+    auto buried = callbacks_.quarantine(*t, "it could not be decided");
+    buried->submitted_ns = monotonic_ns();
+    t->fail(Error(ErrorKind::Internal, "ENG-0002",
+                  "the change could not be decided and was put into quarantine"));
+    ready_again_.push_back(std::move(buried));
+    return;
+  }
+  t->changes = {};
+  t->again = false;
+  t->steps_ended = 0;
+  ready_again_.push_back(std::move(t));
+}
+
+void Executor::add_workflow_changes(Transition& t) {
+  for (const auto& moved : t.workflows) {
+    if (auto* live = workflows_.find(moved.workflow)) live->take_changes(t.changes);
+  }
+}
+
+void Executor::forget_workflows(Transition& t) {
+  for (const auto& moved : t.workflows) workflows_.drop(moved.workflow);
+  t.workflows.clear();
 }
 
 // After the commit
@@ -393,6 +447,10 @@ void Executor::settle(Transition& t) {
   MemoryView memory(*this);
   for (const auto& timer : t.changes.timers) memory.timer_set(timer);
   for (const auto& message : t.changes.messages) memory.follow_up(callbacks_.message(message));
+  for (const auto& moved : t.workflows) {
+    auto* live = workflows_.find(moved.workflow);
+    if (live && live->over) workflows_.drop(moved.workflow);
+  }
   t.settle(memory);
 }
 
@@ -413,6 +471,7 @@ void Executor::release_keys(Transition& t) {
   };
   if (t.key != 0) release(t.key);
   for (const auto& row : t.changes.executions) release(row.id.value);
+  for (const auto& moved : t.workflows) release(moved.root.value);
 }
 
 void Executor::retry_later(std::unique_ptr<Transition> t) {
@@ -431,6 +490,7 @@ void Executor::handle_written(std::vector<store::Written> written) {
       waiting_.fetch_sub(1, std::memory_order_relaxed);
       continue;
     }
+    forget_workflows(*t);
     undo(*t);
     bool again = w.end == WriteEnd::Duplicate || w.end == WriteEnd::Stale;
     if (w.end == WriteEnd::Duplicate) t->taken_keys = t->changes.dedupe;

@@ -95,6 +95,10 @@ class Executor {
   void undo(Transition& t);
   void decide_batch(std::vector<std::unique_ptr<Transition>> batch);
   bool defer_if_in_flight(std::unique_ptr<Transition>& t);
+  bool defer_if_tree_in_flight(std::unique_ptr<Transition>& t, const Loaded& rows);
+  void decide_again(std::unique_ptr<Transition> t, Context& context);
+  void add_workflow_changes(Transition& t);
+  void forget_workflows(Transition& t);
   void leave_one_per_exclusive_key(std::vector<std::unique_ptr<Transition>>& batch);
   void mark_in_flight(const Transition& t);
   void retry_later(std::unique_ptr<Transition> t);
@@ -116,6 +120,7 @@ class Executor {
   IdSource ids_;
   Slots slots_;
   expr::Engine expressions_;
+  LiveWorkflows workflows_;
   kernel::TimerWheel wheel_;
   std::unordered_set<ExecutionId> granting_;
   std::unordered_map<TenantId, int64_t> queued_;

@@ -3,6 +3,9 @@
 
 #include <algorithm>
 
+#include "base/json.h"
+#include "base/time.h"
+
 namespace millrace::engine {
 
 using namespace kernel;
@@ -20,6 +23,29 @@ std::vector<const ExecutionRow*> Loaded::tree(ExecutionId root) const {
     }
   }
   return rows;
+}
+
+const StoredState* Loaded::workflow(ExecutionId id) const {
+  auto found = workflows_.find(id);
+  return found == workflows_.end() ? nullptr : &found->second;
+}
+
+const TaskRuns* Loaded::needed(const Need& need) const {
+  for (const auto& [key, runs] : needed_) {
+    if (key == need) return &runs;
+  }
+  return nullptr;
+}
+
+const Value& Loaded::result(ExecutionId id) const {
+  static const Value kNone;
+  auto found = results_.find(id);
+  return found == results_.end() ? kNone : found->second;
+}
+
+const InquiryRow* Loaded::inquiry(InquiryId id) const {
+  auto found = inquiries_.find(id);
+  return found == inquiries_.end() ? nullptr : &found->second;
 }
 
 const TimerRow* Loaded::timer(TimerId id) const {
@@ -85,12 +111,14 @@ constexpr ExecutionStatus kLeasedStatuses[] = {ExecutionStatus::Scheduled, Execu
 }  // namespace
 
 Result<void> Loader::load(sql::Connection& db, const Wanted& wanted,
-                          std::span<const store::QueueDepth> queued, Loaded& into) {
+                          std::span<const store::QueueDepth> queued, const LiveWorkflows& live,
+                          Loaded& into) {
   // One snapshot for the whole batch.
   TRY(auto* begin, db.prepare("BEGIN"));
   TRY(auto* end, db.prepare("COMMIT"));
   TRY(begin->execute());
   auto done = load_executions(db, wanted, queued, into);
+  if (done.ok()) done = load_workflows(db, wanted, live, into);
   if (done.ok()) done = load_rest(db, wanted, into);
   TRY(end->execute());
   return done;
@@ -98,17 +126,10 @@ Result<void> Loader::load(sql::Connection& db, const Wanted& wanted,
 
 Result<void> Loader::load_executions(sql::Connection& db, const Wanted& wanted,
                                      std::span<const store::QueueDepth> queued, Loaded& into) {
-  auto load_one = [&](ExecutionId id) -> Result<void> {
-    if (into.executions_.contains(id)) return {};
-    TRY(auto row, store::load_execution(db, id));
-    if (row) into.executions_.emplace(id, std::move(*row));
-    return {};
-  };
-  for (ExecutionId id : wanted.executions) TRY(load_one(id));
+  for (ExecutionId id : wanted.executions) TRY(load_one(db, id, into));
   for (TimerId id : wanted.timers) {
     TRY(auto row, store::load_timer(db, id));
     if (!row) continue;
-    if (row->kind == TimerKind::Wake) TRY(load_one(ExecutionId{row->subject}));
     into.timers_.emplace(id, std::move(*row));
   }
   for (ExecutionId root : wanted.trees) {
@@ -131,7 +152,124 @@ Result<void> Loader::load_executions(sql::Connection& db, const Wanted& wanted,
   }
   if (wanted.queue_heads > 0 && !queued.empty()) {
     TRY(into.queue_, take_turns(db, queued, wanted.queue_heads));
-    for (ExecutionId id : into.queue_) TRY(load_one(id));
+    for (ExecutionId id : into.queue_) TRY(load_one(db, id, into));
+  }
+  return {};
+}
+
+Result<void> Loader::load_one(sql::Connection& db, ExecutionId id, Loaded& into) {
+  if (into.executions_.contains(id)) return {};
+  TRY(auto row, store::load_execution(db, id));
+  if (row) into.executions_.emplace(id, std::move(*row));
+  return {};
+}
+
+Result<void> Loader::load_lineage(sql::Connection& db, ExecutionId id, const LiveWorkflows& live,
+                                  Loaded& into) {
+  for (ExecutionId at = id; at;) {
+    TRY(load_one(db, at, into));
+    const auto* row = into.execution(at);
+    if (!row) break;
+    bool may_be_workflow = !row->worker && !is_final(row->status);
+    if (may_be_workflow && !live.has(at)) TRY(load_state(db, at, into));
+    at = row->parent;
+  }
+  return {};
+}
+
+Result<void> Loader::load_state(sql::Connection& db, ExecutionId id, Loaded& into) {
+  if (into.workflows_.contains(id)) return {};
+  TRY(auto stored, store::load_workflow(db, id));
+  if (!stored) return {};
+  StoredState state{std::move(*stored), {}, {}};
+  TRY(state.runs, store::workflow_runs(db, id, false));
+  TRY(state.open, store::workflow_runs(db, id, true));
+  into.workflows_.emplace(id, std::move(state));
+  return {};
+}
+
+namespace {
+
+// What an execution has ended with; null: nothing, or not yet.
+Result<Value> load_result(sql::Connection& db, const ExecutionRow& row) {
+  if (row.result_size > kInlineResultBytes) {
+    TRY(auto blob, store::find_result_blob(db, row.tenant, row.id));
+    return blob ? parse_json(blob->bytes) : Value();
+  }
+  return row.result_json.empty() ? Value() : parse_json(row.result_json);
+}
+
+Value task_info(ExecutionId workflow, const TaskKey& key, const ExecutionRow& row, Value result) {
+  Value info = Value::map({{"task_execution_id", row.id.str()},
+                           {"workflow_execution_id", workflow.str()},
+                           {"task_name", key.task},
+                           {"task_id", key.task},
+                           {"route", key.route}});
+  info.set("result", std::move(result));
+  info.set("status", to_string(row.status));
+  info.set("start_timestamp", row.started ? Value(to_rfc3339(row.started)) : Value());
+  info.set("end_timestamp", row.ended ? Value(to_rfc3339(row.ended)) : Value());
+  return info;
+}
+
+Result<TaskRuns> load_task(sql::Connection& db, ExecutionId workflow, const TaskKey& key) {
+  TRY(auto runs, store::task_runs(db, workflow, key.task, key.route));
+  TaskRuns loaded;
+  ExecutionRow last;
+  for (const auto& run : runs) {
+    TRY(auto row, store::load_execution(db, run.execution));
+    Value result;
+    if (row) {
+      TRY(result, load_result(db, *row));
+      last = std::move(*row);
+    }
+    if (run.item < 0) {
+      loaded.info = task_info(workflow, key, last, std::move(result));
+    } else {
+      loaded.items.resize(static_cast<size_t>(run.item) + 1);
+      loaded.items.back() = std::move(result);
+    }
+  }
+  if (!loaded.items.empty()) {
+    loaded.info =
+        task_info(workflow, key, last, Value::map({{"items", Value(ValueList(loaded.items))}}));
+  }
+  return loaded;
+}
+
+}  // namespace
+
+Result<void> Loader::load_workflows(sql::Connection& db, const Wanted& wanted,
+                                    const LiveWorkflows& live, Loaded& into) {
+  for (ExecutionId id : wanted.lineages) TRY(load_lineage(db, id, live, into));
+  for (const auto& [id, timer] : into.timers_) {
+    if (timer.subject != 0) TRY(load_lineage(db, ExecutionId{timer.subject}, live, into));
+  }
+  for (ExecutionId root : wanted.trees) {
+    for (const auto* row : into.tree(root)) {
+      if (!row->worker && !live.has(row->id)) TRY(load_state(db, row->id, into));
+    }
+  }
+  for (ExecutionId id : wanted.states) {
+    TRY(load_one(db, id, into));
+    TRY(load_state(db, id, into));
+  }
+  for (ExecutionId id : wanted.results) {
+    TRY(load_one(db, id, into));
+    const auto* row = into.execution(id);
+    if (!row) continue;
+    TRY(auto result, load_result(db, *row));
+    into.results_[id] = std::move(result);
+  }
+  for (const auto& need : wanted.needs) {
+    auto key = task_of_need(need.key);
+    if (!key) continue;
+    TRY(auto runs, load_task(db, need.workflow, *key));
+    into.needed_.emplace_back(need, std::move(runs));
+  }
+  for (InquiryId id : wanted.inquiries) {
+    TRY(auto row, store::load_inquiry(db, id));
+    if (row) into.inquiries_.emplace(id, std::move(*row));
   }
   return {};
 }
@@ -182,7 +320,10 @@ Result<void> Loader::load_rest(sql::Connection& db, const Wanted& wanted, Loaded
 }
 
 void Loader::apply(const Changes& changes, Loaded& rows) {
-  // Nobody in the batch can know the ids of rows that it makes: updates are enough.
+  // Of the rows that it makes nobody in the batch can know the ids, but for steps of workflows.
+  for (const auto& row : changes.new_executions) {
+    if (row.parent) rows.executions_.insert_or_assign(row.id, row);
+  }
   for (const auto& row : changes.executions) rows.executions_.insert_or_assign(row.id, row);
   for (TimerId id : changes.timers_done) rows.timers_.erase(id);
 }

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "base/json.h"
+#include "engine/advance.h"
 #include "engine/builtins.h"
 #include "packs/parameters.h"
 
@@ -66,33 +67,45 @@ void put_output(Transition& t, const ExecutionRow& row, Stream stream, const std
   t.changes.outputs.push_back(std::move(output));
 }
 
-void run_inside(Context& ctx, Transition& t, ExecutionRow& row, const Value& parameters) {
+void set_timer(Context& ctx, Transition& t, const ExecutionRow& row, TimerKind kind, int64_t due) {
+  TimerRow timer;
+  timer.id = ctx.new_id<TimerId>();
+  timer.tenant = row.tenant;
+  timer.shard = shard_of(row.tenant, row.root.value);
+  timer.due = due;
+  timer.kind = kind;
+  timer.subject = row.id.value;
+  t.changes.timers.push_back(std::move(timer));
+}
+
+// Returns the result when it has ended.
+Value run_inside(Context& ctx, Transition& t, ExecutionRow& row, const Value& parameters) {
   auto outcome = run_builtin(ctx, t, row, parameters);
   row.started = ctx.now();
-  if (outcome.ok() && outcome->kind == BuiltinOutcome::Kind::Sleeping) {
-    row.status = ExecutionStatus::Running;
-    TimerRow timer;
-    timer.id = ctx.new_id<TimerId>();
-    timer.tenant = row.tenant;
-    timer.shard = shard_of(row.tenant, row.root.value);
-    timer.due = outcome->wake_at;
-    timer.kind = TimerKind::Wake;
-    timer.subject = row.id.value;
-    t.changes.timers.push_back(std::move(timer));
-    return;
+  auto kind = outcome.ok() ? outcome->kind : BuiltinOutcome::Kind::Failed;
+  switch (kind) {
+    case BuiltinOutcome::Kind::Sleeping:
+      row.status = ExecutionStatus::Running;
+      set_timer(ctx, t, row, TimerKind::Wake, outcome->wake_at);
+      return {};
+    case BuiltinOutcome::Kind::Asking:
+      row.status = ExecutionStatus::Pending;
+      row.held = fmt::format("waits for an answer: millrace inquiry answer {}", row.id.value);
+      if (outcome->wake_at > 0) set_timer(ctx, t, row, TimerKind::Timeout, outcome->wake_at);
+      return {};
+    case BuiltinOutcome::Kind::Succeeded: {
+      put_output(t, row, Stream::Stdout, outcome->stdout_text);
+      Value result = result_of(outcome->stdout_text, "", 0, std::move(outcome->output));
+      end_at_once(ctx, t, row, ExecutionStatus::Succeeded, FailureClass::None, to_json(result));
+      return result;
+    }
+    case BuiltinOutcome::Kind::Failed: break;
   }
-  row.ended = ctx.now();
-  if (outcome.ok() && outcome->kind == BuiltinOutcome::Kind::Succeeded) {
-    row.status = ExecutionStatus::Succeeded;
-    put_output(t, row, Stream::Stdout, outcome->stdout_text);
-    put_result(t, row, to_json(result_of(outcome->stdout_text, "", 0, std::move(outcome->output))));
-    return;
-  }
-  row.status = ExecutionStatus::Failed;
-  row.failure = FailureClass::UserError;
   std::string error = outcome.ok() ? outcome->error : outcome.error().message();
   put_output(t, row, Stream::Stderr, error);
-  put_result(t, row, to_json(result_of("", error, 1, Value())));
+  Value result = result_of("", error, 1, Value());
+  end_at_once(ctx, t, row, ExecutionStatus::Failed, FailureClass::UserError, to_json(result));
+  return result;
 }
 
 // The lease and `started`, in the commit that `t` makes (K7).
@@ -107,7 +120,82 @@ Result<void> grant(Context& ctx, Transition& t, ExecutionRow& row, WorkerId work
 }
 
 void enqueue(Transition& t, const ExecutionRow& row, int64_t now) {
-  t.changes.enqueue.push_back({row.id, row.tenant, now + rank_offset_ms(row.priority)});
+  t.changes.enqueue.push_back({row.id, row.tenant, now + rank_offset_ms(row.priority), row.root});
+}
+
+// The execution that asks ends; unless it does so with an answer, the question is closed.
+void close_inquiry(Context& ctx, Transition& t, const ExecutionRow& row, ExecutionStatus status) {
+  if (status == ExecutionStatus::Succeeded) return;
+  InquiryRow inquiry;
+  inquiry.id = InquiryId{row.id.value};
+  inquiry.tenant = row.tenant;
+  inquiry.status =
+      status == ExecutionStatus::Timeout ? InquiryStatus::Expired : InquiryStatus::Canceled;
+  inquiry.updated = ctx.now();
+  inquiry.version = 2;
+  t.changes.feed.push_back({.tenant = row.tenant,
+                            .type = EntityType::Inquiry,
+                            .op = ChangeOp::Updated,
+                            .entity = row.id.value,
+                            .detail = std::string(to_string(inquiry.status)),
+                            .at = ctx.now()});
+  t.changes.inquiries.push_back(std::move(inquiry));
+}
+
+// Brings an admitted execution to work: ended at once, on a worker, in the queue, or waiting inside
+// the server. `row` is not in `t.changes` yet. Returns the result when it has ended.
+Value launch(Context& ctx, Transition& t, ExecutionRow& row, const Catalog::ActionRef& action,
+             const Value& parameters, int depth) {
+  Value result;
+  auto cannot = [&](std::string_view why) {
+    result = result_of("", why, 1, Value());
+    end_at_once(ctx, t, row, ExecutionStatus::Failed, FailureClass::Spawn, to_json(result));
+  };
+  switch (action.action->runner) {
+    case Runner::Builtin: result = run_inside(ctx, t, row, parameters); break;
+    case Runner::Workflow: result = begin_workflow(ctx, t, row, action, parameters, depth); break;
+    case Runner::Unsupported:
+      cannot(fmt::format("runner type '{}' is not supported by this server",
+                         action.action->runner_type));
+      break;
+    case Runner::Http:
+    case Runner::Shell:
+    case Runner::Script: {
+      // Whoever waits in the queue comes first.
+      auto worker = ctx.somebody_waits() ? std::nullopt : ctx.take_slot(t);
+      if (!worker) {
+        row.status = ExecutionStatus::Requested;
+        enqueue(t, row, ctx.now());
+      } else if (auto granted = grant(ctx, t, row, *worker); !granted.ok()) {
+        ctx.free_slot(t, *worker);
+        row.worker = {};
+        cannot(granted.error().message());
+      }
+      return result;
+    }
+  }
+  if (!is_final(row.status) && row.timeout_ms > 0) {
+    set_timer(ctx, t, row, TimerKind::Timeout, ctx.now() + row.timeout_ms);
+  }
+  return result;
+}
+
+int depth_of(Context& ctx, const Transition& t, const ExecutionRow& row) {
+  int depth = 0;
+  for (const auto* above = ctx.execution(t, row.parent); above && depth <= kDeepestWorkflow;
+       above = ctx.execution(t, above->parent)) {
+    ++depth;
+  }
+  return depth;
+}
+
+const Catalog::ActionRef* find_action(Context& ctx, const StartRequest& request,
+                                      std::optional<Catalog::ActionRef>& pinned) {
+  if (!request.release.empty()) {
+    pinned = ctx.catalog().find_action(request.action, request.release);
+    if (pinned) return &*pinned;
+  }
+  return ctx.catalog().find_action(request.action);
 }
 
 }  // namespace
@@ -121,8 +209,9 @@ void note_execution(Context& ctx, Transition& t, const ExecutionRow& row, Change
                             .at = ctx.now()});
 }
 
-Result<ExecutionId> start_execution(Context& ctx, Transition& t, const StartRequest& request) {
-  const auto* found = ctx.catalog().find_action(request.action);
+Result<Started> start_execution(Context& ctx, Transition& t, const StartRequest& request) {
+  std::optional<Catalog::ActionRef> pinned;
+  const auto* found = find_action(ctx, request, pinned);
   if (!found) {
     return Error(ErrorKind::NotFound, "EXE-0001",
                  fmt::format("unknown action '{}'{}", request.action,
@@ -149,40 +238,47 @@ Result<ExecutionId> start_execution(Context& ctx, Transition& t, const StartRequ
   row.root = request.root ? request.root : row.id;
   row.enforcement = request.enforcement;
   row.original = request.original;
-  row.timeout_ms = request.timeout_ms > 0 ? request.timeout_ms : action.timeout_ms;
+  // What runs inside the server ends by itself, unless somebody asks for less.
+  bool unlimited = request.timeout_ms > 0 || action.runner == Runner::Builtin;
+  row.timeout_ms = unlimited ? request.timeout_ms : action.timeout_ms;
   row.created = row.updated = ctx.now();
   row.identity = request.identity;
   row.trace = request.trace;
   row.parameters_json = to_json(parameters);
   row.env_json = encode_env(request);
+  if (row.env_json.empty()) row.env_json = request.inherited_env;
+  row.task = request.task;
+  row.task_route = request.task_route;
+  row.task_item = request.task_item;
 
-  ExecutionId id = row.id;
-  switch (action.runner) {
-    case Runner::Builtin: run_inside(ctx, t, row, parameters); break;
-    case Runner::Workflow:
-    case Runner::Unsupported:
-      row.status = ExecutionStatus::Failed;
-      row.failure = FailureClass::Spawn;
-      row.ended = ctx.now();
-      put_result(t, row,
-                 to_json(result_of("",
-                                   fmt::format("runner type '{}' is not supported by this server",
-                                               action.runner_type),
-                                   1, Value())));
-      break;
-    case Runner::Http:
-    case Runner::Shell:
-    case Runner::Script:
-      if (auto worker = ctx.take_slot(t)) {
-        TRY(grant(ctx, t, row, *worker));
-      } else {
-        enqueue(t, row, ctx.now());
-      }
-      break;
+  Started started{.id = row.id};
+  if (request.delay_ms > 0) {
+    row.status = ExecutionStatus::Delayed;
+    set_timer(ctx, t, row, TimerKind::Wake, ctx.now() + request.delay_ms);
+  } else {
+    started.result = launch(ctx, t, row, *found, parameters, request.depth);
   }
+  started.status = row.status;
   note_execution(ctx, t, row, ChangeOp::Created);
   t.changes.new_executions.push_back(std::move(row));
-  return id;
+  return started;
+}
+
+void start_delayed(Context& ctx, Transition& t, const ExecutionRow& waiting) {
+  ExecutionRow row = ctx.edit(t, waiting);
+  row.status = ExecutionStatus::Requested;
+  Value result;
+  auto action = ctx.catalog().find_action(row.action, row.release);
+  auto parameters = parse_json(row.parameters_json);
+  if (action && parameters.ok()) {
+    result = launch(ctx, t, row, *action, *parameters, depth_of(ctx, t, row));
+  } else {
+    result = result_of("", "the release that it is pinned to is gone", 1, Value());
+    end_at_once(ctx, t, row, ExecutionStatus::Failed, FailureClass::Spawn, to_json(result));
+  }
+  note_execution(ctx, t, row, ChangeOp::Updated);
+  ctx.edit(t, waiting) = row;
+  tell_workflow(ctx, t, row, result);
 }
 
 void start_queued(Context& ctx, Transition& t, const ExecutionRow& waiting) {
@@ -191,16 +287,14 @@ void start_queued(Context& ctx, Transition& t, const ExecutionRow& waiting) {
   ExecutionRow row = waiting;
   row.version += 1;
   row.updated = ctx.now();
-  t.changes.dequeue.push_back(row.id);
   if (auto granted = grant(ctx, t, row, *worker); !granted.ok()) {
     // Its release is gone or its parameters cannot be read: it will never start.
     ctx.free_slot(t, *worker);
-    row.status = ExecutionStatus::Failed;
-    row.failure = FailureClass::Spawn;
-    row.worker = {};
-    row.ended = ctx.now();
-    put_result(t, row, to_json(result_of("", granted.error().message(), 1, Value())));
+    finish(ctx, t, waiting, ExecutionStatus::Failed, FailureClass::Spawn,
+           result_of("", granted.error().message(), 1, Value()));
+    return;
   }
+  t.changes.dequeue.push_back(row.id);
   note_execution(ctx, t, row, ChangeOp::Updated);
   t.changes.executions.push_back(std::move(row));
 }
@@ -226,20 +320,31 @@ void requeue(Context& ctx, Transition& t, ExecutionRow row) {
   t.changes.executions.push_back(std::move(row));
 }
 
-void finish(Context& ctx, Transition& t, ExecutionRow row, ExecutionStatus status,
-            FailureClass failure, std::string result_json) {
-  ASSERT(!is_final(row.status) && is_final(status));
+void finish(Context& ctx, Transition& t, const ExecutionRow& stored, ExecutionStatus status,
+            FailureClass failure, const Value& result) {
+  ASSERT(!is_final(stored.status) && is_final(status));
+  ExecutionRow& row = ctx.edit(t, stored);
   if (row.status == ExecutionStatus::Requested) t.changes.dequeue.push_back(row.id);
+  if (row.status == ExecutionStatus::Pending) close_inquiry(ctx, t, row, status);
   // Only runs inside the server have timers of their own.
   if (!row.worker) t.changes.timers_of_done.push_back(row.id.value);
-  row.version += 1;
   row.status = status;
   row.failure = failure;
   row.held.clear();
-  row.updated = row.ended = ctx.now();
-  put_result(t, row, std::move(result_json));
+  row.ended = ctx.now();
+  put_result(t, row, result.is_null() ? std::string() : to_json(result));
   note_execution(ctx, t, row, ChangeOp::Updated);
-  t.changes.executions.push_back(std::move(row));
+  ExecutionRow ended = row;  // the next one may move the rows
+  tell_workflow(ctx, t, ended, result);
+}
+
+void end_at_once(Context& ctx, Transition& t, ExecutionRow& row, ExecutionStatus status,
+                 FailureClass failure, std::string result_json) {
+  row.status = status;
+  row.failure = failure;
+  row.held.clear();
+  row.ended = ctx.now();
+  put_result(t, row, std::move(result_json));
 }
 
 Result<WorkOrder> make_order(const Catalog& catalog, const ExecutionRow& row) {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/ids.h"
+#include "engine/live_workflow.h"
 #include "kernel/changes.h"
 #include "kernel/work.h"
 #include "store/committer.h"
@@ -23,6 +24,12 @@ class Context;
 struct Wanted {
   std::vector<ExecutionId> executions;
   std::vector<ExecutionId> trees;  // the open descendants of these
+  // These, all above them, and the states of the workflows among them.
+  std::vector<ExecutionId> lineages;
+  std::vector<ExecutionId> states;   // the stored states of these workflows, final or not
+  std::vector<ExecutionId> results;  // what these ended with
+  std::vector<Need> needs;
+  std::vector<InquiryId> inquiries;
   std::vector<TimerId> timers;
   std::vector<EventId> events;
   std::vector<kernel::DedupeRow> keys;  // tenant, scope and key are set
@@ -34,12 +41,23 @@ struct Wanted {
   std::vector<kernel::Expire> expire;  // how many rows each would delete
 };
 
+struct StoredState {
+  store::StoredWorkflow state;
+  std::vector<kernel::WorkflowRunRow> runs;
+  std::vector<kernel::WorkflowRunRow> open;
+};
+
 // What load has brought for a batch. A later transition of the batch sees the rows as the
 // earlier ones have left them.
 class Loaded {
  public:
   const kernel::ExecutionRow* execution(ExecutionId id) const;
   std::vector<const kernel::ExecutionRow*> tree(ExecutionId root) const;
+  // The stored state of a workflow that was not in memory.
+  const StoredState* workflow(ExecutionId id) const;
+  const TaskRuns* needed(const Need& need) const;
+  const Value& result(ExecutionId id) const;  // null: none
+  const kernel::InquiryRow* inquiry(InquiryId id) const;
   const kernel::TimerRow* timer(TimerId id) const;
   const kernel::EventRow* event(EventId id) const;
   // False once the message has been handled.
@@ -57,6 +75,10 @@ class Loaded {
   friend class Loader;
   std::unordered_map<ExecutionId, kernel::ExecutionRow> executions_;
   std::unordered_map<ExecutionId, std::vector<ExecutionId>> trees_;
+  std::unordered_map<ExecutionId, StoredState> workflows_;
+  std::vector<std::pair<Need, TaskRuns>> needed_;
+  std::unordered_map<ExecutionId, Value> results_;
+  std::unordered_map<InquiryId, kernel::InquiryRow> inquiries_;
   std::unordered_map<TimerId, kernel::TimerRow> timers_;
   std::unordered_map<EventId, kernel::EventRow> events_;
   std::map<std::pair<std::string, std::string>, std::string> keys_;
@@ -102,6 +124,8 @@ class Transition : public store::Step {
   // What it is about, for quarantine: an execution, an event.
   virtual int64_t subject() const { return key; }
   virtual void want(Wanted&) const {}
+  // The execution whose tree it moves, once it is known: one batch at a time moves a tree.
+  virtual ExecutionId about(const Loaded&) const { return {}; }
   // Pure. Fills `changes`. May be called again, with `changes` empty, when its rows were stale or
   // a dedupe key was taken. An error refuses the message: nothing is written.
   virtual Result<void> decide(Context& ctx) = 0;
@@ -118,6 +142,16 @@ class Transition : public store::Step {
   std::vector<std::pair<WorkerId, kernel::WorkOrder>> orders;
   std::map<WorkerId, int> slots_taken;
   std::vector<ExecutionId> dequeued;
+  // Workflows whose state the decision has moved.
+  struct Moved {
+    ExecutionId workflow;
+    ExecutionId root;
+  };
+  std::vector<Moved> workflows;
+  std::vector<Need> needs;  // loaded before the next decision
+  bool again = false;       // the decision does not count: make it again
+  std::optional<std::pair<ExecutionId, std::string>> broken_workflow;
+  int steps_ended = 0;  // inside the server, by this decision
   int64_t submitted_ns = 0;
   int decisions = 0;
   // Keys that turned the last write away: looked up before the next decision.

@@ -243,7 +243,7 @@ struct PackReleaseRow {
 };
 
 // The head of a workflow's state, beside its execution. Version 1 is inserted; a later one replaces
-// the version before it.
+// the version before it. Without head_json only the version rises.
 struct WorkflowRow {
   ExecutionId execution;
   ExecutionId root;  // written only: gives the shard
@@ -272,8 +272,8 @@ struct WorkflowRunRow {
   int32_t route = 0;
   int32_t item = -1;
   ExecutionId execution;  // 0 when written: keeps the one that is there
-  int32_t status = 0;     // conductor::Status of an item
-  bool clear = false;     // instead: forget all items of the task on this route
+  int32_t status = 0;     // conductor::Status of an item that is still counted; else 0
+  bool reset = false;     // instead: no item of the task on this route is counted any more
 };
 
 enum class InquiryStatus : uint8_t { Pending = 0, Answered = 1, Expired = 2, Canceled = 3 };

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "base/value.h"
+#include "base/yaml.h"
 #include "model/execution.h"
 
 namespace millrace {
@@ -44,9 +46,10 @@ struct Action {
   Runner runner = Runner::Script;
   std::string runtime;      // of Script: "shell", "python", "node", "native", or a ref
   std::string entry_point;  // path below the pack's actions/ folder; of Script and Workflow
+  std::shared_ptr<const YamlNode> workflow;  // of Workflow: what the file at entry_point says
   std::vector<Parameter> parameters;
-  Value output_schema;  // JSON Schema; null: anything
-  int64_t timeout_ms = 600'000;
+  Value output_schema;           // JSON Schema; null: anything
+  int64_t timeout_ms = 600'000;  // 0: none, the default of workflows
   EffectClass effect_class = EffectClass::AtMostOnce;
   ParameterDelivery delivery = ParameterDelivery::Stdin;
   ParameterFormat parameter_format = ParameterFormat::Json;

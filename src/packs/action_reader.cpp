@@ -77,6 +77,22 @@ class ActionReader {
     } else {
       check_entry_point(reading_, section_, *entry_point, "actions", action_.entry_point);
     }
+    if (action_.runner == Runner::Workflow) read_workflow();
+  }
+
+  void read_workflow() {
+    action_.timeout_ms = 0;
+    std::string path = "actions/" + action_.entry_point;
+    auto file = reading_.files.find(path);
+    if (file == reading_.files.end()) return;  // told before
+    auto document = parse_yaml(file->second, path);
+    if (document.ok()) {
+      action_.workflow = std::make_shared<const YamlNode>(std::move(*document));
+      return;
+    }
+    for (const auto& problem : document.error().problems()) {
+      reading_.findings.errors.push_back(problem);
+    }
   }
 
   void use(const RunnerType& type, bool has_workflow_file) {

@@ -24,14 +24,20 @@ Result<void> write_workflows(sql::Connection& db, Rows<WorkflowRow> rows) {
                                "VALUES ($1, $2, $3, $4, $5)"));
   TRY(auto* update, db.prepare("UPDATE workflow SET version = $1, head = $2 WHERE execution = $3 "
                                "AND version = $4"));
+  TRY(auto* touch, db.prepare("UPDATE workflow SET version = $1 WHERE execution = $2 AND "
+                              "version = $3"));
   for (const auto* r : rows) {
     if (r->version == 1) {
       TRY(insert->execute(r->execution, r->tenant, shard_of(r->tenant, r->root.value), r->version,
                           Blob{r->head_json}));
       continue;
     }
-    TRY(int64_t touched,
-        update->execute(r->version, Blob{r->head_json}, r->execution, r->version - 1));
+    int64_t touched = 0;
+    if (r->head_json.empty()) {
+      TRY(touched, touch->execute(r->version, r->execution, r->version - 1));
+    } else {
+      TRY(touched, update->execute(r->version, Blob{r->head_json}, r->execution, r->version - 1));
+    }
     TRY(expect_one(touched, "workflow", r->execution.value, r->version - 1));
   }
   return {};
@@ -61,11 +67,11 @@ Result<void> write_workflow_runs(sql::Connection& db, Rows<WorkflowRunRow> rows)
                  "ON CONFLICT (workflow, task, route, item) DO UPDATE SET "
                  "status = excluded.status, execution = CASE excluded.execution WHEN 0 THEN "
                  "workflow_run.execution ELSE excluded.execution END"));
-  TRY(auto* clear, db.prepare("DELETE FROM workflow_run WHERE workflow = $1 AND task = $2 AND "
-                              "route = $3 AND item >= 0"));
+  TRY(auto* reset, db.prepare("UPDATE workflow_run SET status = 0 WHERE workflow = $1 AND "
+                              "task = $2 AND route = $3 AND status <> 0"));
   for (const auto* r : rows) {
-    if (r->clear) {
-      TRY(clear->execute(r->workflow, r->task, r->route));
+    if (r->reset) {
+      TRY(reset->execute(r->workflow, r->task, r->route));
     } else {
       TRY(upsert->execute(r->workflow, r->task, r->route, r->item, r->tenant, r->execution,
                           r->status));

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
+#include <algorithm>
+
+#include "engine/advance.h"
 #include "engine/transitions/executions.h"
 
 namespace millrace::engine {
@@ -12,22 +15,63 @@ CancelExecution::CancelExecution(Caller caller, ExecutionId id, Reply<ExecutionR
   key = id.value;
 }
 
-void CancelExecution::want(Wanted& wanted) const {
-  wanted.executions.push_back(ExecutionId{key});
-  wanted.trees.push_back(ExecutionId{key});
+CancelExecution::CancelExecution(const MessageRow& message)
+    : caller_{.tenant = message.tenant}, message_(message.id) {
+  key = message.subject;
 }
 
-void CancelExecution::cancel_one(Context& ctx, const ExecutionRow& stored) {
-  if (is_final(stored.status) || stored.status == ExecutionStatus::Canceling) return;
-  if (!stored.worker) {
-    // Nothing runs outside the server: it ends here.
-    finish(ctx, *this, stored, ExecutionStatus::Canceled, FailureClass::Canceled, {});
-    return;
+void CancelExecution::want(Wanted& wanted) const {
+  ExecutionId id{key};
+  wanted.lineages.push_back(id);
+  wanted.executions.push_back(id);
+  wanted.trees.push_back(id);
+  if (message_) wanted.messages.push_back(message_);
+}
+
+// An execution and all below it, which end first where they can.
+Result<void> CancelExecution::cancel_tree(Context& ctx, ExecutionId id) {
+  const auto* row = ctx.execution(*this, id);
+  if (!row) return {};
+  std::vector<ExecutionId> below;
+  for (const auto* each : ctx.rows().tree(ExecutionId{key})) {
+    if (each->parent == id) below.push_back(each->id);
   }
-  ExecutionRow row = stored;
-  row.version += 1;
+  bool open = !is_final(row->status);
+  const LiveWorkflow* live = open && !row->worker ? ctx.workflow(*this, id) : nullptr;
+  if (again) return {};
+  if (live) {
+    for (const auto& [step, what] : live->open) {
+      if (std::ranges::find(below, step) == below.end()) below.push_back(step);
+    }
+    TRY(cancel_workflow(ctx, ExecutionRow(*row)));
+  } else if (open && row->worker) {
+    cancel_run(ctx, ExecutionRow(*row));
+  } else if (open) {
+    // Nothing runs outside the server: it ends here.
+    finish(ctx, *this, ExecutionRow(*row), ExecutionStatus::Canceled, FailureClass::Canceled,
+           Value());
+  }
+  for (ExecutionId step : below) {
+    if (again) return {};
+    TRY(cancel_tree(ctx, step));
+  }
+  if (live && !again) go_on(ctx, *this, *ctx.execution(*this, id));
+  return {};
+}
+
+Result<void> CancelExecution::cancel_workflow(Context& ctx, const ExecutionRow& row) {
+  if (row.status == ExecutionStatus::Canceling) return {};
+  ExecutionRow& changed = ctx.edit(*this, row);
+  changed.status = ExecutionStatus::Canceling;
+  changed.held = "waits for its steps to end";
+  note_execution(ctx, *this, changed, ChangeOp::Updated);
+  return ask_workflow(ctx, *this, ExecutionRow(changed), conductor::Status::Canceled);
+}
+
+void CancelExecution::cancel_run(Context& ctx, const ExecutionRow& stored) {
+  if (stored.status == ExecutionStatus::Canceling) return;
+  ExecutionRow& row = ctx.edit(*this, stored);
   row.status = ExecutionStatus::Canceling;
-  row.updated = ctx.now();
   row.held = fmt::format("waits for worker {} to confirm the end", row.worker.value);
   // Owed to the worker until the run's completion is durable: one per run, under the run's id.
   changes.outbox.push_back({.id = OutboxId{row.id.value},
@@ -38,31 +82,28 @@ void CancelExecution::cancel_one(Context& ctx, const ExecutionRow& stored) {
                             .created = ctx.now()});
   to_end_.emplace_back(row.worker, row.key());
   note_execution(ctx, *this, row, ChangeOp::Updated);
-  changes.executions.push_back(std::move(row));
 }
 
 Result<void> CancelExecution::decide(Context& ctx) {
   to_end_.clear();
   const auto* stored = ctx.rows().execution(ExecutionId{key});
-  if (!stored || stored->tenant != caller_.tenant) {
+  if (message_) {
+    if (!ctx.rows().has_message(message_)) return {};  // handled before (K4)
+    changes.acked.push_back(message_);
+  } else if (!stored || stored->tenant != caller_.tenant) {
     return Error(ErrorKind::NotFound, "EXE-0010", fmt::format("no execution {}", key));
-  }
-  if (is_final(stored->status)) {
+  } else if (is_final(stored->status)) {
     return Error(ErrorKind::Conflict, "EXE-0011",
                  fmt::format("execution {} is final already: {}", key, to_string(stored->status)));
   }
-  row_ = *stored;
-  cancel_one(ctx, *stored);
-  for (const auto* below : ctx.rows().tree(ExecutionId{key})) cancel_one(ctx, *below);
-  for (const auto& changed : changes.executions) {
-    if (changed.id.value == key) row_ = changed;
-  }
+  TRY(cancel_tree(ctx, ExecutionId{key}));
+  if (const auto* row = ctx.execution(*this, ExecutionId{key})) row_ = *row;
   return {};
 }
 
 void CancelExecution::deliver(Deliveries& out) {
   for (const auto& [worker, run] : to_end_) out.cancel(worker, run);
-  reply_(row_);
+  if (reply_) reply_(row_);
 }
 
 }  // namespace millrace::engine

@@ -40,7 +40,8 @@ Result<ExecutionId> start_for(Context& ctx, Transition& t, const EventRow& event
   request.trace = event.trace;
   request.rule_ref = rule.spec().ref;
   request.trigger_ref = event.trigger;
-  return start_execution(ctx, t, request);
+  TRY(auto started, start_execution(ctx, t, request));
+  return started.id;
 }
 
 }  // namespace

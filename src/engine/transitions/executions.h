@@ -45,6 +45,7 @@ class FinishRun final : public Transition {
   FinishRun(kernel::Completion completion, std::string stdout_bytes, std::function<void()> done);
   std::string_view name() const override { return "finish_run"; }
   void want(Wanted& wanted) const override;
+  ExecutionId about(const Loaded&) const override { return completion_.key.execution; }
   Result<void> decide(Context& ctx) override;
   void deliver(Deliveries&) override { done_(); }
   void fail(const Error&) override { done_(); }
@@ -52,7 +53,7 @@ class FinishRun final : public Transition {
 
  private:
   void write_outputs();
-  std::string result_json(Context& ctx, const kernel::ExecutionRow& row) const;
+  Value result(Context& ctx, const kernel::ExecutionRow& row) const;
   kernel::Completion completion_;
   std::string stdout_bytes_;
   std::function<void()> done_;
@@ -63,16 +64,25 @@ class FinishRun final : public Transition {
 class CancelExecution final : public Transition {
  public:
   CancelExecution(Caller caller, ExecutionId id, Reply<kernel::ExecutionRow> reply);
+  // What is left open below an execution that has ended.
+  explicit CancelExecution(const kernel::MessageRow& message);
   std::string_view name() const override { return "cancel_execution"; }
   void want(Wanted& wanted) const override;
+  ExecutionId about(const Loaded&) const override { return ExecutionId{key}; }
   Result<void> decide(Context& ctx) override;
   void deliver(Deliveries& out) override;
-  void fail(const Error& error) override { reply_(error); }
+  void fail(const Error& error) override {
+    if (reply_) reply_(error);
+  }
+  bool insists() const override { return !reply_; }
 
  private:
-  void cancel_one(Context& ctx, const kernel::ExecutionRow& row);
+  Result<void> cancel_tree(Context& ctx, ExecutionId id);
+  Result<void> cancel_workflow(Context& ctx, const kernel::ExecutionRow& row);
+  void cancel_run(Context& ctx, const kernel::ExecutionRow& row);
   Caller caller_;
   Reply<kernel::ExecutionRow> reply_;
+  MessageId message_;
   kernel::ExecutionRow row_;
   std::vector<std::pair<WorkerId, kernel::RunKey>> to_end_;
 };
@@ -83,12 +93,14 @@ class ResolveExecution final : public Transition {
   ResolveExecution(Caller caller, ExecutionId id, Resolution resolution,
                    Reply<kernel::ExecutionRow> reply);
   std::string_view name() const override { return "resolve_execution"; }
-  void want(Wanted& wanted) const override { wanted.executions.push_back(ExecutionId{key}); }
+  void want(Wanted& wanted) const override { wanted.lineages.push_back(ExecutionId{key}); }
+  ExecutionId about(const Loaded&) const override { return ExecutionId{key}; }
   Result<void> decide(Context& ctx) override;
   void deliver(Deliveries&) override { reply_(row_); }
   void fail(const Error& error) override { reply_(error); }
 
  private:
+  Result<void> resolve_task(Context& ctx, const kernel::ExecutionRow& workflow);
   Caller caller_;
   Resolution resolution_;
   Reply<kernel::ExecutionRow> reply_;

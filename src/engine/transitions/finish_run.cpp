@@ -92,7 +92,7 @@ FinishRun::FinishRun(Completion completion, std::string stdout_bytes, std::funct
 }
 
 void FinishRun::want(Wanted& wanted) const {
-  wanted.executions.push_back(completion_.key.execution);
+  wanted.lineages.push_back(completion_.key.execution);
   ++wanted.queue_heads;
 }
 
@@ -106,7 +106,7 @@ void FinishRun::write_outputs() {
   write(Stream::Stderr, completion_.err);
 }
 
-std::string FinishRun::result_json(Context& ctx, const ExecutionRow& row) const {
+Value FinishRun::result(Context& ctx, const ExecutionRow& row) const {
   Value result = Value::map();
   put_stream(result, "stdout", completion_.out);
   put_stream(result, "stderr", completion_.err);
@@ -122,7 +122,7 @@ std::string FinishRun::result_json(Context& ctx, const ExecutionRow& row) const 
   }
   result.set("output", std::move(output));
   if (!completion_.message.empty()) result.set("message", completion_.message);
-  return to_json(result);
+  return result;
 }
 
 Result<void> FinishRun::decide(Context& ctx) {
@@ -142,9 +142,9 @@ Result<void> FinishRun::decide(Context& ctx) {
     write_outputs();
     End end = end_of(completion_, row);
     if (completion_.started_ms > 0) row.started = completion_.started_ms;
-    std::string result = result_json(ctx, row);
-    finish(ctx, *this, std::move(row), end.status, end.failure, std::move(result));
+    finish(ctx, *this, row, end.status, end.failure, result(ctx, row));
   }
+  if (again) return {};
   start_waiting(ctx, *this);
   return {};
 }

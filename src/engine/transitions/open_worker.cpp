@@ -78,7 +78,7 @@ Result<void> OpenWorker::decide(Context& ctx) {
       if (execution->status == ExecutionStatus::Canceling) to_end_.push_back(execution->key());
     } else if (execution->status == ExecutionStatus::Canceling) {
       changes.outbox_done.push_back(OutboxId{execution->id.value});
-      finish(ctx, *this, *execution, ExecutionStatus::Canceled, FailureClass::Canceled, {});
+      finish(ctx, *this, *execution, ExecutionStatus::Canceled, FailureClass::Canceled, Value());
     } else if (same_instance && !runs_in_worker(ctx, *execution)) {
       start_again(ctx, *this, *execution);
     } else {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
-#include "base/json.h"
+#include "engine/advance.h"
 #include "engine/transitions/executions.h"
 
 namespace millrace::engine {
@@ -19,6 +19,11 @@ Result<void> ResolveExecution::decide(Context& ctx) {
   if (!stored || stored->tenant != caller_.tenant) {
     return Error(ErrorKind::NotFound, "EXE-0010", fmt::format("no execution {}", key));
   }
+  if (!is_final(stored->status) && ctx.workflow(*this, stored->id)) {
+    return resolve_task(ctx, *stored);
+  }
+  if (again) return {};
+  if (broken_workflow) return Error(ErrorKind::Internal, "EXE-0016", broken_workflow->second);
   if (stored->status != ExecutionStatus::NeedsDecision) {
     return Error(ErrorKind::Conflict, "EXE-0012",
                  fmt::format("execution {} is {}: only one that needs_decision can be resolved",
@@ -29,18 +34,23 @@ Result<void> ResolveExecution::decide(Context& ctx) {
     case Resolution::Kind::Retry: requeue(ctx, *this, *stored); break;
     case Resolution::Kind::Succeed:
       result.set("output", resolution_.result);
-      finish(ctx, *this, *stored, ExecutionStatus::Succeeded, FailureClass::None, to_json(result));
+      finish(ctx, *this, *stored, ExecutionStatus::Succeeded, FailureClass::None, result);
       break;
     case Resolution::Kind::Fail:
-      finish(ctx, *this, *stored, ExecutionStatus::Failed, FailureClass::InfraLost,
-             to_json(result));
+      finish(ctx, *this, *stored, ExecutionStatus::Failed, FailureClass::InfraLost, result);
       break;
     case Resolution::Kind::Abandon:
-      finish(ctx, *this, *stored, ExecutionStatus::Abandoned, FailureClass::InfraLost,
-             to_json(result));
+      finish(ctx, *this, *stored, ExecutionStatus::Abandoned, FailureClass::InfraLost, result);
       break;
   }
-  row_ = changes.executions.back();
+  row_ = *ctx.execution(*this, ExecutionId{key});
+  return {};
+}
+
+// Of a workflow it is a task that waits for the decision.
+Result<void> ResolveExecution::resolve_task(Context& ctx, const ExecutionRow& workflow) {
+  TRY(resolve_held(ctx, *this, workflow, resolution_));
+  row_ = *ctx.execution(*this, workflow.id);
   return {};
 }
 

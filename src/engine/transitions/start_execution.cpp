@@ -48,9 +48,10 @@ Result<void> StartExecution::decide(Context& ctx) {
   request.timeout_ms = request_.timeout_ms;
   request.identity = caller_.identity;
   request.trace = caller_.trace;
-  TRY(auto id, start_execution(ctx, *this, request));
-  remember_answer(ctx, *this, caller_, id.value);
-  row_ = changes.new_executions.back();
+  TRY(auto started, start_execution(ctx, *this, request));
+  if (again) return {};
+  remember_answer(ctx, *this, caller_, started.id.value);
+  row_ = *ctx.execution(*this, started.id);
   return {};
 }
 

@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "base/time.h"
 #include "engine/transitions/enforce_event.h"
+#include "engine/transitions/workflows.h"
 #include "rules/schedule.h"
 
 namespace millrace::engine {
@@ -60,20 +61,47 @@ Result<void> FireTimer::decide(Context& ctx) {
   const auto* timer = ctx.rows().timer(TimerId{key});
   if (!timer) return {};  // canceled, or fired before
   changes.timers_done.push_back(timer->id);
-  if (timer->kind == TimerKind::Wake) {
-    wake(ctx, *timer);
-    return {};
-  }
-  return fire_schedule(ctx, *timer);
+  if (timer->kind == TimerKind::Schedule) return fire_schedule(ctx, *timer);
+  const auto* row = ctx.rows().execution(ExecutionId{timer->subject});
+  if (!row || is_final(row->status) || row->worker) return {};
+  if (timer->kind == TimerKind::Timeout) return time_out(ctx, *row);
+  wake(ctx, *row);
+  return {};
 }
 
-void FireTimer::wake(Context& ctx, const TimerRow& timer) {
-  const auto* row = ctx.rows().execution(ExecutionId{timer.subject});
-  if (!row || is_final(row->status) || row->worker) return;
+ExecutionId FireTimer::about(const Loaded& rows) const {
+  const auto* timer = rows.timer(TimerId{key});
+  return timer ? ExecutionId{timer->subject} : ExecutionId{};
+}
+
+void FireTimer::wake(Context& ctx, const ExecutionRow& row) {
+  if (row.status == ExecutionStatus::Delayed) {
+    start_delayed(ctx, *this, row);
+    return;
+  }
   Value result =
       Value::map({{"stdout", ""}, {"stderr", ""}, {"exit_code", 0}, {"output", Value()}});
-  finish(ctx, *this, *row, ExecutionStatus::Succeeded, FailureClass::None, to_json(result));
-  changes.timers_of_done.clear();  // its one timer is this one
+  finish(ctx, *this, row, ExecutionStatus::Succeeded, FailureClass::None, result);
+}
+
+Result<void> FireTimer::time_out(Context& ctx, const ExecutionRow& row) {
+  if (row.status == ExecutionStatus::Requested) return {};  // waits for a slot: not at work
+  bool is_workflow = ctx.workflow(*this, row.id) != nullptr;
+  if (again) return {};
+  if (!is_workflow) {
+    Value result = Value::map({{"output", Value()}, {"message", "its time was over"}});
+    finish(ctx, *this, row, ExecutionStatus::Timeout, FailureClass::Timeout, result);
+    return {};
+  }
+  // Its steps are canceled, and it ends as timeout when they have ended.
+  ctx.edit(*this, row).failure = FailureClass::Timeout;
+  changes.messages.push_back({.id = ctx.new_id<MessageId>(),
+                              .tenant = row.tenant,
+                              .shard = shard_of(row.tenant, row.root.value),
+                              .kind = MessageKind::CancelExecution,
+                              .subject = row.id.value,
+                              .created = ctx.now()});
+  return {};
 }
 
 Result<void> FireTimer::fire_schedule(Context& ctx, const TimerRow& timer) {
@@ -147,7 +175,7 @@ void Sweep::deliver(Deliveries& out) {
 
 void Sweep::settle(Memory& memory) {
   for (auto& message : messages_) {
-    memory.follow_up(std::make_unique<EnforceEvent>(std::move(message)));
+    memory.follow_up(make_message(message));
   }
   // Small batches, but as many as it takes: what comes in faster than one batch a minute goes out
   // as fast.

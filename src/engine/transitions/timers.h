@@ -6,18 +6,20 @@
 
 namespace millrace::engine {
 
-// A timer is due: an execution that sleeps inside the server wakes up, or a schedule sends its
-// events. The row goes in the same commit: its effect happens once (K5).
+// A timer is due: an execution that sleeps inside the server wakes up, one that took too long ends,
+// or a schedule sends its events. The row goes in the same commit: its effect happens once (K5).
 class FireTimer final : public Transition {
  public:
   explicit FireTimer(TimerId id);
   std::string_view name() const override { return "fire_timer"; }
   void want(Wanted& wanted) const override { wanted.timers.push_back(TimerId{key}); }
+  ExecutionId about(const Loaded& rows) const override;
   Result<void> decide(Context& ctx) override;
   bool insists() const override { return true; }
 
  private:
-  void wake(Context& ctx, const kernel::TimerRow& timer);
+  void wake(Context& ctx, const kernel::ExecutionRow& row);
+  Result<void> time_out(Context& ctx, const kernel::ExecutionRow& row);
   Result<void> fire_schedule(Context& ctx, const kernel::TimerRow& timer);
 };
 

@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/live_workflow.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <numeric>
+
+#include "base/json.h"
+
+namespace millrace::engine {
+
+using namespace kernel;
+
+namespace {
+
+constexpr std::string_view kNeedPrefix = "task:";
+
+Result<std::vector<Value>> parse_all(const std::vector<std::string>& texts) {
+  std::vector<Value> values;
+  values.reserve(texts.size());
+  for (const auto& text : texts) {
+    TRY(auto value, parse_json(text));
+    values.push_back(std::move(value));
+  }
+  return values;
+}
+
+Result<conductor::Pieces> pieces_of(const store::StoredWorkflow& stored,
+                                    std::span<const WorkflowRunRow> runs,
+                                    const conductor::Graph& graph) {
+  conductor::Pieces pieces;
+  TRY(pieces.head, parse_json(stored.head.head_json));
+  TRY(pieces.contexts, parse_all(stored.contexts));
+  TRY(pieces.entries, parse_all(stored.entries));
+  TRY(pieces.errors, parse_all(stored.errors));
+  for (const auto& run : runs) {
+    auto task = graph.find(run.task);
+    if (run.item < 0 || run.status == 0 || !task) continue;
+    pieces.items.push_back({*task, run.route, static_cast<size_t>(run.item),
+                            static_cast<conductor::Status>(run.status)});
+  }
+  return pieces;
+}
+
+}  // namespace
+
+std::string need_of(const TaskKey& key) {
+  return fmt::format("{}{}:{}", kNeedPrefix, key.route, key.task);
+}
+
+std::optional<TaskKey> task_of_need(std::string_view key) {
+  if (!key.starts_with(kNeedPrefix)) return std::nullopt;
+  key.remove_prefix(kNeedPrefix.size());
+  size_t colon = key.find(':');
+  if (colon == std::string_view::npos) return std::nullopt;
+  TaskKey task{std::string(key.substr(colon + 1)), 0};
+  std::from_chars(key.data(), key.data() + colon, task.route);
+  return task;
+}
+
+// TaskResults
+
+expr::Answer TaskResults::task(std::optional<std::string_view> id,
+                               std::optional<int64_t> route) const {
+  if (!id) return expr::Answer::absent();
+  TaskKey key{std::string(*id), static_cast<int32_t>(route.value_or(0))};
+  auto found = tasks_.find(key);
+  if (found == tasks_.end()) return expr::Answer::absent();
+  if (!found->second.runs) return expr::Answer::need(need_of(key));
+  return expr::Answer::of(found->second.runs->info);
+}
+
+void TaskResults::started(const TaskKey& key, const Value& info, size_t items) {
+  Known& known = tasks_[key];
+  known.runs = TaskRuns{info, ValueList(items)};
+  known.items_complete = true;
+}
+
+void TaskResults::ended(const TaskKey& key, const Value& info, int32_t item, const Value& result) {
+  Known& known = tasks_[key];
+  if (!known.runs) {
+    if (item >= 0) return;  // the others are in the store: so will this one be
+    known.runs.emplace();
+  }
+  known.runs->info = info;
+  auto at = static_cast<size_t>(item);
+  if (item >= 0 && at < known.runs->items.size()) known.runs->items[at] = result;
+}
+
+void TaskResults::loaded(const TaskKey& key, TaskRuns runs) {
+  tasks_[key] = {std::move(runs), true};
+}
+
+std::optional<Value> TaskResults::all_items(const TaskKey& key) const {
+  auto found = tasks_.find(key);
+  if (found == tasks_.end() || !found->second.items_complete) return std::nullopt;
+  return Value(ValueList(found->second.runs->items));
+}
+
+// LiveWorkflow
+
+Result<std::unique_ptr<LiveWorkflow>> LiveWorkflow::restore(
+    const store::StoredWorkflow& stored, std::span<const WorkflowRunRow> runs,
+    std::span<const WorkflowRunRow> open_runs, const ExecutionRow& row,
+    conductor::DefinitionPtr definition, conductor::Environment environment) {
+  auto live = std::make_unique<LiveWorkflow>();
+  live->id = row.id;
+  live->root = row.root;
+  live->tenant = row.tenant;
+  live->version = stored.head.version;
+  live->errors_stored_ = stored.errors.size();
+  TRY(auto pieces, pieces_of(stored, runs, definition->graph()));
+  TRY(auto state, conductor::state_from_pieces(pieces, definition->graph()));
+  for (const auto& entry : state.sequence()) {
+    live->results->note_stored({definition->graph().node(entry.task).name, entry.route});
+  }
+  for (const auto& run : open_runs) {
+    auto node = definition->graph().find(run.task);
+    auto entry = node ? state.last(*node, run.route) : std::nullopt;
+    bool has_items = run.item >= 0;
+    auto told = has_items ? static_cast<conductor::Status>(run.status)
+                : entry   ? state.entry(*entry).status
+                          : conductor::Status::Null;
+    live->open[run.execution] = {{run.task, run.route}, run.item, told};
+  }
+  environment.outside = live->results.get();
+  live->conductor.emplace(std::move(definition), std::move(state), environment);
+  return live;
+}
+
+void LiveWorkflow::take_changes(Changes& into) {
+  conductor::Changes changed = conductor->take_changes();
+  const auto& state = conductor->state();
+  const auto& graph = conductor->definition().graph();
+  if (++version == 1) {
+    // All of it: it may be the copy of another run.
+    changed.contexts_from = changed.errors_from = 0;
+    changed.entries.resize(state.sequence().size());
+    std::iota(changed.entries.begin(), changed.entries.end(), 0);
+  }
+  WorkflowRow head{.execution = id, .root = root, .tenant = tenant, .version = version};
+  if (changed.head || version == 1) head.head_json = to_json(head_to_value(state, graph));
+  into.workflows.push_back(std::move(head));
+
+  auto add_piece = [&](PieceKind kind, size_t position, const Value& body) {
+    into.workflow_pieces.push_back(
+        {id, tenant, kind, static_cast<int64_t>(position), to_json(body), false});
+  };
+  for (size_t i = changed.contexts_from; i < state.contexts.size(); ++i) {
+    add_piece(PieceKind::Context, i, state.contexts[i]);
+  }
+  for (auto entry : changed.entries) {
+    add_piece(PieceKind::Entry, static_cast<size_t>(entry),
+              entry_to_value(state.entry(entry), graph));
+  }
+  if (changed.errors_from < errors_stored_) {
+    auto from = static_cast<int64_t>(changed.errors_from);
+    into.workflow_pieces.push_back({id, tenant, PieceKind::Error, from, {}, true});
+  }
+  for (size_t i = changed.errors_from; i < state.errors.size(); ++i) {
+    add_piece(PieceKind::Error, i, state.errors[i].to_value());
+  }
+  errors_stored_ = state.errors.size();
+  take_runs(changed, into);
+}
+
+// Which execution runs which item, and how the items stand.
+void LiveWorkflow::take_runs(const conductor::Changes& changed, Changes& into) {
+  const auto& state = conductor->state();
+  const auto& graph = conductor->definition().graph();
+  auto status_of = [&](const TaskKey& key, int32_t item) {
+    auto node = graph.find(key.task);
+    const auto* staged = node && item >= 0 ? state.find_staged(*node, key.route) : nullptr;
+    bool counted = staged && staged->items && static_cast<size_t>(item) < staged->items->size();
+    return counted ? static_cast<int32_t>((*staged->items)[static_cast<size_t>(item)]) : 0;
+  };
+  auto add = [&](const TaskKey& key, int32_t item, ExecutionId execution) {
+    into.workflow_runs.push_back({.workflow = id,
+                                  .tenant = tenant,
+                                  .task = key.task,
+                                  .route = key.route,
+                                  .item = item,
+                                  .execution = execution,
+                                  .status = status_of(key, item)});
+  };
+  for (const auto& items : changed.items) {
+    TaskKey key{graph.node(items.task).name, items.route};
+    if (items.cleared && version > 1) {
+      into.workflow_runs.push_back(
+          {.workflow = id, .tenant = tenant, .task = key.task, .route = key.route, .reset = true});
+    }
+    for (size_t item : items.items) {
+      auto number = static_cast<int32_t>(item);
+      if (!made_.contains({key, number})) add(key, number, ExecutionId{});
+    }
+  }
+  for (const auto& [run, execution] : made_) add(run.first, run.second, execution);
+  made_.clear();
+}
+
+// LiveWorkflows
+
+LiveWorkflow* LiveWorkflows::find(ExecutionId id) {
+  auto found = entries_.find(id);
+  if (found == entries_.end()) return nullptr;
+  used_.splice(used_.begin(), used_, found->second.place);
+  return found->second.workflow.get();
+}
+
+LiveWorkflow& LiveWorkflows::add(std::unique_ptr<LiveWorkflow> workflow) {
+  ExecutionId id = workflow->id;
+  drop(id);
+  used_.push_front(id);
+  auto [at, added] = entries_.emplace(id, Entry{std::move(workflow), used_.begin()});
+  return *at->second.workflow;
+}
+
+void LiveWorkflows::drop(ExecutionId id) {
+  auto found = entries_.find(id);
+  if (found == entries_.end()) return;
+  used_.erase(found->second.place);
+  entries_.erase(found);
+}
+
+void LiveWorkflows::trim() {
+  while (entries_.size() > most_) drop(used_.back());
+}
+
+}  // namespace millrace::engine

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <list>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+#include <utility>
+#include <vector>
+
+#include "conductor/conductor.h"
+#include "kernel/rows.h"
+#include "store/read.h"
+
+namespace millrace::engine {
+
+// A task on a route: how expressions and the store name a step of a workflow.
+struct TaskKey {
+  std::string task;
+  int32_t route = 0;
+  auto operator<=>(const TaskKey&) const = default;
+};
+
+// What has to be loaded before a decision about a workflow can be made: the runs of a task.
+struct Need {
+  ExecutionId workflow;
+  std::string key;  // as expr::needed_key gives it
+  bool operator==(const Need&) const = default;
+};
+std::string need_of(const TaskKey& task);
+std::optional<TaskKey> task_of_need(std::string_view key);
+
+// What came of a task, as task() shows it, and of its items, in their order.
+struct TaskRuns {
+  Value info;  // task_execution_id, result, status, ...
+  std::vector<Value> items;
+};
+
+// What task() knows of one workflow's tasks. What is not in memory has to be loaded.
+class TaskResults final : public expr::Lookup {
+ public:
+  expr::Answer task(std::optional<std::string_view> id,
+                    std::optional<int64_t> route) const override;
+
+  // The task has run, but what came of it is only in the store.
+  void note_stored(const TaskKey& key) { tasks_.try_emplace(key); }
+  void started(const TaskKey& key, const Value& info, size_t items);
+  // `item` -1: of the task itself.
+  void ended(const TaskKey& key, const Value& info, int32_t item, const Value& result);
+  void loaded(const TaskKey& key, TaskRuns runs);
+  // The results of all items, or nothing when some are only in the store.
+  std::optional<Value> all_items(const TaskKey& key) const;
+
+ private:
+  struct Known {
+    std::optional<TaskRuns> runs;
+    bool items_complete = false;
+  };
+  std::map<TaskKey, Known> tasks_;
+};
+
+// A workflow that runs, in the executor's memory: its conductor, and who works for it.
+struct LiveWorkflow {
+  // How a step stands, as the conductor was told.
+  struct Step {
+    TaskKey task;
+    int32_t item = -1;
+    conductor::Status told = conductor::Status::Null;
+  };
+
+  ExecutionId id;
+  ExecutionId root;
+  TenantId tenant;
+  int depth = 0;        // 0: not a step of another workflow
+  int64_t version = 0;  // as stored, or as the decision in hand will store it; 0: new
+  std::unique_ptr<TaskResults> results = std::make_unique<TaskResults>();
+  std::optional<conductor::Conductor> conductor;
+  std::unordered_map<ExecutionId, Step> open;  // executions that are not final
+  bool over = false;
+
+  static Result<std::unique_ptr<LiveWorkflow>> restore(const store::StoredWorkflow& stored,
+                                                       std::span<const kernel::WorkflowRunRow> runs,
+                                                       std::span<const kernel::WorkflowRunRow> open,
+                                                       const kernel::ExecutionRow& row,
+                                                       conductor::DefinitionPtr definition,
+                                                       conductor::Environment environment);
+  // A step of the decision in hand.
+  void add_run(const TaskKey& key, int32_t item, ExecutionId execution) {
+    made_[{key, item}] = execution;
+  }
+  // What has changed since the last call, as rows.
+  void take_changes(kernel::Changes& into);
+
+ private:
+  void take_runs(const conductor::Changes& changed, kernel::Changes& into);
+  std::map<std::pair<TaskKey, int32_t>, ExecutionId> made_;
+  size_t errors_stored_ = 0;
+};
+
+// The workflows in memory, the least recently used leave. The executor's thread only.
+class LiveWorkflows {
+ public:
+  explicit LiveWorkflows(size_t most = 4096) : most_(most) {}
+  LiveWorkflow* find(ExecutionId id);
+  bool has(ExecutionId id) const { return entries_.contains(id); }
+  LiveWorkflow& add(std::unique_ptr<LiveWorkflow> workflow);
+  void drop(ExecutionId id);
+  // Drops what is more than fits. Not while a decision holds a LiveWorkflow.
+  void trim();
+
+ private:
+  struct Entry {
+    std::unique_ptr<LiveWorkflow> workflow;
+    std::list<ExecutionId>::iterator place;
+  };
+  size_t most_;
+  std::list<ExecutionId> used_;  // the newest first
+  std::unordered_map<ExecutionId, Entry> entries_;
+};
+
+}  // namespace millrace::engine

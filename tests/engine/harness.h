@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: Apache-2.0
+// The engine over a real SQLite store, with a worker that keeps what it is given.
+#pragma once
+
+#include "engine/engine.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <future>
+
+#include "adapters/store_sqlite/store_sqlite.h"
+#include "base/json.h"
+#include "rules/rule.h"
+
+namespace millrace::engine {
+
+using namespace kernel;
+
+inline std::shared_ptr<const Pack> test_pack() {
+  auto pack = std::make_shared<Pack>();
+  pack->ref = "ci";
+  pack->digest = "d1";
+  pack->folder = "/nowhere";
+  Runtime native;
+  native.ref = "core.native";
+  pack->runtimes.push_back(native);
+  auto script = [&](const char* ref, EffectClass effect) {
+    Action action;
+    action.ref = ref;
+    action.runner = Runner::Script;
+    action.runtime = "native";
+    action.effect_class = effect;
+    action.output_format = OutputFormat::Json;
+    Parameter branch;
+    branch.name = "branch";
+    branch.schema = Value::map({{"type", "string"}});
+    action.parameters.push_back(branch);
+    pack->actions.push_back(action);
+  };
+  script("ci.build", EffectClass::AtMostOnce);
+  script("ci.check", EffectClass::Idempotent);
+  Trigger push;
+  push.ref = "ci.push";
+  pack->triggers.push_back(push);
+  return pack;
+}
+
+inline std::shared_ptr<const Pack> core_pack() {
+  auto pack = std::make_shared<Pack>();
+  pack->ref = "core";
+  pack->digest = "c1";
+  for (const char* ref :
+       {"core.noop", "core.echo", "core.fail", "core.sleep", "core.ask", "core.inject_trigger"}) {
+    Action action;
+    action.ref = ref;
+    action.runner = Runner::Builtin;
+    action.effect_class = EffectClass::Pure;
+    for (const char* name : {"message", "seconds", "trigger", "payload", "prompt", "schema",
+                             "users", "roles", "route", "ttl"}) {
+      Parameter parameter;
+      parameter.name = name;
+      parameter.schema = Value::map();
+      action.parameters.push_back(parameter);
+    }
+    pack->actions.push_back(action);
+  }
+  return pack;
+}
+
+// Keeps grants and cancels for the test to look at.
+class KeepingWorker : public WorkReceiver {
+ public:
+  void grant(std::vector<WorkOrder> orders) override {
+    std::lock_guard lock(mutex_);
+    for (auto& order : orders) orders_.push_back(std::move(order));
+    changed_.notify_all();
+  }
+  void cancel(const RunKey& key) override {
+    std::lock_guard lock(mutex_);
+    cancels_.push_back(key);
+    changed_.notify_all();
+  }
+  WorkOrder next() {
+    std::unique_lock lock(mutex_);
+    bool there =
+        changed_.wait_for(lock, std::chrono::seconds(10), [&] { return !orders_.empty(); });
+    if (!there) throw std::runtime_error("no order came");
+    WorkOrder order = std::move(orders_.front());
+    orders_.erase(orders_.begin());
+    return order;
+  }
+  RunKey next_cancel() {
+    std::unique_lock lock(mutex_);
+    bool there =
+        changed_.wait_for(lock, std::chrono::seconds(10), [&] { return !cancels_.empty(); });
+    if (!there) throw std::runtime_error("no cancel came");
+    RunKey key = cancels_.front();
+    cancels_.erase(cancels_.begin());
+    return key;
+  }
+  // What was granted and never taken is lost with the server.
+  void forget() {
+    std::lock_guard lock(mutex_);
+    orders_.clear();
+  }
+  size_t waiting_orders() {
+    std::lock_guard lock(mutex_);
+    return orders_.size();
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<WorkOrder> orders_;
+  std::vector<RunKey> cancels_;
+};
+
+class EngineTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    char name[] = "/tmp/millrace-engine-XXXXXX";
+    folder_ = mkdtemp(name);
+    auto store = store_sqlite::open(folder_);
+    ASSERT_TRUE(store.ok()) << store.error().describe();
+    store_ = std::move(*store);
+    start();
+  }
+  void TearDown() override {
+    engine_.reset();
+    store_.reset();
+    std::filesystem::remove_all(folder_);
+  }
+
+  virtual std::vector<std::shared_ptr<const Pack>> packs() { return {core_pack(), test_pack()}; }
+
+  void start() {
+    Engine::Outside outside{
+        .now_ms = [this] { return now_ms_.load(); },
+        .fatal = [](const Error& error) { FAIL() << error.describe(); },
+        .equip = [](WorkOrder&) {},
+        .decided = [](std::string_view, int64_t) {},
+        .owner = "test",
+        .output_folder = folder_,
+    };
+    auto engine = Engine::start(*store_, packs(), retired_, {}, outside);
+    ASSERT_TRUE(engine.ok()) << engine.error().describe();
+    engine_ = std::move(*engine);
+  }
+
+  void open_worker(int slots, std::string instance = "s1", std::vector<RunKey> adopted = {}) {
+    WorkerHello hello;
+    hello.name = "local";
+    hello.slots = slots;
+    hello.instance = std::move(instance);
+    hello.adopted = std::move(adopted);
+    engine_->open(hello, worker_);
+    engine_->drain();
+  }
+
+  template <typename T, typename Call>
+  Result<T> await(Call call) {
+    std::promise<Result<T>> promise;
+    auto future = promise.get_future();
+    call([&](Result<T> result) { promise.set_value(std::move(result)); });
+    if (future.wait_for(std::chrono::seconds(10)) != std::future_status::ready) {
+      throw std::runtime_error("no reply within 10 s");
+    }
+    return future.get();
+  }
+
+  Result<ExecutionRow> run(std::string action, Value parameters = Value::map(),
+                           std::string idempotency_key = {}, std::string hash = "h") {
+    return await<ExecutionRow>([&](Reply<ExecutionRow> reply) {
+      NewExecution request;
+      request.action = std::move(action);
+      request.parameters = std::move(parameters);
+      Caller caller{.identity = "tester"};
+      caller.idempotency_key = std::move(idempotency_key);
+      caller.request_hash = std::move(hash);
+      engine_->run(caller, std::move(request), std::move(reply));
+    });
+  }
+
+  Result<Ingested> send(std::string branch, std::string id) {
+    return await<Ingested>([&](Reply<Ingested> reply) {
+      NewEvent event;
+      event.trigger = "ci.push";
+      event.source = "test";
+      event.source_id = std::move(id);
+      event.payload = Value::map({{"branch", branch}});
+      event.payload_json = to_json(event.payload);
+      engine_->ingest({.identity = "tester"}, std::move(event), std::move(reply));
+    });
+  }
+
+  Result<RuleRow> make_rule(std::string action = "ci.build") {
+    RuleSpec spec;
+    spec.ref = "ci.on_main";
+    spec.trigger = "ci.push";
+    spec.criteria =
+        Value::map({{"trigger.branch", Value::map({{"type", "equals"}, {"pattern", "main"}})}});
+    spec.action = std::move(action);
+    spec.action_parameters = Value::map({{"branch", "{{ event.payload.branch }}"}});
+    return await<RuleRow>([&](Reply<RuleRow> reply) {
+      engine_->write_rule({.identity = "tester"}, {spec, std::nullopt, true}, std::move(reply));
+    });
+  }
+
+  void finish(const WorkOrder& order, int exit_code, std::string out = "{\"n\": 1}") {
+    Completion completion;
+    completion.tenant = order.tenant;
+    completion.key = order.key;
+    completion.exit_code = exit_code;
+    completion.out.size = static_cast<int64_t>(out.size());
+    completion.out.bytes = std::move(out);
+    std::promise<void> done;
+    engine_->finished(std::move(completion), [&] { done.set_value(); });
+    ASSERT_EQ(done.get_future().wait_for(std::chrono::seconds(10)), std::future_status::ready);
+    engine_->drain();
+  }
+
+  ExecutionRow stored(ExecutionId id) {
+    auto reader = store_->open_reader();
+    auto row = store::find_execution(**reader, kDefaultTenant, id);
+    return row.ok() && *row ? **row : ExecutionRow{};
+  }
+
+  std::string folder_;
+  std::vector<std::shared_ptr<const Pack>> retired_;
+  std::atomic<int64_t> now_ms_{1'800'000'000'000};
+  std::unique_ptr<sql::Store> store_;
+  KeepingWorker worker_;
+  std::unique_ptr<Engine> engine_;
+};
+
+}  // namespace millrace::engine
