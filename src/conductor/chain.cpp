@@ -160,8 +160,8 @@ class ChainCheck {
       add(place.member("name"),
           fmt::format("the task name '{}' is a command of the engine: choose another name", name));
     }
-    if (std::ranges::find(names_.begin(), names_.begin() + static_cast<ptrdiff_t>(i), name) !=
-        names_.begin() + static_cast<ptrdiff_t>(i)) {
+    auto first = std::ranges::find(names_, name) - names_.begin();
+    if (!name.empty() && first < static_cast<ptrdiff_t>(i)) {
       add(place.member("name"), fmt::format("the task '{}' stands twice", name));
     }
     const Value& task = tasks_of(document_)[i];

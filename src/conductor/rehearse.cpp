@@ -143,14 +143,22 @@ class Player {
     return results->as_list()[std::min(run, results->size() - 1)];
   }
 
+  // `items` says it per item, and an item that it does not reach succeeds; without it the answer is
+  // that of each item.
+  static Value mock_of_item(const Value& mock, size_t item) {
+    const Value& items = mock["items"];
+    if (!items.is_list()) return mock;
+    return item < items.size() ? items.as_list()[item] : Value::map();
+  }
+
   Result<void> start(const NextTask& task) {
+    Key key(task.id, task.route);
+    if (auto open = open_.find(key); open != open_.end()) return start_items(task, open->second);
     if (++starts_ > kMaxStarts) {
       return Error(
           ErrorKind::Invalid, "CND-0012",
           fmt::format("case '{}': still running after {} starts of tasks", case_.name, kMaxStarts));
     }
-    Key key(task.id, task.route);
-    if (auto open = open_.find(key); open != open_.end()) return start_items(task, open->second);
     Value mock = mock_of(task.id);
     size_t step = sequence_.size();
     sequence_.push_back({task.id, std::string(to_string(Status::Running))});
@@ -191,13 +199,10 @@ class Player {
 
   Result<void> start_items(const NextTask& task, Open& open) {
     if (task.items_count == 0u) return end_empty(task, open);
-    const Value& items = open.mock["items"];
     for (const ActionCall& call : task.actions) {
       size_t item = *call.item;
       TRY(report(task, {.status = Status::Running, .item = item}));
-      bool own = items.is_list() && item < items.size();
-      Value mock = own ? items.as_list()[item] : items.is_list() ? Value::map() : open.mock;
-      End end = plan(task, open.step, mock);
+      End end = plan(task, open.step, mock_of_item(open.mock, item));
       end.event.item = item;
       end.resolve = open.mock.string_or("resolve", "");
       ends_.push_back(std::move(end));
