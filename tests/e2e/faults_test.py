@@ -229,6 +229,32 @@ def enospc_at_the_nth_pwrite_is_503_until_space_returns():
     sweep(serving, "pwrite64", "ENOSPC", refuses_and_recovers)
 
 
+def a_disk_that_stays_full_is_503_with_retry_after_and_reads_go_on():
+    with Server(settings={"log.level": "warn"}) as server, deadline(ROUND_SECONDS, "full disk"):
+        server.start()
+        work = Work(server)
+        work.send()
+        client = server.client()
+        with Trace(server, "pwrite64", "ENOSPC", "1+").attached(server):
+            until("the disk is full", lambda: work.send() or work.statuses[-1] == 503, 10)
+            over = time.monotonic() + 2.5  # it looks whether there is space every second
+            while time.monotonic() < over:
+                event = json.dumps(cloud_event("full", str(time.monotonic())))
+                status, headers, problem = client.request("POST", "/api/v1/events", event, EVENT)
+                assert status == 503 and int(headers["Retry-After"]) > 0, (status, headers, problem)
+                assert client.data("GET", f"/api/v1/events/{work.events[0]}")
+                time.sleep(0.05)
+            assert client.data("GET", "/info")["read_only"] is True
+            stored = [e["source"] for e in client.data("GET", "/api/v1/events?limit=200")]
+            assert "full" not in stored, f"refused, and stored: {stored}"
+        refuses_and_recovers(server, work, 0)
+        server.kill()
+        server.start()
+        work.check()
+        server.stop()
+        server.doctor()
+
+
 def a_start_that_is_struck_comes_up_or_ends_and_the_next_one_works():
     for call in ("fdatasync", "pwrite64"):
         for error in ("EIO", "ENOSPC"):
@@ -244,5 +270,6 @@ if __name__ == "__main__":
         eio_at_the_nth_pwrite_ends_the_server,
         enospc_at_the_nth_fdatasync_is_503_until_space_returns,
         enospc_at_the_nth_pwrite_is_503_until_space_returns,
+        a_disk_that_stays_full_is_503_with_retry_after_and_reads_go_on,
         a_start_that_is_struck_comes_up_or_ends_and_the_next_one_works,
     ]))
