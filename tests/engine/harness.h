@@ -12,6 +12,7 @@
 #include "adapters/store_sqlite/store_sqlite.h"
 #include "base/json.h"
 #include "rules/rule.h"
+#include "store/doctor.h"
 
 namespace millrace::engine {
 
@@ -128,8 +129,21 @@ class EngineTest : public ::testing::Test {
   }
   void TearDown() override {
     engine_.reset();
+    keeps_the_promises();
     store_.reset();
     std::filesystem::remove_all(folder_);
+  }
+
+  // Whatever a test does, the store is sound after it (K1-K9).
+  void keeps_the_promises() {
+    auto reader = store_->open_reader();
+    ASSERT_TRUE(reader.ok());
+    auto findings = store::examine(**reader, {.now_ms = now_ms_, .check_bytes = false});
+    ASSERT_TRUE(findings.ok()) << findings.error().describe();
+    for (const auto& finding : *findings) {
+      EXPECT_NE(finding.severity, store::Severity::Broken)
+          << finding.promise << " " << finding.entity << ": " << finding.message;
+    }
   }
 
   virtual std::vector<std::shared_ptr<const Pack>> packs() { return {core_pack(), test_pack()}; }

@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: Apache-2.0
+// The kernel's promises K1-K9, where no other test of the engine would miss them. Which test guards
+// which promise stands in tests/README.md.
+#include "base/time.h"
+#include "engine/transitions/enforce_event.h"
+#include "harness.h"
+#include "store/row_reader.h"
+
+namespace millrace::engine {
+namespace {
+
+class Promises : public EngineTest {
+ protected:
+  std::vector<std::shared_ptr<const Pack>> packs() override {
+    auto core = std::make_shared<Pack>(*core_pack());
+    Trigger date;
+    date.ref = "core.datetimetimer";
+    core->triggers.push_back(date);
+    return {core, test_pack()};
+  }
+  // Lets the executor, whose clock does not run by itself, see what time it is.
+  void pass(int64_t ms) {
+    now_ms_ += ms;
+    ASSERT_TRUE(run("core.noop").ok());
+    engine_->drain();
+  }
+  Result<ExecutionRow> cancel(ExecutionId id) {
+    return await<ExecutionRow>([&](Reply<ExecutionRow> reply) {
+      engine_->cancel({.identity = "tester"}, id, std::move(reply));
+    });
+  }
+  Result<ExecutionRow> resolve(ExecutionId id) {
+    return await<ExecutionRow>([&](Reply<ExecutionRow> reply) {
+      engine_->resolve({.identity = "tester"}, id, {.kind = Resolution::Kind::Retry},
+                       std::move(reply));
+    });
+  }
+  Result<ExecutionRow> sleep(int seconds) {
+    return run("core.sleep", Value::map({{"seconds", seconds}}));
+  }
+  // Changes rows behind the engine's back.
+  void plant(const std::string& script) {
+    auto writer = store_->open_writer();
+    ASSERT_TRUE(writer.ok());
+    auto done = (*writer)->run(script);
+    ASSERT_TRUE(done.ok()) << done.error().describe();
+  }
+  int64_t count(const std::string& from) {
+    auto reader = store_->open_reader();
+    return *store::query_int(**reader, "SELECT count(*) FROM " + from);
+  }
+  void inject_push() {
+    auto sent =
+        run("core.inject_trigger",
+            Value::map({{"trigger", "ci.push"}, {"payload", Value::map({{"branch", "main"}})}}));
+    ASSERT_TRUE(sent.ok()) << sent.error().describe();
+    engine_->drain();
+  }
+};
+
+TEST_F(Promises, K1AMessageThatWasLeftBehindIsHandledByTheNextServer) {
+  open_worker(1);
+  ASSERT_TRUE(make_rule().ok());
+  ASSERT_TRUE(send("other", "e1").ok());
+  engine_.reset();
+  // As a server that died between the commit of an event and its enforcement leaves it.
+  plant(
+      "UPDATE event SET payload = CAST('{\"branch\":\"main\"}' AS BLOB);"
+      "INSERT INTO message SELECT id, tenant, 0, 0, id, created, x'' FROM event");
+  start();
+  open_worker(1);
+  EXPECT_EQ(worker_.next().action->ref, "ci.build");
+  EXPECT_EQ(count("message"), 0);
+}
+
+TEST_F(Promises, K2ACancelHintThatWasLostIsGivenAgainByTheSweep) {
+  open_worker(1);
+  auto started = run("ci.build");
+  WorkOrder order = worker_.next();
+  ASSERT_TRUE(cancel(started->id).ok());
+  EXPECT_EQ(worker_.next_cancel(), order.key);
+  pass(61'000);
+  EXPECT_EQ(worker_.next_cancel(), order.key);
+  EXPECT_EQ(count("outbox"), 1);
+  finish(order, 0);
+  EXPECT_EQ(count("outbox"), 0);
+}
+
+TEST_F(Promises, K2AMessageThatCannotBeWrittenGivesItsPlaceToItsReason) {
+  ASSERT_TRUE(make_rule().ok());
+  plant(
+      "CREATE TRIGGER planted BEFORE INSERT ON enforcement BEGIN "
+      "SELECT RAISE(ABORT, 'planted refusal'); END");
+  inject_push();
+  EXPECT_EQ(count("message"), 0);
+  EXPECT_EQ(count("enforcement"), 0);
+  EXPECT_EQ(count("quarantine WHERE reason LIKE '%planted refusal%'"), 1);
+  plant("DROP TRIGGER planted");
+}
+
+TEST_F(Promises, K3AStepThatIsRefusedLeavesNothingOfItself) {
+  ASSERT_TRUE(make_rule().ok());
+  int64_t changes = count("change_feed");
+  plant(
+      "CREATE TRIGGER planted BEFORE INSERT ON change_feed BEGIN "  // the last of a batch
+      "SELECT RAISE(ABORT, 'planted refusal'); END");
+  auto refused = send("main", "e1");
+  ASSERT_FALSE(refused.ok());
+  engine_->drain();
+  EXPECT_EQ(count("event"), 0);
+  EXPECT_EQ(count("enforcement"), 0);
+  EXPECT_EQ(count("queue"), 0);
+  EXPECT_EQ(count("dedupe"), 0);
+  EXPECT_EQ(count("change_feed"), changes);
+  plant("DROP TRIGGER planted");
+  // It may be sent again: its key was not consumed.
+  auto again = send("main", "e1");
+  ASSERT_TRUE(again.ok()) << again.error().describe();
+  EXPECT_FALSE(again->duplicate);
+}
+
+TEST_F(Promises, K4AMessageThatIsBroughtTwiceIsHandledOnce) {
+  ASSERT_TRUE(make_rule().ok());
+  ASSERT_TRUE(send("main", "e1").ok());
+  engine_->drain();
+  EXPECT_EQ(count("enforcement"), 1);
+  // A sweep that read it just before it was acknowledged. No use case brings a message by itself.
+  MessageRow message;
+  message.id = MessageId{1};
+  message.tenant = kDefaultTenant;
+  auto reader = store_->open_reader();
+  message.subject = *store::query_int(**reader, "SELECT id FROM event");
+  const_cast<Executor&>(engine_->executor())
+      .submit_internal(std::make_unique<EnforceEvent>(message));
+  engine_->drain();
+  EXPECT_EQ(count("enforcement"), 1);
+}
+
+TEST_F(Promises, K4ACompletionThatIsReportedTwiceEndsTheRunOnce) {
+  open_worker(1);
+  auto started = run("ci.build");
+  WorkOrder order = worker_.next();
+  finish(order, 0);
+  int64_t changes = count("change_feed");
+  finish(order, 1);
+  EXPECT_EQ(stored(started->id).status, ExecutionStatus::Succeeded);
+  EXPECT_EQ(count("change_feed"), changes);
+}
+
+TEST_F(Promises, K5ATimerDoesNotFireBeforeItsTime) {
+  auto sleeping = sleep(30);
+  pass(29'999);
+  EXPECT_EQ(stored(sleeping->id).status, ExecutionStatus::Running);
+  pass(1);
+  EXPECT_EQ(stored(sleeping->id).status, ExecutionStatus::Succeeded);
+}
+
+TEST_F(Promises, K5ATimerThatCameDueWhileNoServerRanFiresOnce) {
+  auto sleeping = sleep(30);
+  engine_.reset();
+  now_ms_ += 3'600'000;
+  start();
+  pass(0);
+  EXPECT_EQ(stored(sleeping->id).status, ExecutionStatus::Succeeded);
+  EXPECT_EQ(count("timer"), 0);
+  EXPECT_EQ(count("change_feed WHERE detail = 'succeeded' AND entity = " + sleeping->id.str()), 1);
+}
+
+TEST_F(Promises, K5ADateFiresOnce) {
+  RuleSpec spec;
+  spec.ref = "ci.at_a_date";
+  spec.trigger = "core.datetimetimer";
+  spec.trigger_parameters = Value::map({{"fire_at", to_rfc3339(now_ms_ + 10'000)}});
+  spec.action = "core.noop";
+  auto made = await<RuleRow>([&](Reply<RuleRow> reply) {
+    engine_->write_rule({.identity = "tester"}, {spec, std::nullopt, true}, std::move(reply));
+  });
+  ASSERT_TRUE(made.ok()) << made.error().describe();
+  pass(11'000);
+  pass(1'000'000);
+  EXPECT_EQ(count("event"), 1);
+  EXPECT_EQ(count("enforcement"), 1);
+  EXPECT_EQ(count("timer"), 0);
+}
+
+TEST_F(Promises, K5ACancelThatWasCommittedFirstBeatsTheTimer) {
+  auto sleeping = sleep(30);
+  ASSERT_TRUE(cancel(sleeping->id).ok());
+  EXPECT_EQ(count("timer"), 0);
+  pass(31'000);
+  EXPECT_EQ(stored(sleeping->id).status, ExecutionStatus::Canceled);
+}
+
+TEST_F(Promises, K5ATimerThatFiredFirstBeatsTheCancel) {
+  auto sleeping = sleep(30);
+  pass(31'000);
+  EXPECT_FALSE(cancel(sleeping->id).ok());
+  EXPECT_EQ(stored(sleeping->id).status, ExecutionStatus::Succeeded);
+}
+
+// Looks into the store at the moment in which it is given an order.
+class CheckingWorker : public WorkReceiver {
+ public:
+  explicit CheckingWorker(sql::Store& store) : store_(store) {}
+  void grant(std::vector<WorkOrder> orders) override {
+    auto reader = store_.open_reader();
+    std::lock_guard lock(mutex_);
+    for (const auto& order : orders) {
+      auto row = store::find_execution(**reader, kDefaultTenant, order.key.execution);
+      bool durable = row.ok() && *row && (*row)->status == ExecutionStatus::Running &&
+                     (*row)->started > 0 && (*row)->worker && (*row)->key() == order.key;
+      durable ? ++durable_ : ++early_;
+      last_ = order;
+    }
+  }
+  void cancel(const RunKey&) override {}
+
+  int durable() { return locked(durable_); }
+  int early() { return locked(early_); }
+  WorkOrder last() { return locked(last_); }
+
+ private:
+  template <typename T>
+  T locked(const T& value) {
+    std::lock_guard lock(mutex_);
+    return value;
+  }
+  sql::Store& store_;
+  std::mutex mutex_;
+  int durable_ = 0;
+  int early_ = 0;
+  WorkOrder last_;
+};
+
+TEST_F(Promises, K7NoOrderLeavesBeforeItsLeaseAndStartAreDurable) {
+  CheckingWorker worker(*store_);
+  engine_->open({.name = "local", .slots = 1, .instance = "s1"}, worker);
+  engine_->drain();
+  ASSERT_TRUE(run("ci.build").ok());  // gets the slot
+  ASSERT_TRUE(run("ci.build").ok());  // waits in the queue for it
+  engine_->drain();
+  finish(worker.last(), 0);
+  EXPECT_EQ(worker.durable(), 2);
+  EXPECT_EQ(worker.early(), 0);
+  engine_->close();
+}
+
+TEST_F(Promises, K8WhatWaitsForASlotIsStartedByTheNextServer) {
+  auto waiting = run("ci.build");
+  EXPECT_EQ(waiting->status, ExecutionStatus::Requested);
+  engine_.reset();
+  start();
+  open_worker(1);
+  EXPECT_EQ(worker_.next().key.execution, waiting->id);
+}
+
+TEST_F(Promises, K8WhatNeedsADecisionSaysWhoDecides) {
+  open_worker(1);
+  auto once = run("ci.build");
+  worker_.next();
+  engine_.reset();
+  start();
+  open_worker(1, "another spawner");
+  EXPECT_NE(stored(once->id).held.find("an operator decides"), std::string::npos);
+  ASSERT_TRUE(resolve(once->id).ok());
+  EXPECT_EQ(worker_.next().key.attempt, 2);
+}
+
+TEST_F(Promises, K9AFinalStatusNeverChanges) {
+  open_worker(1);
+  auto started = run("ci.build");
+  WorkOrder order = worker_.next();
+  finish(order, 0);
+  int64_t version = stored(started->id).version;
+  EXPECT_EQ(cancel(started->id).error().kind(), ErrorKind::Conflict);
+  EXPECT_EQ(resolve(started->id).error().kind(), ErrorKind::Conflict);
+  finish(order, 1);
+  EXPECT_EQ(stored(started->id).status, ExecutionStatus::Succeeded);
+  EXPECT_EQ(stored(started->id).version, version);
+}
+
+}  // namespace
+}  // namespace millrace::engine
