@@ -149,7 +149,8 @@ class ChainCheck {
       findings_.push_back({.cls = FindingClass::Syntax,
                            .message = std::move(problem.message),
                            .path = std::move(problem.spec_path),
-                           .schema_path = std::move(problem.schema_path)});
+                           .schema_path = std::move(problem.schema_path),
+                           .key = std::move(problem.key)});
     }
   }
 

@@ -188,7 +188,7 @@ TEST(ChainInspection, TellsWhatIsWrongAndWhere) {
     on_success: build
 default: biuld
 )"),
-            (Names{"12 chain[3]: unknown key 'on_success' (did you mean 'on-success'?); known are "
+            (Names{"14 chain[3]: unknown key 'on_success' (did you mean 'on-success'?); known are "
                    "name, ref, description, parameters, params, on-success, on-failure, publish, "
                    "notify",
                    "8 chain[2].name: the task 'test' stands twice",

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <tuple>
 
+#include "base/json_schema.h"
 #include "conductor/chain.h"
 #include "conductor/inspect_checks.h"
 #include "conductor/schema.h"
@@ -33,7 +34,8 @@ void check_shape(const Value& document, const Spec& spec, std::vector<Finding>& 
     findings.push_back({.cls = FindingClass::Syntax,
                         .message = std::move(problem.message),
                         .path = std::move(problem.spec_path),
-                        .schema_path = std::move(problem.schema_path)});
+                        .schema_path = std::move(problem.schema_path),
+                        .key = std::move(problem.key)});
   }
 }
 
@@ -104,7 +106,9 @@ std::vector<Finding> inspect(const YamlNode& document, expr::Engine& engine,
                              const InspectOptions& options) {
   auto findings = inspect(document.value, engine, options);
   for (Finding& finding : findings) {
-    finding.line = document.line_of(to_pointer(as_written(finding.path, document)));
+    std::string pointer = to_pointer(as_written(finding.path, document));
+    if (!finding.key.empty()) pointer = json_pointer(pointer, finding.key);
+    finding.line = document.line_of(pointer);
   }
   return findings;
 }

@@ -21,6 +21,7 @@ struct Finding {
   std::string message;
   std::string path;         // `tasks.a.next[0].do`; empty: the whole document
   std::string schema_path;  // the same place in the schema, as the reference names it
+  std::string key;          // below `path`, when the mistake is a key that is unknown
   int line = 0;             // 0 when the document was no text
   // Of the classes Expressions and Context:
   expr::Language language = expr::Language::None;

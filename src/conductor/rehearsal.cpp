@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "base/json.h"
+#include "base/json_schema.h"
 #include "conductor/inspect_checks.h"
 #include "conductor/schema.h"
 
@@ -161,7 +162,9 @@ class Reader {
     for (const SchemaProblem& problem : validate(schema, value)) {
       std::string at = path;
       if (!problem.spec_path.empty()) at = join(path, problem.spec_path);
-      problems_.push_back({fmt::format("{}:{}", file_, document_.line_of(to_pointer(at))),
+      std::string pointer = to_pointer(at);
+      if (!problem.key.empty()) pointer = json_pointer(pointer, problem.key);
+      problems_.push_back({fmt::format("{}:{}", file_, document_.line_of(pointer)),
                            fmt::format("{}{}{}", at, at.empty() ? "" : ": ", problem.message)});
     }
   }

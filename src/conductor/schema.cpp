@@ -172,14 +172,16 @@ class Validator {
     std::vector<std::string_view> known;
     for (const auto& entry : schema["properties"].as_map()) known.push_back(entry.name());
     std::string names;
+    std::string first;
     for (const auto& entry : instance.as_map()) {
       if (std::ranges::find(known, entry.name()) != known.end()) continue;
+      if (names.empty()) first = entry.name();
       if (!names.empty()) names += ", ";
       names += fmt::format("'{}'{}", entry.name(), did_you_mean(entry.name(), known));
     }
-    if (!names.empty()) {
-      problem(fmt::format("unknown key {}; known are {}", names, fmt::join(known, ", ")));
-    }
+    if (names.empty()) return;
+    problem(fmt::format("unknown key {}; known are {}", names, fmt::join(known, ", ")));
+    problems_.back().key = std::move(first);
   }
 
   static bool matches(std::string_view pattern, std::string_view text) {

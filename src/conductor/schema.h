@@ -14,6 +14,7 @@ struct SchemaProblem {
   std::string spec_path;
   std::string schema_path;
   std::string message;
+  std::string key;  // the first unknown key, when that is the problem
 };
 
 // Checks a value against a JSON Schema (draft 4) of the keywords that workflow documents need:
