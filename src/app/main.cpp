@@ -63,6 +63,11 @@ CommandTable workflow_commands() {
            [](const Invocation& in) {
              return workflow_graph(workflow_options(in), in.has("--dot"));
            }},
+      {.path = "execution graph",
+       .help = "Print the tasks of a workflow that runs or ran, and where each stands",
+       .arguments = {{"ID", "Of the execution"}},
+       .options = {{"--dot", "", "As a graph for Graphviz"}},
+       .remote = execution_graph},
       {.path = "workflow test",
        .help = "Rehearse a workflow: written results of its tasks, expected outcome",
        .arguments = {{"FILE", "A rehearsal"}},

@@ -186,4 +186,17 @@ Result<int> workflow_test(const WorkflowOptions& options) {
   return print_rehearsal(options, workflow, played);
 }
 
+Result<int> execution_graph(cli::Context& context) {
+  const auto& id = context.in.get("ID");
+  TRY(Value graph, context.session.get("/api/v1/executions/" + id + "/graph"));
+  if (context.in.has("--dot")) {
+    context.print(conductor::graph_dot(graph, graph.string_or("action", "")));
+  } else if (!context.is_table()) {
+    context.print_object(graph);
+  } else {
+    context.print(conductor::graph_text(graph));
+  }
+  return 0;
+}
+
 }  // namespace millrace::app

@@ -23,6 +23,8 @@ enum class Permission : uint8_t {
   ExecutionsRun,
   ExecutionsCancel,
   ExecutionsResolve,
+  InquiriesRead,
+  InquiriesAnswer,
   WebhooksRead,
   WebhooksWrite,
   StreamRead,

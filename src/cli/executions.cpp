@@ -5,6 +5,7 @@
 #include "cli/follow.h"
 #include "cli/report.h"
 #include "cli/tables.h"
+#include "cli/values.h"
 #include "model/execution.h"
 
 namespace millrace::cli {
@@ -86,10 +87,31 @@ Result<int> cancel(Context& context) {
   return print_execution(context, execution);
 }
 
+Result<int> tell(Context& context, std::string_view verb) {
+  TRY(auto execution, context.session.send({.path = path_of(kRoute, context.in.get("ID"), verb)}));
+  return print_execution(context, execution);
+}
+
+Result<int> rerun(Context& context) {
+  Value body = Value::map();
+  Value tasks = Value::list();
+  for (const auto& task : context.in.all("--task")) tasks.push_back(task);
+  if (tasks.size() > 0) body.set("tasks", std::move(tasks));
+  if (context.in.has("--reset-items")) body.set("reset_items", true);
+  TRY(auto execution, context.session.send({.path = path_of(kRoute, context.in.get("ID"), "/rerun"),
+                                            .body = std::move(body)}));
+  return print_execution(context, execution);
+}
+
 Result<int> resolve(Context& context) {
   const auto& in = context.in;
   Value body = Value::map({{"decision", in.get("DECISION")}});
   if (in.has("--comment")) body.set("comment", in.get("--comment"));
+  if (in.has("--task")) body.set("task", in.get("--task"));
+  if (in.has("--route")) {
+    TRY(int64_t route, parse_count("--route", in.get("--route"), 0));
+    body.set("route", route);
+  }
   if (in.has("--result")) {
     auto result = parse_json(in.get("--result"));
     if (!result.ok()) return std::move(result).error().with_context("--result");
@@ -133,11 +155,30 @@ CommandTable execution_commands() {
        .help = "Cancel an execution and all that it started",
        .arguments = {id},
        .remote = cancel},
+      {.path = "execution pause",
+       .help = "Pause a workflow and the workflows below it; steps that run end first",
+       .arguments = {id},
+       .remote = [](Context& context) { return tell(context, "/pause"); }},
+      {.path = "execution resume",
+       .help = "Let a paused workflow go on",
+       .arguments = {id},
+       .remote = [](Context& context) { return tell(context, "/resume"); }},
+      {.path = "execution rerun",
+       .help = "Run again what failed, or the named tasks, as a new execution",
+       .arguments = {id},
+       .options = {{.name = "--task",
+                    .value = "NAME",
+                    .help = "Of a workflow: run this one again",
+                    .repeats = true},
+                   {"--reset-items", "", "All items of a task, not only those that failed"}},
+       .remote = rerun},
       {.path = "execution resolve",
        .help = "Decide what becomes of an execution in needs_decision",
        .arguments = {id, {.name = "DECISION", .choices = {"retry", "succeed", "fail", "abandon"}}},
        .options = {{"--result", "JSON", "What it is to have returned"},
-                   {"--comment", "TEXT", "Why"}},
+                   {"--comment", "TEXT", "Why"},
+                   {"--task", "NAME", "Of a workflow: which held task, when there are several"},
+                   {"--route", "N", "Of that task, when it was reached by several ways"}},
        .remote = resolve},
   };
 }

@@ -8,6 +8,7 @@ namespace millrace::cli {
 
 CommandTable run_commands();
 CommandTable execution_commands();
+CommandTable inquiry_commands();
 CommandTable rule_commands();
 CommandTable event_commands();
 CommandTable webhook_commands();

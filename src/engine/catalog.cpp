@@ -20,7 +20,8 @@ std::shared_ptr<const WorkflowCode> compile_workflow(const Action& action, expr:
     code->faults = fmt::format("{} is not there", action.entry_point);
     return code;
   }
-  conductor::InspectOptions options{.default_mode = language_of(action)};
+  conductor::InspectOptions options{.default_mode = language_of(action),
+                                    .known_variables = {"st2", "parent"}};
   for (const auto& finding : conductor::inspect(*action.workflow, engine, options)) {
     code->faults += fmt::format("{}actions/{}:{}: {}", code->faults.empty() ? "" : "\n",
                                 action.entry_point, finding.line, finding.message);

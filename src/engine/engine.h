@@ -74,7 +74,7 @@ struct Rerun {
 // What somebody says to an inquiry.
 struct Answer {
   Value response;
-  std::vector<std::string> roles;  // of the caller's identity
+  bool is_admin = false;  // may answer whatever is put to others
 };
 
 struct RuleWrite {

@@ -33,7 +33,8 @@ std::optional<EntityType> parse_entity_type(std::string_view text) {
 }
 
 std::string_view to_string(InquiryStatus status) {
-  return kInquiryStatusNames[static_cast<size_t>(status)];
+  auto number = static_cast<size_t>(status);
+  return number < kInquiryStatusNames.size() ? kInquiryStatusNames[number] : "unknown";
 }
 
 std::optional<InquiryStatus> parse_inquiry_status(std::string_view text) {

@@ -35,14 +35,17 @@ Action workflow(const std::string& ref, const std::string& text, const char* typ
 constexpr const char* kPure = R"(
 input: [n]
 tasks:
-  one: {action: core.echo, input: {message: <% ctx().n %>}, next: [{publish: [{a: <% result().output %>}], do: two}]}
-  two: {action: core.echo, input: {message: <% ctx().a + 1 %>}, next: [{publish: [{b: <% result().output %>}], do: three}]}
+  one: {action: core.echo, input: {message: <% ctx().n %>},
+    next: [{publish: [{a: <% result().output %>}], do: two}]}
+  two: {action: core.echo, input: {message: <% ctx().a + 1 %>},
+    next: [{publish: [{b: <% result().output %>}], do: three}]}
   three: {action: core.noop}
 output: [{b: <% ctx().b %>}]
 )";
 constexpr const char* kSequence = R"(
 tasks:
-  checkout: {action: ci.check, next: [{when: <% succeeded() %>, publish: [{n: <% result().output.n %>}], do: build}]}
+  checkout: {action: ci.check, next: [{when: <% succeeded() %>,
+    publish: [{n: <% result().output.n %>}], do: build}]}
   build: {action: ci.build, input: {branch: main}, next: [{when: <% succeeded() %>, do: report}]}
   report: {action: core.echo, input: {message: <% ctx().n %>}}
 output: [{n: <% ctx().n %>}, {first: <% task(checkout).result.output.n %>}]
@@ -52,7 +55,8 @@ tasks:
   start: {action: core.noop, next: [{do: [left, right]}]}
   left: {action: ci.check, next: [{publish: [{l: 1}], do: together}]}
   right: {action: ci.check, next: [{publish: [{r: 2}], do: together}]}
-  together: {join: all, action: core.echo, input: {message: <% ctx().l + ctx().r %>}, next: [{publish: [{sum: <% result().output %>}]}]}
+  together: {join: all, action: core.echo, input: {message: <% ctx().l + ctx().r %>},
+    next: [{publish: [{sum: <% result().output %>}]}]}
 output: [{sum: <% ctx().sum %>}]
 )";
 constexpr const char* kItems = R"(
@@ -67,7 +71,8 @@ output: [{all: <% ctx().all %>}]
 )";
 constexpr const char* kRetry = R"(
 tasks:
-  flaky: {action: ci.check, retry: {count: 2, delay: 5}, next: [{when: <% succeeded() %>, publish: [{done: true}]}]}
+  flaky: {action: ci.check, retry: {count: 2, delay: 5}, next: [{when: <% succeeded() %>,
+    publish: [{done: true}]}]}
 output: [{done: <% ctx().done %>}]
 )";
 constexpr const char* kCycle = R"(
@@ -85,12 +90,15 @@ output: [{i: <% ctx().i %>}]
 )";
 constexpr const char* kParent = R"(
 tasks:
-  below: {action: ci.sequence, next: [{when: <% succeeded() %>, publish: [{n: <% result().output.n %>}]}]}
+  below: {action: ci.sequence, next: [{when: <% succeeded() %>,
+    publish: [{n: <% result().output.n %>}]}]}
 output: [{n: <% ctx().n %>}]
 )";
 constexpr const char* kApproval = R"(
 tasks:
-  ask: {action: core.ask, input: {prompt: go, schema: {type: object, required: [ok], properties: {ok: {type: boolean}}}}, next: [{when: <% succeeded() %>, publish: [{ok: <% result().response.ok %>}], do: after}]}
+  ask: {action: core.ask, input: {prompt: go, schema: {type: object, required: [ok],
+    properties: {ok: {type: boolean}}}}, next: [{when: <% succeeded() %>,
+    publish: [{ok: <% result().response.ok %>}], do: after}]}
   beside: {action: ci.check, next: [{do: after_beside}]}
   after_beside: {action: core.noop}
   after: {action: core.noop}
@@ -106,12 +114,14 @@ tasks:
 )";
 constexpr const char* kHold = R"(
 tasks:
-  risky: {action: ci.check, on_failure: hold, next: [{when: <% succeeded() %>, publish: [{r: <% result() %>}]}]}
+  risky: {action: ci.check, on_failure: hold, next: [{when: <% succeeded() %>,
+    publish: [{r: <% result() %>}]}]}
 output: [{r: <% ctx(r) %>}]
 )";
 constexpr const char* kTimeout = R"(
 tasks:
-  slow: {action: core.sleep, input: {seconds: 3600}, timeout: 10, next: [{when: <% timed_out() %>, publish: [{late: true}], do: noop}]}
+  slow: {action: core.sleep, input: {seconds: 3600}, timeout: 10,
+    next: [{when: <% timed_out() %>, publish: [{late: true}], do: noop}]}
 output: [{late: <% ctx(late) %>}]
 )";
 constexpr const char* kOrquestaAsk = R"(
@@ -126,7 +136,8 @@ tasks:
 )";
 constexpr const char* kUnknownAction = R"(
 tasks:
-  a: {action: ci.biuld, next: [{when: <% failed() %>, publish: [{e: <% result().error %>}], do: noop}]}
+  a: {action: ci.biuld, next: [{when: <% failed() %>, publish: [{e: <% result().error %>}],
+    do: noop}]}
 output: [{e: <% ctx(e) %>}]
 )";
 constexpr const char* kEndless = R"(
@@ -267,7 +278,7 @@ class Workflows : public EngineTest, public ::testing::WithParamInterface<bool> 
   }
   Result<InquiryRow> answer(ExecutionId id, Value response) {
     return command<InquiryRow>([&](auto reply) {
-      engine_->answer({.identity = "tester"}, InquiryId{id.value}, {response, {}}, reply);
+      engine_->answer({.identity = "tester"}, InquiryId{id.value}, {response}, reply);
     });
   }
   void pass(int64_t ms) {
@@ -627,7 +638,8 @@ TEST_P(Workflows, ARunningWorkflowKeepsTheDefinitionItStartedWith) {
   for (auto& action : changed->actions) {
     if (action.ref == "ci.sequence") action.workflow = workflow("ci.x", kFork).workflow;
   }
-  auto loaded = await<int>([&](auto reply) { engine_->load_packs({core_pack(), changed}, reply); });
+  auto loaded = await<int>([&](auto reply) { engine_->load_packs({core_pack(), changed},
+    reply); });
   ASSERT_TRUE(loaded.ok()) << loaded.error().describe();
   held_.erase(checkout.key.execution);
   finish(checkout, 0);

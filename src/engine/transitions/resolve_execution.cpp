@@ -23,7 +23,11 @@ Result<void> ResolveExecution::decide(Context& ctx) {
     return resolve_task(ctx, *stored);
   }
   if (again) return {};
-  if (broken_workflow) return Error(ErrorKind::Internal, "EXE-0016", broken_workflow->second);
+  if (broken_workflow) {
+    fail_workflow(ctx, *this, *stored, broken_workflow->second);
+    row_ = *ctx.execution(*this, stored->id);
+    return {};
+  }
   if (stored->status != ExecutionStatus::NeedsDecision) {
     return Error(ErrorKind::Conflict, "EXE-0012",
                  fmt::format("execution {} is {}: only one that needs_decision can be resolved",

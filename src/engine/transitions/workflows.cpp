@@ -234,16 +234,14 @@ void AnswerInquiry::want(Wanted& wanted) const {
 }
 
 Result<void> AnswerInquiry::check(const InquiryRow& inquiry) const {
-  auto names = [](const std::string& json, const std::vector<std::string>& own) {
+  auto is_one_of = [](const std::string& json, std::string_view name) {
     auto list = parse_json(json.empty() ? "[]" : json);
-    if (!list.ok() || !list->is_list()) return false;
-    return std::ranges::any_of(list->as_list(), [&](const Value& name) {
-      return name.is_string() && std::ranges::find(own, name.as_string()) != own.end();
-    });
+    return list.ok() && list->is_list() && std::ranges::any_of(list->as_list(), [&](auto& each) {
+             return each.is_string() && each.as_string() == name;
+           });
   };
   bool open_to_all = inquiry.users_json.empty() && inquiry.roles_json.empty();
-  if (!open_to_all && !names(inquiry.users_json, {caller_.identity}) &&
-      !names(inquiry.roles_json, answer_.roles)) {
+  if (!open_to_all && !answer_.is_admin && !is_one_of(inquiry.users_json, caller_.identity)) {
     return Error(
         ErrorKind::Forbidden, "EXE-0021",
         fmt::format("inquiry {} is put to users {} and roles {}; you are '{}'", key,

@@ -23,6 +23,9 @@ const Fields& ExecutionView::fields() {
       field("root", &V::root, "The top of its tree."),
       field("enforcement", &V::enforcement, "The match that asked for it."),
       field("original", &V::original, "Of a re-run: the execution that it repeats."),
+      field("task", &V::task, "Of a step of a workflow: the task that it runs."),
+      field("task_route", &V::task_route, "By which way the task was reached; 0: the only one."),
+      field("task_item", &V::task_item, "Which item of the task, from 0."),
       field("timeout_ms", &V::timeout_ms, "").unit("ms"),
       field("created", &V::created, ""),
       field("updated", &V::updated, ""),
@@ -55,6 +58,11 @@ ExecutionView brief_view(const kernel::ExecutionRow& row) {
   view.root = row.root;
   view.enforcement = row.enforcement;
   view.original = row.original;
+  if (!row.task.empty()) {
+    view.task = row.task;
+    view.task_route = row.task_route;
+    if (row.task_item >= 0) view.task_item = row.task_item;
+  }
   if (row.timeout_ms > 0) view.timeout_ms = row.timeout_ms;
   view.created = {row.created};
   view.updated = {row.updated};

@@ -25,6 +25,9 @@ struct ExecutionView {
   ExecutionId root;
   EnforcementId enforcement;
   ExecutionId original;
+  std::optional<std::string> task;
+  std::optional<int32_t> task_route;
+  std::optional<int32_t> task_item;
   std::optional<int64_t> timeout_ms;
   Timestamp created;
   Timestamp updated;

@@ -92,6 +92,8 @@ struct ResolveInput {
   Decision decision = Decision::Retry;
   Value result;
   std::string comment;
+  std::string task;
+  int32_t route = 0;
 
   static const Fields& fields() {
     static const Field lines[] = {
@@ -100,9 +102,12 @@ struct ResolveInput {
             .required(),
         field("result", &ResolveInput::result, "Of succeed."),
         field("comment", &ResolveInput::comment, "Why.").length(0, 1000),
+        field("task", &ResolveInput::task,
+              "Of a workflow: which held task, when there are several."),
+        field("route", &ResolveInput::route, "Of that task."),
     };
-    static const auto table =
-        fields_of<ResolveInput>("ResolveInput", "What becomes of a lost run.", lines);
+    static const auto table = fields_of<ResolveInput>(
+        "ResolveInput", "What becomes of a lost run or of a held task.", lines);
     return table;
   }
 };
@@ -195,6 +200,8 @@ Task<Response> resolve_execution(Call& call) {
   resolution.kind = static_cast<engine::Resolution::Kind>(input.decision);
   resolution.result = std::move(input.result);
   resolution.comment = std::move(input.comment);
+  resolution.task = std::move(input.task);
+  resolution.route = input.route;
   auto command = [&](auto reply) {
     call.api.engine.resolve(call.caller(), id, std::move(resolution), std::move(reply));
   };

@@ -15,6 +15,8 @@ std::vector<Route> rule_routes();
 std::vector<Route> event_routes(const ApiOptions& options);
 std::vector<Route> enforcement_routes();
 std::vector<Route> execution_routes();
+std::vector<Route> workflow_routes();
+std::vector<Route> inquiry_routes();
 std::vector<Route> output_routes();
 std::vector<Route> webhook_routes(const ApiOptions& options);
 std::vector<Route> trace_routes();
