@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // To add a check: one entry here, and a test in tests/contract/doctor_test.cpp that plants it.
-// Numbers in the SQL: execution status 0 requested, 1 delayed, 2 scheduled, 3 running, 8 canceling,
-// 9 needs_decision, below 16 open; message kind 0 enforce, 1 cancel.
+// Numbers in the SQL: execution status 0 requested, 1 delayed, 2 scheduled, 3 running, 4 pending,
+// 8 canceling, 9 needs_decision, below 16 open; message kind 0 enforce, 1 cancel; inquiry status 0
+// pending.
 #include "store/doctor_checks.h"
 
 namespace millrace::store {
@@ -48,6 +49,16 @@ constexpr Check kChecks[] = {
     {"K3", "execution", "its result is above 64 KiB and is not there",
      "SELECT x.id FROM execution x WHERE x.result_size > 65536 AND NOT EXISTS (SELECT 1 FROM "
      "result_blob b WHERE b.execution = x.id) ORDER BY x.id"},
+    {"K3", "workflow", "its execution does not exist",
+     "SELECT w.execution FROM workflow w WHERE NOT EXISTS (SELECT 1 FROM execution x WHERE "
+     "x.id = w.execution) ORDER BY w.execution"},
+    {"K3", "workflow", "pieces or runs of it are stored, but it does not exist",
+     "SELECT p.workflow FROM workflow_piece p WHERE NOT EXISTS (SELECT 1 FROM workflow w WHERE "
+     "w.execution = p.workflow) UNION SELECT r.workflow FROM workflow_run r WHERE NOT EXISTS "
+     "(SELECT 1 FROM workflow w WHERE w.execution = r.workflow) ORDER BY 1"},
+    {"K3", "inquiry", "its execution does not exist",
+     "SELECT i.id FROM inquiry i WHERE NOT EXISTS (SELECT 1 FROM execution x WHERE "
+     "x.id = i.id) ORDER BY i.id"},
     {"K3", "change", "the next number is missing: followers of the feed have lost something",
      "SELECT c.seq FROM change_feed c WHERE c.seq < (SELECT max(seq) FROM change_feed) AND "
      "NOT EXISTS (SELECT 1 FROM change_feed d WHERE d.seq = c.seq + 1) ORDER BY c.seq"},
@@ -95,16 +106,21 @@ constexpr Check kChecks[] = {
     {"K8", "execution", "requested, but neither in the queue nor held",
      "SELECT x.id FROM execution x WHERE x.status = 0 AND x.held = '' AND NOT EXISTS "
      "(SELECT 1 FROM queue q WHERE q.execution = x.id) ORDER BY x.id"},
+    {"K8", "execution", "waits for an answer, but no open inquiry asks for one",
+     "SELECT x.id FROM execution x WHERE x.status = 4 AND x.held <> '' AND NOT EXISTS "
+     "(SELECT 1 FROM inquiry i WHERE i.id = x.id AND i.status = 0) ORDER BY x.id"},
     {"K8", "execution", "needs a decision, but does not say of whom",
      "SELECT id FROM execution WHERE status = 9 AND held = '' ORDER BY id"},
     {"K8", "execution",
-     "nothing will ever wake it: no lease, timer, open child, outbox row, message or holder",
+     "nothing will ever wake it: no lease, timer, open child, outbox row, message, inquiry or "
+     "holder",
      "SELECT x.id FROM execution x WHERE x.status BETWEEN 1 AND 8 AND x.held = '' AND "
      "(x.worker = 0 OR x.status NOT IN (2, 3, 5, 7, 8)) AND "
      "NOT EXISTS (SELECT 1 FROM timer t WHERE t.subject = x.id AND t.subject <> 0) AND "
      "NOT EXISTS (SELECT 1 FROM execution c WHERE c.tenant = x.tenant AND c.parent = x.id AND "
      "c.parent <> 0 AND c.status < 16) AND x.id NOT IN (SELECT subject FROM outbox) AND "
-     "x.id NOT IN (SELECT subject FROM message WHERE kind = 1) ORDER BY x.id"},
+     "x.id NOT IN (SELECT subject FROM message WHERE kind = 1) AND "
+     "NOT EXISTS (SELECT 1 FROM inquiry i WHERE i.id = x.id AND i.status = 0) ORDER BY x.id"},
     {"K8", "execution", "is in the queue, but does not exist or does not wait for a slot",
      "SELECT q.execution FROM queue q WHERE NOT EXISTS (SELECT 1 FROM execution x WHERE "
      "x.id = q.execution AND (x.status = 0 OR x.status >= 16)) ORDER BY q.execution"},
@@ -122,6 +138,9 @@ constexpr Check kChecks[] = {
      "t.subject <> 0 AND x.status >= 16 ORDER BY x.id"},
     {"K9", "execution", "final, but an outbox row of it is left",
      "SELECT DISTINCT x.id FROM outbox o JOIN execution x ON x.id = o.subject WHERE "
+     "x.status >= 16 ORDER BY x.id"},
+    {"K9", "execution", "final, but its inquiry is still open",
+     "SELECT x.id FROM inquiry i JOIN execution x ON x.id = i.id WHERE i.status = 0 AND "
      "x.status >= 16 ORDER BY x.id"},
     {"K9", "execution", "final, but a child of it is open",
      "SELECT DISTINCT p.id FROM execution c JOIN execution p ON p.id = c.parent WHERE "
@@ -141,6 +160,10 @@ constexpr Check kChecks[] = {
      "SELECT x.id FROM output o JOIN execution x ON x.id = o.execution WHERE "
      "o.tenant <> x.tenant UNION SELECT x.id FROM result_blob b JOIN execution x ON "
      "x.id = b.execution WHERE b.tenant <> x.tenant ORDER BY 1"},
+    {"K10", "execution", "its workflow or inquiry is of another tenant",
+     "SELECT x.id FROM workflow w JOIN execution x ON x.id = w.execution WHERE "
+     "w.tenant <> x.tenant UNION SELECT x.id FROM inquiry i JOIN execution x ON x.id = i.id "
+     "WHERE i.tenant <> x.tenant ORDER BY 1"},
 };
 
 }  // namespace

@@ -84,14 +84,20 @@ TEST_P(Doctor, FindsNothingInASoundStore) {
   auto done = ended(execution(id_at_now(26)));
   auto large = ended(execution(id_at_now(27)));
   large.result_size = 100'000;
+  auto asking = with(28, ExecutionStatus::Pending);
+  asking.held = "waits for an answer";
   desk_->write({.dedupe = {key("delivery", str(e_))},
                 .events = {event(e_), event(id_at_now(50))},
                 .enforcements = {enforcement(n_, e_, x_)},
                 .new_executions = {leased, execution(y_), canceling, sleeping, delayed, undecided,
-                                   parent, child, done, large},
+                                   parent, child, done, large, asking},
                 .enqueue = {{ExecutionId{y_}, kTenant, 1}, {child.id, kTenant, 1, parent.id}},
                 .outputs = {{.execution = done.id, .tenant = kTenant}},
                 .result_blobs = {{large.id, kTenant, "x"}},
+                .workflows = {{.execution = parent.id, .tenant = kTenant, .root = parent.id}},
+                .workflow_pieces = {{.workflow = parent.id, .tenant = kTenant}},
+                .workflow_runs = {{.workflow = parent.id, .tenant = kTenant}},
+                .inquiries = {{.id = InquiryId{asking.id.value}, .tenant = kTenant}},
                 .messages = {message(m_, id_at_now(50))},
                 .timers = {timer(id_at_now(31), kNow, sleeping.id.value),
                            timer(id_at_now(32), kNow, delayed.id.value),
@@ -179,6 +185,21 @@ TEST_P(Doctor, K3LargeResultThatIsNotThere) {
   row.result_size = kInlineResultBytes + 1;
   desk_->write({.new_executions = {row}});
   expect_only("K3", "execution " + str(x_), "its result is above 64 KiB");
+}
+
+TEST_P(Doctor, K3WorkflowOrInquiryWithoutItsExecution) {
+  desk_->write({.workflows = {{.execution = ExecutionId{x_}, .tenant = kTenant}},
+                .workflow_pieces = {{.workflow = ExecutionId{y_}, .tenant = kTenant}},
+                .inquiries = {{.id = InquiryId{y_}, .tenant = kTenant}}});
+  EXPECT_EQ(examine_now().size(), 3U) << describe(examine_now());
+  expect_among("K3", "workflow " + str(x_), "its execution does not exist");
+  expect_among("K3", "workflow " + str(y_), "pieces or runs of it are stored");
+  expect_among("K3", "inquiry " + str(y_), "its execution does not exist");
+}
+
+TEST_P(Doctor, K3RunOfAWorkflowThatIsNotThere) {
+  desk_->write({.workflow_runs = {{.workflow = ExecutionId{x_}, .tenant = kTenant}}});
+  expect_only("K3", "workflow " + str(x_), "pieces or runs of it are stored");
 }
 
 TEST_P(Doctor, K3GapInTheFeed) {
@@ -280,6 +301,20 @@ TEST_P(Doctor, K8NeedsADecisionOfNobody) {
   expect_only("K8", "execution " + str(x_), "does not say of whom");
 }
 
+TEST_P(Doctor, K8WaitsForAnAnswerToNoQuestion) {
+  auto asking = execution(x_);
+  asking.status = ExecutionStatus::Pending;
+  asking.held = "waits for an answer";
+  auto other = asking;
+  other.id = other.root = ExecutionId{y_};
+  desk_->write(
+      {.new_executions = {asking, other},
+       .inquiries = {{.id = InquiryId{y_}, .tenant = kTenant, .status = InquiryStatus::Answered}}});
+  EXPECT_EQ(examine_now().size(), 2U) << describe(examine_now());
+  expect_among("K8", "execution " + str(x_), "no open inquiry");
+  expect_among("K8", "execution " + str(y_), "no open inquiry");
+}
+
 TEST_P(Doctor, K8NothingWillWakeIt) {
   using enum ExecutionStatus;
   std::vector<ExecutionRow> rows;
@@ -328,6 +363,23 @@ TEST_P(Doctor, K9FinalThatIsStillWorkedOn) {
   expect_among("K9", "execution " + str(x_), "a timer of it is left");
   expect_among("K9", "execution " + str(x_), "an outbox row of it is left");
   expect_among("K9", "execution " + str(x_), "a child of it is open");
+}
+
+TEST_P(Doctor, K9FinalWithAnOpenInquiry) {
+  desk_->write({.new_executions = {ended(execution(x_))},
+                .inquiries = {{.id = InquiryId{x_}, .tenant = kTenant}}});
+  expect_only("K9", "execution " + str(x_), "its inquiry is still open");
+}
+
+TEST_P(Doctor, K10WorkflowOrInquiryOfAnotherTenant) {
+  desk_->write(
+      {.new_executions = {ended(execution(x_)), ended(execution(y_))},
+       .workflows = {{.execution = ExecutionId{x_}, .tenant = kOtherTenant}},
+       .inquiries = {
+           {.id = InquiryId{y_}, .tenant = kOtherTenant, .status = InquiryStatus::Answered}}});
+  EXPECT_EQ(examine_now().size(), 2U) << describe(examine_now());
+  expect_among("K10", "execution " + str(x_), "its workflow or inquiry");
+  expect_among("K10", "execution " + str(y_), "its workflow or inquiry");
 }
 
 TEST_P(Doctor, K10RowsThatPointToAnotherTenant) {
@@ -388,7 +440,7 @@ TEST_P(Doctor, LooksAtOneMomentWhileAServerWrites) {
 }
 
 // A check whose violation no test plants could be wrong for ever.
-TEST(DoctorChecks, AreThisMany) { EXPECT_EQ(checks().size(), 37U); }
+TEST(DoctorChecks, AreThisMany) { EXPECT_EQ(checks().size(), 43U); }
 
 }  // namespace
 }  // namespace millrace::store::testing
