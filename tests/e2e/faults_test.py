@@ -3,8 +3,9 @@
 """Disk faults on the real binary: the Nth fdatasync or pwrite64 fails with EIO or ENOSPC.
 
 Two parts of a server's life are struck apart: it starts in an empty folder, and it serves (to stop
-writes nothing). strace injects; it counts the calls of each thread since it came. A run without a fault counts
-the calls of the part; then N goes over all of them. `--step N` takes every Nth of the pwrites.
+writes nothing). strace injects; it counts the calls of each thread since it came. A run without a
+fault counts the calls of the part; then N goes over all of them. `--step N` takes every Nth of the
+pwrites.
 
 ENOSPC: a request gets 503, the server lives and takes the next one. EIO: the server ends.
 After a clean restart everything that was acknowledged is there.
@@ -13,6 +14,7 @@ import collections
 import contextlib
 import json
 import os
+import pathlib
 import shutil
 import signal
 import subprocess
@@ -63,7 +65,7 @@ class Trace:
         tasks = f"/proc/{server.pid()}/task"
         try:
             until("strace has come", lambda: all(
-                f"TracerPid:\t{tracer.pid}\n" in open(f"{tasks}/{task}/status", encoding="ascii").read()
+                f"TracerPid:\t{tracer.pid}\n" in pathlib.Path(tasks, task, "status").read_text()
                 for task in os.listdir(tasks)), 10)
             yield
         finally:
@@ -205,7 +207,7 @@ def refuses_and_recovers(server, work, number):
     def takes_again():
         work.send()
         return work.statuses[-2] == 202 and work.statuses[-1] in (200, 201, 202)
-    until(f"N={number}: space is back, and it takes work again: {work.statuses}", takes_again, 10, 0.5)
+    until(f"N={number}: space is back, and it takes work again", takes_again, 10, 0.5)
 
 
 def may_end(server, work, number):
