@@ -62,9 +62,9 @@ class Committer {
     size_t max_batch = 1024;
     int64_t full_retry_ms = 1000;
     // The log is moved beside the commits whenever this much is new in it, ...
-    int64_t checkpoint_bytes = 4 << 20;
+    int64_t checkpoint_bytes = 16 << 20;
     // ... and between two commits when it has grown to this.
-    int64_t max_log_bytes = 16 << 20;
+    int64_t max_log_bytes = 64 << 20;
   };
   struct Callbacks {
     std::function<void(std::vector<Written>)> deliver;
