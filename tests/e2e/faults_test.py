@@ -149,8 +149,13 @@ class Work:
 
 def starting(server, work, trace):
     """In an empty folder: it comes up and takes work, or it ends by itself."""
+    def ready_or_ended():
+        try:
+            return server.is_ready()
+        except AssertionError:
+            return server.has_ended()
     server.start(prefix=trace.command, ready=False)
-    until("ready, or ended", lambda: server.has_ended() or server.is_ready(), 20)
+    until("ready, or ended", ready_or_ended, 20)
     if not server.has_ended():
         work.send_all()
 
