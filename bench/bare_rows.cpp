@@ -20,6 +20,12 @@ constexpr std::string_view kParameters = R"({"repository":"millrace","ref":"refs
 constexpr std::string_view kVerdicts = R"([{"key":"trigger.ref","matched":true}])";
 constexpr std::string_view kResult = R"({"stdout":"","stderr":"","exit_code":0})";
 constexpr std::string_view kNone = "";
+constexpr std::string_view kHead =
+    R"({"version":1,"status":"succeeded","parameters":{"n":1},"output":{"b":3},"routes":[[]],)"
+    R"("staged":[],"reruns":[],"undoable":[]})";
+constexpr std::string_view kEntry =
+    R"({"id":"one","route":0,"status":"succeeded","ctxs":{"in":[0],"out":{"two__t0":1}},"prev":{},)"
+    R"("next":{"two__t0":true}})";
 
 }  // namespace
 
@@ -64,11 +70,29 @@ BareRows::BareRows(const std::string& folder) : db_((make_store(folder), folder 
   finish_ = db_.prepare(
       "UPDATE execution SET status = ?, updated = ?, ended = ?, version = version + 1, "
       "result = ?, result_size = ? WHERE id = ?");
+  step_ = db_.prepare(
+      "INSERT INTO execution (id, tenant, shard, action, pack_release, status, failure, "
+      "effect_class, priority, attempt, epoch, worker, parent, root, enforcement, original, "
+      "timeout_ms, created, updated, started, ended, version, requested_by, trace, held, "
+      "parameters, env, result, result_size, task) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
+      "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+  head_ = db_.prepare(
+      "INSERT INTO workflow (execution, tenant, shard, version, head) VALUES "
+      "(?, ?, ?, ?, ?)");
+  piece_ = db_.prepare(
+      "INSERT INTO workflow_piece (workflow, kind, position, tenant, body) VALUES "
+      "(?, ?, ?, ?, ?)");
+  run_ = db_.prepare(
+      "INSERT INTO workflow_run (workflow, task, route, item, tenant, execution, "
+      "status) VALUES (?, ?, ?, ?, ?, ?, ?)");
+  output_ = db_.prepare(
+      "INSERT INTO output (execution, attempt, stream, tenant, size, dropped, "
+      "file, bytes) VALUES (?, ?, ?, ?, ?, ?, ?, ?)");
 }
 
 BareRows::~BareRows() {
-  for (auto* stmt :
-       {begin_, commit_, dedupe_, event_, enforcement_, execution_, queue_, feed_, finish_}) {
+  for (auto* stmt : {begin_, commit_, dedupe_, event_, enforcement_, execution_, queue_, feed_,
+                     finish_, step_, head_, piece_, run_, output_}) {
     sqlite3_finalize(stmt);
   }
 }
@@ -85,6 +109,42 @@ int64_t BareRows::webhooks(int64_t total, int64_t per_commit, std::string_view p
     if (commit_us) commit_us->push_back((wall_seconds() - begin) * 1e6);
   }
   return total;
+}
+
+int64_t BareRows::workflows(int64_t total, int64_t per_commit) {
+  for (int64_t done = 0; done < total; done += per_commit) {
+    db_.run(begin_);
+    for (int64_t i = 0; i < per_commit && done + i < total; ++i) workflow(++n_);
+    db_.run(commit_);
+  }
+  return total;
+}
+
+void BareRows::execution(int64_t id, int64_t parent, std::string_view action, std::string_view task,
+                         std::string_view parameters, std::string_view result) {
+  constexpr int64_t k0 = 0, k1 = 1;
+  db_.run(step_, id, k1, k1, action, kRelease, static_cast<int64_t>(ExecutionStatus::Succeeded), k0,
+          int64_t{3}, int64_t{2}, k1, k0, k0, parent, parent ? parent : id, k0, k0, k0, kNow, kNow,
+          kNow, kNow, k1, "token:admin", kTrace, kNone, parameters, kNone, result,
+          static_cast<int64_t>(result.size()), task);
+  db_.run(feed_, ++seq_, k1, int64_t{2}, k0, id, kNow, "succeeded");
+}
+
+void BareRows::workflow(int64_t n) {
+  constexpr int64_t k0 = 0, k1 = 1;
+  int64_t id = n * 8;
+  constexpr std::string_view kTasks[] = {"one", "two", "three"};
+  for (int64_t i = 0; i < 3; ++i) {
+    int64_t step = id + 1 + i;
+    execution(step, id, "core.echo", kTasks[i], R"({"message":1})",
+              R"({"stdout":"1","stderr":"","exit_code":0,"output":1})");
+    db_.run(output_, step, k1, k0, k1, k1, k0, kNone, "1");
+    db_.run(run_, id, kTasks[i], k0, int64_t{-1}, k1, step, k0);
+    db_.run(piece_, id, k1, i, k1, kEntry);
+    db_.run(piece_, id, k0, i, k1, R"({"n":1,"a":2})");
+  }
+  execution(id, 0, "bench.three", kNone, R"({"n":1})", R"({"output":{"b":3}})");
+  db_.run(head_, id, k1, k1, k1, kHead);
 }
 
 void BareRows::run(std::string_view payload, const std::function<void()>& work) {

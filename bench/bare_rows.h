@@ -22,6 +22,9 @@ class BareRows {
   // Returns `total`; `commit_us`, if given, gets the duration of each commit.
   int64_t webhooks(int64_t total, int64_t per_commit, std::string_view payload, bool matched,
                    std::vector<double>* commit_us = nullptr);
+  // The rows of `total` workflows of three pure steps each that publish one value on, `per_commit`
+  // in each commit.
+  int64_t workflows(int64_t total, int64_t per_commit);
   // One matched webhook whose execution starts at once, `work`, and its end: two commits.
   void run(std::string_view payload, const std::function<void()>& work);
   // So many runs that have ended, stored in large commits.
@@ -32,10 +35,13 @@ class BareRows {
   enum class Start : uint8_t { None, Queued, AtOnce };
   void webhook(int64_t n, std::string_view payload, Start start);
   void finish(int64_t n);
+  void workflow(int64_t n);
+  void execution(int64_t id, int64_t parent, std::string_view action, std::string_view task,
+                 std::string_view parameters, std::string_view result);
 
   BareSqlite db_;
   sqlite3_stmt *begin_, *commit_, *dedupe_, *event_, *enforcement_, *execution_, *queue_, *feed_,
-      *finish_;
+      *finish_, *step_, *head_, *piece_, *run_, *output_;
   int64_t n_ = 0;
   int64_t seq_ = 0;
 };

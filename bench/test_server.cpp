@@ -131,6 +131,35 @@ std::string make_bench_pack(const std::string& folder) {
   write_file(pack / "actions/hold.yaml",
              "name: hold\ndescription: Holds its slot.\nrunner_type: shell\nentry_point: hold.sh\n"
              "effect_class: pure\ntimeout: 7200\n");
+  auto workflow = [&](const std::string& name, const std::string& text) {
+    write_file(pack / ("actions/" + name + ".yaml"),
+               "name: " + name + "\ndescription: A workflow.\nrunner_type: workflow\n" +
+                   "workflow_file: workflows/" + name +
+                   ".yaml\nparameters:\n  n: {type: integer}\n  xs: {type: array}\n");
+    write_file(pack / ("actions/workflows/" + name + ".yaml"), text);
+  };
+  workflow("three",
+           "input: [n]\ntasks:\n"
+           "  one: {action: core.echo, input: {message: <% ctx().n %>},\n"
+           "    next: [{publish: [{a: <% result().output + 1 %>}], do: two}]}\n"
+           "  two: {action: core.echo, input: {message: <% ctx().a %>},\n"
+           "    next: [{publish: [{b: <% result().output + 1 %>}], do: three}]}\n"
+           "  three: {action: core.echo, input: {message: <% ctx().b %>}}\n"
+           "output: [{b: <% ctx().b %>}]\n");
+  workflow("items",
+           "input: [xs]\ntasks:\n"
+           "  each: {with: {items: <% ctx().xs %>}, action: core.noop,\n"
+           "    next: [{publish: [{n: <% len(result()) %>}]}]}\n"
+           "output: [{n: <% ctx().n %>}]\n");
+  std::string fan = "tasks:\n  begin: {action: core.noop, next: [{do: [";
+  std::string branches;
+  for (int i = 0; i < 100; ++i) {
+    auto name = "b" + std::to_string(i);
+    fan += (i ? ", " : "") + name;
+    branches += "  " + name + ": {action: core.noop, next: [{do: join}]}\n";
+  }
+  workflow("fan", fan + "]}]}\n" + branches + "  join: {join: all, action: core.noop}\n");
+  workflow("wait", "tasks:\n  ask: {action: core.ask, input: {ttl: 0}}\n");
   write_file(pack / "actions/hold.sh", "#!/bin/sh\nexec sleep 3600\n");
   fs::copy_file("/bin/true", pack / "actions/true.bin", fs::copy_options::overwrite_existing);
   fs::permissions(pack / "actions/true.bin", fs::perms(0755));
