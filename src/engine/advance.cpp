@@ -241,6 +241,9 @@ Result<void> Advance::step_changed(const ExecutionRow& step, const Value& result
     open->second.told = status;
   }
   bool was_pending = is_pending(key);
+  if (status == Status::Running && conductor::kPause.has(told)) {
+    TRY(tell(key, item, Status::Resuming));  // the only way out of pausing
+  }
   TRY(tell(key, item, status, result));
   // In Orquesta a question pauses the workflow, and its answer lets it go on.
   if (was_pending && final && conductor::kPause.has(conductor_.state().status)) {

@@ -94,6 +94,11 @@ tasks:
     publish: [{n: <% result().output.n %>}]}]}
 output: [{n: <% ctx().n %>}]
 )";
+constexpr const char* kParents = R"(
+input: [xs]
+tasks:
+  each: {with: {items: <% ctx().xs %>, concurrency: 2}, action: ci.sequence}
+)";
 constexpr const char* kApproval = R"(
 tasks:
   ask: {action: core.ask, input: {prompt: go, schema: {type: object, required: [ok],
@@ -168,6 +173,7 @@ std::shared_ptr<const Pack> workflow_pack(std::string digest = "d1") {
   add("ci.retry", kRetry);
   add("ci.cycle", kCycle);
   add("ci.parent", kParent);
+  add("ci.parents", kParents);
   add("ci.approval", kApproval);
   add("ci.saga", kSaga);
   add("ci.hold", kHold);
@@ -532,6 +538,32 @@ TEST_P(Workflows, APausedWorkflowStartsNothingUntilItIsResumed) {
   EXPECT_EQ(stored(row.id).status, ExecutionStatus::Succeeded) << shown(row.id);
 }
 
+TEST_P(Workflows, AWorkflowThatIsResumedWhileItsStepStillRunsGoesOnAtItsEnd) {
+  begin();
+  auto row = begun("ci.parent");
+  auto checkout = take();
+  ASSERT_TRUE(pause(row.id).ok());
+  auto resumed = resume(row.id);
+  ASSERT_TRUE(resumed.ok()) << resumed.error().describe();
+  EXPECT_EQ(stored(row.id).status, ExecutionStatus::Running);
+  end(checkout);
+  run_steps({"build"});
+  EXPECT_EQ(stored(row.id).status, ExecutionStatus::Succeeded) << shown(row.id);
+}
+
+TEST_P(Workflows, AListOfWorkflowsIsPausedAndResumed) {
+  begin();
+  auto row = begun("ci.parents", Value::map({{"xs", ValueList{1, 2, 3}}}));
+  auto first = take();
+  auto second = take();
+  ASSERT_TRUE(pause(row.id).ok());
+  end(first);
+  ASSERT_TRUE(resume(row.id).ok());
+  end(second);
+  for (int left = 4; left > 0; --left) end(take());
+  EXPECT_EQ(stored(row.id).status, ExecutionStatus::Succeeded) << shown(row.id);
+}
+
 TEST_P(Workflows, ARerunGoesOnFromWhereItFailed) {
   begin();
   auto row = begun("ci.sequence");
@@ -638,8 +670,7 @@ TEST_P(Workflows, ARunningWorkflowKeepsTheDefinitionItStartedWith) {
   for (auto& action : changed->actions) {
     if (action.ref == "ci.sequence") action.workflow = workflow("ci.x", kFork).workflow;
   }
-  auto loaded = await<int>([&](auto reply) { engine_->load_packs({core_pack(), changed},
-    reply); });
+  auto loaded = await<int>([&](auto reply) { engine_->load_packs({core_pack(), changed}, reply); });
   ASSERT_TRUE(loaded.ok()) << loaded.error().describe();
   held_.erase(checkout.key.execution);
   finish(checkout, 0);
