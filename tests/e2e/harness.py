@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Starts the real binary on a free port with a data folder of its own, and talks HTTP to it.
 
-Stops only what it started, by pid. Loopback only.
+Stops only what it started, by pid. Loopback only. With MILLRACE_KEEP=1 the folders stay.
 """
 import http.client
 import json
@@ -22,6 +22,11 @@ def binary():
     """The binary under test: argv[1], or the dev build."""
     named = [a for a in sys.argv[1:] if not a.startswith("-")]
     return named[0] if named else str(ROOT / "build/dev/millrace")
+
+
+def argument(name, fallback):
+    """The number behind `name` on the command line."""
+    return int(sys.argv[sys.argv.index(name) + 1]) if name in sys.argv else fallback
 
 
 def until(what, check, seconds=30, every=0.02):
@@ -85,6 +90,19 @@ class Client:
         if status not in expect:
             raise AssertionError(f"{method} {path}: {status} {parsed}")
         return parsed["data"] if isinstance(parsed, dict) and "data" in parsed else parsed
+
+
+def everything(client, path):
+    """All rows of a list, page by page."""
+    rows, cursor = [], ""
+    while True:
+        more = f"&cursor={cursor}" if cursor else ""
+        status, _, page = client.request("GET", f"{path}{'&' if '?' in path else '?'}limit=200{more}")
+        assert status == 200, page
+        rows += page["data"]
+        cursor = page.get("next_cursor")
+        if not cursor:
+            return rows
 
 
 class Server:
@@ -219,6 +237,9 @@ class Server:
         for pid, started in self.spawners():
             if start_time(pid) == started:
                 os.kill(pid, signal.SIGKILL)
+        if os.environ.get("MILLRACE_KEEP"):
+            print(f"kept: {self.home}", flush=True)
+            return
         shutil.rmtree(self.home, ignore_errors=True)
 
     def __enter__(self):

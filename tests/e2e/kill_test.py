@@ -12,11 +12,7 @@ import sys
 import threading
 import time
 
-from harness import Client, Server, cloud_event, rule, run_cases, until
-
-
-def argument(name, fallback):
-    return int(sys.argv[sys.argv.index(name) + 1]) if name in sys.argv else fallback
+from harness import Client, Server, argument, cloud_event, everything, rule, run_cases, until
 
 
 ROUNDS = argument("--rounds", 200)
@@ -58,19 +54,6 @@ class Load(threading.Thread):
             "POST", "/api/v1/events", body, {"Content-Type": EVENT})
         if status == 202:
             self.accepted["events"][key] = answer["data"]["event"]
-
-
-def everything(client, path):
-    """All rows of a list, page by page."""
-    rows, cursor = [], ""
-    while True:
-        more = f"&cursor={cursor}" if cursor else ""
-        status, _, page = client.request("GET", f"{path}{'&' if '?' in path else '?'}limit=200{more}")
-        assert status == 200, page
-        rows += page["data"]
-        cursor = page.get("next_cursor")
-        if not cursor:
-            return rows
 
 
 def one_round(server, chance, number, ledger, accepted):
