@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 
@@ -12,6 +13,7 @@
 #include "app/core_pack.h"
 #include "app/server.h"
 #include "base/config.h"
+#include "engine/catalog.h"
 #include "packs/folder.h"
 #include "packs/load.h"
 #include "rules/check.h"
@@ -105,6 +107,10 @@ Result<int> pack_check(const std::string& folder) {
   auto report = packs::check(files, engine, [&](const RuleSpec& rule, const Pack&) {
     return rules::check_rule(rule, names, engine);
   });
+  for (const auto& action : report.pack.actions) {
+    if (!action.workflow) continue;  // what is wrong with its file is told already
+    std::ranges::move(engine::workflow_problems(action, engine), std::back_inserter(report.errors));
+  }
   for (const auto& error : report.errors) {
     fmt::print("{}/{}: {}\n", folder, error.path, error.message);
   }

@@ -11,6 +11,7 @@
 #include "app/core_pack.h"
 #include "base/files.h"
 #include "base/log.h"
+#include "engine/catalog.h"
 #include "packs/folder.h"
 #include "packs/load.h"
 #include "rules/check.h"
@@ -100,6 +101,14 @@ Result<std::vector<std::shared_ptr<Pack>>> check_all(const std::vector<Found>& f
     auto report = packs::check(one.files, engine, check_rule);
     for (const auto& error : report.errors) {
       problems.push_back({one.where + "/" + error.path, error.message});
+    }
+    for (const auto& action : report.pack.actions) {
+      // The pack loads, as in StackStorm: other actions of it may be all right.
+      for (const auto& problem : engine::workflow_problems(action, engine)) {
+        log_warn("workflow.faulty", {{"action", action.ref},
+                                     {"at", one.where + "/" + problem.path},
+                                     {"problem", problem.message}});
+      }
     }
     auto pack = std::make_shared<Pack>(std::move(report.pack));
     pack->digest = packs::digest_of(one.files);

@@ -16,19 +16,13 @@ expr::Mode language_of(const Action& action) {
 
 std::shared_ptr<const WorkflowCode> compile_workflow(const Action& action, expr::Engine& engine) {
   auto code = std::make_shared<WorkflowCode>();
-  if (!action.workflow) {
-    code->faults = fmt::format("{} is not there", action.entry_point);
-    return code;
-  }
-  conductor::InspectOptions options{.default_mode = language_of(action),
-                                    .known_variables = {"st2", "parent"}};
-  for (const auto& finding : conductor::inspect(*action.workflow, engine, options)) {
-    code->faults += fmt::format("{}actions/{}:{}: {}", code->faults.empty() ? "" : "\n",
-                                action.entry_point, finding.line, finding.message);
+  for (const auto& problem : workflow_problems(action, engine)) {
+    if (!code->faults.empty()) code->faults += '\n';
+    code->faults += fmt::format("{}: {}", problem.path, problem.message);
   }
   if (!code->faults.empty()) return code;
   auto definition =
-      conductor::Definition::compile(action.workflow->value, engine, options.default_mode);
+      conductor::Definition::compile(action.workflow->value, engine, language_of(action));
   if (definition.ok()) {
     code->definition = std::move(*definition);
   } else {
@@ -45,6 +39,19 @@ std::string suggest_from(const Map& names, std::string_view name) {
 }
 
 }  // namespace
+
+std::vector<Problem> workflow_problems(const Action& action, expr::Engine& engine) {
+  if (action.runner != Runner::Workflow) return {};
+  std::string file = "actions/" + action.entry_point;
+  if (!action.workflow) return {{file, "it is not there"}};
+  conductor::InspectOptions options{.default_mode = language_of(action),
+                                    .known_variables = {"st2", "parent"}};
+  std::vector<Problem> problems;
+  for (auto& finding : conductor::inspect(*action.workflow, engine, options)) {
+    problems.push_back({fmt::format("{}:{}", file, finding.line), std::move(finding.message)});
+  }
+  return problems;
+}
 
 const Catalog::ActionRef* Catalog::find_action(std::string_view ref) const {
   auto found = actions_.find(ref);

@@ -29,6 +29,10 @@ struct WorkflowCode {
   std::string faults;                   // one line each; they end every run at its start
 };
 
+// What inspection finds in the workflow of an action, as `actions/FILE:LINE`; none when it runs
+// none.
+std::vector<Problem> workflow_problems(const Action& action, expr::Engine& engine);
+
 // Everything that decisions look up by name: packs, rules, webhook endpoints. An immutable
 // snapshot; a change makes a new one that shares what stayed the same.
 class Catalog {
