@@ -173,5 +173,17 @@ TEST_F(EngineTest, WhyTellsTheRevisionOfThatTime) {
       << to_json(verdict->criteria);
 }
 
+TEST_F(EngineTest, ShellResultsOfStackStormHaveItsNamesToo) {
+  open_worker(1);
+  auto row = run("ci.shell");
+  ASSERT_TRUE(row.ok()) << row.error().describe();
+  finish(worker_.next(), 3, "no");
+  auto result = parse_json(stored(row->id).result_json);
+  ASSERT_TRUE(result.ok());
+  EXPECT_EQ((*result)["exit_code"], Value(3));
+  EXPECT_EQ((*result)["return_code"], Value(3));
+  EXPECT_EQ((*result)["failed"], Value(true));
+}
+
 }  // namespace
 }  // namespace millrace::engine

@@ -41,6 +41,11 @@ inline std::shared_ptr<const Pack> test_pack() {
   };
   script("ci.build", EffectClass::AtMostOnce);
   script("ci.check", EffectClass::Idempotent);
+  Action shell;
+  shell.ref = "ci.shell";
+  shell.runner = Runner::Shell;
+  shell.runner_type = "local-shell-cmd";
+  pack->actions.push_back(shell);
   Trigger push;
   push.ref = "ci.push";
   pack->triggers.push_back(push);
@@ -154,6 +159,7 @@ class EngineTest : public ::testing::Test {
         .fatal = [](const Error& error) { FAIL() << error.describe(); },
         .equip = [](WorkOrder&) {},
         .decided = [](std::string_view, int64_t) {},
+        .open_key = open_key_,
         .owner = "test",
         .output_folder = folder_,
     };
@@ -242,6 +248,7 @@ class EngineTest : public ::testing::Test {
 
   std::string folder_;
   std::vector<std::shared_ptr<const Pack>> retired_;
+  OpenKey open_key_;
   std::atomic<int64_t> now_ms_{1'800'000'000'000};
   std::unique_ptr<sql::Store> store_;
   KeepingWorker worker_;

@@ -82,6 +82,19 @@ void put_stream(Value& result, std::string_view name, const StreamOutput& stream
   if (stream.dropped > 0) result.set(std::string(name) + "_dropped", stream.dropped);
 }
 
+// Workflows of StackStorm packs read the results of its runners under these names.
+void add_stackstorm_names(const Action& action, const Completion& completion, const Value& output,
+                          Value& result) {
+  bool succeeded = completion.end == RunEnd::Exited && completion.exit_code == 0;
+  if (action.runner_type.starts_with("local-shell-")) {
+    result.set("return_code", completion.exit_code);
+    result.set("succeeded", succeeded);
+    result.set("failed", !succeeded);
+  } else if (action.python_runner) {
+    result.set("result", output);
+  }
+}
+
 }  // namespace
 
 FinishRun::FinishRun(Completion completion, std::string stdout_bytes, std::function<void()> done)
@@ -120,6 +133,7 @@ Value FinishRun::result(Context& ctx, const ExecutionRow& row) const {
     output = std::move(parsed.output);
     if (!parsed.error.empty()) result.set("output_error", parsed.error);
   }
+  if (found) add_stackstorm_names(*found->action, completion_, output, result);
   result.set("output", std::move(output));
   if (!completion_.message.empty()) result.set("message", completion_.message);
   return result;
