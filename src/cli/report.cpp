@@ -32,8 +32,8 @@ int exit_code_of_status(std::string_view status) {
 std::string hint_for(const Error& error, std::string_view path) {
   auto noun = path.substr(0, path.find(' '));
   auto of_noun = [&](std::string_view verb, std::string_view purpose) {
-    constexpr std::string_view kNouns[] = {"execution", "rule", "event",  "webhook",
-                                           "action",    "pack", "trigger"};
+    constexpr std::string_view kNouns[] = {"execution", "rule",   "event", "webhook", "inquiry",
+                                           "key",       "action", "pack",  "trigger"};
     for (auto known : kNouns) {
       if (noun == known) return fmt::format("`millrace {} {}` {}", noun, verb, purpose);
     }
