@@ -106,6 +106,7 @@ class Server {
   Result<void> open_engine();
   Result<void> listen();
   void equip(kernel::WorkOrder& order) const;
+  Result<Secret> open_key(const kernel::KeyRow& row) const;
   Task<void> serve(const std::function<Result<Config>()>& reload);
   Task<void> reload_packs();
   Task<void> drain_runs();
@@ -117,7 +118,7 @@ class Server {
   PackStore packs_;
   std::string url_;
   std::optional<FolderLock> lock_;     // one server per data folder
-  std::optional<auth::KeyRing> keys_;  // seals webhook secrets
+  std::optional<auth::KeyRing> keys_;  // seals webhook secrets and encrypted keys
   std::optional<auth::RunTokens> run_tokens_;
   auth::TokenCache tokens_;
   Metrics metrics_;
@@ -138,14 +139,15 @@ Result<void> Server::open_engine() {
     TRY(auto reader, store_->open_reader());
     if (auto pinned = packs_.load_pinned(*reader, packs); pinned.ok()) retired = std::move(*pinned);
   }
-  TRY(engine_,
-      engine::Engine::start(*store_, std::move(packs), std::move(retired), engine_options(config_),
-                            {.now_ms = unix_ms,
-                             .fatal = die,
-                             .equip = [this](kernel::WorkOrder& order) { equip(order); },
-                             .decided = metrics_.decided(),
-                             .owner = fmt::format("{}:{}", config_.worker.name, ::getpid()),
-                             .output_folder = paths_.output}));
+  TRY(engine_, engine::Engine::start(
+                   *store_, std::move(packs), std::move(retired), engine_options(config_),
+                   {.now_ms = unix_ms,
+                    .fatal = die,
+                    .equip = [this](kernel::WorkOrder& order) { equip(order); },
+                    .decided = metrics_.decided(),
+                    .open_key = [this](const kernel::KeyRow& row) { return open_key(row); },
+                    .owner = fmt::format("{}:{}", config_.worker.name, ::getpid()),
+                    .output_folder = paths_.output}));
   metrics_.watch(*engine_);
   return {};
 }
@@ -202,6 +204,17 @@ void Server::equip(kernel::WorkOrder& order) const {
   Secret token = run_tokens_->make({order.key.execution, order.key.attempt, order.key.epoch});
   order.secrets.emplace_back(token.reveal());
   order.env.emplace_back("MILLRACE_API_TOKEN", token.reveal());
+}
+
+Result<Secret> Server::open_key(const kernel::KeyRow& row) const {
+  auto opened =
+      keys_->open({row.key.tenant, row.key.scope, row.key.name, row.version}, row.value_json);
+  if (!opened.ok()) {
+    log_error(
+        "key.not_opened",
+        {{"scope", row.key.scope}, {"name", row.key.name}, {"error", opened.error().describe()}});
+  }
+  return opened;
 }
 
 void Server::announce() const {

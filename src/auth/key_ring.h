@@ -15,7 +15,7 @@ namespace millrace::auth {
 // to another row, or put back in an older version's place, does not open.
 struct SealedFor {
   TenantId tenant;
-  std::string_view scope;  // "webhook", "key"
+  std::string_view scope;  // "webhook"; of a key its own: "system", "user:alice"
   std::string_view name;
   int64_t version = 0;
 };

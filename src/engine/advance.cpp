@@ -207,6 +207,7 @@ Result<void> Advance::start_action(const conductor::NextTask& task,
   int32_t item = call.item ? static_cast<int32_t>(*call.item) : -1;
   auto started = start_execution(ctx_, t_, request_for(task, call));
   if (t_.again) return {};
+  if (!started.ok() && note_need(t_, started.error(), live_.id)) return {};
   if (!started.ok()) {
     TRY(tell(key, item, Status::Running));
     Value result = Value::map({{"error", started.error().describe()}});
@@ -246,7 +247,8 @@ Result<void> Advance::step_changed(const ExecutionRow& step, const Value& result
   }
   TRY(tell(key, item, status, result));
   // In Orquesta a question pauses the workflow, and its answer lets it go on.
-  if (was_pending && final && conductor::kPause.has(conductor_.state().status)) {
+  bool was_paused_by_it = was_pending && final && !conductor_.definition().native();
+  if (was_paused_by_it && conductor::kPause.has(conductor_.state().status)) {
     TRY(conductor_.request_status(Status::Resuming));
   }
   return {};
@@ -333,13 +335,8 @@ Result<void> Advance::end() {
 
 // What an error of the conductor means for the transition.
 void handle(Transition& t, ExecutionId workflow, const Result<void>& done) {
-  if (done.ok() || t.again) return;
+  if (done.ok() || t.again || note_need(t, done.error(), workflow)) return;
   t.again = true;
-  std::string_view key = expr::needed_key(done.error());
-  if (!key.empty() && task_of_need(key)) {
-    t.needs.push_back({workflow, std::string(key)});
-    return;
-  }
   t.broken_workflow = {workflow, done.error().describe()};
 }
 
@@ -350,10 +347,7 @@ bool is_broken(const Transition& t, ExecutionId workflow) {
 std::unique_ptr<LiveWorkflow> make_live(Context& ctx, const ExecutionRow& row,
                                         const Catalog::ActionRef& action, int depth,
                                         conductor::State state) {
-  auto live = std::make_unique<LiveWorkflow>();
-  live->id = row.id;
-  live->root = row.root;
-  live->tenant = row.tenant;
+  auto live = LiveWorkflow::of(row);
   live->depth = depth;
   auto environment = ctx.environment(*action.pack);
   environment.outside = live->results.get();

@@ -113,10 +113,12 @@ LiveWorkflow* Context::workflow(Transition& t, ExecutionId id) {
     auto task = task_of_need(need.key);
     if (runs && task) live->results->loaded(*task, *runs);
   }
+  live->results->read_keys(keys(live->reader));
   return live;
 }
 
 LiveWorkflow& Context::add_workflow(std::unique_ptr<LiveWorkflow> live) {
+  live->results->read_keys(keys(live->reader));
   return memory_.workflows.add(std::move(live));
 }
 
@@ -133,6 +135,16 @@ void Context::forget_workflows(Transition& t) {
     memory_.workflows.drop(moved.workflow);
   }
   t.workflows.clear();
+}
+
+bool note_need(Transition& t, const Error& error, ExecutionId workflow) {
+  std::string_view key = expr::needed_key(error);
+  bool is_key = key_of_need(key).has_value();
+  if (!is_key && !task_of_need(key)) return false;
+  Need need{is_key ? ExecutionId{} : workflow, std::string(key)};
+  if (std::ranges::find(t.needs, need) == t.needs.end()) t.needs.push_back(std::move(need));
+  t.again = true;
+  return true;
 }
 
 }  // namespace millrace::engine

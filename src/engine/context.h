@@ -34,6 +34,7 @@ class Context {
     expr::Engine& expressions;
     std::unordered_set<ExecutionId>& granting;
     LiveWorkflows& workflows;
+    const OpenKey& open_key;
     bool somebody_waits;  // for a slot, since before this batch
   };
   Context(int64_t now, IdSource& ids, const Catalog& catalog, Loaded& rows, Memory memory)
@@ -57,6 +58,11 @@ class Context {
   // The next waiting execution that this batch has loaded, or nullptr.
   const kernel::ExecutionRow* next_queued(Transition& t);
 
+  // The key store as `reader` sees it in this decision.
+  KeyLookup keys(KeyReader reader) const {
+    return {rows_.key_values(), memory_.open_key, now_, std::move(reader)};
+  }
+
   // An execution as it is after what `t` has decided so far, or nullptr.
   const kernel::ExecutionRow* execution(const Transition& t, ExecutionId id) const;
   // The same, to be changed: `t` writes it once, with the next version.
@@ -79,5 +85,9 @@ class Context {
   Memory memory_;
   std::unordered_set<ExecutionId> spoiled_;
 };
+
+// True when an evaluation needs something of the store first (EXP-0004): it is noted, and the
+// decision is made again. `workflow`: whose tasks it may name.
+bool note_need(Transition& t, const Error& error, ExecutionId workflow = {});
 
 }  // namespace millrace::engine

@@ -13,6 +13,7 @@
 #include "engine/transitions/catalogue.h"
 #include "engine/transitions/enforce_event.h"
 #include "engine/transitions/executions.h"
+#include "engine/transitions/keys.h"
 #include "engine/transitions/timers.h"
 #include "engine/transitions/workflows.h"
 #include "store/migrate.h"
@@ -106,6 +107,7 @@ Executor::Callbacks Engine::callbacks() {
                 std::lock_guard lock(catalog_mutex_);
                 catalog_ = std::move(next);
               },
+          .open_key = outside_.open_key,
           .decided = outside_.decided};
 }
 
@@ -184,6 +186,11 @@ void Engine::delete_webhook(Caller caller, std::string name, Reply<WebhookRow> r
       std::make_unique<WriteWebhook>(std::move(caller), std::move(write), true, std::move(reply)));
 }
 
+void Engine::write_key(Caller caller, KeyWrite write, Reply<KeyRow> reply) {
+  executor_->submit(
+      std::make_unique<WriteKey>(std::move(caller), std::move(write), std::move(reply)));
+}
+
 void Engine::write_token(Caller caller, TokenWrite write, Reply<TokenRow> reply) {
   executor_->submit(
       std::make_unique<WriteToken>(std::move(caller), std::move(write), std::move(reply)));
@@ -208,16 +215,34 @@ std::shared_ptr<const Catalog> Engine::catalog() const {
   return catalog_;
 }
 
+// Loads the keys that the rule reads one after the other; encrypted ones stay closed.
 Result<RuleVerdict> Engine::test_rule(const RuleSpec& spec, const EventRow& event) const {
+  KeyRows keys;
+  for (;;) {
+    auto verdict = test_rule(spec, event, keys);
+    auto key = verdict.ok() ? std::nullopt : key_of_need(expr::needed_key(verdict.error()));
+    if (!key) return verdict;
+    TRY(auto db, reader());
+    TRY(auto row, store::find_key(*db, *key));
+    keys.emplace(std::move(*key), std::move(row));
+  }
+}
+
+Result<RuleVerdict> Engine::test_rule(const RuleSpec& spec, const EventRow& event,
+                                      const KeyRows& keys) const {
   auto current = catalog();
   expr::Engine expressions;
   TRY(auto compiled, rules::compile(spec, RuleId{1}, 1, expressions));
+  OpenKey closed;
+  KeyLookup lookup(keys, closed, outside_.now_ms(),
+                   {.tenant = event.tenant, .user = std::string(kRuleUser)});
   TRY(Value payload, parse_json(event.payload_json));
   Value trigger_parameters;
   if (!event.trigger_parameters_json.empty()) {
     TRY(trigger_parameters, parse_json(event.trigger_parameters_json));
   }
   rules::EventScope scope = current->event_scope(outside_.now_ms());
+  scope.lookup = &lookup;
   scope.event = rules::event_value(event.id, event.trigger, event.created, std::move(payload),
                                    std::move(trigger_parameters));
   TRY(auto explained, rules::explain(*compiled, scope, expressions));
@@ -230,6 +255,8 @@ Result<RuleVerdict> Engine::test_rule(const RuleSpec& spec, const EventRow& even
     auto rendered = rules::render_parameters(*compiled, scope, expressions);
     if (rendered.ok()) {
       verdict.parameters = std::move(*rendered);
+    } else if (!expr::needed_key(rendered.error()).empty()) {
+      return rendered.error();
     } else {
       verdict.error = rendered.error().describe();
     }

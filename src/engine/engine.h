@@ -90,6 +90,19 @@ struct WebhookWrite {
   std::string sealed_secrets;
 };
 
+// Of a value of the key store, or its end.
+struct KeyWrite {
+  kernel::KeyName key;     // the tenant is the caller's
+  std::string value_json;  // sealed, for `version`, when `encrypted`
+  bool encrypted = false;
+  int64_t version = 1;                // that it will have: one more than is stored
+  int64_t ttl_ms = 0;                 // 0: for ever
+  std::optional<int64_t> if_version;  // If-Match; 0: there is none
+  bool remove = false;
+};
+// The code of a write whose `version` was overtaken: seal anew and try again.
+inline constexpr std::string_view kKeyMoved = "KEY-0003";
+
 struct TokenWrite {
   std::string hash;
   std::string identity;
@@ -127,6 +140,7 @@ class Engine final : public kernel::WorkSource {
     std::function<void(kernel::WorkOrder&)> equip;
     // Each first decision: its kind and how long it waited for it, in ns. For metrics.
     std::function<void(std::string_view kind, int64_t waited_ns)> decided;
+    OpenKey open_key;           // for st2kv(..., decrypt=true); may be empty
     std::string owner;          // names this process in the shards' rows
     std::string output_folder;  // where workers leave output above 64 KiB
   };
@@ -164,6 +178,8 @@ class Engine final : public kernel::WorkSource {
                    Reply<kernel::RuleRow> reply);
   void write_webhook(Caller caller, WebhookWrite write, Reply<kernel::WebhookRow> reply);
   void delete_webhook(Caller caller, std::string name, Reply<kernel::WebhookRow> reply);
+  // Of a key that is there, deletion needs the name only.
+  void write_key(Caller caller, KeyWrite write, Reply<kernel::KeyRow> reply);
   void write_token(Caller caller, TokenWrite write, Reply<kernel::TokenRow> reply);
   void delete_token(Caller caller, TokenId id, Reply<TokenId> reply);
   // Another set of releases; rules that packs own follow.
@@ -204,6 +220,8 @@ class Engine final : public kernel::WorkSource {
   Engine(sql::Store& store, Options options, Outside outside);
   Result<void> load_rules(sql::Connection& reader, std::shared_ptr<const Catalog>& catalog);
   Executor::Callbacks callbacks();
+  Result<RuleVerdict> test_rule(const RuleSpec& spec, const kernel::EventRow& event,
+                                const KeyRows& keys) const;
 
   sql::Store& store_;
   Options options_;

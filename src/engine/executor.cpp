@@ -329,6 +329,7 @@ void Executor::decide_batch(std::vector<std::unique_ptr<Transition>> batch) {
                    .expressions = expressions_,
                    .granting = granting_,
                    .workflows = workflows_,
+                   .open_key = callbacks_.open_key,
                    .somebody_waits = !queued.empty()});
   std::vector<std::unique_ptr<store::Step>> steps;
   steps.reserve(batch.size());
@@ -337,7 +338,7 @@ void Executor::decide_batch(std::vector<std::unique_ptr<Transition>> batch) {
     if (++t->decisions == 1 && t->submitted_ns > 0)
       callbacks_.decided(t->name(), now_ns - t->submitted_ns);
     auto decided = t->decide(context);
-    if (t->again) {
+    if (t->again || (!decided.ok() && note_need(*t, decided.error()))) {
       decide_again(std::move(t), context);
       continue;
     }

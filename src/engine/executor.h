@@ -55,6 +55,7 @@ class Executor {
     // After each commit, on the committer's thread: the change feed may have grown.
     std::function<void()> committed;
     std::function<void(std::shared_ptr<const Catalog>)> catalog_changed;
+    OpenKey open_key;  // on the executor's thread; may be empty
     std::function<void(std::string_view name, int64_t queue_ns)> decided;  // for metrics
   };
 

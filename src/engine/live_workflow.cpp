@@ -101,14 +101,21 @@ std::optional<Value> TaskResults::all_items(const TaskKey& key) const {
 
 // LiveWorkflow
 
-Result<std::unique_ptr<LiveWorkflow>> LiveWorkflow::restore(
-    const store::StoredWorkflow& stored, std::span<const WorkflowRunRow> runs,
-    std::span<const WorkflowRunRow> open_runs, const ExecutionRow& row,
-    conductor::DefinitionPtr definition, conductor::Environment environment) {
+std::unique_ptr<LiveWorkflow> LiveWorkflow::of(const ExecutionRow& row) {
   auto live = std::make_unique<LiveWorkflow>();
   live->id = row.id;
   live->root = row.root;
   live->tenant = row.tenant;
+  live->reader = {row.tenant, key_user(row.identity), row.action.substr(0, row.action.find('.')),
+                  row.action};
+  return live;
+}
+
+Result<std::unique_ptr<LiveWorkflow>> LiveWorkflow::restore(
+    const store::StoredWorkflow& stored, std::span<const WorkflowRunRow> runs,
+    std::span<const WorkflowRunRow> open_runs, const ExecutionRow& row,
+    conductor::DefinitionPtr definition, conductor::Environment environment) {
+  auto live = of(row);
   live->version = stored.head.version;
   live->errors_stored_ = stored.errors.size();
   TRY(auto pieces, pieces_of(stored, runs, definition->graph()));

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "conductor/conductor.h"
+#include "engine/keys.h"
 #include "kernel/rows.h"
 #include "store/read.h"
 
@@ -24,10 +25,10 @@ struct TaskKey {
   auto operator<=>(const TaskKey&) const = default;
 };
 
-// What has to be loaded before a decision about a workflow can be made: the runs of a task.
+// What has to be loaded before a decision can be made: a key, or of a workflow the runs of a task.
 struct Need {
-  ExecutionId workflow;
-  std::string key;  // as expr::needed_key gives it
+  ExecutionId workflow;  // 0 of a key
+  std::string key;       // as expr::needed_key gives it
   bool operator==(const Need&) const = default;
 };
 std::string need_of(const TaskKey& task);
@@ -39,9 +40,12 @@ struct TaskRuns {
   std::vector<Value> items;
 };
 
-// What task() knows of one workflow's tasks. What is not in memory has to be loaded.
+// What task() and st2kv() know in one workflow. What is not in memory has to be loaded.
 class TaskResults final : public expr::Lookup {
  public:
+  expr::Answer kv(std::string_view key, bool decrypt) const override {
+    return keys_ ? keys_->kv(key, decrypt) : expr::Answer::absent();
+  }
   expr::Answer task(std::optional<std::string_view> id,
                     std::optional<int64_t> route) const override;
 
@@ -51,6 +55,8 @@ class TaskResults final : public expr::Lookup {
   // `item` -1: of the task itself.
   void ended(const TaskKey& key, const Value& info, int32_t item, const Value& result);
   void loaded(const TaskKey& key, TaskRuns runs);
+  // The keys as the decision in hand sees them.
+  void read_keys(KeyLookup keys) { keys_ = std::move(keys); }
   // The results of all items, or nothing when some are only in the store.
   std::optional<Value> all_items(const TaskKey& key) const;
 
@@ -60,6 +66,7 @@ class TaskResults final : public expr::Lookup {
     bool items_complete = false;
   };
   std::map<TaskKey, Known> tasks_;
+  std::optional<KeyLookup> keys_;
 };
 
 // A workflow that runs, in the executor's memory: its conductor, and who works for it.
@@ -74,6 +81,7 @@ struct LiveWorkflow {
   ExecutionId id;
   ExecutionId root;
   TenantId tenant;
+  KeyReader reader;
   int depth = 0;        // 0: not a step of another workflow
   int64_t version = 0;  // as stored, or as the decision in hand will store it; 0: new
   std::unique_ptr<TaskResults> results = std::make_unique<TaskResults>();
@@ -81,6 +89,8 @@ struct LiveWorkflow {
   std::unordered_map<ExecutionId, Step> open;  // executions that are not final
   bool over = false;
 
+  // Without a conductor.
+  static std::unique_ptr<LiveWorkflow> of(const kernel::ExecutionRow& row);
   static Result<std::unique_ptr<LiveWorkflow>> restore(const store::StoredWorkflow& stored,
                                                        std::span<const kernel::WorkflowRunRow> runs,
                                                        std::span<const kernel::WorkflowRunRow> open,

@@ -119,6 +119,7 @@ Result<void> Loader::load(sql::Connection& db, const Wanted& wanted,
   TRY(begin->execute());
   auto done = load_executions(db, wanted, queued, into);
   if (done.ok()) done = load_workflows(db, wanted, live, into);
+  if (done.ok()) done = load_key_values(db, wanted, into);
   if (done.ok()) done = load_rest(db, wanted, into);
   TRY(end->execute());
   return done;
@@ -283,6 +284,20 @@ Result<void> Loader::load_named_execution(sql::Connection& db, std::string_view 
   if (!id.ok()) return {};
   TRY(auto row, store::load_execution(db, ExecutionId{*id}));
   if (row) into.executions_.try_emplace(row->id, std::move(*row));
+  return {};
+}
+
+Result<void> Loader::load_key_values(sql::Connection& db, const Wanted& wanted, Loaded& into) {
+  auto load = [&](const KeyName& key) -> Result<void> {
+    if (into.key_values_.contains(key)) return {};
+    TRY(auto row, store::find_key(db, key));
+    into.key_values_.emplace(key, std::move(row));
+    return {};
+  };
+  for (const auto& key : wanted.key_values) TRY(load(key));
+  for (const auto& need : wanted.needs) {
+    if (auto key = key_of_need(need.key)) TRY(load(*key));
+  }
   return {};
 }
 

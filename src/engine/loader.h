@@ -31,6 +31,7 @@ class Loader {
   static Result<void> load_state(sql::Connection& db, ExecutionId id, Loaded& into);
   static Result<void> load_workflows(sql::Connection& db, const Wanted& wanted,
                                      const LiveWorkflows& live, Loaded& into);
+  static Result<void> load_key_values(sql::Connection& db, const Wanted& wanted, Loaded& into);
   static Result<void> load_rest(sql::Connection& db, const Wanted& wanted, Loaded& into);
 };
 

@@ -223,7 +223,9 @@ Result<Started> start_execution(Context& ctx, Transition& t, const StartRequest&
                  fmt::format("action '{}' is disabled", request.action));
   }
   TRY(check_env(request.env));
-  packs::CallScope scope{.pack_config = found->pack->config};
+  KeyLookup keys =
+      ctx.keys({request.tenant, key_user(request.identity), found->pack->ref, action.ref});
+  packs::CallScope scope{.pack_config = found->pack->config, .lookup = &keys};
   TRY(Value parameters,
       packs::check_parameters(action, request.parameters, scope, ctx.expressions()));
 

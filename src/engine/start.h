@@ -40,8 +40,8 @@ struct Started {
 
 // Checks the request and adds its execution to `t.changes`: finished at once (a pure action),
 // started with the lease in the same commit (a slot is free), or queued. Pure.
-// Errors: NotFound for an unknown action, Invalid with all problems of the parameters; nothing has
-// been added then.
+// Errors: NotFound for an unknown action, Invalid with all problems of the parameters, EXP-0004
+// (see note_need) when a default reads a key that is not loaded; nothing has been added then.
 Result<Started> start_execution(Context& ctx, Transition& t, const StartRequest& request);
 // Starts an execution whose delay is over.
 void start_delayed(Context& ctx, Transition& t, const kernel::ExecutionRow& row);

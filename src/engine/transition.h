@@ -32,6 +32,7 @@ struct Wanted {
   std::vector<InquiryId> inquiries;
   std::vector<TimerId> timers;
   std::vector<EventId> events;
+  std::vector<kernel::KeyName> key_values;
   std::vector<kernel::DedupeRow> keys;  // tenant, scope and key are set
   bool executions_of_keys = false;      // and the executions that these keys' values name
   std::vector<MessageId> messages;
@@ -68,6 +69,8 @@ class Loaded {
   const std::vector<kernel::OutboxRow>& left_outbox() const { return left_outbox_; }
   // In the order of Wanted::expire; counted to one more than the limit.
   const std::vector<int64_t>& rows_due() const { return rows_due_; }
+  // Keys that were wanted or needed.
+  const KeyRows& key_values() const { return key_values_; }
   // The value under a dedupe key, when it is taken.
   const std::string* key(const kernel::DedupeRow& row) const;
 
@@ -81,6 +84,7 @@ class Loaded {
   std::unordered_map<InquiryId, kernel::InquiryRow> inquiries_;
   std::unordered_map<TimerId, kernel::TimerRow> timers_;
   std::unordered_map<EventId, kernel::EventRow> events_;
+  KeyRows key_values_;
   std::map<std::pair<std::string, std::string>, std::string> keys_;
   std::unordered_set<MessageId> messages_;
   std::vector<ExecutionId> leased_;

@@ -10,8 +10,8 @@ bool Changes::empty() const {
          workflow_runs.empty() && inquiries.empty() && messages.empty() && acked.empty() &&
          timers.empty() && timers_done.empty() && timers_of_done.empty() && outbox.empty() &&
          outbox_done.empty() && quarantine.empty() && rules.empty() && webhooks.empty() &&
-         tokens.empty() && tokens_done.empty() && pack_releases.empty() && workers.empty() &&
-         expire.empty() && feed.empty();
+         tokens.empty() && tokens_done.empty() && keys.empty() && pack_releases.empty() &&
+         workers.empty() && expire.empty() && feed.empty();
 }
 
 }  // namespace millrace::kernel

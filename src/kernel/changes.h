@@ -7,9 +7,10 @@
 
 namespace millrace::kernel {
 
-enum class Expirable : uint8_t { Events, Executions, Changes, Dedupe, Quarantine };
+enum class Expirable : uint8_t { Events, Executions, Changes, Dedupe, Quarantine, Keys };
 
-// Deletes at most `limit` rows of a kind that are older than `before`.
+// Deletes at most `limit` rows of a kind that are older than `before`; of Dedupe and Keys those
+// that have expired before it.
 struct Expire {
   Expirable kind = Expirable::Events;
   int64_t before = 0;
@@ -47,6 +48,7 @@ struct Changes {
   std::vector<WebhookRow> webhooks;
   std::vector<TokenRow> tokens;
   std::vector<TokenId> tokens_done;
+  std::vector<KeyRow> keys;
   std::vector<PackReleaseRow> pack_releases;
   std::vector<WorkerRow> workers;
   std::vector<Expire> expire;

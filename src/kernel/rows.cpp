@@ -6,8 +6,9 @@
 namespace millrace::kernel {
 namespace {
 
-constexpr std::array<std::string_view, 9> kEntityNames{
-    "event", "enforcement", "execution", "rule", "webhook", "pack", "token", "worker", "inquiry"};
+constexpr std::array<std::string_view, 10> kEntityNames{
+    "event", "enforcement", "execution", "rule",    "webhook",
+    "pack",  "token",       "worker",    "inquiry", "key"};
 constexpr std::array<std::string_view, 4> kInquiryStatusNames{"pending", "answered", "expired",
                                                               "canceled"};
 constexpr std::array<std::string_view, 3> kOpNames{"created", "updated", "deleted"};

@@ -177,6 +177,7 @@ enum class EntityType : uint8_t {
   Token = 6,
   Worker = 7,
   Inquiry = 8,
+  Key = 9,
 };
 std::string_view to_string(EntityType type);
 std::optional<EntityType> parse_entity_type(std::string_view text);
@@ -296,6 +297,28 @@ struct InquiryRow {
   std::string responder;
   std::string schema_json;  // JSON Schema of the answer
   std::string response_json;
+};
+
+// What names a value of the key store.
+struct KeyName {
+  TenantId tenant;
+  std::string scope;  // `system`, `user:NAME`, `pack:REF`, `action:REF`, `sensor:REF`
+  std::string name;
+  auto operator<=>(const KeyName&) const = default;
+};
+
+// A value of the key store. Version 1 is new, later ones replace the version before.
+struct KeyRow {
+  KeyName key;
+  std::string value_json;  // sealed when `encrypted`: the store never holds such a text in clear
+  bool encrypted = false;
+  int64_t version = 1;
+  int64_t expires = 0;  // 0: never
+  int64_t created = 0;
+  int64_t updated = 0;
+  bool deleted = false;  // instead: the stored version `version - 1` goes
+
+  bool is_over(int64_t now) const { return expires > 0 && expires <= now; }
 };
 
 // The last session of a worker. `instance` changes whenever the worker may have forgotten runs.

@@ -122,6 +122,11 @@ Result<std::optional<kernel::RuleRow>> find_rule(sql::Connection&, TenantId,
                                                  const std::string& ref);
 Result<std::vector<kernel::WebhookRow>> live_webhooks(sql::Connection&);
 Result<std::vector<kernel::TokenRow>> all_tokens(sql::Connection&);
+// Keys whose time is over are found, too, until retention removes them: see KeyRow::is_over.
+Result<std::optional<kernel::KeyRow>> find_key(sql::Connection&, const kernel::KeyName&);
+// By scope and name, those behind `after`, which names a tenant. `scope` empty: any.
+Result<std::vector<kernel::KeyRow>> list_keys(sql::Connection&, const kernel::KeyName& after,
+                                              const std::string& scope, int limit);
 Result<std::vector<kernel::WorkerRow>> all_workers(sql::Connection&);
 
 }  // namespace millrace::store

@@ -29,6 +29,15 @@ void read_token(RowReader r, TokenRow& t) {
       t.expires;
 }
 
+#define KEY_ALL                                                                            \
+  "SELECT tenant, scope, name, value, encrypted, version, expires, created, updated FROM " \
+  "key_value "
+
+void read_key(RowReader r, KeyRow& k) {
+  r >> k.key.tenant >> k.key.scope >> k.key.name >> k.value_json >> k.encrypted >> k.version >>
+      k.expires >> k.created >> k.updated;
+}
+
 void read_worker(RowReader r, WorkerRow& w) {
   r >> w.id >> w.tenant >> w.name >> w.instance >> w.slots >> w.updated;
 }
@@ -85,6 +94,27 @@ Result<std::vector<TokenRow>> all_tokens(sql::Connection& db) {
                          "SELECT id, tenant, hash, identity, permissions, execution, created, "
                          "expires FROM token",
                          read_token);
+}
+
+Result<std::optional<KeyRow>> find_key(sql::Connection& db, const KeyName& key) {
+  return query_one<KeyRow>(db, KEY_ALL "WHERE tenant = $1 AND scope = $2 AND name = $3", read_key,
+                           key.tenant, key.scope, key.name);
+}
+
+Result<std::vector<KeyRow>> list_keys(sql::Connection& db, const KeyName& after,
+                                      const std::string& scope, int limit) {
+  if (!scope.empty()) {
+    // Of one scope the order is that of the names alone.
+    std::string name = after.scope == scope ? after.name : "";
+    return query<KeyRow>(
+        db, KEY_ALL "WHERE tenant = $1 AND scope = $2 AND name > $3 ORDER BY name LIMIT $4",
+        read_key, after.tenant, scope, name, limit);
+  }
+  return query<KeyRow>(db,
+                       KEY_ALL
+                       "WHERE tenant = $1 AND (scope, name) > ($2, $3) "
+                       "ORDER BY scope, name LIMIT $4",
+                       read_key, after.tenant, after.scope, after.name, limit);
 }
 
 Result<std::vector<WorkerRow>> all_workers(sql::Connection& db) {

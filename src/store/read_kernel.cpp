@@ -137,6 +137,11 @@ Result<int64_t> rows_due(sql::Connection& db, const Expire& e) {
       return query_int(
           db, "SELECT count(*) FROM (SELECT key FROM dedupe WHERE expires < $1 LIMIT $2) AS due",
           e.before, most);
+    case Expirable::Keys:
+      return query_int(db,
+                       "SELECT count(*) FROM (SELECT name FROM key_value WHERE expires > 0 AND "
+                       "expires < $1 LIMIT $2) AS due",
+                       e.before, most);
     case Expirable::Quarantine:
       return query_int(
           db, "SELECT count(*) FROM (SELECT id FROM quarantine WHERE id < $1 LIMIT $2) AS due",

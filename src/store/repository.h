@@ -52,6 +52,8 @@ Result<void> insert_rules(sql::Connection&, Rows<kernel::RuleRow>);
 Result<void> upsert_webhooks(sql::Connection&, Rows<kernel::WebhookRow>);
 Result<void> insert_tokens(sql::Connection&, Rows<kernel::TokenRow>);
 Result<void> delete_tokens(sql::Connection&, Rows<TokenId>);
+// kStale when the stored version is not `version - 1`.
+Result<void> write_keys(sql::Connection&, Rows<kernel::KeyRow>);
 Result<void> upsert_pack_releases(sql::Connection&, Rows<kernel::PackReleaseRow>);
 Result<void> upsert_workers(sql::Connection&, Rows<kernel::WorkerRow>);
 // See retention.cpp.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What people configure: rules, webhook endpoints, tokens, packs, workers.
+// What people configure: rules, webhook endpoints, tokens, keys, packs, workers.
 #include <fmt/format.h>
 
 #include "store/repository.h"
@@ -59,6 +59,31 @@ Result<void> insert_tokens(sql::Connection& db, Rows<TokenRow> rows) {
 Result<void> delete_tokens(sql::Connection& db, Rows<TokenId> ids) {
   TRY(auto* remove, db.prepare("DELETE FROM token WHERE id = $1"));
   for (const auto* id : ids) TRY(remove->execute(*id));
+  return {};
+}
+
+Result<void> write_keys(sql::Connection& db, Rows<KeyRow> rows) {
+  TRY(auto* upsert,
+      db.prepare("INSERT INTO key_value (tenant, scope, name, value, encrypted, version, expires, "
+                 "created, updated) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) "
+                 "ON CONFLICT (tenant, scope, name) DO UPDATE SET value = $4, encrypted = $5, "
+                 "version = $6, expires = $7, created = $8, updated = $9 "
+                 "WHERE key_value.version = $6 - 1"));
+  TRY(auto* remove, db.prepare("DELETE FROM key_value WHERE tenant = $1 AND scope = $2 AND "
+                               "name = $3 AND version = $4"));
+  for (const auto* r : rows) {
+    const auto& k = r->key;
+    auto touched =
+        r->deleted ? remove->execute(k.tenant, k.scope, k.name, r->version - 1)
+                   : upsert->execute(k.tenant, k.scope, k.name, Blob{r->value_json}, r->encrypted,
+                                     r->version, r->expires, r->created, r->updated);
+    if (!touched.ok()) return touched.error();
+    if (*touched != 1) {
+      return Error(ErrorKind::Unavailable, sql::kStale,
+                   fmt::format("key '{}' of {}: version {} does not hold any more", k.name, k.scope,
+                               r->version - 1));
+    }
+  }
   return {};
 }
 

@@ -66,6 +66,14 @@ Result<std::vector<DedupeRow>> old_keys(sql::Connection& db, int64_t before, int
       +[](RowReader r, DedupeRow& d) { r >> d.tenant >> d.scope >> d.key; }, before, limit);
 }
 
+Result<std::vector<KeyName>> over_keys(sql::Connection& db, int64_t before, int limit) {
+  return query<KeyName>(
+      db,
+      "SELECT tenant, scope, name FROM key_value WHERE expires > 0 AND expires < $1 "
+      "ORDER BY expires LIMIT $2",
+      +[](RowReader r, KeyName& k) { r >> k.tenant >> k.scope >> k.name; }, before, limit);
+}
+
 Result<void> remove(sql::Connection& db, const std::vector<OldRow>& rows, std::string_view text) {
   TRY(auto* statement, db.prepare(text));
   for (const auto& row : rows) TRY(statement->execute(row.id));
@@ -104,6 +112,13 @@ Result<void> expire_one(sql::Connection& db, const Expire& request) {
       for (const auto& row : rows) TRY(release_key(db, row));
       return {};
     }
+    case Expirable::Keys: {
+      TRY(auto keys, over_keys(db, request.before, request.limit));
+      TRY(auto* drop,
+          db.prepare("DELETE FROM key_value WHERE tenant = $1 AND scope = $2 AND name = $3"));
+      for (const auto& key : keys) TRY(drop->execute(key.tenant, key.scope, key.name));
+      return {};
+    }
   }
   return {};
 }
@@ -126,6 +141,7 @@ Result<bool> anything_to_expire(sql::Connection& db, Expirable kind, int64_t bef
     case Expirable::Changes: return any(old_changes(db, before, 1));
     case Expirable::Quarantine: return any(old_quarantine(db, before, 1));
     case Expirable::Dedupe: return any(old_keys(db, before, 1));
+    case Expirable::Keys: return any(over_keys(db, before, 1));
   }
   return false;
 }

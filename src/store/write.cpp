@@ -89,6 +89,7 @@ Result<void> write_together(sql::Connection& db, std::span<const Changes* const>
   TRY(w.write(&Changes::webhooks, upsert_webhooks));
   TRY(w.write(&Changes::tokens, insert_tokens));
   TRY(w.write(&Changes::tokens_done, delete_tokens));
+  TRY(w.write(&Changes::keys, write_keys));
   TRY(w.write(&Changes::pack_releases, upsert_pack_releases));
   TRY(w.write(&Changes::workers, upsert_workers));
   TRY(w.write(&Changes::expire, expire));

@@ -409,7 +409,7 @@ TEST_P(Doctor, AnotherSchemaEndsTheExamination) {
   auto found = examine_now();
   ASSERT_EQ(found.size(), 1U) << describe(found);
   EXPECT_EQ(found[0].message,
-            "has schema 9000, this binary knows 2: use the Millrace that wrote it");
+            "has schema 9000, this binary knows 3: use the Millrace that wrote it");
 }
 
 TEST_P(Doctor, TellsOnlySoManyOfAKind) {

@@ -61,6 +61,9 @@ auto fields(const TokenRow& r) {
   return std::tie(r.id, r.tenant, r.hash, r.identity, r.permissions, r.execution, r.created,
                   r.expires);
 }
+auto fields(const KeyRow& r) {
+  return std::tie(r.key, r.value_json, r.encrypted, r.version, r.expires, r.created, r.updated);
+}
 auto fields(const WorkerRow& r) {
   return std::tie(r.id, r.tenant, r.name, r.instance, r.slots, r.updated);
 }
@@ -438,6 +441,58 @@ TEST_P(Repositories, TokensPackReleasesAndWorkersComeBack) {
   ASSERT_EQ(must(all_workers(*reader_)).size(), 1U);
   EXPECT_EQ(fields(must(all_workers(*reader_)).at(0)), fields(worker));
   EXPECT_EQ(count("SELECT count(*) FROM pack_release"), 1);
+}
+
+TEST_P(Repositories, AKeyComesBackByteForByteForItsTenantOnly) {
+  KeyRow row{.key = {kTenant, "user:alice", "token.x"},
+             .value_json = kBytes,
+             .encrypted = true,
+             .expires = kNow + 1,
+             .created = kNow,
+             .updated = kNow + 2};
+  desk_->write({.keys = {row}});
+  auto found = must(find_key(*reader_, row.key));
+  ASSERT_TRUE(found.has_value());
+  EXPECT_EQ(fields(*found), fields(row));
+  EXPECT_FALSE(must(find_key(*reader_, {kOtherTenant, "user:alice", "token.x"})).has_value());
+  EXPECT_FALSE(must(find_key(*reader_, {kTenant, "system", "token.x"})).has_value());
+}
+
+TEST_P(Repositories, AKeyIsChangedAndDeletedOnlyOnItsVersion) {
+  KeyRow row{.key = {kTenant, "system", "k"}, .value_json = "1", .created = kNow};
+  desk_->write({.keys = {row}});
+  EXPECT_EQ(ends(desk_->commit({{{.keys = {row}}}})), std::vector{WriteEnd::Stale});
+  row.version = 2;
+  row.value_json = "2";
+  desk_->write({.keys = {row}});
+  EXPECT_EQ(fields(*must(find_key(*reader_, row.key))), fields(row));
+  row.deleted = true;
+  EXPECT_EQ(ends(desk_->commit({{{.keys = {row}}}})), std::vector{WriteEnd::Stale});
+  row.version = 3;
+  desk_->write({.keys = {row}});
+  EXPECT_FALSE(must(find_key(*reader_, row.key)).has_value());
+}
+
+TEST_P(Repositories, KeysAreListedByScopeAndName) {
+  std::vector<KeyRow> rows;
+  for (const char* scope : {"user:a", "system"}) {
+    for (const char* name : {"y", "x"}) rows.push_back({.key = {kTenant, scope, name}});
+  }
+  rows.push_back({.key = {kOtherTenant, "system", "x"}});
+  desk_->write({.keys = rows});
+  auto names = [&](KeyName after, const std::string& scope, int limit) {
+    std::vector<std::string> out;
+    for (const auto& row : must(list_keys(*reader_, after, scope, limit))) {
+      out.push_back(row.key.scope + "/" + row.key.name);
+    }
+    return out;
+  };
+  using Names = std::vector<std::string>;
+  EXPECT_EQ(names({kTenant, "", ""}, "", 10),
+            (Names{"system/x", "system/y", "user:a/x", "user:a/y"}));
+  EXPECT_EQ(names({kTenant, "system", "x"}, "", 2), (Names{"system/y", "user:a/x"}));
+  EXPECT_EQ(names({kTenant, "", ""}, "user:a", 10), (Names{"user:a/x", "user:a/y"}));
+  EXPECT_EQ(names({kTenant, "user:a", "x"}, "user:a", 10), (Names{"user:a/y"}));
 }
 
 TEST_P(Repositories, TheNewestIdIsTheHighestOfAnyKind) {

@@ -140,6 +140,20 @@ TEST_P(Retention, RemovesExpiredKeysAndOldQuarantine) {
   EXPECT_FALSE(anything(Expirable::Quarantine));
 }
 
+TEST_P(Retention, RemovesKeysWhoseTimeIsOver) {
+  auto until = [](const char* name, int64_t expires) {
+    return KeyRow{.key = {kTenant, "system", name}, .expires = expires};
+  };
+  desk_->write(
+      {.keys = {until("a", kNow), until("b", kNow + 1), until("c", kLater), until("d", 0)}});
+  EXPECT_TRUE(anything(Expirable::Keys));
+  expire(Expirable::Keys, 1);
+  EXPECT_EQ(count("SELECT count(*) FROM key_value"), 3);
+  expire(Expirable::Keys, 100);
+  EXPECT_EQ(count("SELECT count(*) FROM key_value"), 2);
+  EXPECT_FALSE(anything(Expirable::Keys));
+}
+
 class Migration : public StoreContract {};
 STORE_CONTRACT(Migration);
 
@@ -166,7 +180,7 @@ TEST_P(Migration, ANewerStoreIsRefusedAndLeftAlone) {
   ASSERT_FALSE(refused.ok());
   EXPECT_EQ(refused.error().code(), sql::kNewer);
   EXPECT_EQ(refused.error().message(),
-            "the store has schema 9000, this binary knows 2: it was written by a newer Millrace; "
+            "the store has schema 9000, this binary knows 3: it was written by a newer Millrace; "
             "start that one");
   EXPECT_EQ(must(schema_version(*writer)), 9000);
 }

@@ -551,6 +551,21 @@ TEST_P(Workflows, AWorkflowThatIsResumedWhileItsStepStillRunsGoesOnAtItsEnd) {
   EXPECT_EQ(stored(row.id).status, ExecutionStatus::Succeeded) << shown(row.id);
 }
 
+TEST_P(Workflows, AnAnswerDoesNotResumeWhatAnOperatorHasPaused) {
+  begin();
+  auto row = begun("ci.approval");
+  run_steps({"beside"});
+  ASSERT_TRUE(pause(row.id).ok());
+  EXPECT_EQ(stored(row.id).status, ExecutionStatus::Paused) << shown(row.id);
+  auto asking = steps(row.id)[0].task == "ask" ? steps(row.id)[0] : steps(row.id)[1];
+  ASSERT_TRUE(answer(asking.id, Value::map({{"ok", true}})).ok());
+  EXPECT_EQ(stored(row.id).status, ExecutionStatus::Paused) << shown(row.id);
+  EXPECT_EQ(ran(row.id).count("after"), 0U);
+  ASSERT_TRUE(resume(row.id).ok());
+  EXPECT_EQ(stored(row.id).status, ExecutionStatus::Succeeded) << shown(row.id);
+  EXPECT_EQ(ran(row.id)["after"], 1);
+}
+
 TEST_P(Workflows, AListOfWorkflowsIsPausedAndResumed) {
   begin();
   auto row = begun("ci.parents", Value::map({{"xs", ValueList{1, 2, 3}}}));

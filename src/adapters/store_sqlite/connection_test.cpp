@@ -223,14 +223,15 @@ TEST_F(SqliteTest, EveryStatementUsesAnIndex) {
     all.tokens = {{.id = TokenId{1}, .tenant = kTenant}};
     all.tokens_done = {TokenId{1}};
     all.pack_releases = {{.tenant = kTenant}};
+    all.keys = {{.key = {kTenant, "system", "k"}}};
     all.workers = {{.id = WorkerId{1}, .tenant = kTenant}};
     using enum kernel::Expirable;
-    for (auto kind : {Events, Executions, Changes, Dedupe, Quarantine}) {
+    for (auto kind : {Events, Executions, Changes, Dedupe, Quarantine, Keys}) {
       all.expire.push_back({kind, kNow, 1});
     }
     desk.write(all);
     auto db = must(spied.open_reader());
-    for (auto kind : {Events, Executions, Changes, Dedupe, Quarantine}) {
+    for (auto kind : {Events, Executions, Changes, Dedupe, Quarantine, Keys}) {
       must(store::anything_to_expire(*db, kind, kNow));
     }
     must(store::find_execution(*db, kTenant, ExecutionId{1}));
@@ -270,6 +271,9 @@ TEST_F(SqliteTest, EveryStatementUsesAnIndex) {
     must(store::newest_id(*db));
     must(store::rule_revisions(*db, kTenant, RuleId{1}));
     must(store::find_rule(*db, kTenant, "r"));
+    must(store::find_key(*db, {kTenant, "system", "k"}));
+    must(store::list_keys(*db, {kTenant, "", ""}, "", 1));
+    must(store::list_keys(*db, {kTenant, "", ""}, "system", 1));
   }
   EXPECT_GT(spied.plans.size(), 60U);
   for (const auto& [text, plan] : spied.plans) {
@@ -277,7 +281,7 @@ TEST_F(SqliteTest, EveryStatementUsesAnIndex) {
     // A walk in the order of the ids ends at its LIMIT.
     if (text.find("LIMIT") != std::string::npos) continue;
     for (std::string table : {"event", "enforcement", "execution", "queue", "output", "timer",
-                              "dedupe", "change_feed", "rule", "old", "x", "n"}) {
+                              "dedupe", "change_feed", "rule", "key_value", "old", "x", "n"}) {
       EXPECT_EQ(plan.find("SCAN " + table + "\n"), std::string::npos) << text << "\n" << plan;
     }
   }

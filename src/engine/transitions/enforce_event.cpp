@@ -54,6 +54,8 @@ Result<void> enforce(Context& ctx, Transition& t, const EventRow& event, const V
     }
   }
   rules::EventScope scope = ctx.catalog().event_scope(ctx.now());
+  KeyLookup keys = ctx.keys({.tenant = event.tenant, .user = std::string(kRuleUser)});
+  scope.lookup = &keys;
   scope.event = rules::event_value(event.id, event.trigger, event.created, payload,
                                    std::move(trigger_parameters));
   TRY(auto matches, ctx.catalog().index().match(scope, ctx.expressions()));
@@ -70,6 +72,8 @@ Result<void> enforce(Context& ctx, Transition& t, const EventRow& event, const V
     row.verdicts_json = to_json(verdict_list(match.verdicts));
     if (auto started = start_for(ctx, t, event, rule, scope, row.id); started.ok()) {
       row.execution = *started;
+    } else if (note_need(t, started.error())) {
+      return {};
     } else {
       row.status = EnforcementStatus::Failed;
       row.error = started.error().describe();

@@ -27,6 +27,10 @@ Result<std::optional<int64_t>> answered_before(Context& ctx, const Caller& calle
   return std::optional<int64_t>(id);
 }
 
+void want_answer(Wanted& wanted, const Caller& caller) {
+  if (!caller.idempotency_key.empty()) wanted.keys.push_back(row_of(caller));
+}
+
 void remember_answer(Context& ctx, Transition& t, const Caller& caller, int64_t entity) {
   if (caller.idempotency_key.empty()) return;
   auto row = row_of(caller);

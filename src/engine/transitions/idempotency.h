@@ -9,8 +9,12 @@ inline constexpr int64_t kIdempotencyMs = 86'400'000;
 
 // The entity that an earlier request with the same Idempotency-Key made, if there was one.
 // Mismatch (ENG-0003) when that request was another one. Known once the write has been turned
-// away by the taken key: the first decision always finds nothing.
+// away by the taken key: without want_answer the first decision always finds nothing.
 Result<std::optional<int64_t>> answered_before(Context& ctx, const Caller& caller);
+
+// For transitions that would be refused before the taken key could turn them away: looks it up
+// before the first decision.
+void want_answer(Wanted& wanted, const Caller& caller);
 
 // Keeps what this request makes under its key, in the same commit.
 void remember_answer(Context& ctx, Transition& t, const Caller& caller, int64_t entity);

@@ -142,6 +142,7 @@ Sweep::Sweep(const Engine::Options& options, int64_t now_ms) {
   add(Expirable::Changes, options.change_retention_ms);
   add(Expirable::Quarantine, options.execution_retention_ms);
   add(Expirable::Dedupe, 0);
+  add(Expirable::Keys, 0);
 }
 
 void Sweep::want(Wanted& wanted) const {

@@ -129,10 +129,14 @@ Task<Result<void>> authenticate_run(Call& call, auth::RunClaim run) {
 Result<void> check_permission(const Call& call) {
   const auto& access = call.route->access;
   if (access.kind() != Access::Kind::Permission) return {};
-  if (call.who.permissions.allow(access.permission())) return {};
+  return require(call, access.permission());
+}
+
+Result<void> require(const Call& call, auth::Permission permission) {
+  if (call.who.permissions.allow(permission)) return {};
   return Error(ErrorKind::Forbidden, "API-0011",
                fmt::format("'{}' lacks the permission '{}'", call.who.identity,
-                           auth::to_string(access.permission())));
+                           auth::to_string(permission)));
 }
 
 std::string media_type(std::string_view content_type) {

@@ -29,6 +29,8 @@ Result<auth::Principal> principal_of(const Call& call);
 
 // Errors: Forbidden, API-0011.
 Result<void> check_permission(const Call& call);
+// One more than the route's own, for what a query asks.
+Result<void> require(const Call& call, auth::Permission permission);
 // Errors: Unsupported, API-0012; Invalid, API-0013.
 Result<void> check_body_form(const Call& call);
 // A route that takes no query parameters gets none; a webhook's sender may add what it likes.

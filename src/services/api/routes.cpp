@@ -10,7 +10,7 @@ std::vector<Route> all_routes(const ApiOptions& options) {
   for (auto& part :
        {system_routes(), pack_routes(), rule_routes(), event_routes(options), enforcement_routes(),
         execution_routes(), workflow_routes(), inquiry_routes(), output_routes(),
-        webhook_routes(options), trace_routes(), stream_routes(), token_routes()}) {
+        webhook_routes(options), key_routes(), trace_routes(), stream_routes(), token_routes()}) {
     routes.insert(routes.end(), part.begin(), part.end());
   }
   return routes;

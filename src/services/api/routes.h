@@ -19,6 +19,7 @@ std::vector<Route> workflow_routes();
 std::vector<Route> inquiry_routes();
 std::vector<Route> output_routes();
 std::vector<Route> webhook_routes(const ApiOptions& options);
+std::vector<Route> key_routes();
 std::vector<Route> trace_routes();
 std::vector<Route> stream_routes();
 std::vector<Route> token_routes();

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/secret.h"
+#include "expr/expr.h"
+#include "kernel/rows.h"
+
+namespace millrace::engine {
+
+// Keys that were loaded; without a row: there is no such key. Those of one decision come from one
+// snapshot.
+using KeyRows = std::map<kernel::KeyName, std::optional<kernel::KeyRow>>;
+
+// Opens the value of an encrypted key: its JSON. It says itself in the log why it cannot.
+using OpenKey = std::function<Result<Secret>(const kernel::KeyRow&)>;
+
+// Whose keys an expression reads: `user.x` is a key of this user, `pack.x` of this pack,
+// `action.x` of this action. Empty: it has none.
+struct KeyReader {
+  TenantId tenant;
+  std::string user;
+  std::string pack;    // ref
+  std::string action;  // ref
+};
+// The user whose keys rules and what they start read.
+inline constexpr std::string_view kRuleUser = "rule";
+// The user whose keys an identity reads.
+std::string key_user(std::string_view identity);
+
+// The datastore as expressions see it. A name without a scope is a key of `system`. What is not
+// loaded is a need; what is not there, or over, or cannot be opened, is absent.
+class KeyLookup final : public expr::Lookup {
+ public:
+  // `rows` and `open` outlive it; without `open` an encrypted value is shown as "********" also to
+  // who wants it decrypted.
+  KeyLookup(const KeyRows& rows, const OpenKey& open, int64_t now, KeyReader reader)
+      : rows_(&rows), open_(&open), now_(now), reader_(std::move(reader)) {}
+  expr::Answer kv(std::string_view key, bool decrypt) const override;
+
+ private:
+  std::optional<kernel::KeyName> name_of(std::string_view key) const;
+  expr::Answer answer(const kernel::KeyRow& row, bool decrypt) const;
+  const KeyRows* rows_;
+  const OpenKey* open_;
+  int64_t now_;
+  KeyReader reader_;
+};
+
+// A key as expr::needed_key gives it, and back.
+std::string need_of(const kernel::KeyName& key);
+std::optional<kernel::KeyName> key_of_need(std::string_view need);
+
+inline constexpr std::string_view kHiddenKey = "********";
+inline constexpr size_t kMostKeyBytes = 64 << 10;  // of a value as JSON
+
+// Errors: Invalid, KEY-0004, a problem per part.
+Result<void> check_key_name(const kernel::KeyName& key);
+// "no key 'x' of system".
+Error no_key(const kernel::KeyName& key);
+
+}  // namespace millrace::engine
