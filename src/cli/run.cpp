@@ -24,6 +24,16 @@ Result<Value> run_input(Context& context) {
 
 enum class Streamed : bool { Nothing, Stdout };
 
+// What went wrong in a workflow.
+void print_errors(const Value& errors) {
+  if (!errors.is_list()) return;
+  for (const auto& error : errors.as_list()) {
+    auto task = error.string_or("task_id", "");
+    fmt::print(stderr, "error: {}{}{}\n", task, task.empty() ? "" : ": ",
+               error.string_or("message", ""));
+  }
+}
+
 // In a table the output has been seen already; what is left is the result that it does not show.
 void print_end(const Context& context, const Value& execution, Streamed streamed) {
   if (!context.is_table()) return context.print_object(execution);
@@ -37,6 +47,7 @@ void print_end(const Context& context, const Value& execution, Streamed streamed
   if (auto failure = execution.string_or("failure", ""); !failure.empty()) {
     fmt::print(stderr, "failure: {}\n", failure);
   }
+  if (result.is_map() && status != "succeeded") print_errors(result["errors"]);
   if (!is_shown) context.print_object(output);
 }
 

@@ -21,6 +21,14 @@ int64_t ms_of(std::string_view rfc3339) {
   return parsed.ok() ? *parsed : 0;
 }
 
+// Of a step of a workflow its task and, in a list, its item: "test[2]  ".
+std::string step_of(const Value& execution) {
+  auto task = execution.string_or("task", "");
+  if (task.empty()) return "";
+  if (!execution.find("task_item")) return fmt::format("{}  ", task);
+  return fmt::format("{}[{}]  ", task, execution.int_or("task_item", 0));
+}
+
 // Writes a tree; a line knows whether siblings follow it.
 class TreeText {
  public:
@@ -89,8 +97,9 @@ void TreeText::execution(const Value& node, const std::string& indent, bool is_l
   const auto& row = node["execution"];
   auto status = row.string_or("status", "");
   auto attempt = row.int_or("attempt", 1);
-  out_ += fmt::format("{}{}execution {}  {}  {}", indent, branch(is_last), row.string_or("id", ""),
-                      row.string_or("action", ""), painted(status, status, colour_));
+  out_ += fmt::format("{}{}{}execution {}  {}  {}", indent, branch(is_last), step_of(row),
+                      row.string_or("id", ""), row.string_or("action", ""),
+                      painted(status, status, colour_));
   if (row.find("duration_ms")) {
     out_ += " after " + duration_text(row.int_or("duration_ms", 0));
   }
@@ -98,7 +107,7 @@ void TreeText::execution(const Value& node, const std::string& indent, bool is_l
                       since(row.string_or("started", row.string_or("created", ""))));
   for (auto name : {"failure", "held"}) {
     if (auto text = row.string_or(name, ""); !text.empty()) {
-      out_ += fmt::format("{}   {}: {}\n", indent, name, text);
+      out_ += fmt::format("{}{}{}: {}\n", indent, below(is_last), name, text);
     }
   }
   if (!node["children"].is_list()) return;
