@@ -242,8 +242,11 @@ Result<void> Advance::step_changed(const ExecutionRow& step, const Value& result
     open->second.told = status;
   }
   bool was_pending = is_pending(key);
-  if (status == Status::Running && conductor::kPause.has(told)) {
-    TRY(tell(key, item, Status::Resuming));  // the only way out of pausing
+  bool goes_on = !conductor::kPause.has(status) && !conductor::kCancel.has(status);
+  if (conductor::kPause.has(told) && goes_on) {
+    // The only way out of a pause, also when nothing was left to do and it ends at once.
+    TRY(tell(key, item, Status::Resuming));
+    if (final) TRY(tell(key, item, Status::Running));
   }
   TRY(tell(key, item, status, result));
   // In Orquesta a question pauses the workflow, and its answer lets it go on.

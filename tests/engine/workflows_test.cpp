@@ -94,6 +94,15 @@ tasks:
     publish: [{n: <% result().output.n %>}]}]}
 output: [{n: <% ctx().n %>}]
 )";
+constexpr const char* kOne = R"(
+tasks:
+  only: {action: ci.check}
+)";
+constexpr const char* kAboveOne = R"(
+tasks:
+  below: {action: ci.one, next: [{when: <% succeeded() %>, do: after}]}
+  after: {action: ci.check}
+)";
 constexpr const char* kParents = R"(
 input: [xs]
 tasks:
@@ -174,6 +183,8 @@ std::shared_ptr<const Pack> workflow_pack(std::string digest = "d1") {
   add("ci.cycle", kCycle);
   add("ci.parent", kParent);
   add("ci.parents", kParents);
+  add("ci.one", kOne);
+  add("ci.above_one", kAboveOne);
   add("ci.approval", kApproval);
   add("ci.saga", kSaga);
   add("ci.hold", kHold);
@@ -564,6 +575,18 @@ TEST_P(Workflows, AnAnswerDoesNotResumeWhatAnOperatorHasPaused) {
   ASSERT_TRUE(resume(row.id).ok());
   EXPECT_EQ(stored(row.id).status, ExecutionStatus::Succeeded) << shown(row.id);
   EXPECT_EQ(ran(row.id)["after"], 1);
+}
+
+TEST_P(Workflows, AWorkflowBelowThatHasNothingLeftWhenItIsResumedTellsTheOneAbove) {
+  begin();
+  auto row = begun("ci.above_one");
+  auto only = take();
+  ASSERT_TRUE(pause(row.id).ok());
+  end(only);
+  EXPECT_EQ(stored(row.id).status, ExecutionStatus::Paused) << shown(row.id);
+  ASSERT_TRUE(resume(row.id).ok());
+  run_steps({"after"});
+  EXPECT_EQ(stored(row.id).status, ExecutionStatus::Succeeded) << shown(row.id);
 }
 
 TEST_P(Workflows, AListOfWorkflowsIsPausedAndResumed) {
