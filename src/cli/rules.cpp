@@ -31,8 +31,10 @@ Result<int> print_rule(const Context& context, const Value& rule) {
 
 // With If-Match when a revision is given.
 Result<Value> change(Context& context, std::string method, std::string path, Value body = {}) {
-  Session::Request request{
-      .method = std::move(method), .path = std::move(path), .body = std::move(body)};
+  Session::Request request{.method = std::move(method),
+                           .path = std::move(path),
+                           .body = std::move(body),
+                           .takes_key = true};
   if (context.in.has("--revision")) {
     TRY(auto revision, parse_count("--revision", context.in.get("--revision"), 1));
     request.headers.emplace_back("If-Match", fmt::format("\"{}\"", revision));

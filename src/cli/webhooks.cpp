@@ -29,7 +29,8 @@ Result<int> create(Context& context) {
     secrets.push_back(trim(secret));
     body.set("secrets", std::move(secrets));
   }
-  TRY(auto endpoint, context.session.send({.path = kRoute, .body = std::move(body)}));
+  TRY(auto endpoint,
+      context.session.send({.path = kRoute, .body = std::move(body), .takes_key = true}));
   if (!context.is_table()) {
     context.print_object(endpoint);
     return kOk;

@@ -88,6 +88,7 @@ struct WebhookWrite {
   std::string scheme;
   std::string trigger;
   std::string sealed_secrets;
+  bool create = false;  // refuse when it exists
 };
 
 // Of a value of the key store, or its end.

@@ -22,8 +22,10 @@ constexpr std::array<std::string_view, 4> kOwned{"user:", "pack:", "action:", "s
 constexpr size_t kLongestName = 200;
 
 bool is_plain(std::string_view text) {
-  auto is_control = [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; };
-  return !text.empty() && text.size() <= kLongestName && std::ranges::none_of(text, is_control);
+  auto is_other = [](char c) {
+    return static_cast<unsigned char>(c) < 0x20 || c == 0x7f || c == '/';
+  };
+  return !text.empty() && text.size() <= kLongestName && std::ranges::none_of(text, is_other);
 }
 
 bool is_scope(std::string_view scope) {
@@ -41,7 +43,7 @@ std::string key_user(std::string_view identity) {
 
 expr::Answer KeyLookup::kv(std::string_view key, bool decrypt) const {
   auto name = name_of(key);
-  if (!name) return expr::Answer::absent();
+  if (!name || !is_scope(name->scope) || !is_plain(name->name)) return expr::Answer::absent();
   auto found = rows_->find(*name);
   if (found == rows_->end()) return expr::Answer::need(need_of(*name));
   const auto& row = found->second;
@@ -75,20 +77,19 @@ expr::Answer KeyLookup::answer(const KeyRow& row, bool decrypt) const {
   return value.ok() ? expr::Answer::of(std::move(*value)) : expr::Answer::absent();
 }
 
-// No name holds a line end.
 std::string need_of(const KeyName& key) {
-  return fmt::format("{}{}:{}\n{}", kNeedPrefix, key.tenant.value, key.scope, key.name);
+  return fmt::format("{}{}:{}/{}", kNeedPrefix, key.tenant.value, key.scope, key.name);
 }
 
 std::optional<KeyName> key_of_need(std::string_view need) {
   if (!need.starts_with(kNeedPrefix)) return std::nullopt;
   need.remove_prefix(kNeedPrefix.size());
   size_t colon = need.find(':');
-  size_t line_end = need.find('\n');
-  if (colon == std::string_view::npos || line_end == std::string_view::npos) return std::nullopt;
+  size_t slash = need.find('/');
+  if (colon == std::string_view::npos || slash == std::string_view::npos) return std::nullopt;
   KeyName key{{},
-              std::string(need.substr(colon + 1, line_end - colon - 1)),
-              std::string(need.substr(line_end + 1))};
+              std::string(need.substr(colon + 1, slash - colon - 1)),
+              std::string(need.substr(slash + 1))};
   std::from_chars(need.data(), need.data() + colon, key.tenant.value);
   return key;
 }
@@ -101,7 +102,7 @@ Result<void> check_key_name(const KeyName& key) {
                         "200 bytes at most"});
   }
   if (!is_plain(key.name)) {
-    problems.push_back({"/name", "expected 1 to 200 bytes without control characters"});
+    problems.push_back({"/name", "expected 1 to 200 bytes without '/' and control characters"});
   }
   if (problems.empty()) return {};
   return Error(ErrorKind::Invalid, "KEY-0004",

@@ -130,6 +130,31 @@ TEST_F(ApiTest, RulesAreWrittenWithRevisions) {
   EXPECT_EQ(get("/api/v1/rules/ci.on_push").status, 404);
 }
 
+TEST_F(ApiTest, AnIdempotencyKeyMakesOneRevision) {
+  const std::string rule =
+      R"({"ref":"ci.r","trigger":{"ref":"ci.push"},"action":{"ref":"core.noop"}})";
+  auto as = [](const char* key, Lines more = {}) {
+    more.emplace_back("Content-Type", "application/json");
+    more.emplace_back("Idempotency-Key", key);
+    return more;
+  };
+  auto made = send("POST", "/api/v1/rules", rule, as("k1"));
+  ASSERT_EQ(made.status, 201) << made.text;
+  auto again = send("POST", "/api/v1/rules", rule, as("k1"));
+  EXPECT_EQ(again.status, 201) << again.text;
+  EXPECT_EQ(again.data(), made.data());
+  EXPECT_EQ(send("POST", "/api/v1/rules", rule, as("k2")).status, 409);
+  EXPECT_EQ(send("PUT", "/api/v1/rules/ci.r", rule, as("k1")).status, 422);
+  Lines on_first = as("k3", {{"If-Match", "\"1\""}});
+  EXPECT_EQ(send("PUT", "/api/v1/rules/ci.r", rule, on_first).data()["revision"], Value(2));
+  auto updated = send("PUT", "/api/v1/rules/ci.r", rule, on_first);
+  EXPECT_EQ(updated.status, 200) << updated.text;
+  EXPECT_EQ(updated.data()["revision"], Value(2));
+  EXPECT_EQ(send("DELETE", "/api/v1/rules/ci.r", {}, as("k4")).status, 204);
+  EXPECT_EQ(send("DELETE", "/api/v1/rules/ci.r", {}, as("k4")).status, 204);
+  EXPECT_EQ(send("DELETE", "/api/v1/rules/ci.r", {}, as("k5")).status, 404);
+}
+
 TEST_F(ApiTest, ARuleWithAnUnknownActionIsRefusedWithTheNearest) {
   auto answer = post("/api/v1/rules",
                      R"({"ref":"ci.x","trigger":{"ref":"ci.push"},"action":{"ref":"ci.biuld"}})");

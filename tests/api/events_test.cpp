@@ -136,6 +136,20 @@ TEST_F(WebhookTest, AnEndpointWithoutASchemeAsksForAToken) {
   EXPECT_EQ(send("POST", "/api/v1/webhooks/plain", body, {{"Authorization", ""}}).status, 401);
 }
 
+TEST_F(ApiTest, AnIdempotencyKeyMakesOneEndpoint) {
+  const std::string endpoint = R"({"name":"gl","scheme":"token"})";
+  Lines lines{{"Content-Type", "application/json"}, {"Idempotency-Key", "k1"}};
+  auto made = send("POST", "/api/v1/webhook-endpoints", endpoint, lines);
+  ASSERT_EQ(made.status, 201) << made.text;
+  auto again = send("POST", "/api/v1/webhook-endpoints", endpoint, lines);
+  EXPECT_EQ(again.status, 201) << again.text;
+  EXPECT_EQ(again.data(), made.data());
+  EXPECT_EQ(post("/api/v1/webhook-endpoints", endpoint).code(), "WHK-0103");
+  Lines removes{{"Idempotency-Key", "k2"}};
+  EXPECT_EQ(send("DELETE", "/api/v1/webhook-endpoints/gl", {}, removes).status, 204);
+  EXPECT_EQ(send("DELETE", "/api/v1/webhook-endpoints/gl", {}, removes).status, 204);
+}
+
 TEST_F(WebhookTest, BadEndpointsAreToldInFull) {
   auto answer = post("/api/v1/webhook-endpoints", R"({"name":"A B","scheme":"githbu"})");
   EXPECT_EQ(answer.status, 400);

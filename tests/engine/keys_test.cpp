@@ -183,7 +183,7 @@ TEST_P(Keys, IsDeletedOnceAndThenNotThere) {
 }
 
 TEST_P(Keys, NeedsAScopeThatThereIs) {
-  for (const char* scope : {"", "sytem", "user:", "rule:x", "user:a\nb"}) {
+  for (const char* scope : {"", "sytem", "user:", "rule:x", "user:a\nb", "user:a/b"}) {
     EXPECT_EQ(write({.key = {{}, scope, "x"}, .value_json = "1"}).error().code(), "KEY-0004")
         << scope;
   }

@@ -64,6 +64,16 @@ std::shared_ptr<const RuleEntry> add_deletion(Context& ctx, Transition& t, const
   return gone;
 }
 
+// What a repeated request is answered with: the rule that it made, as it is now.
+RuleRow row_now(const RuleEntry* entry, RuleId id, std::string_view ref) {
+  if (entry && entry->row.id == id) return entry->row;
+  RuleRow gone;
+  gone.id = id;
+  gone.ref = ref;
+  gone.deleted = true;
+  return gone;
+}
+
 Error no_rule(const Catalog& catalog, std::string_view ref) {
   std::vector<std::string_view> names;
   for (const auto& [name, entry] : catalog.rules()) names.push_back(name);
@@ -121,6 +131,12 @@ WriteRule::WriteRule(Caller caller, RuleWrite write, Reply<RuleRow> reply)
 Result<void> WriteRule::decide(Context& ctx) {
   const auto& spec = write_.spec;
   const auto* old = ctx.catalog().find_rule(spec.ref);
+  TRY(auto earlier, answered_before(ctx, caller_));
+  if (earlier) {
+    catalog_ = nullptr;
+    row_ = row_now(old, RuleId{*earlier}, spec.ref);
+    return {};
+  }
   if (!write_.create && !old) return no_rule(ctx.catalog(), spec.ref);
   if (write_.create && old) {
     return Error(
@@ -134,14 +150,11 @@ Result<void> WriteRule::decide(Context& ctx) {
                  fmt::format("rule '{}': {}", spec.ref, problems.front().message))
         .with_problems(std::move(problems));
   }
-  TRY(entry_, add_revision(ctx, *this, caller_.tenant, spec, old ? old->row.pack : "", old));
-  catalog_ = ctx.catalog().with_rules({entry_});
+  TRY(auto entry, add_revision(ctx, *this, caller_.tenant, spec, old ? old->row.pack : "", old));
+  row_ = entry->row;
+  remember_answer(ctx, *this, caller_, row_.id.value);
+  catalog_ = ctx.catalog().with_rules({entry});
   return {};
-}
-
-void WriteRule::settle(Memory& memory) {
-  memory.catalog_changed(catalog_);
-  reply_(entry_->row);
 }
 
 // DeleteRule
@@ -157,10 +170,17 @@ DeleteRule::DeleteRule(Caller caller, std::string ref, std::optional<int64_t> if
 
 Result<void> DeleteRule::decide(Context& ctx) {
   const auto* old = ctx.catalog().find_rule(ref_);
+  TRY(auto earlier, answered_before(ctx, caller_));
+  if (earlier) {
+    catalog_ = nullptr;
+    row_ = row_now(nullptr, RuleId{*earlier}, ref_);
+    return {};
+  }
   if (!old) return no_rule(ctx.catalog(), ref_);
   TRY(check_revision(*old, if_revision_));
   auto gone = add_deletion(ctx, *this, *old);
   row_ = gone->row;
+  remember_answer(ctx, *this, caller_, row_.id.value);
   catalog_ = ctx.catalog().with_rules({gone});
   return {};
 }
@@ -177,6 +197,18 @@ WriteWebhook::WriteWebhook(Caller caller, WebhookWrite write, bool remove, Reply
 
 Result<void> WriteWebhook::decide(Context& ctx) {
   const auto* old = ctx.catalog().find_webhook(write_.name);
+  TRY(auto earlier, answered_before(ctx, caller_));
+  if (earlier) {
+    catalog_ = nullptr;
+    row_ = old && old->id.value == *earlier ? *old : WebhookRow{.id = WebhookId{*earlier}};
+    row_.name = write_.name;
+    return {};
+  }
+  if (write_.create && old) {
+    return Error(
+        ErrorKind::Conflict, "WHK-0103",
+        fmt::format("webhook endpoint '{}' exists already: an update changes it", write_.name));
+  }
   if (remove_ && !old) {
     return Error(ErrorKind::NotFound, "WHK-0101",
                  fmt::format("no webhook endpoint '{}'", write_.name));
@@ -211,6 +243,7 @@ Result<void> WriteWebhook::decide(Context& ctx) {
                           .entity = row_.id.value,
                           .detail = row_.name,
                           .at = ctx.now()});
+  remember_answer(ctx, *this, caller_, row_.id.value);
   catalog_ = ctx.catalog().with_webhook(row_);
   return {};
 }

@@ -3,11 +3,13 @@
 
 #include "engine/engine.h"
 #include "engine/start.h"
+#include "engine/transitions/idempotency.h"
 
 namespace millrace::engine {
 
 // The transitions of this file answer when the new snapshot is in force, not only durable: who
-// has created a rule may send its event at once.
+// has created a rule may send its event at once. A repeated request with an Idempotency-Key is
+// answered with the rule or the endpoint as it is now; one that is gone has an id only.
 
 // A rule as JSON, the form in which its revisions are stored and the API shows it.
 Value rule_to_value(const RuleSpec& spec);
@@ -18,16 +20,20 @@ class WriteRule final : public Transition {
  public:
   WriteRule(Caller caller, RuleWrite write, Reply<kernel::RuleRow> reply);
   std::string_view name() const override { return "write_rule"; }
+  void want(Wanted& wanted) const override { want_answer(wanted, caller_); }
   Result<void> decide(Context& ctx) override;
-  void settle(Memory& memory) override;
+  void settle(Memory& memory) override {
+    if (catalog_) memory.catalog_changed(catalog_);
+    reply_(row_);
+  }
   void fail(const Error& error) override { reply_(error); }
 
  private:
   Caller caller_;
   RuleWrite write_;
   Reply<kernel::RuleRow> reply_;
-  std::shared_ptr<const RuleEntry> entry_;
-  std::shared_ptr<const Catalog> catalog_;
+  kernel::RuleRow row_;
+  std::shared_ptr<const Catalog> catalog_;  // null: an earlier request is answered again
 };
 
 class DeleteRule final : public Transition {
@@ -35,9 +41,10 @@ class DeleteRule final : public Transition {
   DeleteRule(Caller caller, std::string ref, std::optional<int64_t> if_revision,
              Reply<kernel::RuleRow> reply);
   std::string_view name() const override { return "delete_rule"; }
+  void want(Wanted& wanted) const override { want_answer(wanted, caller_); }
   Result<void> decide(Context& ctx) override;
   void settle(Memory& memory) override {
-    memory.catalog_changed(catalog_);
+    if (catalog_) memory.catalog_changed(catalog_);
     reply_(row_);
   }
   void fail(const Error& error) override { reply_(error); }
@@ -56,9 +63,10 @@ class WriteWebhook final : public Transition {
   // `remove`: the endpoint goes.
   WriteWebhook(Caller caller, WebhookWrite write, bool remove, Reply<kernel::WebhookRow> reply);
   std::string_view name() const override { return "write_webhook"; }
+  void want(Wanted& wanted) const override { want_answer(wanted, caller_); }
   Result<void> decide(Context& ctx) override;
   void settle(Memory& memory) override {
-    memory.catalog_changed(catalog_);
+    if (catalog_) memory.catalog_changed(catalog_);
     reply_(row_);
   }
   void fail(const Error& error) override { reply_(error); }

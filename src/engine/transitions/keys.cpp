@@ -13,7 +13,7 @@ namespace {
 
 // Writes of one key take turns; another key may share a turn by chance. -1 is the catalogue's.
 int64_t turn_of(const KeyName& key) {
-  size_t hash = std::hash<std::string>()(fmt::format("{}\n{}", key.scope, key.name));
+  size_t hash = std::hash<std::string>()(fmt::format("{}/{}", key.scope, key.name));
   return -2 - static_cast<int64_t>(hash & 0x3fffffff);
 }
 

@@ -127,19 +127,19 @@ KeyName key_of(const Call& call) {
   return {call.who.tenant, std::string(call.param(0)), std::string(call.param(1))};
 }
 
-// A cursor holds the scope and the name; neither has a line end.
+// A cursor holds the scope and the name; neither has a '/'.
 Response list_keys(Call& call, sql::Connection& db) {
   TRY(auto query, call.query<ListQuery>());
   TRY(auto last, open_cursor("keys", query.cursor));
-  size_t line_end = last.find('\n');
-  KeyName after{call.who.tenant, last.substr(0, line_end), {}};
-  if (line_end != std::string::npos) after.name = last.substr(line_end + 1);
+  size_t slash = last.find('/');
+  KeyName after{call.who.tenant, last.substr(0, slash), {}};
+  if (slash != std::string::npos) after.name = last.substr(slash + 1);
   TRY(auto rows, store::list_keys(db, after, query.scope, query.limit + 1));
   std::string next;
   if (rows.size() > static_cast<size_t>(query.limit)) {
     rows.resize(static_cast<size_t>(query.limit));
     const auto& key = rows.back().key;
-    next = make_cursor("keys", fmt::format("{}\n{}", key.scope, key.name));
+    next = make_cursor("keys", fmt::format("{}/{}", key.scope, key.name));
   }
   std::vector<KeyView> views;
   for (const auto& row : rows) {

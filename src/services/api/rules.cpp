@@ -282,7 +282,11 @@ Task<Response> write_rule(Call& call, engine::RuleWrite write, int status) {
     call.api.engine.write_rule(call.caller(), std::move(write), std::move(reply));
   };
   CO_TRY(auto row, co_await ask<RuleRow>(command));
-  co_return answer_rule(row, spec, status);
+  // A repeated request is answered with the rule as it is now.
+  auto catalog = call.api.engine.catalog();
+  const auto* now = catalog->find_rule(row.ref);
+  bool is_current = now && now->row.revision == row.revision;
+  co_return answer_rule(row, is_current ? now->spec : spec, status);
 }
 
 Task<Response> create_rule(Call& call) {
@@ -413,6 +417,7 @@ std::vector<Route> rule_routes() {
                  .handler = handler,
                  .summary = summary,
                  .answer = rule,
+                 .takes_key = true,
                  .takes_revision = true};
   };
   auto create = change("create_rule", "POST", "/api/v1/rules", create_rule, "Create a rule.");

@@ -146,7 +146,7 @@ Result<void> check_endpoint(const EndpointInput& input, bool has_secrets_already
 Task<Response> write_endpoint(Call& call, EndpointInput input, const WebhookRow* old, int status) {
   bool keeps = old && input.secrets.empty() && !old->sealed_secrets.empty();
   CO_TRY(check_endpoint(input, keeps));
-  engine::WebhookWrite write{input.name, input.scheme, input.trigger, {}};
+  engine::WebhookWrite write{input.name, input.scheme, input.trigger, {}, !old};
   if (keeps && input.scheme != kTokenScheme) {
     write.sealed_secrets = old->sealed_secrets;
   } else if (!input.secrets.empty()) {
@@ -162,11 +162,6 @@ Task<Response> write_endpoint(Call& call, EndpointInput input, const WebhookRow*
 
 Task<Response> create_endpoint(Call& call) {
   CO_TRY(auto input, call.body<EndpointInput>());
-  if (call.api.engine.catalog()->find_webhook(input.name)) {
-    co_return Error(
-        ErrorKind::Conflict, "API-0063",
-        fmt::format("webhook endpoint '{}' exists already: PUT changes it", input.name));
-  }
   co_return co_await write_endpoint(call, std::move(input), nullptr, 201);
 }
 
@@ -229,6 +224,7 @@ Task<Response> deliver_webhook(Call& call) {
   if (auto challenge = slack_challenge(*endpoint, event.payload["body"])) {
     co_return net::HttpResponse::text(200, *std::move(challenge));
   }
+  Value payload = event.payload;  // freed here, after the answer, where it was allocated
   auto command = [&](auto reply) {
     call.api.engine.ingest(call.caller(), std::move(event), std::move(reply));
   };
@@ -261,7 +257,8 @@ std::vector<Route> webhook_routes(const ApiOptions& options) {
        .body_form = BodyForm::Json,
        .body = &EndpointInput::fields(),
        .answer = endpoint,
-       .status = 201},
+       .status = 201,
+       .takes_key = true},
       {.name = "show_webhook_endpoint",
        .method = "GET",
        .pattern = "/api/v1/webhook-endpoints/{name}",
@@ -277,7 +274,8 @@ std::vector<Route> webhook_routes(const ApiOptions& options) {
        .summary = "Replace a webhook endpoint.",
        .body_form = BodyForm::Json,
        .body = &EndpointInput::fields(),
-       .answer = endpoint},
+       .answer = endpoint,
+       .takes_key = true},
       {.name = "delete_webhook_endpoint",
        .method = "DELETE",
        .pattern = "/api/v1/webhook-endpoints/{name}",
@@ -285,7 +283,8 @@ std::vector<Route> webhook_routes(const ApiOptions& options) {
        .handler = delete_endpoint,
        .summary = "Delete a webhook endpoint.",
        .answer_form = AnswerForm::Empty,
-       .status = 204},
+       .status = 204,
+       .takes_key = true},
       {.name = "deliver_webhook",
        .method = "POST",
        .pattern = "/api/v1/webhooks/{name}",
