@@ -68,6 +68,31 @@ def rules_are_kept_and_explained(server):
     server.cli("rule", "delete", "cli.on_event")
 
 
+def keys_are_kept_and_read(server):
+    token, file = server.home / "token", server.home / "keys.yaml"
+    token.write_text("s3cret-token\n")
+    server.cli("key", "set", "host", "db.local")
+    server.cli("key", "set", "token", "--file", str(token), "--encrypt", "--ttl", "1h")
+    server.cli("key", "set", "host", "other", "--scope", "user:alice")
+    assert server.cli("key", "get", "host") == "db.local\n"
+    assert server.cli("key", "get", "host", "--scope", "user:alice") == "other\n"
+    assert server.cli("key", "get", "token") == "********\n"
+    assert server.cli("key", "get", "token", "--decrypt") == "s3cret-token\n"
+    assert "s3cret" not in server.cli("key", "list") and "db.local" in server.cli("key", "list")
+    assert "--file" in fails(server, 2, "key", "set", "token", "s3cret", "--encrypt")
+    file.write_text("ref: cli.with_keys\ntrigger: {ref: core.cloudevent}\naction: {ref: core.echo, "
+                    "parameters: {message: \"{{ st2kv.system.host }} "
+                    "{{ st2kv.system.token | decrypt_kv }}\"}}\n")
+    server.cli("rule", "create", "--file", str(file))
+    sent = as_json(server, "event", "send", "core.cloudevent", "--payload", "{}")["event"]
+    assert "did not match" not in server.cli("trace", "show", sent)
+    run = as_json(server, "execution", "list", "--action", "core.echo")[0]["id"]
+    assert server.cli("execution", "logs", run) == "db.local s3cret-token"
+    server.cli("rule", "delete", "cli.with_keys")
+    server.cli("key", "delete", "host")
+    fails(server, 3, "key", "get", "host")
+
+
 def the_rest_answers(server):
     secret = server.home / "secret"
     secret.write_text("a long enough secret\n")
@@ -144,9 +169,9 @@ def a_lost_run_ends_the_wait(server):
 def commands():
     with Server(settings={"log.level": "warn"}) as server:
         server.start()
-        for part in (actions_run_and_stream, rules_are_kept_and_explained, the_rest_answers,
-                     errors_have_codes_and_hints, local_commands_fail_like_the_others,
-                     a_lost_run_ends_the_wait):
+        for part in (actions_run_and_stream, rules_are_kept_and_explained,
+                     keys_are_kept_and_read, the_rest_answers, errors_have_codes_and_hints,
+                     local_commands_fail_like_the_others, a_lost_run_ends_the_wait):
             part(server)
         assert server.stop() == 0
 
