@@ -6,6 +6,7 @@
 #include <boost/json/basic_parser_impl.hpp>
 #include <charconv>
 #include <cmath>
+#include <iterator>
 
 namespace millrace {
 namespace {
@@ -19,19 +20,16 @@ class ValueBuilder {
   static constexpr size_t max_string_size = UINT32_MAX - 1;
   using error_code = boost::json::error_code;
 
-  Value take() { return std::move(root_); }
+  Value take() { return stack_.empty() ? Value() : std::move(stack_.back()); }
 
   bool on_document_begin(error_code&) { return true; }
   bool on_document_end(error_code&) { return true; }
-  bool on_object_begin(error_code&) { return open(Value::map()); }
-  bool on_object_end(size_t, error_code&) { return close(); }
-  bool on_array_begin(error_code&) { return open(Value::list()); }
-  bool on_array_end(size_t, error_code&) { return close(); }
+  bool on_object_begin(error_code&) { return true; }
+  bool on_object_end(size_t entries, error_code&) { return close_map(entries); }
+  bool on_array_begin(error_code&) { return true; }
+  bool on_array_end(size_t items, error_code&) { return close_list(items); }
   bool on_key_part(boost::json::string_view s, size_t, error_code&) { return part(s); }
-  bool on_key(boost::json::string_view s, size_t, error_code&) {
-    frames_.back().key = whole(s);
-    return true;
-  }
+  bool on_key(boost::json::string_view s, size_t, error_code&) { return add(whole(s)); }
   bool on_string_part(boost::json::string_view s, size_t, error_code&) { return part(s); }
   bool on_string(boost::json::string_view s, size_t, error_code&) { return add(whole(s)); }
   bool on_number_part(boost::json::string_view s, error_code&) { return part(s); }
@@ -52,11 +50,6 @@ class ValueBuilder {
   bool on_comment(boost::json::string_view, error_code&) { return true; }
 
  private:
-  struct Frame {
-    Value value;
-    Value key;
-  };
-
   bool part(boost::json::string_view s) {
     pending_.append(s.data(), s.size());
     return true;
@@ -72,32 +65,32 @@ class ValueBuilder {
     pending_.clear();
     return add(std::move(number));
   }
-  bool open(Value container) {
-    frames_.push_back({std::move(container), Value()});
-    return true;
-  }
-  bool close() {
-    Value done = std::move(frames_.back().value);
-    frames_.pop_back();
+  bool close_map(size_t entries) {
+    Value done = Value::map();
+    auto& map = done.mutable_map();
+    map.reserve(entries);
+    size_t first = stack_.size() - 2 * entries;
+    for (size_t i = first; i < stack_.size(); i += 2) {
+      map.set(std::move(stack_[i]), std::move(stack_[i + 1]));
+    }
+    stack_.resize(first);
     return add(std::move(done));
   }
+  bool close_list(size_t items) {
+    auto first = stack_.end() - static_cast<ptrdiff_t>(items);
+    ValueList list(std::make_move_iterator(first), std::make_move_iterator(stack_.end()));
+    stack_.erase(first, stack_.end());
+    return add(Value(std::move(list)));
+  }
   bool add(Value value) {
-    if (frames_.empty()) {
-      root_ = std::move(value);
-      return true;
-    }
-    auto& top = frames_.back();
-    if (top.value.is_list()) {
-      top.value.mutable_list().push_back(std::move(value));
-    } else {
-      top.value.mutable_map().set(std::move(top.key), std::move(value));
-    }
+    stack_.push_back(std::move(value));
     return true;
   }
 
-  std::vector<Frame> frames_;
+  // What is not closed yet: the items of lists, keys and values of maps in turn. A container is
+  // made when its size is known.
+  std::vector<Value> stack_;
   std::string pending_;
-  Value root_;
 };
 
 std::string position_of(std::string_view text, size_t offset) {

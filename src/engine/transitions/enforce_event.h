@@ -21,7 +21,10 @@ class IngestEvent final : public Transition {
   IngestEvent(Caller caller, NewEvent event, int64_t dedupe_ms, Reply<Ingested> reply);
   std::string_view name() const override { return "ingest_event"; }
   Result<void> decide(Context& ctx) override;
-  void deliver(Deliveries&) override { reply_(done_); }
+  void deliver(Deliveries&) override {
+    event_.payload = Value();  // whoever made it frees it, on the thread that allocated it
+    reply_(done_);
+  }
   void fail(const Error& error) override { reply_(error); }
 
  private:
