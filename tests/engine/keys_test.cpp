@@ -326,6 +326,34 @@ TEST_P(Keys, AValueThatDoesNotOpenIsNotThere) {
   EXPECT_EQ(row.error().code(), "PCK-0003");
 }
 
+TEST(KeyLookups, AskForWhatIsNotLoadedByTenantScopeAndName) {
+  KeyRows rows;
+  OpenKey closed;
+  KeyLookup lookup(rows, closed, 0, {.tenant = TenantId{7}, .user = "alice"});
+  auto answer = lookup.kv("user.a.b", false);
+  ASSERT_TRUE(answer.needs_load());
+  EXPECT_EQ(key_of_need(answer.key()), (KeyName{TenantId{7}, "user:alice", "a.b"}));
+  EXPECT_FALSE(key_of_need("task:0:user/a").has_value());
+}
+
+TEST(KeyLookups, NeverSeeTheKeysOfAnotherTenant) {
+  KeyName name{TenantId{1}, "system", "x"};
+  KeyRows rows{{name, KeyRow{.key = name, .value_json = "1"}}};
+  OpenKey closed;
+  EXPECT_TRUE(KeyLookup(rows, closed, 0, {.tenant = TenantId{1}}).kv("system.x", false).found());
+  EXPECT_FALSE(KeyLookup(rows, closed, 0, {.tenant = TenantId{2}}).kv("system.x", false).found());
+}
+
+// A need that cannot be met would be asked for again and again.
+TEST(KeyLookups, AskForNoKeyThatCannotBe) {
+  KeyRows rows;
+  OpenKey closed;
+  KeyLookup lookup(rows, closed, 0, {.tenant = TenantId{1}, .user = "sso/alice"});
+  for (const char* name : {"user.x", "pack.x", "action.x", "system.", "system.a/b", ""}) {
+    EXPECT_FALSE(lookup.kv(name, false).needs_load()) << name;
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Restarts, Keys, ::testing::Bool(),
                          [](const auto& info) { return info.param ? "WithRestarts" : "AtOnce"; });
 
