@@ -8,7 +8,12 @@
 
 namespace millrace::engine {
 
-void Slots::open(WorkerId worker, int slots) { free_[worker] = slots; }
+void Slots::open(WorkerId worker, int slots) {
+  auto since = opening_.find(worker);
+  free_[worker] = slots + (since == opening_.end() ? 0 : since->second);
+  if (since != opening_.end()) opening_.erase(since);
+}
+
 void Slots::close_all() { free_.clear(); }
 
 std::optional<WorkerId> Slots::take() {
@@ -16,10 +21,12 @@ std::optional<WorkerId> Slots::take() {
                                [](const auto& a, const auto& b) { return a.second < b.second; });
   if (best == free_.end() || best->second <= 0) return std::nullopt;
   --best->second;
+  if (auto opening = opening_.find(best->first); opening != opening_.end()) --opening->second;
   return best->first;
 }
 
 void Slots::give_back(WorkerId worker, int count) {
+  if (auto opening = opening_.find(worker); opening != opening_.end()) opening->second += count;
   auto found = free_.find(worker);
   if (found != free_.end()) found->second += count;
 }

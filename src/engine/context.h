@@ -14,6 +14,8 @@ namespace millrace::engine {
 // thread; a decision takes and gives back, and a decision that is not written is undone.
 class Slots {
  public:
+  // Its opening is on its way to the store: what ends until `open` is counted too.
+  void opening(WorkerId worker) { opening_[worker] = 0; }
   void open(WorkerId worker, int slots);
   void close_all();
   // The worker with the most free slots, or none.
@@ -23,6 +25,7 @@ class Slots {
 
  private:
   std::map<WorkerId, int> free_;
+  std::map<WorkerId, int> opening_;  // given back less taken since `opening`
 };
 
 // What a decision may see and draw on. Everything else, the clock included, is out of its reach.
@@ -54,6 +57,7 @@ class Context {
   std::optional<WorkerId> take_slot(Transition& t);
   void free_slot(Transition& t, WorkerId worker);
   int free_slots() const { return memory_.slots.free(); }
+  void worker_opens(WorkerId worker) { memory_.slots.opening(worker); }
   bool somebody_waits() const { return memory_.somebody_waits; }
   // The next waiting execution that this batch has loaded, or nullptr.
   const kernel::ExecutionRow* next_queued(Transition& t);

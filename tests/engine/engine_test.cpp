@@ -146,6 +146,34 @@ TEST_F(EngineTest, AnAdoptedRunGoesOnAsTheSameAttempt) {
   EXPECT_EQ(stored(once->id).status, ExecutionStatus::Succeeded);
 }
 
+// Its completion can come while the commit that opens the worker is under way: both in one batch.
+TEST_F(EngineTest, AnAdoptedRunThatEndsWhileItsWorkerOpensGivesItsSlotBack) {
+  open_worker(1);
+  ASSERT_TRUE(run("ci.build").ok());
+  WorkOrder order = worker_.next();
+  engine_.reset();
+  start();
+  NewExecution other;
+  other.action = "core.echo";
+  other.parameters = Value::map({{"message", 1}});
+  Completion completion;
+  completion.tenant = order.tenant;
+  completion.key = order.key;
+  engine_->run({.identity = "tester"}, other, [](auto) {});  // keeps the executor busy
+  WorkerHello hello;
+  hello.name = "local";
+  hello.slots = 1;
+  hello.instance = "s1";
+  hello.adopted = {order.key};
+  engine_->open(hello, worker_);
+  engine_->finished(completion, [] {});
+  engine_->drain();
+  EXPECT_EQ(stored(order.key.execution).status, ExecutionStatus::Succeeded);
+  ASSERT_TRUE(run("ci.build").ok());
+  engine_->drain();
+  EXPECT_EQ(worker_.waiting_orders(), 1U);
+}
+
 TEST_F(EngineTest, AnInjectedTriggerIsEnforcedInATransitionOfItsOwn) {
   open_worker(1);
   ASSERT_TRUE(make_rule().ok());

@@ -68,6 +68,7 @@ Result<void> OpenWorker::decide(Context& ctx) {
   row_.slots = hello_.slots;
   row_.updated = ctx.now();
   changes.workers.push_back(row_);
+  ctx.worker_opens(row_.id);
 
   for (const auto* execution : ctx.rows().leased()) {
     if (execution->worker != row_.id) continue;
