@@ -71,7 +71,8 @@ Result<void> OpenWorker::decide(Context& ctx) {
   ctx.worker_opens(row_.id);
 
   for (const auto* execution : ctx.rows().leased()) {
-    if (execution->worker != row_.id) continue;
+    bool ended = is_final(execution->status);  // by a completion of the same batch
+    if (execution->worker != row_.id || ended) continue;
     bool lives = std::find(hello_.adopted.begin(), hello_.adopted.end(), execution->key()) !=
                  hello_.adopted.end();
     if (lives) {
