@@ -18,7 +18,7 @@ ROUNDS = argument("--rounds", 100)
 SEED = argument("--seed", random.SystemRandom().randrange(1 << 30))
 PER_ROUND = 4
 CANCELED = ("canceled", "recalled")
-PAUSED = ("sequence", "items", "above", "cycle", "saga")
+PAUSED = ("sequence", "items", "above", "cycle", "saga", "asking_below", "settled")
 UNDONE_BY = {"flows.canceled": {"book": "unbook", "pay": "refund"},
              "flows.recalled": {"below": "recall", "last": "unlast"}}
 FINAL = {"succeeded", "failed", "timeout", "canceled", "abandoned"}
@@ -36,6 +36,10 @@ SHAPES = {
     "pausing": ("succeeded", {"done": True}, {"before": 1, "after": 1}),
     "saga": ("failed", None, {"book": 1, "pay": 1, "ship": 1, "refund": 2, "unbook": 1}),
     "chain": ("succeeded", None, {"first": 1, "second": 1}),
+    "patience": ("succeeded", None, {"late": 1}),
+    "settled": ("succeeded", {"good": "up", "bad": "down"}, {"good": 1, "bad": 1, "tell": 1}),
+    "asking_below": ("succeeded", None, {"before": 1, "after": 1, "last": 1}),
+    "held": ("succeeded", None, {"risky": 2, "after": 1}),
     # What becomes of these depends on who was first: the test cancels them.
     "canceled": (None, None, None),
     "recalled": (None, None, None),
@@ -43,7 +47,7 @@ SHAPES = {
 
 
 class People(threading.Thread):
-    """Starts workflows, answers questions, cancels, pauses and resumes, until the server is gone."""
+    """Starts workflows, answers, decides, cancels, pauses, resumes, until the server is gone."""
 
     def __init__(self, server, seed, starts, known):
         super().__init__(daemon=True)
@@ -63,6 +67,7 @@ class People(threading.Thread):
                 self.start_one(shape, key)
             while not self.stop:
                 self.answer()
+                self.decide()
                 self.cancel()
                 self.pause_or_resume()
                 time.sleep(0.02)
@@ -91,6 +96,13 @@ class People(threading.Thread):
             assert status in (200, 409), answer
             status, _, answer = self.client.request("POST", path, body)
             assert status == 409, f"inquiry {inquiry['id']} was answered twice: {status} {answer}"
+
+    def decide(self):
+        for row in everything(self.client, "/api/v1/executions?status=needs_decision"):
+            assert row["action"] == "flows.held", f"nothing else waits for a decision: {row}"
+            status, _, answer = self.client.request(
+                "POST", f"/api/v1/executions/{row['id']}/resolve", {"decision": "retry"})
+            assert status in (200, 202, 409), answer
 
     def cancel(self):
         for entry in [e for e in self.to_cancel if e[0] < time.monotonic()]:
