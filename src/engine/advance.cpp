@@ -193,6 +193,7 @@ StartRequest Advance::request_for(const conductor::NextTask& task,
   request.identity = own.identity;
   request.trace = own.trace;
   request.inherited_env = own.env_json;
+  request.casts = conductor_.definition().is_chain();
   auto ms = [](const Value& seconds) {
     return seconds.is_number() ? static_cast<int64_t>(std::llround(seconds.as_float() * 1000)) : 0;
   };

@@ -226,8 +226,9 @@ Result<Started> start_execution(Context& ctx, Transition& t, const StartRequest&
   KeyLookup keys =
       ctx.keys({request.tenant, key_user(request.identity), found->pack->ref, action.ref});
   packs::CallScope scope{.pack_config = found->pack->config, .lookup = &keys};
-  TRY(Value parameters,
-      packs::check_parameters(action, request.parameters, scope, ctx.expressions()));
+  Value given =
+      request.casts ? packs::cast_parameters(action, request.parameters) : request.parameters;
+  TRY(Value parameters, packs::check_parameters(action, given, scope, ctx.expressions()));
 
   ExecutionRow row;
   row.id = ctx.new_id<ExecutionId>();

@@ -28,6 +28,7 @@ struct StartRequest {
   int32_t task_route = 0;
   int32_t task_item = -1;
   int depth = 0;              // how many workflows are above
+  bool casts = false;         // parameters are cast to their types: a task of an action chain
   int64_t delay_ms = 0;       // starts so much later
   std::string inherited_env;  // ExecutionRow::env_json of the workflow
 };

@@ -169,6 +169,25 @@ Result<Value> check_parameters(const Action& action, const Value& given, const C
   return Call(action, scope, engine).check(given);
 }
 
+Value cast_parameters(const Action& action, const Value& given) {
+  if (!given.is_map()) return given;
+  Value cast = given;
+  for (const auto& parameter : action.parameters) {
+    const Value* value = given.find(parameter.name);
+    std::string_view type = parameter.schema.string_or("type", "");
+    if (!value || value->is_null() || type.empty()) continue;
+    if (type == "string") {
+      if (!value->is_string()) cast.set(parameter.name, expr::to_text(*value));
+    } else if (value->is_string()) {
+      auto read = parse_json(value->as_string());
+      if (read.ok() && validate_json(Value::map({{"type", type}}), *read).empty()) {
+        cast.set(parameter.name, std::move(*read));
+      }
+    }
+  }
+  return cast;
+}
+
 std::vector<std::string> secret_values(const Action& action, const Value& parameters) {
   std::vector<std::string> out;
   for (const Parameter& parameter : action.parameters) {

@@ -24,6 +24,10 @@ struct CallScope {
 Result<Value> check_parameters(const Action& action, const Value& given, const CallScope& scope,
                                expr::Engine& engine);
 
+// `given` as StackStorm's action chains pass it on: a text becomes what the parameter's type says
+// where it reads as that (`"3"`, `"[1]"`), and for a string parameter any other value its text.
+Value cast_parameters(const Action& action, const Value& given);
+
 // The texts that must not appear in any output of a run with these parameters, longest first: the
 // scalars of its secret parameters, also as JSON writes them, and the single lines of those that
 // have several. Texts under 3 bytes and lines under 8 are left out: hiding each "1" of an output

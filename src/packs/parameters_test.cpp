@@ -102,5 +102,15 @@ TEST(SecretValues, AreTheScalarsOfSecretParametersLongestFirst) {
             R"({"token":"********","depth":1})");
 }
 
+TEST(CastParameters, ReadsTextsAsTheTypeSays) {
+  Action action = build_action();
+  action.parameters.push_back(parameter("tags", R"({"type":"array"})"));
+  EXPECT_EQ(to_json(cast_parameters(
+                action, json(R"({"branch":7,"depth":"3","tags":"[1]","note":5,"other":"1"})"))),
+            R"({"branch":"7","depth":3,"tags":[1],"note":5,"other":"1"})");
+  EXPECT_EQ(to_json(cast_parameters(action, json(R"({"depth":"three","tags":"{}"})"))),
+            R"({"depth":"three","tags":"{}"})");
+}
+
 }  // namespace
 }  // namespace millrace::packs
