@@ -3,7 +3,7 @@
 """kill -9 of the server, or of server and spawner, while workflows of every shape are under way.
 
 At the end each workflow has the status and the output that its graph says, and its ledger tells
-that each step ran as often as the graph says. `--rounds N` (default 100), `--seed N` repeats a run.
+that each step ran as often as the graph says. `--rounds N` (default 150), `--seed N` repeats a run.
 """
 import collections
 import pathlib
@@ -14,7 +14,7 @@ import time
 
 from harness import Server, argument, everything, run_cases, until
 
-ROUNDS = argument("--rounds", 100)
+ROUNDS = argument("--rounds", 150)
 SEED = argument("--seed", random.SystemRandom().randrange(1 << 30))
 PER_ROUND = 4
 CANCELED = ("canceled", "recalled")
