@@ -149,16 +149,17 @@ bool Conductor::ended_badly() const {
   return native() && kCompleted.has(state_.status) && state_.status != Status::Succeeded;
 }
 
-// Remembers a run that can be undone, or that one has been.
+// Remembers a run that can be undone, or that nobody has to undo any more.
 void Conductor::note_undoable(EntryIndex index) {
-  const Entry& entry = state_.entry(index);
-  if (entry.status != Status::Succeeded) return;
+  Entry& entry = changed(index);
+  entry.held = false;  // an operator has decided
+  changes_.head = true;
   if (entry.compensates) {
+    // Done, or given up by an operator.
     std::erase(state_.undoable, *entry.compensates);
-  } else if (node(entry.task).undone_by) {
+  } else if (entry.status == Status::Succeeded && node(entry.task).undone_by) {
     state_.undoable.push_back(index);
   }
-  changes_.head = true;
 }
 
 // Stages the next task that undoes another one: the last completed first, one at a time, when

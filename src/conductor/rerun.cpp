@@ -81,7 +81,7 @@ std::vector<Conductor::Candidate> Conductor::abended_ends() {
   std::vector<Candidate> candidates;
   for (EntryIndex i = 0; i < static_cast<EntryIndex>(state_.sequence().size()); ++i) {
     const Entry& entry = state_.entry(i);
-    if (!entry.term || !kAbended.has(entry.status)) continue;
+    if (!entry.term || !kAbended.has(entry.status) || is_command(node(entry.task).name)) continue;
     auto same = std::ranges::find_if(candidates, [&](const Candidate& candidate) {
       return candidate.task == entry.task && candidate.route == entry.route;
     });

@@ -34,14 +34,14 @@ MessageRow message_for(Context& ctx, TenantId tenant, ExecutionId root, MessageK
 
 // What task() tells of a step.
 Value task_info(const LiveWorkflow& live, const TaskKey& key, const ExecutionRow* step,
-                Value result) {
+                Value result, std::string_view status = "running") {
   Value info = Value::map({{"task_execution_id", step ? Value(step->id.str()) : Value()},
                            {"workflow_execution_id", live.id.str()},
                            {"task_name", key.task},
                            {"task_id", key.task},
                            {"route", key.route}});
   info.set("result", std::move(result));
-  info.set("status", step ? to_string(step->status) : "succeeded");
+  info.set("status", step ? to_string(step->status) : status);
   info.set("start_timestamp", step && step->started ? Value(to_rfc3339(step->started)) : Value());
   info.set("end_timestamp", step && step->ended ? Value(to_rfc3339(step->ended)) : Value());
   return info;
@@ -95,10 +95,21 @@ class Advance {
     return unwritten_ ? *unwritten_ : *ctx_.execution(t_, live_.id);
   }
   Result<void> tell(const TaskKey& key, int32_t item, Status status, const Value& result = Value());
+  // What ended while it was being started; reported once all of a round are told as running.
+  struct Ended {
+    TaskKey key;
+    int32_t item = -1;
+    Status status = Status::Succeeded;  // without `step`
+    Value result;
+    std::optional<ExecutionRow> step;
+  };
   Result<void> start(const conductor::NextTask& task);
+  Result<void> report(const Ended& ended);
+  bool is_first_offer(const conductor::NextTask& task) const;
   Result<void> start_action(const conductor::NextTask& task, const conductor::ActionCall& call);
   StartRequest request_for(const conductor::NextTask& task, const conductor::ActionCall& call);
   bool is_pending(const TaskKey& key) const;
+  const conductor::ItemList* staged_items(const TaskKey& key) const;
   Result<void> follow();
   Result<void> end();
   std::string held_tasks() const;
@@ -108,6 +119,7 @@ class Advance {
   LiveWorkflow& live_;
   conductor::Conductor& conductor_;
   ExecutionRow* unwritten_;
+  std::vector<Ended> ended_;
   Value result_;
 };
 
@@ -120,9 +132,13 @@ Result<void> Advance::tell(const TaskKey& key, int32_t item, Status status, cons
       return Error(ErrorKind::Unavailable, "EXP-0004", "the results of the items must be loaded")
           .with_problem(need_of(key), "not loaded");
     }
+    const auto& all = *staged_items(key);
+    items->mutable_list().resize(all.size());
     event.accumulated = std::move(*items);
+    bool failed = conductor::kAbended.has(status) || all.count(conductor::kAbended) > 0;
     live_.results->ended(key,
-                         task_info(live_, key, nullptr, Value::map({{"items", event.accumulated}})),
+                         task_info(live_, key, nullptr, Value::map({{"items", event.accumulated}}),
+                                   failed ? "failed" : to_string(status)),
                          -1, Value());
   }
   TRY(conductor_.event(key.task, key.route, event));
@@ -143,6 +159,12 @@ Result<void> Advance::run() {
       TRY(start(task));
       if (t_.again) return {};
     }
+    auto ended = std::move(ended_);
+    ended_.clear();
+    for (const auto& each : ended) {
+      TRY(report(each));
+      if (t_.again) return {};
+    }
   }
   return follow();
 }
@@ -154,14 +176,11 @@ Result<void> Advance::start(const conductor::NextTask& task) {
                    !task.waits_for_answer && task.delay.is_null();
   if (task.actions.empty() || no_action || known_empty) {
     // Nothing to run: it ends at once.
-    Value result = task.items_count ? Value::list() : Value();
-    live_.results->started(key, task_info(live_, key, nullptr, result), 0);
-    ++t_.steps_ended;
-    TRY(tell(key, -1, Status::Running));
-    return tell(key, -1, Status::Succeeded, result);
+    live_.results->started(key, task_info(live_, key, nullptr, Value()), 0);
+    ended_.push_back({.key = key, .result = task.items_count ? Value::list() : Value()});
+    return tell(key, -1, Status::Running);
   }
-  bool first_of_items = task.items_count && task.actions[0].item == size_t{0};
-  if (!task.items_count || first_of_items) {
+  if (is_first_offer(task)) {
     live_.results->started(key, task_info(live_, key, nullptr, Value()),
                            task.items_count.value_or(0));
   }
@@ -170,6 +189,28 @@ Result<void> Advance::start(const conductor::NextTask& task) {
     if (t_.again) break;
   }
   return {};
+}
+
+// Of a task with items: none of them has run.
+bool Advance::is_first_offer(const conductor::NextTask& task) const {
+  if (!task.items_count) return true;
+  const auto* items = staged_items({task.id, task.route});
+  return !items || items->count(conductor::StatusSet(Status::Null)) == items->size();
+}
+
+const conductor::ItemList* Advance::staged_items(const TaskKey& key) const {
+  auto node = conductor_.definition().graph().find(key.task);
+  const auto* staged = node ? conductor_.state().find_staged(*node, key.route) : nullptr;
+  return staged && staged->items ? &*staged->items : nullptr;
+}
+
+Result<void> Advance::report(const Ended& ended) {
+  ++t_.steps_ended;
+  if (ended.step) return step_changed(*ended.step, ended.result);
+  live_.results->ended(ended.key,
+                       task_info(live_, ended.key, nullptr, ended.result, to_string(ended.status)),
+                       ended.item, ended.result);
+  return tell(ended.key, ended.item, ended.status, ended.result);
 }
 
 StartRequest Advance::request_for(const conductor::NextTask& task,
@@ -210,11 +251,11 @@ Result<void> Advance::start_action(const conductor::NextTask& task,
   if (t_.again) return {};
   if (!started.ok() && note_need(t_, started.error(), live_.id)) return {};
   if (!started.ok()) {
-    TRY(tell(key, item, Status::Running));
-    Value result = Value::map({{"error", started.error().describe()}});
-    live_.results->ended(key, task_info(live_, key, nullptr, result), item, result);
-    ++t_.steps_ended;
-    return tell(key, item, Status::Failed, result);
+    ended_.push_back({.key = key,
+                      .item = item,
+                      .status = Status::Failed,
+                      .result = Value::map({{"error", started.error().describe()}})});
+    return tell(key, item, Status::Running);
   }
   live_.add_run(key, item, started->id);
   live_.open[started->id] = {key, item, Status::Null};
@@ -223,9 +264,10 @@ Result<void> Advance::start_action(const conductor::NextTask& task,
   live_.open[started->id].told = Status::Running;
   const ExecutionRow* step = ctx_.execution(t_, started->id);
   ASSERT(step);
-  if (is_final(step->status)) ++t_.steps_ended;
-  ExecutionRow copy = *step;
-  return step_changed(copy, started->result);
+  if (conductor_status(step->status) != Status::Running) {
+    ended_.push_back({.key = key, .item = item, .result = started->result, .step = *step});
+  }
+  return {};
 }
 
 Result<void> Advance::step_changed(const ExecutionRow& step, const Value& result) {
@@ -271,7 +313,13 @@ Result<void> Advance::follow() {
   ExecutionStatus status = execution_status(conductor_.state().status);
   if (is_final(status)) status = ExecutionStatus::Running;  // cleans up, undoes
   if (row().status == ExecutionStatus::Canceling) status = ExecutionStatus::Canceling;
-  if (!held.empty() && live_.open.empty()) status = ExecutionStatus::NeedsDecision;
+  bool waits = status == ExecutionStatus::Canceling || status == ExecutionStatus::Pausing ||
+               status == ExecutionStatus::Paused;
+  if (!held.empty() && live_.open.empty()) {
+    status = ExecutionStatus::NeedsDecision;
+  } else if (held.empty() && waits) {
+    held = row().held;  // says for whom
+  }
   if (unwritten_) {
     unwritten_->status = status;
     unwritten_->held = std::move(held);
@@ -308,6 +356,7 @@ std::string Advance::held_tasks() const {
 
 Result<void> Advance::end() {
   TRY(conductor_.render_output());
+  if (!conductor_.is_over()) return run();  // the output failed: what was done is undone
   const auto& state = conductor_.state();
   Status status = state.status;
   if (row().failure == FailureClass::Timeout && status == Status::Canceled) {
@@ -341,11 +390,12 @@ Result<void> Advance::end() {
 void handle(Transition& t, ExecutionId workflow, const Result<void>& done) {
   if (done.ok() || t.again || note_need(t, done.error(), workflow)) return;
   t.again = true;
-  t.broken_workflow = {workflow, done.error().describe()};
+  t.broken_workflows[workflow] = done.error().describe();
 }
 
-bool is_broken(const Transition& t, ExecutionId workflow) {
-  return t.broken_workflow && t.broken_workflow->first == workflow;
+const std::string* broken(const Transition& t, ExecutionId workflow) {
+  auto found = t.broken_workflows.find(workflow);
+  return found == t.broken_workflows.end() ? nullptr : &found->second;
 }
 
 std::unique_ptr<LiveWorkflow> make_live(Context& ctx, const ExecutionRow& row,
@@ -416,14 +466,23 @@ Value begin_workflow(Context& ctx, Transition& t, ExecutionRow& row,
     return end_before_start(ctx, t, row,
                             action.workflow ? action.workflow->faults : "it has no definition");
   }
-  if (is_broken(t, row.id)) return end_before_start(ctx, t, row, t.broken_workflow->second);
+  // Its id is another one in each decision: it is known by its place among those that begin.
+  int place = t.beginnings++;
+  if (auto why = t.broken_beginnings.find(place); why != t.broken_beginnings.end()) {
+    return end_before_start(ctx, t, row, why->second);
+  }
   row.status = ExecutionStatus::Running;
   auto& live = ctx.add_workflow(make_live(ctx, row, action, depth, {}));
   Advance advance(ctx, t, live, &row);
   auto done = live.conductor->begin(context_of(row, *action.pack), inputs);
   if (done.ok()) done = live.conductor->request_status(Status::Running);
   if (done.ok()) done = advance.run();
-  handle(t, row.id, done);
+  if (!done.ok() && !t.again && !note_need(t, done.error(), row.id)) {
+    t.again = true;
+    // Those that began after it are counted anew.
+    t.broken_beginnings.erase(t.broken_beginnings.lower_bound(place), t.broken_beginnings.end());
+    t.broken_beginnings[place] = done.error().describe();
+  }
   return advance.result();
 }
 
@@ -441,8 +500,8 @@ void tell_workflow(Context& ctx, Transition& t, const ExecutionRow& step, const 
   if (is_final(parent->status)) return;
   LiveWorkflow* live = ctx.workflow(t, step.parent);
   if (t.again) return;
-  if (is_broken(t, step.parent)) {
-    fail_workflow(ctx, t, *parent, t.broken_workflow->second);
+  if (const auto* why = broken(t, step.parent)) {
+    fail_workflow(ctx, t, ExecutionRow(*parent), *why);
     return;
   }
   if (!live) {
@@ -463,21 +522,24 @@ void go_on(Context& ctx, Transition& t, const ExecutionRow& workflow) {
   if (is_final(workflow.status)) return;
   LiveWorkflow* live = ctx.workflow(t, workflow.id);
   if (t.again) return;
-  if (is_broken(t, workflow.id)) {
-    fail_workflow(ctx, t, workflow, t.broken_workflow->second);
+  if (const auto* why = broken(t, workflow.id)) {
+    fail_workflow(ctx, t, ExecutionRow(workflow), *why);
     return;
   }
   if (!live) return;
+  ExecutionId id = workflow.id;  // `workflow` may lie among the rows that change
   Advance advance(ctx, t, *live);
-  handle(t, workflow.id, advance.run());
+  auto done = advance.run();
+  handle(t, id, done);
 }
 
 Result<void> ask_workflow(Context& ctx, Transition& t, const ExecutionRow& workflow,
                           Status status) {
   LiveWorkflow* live = ctx.workflow(t, workflow.id);
   if (t.again) return {};
-  if (!live || is_broken(t, workflow.id)) {
-    fail_workflow(ctx, t, workflow, t.broken_workflow ? t.broken_workflow->second : "not loaded");
+  const auto* why = broken(t, workflow.id);
+  if (!live || why) {
+    fail_workflow(ctx, t, workflow, why ? *why : "its state is not there");
     return {};
   }
   Status now = live->conductor->state().status;
@@ -528,6 +590,19 @@ Result<HeldTask> find_held(const conductor::Conductor& conductor, ExecutionId id
                fmt::format("execution {} holds {} for a decision", id.value, what));
 }
 
+// Questions that were left open when the workflow ended have nobody who asks them any more.
+Result<void> end_questions(conductor::Conductor& conductor) {
+  std::vector<HeldTask> open;
+  for (const auto& entry : conductor.state().sequence()) {
+    if (entry.status != Status::Pending || entry.held) continue;
+    open.push_back({conductor.definition().graph().node(entry.task).name, entry.route});
+  }
+  for (const auto& task : open) {
+    TRY(conductor.event(task.task, task.route, {.status = Status::Canceled}));
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<void> resolve_held(Context& ctx, Transition& t, const ExecutionRow& workflow,
@@ -562,6 +637,10 @@ Result<Value> begin_rerun(Context& ctx, Transition& t, ExecutionRow& row,
         fmt::format("execution {}: its workflow's state or release is gone", original.id.value));
   }
   auto environment = ctx.environment(*action->pack);
+  if (const auto* why = broken(t, original.id)) {
+    return Error(ErrorKind::Conflict, "EXE-0016",
+                 fmt::format("execution {}: {}", original.id.value, *why));
+  }
   TRY(auto copy, LiveWorkflow::restore(stored->state, stored->runs, {}, original,
                                        action->workflow->definition, environment));
   auto& live =
@@ -570,12 +649,22 @@ Result<Value> begin_rerun(Context& ctx, Transition& t, ExecutionRow& row,
     live.results->note_stored({run.task, run.route});
     live.add_run({run.task, run.route}, run.item, run.execution);
   }
+  ctx.absorb_needs(t, original.id, live);
   row.status = ExecutionStatus::Running;
   row.started = ctx.now();
   Advance advance(ctx, t, live, &row);
+  TRY(end_questions(*live.conductor));
   TRY(live.conductor->rerun(tasks));
   TRY(live.conductor->request_status(Status::Running));
-  handle(t, row.id, advance.run());
+  auto done = advance.run();
+  handle(t, original.id, done);
+  bool stands_still = !is_final(row.status) && live.open.empty() && t.changes.messages.empty();
+  if (!t.again && stands_still) {
+    return Error(ErrorKind::Conflict, "EXE-0022",
+                 fmt::format("execution {} has no task that failed: name those that are to run "
+                             "again",
+                             original.id.value));
+  }
   return advance.result();
 }
 

@@ -14,6 +14,10 @@ expr::Mode language_of(const Action& action) {
   return action.runner_type == "orquesta" ? expr::Mode::Orquesta : expr::Mode::Native;
 }
 
+std::string workflow_name(const Pack& pack, const Action& action) {
+  return pack.digest + ' ' + action.ref;
+}
+
 std::shared_ptr<const WorkflowCode> compile_workflow(const Action& action, expr::Engine& engine) {
   auto code = std::make_shared<WorkflowCode>();
   for (const auto& problem : workflow_problems(action, engine)) {
@@ -174,14 +178,16 @@ void Catalog::index_packs() {
 void Catalog::compile_workflows(const Pack& pack) {
   expr::Engine engine;
   for (const auto& action : pack.actions) {
-    if (action.runner != Runner::Workflow || workflows_.contains(&action)) continue;
-    workflows_.emplace(&action, compile_workflow(action, engine));
+    if (action.runner != Runner::Workflow) continue;
+    auto name = workflow_name(pack, action);
+    if (!workflows_.contains(name)) workflows_.emplace(name, compile_workflow(action, engine));
   }
 }
 
 Catalog::ActionRef Catalog::refer(const std::shared_ptr<const Pack>& pack,
                                   const Action& action) const {
-  auto code = workflows_.find(&action);
+  auto code = action.runner == Runner::Workflow ? workflows_.find(workflow_name(*pack, action))
+                                                : workflows_.end();
   return {pack, std::shared_ptr<const Action>(pack, &action),
           code == workflows_.end() ? nullptr : code->second};
 }

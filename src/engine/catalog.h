@@ -87,7 +87,7 @@ class Catalog {
   std::vector<std::shared_ptr<const Pack>> packs_;
   std::map<std::string, std::shared_ptr<const Pack>, std::less<>> retired_;  // by digest
   std::unordered_map<std::string, ActionRef, StringHash, std::equal_to<>> actions_;
-  std::unordered_map<const Action*, std::shared_ptr<const WorkflowCode>> workflows_;
+  std::map<std::string, std::shared_ptr<const WorkflowCode>> workflows_;  // by release and ref
   std::map<std::string, std::shared_ptr<const RuleEntry>, std::less<>> rules_;
   std::map<std::string, kernel::WebhookRow, std::less<>> webhooks_;
   rules::RuleIndex index_;

@@ -91,6 +91,7 @@ kernel::ExecutionRow& Context::edit(Transition& t, const kernel::ExecutionRow& r
 LiveWorkflow* Context::workflow(Transition& t, ExecutionId id) {
   if (spoiled_.contains(id)) {
     t.again = true;
+    t.counts = false;
     return nullptr;
   }
   LiveWorkflow* live = memory_.workflows.find(id);
@@ -100,13 +101,13 @@ LiveWorkflow* Context::workflow(Transition& t, ExecutionId id) {
     if (!stored || !row) return nullptr;
     auto action = catalog_.find_action(row->action, row->release);
     if (!action || !action->workflow || !action->workflow->definition) {
-      t.broken_workflow = {id, "the release that it is pinned to is gone"};
+      t.broken_workflows[id] = "the release that it is pinned to is gone";
       return nullptr;
     }
     auto restored = LiveWorkflow::restore(stored->state, stored->runs, stored->open, *row,
                                           action->workflow->definition, environment(*action->pack));
     if (!restored.ok()) {
-      t.broken_workflow = {id, restored.error().describe()};
+      t.broken_workflows[id] = restored.error().describe();
       return nullptr;
     }
     for (const auto* above = rows_.execution(row->parent); above;
@@ -115,13 +116,33 @@ LiveWorkflow* Context::workflow(Transition& t, ExecutionId id) {
     }
     live = &memory_.workflows.add(std::move(*restored));
   }
-  for (const auto& need : t.needs) {
-    const auto* runs = need.workflow == id ? rows_.needed(need) : nullptr;
-    auto task = task_of_need(need.key);
-    if (runs && task) live->results->loaded(*task, *runs);
-  }
-  live->results->read_keys(keys(live->reader));
+  absorb_needs(t, id, *live);
+  live->results->read_keys(keys(live->reader));  // of this batch
   return live;
+}
+
+void Context::absorb_needs(const Transition& t, ExecutionId of, LiveWorkflow& live) const {
+  const auto& conductor = *live.conductor;
+  for (const auto& need : t.needs) {
+    const auto* stored = need.workflow == of ? rows_.needed(need) : nullptr;
+    auto task = task_of_need(need.key);
+    if (!stored || !task) continue;
+    TaskRuns runs = *stored;
+    if (runs.info.is_null()) {
+      // It ran without an execution of its own.
+      auto node = conductor.definition().graph().find(task->task);
+      auto entry = node ? conductor.state().last(*node, task->route) : std::nullopt;
+      auto status = entry ? conductor.state().entry(*entry).status : conductor::Status::Null;
+      runs.info = Value::map({{"task_execution_id", Value()},
+                              {"workflow_execution_id", live.id.str()},
+                              {"task_name", task->task},
+                              {"task_id", task->task},
+                              {"route", task->route},
+                              {"result", Value()},
+                              {"status", conductor::to_string(status)}});
+    }
+    live.results->loaded(*task, std::move(runs));
+  }
 }
 
 LiveWorkflow& Context::add_workflow(std::unique_ptr<LiveWorkflow> live) {

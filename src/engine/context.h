@@ -75,6 +75,8 @@ class Context {
   // The workflow in memory, brought there if it was loaded; nullptr: there is no such workflow, it
   // was not loaded, or `t.again` was set.
   LiveWorkflow* workflow(Transition& t, ExecutionId id);
+  // What was loaded for the decision about the results of its tasks.
+  void absorb_needs(const Transition& t, ExecutionId of, LiveWorkflow& live) const;
   LiveWorkflow& add_workflow(std::unique_ptr<LiveWorkflow> live);
   conductor::Environment environment(const Pack& pack);
   // After a decision that does not count: what it did to workflows in memory is forgotten, and

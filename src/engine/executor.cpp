@@ -125,7 +125,8 @@ void Executor::submit(std::unique_ptr<Transition> message) {
     return;
   }
   if (committer_->read_only()) {
-    // One message a second goes through and finds out whether there is space again.
+    // The committer looks by itself whether there is space again; one message at a time may wait
+    // for that.
     if (waiting_.load(std::memory_order_relaxed) > 0) {
       message->fail(
           Error(ErrorKind::Unavailable, sql::kFull, "the disk is full; nothing was stored")
@@ -320,7 +321,10 @@ void Executor::decide_batch(std::vector<std::unique_ptr<Transition>> batch) {
                 queued.end());
   }
   if (auto loaded = Loader::load(*reader_, wanted, queued, workflows_, rows); !loaded.ok()) {
-    for (auto& t : batch) retry_later(std::move(t));
+    for (auto& t : batch) {
+      release_keys(*t);
+      retry_later(std::move(t));
+    }
     return;
   }
   std::erase_if(batch, [&](auto& t) { return defer_if_tree_in_flight(t, rows); });
@@ -374,7 +378,8 @@ void Executor::decide_batch(std::vector<std::unique_ptr<Transition>> batch) {
 void Executor::decide_again(std::unique_ptr<Transition> t, Context& context) {
   context.forget_workflows(*t);
   undo(*t);
-  if (t->decisions > kMaxDecisions + static_cast<int>(t->needs.size())) {
+  if (!t->counts) --t->decisions;
+  if (t->decisions > kMaxDecisions + static_cast<int>(t->needs.size()) || t->needs.size() > 1000) {
     auto buried = callbacks_.quarantine(*t, "it could not be decided");
     buried->submitted_ns = monotonic_ns();
     t->fail(Error(ErrorKind::Internal, "ENG-0002",
@@ -382,9 +387,7 @@ void Executor::decide_again(std::unique_ptr<Transition> t, Context& context) {
     ready_again_.push_back(std::move(buried));
     return;
   }
-  t->changes = {};
-  t->again = false;
-  t->steps_ended = 0;
+  t->start_over();
   ready_again_.push_back(std::move(t));
 }
 
@@ -476,7 +479,7 @@ void Executor::release_keys(Transition& t) {
 }
 
 void Executor::retry_later(std::unique_ptr<Transition> t) {
-  t->changes = {};
+  t->start_over();
   retries_.emplace_back(callbacks_.now_ms() + options_.retry_ms, std::move(t));
 }
 
@@ -496,7 +499,7 @@ void Executor::handle_written(std::vector<store::Written> written) {
     bool again = w.end == WriteEnd::Duplicate || w.end == WriteEnd::Stale;
     if (w.end == WriteEnd::Duplicate) t->taken_keys = t->changes.dedupe;
     if (again && t->decisions < kMaxDecisions) {
-      t->changes = {};
+      t->start_over();
       ready_again_.push_back(std::move(t));
     } else if (w.end == WriteEnd::Unavailable && t->insists()) {
       retry_later(std::move(t));

@@ -86,11 +86,15 @@ void TaskResults::ended(const TaskKey& key, const Value& info, int32_t item, con
   }
   known.runs->info = info;
   auto at = static_cast<size_t>(item);
-  if (item >= 0 && at < known.runs->items.size()) known.runs->items[at] = result;
+  if (item < 0) return;
+  if (at >= known.runs->items.size()) known.runs->items.resize(at + 1);
+  known.runs->items[at] = result;
 }
 
 void TaskResults::loaded(const TaskKey& key, TaskRuns runs) {
-  tasks_[key] = {std::move(runs), true};
+  Known& known = tasks_[key];
+  if (known.runs) return;  // memory is ahead of the store
+  known = {std::move(runs), true};
 }
 
 std::optional<Value> TaskResults::all_items(const TaskKey& key) const {
@@ -205,6 +209,12 @@ void LiveWorkflow::take_runs(const conductor::Changes& changed, Changes& into) {
   }
   for (const auto& [run, execution] : made_) add(run.first, run.second, execution);
   made_.clear();
+}
+
+bool LiveWorkflow::undoes(const Step& step) const {
+  auto node = conductor->definition().graph().find(step.task.task);
+  auto entry = node ? conductor->state().last(*node, step.task.route) : std::nullopt;
+  return entry && conductor->state().entry(*entry).compensates.has_value();
 }
 
 // LiveWorkflows

@@ -97,6 +97,8 @@ struct LiveWorkflow {
                                                        const kernel::ExecutionRow& row,
                                                        conductor::DefinitionPtr definition,
                                                        conductor::Environment environment);
+  // Whether a step undoes another one.
+  bool undoes(const Step& step) const;
   // A step of the decision in hand.
   void add_run(const TaskKey& key, int32_t item, ExecutionId execution) {
     made_[{key, item}] = execution;

@@ -72,7 +72,7 @@ const WorkerRow* Loaded::worker(std::string_view name) const {
 }
 
 const std::string* Loaded::key(const DedupeRow& row) const {
-  auto found = keys_.find({row.scope, row.key});
+  auto found = keys_.find({row.tenant, row.scope, row.key});
   return found == keys_.end() ? nullptr : &found->second;
 }
 
@@ -193,11 +193,15 @@ namespace {
 
 // What an execution has ended with; null: nothing, or not yet.
 Result<Value> load_result(sql::Connection& db, const ExecutionRow& row) {
+  std::string text = row.result_json;
   if (row.result_size > kInlineResultBytes) {
     TRY(auto blob, store::find_result_blob(db, row.tenant, row.id));
-    return blob ? parse_json(blob->bytes) : Value();
+    if (blob) text = std::move(blob->bytes);
   }
-  return row.result_json.empty() ? Value() : parse_json(row.result_json);
+  if (text.empty()) return Value();
+  auto result = parse_json(text);
+  // One that cannot be read must not keep the others of the batch from being loaded.
+  return result.ok() ? std::move(*result) : Value();
 }
 
 Value task_info(ExecutionId workflow, const TaskKey& key, const ExecutionRow& row, Value result) {
@@ -310,7 +314,7 @@ Result<void> Loader::load_rest(sql::Connection& db, const Wanted& wanted, Loaded
     TRY(auto row, store::find_dedupe(db, key.tenant, key.scope, key.key));
     if (!row) continue;
     if (wanted.executions_of_keys) TRY(load_named_execution(db, row->value, into));
-    into.keys_.emplace(std::pair(key.scope, key.key), std::move(row->value));
+    into.keys_.emplace(std::tuple(key.tenant, key.scope, key.key), std::move(row->value));
   }
   for (MessageId id : wanted.messages) {
     TRY(bool waits, store::message_waits(db, id));
@@ -341,6 +345,7 @@ void Loader::apply(const Changes& changes, Loaded& rows) {
   }
   for (const auto& row : changes.executions) rows.executions_.insert_or_assign(row.id, row);
   for (TimerId id : changes.timers_done) rows.timers_.erase(id);
+  for (MessageId id : changes.acked) rows.messages_.erase(id);
 }
 
 std::optional<ExecutionId> Loader::pop_queue(Loaded& rows) {

@@ -67,17 +67,6 @@ void put_output(Transition& t, const ExecutionRow& row, Stream stream, const std
   t.changes.outputs.push_back(std::move(output));
 }
 
-void set_timer(Context& ctx, Transition& t, const ExecutionRow& row, TimerKind kind, int64_t due) {
-  TimerRow timer;
-  timer.id = ctx.new_id<TimerId>();
-  timer.tenant = row.tenant;
-  timer.shard = shard_of(row.tenant, row.root.value);
-  timer.due = due;
-  timer.kind = kind;
-  timer.subject = row.id.value;
-  t.changes.timers.push_back(std::move(timer));
-}
-
 // Returns the result when it has ended.
 Value run_inside(Context& ctx, Transition& t, ExecutionRow& row, const Value& parameters) {
   auto outcome = run_builtin(ctx, t, row, parameters);
@@ -199,6 +188,17 @@ const Catalog::ActionRef* find_action(Context& ctx, const StartRequest& request,
 }
 
 }  // namespace
+
+void set_timer(Context& ctx, Transition& t, const ExecutionRow& row, TimerKind kind, int64_t due) {
+  TimerRow timer;
+  timer.id = ctx.new_id<TimerId>();
+  timer.tenant = row.tenant;
+  timer.shard = shard_of(row.tenant, row.root.value);
+  timer.due = due;
+  timer.kind = kind;
+  timer.subject = row.id.value;
+  t.changes.timers.push_back(std::move(timer));
+}
 
 void note_execution(Context& ctx, Transition& t, const ExecutionRow& row, ChangeOp op) {
   t.changes.feed.push_back({.tenant = row.tenant,

@@ -62,6 +62,10 @@ void finish(Context& ctx, Transition& t, const kernel::ExecutionRow& row, Execut
 void end_at_once(Context& ctx, Transition& t, kernel::ExecutionRow& row, ExecutionStatus status,
                  FailureClass failure, std::string result_json);
 
+// A timer about an execution, due at a Unix ms.
+void set_timer(Context& ctx, Transition& t, const kernel::ExecutionRow& row, kernel::TimerKind kind,
+               int64_t due);
+
 // The feed entry of an execution row.
 void note_execution(Context& ctx, Transition& t, const kernel::ExecutionRow& row,
                     kernel::ChangeOp op);

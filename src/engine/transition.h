@@ -85,7 +85,7 @@ class Loaded {
   std::unordered_map<TimerId, kernel::TimerRow> timers_;
   std::unordered_map<EventId, kernel::EventRow> events_;
   KeyRows key_values_;
-  std::map<std::pair<std::string, std::string>, std::string> keys_;
+  std::map<std::tuple<TenantId, std::string, std::string>, std::string> keys_;
   std::unordered_set<MessageId> messages_;
   std::vector<ExecutionId> leased_;
   std::vector<kernel::WorkerRow> workers_;
@@ -127,6 +127,8 @@ class Transition : public store::Step {
   virtual std::string_view name() const = 0;
   // What it is about, for quarantine: an execution, an event.
   virtual int64_t subject() const { return key; }
+  // The execution that nobody would ever move again if this message were lost.
+  virtual ExecutionId holds_up() const { return {}; }
   virtual void want(Wanted&) const {}
   // The execution whose tree it moves, once it is known: one batch at a time moves a tree.
   virtual ExecutionId about(const Loaded&) const { return {}; }
@@ -154,8 +156,21 @@ class Transition : public store::Step {
   std::vector<Moved> workflows;
   std::vector<Need> needs;  // loaded before the next decision
   bool again = false;       // the decision does not count: make it again
-  std::optional<std::pair<ExecutionId, std::string>> broken_workflow;
+  // Workflows that cannot go on, and why: the next decision ends them. Those that begin in this
+  // decision are known by their place.
+  std::map<ExecutionId, std::string> broken_workflows;
+  std::map<int, std::string> broken_beginnings;
+  int beginnings = 0;
+  bool counts = true;   // false: somebody else of the batch was in the way of the decision
   int steps_ended = 0;  // inside the server, by this decision
+  // Forgets what was decided, for another decision.
+  void start_over() {
+    changes = {};
+    again = false;
+    counts = true;
+    steps_ended = 0;
+    beginnings = 0;
+  }
   int64_t submitted_ns = 0;
   int decisions = 0;
   // Keys that turned the last write away: looked up before the next decision.

@@ -119,7 +119,7 @@ constexpr Check kChecks[] = {
      "NOT EXISTS (SELECT 1 FROM timer t WHERE t.subject = x.id AND t.subject <> 0) AND "
      "NOT EXISTS (SELECT 1 FROM execution c WHERE c.tenant = x.tenant AND c.parent = x.id AND "
      "c.parent <> 0 AND c.status < 16) AND x.id NOT IN (SELECT subject FROM outbox) AND "
-     "x.id NOT IN (SELECT subject FROM message WHERE kind = 1) AND "
+     "x.id NOT IN (SELECT subject FROM message WHERE kind IN (1, 2)) AND "
      "NOT EXISTS (SELECT 1 FROM inquiry i WHERE i.id = x.id AND i.status = 0) ORDER BY x.id"},
     {"K8", "execution", "is in the queue, but does not exist or does not wait for a slot",
      "SELECT q.execution FROM queue q WHERE NOT EXISTS (SELECT 1 FROM execution x WHERE "

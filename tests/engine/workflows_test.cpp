@@ -3,6 +3,7 @@
 // again between all operations, so that every step is decided from what is stored.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <map>
 #include <set>
 
@@ -169,6 +170,43 @@ chain:
   - {name: c2, ref: core.echo, parameters: {message: "{{ c1.output.n }}"}}
 )";
 
+constexpr const char* kBadItems = R"(
+input: [xs]
+tasks:
+  each:
+    with: {items: <% ctx().xs %>}
+    action: ci.check
+    input: {branch: <% item() %>}
+    next:
+      - {when: <% failed() %>, do: cleanup}
+  cleanup: {action: core.noop}
+)";
+constexpr const char* kSomeItems = R"(
+tasks:
+  each:
+    with: {items: "<% [1, 2, 3] %>"}
+    action: ci.check
+    on_failure: hold
+    next: [{when: <% succeeded() %>, publish: [{all: <% result().select($.output.n) %>}]}]
+output: [{all: <% ctx(all) %>}]
+)";
+constexpr const char* kReads = R"(
+tasks:
+  first: {action: ci.check, next: [{when: <% succeeded() %>, do: second}]}
+  second: {action: ci.build, input: {branch: "<% str(task(first).result.output.n) %>"}}
+)";
+constexpr const char* kBadRetry = R"(
+input: [n]
+tasks:
+  a: {action: core.noop, retry: {count: <% ctx().n %>}}
+)";
+constexpr const char* kAboveBadRetry = R"(
+tasks:
+  before: {action: ci.check, next: [{do: below}]}
+  below: {action: ci.bad_retry, input: {n: some}, next: [{when: <% failed() %>, do: after}]}
+  after: {action: core.noop}
+)";
+
 std::shared_ptr<const Pack> workflow_pack(std::string digest = "d1") {
   auto pack = std::make_shared<Pack>(*test_pack());
   pack->digest = std::move(digest);
@@ -176,6 +214,11 @@ std::shared_ptr<const Pack> workflow_pack(std::string digest = "d1") {
     pack->actions.push_back(workflow(ref, text, type));
   };
   add("ci.pure", kPure);
+  add("ci.bad_items", kBadItems);
+  add("ci.some_items", kSomeItems);
+  add("ci.reads", kReads);
+  add("ci.bad_retry", kBadRetry);
+  add("ci.above_bad_retry", kAboveBadRetry);
   add("ci.sequence", kSequence);
   add("ci.fork", kFork);
   add("ci.items", kItems);
@@ -660,6 +703,117 @@ TEST_P(Workflows, ACancelWinsOnlyIfItWasCommittedFirst) {
     EXPECT_EQ(status, ExecutionStatus::Succeeded) << shown(row.id);
   }
   for (const auto& step : steps(row.id)) EXPECT_TRUE(is_final(step.status)) << step.task;
+}
+
+TEST_P(Workflows, AnItemThatCannotStartDoesNotEndItsTaskBeforeTheOthersRun) {
+  begin();
+  auto row = begun("ci.bad_items", Value::map({{"xs", ValueList{1, "main", "next"}}}));
+  run_steps({"each", "each"});
+  EXPECT_EQ(ran(row.id)["cleanup"], 1) << shown(row.id);
+  EXPECT_EQ(stored(row.id).status, ExecutionStatus::Succeeded) << shown(row.id);
+}
+
+TEST_P(Workflows, AnItemThatRunsAgainKeepsTheResultsOfTheOthers) {
+  begin();
+  auto row = begun("ci.some_items");
+  std::vector<WorkOrder> orders;
+  for (int i = 0; i < 3; ++i) orders.push_back(take());
+  std::ranges::sort(orders, {}, [](const auto& order) { return order.key.execution; });
+  end(orders[0], 1);
+  end(orders[1], 0, "{\"n\": 2}");
+  end(orders[2], 0, "{\"n\": 3}");
+  ASSERT_EQ(stored(row.id).status, ExecutionStatus::NeedsDecision) << shown(row.id);
+  auto resolved = command<ExecutionRow>([&](auto reply) {
+    engine_->resolve({.identity = "tester"}, row.id, {.kind = Resolution::Kind::Retry}, reply);
+  });
+  ASSERT_TRUE(resolved.ok()) << resolved.error().describe();
+  end(take(), 0, "{\"n\": 1}");
+  EXPECT_EQ(output(row.id), Value::map({{"all", ValueList{1, 2, 3}}})) << shown(row.id);
+}
+
+TEST_P(Workflows, ARerunReadsTheResultsOfBefore) {
+  begin();
+  auto row = begun("ci.reads");
+  end(take(), 0, "{\"n\": 4}");
+  run_steps({"second"}, 1);
+  auto again = rerun(row.id);
+  ASSERT_TRUE(again.ok()) << again.error().describe();
+  auto second = take();
+  EXPECT_EQ(second.parameters["branch"], Value("4"));
+  end(second);
+  EXPECT_EQ(stored(again->id).status, ExecutionStatus::Succeeded) << shown(again->id);
+}
+
+TEST_P(Workflows, ARerunOfWhatWasCanceledHasToNameItsTasks) {
+  begin();
+  auto row = begun("ci.sequence");
+  auto checkout = take();
+  ASSERT_TRUE(cancel(row.id).ok());
+  worker_.next_cancel();
+  end(checkout, 143);
+  ASSERT_EQ(stored(row.id).status, ExecutionStatus::Canceled);
+  auto again = rerun(row.id);
+  ASSERT_FALSE(again.ok());
+  EXPECT_EQ(again.error().code(), "EXE-0022");
+  auto named = rerun(row.id, {.tasks = {"checkout"}});
+  ASSERT_TRUE(named.ok()) << named.error().describe();
+  run_steps({"checkout"});
+  run_steps({"build"});
+  EXPECT_EQ(stored(named->id).status, ExecutionStatus::Succeeded) << shown(named->id);
+}
+
+TEST_P(Workflows, AConductorThatCannotBeginEndsItsWorkflowOnly) {
+  begin();
+  auto alone = begun("ci.bad_retry", Value::map({{"n", "some"}}));
+  EXPECT_EQ(stored(alone.id).status, ExecutionStatus::Failed) << shown(alone.id);
+  auto row = begun("ci.above_bad_retry");
+  run_steps({"before"});
+  EXPECT_EQ(stored(row.id).status, ExecutionStatus::Succeeded) << shown(row.id);
+  EXPECT_EQ(ran(row.id)["after"], 1);
+}
+
+TEST_P(Workflows, ASecondCancelLeavesTheCompensationAlone) {
+  begin();
+  auto row = begun("ci.saga");
+  run_steps({"book"});
+  auto pay = take();
+  ASSERT_TRUE(cancel(row.id).ok());
+  worker_.next_cancel();
+  end(pay, 143);
+  auto unbook = take();
+  ASSERT_TRUE(cancel(row.id).ok());
+  EXPECT_EQ(stored(unbook.key.execution).status, ExecutionStatus::Running);
+  end(unbook);
+  EXPECT_EQ(stored(row.id).status, ExecutionStatus::Canceled) << shown(row.id);
+  EXPECT_EQ(ran(row.id)["unbook"], 1);
+}
+
+TEST_P(Workflows, ACompensationThatAnOperatorGivesUpIsNotTriedAgain) {
+  begin();
+  auto row = begun("ci.saga");
+  run_steps({"book"});
+  run_steps({"pay"}, 1);
+  run_steps({"unbook"}, 1);
+  auto resolved = command<ExecutionRow>([&](auto reply) {
+    engine_->resolve({.identity = "tester"}, row.id, {.kind = Resolution::Kind::Fail}, reply);
+  });
+  ASSERT_TRUE(resolved.ok()) << resolved.error().describe();
+  EXPECT_EQ(worker_.waiting_orders(), 0U);
+  EXPECT_EQ(stored(row.id).status, ExecutionStatus::Failed) << shown(row.id);
+}
+
+TEST_P(Workflows, APausedWorkflowSaysByWhom) {
+  begin();
+  auto row = begun("ci.sequence");
+  auto checkout = take();
+  ASSERT_TRUE(pause(row.id).ok());
+  end(checkout);
+  auto paused = stored(row.id);
+  EXPECT_EQ(paused.status, ExecutionStatus::Paused);
+  EXPECT_NE(paused.held.find("paused by tester"), std::string::npos) << paused.held;
+  ASSERT_TRUE(resume(row.id).ok());
+  EXPECT_EQ(stored(row.id).held, "");
+  run_steps({"build"});
 }
 
 TEST_P(Workflows, AMistakeInTheFileEndsTheRunWithItsLine) {

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
-#include <algorithm>
-
 #include "engine/advance.h"
 #include "engine/transitions/executions.h"
 
@@ -33,15 +31,13 @@ Result<void> CancelExecution::cancel_tree(Context& ctx, ExecutionId id) {
   const auto* row = ctx.execution(*this, id);
   if (!row) return {};
   std::vector<ExecutionId> below;
-  for (const auto* each : ctx.rows().tree(ExecutionId{key})) {
-    if (each->parent == id) below.push_back(each->id);
-  }
   bool open = !is_final(row->status);
   const LiveWorkflow* live = open && !row->worker ? ctx.workflow(*this, id) : nullptr;
   if (again) return {};
   if (live) {
+    // What undoes other steps is not canceled with them.
     for (const auto& [step, what] : live->open) {
-      if (std::ranges::find(below, step) == below.end()) below.push_back(step);
+      if (!live->undoes(what)) below.push_back(step);
     }
     TRY(cancel_workflow(ctx, ExecutionRow(*row)));
   } else if (open && row->worker) {
@@ -50,12 +46,16 @@ Result<void> CancelExecution::cancel_tree(Context& ctx, ExecutionId id) {
     // Nothing runs outside the server: it ends here.
     finish(ctx, *this, ExecutionRow(*row), ExecutionStatus::Canceled, FailureClass::Canceled,
            Value());
+  } else if (id.value == key) {
+    for (const auto* each : ctx.rows().tree(id)) {
+      if (each->parent == id) below.push_back(each->id);
+    }
   }
   for (ExecutionId step : below) {
     if (again) return {};
     TRY(cancel_tree(ctx, step));
   }
-  if (live && !again) go_on(ctx, *this, *ctx.execution(*this, id));
+  if (live && !again) go_on(ctx, *this, ExecutionRow(*ctx.execution(*this, id)));
   return {};
 }
 

@@ -46,6 +46,7 @@ class FinishRun final : public Transition {
   std::string_view name() const override { return "finish_run"; }
   void want(Wanted& wanted) const override;
   ExecutionId about(const Loaded&) const override { return completion_.key.execution; }
+  ExecutionId holds_up() const override { return completion_.key.execution; }
   Result<void> decide(Context& ctx) override;
   void deliver(Deliveries&) override { done_(); }
   void fail(const Error&) override { done_(); }

@@ -17,13 +17,16 @@ struct Parsed {
   std::string error;
 };
 
+// The result wraps the output, errors and states wrap the result: all of it must be readable again.
+constexpr JsonLimits kOutputLimits{.max_depth = 48};
+
 Parsed parse_jsonl(std::string_view text) {
   Parsed parsed{Value::list(), {}};
   size_t number = 0;
   for (auto line : split(text, '\n')) {
     ++number;
     if (trim(line).empty()) continue;
-    auto value = parse_json(line);
+    auto value = parse_json(line, kOutputLimits);
     if (!value.ok()) return {Value(), fmt::format("line {}: {}", number, value.error().message())};
     parsed.output.push_back(std::move(*value));
   }
@@ -35,12 +38,14 @@ Parsed parse_output(OutputFormat format, std::string_view text) {
     return value.ok() ? Parsed{std::move(*value), {}} : Parsed{Value(), value.error().message()};
   };
   auto yaml = [&]() -> Result<Value> {
-    TRY(auto root, parse_yaml(text, "stdout", {.max_bytes = 16 << 20}));
+    TRY(auto root,
+        parse_yaml(text, "stdout", {.max_bytes = 16 << 20, .max_depth = kOutputLimits.max_depth}));
     return std::move(root.value);
   };
   switch (format) {
     case OutputFormat::Text: return {};
-    case OutputFormat::Json: return trim(text).empty() ? Parsed{} : from(parse_json(text));
+    case OutputFormat::Json:
+      return trim(text).empty() ? Parsed{} : from(parse_json(text, kOutputLimits));
     case OutputFormat::Yaml: return from(yaml());
     case OutputFormat::Jsonl: return parse_jsonl(text);
   }

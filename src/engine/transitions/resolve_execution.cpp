@@ -23,8 +23,9 @@ Result<void> ResolveExecution::decide(Context& ctx) {
     return resolve_task(ctx, *stored);
   }
   if (again) return {};
-  if (broken_workflow) {
-    fail_workflow(ctx, *this, *stored, broken_workflow->second);
+  if (auto why = broken_workflows.find(stored->id);
+      why != broken_workflows.end() && !is_final(stored->status)) {
+    fail_workflow(ctx, *this, *stored, why->second);
     row_ = *ctx.execution(*this, stored->id);
     return {};
   }

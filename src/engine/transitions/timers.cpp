@@ -85,7 +85,10 @@ void FireTimer::wake(Context& ctx, const ExecutionRow& row) {
 }
 
 Result<void> FireTimer::time_out(Context& ctx, const ExecutionRow& row) {
-  if (row.status == ExecutionStatus::Requested) return {};  // waits for a slot: not at work
+  // Waits for a slot: not at work. Or a cancel was committed first (K5).
+  if (row.status == ExecutionStatus::Requested || row.status == ExecutionStatus::Canceling) {
+    return {};
+  }
   bool is_workflow = ctx.workflow(*this, row.id) != nullptr;
   if (again) return {};
   if (!is_workflow) {
@@ -185,18 +188,51 @@ void Sweep::settle(Memory& memory) {
 
 // BuryMessage
 
-BuryMessage::BuryMessage(const Transition& refused, std::string reason)
+BuryMessage::BuryMessage(Transition& refused, std::string reason)
     : kind_(refused.name()),
       subject_(refused.subject()),
       reason_(std::move(reason)),
+      held_up_(refused.holds_up()),
       acked_(refused.changes.acked),
       timers_done_(refused.changes.timers_done) {}
 
+void BuryMessage::want(Wanted& wanted) const {
+  if (held_up_) wanted.executions.push_back(held_up_);
+  wanted.timers.insert(wanted.timers.end(), timers_done_.begin(), timers_done_.end());
+}
+
+// Nothing is stuck (K8): whoever waited for the message is handed to an operator.
+void BuryMessage::hand_over(Context& ctx, const ExecutionRow& stored) {
+  if (is_final(stored.status) || stored.status == ExecutionStatus::NeedsDecision) return;
+  if (stored.worker) ctx.free_slot(*this, stored.worker);
+  ExecutionRow& row = ctx.edit(*this, stored);
+  if (row.status == ExecutionStatus::Requested) changes.dequeue.push_back(row.id);
+  row.status = ExecutionStatus::NeedsDecision;
+  row.failure = FailureClass::InfraLost;
+  row.worker = {};
+  row.held = fmt::format("its {} could not be handled ({}): millrace execution resolve {}", kind_,
+                         reason_, row.id.value);
+  note_execution(ctx, *this, row, ChangeOp::Updated);
+}
+
 Result<void> BuryMessage::decide(Context& ctx) {
+  TenantId tenant = kDefaultTenant;
+  std::vector<ExecutionId> held_up;
+  if (held_up_) held_up.push_back(held_up_);
+  for (TimerId id : timers_done_) {
+    const auto* timer = ctx.rows().timer(id);
+    if (timer && timer->subject != 0) held_up.push_back(ExecutionId{timer->subject});
+  }
+  for (ExecutionId id : held_up) {
+    const auto* row = ctx.rows().execution(id);
+    if (!row) continue;
+    tenant = row->tenant;
+    hand_over(ctx, *row);
+  }
   changes.acked = acked_;
   changes.timers_done = timers_done_;
   changes.quarantine.push_back({.id = ctx.new_raw_id(),
-                                .tenant = kDefaultTenant,
+                                .tenant = tenant,
                                 .kind = kind_,
                                 .subject = subject_,
                                 .reason = reason_,

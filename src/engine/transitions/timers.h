@@ -49,14 +49,17 @@ class Sweep final : public Transition {
 // A message whose handling cannot be written: out of the way, with its reason.
 class BuryMessage final : public Transition {
  public:
-  BuryMessage(const Transition& refused, std::string reason);
+  BuryMessage(Transition& refused, std::string reason);
   std::string_view name() const override { return "quarantine"; }
+  void want(Wanted& wanted) const override;
   Result<void> decide(Context& ctx) override;
 
  private:
+  void hand_over(Context& ctx, const kernel::ExecutionRow& row);
   std::string kind_;
   int64_t subject_;
   std::string reason_;
+  ExecutionId held_up_;
   std::vector<MessageId> acked_;
   std::vector<TimerId> timers_done_;
 };

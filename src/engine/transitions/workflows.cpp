@@ -105,13 +105,21 @@ Result<void> PauseExecution::decide(Context& ctx) {
   }
   bool is_workflow = ctx.workflow(*this, row->id) != nullptr;
   if (again) return {};
-  if (!is_workflow && !broken_workflow) {
+  if (!is_workflow && broken_workflows.empty()) {
     return Error(ErrorKind::Conflict, "EXE-0014",
                  fmt::format("execution {} runs action '{}', which is no workflow: only workflows "
                              "can be paused and resumed",
                              key, row->action));
   }
   TRY(ask(ctx, ExecutionId{key}));
+  if (again) return {};
+  const auto* after = ctx.execution(*this, ExecutionId{key});
+  bool pauses =
+      after->status == ExecutionStatus::Pausing || after->status == ExecutionStatus::Paused;
+  if (wish_ == Wish::Pause && pauses) {
+    ctx.edit(*this, ExecutionRow(*after)).held =
+        fmt::format("paused by {}: millrace execution resume {}", caller_.identity, key);
+  }
   row_ = *ctx.execution(*this, ExecutionId{key});
   return {};
 }
@@ -209,10 +217,14 @@ Result<void> RerunExecution::decide(Context& ctx) {
     row.ended = 0;
     row.result_json.clear();
     row.result_size = 0;
+    row.held.clear();
     row.identity = caller_.identity;
     row.trace = caller_.trace;
     TRY(begin_rerun(ctx, *this, row, *original, requests));
     if (again) return {};
+    if (!is_final(row.status) && row.timeout_ms > 0) {
+      set_timer(ctx, *this, row, TimerKind::Timeout, ctx.now() + row.timeout_ms);
+    }
     note_execution(ctx, *this, row, ChangeOp::Created);
     row_ = row;
     changes.new_executions.push_back(std::move(row));
@@ -264,9 +276,10 @@ Result<void> AnswerInquiry::decide(Context& ctx) {
     return Error(ErrorKind::NotFound, "EXE-0019", fmt::format("no inquiry {}", key));
   }
   if (inquiry->status != InquiryStatus::Pending || row->status != ExecutionStatus::Pending) {
-    return Error(
-        ErrorKind::Conflict, "EXE-0015",
-        fmt::format("inquiry {} is {}: it takes no more answers", key, to_string(inquiry->status)));
+    std::string_view how = inquiry->status != InquiryStatus::Pending ? to_string(inquiry->status)
+                                                                     : to_string(row->status);
+    return Error(ErrorKind::Conflict, "EXE-0015",
+                 fmt::format("inquiry {} is {}: it takes no more answers", key, how));
   }
   TRY(check(*inquiry));
   row_ = *inquiry;

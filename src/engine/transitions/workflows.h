@@ -19,6 +19,7 @@ class AdvanceWorkflow final : public Transition {
   int64_t subject() const override { return subject_.value; }
   void want(Wanted& wanted) const override;
   ExecutionId about(const Loaded&) const override { return subject_; }
+  ExecutionId holds_up() const override { return subject_; }
   Result<void> decide(Context& ctx) override;
   bool insists() const override { return true; }
 
