@@ -63,24 +63,31 @@ const kernel::ExecutionRow* Context::next_queued(Transition& t) {
 namespace {
 
 template <typename Rows>
-auto find_row(Rows& rows, ExecutionId id) {
-  // The row that is asked for was mostly added last.
-  auto found = std::find_if(rows.rbegin(), rows.rend(), [&](auto& row) { return row.id == id; });
-  return found == rows.rend() ? nullptr : &*found;
+auto* find_row(Rows& rows, RowIndex& index, ExecutionId id) {
+  size_t at = index.find(rows, id);
+  return at == SIZE_MAX ? nullptr : &rows[at];
 }
 
 }  // namespace
 
+size_t RowIndex::find(const std::vector<kernel::ExecutionRow>& rows, ExecutionId id) {
+  if (rows.empty()) return SIZE_MAX;
+  if (rows.back().id == id) return rows.size() - 1;
+  for (; known_ < rows.size(); ++known_) places_[rows[known_].id] = known_;
+  auto found = places_.find(id);
+  return found == places_.end() ? SIZE_MAX : found->second;
+}
+
 const kernel::ExecutionRow* Context::execution(const Transition& t, ExecutionId id) const {
-  if (const auto* row = find_row(t.changes.executions, id)) return row;
+  if (const auto* row = find_row(t.changes.executions, t.changed_rows, id)) return row;
   if (const auto* row = rows_.execution(id)) return row;
-  return find_row(t.changes.new_executions, id);
+  return find_row(t.changes.new_executions, t.made_rows, id);
 }
 
 kernel::ExecutionRow& Context::edit(Transition& t, const kernel::ExecutionRow& row) {
-  if (auto* pending = find_row(t.changes.executions, row.id)) return *pending;
+  if (auto* pending = find_row(t.changes.executions, t.changed_rows, row.id)) return *pending;
   if (!rows_.execution(row.id)) {
-    if (auto* made = find_row(t.changes.new_executions, row.id)) return *made;
+    if (auto* made = find_row(t.changes.new_executions, t.made_rows, row.id)) return *made;
   }
   auto& changed = t.changes.executions.emplace_back(row);
   changed.version += 1;

@@ -116,6 +116,17 @@ class Memory {
   virtual void follow_up(std::unique_ptr<class Transition> next) = 0;
 };
 
+// Finds the newest row of an execution among those that a decision adds, of which it may add many.
+class RowIndex {
+ public:
+  // Its position in `rows`, to which rows are only ever added, or SIZE_MAX.
+  size_t find(const std::vector<kernel::ExecutionRow>& rows, ExecutionId id);
+
+ private:
+  std::unordered_map<ExecutionId, size_t> places_;
+  size_t known_ = 0;
+};
+
 // One message on its way through load, decide, write. Each kind of message is one class in
 // transitions/, and its whole decision is visible there.
 //
@@ -161,11 +172,16 @@ class Transition : public store::Step {
   std::map<ExecutionId, std::string> broken_workflows;
   std::map<int, std::string> broken_beginnings;
   int beginnings = 0;
-  bool counts = true;   // false: somebody else of the batch was in the way of the decision
+  bool counts = true;  // false: somebody else of the batch was in the way of the decision
+  // Of changes.executions and changes.new_executions.
+  mutable RowIndex changed_rows;
+  mutable RowIndex made_rows;
   int steps_ended = 0;  // inside the server, by this decision
   // Forgets what was decided, for another decision.
   void start_over() {
     changes = {};
+    changed_rows = {};
+    made_rows = {};
     again = false;
     counts = true;
     steps_ended = 0;
