@@ -148,7 +148,11 @@ class Floor {
  private:
   void fill_executions() {
     auto* insert = db_.prepare(
-        "INSERT INTO execution VALUES (?, 1, 1, ?, ?, 0, 0, 0, 2, 1, 0, 0, 0, ?, 0, 0, 0, ?, ?, 0, "
+        "INSERT INTO execution (id, tenant, shard, action, pack_release, status, failure, "
+        "effect_class, priority, attempt, epoch, worker, parent, root, enforcement, original, "
+        "timeout_ms, created, updated, started, ended, version, requested_by, trace, held, "
+        "parameters, env, result, result_size) VALUES (?, 1, 1, ?, ?, 0, 0, 0, 2, 1, 0, 0, 0, ?, "
+        "0, 0, 0, ?, ?, 0, "
         "0, 1, ?, '', '', ?, ?, '', 0)");
     db_.run(begin_);
     for (int64_t id = 1; id <= kExecutions; ++id) {
