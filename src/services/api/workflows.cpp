@@ -132,7 +132,7 @@ Response show_graph(Call& call, sql::Connection& db) {
   auto action = call.api.engine.catalog()->find_action(row->action, row->release);
   if (!action || !action->workflow || !action->workflow->definition) {
     return Error(
-        ErrorKind::NotFound, "API-0060",
+        ErrorKind::NotFound, "API-0065",
         fmt::format("execution {} runs action '{}', which has no graph: it is no workflow, "
                     "or its release is gone",
                     id.value, row->action));
