@@ -67,7 +67,9 @@ Result<std::vector<store::Finding>> examine(const UpOptions& options) {
 Result<int> up(const UpOptions& options) {
   TRY(auto config, read_config(options));
   TRY(open_log({.level = config.log.level, .format = config.log.format, .file = config.log.file}));
-  TRY(run_server(config, options.data, [&] { return read_config(options); }));
+  // Runs have working folders of their own: what they are told of the data folder must hold there.
+  auto data = std::filesystem::absolute(options.data).lexically_normal().string();
+  TRY(run_server(config, data, [&] { return read_config(options); }));
   return 0;
 }
 

@@ -42,6 +42,13 @@ def actions_run_and_stream(server):
     server.cli("execution", "resolve", slow, "fail", expect=1)
 
 
+def scripts_of_packs_run(server):
+    """The release lies in the data folder, which was given relative to where the server started."""
+    note = server.home / "note"
+    server.cli("run", "ledger.write_again", f"ledger={note}")
+    assert note.read_text(), "the script wrote nothing"
+
+
 def rules_are_kept_and_explained(server):
     file = server.home / "rule.yaml"
     file.write_text("ref: cli.on_event\ntrigger: {ref: core.cloudevent}\n"
@@ -167,9 +174,9 @@ def a_lost_run_ends_the_wait(server):
 
 
 def commands():
-    with Server(settings={"log.level": "warn"}) as server:
+    with Server(settings={"log.level": "warn"}, relative=True) as server:
         server.start()
-        for part in (actions_run_and_stream, rules_are_kept_and_explained,
+        for part in (actions_run_and_stream, scripts_of_packs_run, rules_are_kept_and_explained,
                      keys_are_kept_and_read, the_rest_answers, errors_have_codes_and_hints,
                      local_commands_fail_like_the_others, a_lost_run_ends_the_wait):
             part(server)

@@ -108,16 +108,17 @@ def everything(client, path):
 class Server:
     """A server of its own data folder; may be killed and started again."""
 
-    def __init__(self, packs=(LEDGER_PACKS,), settings=None, folder=None):
+    def __init__(self, packs=(LEDGER_PACKS,), settings=None, folder=None, relative=False):
         self.home = pathlib.Path(folder or tempfile.mkdtemp(prefix="millrace-e2e-"))
         self.data = self.home / "data"
         self.packs = packs
+        self.relative = relative  # the data folder is given as a user in its parent would
         self.settings = {"server.port": 0, **(settings or {})}
         self.process = None
         self.log = self.home / "server.log"
 
     def command(self):
-        command = [binary(), "up", "--data", str(self.data)]
+        command = [binary(), "up", "--data", "data" if self.relative else str(self.data)]
         for pack in self.packs:
             command += ["--packs", str(pack)]
         for key, value in self.settings.items():
@@ -129,7 +130,8 @@ class Server:
         self.prefixed = bool(prefix)
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
-                [*prefix, *self.command()], stdout=log, stderr=log, stdin=subprocess.DEVNULL
+                [*prefix, *self.command()], stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+                cwd=self.home if self.relative else None,
             )
         if ready:
             until("the server is ready", self.is_ready, seconds)
