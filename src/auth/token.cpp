@@ -29,9 +29,13 @@ Secret make_token(const Random& random) {
 std::string token_hash(std::string_view token) { return hex_encode(bytes_of(sha256(token))); }
 
 void TokenCache::put(const StoredToken& token) {
-  Entry entry{token.id, token.expires, token.hash, {token.tenant, token.identity, {}, {}}};
+  Entry entry{token.id, token.expires, token.hash, {token.tenant, token.identity, {}, {}, {}}};
   for (auto word : split(token.permissions, ',')) {
-    if (auto known = Permissions::parse(word); known.ok()) entry.principal.permissions.add(*known);
+    if (word.starts_with(kRolePrefix)) {
+      entry.principal.roles.emplace_back(word.substr(kRolePrefix.size()));
+    } else if (auto known = Permissions::parse(word); known.ok()) {
+      entry.principal.permissions.add(*known);
+    }
   }
   std::unique_lock lock(mutex_);
   by_hash_.insert_or_assign(token.hash, std::move(entry));

@@ -26,8 +26,12 @@ struct Principal {
   TenantId tenant = kDefaultTenant;
   std::string identity;
   Permissions permissions;
-  ExecutionId execution;  // of an execution-scoped token
+  ExecutionId execution;           // of an execution-scoped token
+  std::vector<std::string> roles;  // which inquiries it may answer
 };
+
+// A role of a token stands among its permissions.
+inline constexpr std::string_view kRolePrefix = "role:";
 
 // The part of a token's row that the cache needs.
 struct StoredToken {
@@ -35,8 +39,8 @@ struct StoredToken {
   TenantId tenant;
   std::string hash;
   std::string identity;
-  std::string permissions;
-  int64_t expires = 0;  // Unix ms; 0: never
+  std::string permissions;  // and roles, as role:NAME
+  int64_t expires = 0;      // Unix ms; 0: never
 };
 
 // All live tokens by their hash. Thread-safe.

@@ -28,6 +28,9 @@ Result<int> create(Context& context) {
   Value permissions = Value::list();
   for (const auto& permission : in.all("--permission")) permissions.push_back(permission);
   Value body = Value::map({{"identity", in.get("IDENTITY")}, {"permissions", permissions}});
+  Value roles = Value::list();
+  for (const auto& role : in.all("--role")) roles.push_back(role);
+  if (roles.size() > 0) body.set("roles", std::move(roles));
   if (in.has("--ttl")) {
     TRY(auto ms, parse_duration("--ttl", in.get("--ttl")));
     body.set("ttl_s", std::max<int64_t>(1, ms / 1000));
@@ -51,6 +54,10 @@ CommandTable auth_commands() {
                     .help = "rules:read, rules:*, *; may be given several times",
                     .repeats = true,
                     .required = true},
+                   {.name = "--role",
+                    .value = "NAME",
+                    .help = "May answer inquiries that are put to this role; several times",
+                    .repeats = true},
                    {"--ttl", "TIME", "It expires after this time: 12h, 30d"}},
        .remote = create},
       list_command({.path = "auth token list",

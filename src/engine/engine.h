@@ -74,7 +74,8 @@ struct Rerun {
 // What somebody says to an inquiry.
 struct Answer {
   Value response;
-  bool is_admin = false;  // may answer whatever is put to others
+  bool is_admin = false;           // may answer whatever is put to others
+  std::vector<std::string> roles;  // of who answers
 };
 
 struct RuleWrite {

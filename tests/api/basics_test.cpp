@@ -223,10 +223,16 @@ TEST_F(ApiTest, HistoryIsListedFromEitherEnd) {
 }
 
 TEST_F(ApiTest, TokensAreShownOnceAndDieWhenRevoked) {
-  auto made = post("/api/v1/tokens", R"({"identity":"bob","permissions":["rules:*"],"ttl_s":60})");
+  auto made = post("/api/v1/tokens",
+                   R"({"identity":"bob","permissions":["rules:*"],"roles":["sre"],"ttl_s":60})");
   ASSERT_EQ(made.status, 201) << made.text;
   Secret token(std::string(made.data().string_or("token", "")));
-  EXPECT_EQ(send("GET", "/api/v1/identity", "", bearer(token)).data()["identity"], Value("bob"));
+  auto identity = send("GET", "/api/v1/identity", "", bearer(token)).data();
+  EXPECT_EQ(identity["identity"], Value("bob"));
+  EXPECT_EQ(identity["roles"], Value(ValueList{"sre"}));
+  EXPECT_EQ(
+      post("/api/v1/tokens", R"({"identity":"x","permissions":["*"],"roles":["a,*"]})").code(),
+      "API-0089");
   auto list = get("/api/v1/tokens");
   EXPECT_EQ(list.text.find(token.reveal()), std::string::npos);
   EXPECT_EQ(list.data().size(), 2u);

@@ -190,6 +190,10 @@ tasks:
     next: [{when: <% succeeded() %>, publish: [{all: <% result().select($.output.n) %>}]}]
 output: [{all: <% ctx(all) %>}]
 )";
+constexpr const char* kAssigned = R"(
+tasks:
+  ask: {action: core.ask, input: {users: [ada], roles: [sre]}, next: [{do: noop}]}
+)";
 constexpr const char* kReads = R"(
 tasks:
   first: {action: ci.check, next: [{when: <% succeeded() %>, do: second}]}
@@ -217,6 +221,7 @@ std::shared_ptr<const Pack> workflow_pack(std::string digest = "d1") {
   add("ci.bad_items", kBadItems);
   add("ci.some_items", kSomeItems);
   add("ci.reads", kReads);
+  add("ci.assigned", kAssigned);
   add("ci.bad_retry", kBadRetry);
   add("ci.above_bad_retry", kAboveBadRetry);
   add("ci.sequence", kSequence);
@@ -703,6 +708,24 @@ TEST_P(Workflows, ACancelWinsOnlyIfItWasCommittedFirst) {
     EXPECT_EQ(status, ExecutionStatus::Succeeded) << shown(row.id);
   }
   for (const auto& step : steps(row.id)) EXPECT_TRUE(is_final(step.status)) << step.task;
+}
+
+TEST_P(Workflows, AnInquiryIsAnsweredByThoseItIsPutToOnly) {
+  begin();
+  auto say = [&](ExecutionId id, std::string who, Answer said) {
+    said.response = Value::map();
+    return command<InquiryRow>(
+        [&](auto reply) { engine_->answer({.identity = who}, InquiryId{id.value}, said, reply); });
+  };
+  std::vector<std::pair<std::string, Answer>> allowed = {
+      {"ada", {}}, {"bob", {.roles = {"dev", "sre"}}}, {"root", {.is_admin = true}}};
+  for (const auto& [who, said] : allowed) {
+    auto asking = steps(begun("ci.assigned").id)[0];
+    auto refused = say(asking.id, "eve", {.roles = {"dev"}});
+    ASSERT_FALSE(refused.ok());
+    EXPECT_EQ(refused.error().code(), "EXE-0021");
+    EXPECT_TRUE(say(asking.id, who, said).ok()) << who;
+  }
 }
 
 TEST_P(Workflows, AnItemThatCannotStartDoesNotEndItsTaskBeforeTheOthersRun) {

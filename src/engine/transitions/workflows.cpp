@@ -253,7 +253,10 @@ Result<void> AnswerInquiry::check(const InquiryRow& inquiry) const {
            });
   };
   bool open_to_all = inquiry.users_json.empty() && inquiry.roles_json.empty();
-  if (!open_to_all && !answer_.is_admin && !is_one_of(inquiry.users_json, caller_.identity)) {
+  bool has_role = std::ranges::any_of(
+      answer_.roles, [&](const auto& role) { return is_one_of(inquiry.roles_json, role); });
+  if (!open_to_all && !answer_.is_admin && !has_role &&
+      !is_one_of(inquiry.users_json, caller_.identity)) {
     return Error(
         ErrorKind::Forbidden, "EXE-0021",
         fmt::format("inquiry {} is put to users {} and roles {}; you are '{}'", key,

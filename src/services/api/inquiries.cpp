@@ -125,7 +125,8 @@ Response show_inquiry(Call& call, sql::Connection& db) {
 Task<Response> answer_inquiry(Call& call) {
   CO_TRY(auto id, call.id<InquiryId>());
   CO_TRY(auto input, call.body<AnswerInput>());
-  engine::Answer answer{std::move(input.response), call.who.permissions.allow(Permission::Admin)};
+  engine::Answer answer{std::move(input.response), call.who.permissions.allow(Permission::Admin),
+                        call.who.roles};
   auto command = [&](auto reply) {
     call.api.engine.answer(call.caller(), id, std::move(answer), std::move(reply));
   };

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cctype>
+
 #include "base/text.h"
 #include "services/api/call.h"
 #include "services/api/page.h"
@@ -17,6 +20,7 @@ using kernel::TokenRow;
 struct TokenInput {
   std::string identity;
   std::vector<std::string> permissions;
+  std::vector<std::string> roles;
   std::optional<int64_t> ttl_s;
 
   static const Fields& fields() {
@@ -28,6 +32,8 @@ struct TokenInput {
               "Names such as rules:read, patterns such as rules:*, or *.")
             .required()
             .length(1, 50),
+        field("roles", &TokenInput::roles, "Inquiries that are put to these may be answered.")
+            .length(0, 20),
         field("ttl_s", &TokenInput::ttl_s, "Default: it does not expire.").at_least(1).unit("s"),
     };
     static const auto table = fields_of<TokenInput>("TokenInput", "A token to be made.", lines);
@@ -39,6 +45,7 @@ struct TokenView {
   TokenId id;
   std::string identity;
   std::vector<std::string> permissions;
+  std::vector<std::string> roles;
   Timestamp created;
   Timestamp expires;
   std::optional<std::string> token;
@@ -49,6 +56,7 @@ struct TokenView {
         field("id", &V::id, ""),
         field("identity", &V::identity, ""),
         field("permissions", &V::permissions, ""),
+        field("roles", &V::roles, ""),
         field("created", &V::created, ""),
         field("expires", &V::expires, "None: never."),
         field("token", &V::token, "Shown once, when it is made: only its hash is kept."),
@@ -62,6 +70,7 @@ struct IdentityView {
   std::string identity;
   TenantId tenant;
   std::vector<std::string> permissions;
+  std::vector<std::string> roles;
   ExecutionId execution;
 
   static const Fields& fields() {
@@ -70,6 +79,7 @@ struct IdentityView {
         field("identity", &V::identity, ""),
         field("tenant", &V::tenant, ""),
         field("permissions", &V::permissions, ""),
+        field("roles", &V::roles, ""),
         field("execution", &V::execution, "Of an execution's own token."),
     };
     static const auto table = fields_of<V>("Identity", "Who the token belongs to.", lines);
@@ -77,20 +87,34 @@ struct IdentityView {
   }
 };
 
-std::vector<std::string> words_of(std::string_view permissions) {
-  std::vector<std::string> words;
-  for (auto word : split(permissions, ',')) {
-    if (!trim(word).empty()) words.emplace_back(trim(word));
+TokenView view_of(const TokenRow& row) {
+  TokenView view{row.id, row.identity, {}, {}, {row.created}, {row.expires}, {}};
+  for (auto word : split(row.permissions, ',')) {
+    word = trim(word);
+    if (word.starts_with(auth::kRolePrefix)) {
+      view.roles.emplace_back(word.substr(auth::kRolePrefix.size()));
+    } else if (!word.empty()) {
+      view.permissions.emplace_back(word);
+    }
   }
-  return words;
+  return view;
 }
 
-TokenView view_of(const TokenRow& row) {
-  return {row.id, row.identity, words_of(row.permissions), {row.created}, {row.expires}, {}};
+Result<void> check_roles(const std::vector<std::string>& roles) {
+  for (const auto& role : roles) {
+    bool plain = !role.empty() && role.size() <= 64 && std::ranges::all_of(role, [](char c) {
+      return std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '-' || c == '.';
+    });
+    if (plain) continue;
+    return Error(
+        ErrorKind::Invalid, "API-0089",
+        fmt::format("role '{}': expected up to 64 letters, digits, '_', '-' and '.'", role));
+  }
+  return {};
 }
 
 Response show_identity(Call& call) {
-  IdentityView view{call.who.identity, call.who.tenant, {}, call.who.execution};
+  IdentityView view{call.who.identity, call.who.tenant, {}, call.who.roles, call.who.execution};
   for (int i = 0; i < auth::kPermissions; ++i) {
     auto permission = static_cast<Permission>(i);
     if (call.who.permissions.allow(permission)) {
@@ -120,6 +144,8 @@ Task<Response> create_token(Call& call) {
     co_return Error(ErrorKind::Forbidden, "API-0080",
                     fmt::format("'{}' cannot give permissions that it lacks", call.who.identity));
   }
+  CO_TRY(check_roles(input.roles));
+  for (const auto& role : input.roles) words += fmt::format(",{}{}", auth::kRolePrefix, role);
   auto token = auth::make_token(call.api.options.random);
   engine::TokenWrite write{auth::token_hash(token.reveal()), input.identity, words, 0};
   if (input.ttl_s) write.expires = call.api.now_ms() + *input.ttl_s * 1000;
