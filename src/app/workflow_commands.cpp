@@ -12,6 +12,7 @@
 #include "conductor/graph_text.h"
 #include "conductor/inspect.h"
 #include "conductor/rehearsal.h"
+#include "engine/catalog.h"
 
 namespace millrace::app {
 namespace {
@@ -32,9 +33,7 @@ Result<YamlNode> read_yaml(const std::string& file) {
 
 Result<Inspected> inspect_file(const std::string& file, expr::Mode mode, expr::Engine& engine) {
   TRY(YamlNode document, read_yaml(file));
-  // What the server puts into the context of each run.
-  auto findings = conductor::inspect(document, engine,
-                                     {.default_mode = mode, .known_variables = {"st2", "parent"}});
+  auto findings = conductor::inspect(document, engine, engine::inspect_options(mode));
   std::ranges::sort(findings, {},
                     [](const auto& f) { return std::tie(f.line, f.path, f.message); });
   return Inspected{std::move(document), mode, std::move(findings)};

@@ -3,8 +3,6 @@
 
 #include <fmt/format.h>
 
-#include "conductor/inspect.h"
-
 namespace millrace::engine {
 namespace {
 
@@ -44,13 +42,16 @@ std::string suggest_from(const Map& names, std::string_view name) {
 
 }  // namespace
 
+conductor::InspectOptions inspect_options(expr::Mode default_mode) {
+  return {.default_mode = default_mode, .known_variables = {"st2", "parent"}};
+}
+
 std::vector<Problem> workflow_problems(const Action& action, expr::Engine& engine) {
   if (action.runner != Runner::Workflow) return {};
   std::string file = "actions/" + action.entry_point;
   if (!action.workflow) return {{file, "it is not there"}};
-  conductor::InspectOptions options{.default_mode = language_of(action),
-                                    .known_variables = {"st2", "parent"}};
   std::vector<Problem> problems;
+  auto options = inspect_options(language_of(action));
   for (auto& finding : conductor::inspect(*action.workflow, engine, options)) {
     problems.push_back({fmt::format("{}:{}", file, finding.line), std::move(finding.message)});
   }

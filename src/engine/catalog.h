@@ -9,6 +9,7 @@
 
 #include "base/text.h"
 #include "conductor/definition.h"
+#include "conductor/inspect.h"
 #include "kernel/rows.h"
 #include "model/pack.h"
 #include "rules/check.h"
@@ -29,6 +30,8 @@ struct WorkflowCode {
   std::string faults;                   // one line each; they end every run at its start
 };
 
+// How workflows are inspected that the server runs: with the variables that it gives each run.
+conductor::InspectOptions inspect_options(expr::Mode default_mode);
 // What inspection finds in the workflow of an action, as `actions/FILE:LINE`; none when it runs
 // none.
 std::vector<Problem> workflow_problems(const Action& action, expr::Engine& engine);

@@ -140,13 +140,7 @@ void Context::absorb_needs(const Transition& t, ExecutionId of, LiveWorkflow& li
       auto node = conductor.definition().graph().find(task->task);
       auto entry = node ? conductor.state().last(*node, task->route) : std::nullopt;
       auto status = entry ? conductor.state().entry(*entry).status : conductor::Status::Null;
-      runs.info = Value::map({{"task_execution_id", Value()},
-                              {"workflow_execution_id", live.id.str()},
-                              {"task_name", task->task},
-                              {"task_id", task->task},
-                              {"route", task->route},
-                              {"result", Value()},
-                              {"status", conductor::to_string(status)}});
+      runs.info = task_info(live.id, *task, nullptr, Value(), conductor::to_string(status));
     }
     live.results->loaded(*task, std::move(runs));
   }

@@ -155,7 +155,7 @@ void Engine::resume(Caller caller, ExecutionId id, Reply<ExecutionRow> reply) {
 
 void Engine::rerun(Caller caller, ExecutionId id, Rerun request, Reply<ExecutionRow> reply) {
   executor_->submit(std::make_unique<RerunExecution>(std::move(caller), id, std::move(request),
-                                                     *board_, std::move(reply)));
+                                                     std::move(reply)));
 }
 
 void Engine::answer(Caller caller, InquiryId id, Answer answer, Reply<InquiryRow> reply) {

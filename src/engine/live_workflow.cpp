@@ -8,6 +8,7 @@
 #include <numeric>
 
 #include "base/json.h"
+#include "base/time.h"
 
 namespace millrace::engine {
 
@@ -58,6 +59,20 @@ std::optional<TaskKey> task_of_need(std::string_view key) {
   TaskKey task{std::string(key.substr(colon + 1)), 0};
   std::from_chars(key.data(), key.data() + colon, task.route);
   return task;
+}
+
+Value task_info(ExecutionId workflow, const TaskKey& key, const ExecutionRow* step, Value result,
+                std::string_view status) {
+  Value info = Value::map({{"task_execution_id", step ? Value(step->id.str()) : Value()},
+                           {"workflow_execution_id", workflow.str()},
+                           {"task_name", key.task},
+                           {"task_id", key.task},
+                           {"route", key.route}});
+  info.set("result", std::move(result));
+  info.set("status", step ? to_string(step->status) : status);
+  info.set("start_timestamp", step && step->started ? Value(to_rfc3339(step->started)) : Value());
+  info.set("end_timestamp", step && step->ended ? Value(to_rfc3339(step->ended)) : Value());
+  return info;
 }
 
 // TaskResults

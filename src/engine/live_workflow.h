@@ -34,6 +34,11 @@ struct Need {
 std::string need_of(const TaskKey& task);
 std::optional<TaskKey> task_of_need(std::string_view key);
 
+// What task() tells of a task on a route. `step`: the execution that ran it last, or nullptr;
+// `status` is said without one.
+Value task_info(ExecutionId workflow, const TaskKey& key, const kernel::ExecutionRow* step,
+                Value result, std::string_view status = "running");
+
 // What came of a task, as task() shows it, and of its items, in their order.
 struct TaskRuns {
   Value info;  // task_execution_id, result, status, ...

@@ -4,7 +4,6 @@
 #include <algorithm>
 
 #include "base/json.h"
-#include "base/time.h"
 
 namespace millrace::engine {
 
@@ -204,19 +203,6 @@ Result<Value> load_result(sql::Connection& db, const ExecutionRow& row) {
   return result.ok() ? std::move(*result) : Value();
 }
 
-Value task_info(ExecutionId workflow, const TaskKey& key, const ExecutionRow& row, Value result) {
-  Value info = Value::map({{"task_execution_id", row.id.str()},
-                           {"workflow_execution_id", workflow.str()},
-                           {"task_name", key.task},
-                           {"task_id", key.task},
-                           {"route", key.route}});
-  info.set("result", std::move(result));
-  info.set("status", to_string(row.status));
-  info.set("start_timestamp", row.started ? Value(to_rfc3339(row.started)) : Value());
-  info.set("end_timestamp", row.ended ? Value(to_rfc3339(row.ended)) : Value());
-  return info;
-}
-
 Result<TaskRuns> load_task(sql::Connection& db, ExecutionId workflow, const TaskKey& key) {
   TRY(auto runs, store::task_runs(db, workflow, key.task, key.route));
   TaskRuns loaded;
@@ -229,7 +215,7 @@ Result<TaskRuns> load_task(sql::Connection& db, ExecutionId workflow, const Task
       last = std::move(*row);
     }
     if (run.item < 0) {
-      loaded.info = task_info(workflow, key, last, std::move(result));
+      loaded.info = task_info(workflow, key, &last, std::move(result));
     } else {
       loaded.items.resize(static_cast<size_t>(run.item) + 1);
       loaded.items.back() = std::move(result);
@@ -237,7 +223,7 @@ Result<TaskRuns> load_task(sql::Connection& db, ExecutionId workflow, const Task
   }
   if (!loaded.items.empty()) {
     loaded.info =
-        task_info(workflow, key, last, Value::map({{"items", Value(ValueList(loaded.items))}}));
+        task_info(workflow, key, &last, Value::map({{"items", Value(ValueList(loaded.items))}}));
   }
   return loaded;
 }

@@ -7,7 +7,6 @@
 #include <cmath>
 
 #include "base/json.h"
-#include "base/time.h"
 #include "engine/advance.h"
 
 namespace millrace::engine {
@@ -20,21 +19,6 @@ namespace {
 // What one decision ends inside the server; the rest goes on in the next one, so that a loop of
 // pure actions holds nobody up.
 constexpr int kMostStepsAtOnce = 500;
-
-// What task() tells of a step.
-Value task_info(const LiveWorkflow& live, const TaskKey& key, const ExecutionRow* step,
-                Value result, std::string_view status = "running") {
-  Value info = Value::map({{"task_execution_id", step ? Value(step->id.str()) : Value()},
-                           {"workflow_execution_id", live.id.str()},
-                           {"task_name", key.task},
-                           {"task_id", key.task},
-                           {"route", key.route}});
-  info.set("result", std::move(result));
-  info.set("status", step ? to_string(step->status) : status);
-  info.set("start_timestamp", step && step->started ? Value(to_rfc3339(step->started)) : Value());
-  info.set("end_timestamp", step && step->ended ? Value(to_rfc3339(step->ended)) : Value());
-  return info;
-}
 
 std::string_view pack_of(std::string_view ref) { return ref.substr(0, ref.find('.')); }
 
@@ -81,10 +65,11 @@ Result<void> WorkflowRun::tell(const TaskKey& key, int32_t item, Status status,
     items->mutable_list().resize(all.size());
     event.accumulated = std::move(*items);
     bool failed = conductor::kAbended.has(status) || all.count(conductor::kAbended) > 0;
-    live_.results->ended(key,
-                         task_info(live_, key, nullptr, Value::map({{"items", event.accumulated}}),
-                                   failed ? "failed" : to_string(status)),
-                         -1, Value());
+    live_.results->ended(
+        key,
+        task_info(live_.id, key, nullptr, Value::map({{"items", event.accumulated}}),
+                  failed ? "failed" : to_string(status)),
+        -1, Value());
   }
   TRY(conductor_.event(key.task, key.route, event));
   return {};
@@ -121,12 +106,12 @@ Result<void> WorkflowRun::start(const conductor::NextTask& task) {
                    !task.waits_for_answer && task.delay.is_null();
   if (task.actions.empty() || no_action || known_empty) {
     // Nothing to run: it ends at once.
-    live_.results->started(key, task_info(live_, key, nullptr, Value()), 0);
+    live_.results->started(key, task_info(live_.id, key, nullptr, Value()), 0);
     ended_.push_back({.key = key, .result = task.items_count ? Value::list() : Value()});
     return tell(key, -1, Status::Running);
   }
   if (is_first_offer(task)) {
-    live_.results->started(key, task_info(live_, key, nullptr, Value()),
+    live_.results->started(key, task_info(live_.id, key, nullptr, Value()),
                            task.items_count.value_or(0));
   }
   for (const auto& call : task.actions) {
@@ -152,9 +137,9 @@ const conductor::ItemList* WorkflowRun::staged_items(const TaskKey& key) const {
 Result<void> WorkflowRun::report(const Ended& ended) {
   ++t_.steps_ended;
   if (ended.step) return step_changed(*ended.step, ended.result);
-  live_.results->ended(ended.key,
-                       task_info(live_, ended.key, nullptr, ended.result, to_string(ended.status)),
-                       ended.item, ended.result);
+  live_.results->ended(
+      ended.key, task_info(live_.id, ended.key, nullptr, ended.result, to_string(ended.status)),
+      ended.item, ended.result);
   return tell(ended.key, ended.item, ended.status, ended.result);
 }
 
@@ -224,7 +209,7 @@ Result<void> WorkflowRun::step_changed(const ExecutionRow& step, const Value& re
   bool final = is_final(step.status);
   if (final) {
     live_.open.erase(open);
-    live_.results->ended(key, task_info(live_, key, &step, item < 0 ? result : Value()), item,
+    live_.results->ended(key, task_info(live_.id, key, &step, item < 0 ? result : Value()), item,
                          result);
   } else {
     open->second.told = status;

@@ -7,6 +7,7 @@
 #include "base/time.h"
 #include "engine/transitions/enforce_event.h"
 #include "engine/transitions/workflows.h"
+#include "engine/workflow_run.h"
 #include "rules/schedule.h"
 
 namespace millrace::engine {
@@ -98,12 +99,8 @@ Result<void> FireTimer::time_out(Context& ctx, const ExecutionRow& row) {
   }
   // Its steps are canceled, and it ends as timeout when they have ended.
   ctx.edit(*this, row).failure = FailureClass::Timeout;
-  changes.messages.push_back({.id = ctx.new_id<MessageId>(),
-                              .tenant = row.tenant,
-                              .shard = shard_of(row.tenant, row.root.value),
-                              .kind = MessageKind::CancelExecution,
-                              .subject = row.id.value,
-                              .created = ctx.now()});
+  changes.messages.push_back(
+      message_for(ctx, row.tenant, row.root, MessageKind::CancelExecution, row.id));
   return {};
 }
 

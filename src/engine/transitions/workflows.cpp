@@ -126,7 +126,7 @@ Result<void> PauseExecution::decide(Context& ctx) {
 
 // RerunExecution
 
-RerunExecution::RerunExecution(Caller caller, ExecutionId id, Rerun request, Board&,
+RerunExecution::RerunExecution(Caller caller, ExecutionId id, Rerun request,
                                Reply<ExecutionRow> reply)
     : caller_(std::move(caller)),
       original_(id),
@@ -141,7 +141,7 @@ void RerunExecution::want(Wanted& wanted) const {
 
 // The runs of the named tasks, on every route that they took.
 Result<std::vector<conductor::RerunRequest>> RerunExecution::requested(
-    Context&, const store::StoredWorkflow& state) const {
+    const store::StoredWorkflow& state) const {
   std::set<std::pair<std::string, int>> runs;
   for (const auto& text : state.entries) {
     TRY(Value entry, parse_json(text));
@@ -202,7 +202,7 @@ Result<void> RerunExecution::decide(Context& ctx) {
   if (whole) {
     TRY(rerun_whole(ctx, *original));
   } else {
-    TRY(auto requests, requested(ctx, stored->state));
+    TRY(auto requests, requested(stored->state));
     ExecutionRow row = *original;
     row.id = row.root = ctx.new_id<ExecutionId>();
     row.parent = {};

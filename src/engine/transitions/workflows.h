@@ -2,7 +2,6 @@
 #pragma once
 
 #include "engine/advance.h"
-#include "engine/board.h"
 #include "engine/engine.h"
 
 namespace millrace::engine {
@@ -54,8 +53,7 @@ class PauseExecution final : public Transition {
 // execution the whole.
 class RerunExecution final : public Transition {
  public:
-  RerunExecution(Caller caller, ExecutionId id, Rerun request, Board& board,
-                 Reply<kernel::ExecutionRow> reply);
+  RerunExecution(Caller caller, ExecutionId id, Rerun request, Reply<kernel::ExecutionRow> reply);
   std::string_view name() const override { return "rerun_execution"; }
   void want(Wanted& wanted) const override;
   Result<void> decide(Context& ctx) override;
@@ -64,8 +62,7 @@ class RerunExecution final : public Transition {
 
  private:
   Result<void> rerun_whole(Context& ctx, const kernel::ExecutionRow& original);
-  Result<std::vector<conductor::RerunRequest>> requested(Context& ctx,
-                                                         const store::StoredWorkflow& state) const;
+  Result<std::vector<conductor::RerunRequest>> requested(const store::StoredWorkflow& state) const;
   Caller caller_;
   ExecutionId original_;
   Rerun request_;

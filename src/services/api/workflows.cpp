@@ -160,10 +160,8 @@ Response inspect_workflow(Call& call) {
     return answer_list(views);
   }
   expr::Engine expressions;
-  conductor::InspectOptions options{.default_mode = input.language == Language::Orquesta
-                                                        ? expr::Mode::Orquesta
-                                                        : expr::Mode::Native,
-                                    .known_variables = {"st2", "parent"}};
+  auto options = engine::inspect_options(input.language == Language::Orquesta ? expr::Mode::Orquesta
+                                                                              : expr::Mode::Native);
   for (auto& finding : conductor::inspect(*document, expressions, options)) {
     views.push_back({std::string(conductor::to_string(finding.cls)), finding.line,
                      std::move(finding.path), std::move(finding.message)});
