@@ -13,7 +13,7 @@
 #include "app/core_pack.h"
 #include "app/server.h"
 #include "base/config.h"
-#include "engine/catalog.h"
+#include "engine/machine/catalog.h"
 #include "packs/folder.h"
 #include "packs/load.h"
 #include "rules/check.h"

@@ -11,7 +11,7 @@
 #include "app/core_pack.h"
 #include "base/files.h"
 #include "base/log.h"
-#include "engine/catalog.h"
+#include "engine/machine/catalog.h"
 #include "packs/folder.h"
 #include "packs/load.h"
 #include "rules/check.h"

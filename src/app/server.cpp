@@ -60,10 +60,10 @@ Result<void> make_folders(const DataPaths& paths) {
 engine::Engine::Options engine_options(const Config& config) {
   engine::Engine::Options options;
   options.executor.max_waiting = static_cast<size_t>(config.intake.max_waiting);
-  options.event_retention_ms = config.retention.events_days * kDayMs;
-  options.execution_retention_ms = config.retention.executions_days * kDayMs;
-  options.change_retention_ms = config.retention.changes_days * kDayMs;
-  options.dedupe_ms = config.retention.dedupe_days * kDayMs;
+  options.retention.events = config.retention.events_days * kDayMs;
+  options.retention.executions = config.retention.executions_days * kDayMs;
+  options.retention.changes = config.retention.changes_days * kDayMs;
+  options.retention.dedupe = config.retention.dedupe_days * kDayMs;
   return options;
 }
 

@@ -12,7 +12,7 @@
 #include "conductor/graph_text.h"
 #include "conductor/inspect.h"
 #include "conductor/rehearsal.h"
-#include "engine/catalog.h"
+#include "engine/machine/catalog.h"
 
 namespace millrace::app {
 namespace {

@@ -83,39 +83,42 @@ Result<void> Engine::load_rules(sql::Connection& reader, std::shared_ptr<const C
 }
 
 Executor::Callbacks Engine::callbacks() {
-  return {.now_ms = outside_.now_ms,
-          .fatal = outside_.fatal,
-          .fire_timer = [](TimerId id) { return std::make_unique<FireTimer>(id); },
-          .dispatch = [] { return std::make_unique<DispatchQueue>(); },
-          .sweep = [this] { return std::make_unique<Sweep>(options_, outside_.now_ms()); },
-          .message = [](const MessageRow& row) { return make_message(row); },
-          .quarantine =
-              [](Transition& refused, const std::string& reason) {
-                log_error(
-                    "message.quarantined",
-                    {{"kind", refused.name()}, {"subject", refused.subject()}, {"reason", reason}});
-                return std::make_unique<BuryMessage>(refused, reason);
-              },
-          .ended =
-              [this](const ExecutionRow& row) {
-                board_->ended(row);
-                listeners_->ended(row.id);
-              },
-          .committed = [this] { listeners_->changed(); },
-          .catalog_changed =
-              [this](std::shared_ptr<const Catalog> next) {
-                std::lock_guard lock(catalog_mutex_);
-                catalog_ = std::move(next);
-              },
-          .open_key = outside_.open_key,
-          .decided = outside_.decided};
+  return {
+      .now_ms = outside_.now_ms,
+      .fatal = outside_.fatal,
+      .fire_timer = [](TimerId id) { return std::make_unique<FireTimer>(id); },
+      .dispatch = [] { return std::make_unique<DispatchQueue>(); },
+      .sweep = [this] { return std::make_unique<Sweep>(options_.retention, outside_.now_ms()); },
+      .message = [](const MessageRow& row) { return make_message(row); },
+      .quarantine =
+          [](Transition& refused, const std::string& reason) {
+            log_error(
+                "message.quarantined",
+                {{"kind", refused.name()}, {"subject", refused.subject()}, {"reason", reason}});
+            return std::make_unique<BuryMessage>(refused, reason);
+          },
+      .ended =
+          [this](const ExecutionRow& row) {
+            board_->ended(row);
+            listeners_->ended(row.id);
+          },
+      .watch = [this](int64_t number, ExecutionId id,
+                      Reply<ExecutionRow> ended) { board_->watch(number, id, std::move(ended)); },
+      .committed = [this] { listeners_->changed(); },
+      .catalog_changed =
+          [this](std::shared_ptr<const Catalog> next) {
+            std::lock_guard lock(catalog_mutex_);
+            catalog_ = std::move(next);
+          },
+      .open_key = outside_.open_key,
+      .decided = outside_.decided};
 }
 
 // Commands
 
 void Engine::ingest(Caller caller, NewEvent event, Reply<Ingested> reply) {
   executor_->submit(std::make_unique<IngestEvent>(std::move(caller), std::move(event),
-                                                  options_.dedupe_ms, std::move(reply)));
+                                                  options_.retention.dedupe, std::move(reply)));
 }
 
 void Engine::replay(Caller caller, EventId event, Reply<Ingested> reply) {
@@ -123,8 +126,8 @@ void Engine::replay(Caller caller, EventId event, Reply<Ingested> reply) {
 }
 
 void Engine::run(Caller caller, NewExecution request, Reply<ExecutionRow> reply) {
-  executor_->submit(std::make_unique<StartExecution>(std::move(caller), std::move(request), *board_,
-                                                     std::move(reply)));
+  executor_->submit(
+      std::make_unique<StartExecution>(std::move(caller), std::move(request), std::move(reply)));
 }
 
 void Engine::watch(int64_t number, ExecutionId id, Reply<ExecutionRow> ended) {

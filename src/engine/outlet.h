@@ -4,7 +4,7 @@
 #include <mutex>
 #include <unordered_map>
 
-#include "engine/executor.h"
+#include "engine/machine/executor.h"
 
 namespace millrace::engine {
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
-#include "engine/advance.h"
+#include "engine/transitions/advance.h"
 #include "engine/transitions/executions.h"
 
 namespace millrace::engine {

@@ -1,17 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "engine/board.h"
-#include "engine/engine.h"
-#include "engine/start.h"
+#include "engine/transitions/commands.h"
+#include "engine/transitions/start.h"
 
 namespace millrace::engine {
 
 // A request of the API or of the command line.
 class StartExecution final : public Transition {
  public:
-  StartExecution(Caller caller, NewExecution request, Board& board,
-                 Reply<kernel::ExecutionRow> reply);
+  StartExecution(Caller caller, NewExecution request, Reply<kernel::ExecutionRow> reply);
   std::string_view name() const override { return "start_execution"; }
   void want(Wanted& wanted) const override;
   Result<void> decide(Context& ctx) override;
@@ -21,7 +19,6 @@ class StartExecution final : public Transition {
  private:
   Caller caller_;
   NewExecution request_;
-  Board& board_;
   Reply<kernel::ExecutionRow> reply_;
   kernel::ExecutionRow row_;
 };

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "engine/engine.h"
+#include "engine/machine/context.h"
+#include "engine/machine/keys.h"
+#include "engine/transitions/commands.h"
 
 namespace millrace::engine {
 

@@ -6,21 +6,18 @@
 
 namespace millrace::engine {
 
-StartExecution::StartExecution(Caller caller, NewExecution request, Board& board,
+StartExecution::StartExecution(Caller caller, NewExecution request,
                                Reply<kernel::ExecutionRow> reply)
-    : caller_(std::move(caller)),
-      request_(std::move(request)),
-      board_(board),
-      reply_(std::move(reply)) {}
+    : caller_(std::move(caller)), request_(std::move(request)), reply_(std::move(reply)) {}
 
-void StartExecution::deliver(Deliveries&) {
+void StartExecution::deliver(Deliveries& out) {
   // Commits come one after the other: the end cannot have been reported yet, unless it is in
   // this very commit.
   if (request_.ended) {
     if (is_final(row_.status)) {
       request_.ended(row_);
     } else {
-      board_.watch(request_.watch, row_.id, std::move(request_.ended));
+      out.watch(request_.watch, row_.id, std::move(request_.ended));
     }
   }
   reply_(row_);

@@ -6,8 +6,8 @@
 #include "base/json.h"
 #include "base/time.h"
 #include "engine/transitions/enforce_event.h"
+#include "engine/transitions/workflow_run.h"
 #include "engine/transitions/workflows.h"
-#include "engine/workflow_run.h"
 #include "rules/schedule.h"
 
 namespace millrace::engine {
@@ -133,14 +133,14 @@ Result<void> FireTimer::fire_schedule(Context& ctx, const TimerRow& timer) {
 
 // Sweep
 
-Sweep::Sweep(const Engine::Options& options, int64_t now_ms) {
+Sweep::Sweep(const Retention& retention, int64_t now_ms) {
   auto add = [&](Expirable kind, int64_t retention_ms) {
     expire_.push_back({kind, now_ms - retention_ms, kExpireAtOnce});
   };
-  add(Expirable::Events, options.event_retention_ms);
-  add(Expirable::Executions, options.execution_retention_ms);
-  add(Expirable::Changes, options.change_retention_ms);
-  add(Expirable::Quarantine, options.execution_retention_ms);
+  add(Expirable::Events, retention.events);
+  add(Expirable::Executions, retention.executions);
+  add(Expirable::Changes, retention.changes);
+  add(Expirable::Quarantine, retention.executions);
   add(Expirable::Dedupe, 0);
   add(Expirable::Keys, 0);
 }

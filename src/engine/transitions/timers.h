@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "engine/engine.h"
-#include "engine/start.h"
+#include "engine/transitions/commands.h"
+#include "engine/transitions/start.h"
 
 namespace millrace::engine {
 
@@ -32,7 +32,7 @@ Result<void> set_schedule(Context& ctx, Transition& t, TenantId tenant, const Ru
 // rows; writes nothing when nothing is due.
 class Sweep final : public Transition {
  public:
-  Sweep(const Engine::Options& options, int64_t now_ms);
+  Sweep(const Retention& retention, int64_t now_ms);
   std::string_view name() const override { return "sweep"; }
   void want(Wanted& wanted) const override;
   Result<void> decide(Context& ctx) override;

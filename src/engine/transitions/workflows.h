@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "engine/advance.h"
-#include "engine/engine.h"
+#include "engine/transitions/advance.h"
+#include "engine/transitions/commands.h"
 
 namespace millrace::engine {
 

@@ -10,7 +10,8 @@
 #include <vector>
 
 #include "base/ids.h"
-#include "engine/live_workflow.h"
+#include "engine/machine/live_workflow.h"
+#include "engine/machine/reply.h"
 #include "kernel/changes.h"
 #include "kernel/work.h"
 #include "store/committer.h"
@@ -101,6 +102,8 @@ class Deliveries {
   virtual ~Deliveries() = default;
   virtual void grant(WorkerId worker, kernel::WorkOrder order) = 0;
   virtual void cancel(WorkerId worker, const kernel::RunKey& key) = 0;
+  // `ended` is called when the execution, which is not final, has become so.
+  virtual void watch(int64_t number, ExecutionId id, Reply<kernel::ExecutionRow> ended) = 0;
 };
 
 // What changes in the executor's memory after a commit.

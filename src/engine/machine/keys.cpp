@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "engine/keys.h"
+#include "engine/machine/keys.h"
 
 #include <fmt/format.h>
 

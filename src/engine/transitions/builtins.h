@@ -3,7 +3,7 @@
 
 #include <string_view>
 
-#include "engine/start.h"
+#include "engine/transitions/start.h"
 
 namespace millrace::engine {
 

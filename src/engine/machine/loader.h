@@ -3,7 +3,7 @@
 
 #include <span>
 
-#include "engine/transition.h"
+#include "engine/machine/transition.h"
 #include "store/read.h"
 
 namespace millrace::engine {

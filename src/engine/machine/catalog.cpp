@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "engine/catalog.h"
+#include "engine/machine/catalog.h"
 
 #include <fmt/format.h>
 

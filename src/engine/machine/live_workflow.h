@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "conductor/conductor.h"
-#include "engine/keys.h"
+#include "engine/machine/keys.h"
 #include "kernel/rows.h"
 #include "store/read.h"
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "engine/start.h"
+#include "engine/transitions/start.h"
 
 #include <fmt/format.h>
 
 #include "base/json.h"
-#include "engine/advance.h"
-#include "engine/builtins.h"
+#include "engine/transitions/advance.h"
+#include "engine/transitions/builtins.h"
 #include "packs/parameters.h"
 
 namespace millrace::engine {

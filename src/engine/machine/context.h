@@ -5,7 +5,7 @@
 #include <unordered_set>
 
 #include "base/ids.h"
-#include "engine/transition.h"
+#include "engine/machine/transition.h"
 #include "expr/expr.h"
 
 namespace millrace::engine {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "engine/loader.h"
+#include "engine/machine/loader.h"
 
 #include <algorithm>
 

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "engine/advance.h"
+#include "engine/transitions/advance.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 
 #include "base/json.h"
-#include "engine/workflow_run.h"
+#include "engine/transitions/workflow_run.h"
 
 namespace millrace::engine {
 

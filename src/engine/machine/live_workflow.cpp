@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "engine/live_workflow.h"
+#include "engine/machine/live_workflow.h"
 
 #include <fmt/format.h>
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "engine/start.h"
+#include "engine/transitions/start.h"
 
 namespace millrace::engine {
 

@@ -11,7 +11,7 @@
 #include <unordered_set>
 #include <vector>
 
-#include "engine/context.h"
+#include "engine/machine/context.h"
 #include "kernel/timer_wheel.h"
 #include "store/committer.h"
 #include "store/read.h"
@@ -52,6 +52,8 @@ class Executor {
         quarantine;
     // An execution is durably final, on the committer's thread.
     std::function<void(const kernel::ExecutionRow&)> ended;
+    // Somebody waits for the end of one.
+    std::function<void(int64_t, ExecutionId, Reply<kernel::ExecutionRow>)> watch;
     // After each commit, on the committer's thread: the change feed may have grown.
     std::function<void()> committed;
     std::function<void(std::shared_ptr<const Catalog>)> catalog_changed;

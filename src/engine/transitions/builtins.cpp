@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "engine/builtins.h"
+#include "engine/transitions/builtins.h"
 
 #include <fmt/format.h>
 

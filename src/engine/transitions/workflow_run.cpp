@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "engine/workflow_run.h"
+#include "engine/transitions/workflow_run.h"
 
 #include <fmt/format.h>
 
@@ -7,7 +7,7 @@
 #include <cmath>
 
 #include "base/json.h"
-#include "engine/advance.h"
+#include "engine/transitions/advance.h"
 
 namespace millrace::engine {
 

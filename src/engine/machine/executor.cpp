@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "engine/executor.h"
+#include "engine/machine/executor.h"
 
 #include <algorithm>
 #include <chrono>
 
-#include "engine/loader.h"
+#include "engine/machine/loader.h"
 
 namespace millrace::engine {
 namespace {
@@ -27,12 +27,16 @@ std::unique_ptr<Transition> as_transition(std::unique_ptr<store::Step> step) {
 // Gathers the grants of one commit: one post per worker.
 class CommitDeliveries final : public Deliveries {
  public:
-  explicit CommitDeliveries(WorkOutlet& outlet) : outlet_(outlet) {}
+  CommitDeliveries(WorkOutlet& outlet, const Executor::Callbacks& callbacks)
+      : outlet_(outlet), callbacks_(callbacks) {}
   void grant(WorkerId worker, kernel::WorkOrder order) override {
     grants_[worker].push_back(std::move(order));
   }
   void cancel(WorkerId worker, const kernel::RunKey& key) override {
     cancels_.emplace_back(worker, key);
+  }
+  void watch(int64_t number, ExecutionId id, Reply<kernel::ExecutionRow> ended) override {
+    callbacks_.watch(number, id, std::move(ended));
   }
   void flush() {
     for (auto& [worker, orders] : grants_) outlet_.grant(worker, std::move(orders));
@@ -41,6 +45,7 @@ class CommitDeliveries final : public Deliveries {
 
  private:
   WorkOutlet& outlet_;
+  const Executor::Callbacks& callbacks_;
   std::map<WorkerId, std::vector<kernel::WorkOrder>> grants_;
   std::vector<std::pair<WorkerId, kernel::RunKey>> cancels_;
 };
@@ -357,7 +362,7 @@ void Executor::decide_batch(std::vector<std::unique_ptr<Transition>> batch) {
     add_workflow_changes(*t);
     if (t->changes.empty()) {
       // Nothing to write: answer at once.
-      CommitDeliveries deliveries(outlet_);
+      CommitDeliveries deliveries(outlet_, callbacks_);
       t->deliver(deliveries);
       deliveries.flush();
       settle(*t);
@@ -405,7 +410,7 @@ void Executor::forget_workflows(Transition& t) {
 // After the commit
 
 void Executor::on_commit(std::vector<store::Written> written) {
-  CommitDeliveries deliveries(outlet_);
+  CommitDeliveries deliveries(outlet_, callbacks_);
   bool any = false;
   for (auto& w : written) {
     if (w.end != store::WriteEnd::Committed) continue;

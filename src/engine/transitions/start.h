@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "engine/catalog.h"
-#include "engine/context.h"
+#include "engine/machine/catalog.h"
+#include "engine/machine/context.h"
 
 namespace millrace::engine {
 

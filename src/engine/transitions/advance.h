@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "engine/engine.h"
-#include "engine/start.h"
+#include "engine/transitions/commands.h"
+#include "engine/transitions/start.h"
 
 namespace millrace::engine {
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "engine/context.h"
+#include "engine/machine/context.h"
 
 #include <algorithm>
 
-#include "engine/catalog.h"
-#include "engine/loader.h"
+#include "engine/machine/catalog.h"
+#include "engine/machine/loader.h"
 
 namespace millrace::engine {
 
