@@ -8,14 +8,11 @@
 #include <string>
 
 #include "base/ids.h"
+#include "kernel/shards.h"
 #include "kernel/work.h"
 #include "model/execution.h"
 
 namespace millrace::kernel {
-
-inline constexpr int kShards = 64;
-// Messages, timers, queue entries and workflows of one root execution share a shard (0..63).
-int shard_of(TenantId tenant, int64_t root);
 
 struct EventRow {
   EventId id;
