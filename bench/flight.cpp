@@ -44,7 +44,7 @@ Flight::Flight(const std::string& folder) {
   store::Committer::Options options;
   {
     auto writer = must(store_->open_writer());
-    options.owner_epoch = must(store::claim_shards(*writer, "bench"));
+    options.owner_epoch = must(store::claim_shards(*writer, "bench", kernel::ShardSet::all()));
   }
   auto deliver = [this](std::vector<store::Written> written) {
     for (const auto& w : written) {

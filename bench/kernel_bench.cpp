@@ -91,7 +91,7 @@ class Ours {
                         .key = fmt::format("{:016}/1/2", n),
                         .value = "1",
                         .expires = kNow + 1'000'000 + n});
-    c.acked.push_back(MessageId{n});
+    c.acked.push_back({kTenant, MessageId{n}});
     return step;
   }
 

@@ -26,8 +26,8 @@ Result<int64_t> sweep_folder(sql::Connection& reader, const fs::path& folder, in
   for (const auto& entry : fs::directory_iterator(folder, ec)) {
     int64_t id = execution_in(entry.path().filename().string());
     if (id == 0 || id_time_ms(id) >= before_ms) continue;
-    TRY(auto row, store::load_execution(reader, ExecutionId{id}));
-    if (row) continue;
+    TRY(auto tenant, store::tenant_of_execution(reader, ExecutionId{id}));
+    if (tenant) continue;
     if (fs::remove_all(entry.path(), ec) > 0) ++gone;
   }
   return gone;

@@ -41,13 +41,13 @@ Result<std::unique_ptr<Engine>> Engine::start(sql::Store& store,
   {
     TRY(auto writer, store.open_writer());
     TRY(store::migrate(*writer));
-    TRY(epoch, store::claim_shards(*writer, engine->outside_.owner));
+    TRY(epoch, store::claim_shards(*writer, engine->outside_.owner, ShardSet::all()));
   }
   auto catalog = Catalog().with_packs(packs);
   for (auto& pack : retired) catalog = catalog->with_retired(std::move(pack));
   TRY(auto reader, store.open_reader());
   TRY(engine->load_rules(*reader, catalog));
-  TRY(auto webhooks, store::live_webhooks(*reader));
+  TRY(auto webhooks, store::webhooks_of_all_tenants(*reader));
   for (auto& webhook : webhooks) catalog = catalog->with_webhook(std::move(webhook));
   engine->catalog_ = catalog;
   TRY(engine->executor_, Executor::start(store, epoch, catalog, *engine->outlet_, options.executor,
@@ -61,7 +61,7 @@ Result<std::unique_ptr<Engine>> Engine::start(sql::Store& store,
 }
 
 Result<void> Engine::load_rules(sql::Connection& reader, std::shared_ptr<const Catalog>& catalog) {
-  TRY(auto rows, store::current_rules(reader));
+  TRY(auto rows, store::rules_of_all_tenants(reader));
   std::vector<std::shared_ptr<const RuleEntry>> entries;
   expr::Engine expressions;
   for (auto& row : rows) {
@@ -86,7 +86,7 @@ Executor::Callbacks Engine::callbacks() {
   return {
       .now_ms = outside_.now_ms,
       .fatal = outside_.fatal,
-      .fire_timer = [](TimerId id) { return std::make_unique<FireTimer>(id); },
+      .fire_timer = [](Of<TimerId> timer) { return std::make_unique<FireTimer>(timer); },
       .dispatch = [] { return std::make_unique<DispatchQueue>(); },
       .sweep = [this] { return std::make_unique<Sweep>(options_.retention, outside_.now_ms()); },
       .message = [](const MessageRow& row) { return make_message(row); },
@@ -273,7 +273,12 @@ Result<RuleVerdict> Engine::why(sql::Connection& reader, TenantId tenant, std::s
   if (!event) {
     return Error(ErrorKind::NotFound, "EVT-0002", fmt::format("no event {}", event_id.value));
   }
-  TRY(auto rule, store::find_rule(reader, tenant, std::string(rule_ref)));
+  // Another rule may have had the name then; when none had it, the newest says that it came later.
+  std::string ref(rule_ref);
+  TRY(auto rule, store::find_rule_at(reader, tenant, ref, event->created));
+  if (!rule) {
+    TRY(rule, store::find_rule(reader, tenant, ref));
+  }
   if (!rule) {
     return Error(ErrorKind::NotFound, "RUL-0101", fmt::format("no rule '{}'", rule_ref));
   }

@@ -29,7 +29,7 @@ struct Changes {
   // Writes the mutable columns where the stored version is `version - 1` and the status not final.
   std::vector<ExecutionRow> executions;
   std::vector<QueueRow> enqueue;
-  std::vector<ExecutionId> dequeue;
+  std::vector<Of<ExecutionId>> dequeue;
   std::vector<OutputRow> outputs;
   std::vector<ResultBlobRow> result_blobs;
   std::vector<WorkflowRow> workflows;
@@ -37,17 +37,17 @@ struct Changes {
   std::vector<WorkflowRunRow> workflow_runs;      // the same
   std::vector<InquiryRow> inquiries;              // version 1 is new, later ones replace
   std::vector<MessageRow> messages;
-  std::vector<MessageId> acked;
+  std::vector<Of<MessageId>> acked;
   std::vector<TimerRow> timers;
-  std::vector<TimerId> timers_done;
-  std::vector<int64_t> timers_of_done;  // all timers of these subjects
+  std::vector<Of<TimerId>> timers_done;
+  std::vector<Of<ExecutionId>> timers_of_done;  // all timers of these executions
   std::vector<OutboxRow> outbox;
-  std::vector<OutboxId> outbox_done;
+  std::vector<Of<OutboxId>> outbox_done;
   std::vector<QuarantineRow> quarantine;
   std::vector<RuleRow> rules;  // each is a new revision
   std::vector<WebhookRow> webhooks;
   std::vector<TokenRow> tokens;
-  std::vector<TokenId> tokens_done;
+  std::vector<Of<TokenId>> tokens_done;
   std::vector<KeyRow> keys;
   std::vector<PackReleaseRow> pack_releases;
   std::vector<WorkerRow> workers;

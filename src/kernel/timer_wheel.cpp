@@ -19,10 +19,10 @@ void TimerWheel::insert(Entry entry) {
   entries_.erase(latest);
 }
 
-std::vector<TimerId> TimerWheel::take_due(int64_t now) {
-  std::vector<TimerId> due;
+std::vector<Of<TimerId>> TimerWheel::take_due(int64_t now) {
+  std::vector<Of<TimerId>> due;
   auto end = entries_.begin();
-  for (; end != entries_.end() && end->due <= now; ++end) due.push_back(end->id);
+  for (; end != entries_.end() && end->due <= now; ++end) due.push_back({end->tenant, end->id});
   entries_.erase(entries_.begin(), end);
   return due;
 }

@@ -5,7 +5,7 @@
 #include <set>
 #include <vector>
 
-#include "base/ids.h"
+#include "kernel/rows.h"
 
 namespace millrace::kernel {
 
@@ -20,6 +20,7 @@ class TimerWheel {
 
   struct Entry {
     int64_t due;
+    TenantId tenant;
     TimerId id;
     auto operator<=>(const Entry&) const = default;
   };
@@ -28,7 +29,7 @@ class TimerWheel {
   // brings it back with a later refill. A full wheel drops its latest entry and covers less.
   bool add(Entry entry);
   // Everything due at `now`, in due order.
-  std::vector<TimerId> take_due(int64_t now);
+  std::vector<Of<TimerId>> take_due(int64_t now);
   // When the next entry is due or the wheel must be refilled from the store, whichever is first.
   int64_t next_wake() const;
 

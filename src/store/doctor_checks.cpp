@@ -91,9 +91,6 @@ constexpr Check kChecks[] = {
     {"K6", "token", "its execution has ended or does not exist: delete the token",
      "SELECT t.id FROM token t WHERE t.execution <> 0 AND NOT EXISTS (SELECT 1 FROM execution x "
      "WHERE x.id = t.execution AND x.status < 16) ORDER BY t.id"},
-    {"K6", "shard", "not of the same owner and epoch as shard 0: restart the server",
-     "SELECT s.shard FROM shard s JOIN shard z ON z.shard = 0 WHERE s.owner <> z.owner OR "
-     "s.epoch <> z.epoch ORDER BY s.shard"},
 
     // K7: `started` is durable before a process starts.
     {"K7", "execution", "running without `started`",

@@ -61,13 +61,16 @@ Result<void> migrate(sql::Connection& writer) {
   return {};
 }
 
-Result<int64_t> claim_shards(sql::Connection& writer, std::string_view owner) {
+Result<int64_t> claim_shards(sql::Connection& writer, std::string_view owner,
+                             kernel::ShardSet shards) {
   TRY(auto* claim, writer.prepare("INSERT INTO shard (shard, owner, epoch) VALUES ($1, $2, $3) "
                                   "ON CONFLICT (shard) DO UPDATE SET owner = $2, epoch = $3"));
   auto claim_all = [&]() -> Result<int64_t> {
     TRY(writer.run("BEGIN IMMEDIATE"));
     TRY(int64_t epoch, query_int(writer, "SELECT coalesce(max(epoch), 0) + 1 FROM shard"));
-    for (int shard = 0; shard < kernel::kShards; ++shard) TRY(claim->execute(shard, owner, epoch));
+    for (int shard = 0; shard < kernel::kShards; ++shard) {
+      if (shards.has(shard)) TRY(claim->execute(shard, owner, epoch));
+    }
     TRY(writer.run("COMMIT"));
     return epoch;
   };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "kernel/shards.h"
 #include "store/sql.h"
 
 namespace millrace::store {
@@ -14,7 +15,9 @@ Result<int64_t> schema_version(sql::Connection& connection);
 // The version that this binary writes.
 int64_t newest_schema_version();
 
-// Claims all shards for `owner` and returns the new epoch, which every commit then checks.
-Result<int64_t> claim_shards(sql::Connection& writer, std::string_view owner);
+// Claims these shards for `owner` and returns the new epoch, which every commit then checks. It is
+// above all epochs that were ever given out.
+Result<int64_t> claim_shards(sql::Connection& writer, std::string_view owner,
+                             kernel::ShardSet shards);
 
 }  // namespace millrace::store

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The read side. Everything here runs on a read-only connection, never waits for the committer
 // and sees the last durable commit. `not found` is an empty optional, not an error.
+//
+// Everything is read for one tenant (K10), but for what says otherwise in its name or its comment.
+// What takes shards reads the rows of these only.
 #pragma once
 
 #include <optional>
@@ -33,8 +36,8 @@ struct ExecutionFilter {
 };
 
 Result<std::optional<kernel::ExecutionRow>> find_execution(sql::Connection&, TenantId, ExecutionId);
-// For the kernel itself, which works for all tenants.
-Result<std::optional<kernel::ExecutionRow>> load_execution(sql::Connection&, ExecutionId);
+// Whose execution it is: for whoever has nothing but an id that was proven otherwise.
+Result<std::optional<TenantId>> tenant_of_execution(sql::Connection&, ExecutionId);
 // Without parameters, environment and result.
 Result<std::vector<kernel::ExecutionRow>> list_executions(sql::Connection&, TenantId,
                                                           const ExecutionFilter&, Page);
@@ -42,15 +45,14 @@ Result<std::vector<kernel::ExecutionRow>> children_of(sql::Connection&, TenantId
 // The non-final executions below `parent`, at every depth.
 Result<std::vector<kernel::ExecutionRow>> open_descendants(sql::Connection&, TenantId, ExecutionId);
 Result<std::vector<TenantId>> tenants_with_executions(sql::Connection&);
-// All executions in these statuses, of all tenants: for the start of a server and the sweeps.
-Result<std::vector<kernel::ExecutionRow>> executions_in(sql::Connection&,
+// All executions in these statuses, of all tenants: for a worker that comes back.
+Result<std::vector<kernel::ExecutionRow>> executions_in(sql::Connection&, kernel::ShardSet,
                                                         std::span<const ExecutionStatus>);
 Result<std::optional<kernel::ResultBlobRow>> find_result_blob(sql::Connection&, TenantId,
                                                               ExecutionId);
 Result<std::vector<kernel::OutputRow>> outputs_of(sql::Connection&, TenantId, ExecutionId);
 
 Result<std::optional<kernel::EventRow>> find_event(sql::Connection&, TenantId, EventId);
-Result<std::optional<kernel::EventRow>> load_event(sql::Connection&, EventId);
 // Without payloads. `trigger` empty: any.
 Result<std::vector<kernel::EventRow>> list_events(sql::Connection&, TenantId,
                                                   const std::string& trigger, Page);
@@ -67,66 +69,83 @@ struct StoredWorkflow {
   std::vector<std::string> entries;
   std::vector<std::string> errors;
 };
-Result<std::optional<StoredWorkflow>> load_workflow(sql::Connection&, ExecutionId);
+Result<std::optional<StoredWorkflow>> load_workflow(sql::Connection&, TenantId, ExecutionId);
 // The items of all tasks and the runs of those without items; with `open_only` those whose
 // execution is not final.
-Result<std::vector<kernel::WorkflowRunRow>> workflow_runs(sql::Connection&, ExecutionId workflow,
-                                                          bool open_only);
+Result<std::vector<kernel::WorkflowRunRow>> workflow_runs(sql::Connection&, TenantId,
+                                                          ExecutionId workflow, bool open_only);
 // The runs of one task on one route, by item.
-Result<std::vector<kernel::WorkflowRunRow>> task_runs(sql::Connection&, ExecutionId workflow,
-                                                      const std::string& task, int32_t route);
+Result<std::vector<kernel::WorkflowRunRow>> task_runs(sql::Connection&, TenantId,
+                                                      ExecutionId workflow, const std::string& task,
+                                                      int32_t route);
 Result<std::optional<kernel::InquiryRow>> find_inquiry(sql::Connection&, TenantId, InquiryId);
-Result<std::optional<kernel::InquiryRow>> load_inquiry(sql::Connection&, InquiryId);
 Result<std::vector<kernel::InquiryRow>> list_inquiries(sql::Connection&, TenantId,
                                                        std::optional<kernel::InquiryStatus>, Page);
 
 // The executions of a tenant that go next, lowest rank first.
-Result<std::vector<kernel::QueueRow>> queue_head(sql::Connection&, TenantId, int limit);
+Result<std::vector<kernel::QueueRow>> queue_head(sql::Connection&, kernel::ShardSet, TenantId,
+                                                 int limit);
 struct QueueDepth {
   TenantId tenant;
   int64_t waiting = 0;
 };
-Result<std::vector<QueueDepth>> queue_depths(sql::Connection&);
+// Of all tenants.
+Result<std::vector<QueueDepth>> queue_depths(sql::Connection&, kernel::ShardSet);
 
 Result<std::optional<kernel::DedupeRow>> find_dedupe(sql::Connection&, TenantId,
                                                      const std::string& scope,
                                                      const std::string& key);
-Result<std::optional<kernel::TimerRow>> load_timer(sql::Connection&, TimerId);
-Result<std::vector<kernel::TimerWheel::Entry>> timers_until(sql::Connection&, int64_t until,
-                                                            int limit);
-// The schedules of rules: timers with a name.
-Result<std::vector<kernel::TimerRow>> named_timers(sql::Connection&);
-Result<bool> message_waits(sql::Connection&, MessageId);
-Result<std::vector<kernel::MessageRow>> messages(sql::Connection&, int limit);
-Result<std::vector<kernel::OutboxRow>> outbox(sql::Connection&, int limit);
+Result<std::optional<kernel::TimerRow>> load_timer(sql::Connection&, TenantId, TimerId);
+Result<bool> message_waits(sql::Connection&, TenantId, MessageId);
+// For the kernel's wheel and sweep, of all tenants: what is due, and what was left behind, oldest
+// first.
+Result<std::vector<kernel::TimerWheel::Entry>> timers_until(sql::Connection&, kernel::ShardSet,
+                                                            int64_t until, int limit);
+Result<std::vector<kernel::MessageRow>> messages(sql::Connection&, kernel::ShardSet, int limit);
+Result<std::vector<kernel::OutboxRow>> outbox(sql::Connection&, kernel::ShardSet, int limit);
 Result<std::vector<kernel::QuarantineRow>> list_quarantine(sql::Connection&, TenantId, Page);
 // Entries with seq > after, oldest first.
 Result<std::vector<kernel::ChangeRow>> changes_after(sql::Connection&, TenantId, int64_t after,
                                                      int limit);
 // How many rows an Expire would delete, counted to `limit` + 1 at most.
 Result<int64_t> rows_due(sql::Connection&, const kernel::Expire&);
+// The numbers that the feed holds, over all tenants; old ones go by retention. 0: it is empty.
+struct FeedEnds {
+  int64_t oldest = 0;
+  int64_t newest = 0;
+};
+Result<FeedEnds> feed_ends(sql::Connection&);
 Result<int64_t> last_change(sql::Connection&);
 // The highest id in the store, of whatever kind: new ids continue behind it.
 Result<int64_t> newest_id(sql::Connection&);
 // True when an Expire of this kind would remove something.
 Result<bool> anything_to_expire(sql::Connection&, kernel::Expirable, int64_t before);
 
+// For the start of a server, of all tenants: what it keeps in memory.
 // The releases that open executions are pinned to.
 Result<std::vector<kernel::PackReleaseRow>> pinned_releases(sql::Connection&);
 // The newest revision of each rule that is not deleted.
-Result<std::vector<kernel::RuleRow>> current_rules(sql::Connection&);
+Result<std::vector<kernel::RuleRow>> rules_of_all_tenants(sql::Connection&);
+Result<std::vector<kernel::WebhookRow>> webhooks_of_all_tenants(sql::Connection&);
+Result<std::vector<kernel::TokenRow>> tokens_of_all_tenants(sql::Connection&);
+
 // The revisions of one rule, newest first, deletions included.
 Result<std::vector<kernel::RuleRow>> rule_revisions(sql::Connection&, TenantId, RuleId);
-// The newest id that a ref has had, deleted or not.
+// The newest rule that has had this ref, deleted or not, in its newest revision.
 Result<std::optional<kernel::RuleRow>> find_rule(sql::Connection&, TenantId,
                                                  const std::string& ref);
-Result<std::vector<kernel::WebhookRow>> live_webhooks(sql::Connection&);
-Result<std::vector<kernel::TokenRow>> all_tokens(sql::Connection&);
+// The newest rule of this ref that was there at `at`, in its first revision: a ref that was deleted
+// and made again has belonged to several.
+Result<std::optional<kernel::RuleRow>> find_rule_at(sql::Connection&, TenantId,
+                                                    const std::string& ref, int64_t at);
+Result<std::vector<kernel::TokenRow>> tokens_of(sql::Connection&, TenantId);
 // Keys whose time is over are found, too, until retention removes them: see KeyRow::is_over.
 Result<std::optional<kernel::KeyRow>> find_key(sql::Connection&, const kernel::KeyName&);
 // By scope and name, those behind `after`, which names a tenant. `scope` empty: any.
 Result<std::vector<kernel::KeyRow>> list_keys(sql::Connection&, const kernel::KeyName& after,
                                               const std::string& scope, int limit);
+Result<std::vector<kernel::WorkerRow>> workers_of(sql::Connection&, TenantId);
+// A worker serves every tenant: for one that opens its session.
 Result<std::vector<kernel::WorkerRow>> all_workers(sql::Connection&);
 
 }  // namespace millrace::store

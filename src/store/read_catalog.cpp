@@ -62,12 +62,13 @@ Result<std::vector<PackReleaseRow>> pinned_releases(sql::Connection& db) {
   return found;
 }
 
-Result<std::vector<RuleRow>> current_rules(sql::Connection& db) {
-  return query<RuleRow>(db,
-                        RULE_ALL
-                        "WHERE r.deleted = 0 AND r.revision = "
-                        "(SELECT max(n.revision) FROM rule n WHERE n.id = r.id)",
-                        read_rule);
+Result<std::vector<RuleRow>> rules_of_all_tenants(sql::Connection& db) {
+  return query<RuleRow>(
+      db,
+      "/*every tenant: start*/ " RULE_ALL
+      "WHERE r.deleted = 0 AND r.revision = "
+      "(SELECT max(n.revision) FROM rule n WHERE n.id = r.id AND n.tenant = r.tenant)",
+      read_rule);
 }
 
 Result<std::vector<RuleRow>> rule_revisions(sql::Connection& db, TenantId tenant, RuleId id) {
@@ -82,18 +83,33 @@ Result<std::optional<RuleRow>> find_rule(sql::Connection& db, TenantId tenant,
       read_rule, tenant, ref);
 }
 
-Result<std::vector<WebhookRow>> live_webhooks(sql::Connection& db) {
-  return query<WebhookRow>(db,
-                           "SELECT id, tenant, name, scheme, webhook_trigger, secrets, deleted, "
-                           "created, updated, version FROM webhook WHERE deleted = 0",
-                           read_webhook);
+Result<std::optional<RuleRow>> find_rule_at(sql::Connection& db, TenantId tenant,
+                                            const std::string& ref, int64_t at) {
+  return query_one<RuleRow>(
+      db,
+      RULE_ALL
+      "WHERE r.tenant = $1 AND r.ref = $2 AND r.revision = 1 AND r.updated <= $3 "
+      "ORDER BY r.id DESC LIMIT 1",
+      read_rule, tenant, ref, at);
 }
 
-Result<std::vector<TokenRow>> all_tokens(sql::Connection& db) {
-  return query<TokenRow>(db,
-                         "SELECT id, tenant, hash, identity, permissions, execution, created, "
-                         "expires FROM token",
-                         read_token);
+Result<std::vector<WebhookRow>> webhooks_of_all_tenants(sql::Connection& db) {
+  return query<WebhookRow>(
+      db,
+      "/*every tenant: start*/ SELECT id, tenant, name, scheme, webhook_trigger, secrets, deleted, "
+      "created, updated, version FROM webhook WHERE deleted = 0",
+      read_webhook);
+}
+
+#define TOKEN_ALL \
+  "SELECT id, tenant, hash, identity, permissions, execution, created, expires FROM token"
+
+Result<std::vector<TokenRow>> tokens_of_all_tenants(sql::Connection& db) {
+  return query<TokenRow>(db, "/*every tenant: start*/ " TOKEN_ALL, read_token);
+}
+
+Result<std::vector<TokenRow>> tokens_of(sql::Connection& db, TenantId tenant) {
+  return query<TokenRow>(db, TOKEN_ALL " WHERE tenant = $1 ORDER BY id", read_token, tenant);
 }
 
 Result<std::optional<KeyRow>> find_key(sql::Connection& db, const KeyName& key) {
@@ -118,8 +134,15 @@ Result<std::vector<KeyRow>> list_keys(sql::Connection& db, const KeyName& after,
 }
 
 Result<std::vector<WorkerRow>> all_workers(sql::Connection& db) {
-  return query<WorkerRow>(db, "SELECT id, tenant, name, instance, slots, updated FROM worker",
-                          read_worker);
+  return query<WorkerRow>(
+      db, "/*every tenant: worker*/ SELECT id, tenant, name, instance, slots, updated FROM worker",
+      read_worker);
+}
+
+Result<std::vector<WorkerRow>> workers_of(sql::Connection& db, TenantId tenant) {
+  return query<WorkerRow>(
+      db, "SELECT id, tenant, name, instance, slots, updated FROM worker WHERE tenant = $1",
+      read_worker, tenant);
 }
 
 }  // namespace millrace::store

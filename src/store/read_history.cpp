@@ -109,9 +109,10 @@ Result<std::optional<ExecutionRow>> find_execution(sql::Connection& db, TenantId
                                  read_execution, id, tenant);
 }
 
-Result<std::optional<ExecutionRow>> load_execution(sql::Connection& db, ExecutionId id) {
-  return query_one<ExecutionRow>(db, EXECUTION_ALL " FROM execution WHERE id = $1", read_execution,
-                                 id);
+Result<std::optional<TenantId>> tenant_of_execution(sql::Connection& db, ExecutionId id) {
+  return query_one<TenantId>(
+      db, "/*every tenant: credential*/ SELECT tenant FROM execution WHERE id = $1",
+      +[](RowReader r, TenantId& tenant) { r >> tenant; }, id);
 }
 
 Result<std::vector<ExecutionRow>> list_executions(sql::Connection& db, TenantId tenant,
@@ -184,15 +185,17 @@ Result<std::vector<ExecutionRow>> open_descendants(sql::Connection& db, TenantId
   return found;
 }
 
-Result<std::vector<ExecutionRow>> executions_in(sql::Connection& db,
+Result<std::vector<ExecutionRow>> executions_in(sql::Connection& db, ShardSet shards,
                                                 std::span<const ExecutionStatus> statuses) {
   std::vector<ExecutionRow> found;
   TRY(auto tenants, tenants_with_executions(db));
   for (TenantId tenant : tenants) {
     for (ExecutionStatus status : statuses) {
       TRY(auto rows,
-          query<ExecutionRow>(db, EXECUTION_ALL " FROM execution WHERE tenant = $1 AND status = $2",
-                              read_execution, tenant, status));
+          query<ExecutionRow>(db,
+                              EXECUTION_ALL " FROM execution WHERE tenant = $1 AND status = $2 AND "
+                                            "($3 >> shard) & 1 = 1",
+                              read_execution, tenant, status, shards.bits()));
       std::ranges::move(rows, std::back_inserter(found));
     }
   }
@@ -204,6 +207,7 @@ Result<std::vector<TenantId>> tenants_with_executions(sql::Connection& db) {
   std::vector<TenantId> tenants;
   for (TenantId last;; tenants.push_back(last)) {
     TRY(int64_t next, query_int(db,
+                                "/*every tenant: start*/ "
                                 "SELECT coalesce(min(tenant), 0) FROM execution WHERE "
                                 "tenant > $1",
                                 last));
@@ -231,10 +235,6 @@ Result<std::vector<OutputRow>> outputs_of(sql::Connection& db, TenantId tenant, 
 Result<std::optional<EventRow>> find_event(sql::Connection& db, TenantId tenant, EventId id) {
   return query_one<EventRow>(db, EVENT_HEAD ", payload FROM event WHERE id = $1 AND tenant = $2",
                              read_event, id, tenant);
-}
-
-Result<std::optional<EventRow>> load_event(sql::Connection& db, EventId id) {
-  return query_one<EventRow>(db, EVENT_HEAD ", payload FROM event WHERE id = $1", read_event, id);
 }
 
 Result<std::vector<EventRow>> list_events(sql::Connection& db, TenantId tenant,

@@ -19,7 +19,7 @@ void read_timer(RowReader r, TimerRow& t) {
   r >> t.id >> t.tenant >> t.shard >> t.due >> t.kind >> t.subject >> t.name >> t.body_json;
 }
 
-void read_entry(RowReader r, TimerWheel::Entry& e) { r >> e.due >> e.id; }
+void read_entry(RowReader r, TimerWheel::Entry& e) { r >> e.due >> e.tenant >> e.id; }
 
 void read_message(RowReader r, MessageRow& m) {
   r >> m.id >> m.tenant >> m.shard >> m.kind >> m.subject >> m.created >> m.body_json;
@@ -39,15 +39,19 @@ void read_change(RowReader r, ChangeRow& c) {
 
 }  // namespace
 
-Result<std::vector<QueueRow>> queue_head(sql::Connection& db, TenantId tenant, int limit) {
+Result<std::vector<QueueRow>> queue_head(sql::Connection& db, ShardSet shards, TenantId tenant,
+                                         int limit) {
   return query<QueueRow>(db,
                          "SELECT execution, tenant, queue_rank FROM queue WHERE tenant = $1 "
-                         "ORDER BY queue_rank, execution LIMIT $2",
-                         read_queue, tenant, limit);
+                         "AND ($2 >> shard) & 1 = 1 ORDER BY queue_rank, execution LIMIT $3",
+                         read_queue, tenant, shards.bits(), limit);
 }
 
-Result<std::vector<QueueDepth>> queue_depths(sql::Connection& db) {
-  return query<QueueDepth>(db, "SELECT tenant, count(*) FROM queue GROUP BY tenant", read_depth);
+Result<std::vector<QueueDepth>> queue_depths(sql::Connection& db, ShardSet shards) {
+  return query<QueueDepth>(db,
+                           "/*every tenant: start*/ SELECT tenant, count(*) FROM queue WHERE "
+                           "($1 >> shard) & 1 = 1 GROUP BY tenant",
+                           read_depth, shards.bits());
 }
 
 Result<std::optional<DedupeRow>> find_dedupe(sql::Connection& db, TenantId tenant,
@@ -58,43 +62,42 @@ Result<std::optional<DedupeRow>> find_dedupe(sql::Connection& db, TenantId tenan
                               read_dedupe, tenant, scope, key);
 }
 
-Result<std::optional<TimerRow>> load_timer(sql::Connection& db, TimerId id) {
+Result<std::optional<TimerRow>> load_timer(sql::Connection& db, TenantId tenant, TimerId id) {
   return query_one<TimerRow>(db,
                              "SELECT id, tenant, shard, due, kind, subject, name, body FROM timer "
-                             "WHERE id = $1",
-                             read_timer, id);
+                             "WHERE id = $1 AND tenant = $2",
+                             read_timer, id, tenant);
 }
 
-Result<std::vector<TimerWheel::Entry>> timers_until(sql::Connection& db, int64_t until, int limit) {
+Result<std::vector<TimerWheel::Entry>> timers_until(sql::Connection& db, ShardSet shards,
+                                                    int64_t until, int limit) {
   return query<TimerWheel::Entry>(
-      db, "SELECT due, id FROM timer WHERE due < $1 ORDER BY due, id LIMIT $2", read_entry, until,
-      limit);
+      db,
+      "/*every tenant: sweep*/ SELECT due, tenant, id FROM timer WHERE due < $1 AND "
+      "($2 >> shard) & 1 = 1 ORDER BY due, id LIMIT $3",
+      read_entry, until, shards.bits(), limit);
 }
 
-Result<std::vector<TimerRow>> named_timers(sql::Connection& db) {
-  return query<TimerRow>(db,
-                         "SELECT id, tenant, shard, due, kind, subject, name, body FROM timer "
-                         "WHERE name <> ''",
-                         read_timer);
-}
-
-Result<bool> message_waits(sql::Connection& db, MessageId id) {
-  TRY(int64_t count, query_int(db, "SELECT count(*) FROM message WHERE id = $1", id));
+Result<bool> message_waits(sql::Connection& db, TenantId tenant, MessageId id) {
+  TRY(int64_t count,
+      query_int(db, "SELECT count(*) FROM message WHERE id = $1 AND tenant = $2", id, tenant));
   return count > 0;
 }
 
-Result<std::vector<MessageRow>> messages(sql::Connection& db, int limit) {
+Result<std::vector<MessageRow>> messages(sql::Connection& db, ShardSet shards, int limit) {
   return query<MessageRow>(db,
+                           "/*every tenant: sweep*/ "
                            "SELECT id, tenant, shard, kind, subject, created, body FROM message "
-                           "ORDER BY id LIMIT $1",
-                           read_message, limit);
+                           "WHERE ($1 >> shard) & 1 = 1 ORDER BY id LIMIT $2",
+                           read_message, shards.bits(), limit);
 }
 
-Result<std::vector<OutboxRow>> outbox(sql::Connection& db, int limit) {
+Result<std::vector<OutboxRow>> outbox(sql::Connection& db, ShardSet shards, int limit) {
   return query<OutboxRow>(db,
+                          "/*every tenant: sweep*/ "
                           "SELECT id, tenant, shard, destination, subject, created, body "
-                          "FROM outbox ORDER BY id LIMIT $1",
-                          read_outbox, limit);
+                          "FROM outbox WHERE ($1 >> shard) & 1 = 1 ORDER BY id LIMIT $2",
+                          read_outbox, shards.bits(), limit);
 }
 
 Result<std::vector<QuarantineRow>> list_quarantine(sql::Connection& db, TenantId tenant,
@@ -150,12 +153,22 @@ Result<int64_t> rows_due(sql::Connection& db, const Expire& e) {
   return int64_t{0};
 }
 
+Result<FeedEnds> feed_ends(sql::Connection& db) {
+  FeedEnds ends;
+  TRY(ends.newest, last_change(db));
+  TRY(ends.oldest, query_int(db,
+                             "/*every tenant: numbering*/ "
+                             "SELECT coalesce(min(seq), 0) FROM change_feed"));
+  return ends;
+}
+
 Result<int64_t> last_change(sql::Connection& db) {
-  return query_int(db, "SELECT coalesce(max(seq), 0) FROM change_feed");
+  return query_int(db, "/*every tenant: numbering*/ SELECT coalesce(max(seq), 0) FROM change_feed");
 }
 
 Result<int64_t> newest_id(sql::Connection& db) {
   return query_int(db,
+                   "/*every tenant: numbering*/ "
                    "SELECT coalesce(max(id), 0) FROM (SELECT max(id) AS id FROM event "
                    "UNION ALL SELECT max(id) FROM enforcement UNION ALL SELECT max(id) FROM "
                    "execution UNION ALL SELECT max(id) FROM message UNION ALL SELECT max(id) FROM "

@@ -32,22 +32,25 @@ struct Piece {
 
 }  // namespace
 
-Result<std::optional<StoredWorkflow>> load_workflow(sql::Connection& db, ExecutionId id) {
+Result<std::optional<StoredWorkflow>> load_workflow(sql::Connection& db, TenantId tenant,
+                                                    ExecutionId id) {
   auto read_head = [](RowReader r, WorkflowRow& w) {
     r >> w.execution >> w.tenant >> w.version >> w.head_json;
   };
   TRY(auto head,
       query_one<WorkflowRow>(
-          db, "SELECT execution, tenant, version, head FROM workflow WHERE execution = $1",
-          +read_head, id));
+          db,
+          "SELECT execution, tenant, version, head FROM workflow WHERE execution = $1 AND "
+          "tenant = $2",
+          +read_head, id, tenant));
   std::optional<StoredWorkflow> stored;
   if (!head) return stored;
   stored.emplace().head = std::move(*head);
   auto read_piece = [](RowReader r, Piece& p) { r >> p.kind >> p.body; };
   TRY(auto pieces, query<Piece>(db,
                                 "SELECT kind, body FROM workflow_piece WHERE workflow = $1 "
-                                "ORDER BY kind, position",
-                                +read_piece, id));
+                                "AND tenant = $2 ORDER BY kind, position",
+                                +read_piece, id, tenant));
   for (auto& piece : pieces) {
     auto& list = piece.kind == PieceKind::Context ? stored->contexts
                  : piece.kind == PieceKind::Entry ? stored->entries
@@ -57,34 +60,34 @@ Result<std::optional<StoredWorkflow>> load_workflow(sql::Connection& db, Executi
   return stored;
 }
 
-Result<std::vector<WorkflowRunRow>> workflow_runs(sql::Connection& db, ExecutionId workflow,
-                                                  bool open_only) {
+Result<std::vector<WorkflowRunRow>> workflow_runs(sql::Connection& db, TenantId tenant,
+                                                  ExecutionId workflow, bool open_only) {
   if (!open_only) {
-    return query<WorkflowRunRow>(db, RUN_ALL "WHERE workflow = $1 ORDER BY task, route, item",
-                                 read_run, workflow);
+    return query<WorkflowRunRow>(db,
+                                 RUN_ALL
+                                 "WHERE workflow = $1 AND tenant = $2 "
+                                 "ORDER BY task, route, item",
+                                 read_run, workflow, tenant);
   }
   return query<WorkflowRunRow>(
       db,
       "SELECT w.workflow, w.task, w.route, w.item, w.tenant, w.execution, w.status "
-      "FROM workflow_run AS w JOIN execution AS e ON e.id = w.execution "
-      "WHERE w.workflow = $1 AND e.status < 16 ORDER BY w.task, w.route, w.item",
-      read_run, workflow);
+      "FROM workflow_run AS w JOIN execution AS e ON e.id = w.execution AND e.tenant = w.tenant "
+      "WHERE w.workflow = $1 AND w.tenant = $2 AND e.status < 16 ORDER BY w.task, w.route, w.item",
+      read_run, workflow, tenant);
 }
 
-Result<std::vector<WorkflowRunRow>> task_runs(sql::Connection& db, ExecutionId workflow,
-                                              const std::string& task, int32_t route) {
+Result<std::vector<WorkflowRunRow>> task_runs(sql::Connection& db, TenantId tenant,
+                                              ExecutionId workflow, const std::string& task,
+                                              int32_t route) {
   return query<WorkflowRunRow>(
-      db, RUN_ALL "WHERE workflow = $1 AND task = $2 AND route = $3 ORDER BY item", read_run,
-      workflow, task, route);
+      db, RUN_ALL "WHERE workflow = $1 AND tenant = $2 AND task = $3 AND route = $4 ORDER BY item",
+      read_run, workflow, tenant, task, route);
 }
 
 Result<std::optional<InquiryRow>> find_inquiry(sql::Connection& db, TenantId tenant, InquiryId id) {
   return query_one<InquiryRow>(db, INQUIRY_ALL "WHERE id = $1 AND tenant = $2", read_inquiry, id,
                                tenant);
-}
-
-Result<std::optional<InquiryRow>> load_inquiry(sql::Connection& db, InquiryId id) {
-  return query_one<InquiryRow>(db, INQUIRY_ALL "WHERE id = $1", read_inquiry, id);
 }
 
 Result<std::vector<InquiryRow>> list_inquiries(sql::Connection& db, TenantId tenant,

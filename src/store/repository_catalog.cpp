@@ -31,7 +31,8 @@ Result<void> upsert_webhooks(sql::Connection& db, Rows<WebhookRow> rows) {
           "INSERT INTO webhook (id, tenant, name, scheme, webhook_trigger, secrets, deleted, "
           "created, updated, version) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) "
           "ON CONFLICT (id) DO UPDATE SET scheme = $4, webhook_trigger = $5, secrets = $6, "
-          "deleted = $7, updated = $9, version = $10 WHERE webhook.version = $10 - 1"));
+          "deleted = $7, updated = $9, version = $10 WHERE webhook.version = $10 - 1 AND "
+          "webhook.tenant = $2"));
   for (const auto* r : rows) {
     TRY(int64_t touched,
         upsert->execute(r->id, r->tenant, r->name, r->scheme, r->trigger, r->sealed_secrets,
@@ -56,9 +57,9 @@ Result<void> insert_tokens(sql::Connection& db, Rows<TokenRow> rows) {
   return {};
 }
 
-Result<void> delete_tokens(sql::Connection& db, Rows<TokenId> ids) {
-  TRY(auto* remove, db.prepare("DELETE FROM token WHERE id = $1"));
-  for (const auto* id : ids) TRY(remove->execute(*id));
+Result<void> delete_tokens(sql::Connection& db, Rows<Of<TokenId>> ids) {
+  TRY(auto* remove, db.prepare("DELETE FROM token WHERE id = $1 AND tenant = $2"));
+  for (const auto* row : ids) TRY(remove->execute(row->id, row->tenant));
   return {};
 }
 
@@ -99,9 +100,14 @@ Result<void> upsert_pack_releases(sql::Connection& db, Rows<PackReleaseRow> rows
 Result<void> upsert_workers(sql::Connection& db, Rows<WorkerRow> rows) {
   TRY(auto* upsert, db.prepare("INSERT INTO worker (id, tenant, name, instance, slots, updated) "
                                "VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (id) DO UPDATE SET "
-                               "instance = $4, slots = $5, updated = $6"));
+                               "instance = $4, slots = $5, updated = $6 WHERE worker.tenant = $2"));
   for (const auto* r : rows) {
-    TRY(upsert->execute(r->id, r->tenant, r->name, r->instance, r->slots, r->updated));
+    TRY(int64_t touched,
+        upsert->execute(r->id, r->tenant, r->name, r->instance, r->slots, r->updated));
+    if (touched != 1) {
+      return Error(ErrorKind::Internal, sql::kConstraint,
+                   fmt::format("worker '{}': its id belongs to another tenant", r->name));
+    }
   }
   return {};
 }

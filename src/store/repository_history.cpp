@@ -58,15 +58,15 @@ Result<void> insert_executions(sql::Connection& db, Rows<ExecutionRow> rows) {
 
 Result<void> update_executions(sql::Connection& db, Rows<ExecutionRow> rows) {
   TRY(auto* update,
-      db.prepare(
-          "UPDATE execution SET status = $1, failure = $2, attempt = $3, epoch = $4, "
-          "worker = $5, updated = $6, started = $7, ended = $8, version = $9, held = $10, "
-          "result = $11, result_size = $12 WHERE id = $13 AND version = $14 AND status < 16"));
+      db.prepare("UPDATE execution SET status = $1, failure = $2, attempt = $3, epoch = $4, "
+                 "worker = $5, updated = $6, started = $7, ended = $8, version = $9, held = $10, "
+                 "result = $11, result_size = $12 WHERE id = $13 AND tenant = $14 AND "
+                 "version = $15 AND status < 16"));
   for (const auto* r : rows) {
     TRY(int64_t touched,
         update->execute(r->status, r->failure, r->attempt, r->epoch, r->worker, r->updated,
                         r->started, r->ended, r->version, r->held, Blob{r->result_json},
-                        r->result_size, r->id, r->version - 1));
+                        r->result_size, r->id, r->tenant, r->version - 1));
     if (touched != 1) {
       return Error(ErrorKind::Unavailable, sql::kStale,
                    fmt::format("execution {}: version {} does not hold any more, or it is final",
@@ -86,9 +86,9 @@ Result<void> insert_queue(sql::Connection& db, Rows<QueueRow> rows) {
   return {};
 }
 
-Result<void> delete_queue(sql::Connection& db, Rows<ExecutionId> ids) {
-  TRY(auto* remove, db.prepare("DELETE FROM queue WHERE execution = $1"));
-  for (const auto* id : ids) TRY(remove->execute(*id));
+Result<void> delete_queue(sql::Connection& db, Rows<Of<ExecutionId>> ids) {
+  TRY(auto* remove, db.prepare("DELETE FROM queue WHERE execution = $1 AND tenant = $2"));
+  for (const auto* row : ids) TRY(remove->execute(row->id, row->tenant));
   return {};
 }
 

@@ -34,9 +34,9 @@ Result<void> insert_messages(sql::Connection& db, Rows<MessageRow> rows) {
   return {};
 }
 
-Result<void> delete_messages(sql::Connection& db, Rows<MessageId> ids) {
-  TRY(auto* remove, db.prepare("DELETE FROM message WHERE id = $1"));
-  for (const auto* id : ids) TRY(remove->execute(*id));
+Result<void> delete_messages(sql::Connection& db, Rows<Of<MessageId>> ids) {
+  TRY(auto* remove, db.prepare("DELETE FROM message WHERE id = $1 AND tenant = $2"));
+  for (const auto* row : ids) TRY(remove->execute(row->id, row->tenant));
   return {};
 }
 
@@ -53,15 +53,16 @@ Result<void> upsert_timers(sql::Connection& db, Rows<TimerRow> rows) {
   return {};
 }
 
-Result<void> delete_timers(sql::Connection& db, Rows<TimerId> ids) {
-  TRY(auto* remove, db.prepare("DELETE FROM timer WHERE id = $1"));
-  for (const auto* id : ids) TRY(remove->execute(*id));
+Result<void> delete_timers(sql::Connection& db, Rows<Of<TimerId>> ids) {
+  TRY(auto* remove, db.prepare("DELETE FROM timer WHERE id = $1 AND tenant = $2"));
+  for (const auto* row : ids) TRY(remove->execute(row->id, row->tenant));
   return {};
 }
 
-Result<void> delete_timers_of(sql::Connection& db, Rows<int64_t> subjects) {
-  TRY(auto* remove, db.prepare("DELETE FROM timer WHERE subject = $1 AND subject <> 0"));
-  for (const auto* subject : subjects) TRY(remove->execute(*subject));
+Result<void> delete_timers_of(sql::Connection& db, Rows<Of<ExecutionId>> ids) {
+  TRY(auto* remove,
+      db.prepare("DELETE FROM timer WHERE subject = $1 AND tenant = $2 AND subject <> 0"));
+  for (const auto* row : ids) TRY(remove->execute(row->id, row->tenant));
   return {};
 }
 
@@ -75,9 +76,9 @@ Result<void> insert_outbox(sql::Connection& db, Rows<OutboxRow> rows) {
   return {};
 }
 
-Result<void> delete_outbox(sql::Connection& db, Rows<OutboxId> ids) {
-  TRY(auto* remove, db.prepare("DELETE FROM outbox WHERE id = $1"));
-  for (const auto* id : ids) TRY(remove->execute(*id));
+Result<void> delete_outbox(sql::Connection& db, Rows<Of<OutboxId>> ids) {
+  TRY(auto* remove, db.prepare("DELETE FROM outbox WHERE id = $1 AND tenant = $2"));
+  for (const auto* row : ids) TRY(remove->execute(row->id, row->tenant));
   return {};
 }
 

@@ -20,6 +20,7 @@ namespace millrace::store::testing {
 inline constexpr TenantId kTenant{1};
 inline constexpr TenantId kOtherTenant{2};
 inline constexpr int64_t kNow = 1'800'000'000'000;
+inline constexpr auto kAllShards = kernel::ShardSet::all();
 inline constexpr int64_t kDay = 24LL * 3600 * 1000;
 
 // NUL, bytes that are no UTF-8, a quote.
@@ -192,7 +193,7 @@ class Desk {
     if (claim) {
       auto writer = must(store.open_writer());
       must(migrate(*writer));
-      options.owner_epoch = must(claim_shards(*writer, "test"));
+      options.owner_epoch = must(claim_shards(*writer, "test", kernel::ShardSet::all()));
     }
     committer_ =
         must(Committer::start(store, options,

@@ -42,13 +42,14 @@ class OrderGuard {
   // False: `next` must not be written together with what was added before.
   bool add(const Changes& next) {
     auto known = [](const auto& set, int64_t id) { return !set.empty() && set.contains(id); };
-    bool fits =
-        std::ranges::none_of(next.enqueue,
-                             [&](auto& q) { return known(dequeued_, q.execution.value); }) &&
-        std::ranges::none_of(next.timers_done, [&](auto id) { return known(timers_, id.value); }) &&
-        std::ranges::none_of(next.timers_of_done, [&](auto id) { return known(timed_, id); });
+    bool fits = std::ranges::none_of(
+                    next.enqueue, [&](auto& q) { return known(dequeued_, q.execution.value); }) &&
+                std::ranges::none_of(next.timers_done,
+                                     [&](auto t) { return known(timers_, t.id.value); }) &&
+                std::ranges::none_of(next.timers_of_done,
+                                     [&](auto x) { return known(timed_, x.id.value); });
     if (!fits) return false;
-    for (ExecutionId id : next.dequeue) dequeued_.insert(id.value);
+    for (auto out : next.dequeue) dequeued_.insert(out.id.value);
     for (const auto& timer : next.timers) {
       timers_.insert(timer.id.value);
       timed_.insert(timer.subject);

@@ -10,7 +10,9 @@ using enum WriteEnd;
 
 class CommitterContract : public StoreContract {
  protected:
-  bool has_event(int64_t id) { return must(load_event(*reader_, EventId{id})).has_value(); }
+  bool has_event(int64_t id) {
+    return must(find_event(*reader_, kTenant, EventId{id})).has_value();
+  }
 };
 STORE_CONTRACT(CommitterContract);
 
@@ -142,7 +144,7 @@ TEST_P(CommitterContract, VersionsMayRiseWithinABatch) {
   Order done;
   done.changes.executions = {ended(running(row))};
   EXPECT_EQ(ends(desk_->commit({made, started, done})), (Ends{Committed, Committed, Committed}));
-  EXPECT_EQ(must(load_execution(*reader_, ExecutionId{1}))->version, 3);
+  EXPECT_EQ(must(find_execution(*reader_, kTenant, ExecutionId{1}))->version, 3);
 }
 
 // K9
@@ -152,22 +154,23 @@ TEST_P(CommitterContract, AFinalExecutionDoesNotChangeAgain) {
   Order reopened;
   reopened.changes.executions = {running(done)};
   EXPECT_EQ(ends(desk_->commit({reopened})), Ends{Stale});
-  EXPECT_EQ(must(load_execution(*reader_, ExecutionId{1}))->status, ExecutionStatus::Succeeded);
+  EXPECT_EQ(must(find_execution(*reader_, kTenant, ExecutionId{1}))->status,
+            ExecutionStatus::Succeeded);
 }
 
 // The rows of a batch are written entity by entity; the outcome is that of step after step.
 TEST_P(CommitterContract, AStepMayEnqueueWhatAnEarlierOneOfItsBatchDequeued) {
   desk_->write({.enqueue = {{ExecutionId{1}, kTenant, 100}}});
   Order out;
-  out.changes.dequeue = {ExecutionId{1}};
+  out.changes.dequeue = {{kTenant, ExecutionId{1}}};
   Order in;
   in.changes.enqueue = {{ExecutionId{1}, kTenant, 200}};
   EXPECT_EQ(ends(desk_->commit({out, in})), (Ends{Committed, Committed}));
-  auto head = must(queue_head(*reader_, kTenant, 9));
+  auto head = must(queue_head(*reader_, kAllShards, kTenant, 9));
   ASSERT_EQ(head.size(), 1U);
   EXPECT_EQ(head[0].rank, 200);
   EXPECT_EQ(ends(desk_->commit({out, in, out})), (Ends{Committed, Committed, Committed}));
-  EXPECT_TRUE(must(queue_head(*reader_, kTenant, 9)).empty());
+  EXPECT_TRUE(must(queue_head(*reader_, kAllShards, kTenant, 9)).empty());
   EXPECT_EQ(desk_->committer().stats().batch_failures, 0);
 }
 
@@ -175,25 +178,25 @@ TEST_P(CommitterContract, AStepMayDropTheTimersThatAnEarlierOneOfItsBatchSet) {
   Order set;
   set.changes.timers = {timer(1, 100, 31)};
   Order drop;
-  drop.changes.timers_of_done = {31};
+  drop.changes.timers_of_done = {{kTenant, ExecutionId{31}}};
   Order set_again;
   set_again.changes.timers = {timer(2, 200, 31)};
   Order drop_one;
-  drop_one.changes.timers_done = {TimerId{2}};
+  drop_one.changes.timers_done = {{kTenant, TimerId{2}}};
   desk_->commit({set, drop, set_again});
-  EXPECT_FALSE(must(load_timer(*reader_, TimerId{1})).has_value());
-  EXPECT_TRUE(must(load_timer(*reader_, TimerId{2})).has_value());
+  EXPECT_FALSE(must(load_timer(*reader_, kTenant, TimerId{1})).has_value());
+  EXPECT_TRUE(must(load_timer(*reader_, kTenant, TimerId{2})).has_value());
   set.changes.timers = {timer(3, 100, 32)};
-  drop_one.changes.timers_done = {TimerId{2}, TimerId{3}};
+  drop_one.changes.timers_done = {{kTenant, TimerId{2}}, {kTenant, TimerId{3}}};
   desk_->commit({set, drop_one});
-  EXPECT_FALSE(must(load_timer(*reader_, TimerId{3})).has_value());
+  EXPECT_FALSE(must(load_timer(*reader_, kTenant, TimerId{3})).has_value());
 }
 
 TEST_P(CommitterContract, AStepReplacesItsOwnTimers) {
   desk_->write({.timers = {timer(1, 100, 31)}});
-  desk_->write({.timers = {timer(2, 200, 31)}, .timers_of_done = {31}});
-  EXPECT_FALSE(must(load_timer(*reader_, TimerId{1})).has_value());
-  EXPECT_TRUE(must(load_timer(*reader_, TimerId{2})).has_value());
+  desk_->write({.timers = {timer(2, 200, 31)}, .timers_of_done = {{kTenant, ExecutionId{31}}}});
+  EXPECT_FALSE(must(load_timer(*reader_, kTenant, TimerId{1})).has_value());
+  EXPECT_TRUE(must(load_timer(*reader_, kTenant, TimerId{2})).has_value());
 }
 
 TEST_P(CommitterContract, TheFeedIsNumberedDenselyInCommitOrder) {
@@ -277,7 +280,7 @@ TEST_P(CommitterContract, ReadersAndTheWriterDoNotWaitForEachOther) {
   ASSERT_TRUE(must(slow->step()));
   desk_->write({.events = {event(4)}});
   auto another = must(store_->open_reader());
-  EXPECT_TRUE(must(load_event(*another, EventId{4})).has_value());
+  EXPECT_TRUE(must(find_event(*another, kTenant, EventId{4})).has_value());
   int seen = 1;
   while (must(slow->step())) ++seen;
   EXPECT_EQ(seen, 3);  // its snapshot
@@ -293,7 +296,7 @@ TEST_P(CommitterContract, AReaderCannotWrite) {
 // K6, for servers: whoever lost the shards commits nothing.
 TEST_P(CommitterContract, AServerThatLostTheShardsStops) {
   auto writer = must(store_->open_writer());
-  must(claim_shards(*writer, "another"));
+  must(claim_shards(*writer, "another", kAllShards));
   auto outcomes = desk_->commit({taking(1, "")});
   EXPECT_EQ(ends(outcomes), Ends{Unavailable});
   EXPECT_FALSE(has_event(1));
@@ -306,8 +309,8 @@ TEST_P(CommitterContract, AServerThatLostTheShardsStops) {
 
 TEST_P(CommitterContract, ClaimingShardsRaisesTheEpochOfAllOfThem) {
   auto writer = must(store_->open_writer());
-  int64_t first = must(claim_shards(*writer, "a"));
-  EXPECT_EQ(must(claim_shards(*writer, "b")), first + 1);
+  int64_t first = must(claim_shards(*writer, "a", kAllShards));
+  EXPECT_EQ(must(claim_shards(*writer, "b", kAllShards)), first + 1);
   EXPECT_EQ(count("SELECT count(*) FROM shard"), kShards);
   EXPECT_EQ(count("SELECT count(DISTINCT epoch) FROM shard"), 1);
 }

@@ -83,7 +83,7 @@ TEST_P(Repositories, AnEventComesBackByteForByteForItsTenantOnly) {
   row.replay_of = EventId{3};
   desk_->write({.events = {row, event(12), event(13, kOtherTenant)}});
   EXPECT_EQ(fields(*must(find_event(*reader_, kTenant, EventId{11}))), fields(row));
-  EXPECT_EQ(fields(*must(load_event(*reader_, EventId{11}))), fields(row));
+  EXPECT_EQ(fields(*must(find_event(*reader_, kTenant, EventId{11}))), fields(row));
   EXPECT_FALSE(must(find_event(*reader_, kOtherTenant, EventId{11})).has_value());
   EXPECT_FALSE(must(find_event(*reader_, kTenant, EventId{99})).has_value());
 
@@ -142,7 +142,7 @@ TEST_P(Repositories, AnExecutionComesBackByteForByteForItsTenantOnly) {
   ExecutionRow row = full_execution(31);
   desk_->write({.new_executions = {row}});
   EXPECT_EQ(fields(*must(find_execution(*reader_, kTenant, ExecutionId{31}))), fields(row));
-  EXPECT_EQ(fields(*must(load_execution(*reader_, ExecutionId{31}))), fields(row));
+  EXPECT_EQ(fields(*must(find_execution(*reader_, kTenant, ExecutionId{31}))), fields(row));
   EXPECT_FALSE(must(find_execution(*reader_, kOtherTenant, ExecutionId{31})).has_value());
   auto listed = must(list_executions(*reader_, kTenant, {}, {}));
   ASSERT_EQ(listed.size(), 1U);
@@ -166,7 +166,7 @@ TEST_P(Repositories, AnUpdateWritesAllThatMayChangeAndNothingElse) {
   expected.timeout_ms = first.timeout_ms;
   expected.parameters_json = first.parameters_json;
   expected.env_json = first.env_json;
-  EXPECT_EQ(fields(*must(load_execution(*reader_, ExecutionId{31}))), fields(expected));
+  EXPECT_EQ(fields(*must(find_execution(*reader_, kTenant, ExecutionId{31}))), fields(expected));
 }
 
 TEST_P(Repositories, ExecutionsAreListedByStatusActionAndParent) {
@@ -199,7 +199,7 @@ TEST_P(Repositories, ExecutionsAreListedByStatusActionAndParent) {
   EXPECT_EQ(ids(must(children_of(*reader_, kTenant, ExecutionId{31}))), Ids{33});
   EXPECT_EQ(ids(must(open_descendants(*reader_, kTenant, ExecutionId{31}))), (Ids{33, 35}));
   std::vector<ExecutionStatus> live{ExecutionStatus::Running, ExecutionStatus::Requested};
-  EXPECT_EQ(ids(must(executions_in(*reader_, live))), (Ids{31, 33, 34, 35, 36}));
+  EXPECT_EQ(ids(must(executions_in(*reader_, kAllShards, live))), (Ids{31, 33, 34, 35, 36}));
 }
 
 TEST_P(Repositories, ExecutionsAreListedOldestFirstToo) {
@@ -224,17 +224,17 @@ TEST_P(Repositories, TheQueueGivesTheLowestRankFirst) {
                             {ExecutionId{2}, kTenant, 100},
                             {ExecutionId{3}, kTenant, 100},
                             {ExecutionId{4}, kOtherTenant, 1}}});
-  auto head = must(queue_head(*reader_, kTenant, 2));
+  auto head = must(queue_head(*reader_, kAllShards, kTenant, 2));
   ASSERT_EQ(head.size(), 2U);
   EXPECT_EQ(head[0].execution, ExecutionId{2});
   EXPECT_EQ(head[0].rank, 100);
   EXPECT_EQ(head[0].tenant, kTenant);
   EXPECT_EQ(head[1].execution, ExecutionId{3});
-  auto depths = must(queue_depths(*reader_));
+  auto depths = must(queue_depths(*reader_, kAllShards));
   ASSERT_EQ(depths.size(), 2U);
   EXPECT_EQ(depths[0].waiting, 3);
-  desk_->write({.dequeue = {ExecutionId{2}, ExecutionId{3}}});
-  EXPECT_EQ(must(queue_head(*reader_, kTenant, 9)).size(), 1U);
+  desk_->write({.dequeue = {{kTenant, ExecutionId{2}}, {kTenant, ExecutionId{3}}}});
+  EXPECT_EQ(must(queue_head(*reader_, kAllShards, kTenant, 9)).size(), 1U);
 }
 
 TEST_P(Repositories, AQueueRowCarriesTheShardOfItsRoot) {
@@ -266,13 +266,13 @@ TEST_P(Repositories, AMessageWaitsUntilItIsAcknowledged) {
   MessageRow row = message(41, 11, MessageKind::CancelExecution);
   row.body_json = kBytes;
   desk_->write({.messages = {row, message(40, 12)}});
-  auto waiting = must(messages(*reader_, 10));
+  auto waiting = must(messages(*reader_, kAllShards, 10));
   ASSERT_EQ(waiting.size(), 2U);
   EXPECT_EQ(waiting[0].id, MessageId{40});
   EXPECT_EQ(fields(waiting[1]), fields(row));
-  EXPECT_EQ(must(messages(*reader_, 1)).size(), 1U);
-  desk_->write({.acked = {MessageId{40}}});
-  EXPECT_EQ(must(messages(*reader_, 10)).size(), 1U);
+  EXPECT_EQ(must(messages(*reader_, kAllShards, 1)).size(), 1U);
+  desk_->write({.acked = {{kTenant, MessageId{40}}}});
+  EXPECT_EQ(must(messages(*reader_, kAllShards, 10)).size(), 1U);
 }
 
 TEST_P(Repositories, TimersComeInDueOrderAndLeaveByIdOrSubject) {
@@ -280,40 +280,41 @@ TEST_P(Repositories, TimersComeInDueOrderAndLeaveByIdOrSubject) {
   row.kind = TimerKind::CancelGrace;
   row.body_json = kBytes;
   desk_->write({.timers = {row, timer(52, 100, 31), timer(53, 100, 32), timer(54, 900)}});
-  EXPECT_EQ(fields(*must(load_timer(*reader_, TimerId{51}))), fields(row));
+  EXPECT_EQ(fields(*must(load_timer(*reader_, kTenant, TimerId{51}))), fields(row));
   auto due = [&](int64_t until, int limit) {
     Ids out;
-    for (const auto& e : must(timers_until(*reader_, until, limit))) out.push_back(e.id.value);
+    for (const auto& e : must(timers_until(*reader_, kAllShards, until, limit)))
+      out.push_back(e.id.value);
     return out;
   };
   EXPECT_EQ(due(900, 10), (Ids{52, 53, 51}));
   EXPECT_EQ(due(900, 2), (Ids{52, 53}));
   EXPECT_EQ(due(100, 10), Ids{});
-  desk_->write({.timers_done = {TimerId{53}}, .timers_of_done = {31}});
+  desk_->write(
+      {.timers_done = {{kTenant, TimerId{53}}}, .timers_of_done = {{kTenant, ExecutionId{31}}}});
   EXPECT_EQ(due(1000, 10), Ids{54});
   // Subject 0 means "of no execution": such timers have no common end.
-  desk_->write({.timers_of_done = {0}});
+  desk_->write({.timers_of_done = {{kTenant, ExecutionId{0}}}});
   EXPECT_EQ(due(1000, 10), Ids{54});
 }
 
 TEST_P(Repositories, ANamedTimerTakesThePlaceOfItsPredecessor) {
   desk_->write({.timers = {timer(51, 300, 0, "interval:1"), timer(52, 300, 0, "interval:2")}});
   desk_->write({.timers = {timer(53, 400, 0, "interval:1")}});
-  auto named = must(named_timers(*reader_));
-  ASSERT_EQ(named.size(), 2U);
-  EXPECT_FALSE(must(load_timer(*reader_, TimerId{51})).has_value());
-  EXPECT_EQ(must(load_timer(*reader_, TimerId{53}))->due, 400);
+  EXPECT_EQ(count("SELECT count(*) FROM timer WHERE name <> ''"), 2);
+  EXPECT_FALSE(must(load_timer(*reader_, kTenant, TimerId{51})).has_value());
+  EXPECT_EQ(must(load_timer(*reader_, kTenant, TimerId{53}))->due, 400);
 }
 
 TEST_P(Repositories, AnOutboxRowStaysUntilItIsDelivered) {
   OutboxRow row = outbox_row(61, 31);
   row.body_json = kBytes;
   desk_->write({.outbox = {row}});
-  auto owed = must(outbox(*reader_, 10));
+  auto owed = must(outbox(*reader_, kAllShards, 10));
   ASSERT_EQ(owed.size(), 1U);
   EXPECT_EQ(fields(owed[0]), fields(row));
-  desk_->write({.outbox_done = {OutboxId{61}}});
-  EXPECT_TRUE(must(outbox(*reader_, 10)).empty());
+  desk_->write({.outbox_done = {{kTenant, OutboxId{61}}}});
+  EXPECT_TRUE(must(outbox(*reader_, kAllShards, 10)).empty());
 }
 
 TEST_P(Repositories, ADedupeKeyTellsWhatItsFirstRequestMade) {
@@ -373,7 +374,7 @@ TEST_P(Repositories, ARuleIsItsNewestRevision) {
   gone.deleted = true;
   desk_->write({.rules = {first, gone}});
   desk_->write({.rules = {second}});
-  auto current = must(current_rules(*reader_));
+  auto current = must(rules_of_all_tenants(*reader_));
   ASSERT_EQ(current.size(), 1U);
   EXPECT_EQ(fields(current[0]), fields(second));
   auto revisions = must(rule_revisions(*reader_, kTenant, RuleId{77}));
@@ -383,6 +384,30 @@ TEST_P(Repositories, ARuleIsItsNewestRevision) {
   EXPECT_TRUE(must(find_rule(*reader_, kTenant, "ci.old"))->deleted);
   EXPECT_EQ(must(find_rule(*reader_, kTenant, "ci.on_push"))->revision, 2);
   EXPECT_FALSE(must(find_rule(*reader_, kOtherTenant, "ci.on_push")).has_value());
+}
+
+TEST_P(Repositories, ARefThatWasDeletedAndMadeAgainIsFoundByTime) {
+  auto revision = [](int64_t id, int64_t number, int64_t at, bool deleted = false) {
+    return RuleRow{.id = RuleId{id},
+                   .tenant = kTenant,
+                   .ref = "ci.on_push",
+                   .revision = number,
+                   .deleted = deleted,
+                   .created = at,
+                   .updated = at};
+  };
+  desk_->write({.rules = {revision(77, 1, 100), revision(77, 2, 200), revision(77, 3, 300, true),
+                          revision(78, 1, 400), revision(78, 2, 500)}});
+  auto found_at = [&](int64_t at, TenantId tenant = kTenant) {
+    auto rule = must(find_rule_at(*reader_, tenant, "ci.on_push", at));
+    return rule ? rule->id.value : 0;
+  };
+  EXPECT_EQ(found_at(99), 0);
+  EXPECT_EQ(found_at(100), 77);
+  EXPECT_EQ(found_at(399), 77);
+  EXPECT_EQ(found_at(400), 78);
+  EXPECT_EQ(found_at(900), 78);
+  EXPECT_EQ(found_at(900, kOtherTenant), 0);
 }
 
 TEST_P(Repositories, ARevisionThatIsThereAlreadyIsStale) {
@@ -406,14 +431,14 @@ TEST_P(Repositories, AWebhookIsChangedOnlyOnItsVersion) {
   row.version = 2;
   row.sealed_secrets = "sealed again";
   desk_->write({.webhooks = {row}});
-  auto live = must(live_webhooks(*reader_));
+  auto live = must(webhooks_of_all_tenants(*reader_));
   ASSERT_EQ(live.size(), 1U);
   EXPECT_EQ(fields(live[0]), fields(row));
   EXPECT_EQ(ends(desk_->commit({{{.webhooks = {row}}}})), std::vector{WriteEnd::Stale});
   row.version = 3;
   row.deleted = true;
   desk_->write({.webhooks = {row}});
-  EXPECT_TRUE(must(live_webhooks(*reader_)).empty());
+  EXPECT_TRUE(must(webhooks_of_all_tenants(*reader_)).empty());
 }
 
 TEST_P(Repositories, TokensPackReleasesAndWorkersComeBack) {
@@ -434,10 +459,11 @@ TEST_P(Repositories, TokensPackReleasesAndWorkersComeBack) {
   PackReleaseRow release{
       .tenant = kTenant, .pack = "ci", .version = "1.0", .digest = "d", .created = kNow};
   desk_->write({.tokens = {token}, .pack_releases = {release}, .workers = {worker}});
-  EXPECT_EQ(fields(must(all_tokens(*reader_)).at(0)), fields(token));
+  EXPECT_EQ(fields(must(tokens_of_all_tenants(*reader_)).at(0)), fields(token));
   worker.instance = "boot-2";
-  desk_->write({.tokens_done = {TokenId{91}}, .pack_releases = {release}, .workers = {worker}});
-  EXPECT_TRUE(must(all_tokens(*reader_)).empty());
+  desk_->write(
+      {.tokens_done = {{kTenant, TokenId{91}}}, .pack_releases = {release}, .workers = {worker}});
+  EXPECT_TRUE(must(tokens_of_all_tenants(*reader_)).empty());
   ASSERT_EQ(must(all_workers(*reader_)).size(), 1U);
   EXPECT_EQ(fields(must(all_workers(*reader_)).at(0)), fields(worker));
   EXPECT_EQ(count("SELECT count(*) FROM pack_release"), 1);
@@ -501,6 +527,100 @@ TEST_P(Repositories, TheNewestIdIsTheHighestOfAnyKind) {
   EXPECT_EQ(must(newest_id(*reader_)), 5);
   desk_->write({.outbox = {outbox_row(9, 1)}, .rules = {{.id = RuleId{8}, .tenant = kTenant}}});
   EXPECT_EQ(must(newest_id(*reader_)), 9);
+}
+
+// K10: nothing of one tenant is changed or deleted by another, although it knows the id.
+TEST_P(Repositories, AnotherTenantsRowsAreNeitherChangedNorDeleted) {
+  WorkflowRow head{.execution = ExecutionId{1}, .root = ExecutionId{1}, .tenant = kTenant};
+  head.head_json = "mine";
+  WorkflowPieceRow piece{.workflow = ExecutionId{1}, .tenant = kTenant, .body_json = "mine"};
+  WorkflowRunRow run{.workflow = ExecutionId{1},
+                     .tenant = kTenant,
+                     .task = "t",
+                     .execution = ExecutionId{9},
+                     .status = 3};
+  WebhookRow webhook{.id = WebhookId{5}, .tenant = kTenant, .name = "mine"};
+  WorkerRow worker{.id = WorkerId{6}, .tenant = kTenant, .name = "local", .instance = "mine"};
+  InquiryRow question{.id = InquiryId{2}, .tenant = kTenant, .prompt = "mine"};
+  desk_->write({.new_executions = {execution(1)},
+                .enqueue = {{ExecutionId{1}, kTenant, 1}},
+                .workflows = {head},
+                .workflow_pieces = {piece},
+                .workflow_runs = {run},
+                .inquiries = {question},
+                .messages = {message(3, 1)},
+                .timers = {timer(4, 100, 1)},
+                .outbox = {outbox_row(7, 1)},
+                .webhooks = {webhook},
+                .tokens = {{.id = TokenId{8}, .tenant = kTenant, .hash = "h"}},
+                .workers = {worker}});
+
+  constexpr TenantId kThief = kOtherTenant;
+  desk_->write({.dequeue = {{kThief, ExecutionId{1}}},
+                .acked = {{kThief, MessageId{3}}},
+                .timers_done = {{kThief, TimerId{4}}},
+                .timers_of_done = {{kThief, ExecutionId{1}}},
+                .outbox_done = {{kThief, OutboxId{7}}},
+                .tokens_done = {{kThief, TokenId{8}}}});
+  piece.tenant = run.tenant = kThief;
+  piece.cut = run.reset = true;
+  desk_->write({.workflow_pieces = {piece}, .workflow_runs = {run}});
+  for (std::string table : {"queue", "workflow_piece", "message", "timer", "outbox", "token"}) {
+    EXPECT_EQ(count("SELECT count(*) FROM " + table), 1) << table;
+  }
+  EXPECT_EQ(count("SELECT status FROM workflow_run"), 3);
+
+  auto expect_not_written = [&](Changes changes) {
+    std::vector<Order> one;
+    one.push_back({std::move(changes), 0});
+    EXPECT_NE(ends(desk_->commit(std::move(one))), std::vector{WriteEnd::Committed});
+  };
+  auto stolen = running(execution(1));
+  stolen.tenant = head.tenant = webhook.tenant = worker.tenant = question.tenant = kThief;
+  head.version = webhook.version = question.version = 2;
+  expect_not_written({.executions = {stolen}});
+  expect_not_written({.workflows = {head}});
+  expect_not_written({.inquiries = {question}});
+  expect_not_written({.webhooks = {webhook}});
+  expect_not_written({.workers = {worker}});
+  piece.cut = run.reset = false;
+  expect_not_written({.workflow_pieces = {piece}});
+  expect_not_written({.workflow_runs = {run}});
+  EXPECT_TRUE(must(find_execution(*reader_, kTenant, ExecutionId{1})).has_value());
+}
+
+// Two owners of one store: each reads what its shards hold.
+TEST_P(Repositories, TheKernelReadsOnlyTheRowsOfItsShards) {
+  Changes all;
+  std::array<int, 2> expected{};
+  auto half = [](int64_t root) { return shard_of(kTenant, root) < 32 ? 0 : 1; };
+  for (int64_t id = 1; id <= 20; ++id) {
+    ++expected[static_cast<size_t>(half(id))];
+    auto leased = running(execution(id));
+    all.new_executions.push_back(leased);
+    all.enqueue.push_back({leased.id, kTenant, id});
+    all.messages.push_back(message(100 + id, id));
+    all.timers.push_back(timer(200 + id, id, id));
+    all.outbox.push_back(outbox_row(300 + id, id));
+  }
+  ASSERT_GT(std::min(expected[0], expected[1]), 4);
+  desk_->write(std::move(all));
+  ShardSet halves[] = {ShardSet::range(0, 32), ShardSet::range(32, kShards)};
+  for (size_t i : {0U, 1U}) {
+    auto size = static_cast<size_t>(expected[i]);
+    std::vector<ExecutionStatus> leased{ExecutionStatus::Running};
+    EXPECT_EQ(must(executions_in(*reader_, halves[i], leased)).size(), size);
+    EXPECT_EQ(must(queue_head(*reader_, halves[i], kTenant, 100)).size(), size);
+    EXPECT_EQ(must(queue_depths(*reader_, halves[i])).at(0).waiting, expected[i]);
+    EXPECT_EQ(must(messages(*reader_, halves[i], 100)).size(), size);
+    EXPECT_EQ(must(outbox(*reader_, halves[i], 100)).size(), size);
+    auto due = must(timers_until(*reader_, halves[i], 1000, 100));
+    EXPECT_EQ(due.size(), size);
+    for (const auto& entry : due) {
+      EXPECT_EQ(entry.tenant, kTenant);
+      EXPECT_EQ(half(entry.id.value - 200), static_cast<int>(i));
+    }
+  }
 }
 
 }  // namespace

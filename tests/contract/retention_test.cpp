@@ -38,7 +38,7 @@ TEST_P(Retention, RemovesOldFinalExecutionsInSmallBatchesWithAllThatHangsOnThem)
   EXPECT_EQ(count("SELECT count(*) FROM output"), 3);
   EXPECT_EQ(count("SELECT count(*) FROM result_blob"), 3);
   // The oldest go first.
-  EXPECT_FALSE(must(load_execution(*reader_, ExecutionId{id_at(kNow, 1)})).has_value());
+  EXPECT_FALSE(must(find_execution(*reader_, kTenant, ExecutionId{id_at(kNow, 1)})).has_value());
   expire(Expirable::Executions, 100);
   EXPECT_EQ(count("SELECT count(*) FROM execution"), 0);
   EXPECT_FALSE(anything(Expirable::Executions));
@@ -53,8 +53,8 @@ TEST_P(Retention, KeepsOpenExecutionsAndTheirTrees) {
   done_child_of_done.parent = done_child_of_done.root = done_root.id;
   desk_->write({.new_executions = {open_root, done_child, done_root, done_child_of_done}});
   expire(Expirable::Executions, 100);
-  EXPECT_TRUE(must(load_execution(*reader_, open_root.id)).has_value());
-  EXPECT_TRUE(must(load_execution(*reader_, done_child.id)).has_value());
+  EXPECT_TRUE(must(find_execution(*reader_, kTenant, open_root.id)).has_value());
+  EXPECT_TRUE(must(find_execution(*reader_, kTenant, done_child.id)).has_value());
   EXPECT_EQ(count("SELECT count(*) FROM execution"), 2);
   EXPECT_FALSE(anything(Expirable::Executions));
 }
@@ -79,7 +79,7 @@ TEST_P(Retention, RemovesOldEventsWithTheirEnforcements) {
   expire(Expirable::Events, 100);
   EXPECT_EQ(count("SELECT count(*) FROM event"), 1);
   EXPECT_EQ(count("SELECT count(*) FROM enforcement"), 1);
-  EXPECT_TRUE(must(load_event(*reader_, EventId{young_event})).has_value());
+  EXPECT_TRUE(must(find_event(*reader_, kTenant, EventId{young_event})).has_value());
 }
 
 TEST_P(Retention, KeepsEventsThatWaitOrWhoseExecutionsAreOpen) {
@@ -95,9 +95,9 @@ TEST_P(Retention, KeepsEventsThatWaitOrWhoseExecutionsAreOpen) {
                 .new_executions = {open, done},
                 .messages = {message(id_at(kNow, 30), waiting)}});
   expire(Expirable::Events, 1);
-  EXPECT_TRUE(must(load_event(*reader_, EventId{waiting})).has_value());
-  EXPECT_TRUE(must(load_event(*reader_, EventId{working})).has_value());
-  EXPECT_FALSE(must(load_event(*reader_, EventId{handled})).has_value());
+  EXPECT_TRUE(must(find_event(*reader_, kTenant, EventId{waiting})).has_value());
+  EXPECT_TRUE(must(find_event(*reader_, kTenant, EventId{working})).has_value());
+  EXPECT_FALSE(must(find_event(*reader_, kTenant, EventId{handled})).has_value());
   EXPECT_EQ(count("SELECT count(*) FROM enforcement"), 2);
   EXPECT_FALSE(anything(Expirable::Events));
 }
@@ -163,7 +163,7 @@ TEST_P(Migration, IsDoneOnce) {
   must(migrate(*writer));
   must(migrate(*writer));
   EXPECT_EQ(must(schema_version(*reader_)), newest_schema_version());
-  EXPECT_TRUE(must(load_event(*reader_, EventId{1})).has_value());
+  EXPECT_TRUE(must(find_event(*reader_, kTenant, EventId{1})).has_value());
 }
 
 TEST_P(Migration, AnEmptyStoreHasVersionZero) {
@@ -180,7 +180,7 @@ TEST_P(Migration, ANewerStoreIsRefusedAndLeftAlone) {
   ASSERT_FALSE(refused.ok());
   EXPECT_EQ(refused.error().code(), sql::kNewer);
   EXPECT_EQ(refused.error().message(),
-            "the store has schema 9000, this binary knows 3: it was written by a newer Millrace; "
+            "the store has schema 9000, this binary knows 1: it was written by a newer Millrace; "
             "start that one");
   EXPECT_EQ(must(schema_version(*writer)), 9000);
 }

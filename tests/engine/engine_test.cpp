@@ -85,10 +85,10 @@ TEST_F(EngineTest, CancelOfARunIsOwedUntilItsEndAndWins) {
   EXPECT_EQ(canceled->status, ExecutionStatus::Canceling);
   EXPECT_EQ(worker_.next_cancel(), order.key);
   auto reader = store_->open_reader();
-  EXPECT_EQ(store::outbox(**reader, 10)->size(), 1U);
+  EXPECT_EQ(store::outbox(**reader, kernel::ShardSet::all(), 10)->size(), 1U);
   finish(order, 0);
   EXPECT_EQ(stored(started->id).status, ExecutionStatus::Canceled);
-  EXPECT_EQ(store::outbox(**reader, 10)->size(), 0U);
+  EXPECT_EQ(store::outbox(**reader, kernel::ShardSet::all(), 10)->size(), 0U);
 }
 
 TEST_F(EngineTest, SleepHoldsNoSlotAndEndsByItsTimer) {
@@ -184,7 +184,7 @@ TEST_F(EngineTest, AnInjectedTriggerIsEnforcedInATransitionOfItsOwn) {
   EXPECT_EQ(worker_.next().action->ref, "ci.build");
   engine_->drain();
   auto reader = store_->open_reader();
-  EXPECT_EQ(store::messages(**reader, 10)->size(), 0U);
+  EXPECT_EQ(store::messages(**reader, kernel::ShardSet::all(), 10)->size(), 0U);
 }
 
 TEST_F(EngineTest, WhyTellsTheRevisionOfThatTime) {

@@ -204,24 +204,24 @@ TEST_F(SqliteTest, EveryStatementUsesAnIndex) {
   {
     store::Committer::Options options;
     auto writer = must(store->open_writer());
-    options.owner_epoch = must(store::claim_shards(*writer, "test"));
+    options.owner_epoch = must(store::claim_shards(*writer, "test", kAllShards));
     Desk desk(spied, options, false);
     kernel::Changes all = whole_step(1);
     all.executions = {running(execution(1))};
-    all.dequeue = {ExecutionId{1}};
+    all.dequeue = {{kTenant, ExecutionId{1}}};
     all.outputs = {{.execution = ExecutionId{1}, .tenant = kTenant}};
     all.result_blobs = {{ExecutionId{1}, kTenant, "x"}};
-    all.acked = {MessageId{1}};
+    all.acked = {{kTenant, MessageId{1}}};
     all.timers = {timer(1, kNow, 1, "named")};
-    all.timers_done = {TimerId{9}};
-    all.timers_of_done = {9};
+    all.timers_done = {{kTenant, TimerId{9}}};
+    all.timers_of_done = {{kTenant, ExecutionId{9}}};
     all.outbox = {outbox_row(1, 1)};
-    all.outbox_done = {OutboxId{1}};
+    all.outbox_done = {{kTenant, OutboxId{1}}};
     all.quarantine = {{.id = 1, .tenant = kTenant}};
     all.rules = {{.id = RuleId{1}, .tenant = kTenant}};
     all.webhooks = {{.id = WebhookId{1}, .tenant = kTenant}};
     all.tokens = {{.id = TokenId{1}, .tenant = kTenant}};
-    all.tokens_done = {TokenId{1}};
+    all.tokens_done = {{kTenant, TokenId{1}}};
     all.pack_releases = {{.tenant = kTenant}};
     all.keys = {{.key = {kTenant, "system", "k"}}};
     all.workers = {{.id = WorkerId{1}, .tenant = kTenant}};
@@ -235,7 +235,7 @@ TEST_F(SqliteTest, EveryStatementUsesAnIndex) {
       must(store::anything_to_expire(*db, kind, kNow));
     }
     must(store::find_execution(*db, kTenant, ExecutionId{1}));
-    must(store::load_execution(*db, ExecutionId{1}));
+    must(store::find_execution(*db, kTenant, ExecutionId{1}));
     for (const store::ExecutionFilter& filter :
          std::vector<store::ExecutionFilter>{{},
                                              {.status = ExecutionStatus::Running},
@@ -247,24 +247,24 @@ TEST_F(SqliteTest, EveryStatementUsesAnIndex) {
     must(store::children_of(*db, kTenant, ExecutionId{1}));
     must(store::open_descendants(*db, kTenant, ExecutionId{1}));
     std::vector<ExecutionStatus> live{ExecutionStatus::Running};
-    must(store::executions_in(*db, live));
+    must(store::executions_in(*db, kAllShards, live));
     must(store::pinned_releases(*db));
     must(store::find_result_blob(*db, kTenant, ExecutionId{1}));
     must(store::outputs_of(*db, kTenant, ExecutionId{1}));
     must(store::find_event(*db, kTenant, EventId{1}));
-    must(store::load_event(*db, EventId{1}));
+    must(store::find_event(*db, kTenant, EventId{1}));
     must(store::list_events(*db, kTenant, "", {}));
     must(store::list_events(*db, kTenant, "t", {}));
     must(store::find_enforcement(*db, kTenant, EnforcementId{1}));
     must(store::enforcements_of(*db, kTenant, EventId{1}));
     must(store::list_enforcements(*db, kTenant, RuleId{1}, {}));
     must(store::list_enforcements(*db, kTenant, {}, {}));
-    must(store::queue_head(*db, kTenant, 1));
+    must(store::queue_head(*db, kAllShards, kTenant, 1));
     must(store::find_dedupe(*db, kTenant, "s", "k"));
-    must(store::load_timer(*db, TimerId{1}));
-    must(store::timers_until(*db, kNow, 1));
-    must(store::messages(*db, 1));
-    must(store::outbox(*db, 1));
+    must(store::load_timer(*db, kTenant, TimerId{1}));
+    must(store::timers_until(*db, kAllShards, kNow, 1));
+    must(store::messages(*db, kAllShards, 1));
+    must(store::outbox(*db, kAllShards, 1));
     must(store::list_quarantine(*db, kTenant, {}));
     must(store::changes_after(*db, kTenant, 0, 1));
     must(store::last_change(*db));

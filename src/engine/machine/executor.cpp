@@ -56,7 +56,7 @@ class Executor::MemoryView final : public Memory {
  public:
   explicit MemoryView(Executor& executor) : executor_(executor) {}
   void timer_set(const kernel::TimerRow& timer) override {
-    executor_.wheel_.add({timer.due, timer.id});
+    executor_.wheel_.add({timer.due, timer.tenant, timer.id});
   }
   void catalog_changed(std::shared_ptr<const Catalog> catalog) override {
     executor_.catalog_ = catalog;
@@ -83,7 +83,7 @@ Result<std::unique_ptr<Executor>> Executor::start(sql::Store& store, int64_t own
                                                   Callbacks callbacks) {
   TRY(auto reader, store.open_reader());
   TRY(int64_t last_id, store::newest_id(*reader));
-  TRY(auto depths, store::queue_depths(*reader));
+  TRY(auto depths, store::queue_depths(*reader, kernel::ShardSet::all()));
   auto executor = std::unique_ptr<Executor>(new Executor(
       std::move(reader), std::move(catalog), outlet, options, std::move(callbacks), last_id));
   for (const auto& depth : depths) executor->queued_[depth.tenant] = depth.waiting;
@@ -237,8 +237,8 @@ void Executor::fire_due_timers() {
     ready_again_.push_back(callbacks_.sweep());
   }
   if (wheel_.needs_refill(now)) refill_wheel();
-  for (TimerId id : wheel_.take_due(now)) {
-    auto message = callbacks_.fire_timer(id);
+  for (auto timer : wheel_.take_due(now)) {
+    auto message = callbacks_.fire_timer(timer);
     message->submitted_ns = monotonic_ns();
     waiting_.fetch_add(1, std::memory_order_relaxed);
     ready_again_.push_back(std::move(message));
@@ -251,8 +251,8 @@ void Executor::fire_due_timers() {
 
 void Executor::refill_wheel() {
   int64_t until = callbacks_.now_ms() + kernel::TimerWheel::kHorizonMs;
-  auto entries =
-      store::timers_until(*reader_, until, static_cast<int>(kernel::TimerWheel::kMaxEntries));
+  auto entries = store::timers_until(*reader_, kernel::ShardSet::all(), until,
+                                     static_cast<int>(kernel::TimerWheel::kMaxEntries));
   if (!entries.ok()) {
     wheel_.refill({}, callbacks_.now_ms() + options_.retry_ms, true);
     return;
@@ -447,8 +447,8 @@ void Executor::settle(Transition& t) {
   if (!t.changes.dequeue.empty()) {
     // A dequeue always comes with the execution's own row.
     for (const auto& row : t.changes.executions) {
-      if (std::find(t.changes.dequeue.begin(), t.changes.dequeue.end(), row.id) !=
-          t.changes.dequeue.end()) {
+      kernel::Of<ExecutionId> out{row.tenant, row.id};
+      if (std::ranges::find(t.changes.dequeue, out) != t.changes.dequeue.end()) {
         --queued_[row.tenant];
       }
     }

@@ -44,7 +44,7 @@ class Executor {
   struct Callbacks {
     std::function<int64_t()> now_ms;
     std::function<void(const Error&)> fatal;
-    std::function<std::unique_ptr<Transition>(TimerId)> fire_timer;
+    std::function<std::unique_ptr<Transition>(kernel::Of<TimerId>)> fire_timer;
     std::function<std::unique_ptr<Transition>()> dispatch;
     std::function<std::unique_ptr<Transition>()> sweep;
     std::function<std::unique_ptr<Transition>(const kernel::MessageRow&)> message;

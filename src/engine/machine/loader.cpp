@@ -83,7 +83,7 @@ Result<std::deque<ExecutionId>> take_turns(sql::Connection& db,
   std::vector<std::vector<QueueRow>> heads;
   for (const auto& depth : queued) {
     if (depth.waiting <= 0) continue;
-    TRY(auto head, store::queue_head(db, depth.tenant, limit));
+    TRY(auto head, store::queue_head(db, ShardSet::all(), depth.tenant, limit));
     heads.push_back(std::move(head));
   }
   std::deque<ExecutionId> order;
@@ -127,8 +127,8 @@ Result<void> Loader::load(sql::Connection& db, const Wanted& wanted,
 Result<void> Loader::load_executions(sql::Connection& db, const Wanted& wanted,
                                      std::span<const store::QueueDepth> queued, Loaded& into) {
   for (ExecutionId id : wanted.executions) TRY(load_one(db, id, into));
-  for (TimerId id : wanted.timers) {
-    TRY(auto row, store::load_timer(db, id));
+  for (auto [tenant, id] : wanted.timers) {
+    TRY(auto row, store::load_timer(db, tenant, id));
     if (!row) continue;
     into.timers_.emplace(id, std::move(*row));
   }
@@ -143,7 +143,7 @@ Result<void> Loader::load_executions(sql::Connection& db, const Wanted& wanted,
     }
   }
   if (wanted.leased) {
-    TRY(auto rows, store::executions_in(db, kLeasedStatuses));
+    TRY(auto rows, store::executions_in(db, ShardSet::all(), kLeasedStatuses));
     for (auto& row : rows) {
       if (!row.worker) continue;
       into.leased_.push_back(row.id);
@@ -157,9 +157,20 @@ Result<void> Loader::load_executions(sql::Connection& db, const Wanted& wanted,
   return {};
 }
 
+namespace {
+
+// Messages do not yet say whose execution they are about.
+Result<std::optional<ExecutionRow>> find_anywhere(sql::Connection& db, ExecutionId id) {
+  TRY(auto tenant, store::tenant_of_execution(db, id));
+  if (!tenant) return std::optional<ExecutionRow>();
+  return store::find_execution(db, *tenant, id);
+}
+
+}  // namespace
+
 Result<void> Loader::load_one(sql::Connection& db, ExecutionId id, Loaded& into) {
   if (into.executions_.contains(id)) return {};
-  TRY(auto row, store::load_execution(db, id));
+  TRY(auto row, find_anywhere(db, id));
   if (row) into.executions_.emplace(id, std::move(*row));
   return {};
 }
@@ -179,11 +190,13 @@ Result<void> Loader::load_lineage(sql::Connection& db, ExecutionId id, const Liv
 
 Result<void> Loader::load_state(sql::Connection& db, ExecutionId id, Loaded& into) {
   if (into.workflows_.contains(id)) return {};
-  TRY(auto stored, store::load_workflow(db, id));
+  TRY(auto tenant, store::tenant_of_execution(db, id));
+  if (!tenant) return {};
+  TRY(auto stored, store::load_workflow(db, *tenant, id));
   if (!stored) return {};
   StoredState state{std::move(*stored), {}, {}};
-  TRY(state.runs, store::workflow_runs(db, id, false));
-  TRY(state.open, store::workflow_runs(db, id, true));
+  TRY(state.runs, store::workflow_runs(db, *tenant, id, false));
+  TRY(state.open, store::workflow_runs(db, *tenant, id, true));
   into.workflows_.emplace(id, std::move(state));
   return {};
 }
@@ -204,11 +217,13 @@ Result<Value> load_result(sql::Connection& db, const ExecutionRow& row) {
 }
 
 Result<TaskRuns> load_task(sql::Connection& db, ExecutionId workflow, const TaskKey& key) {
-  TRY(auto runs, store::task_runs(db, workflow, key.task, key.route));
   TaskRuns loaded;
+  TRY(auto tenant, store::tenant_of_execution(db, workflow));
+  if (!tenant) return loaded;
+  TRY(auto runs, store::task_runs(db, *tenant, workflow, key.task, key.route));
   ExecutionRow last;
   for (const auto& run : runs) {
-    TRY(auto row, store::load_execution(db, run.execution));
+    TRY(auto row, store::find_execution(db, *tenant, run.execution));
     Value result;
     if (row) {
       TRY(result, load_result(db, *row));
@@ -258,8 +273,8 @@ Result<void> Loader::load_workflows(sql::Connection& db, const Wanted& wanted,
     TRY(auto runs, load_task(db, need.workflow, *key));
     into.needed_.emplace_back(need, std::move(runs));
   }
-  for (InquiryId id : wanted.inquiries) {
-    TRY(auto row, store::load_inquiry(db, id));
+  for (auto [tenant, id] : wanted.inquiries) {
+    TRY(auto row, store::find_inquiry(db, tenant, id));
     if (row) into.inquiries_.emplace(id, std::move(*row));
   }
   return {};
@@ -272,7 +287,7 @@ Result<void> Loader::load_named_execution(sql::Connection& db, std::string_view 
   if (space == std::string_view::npos) return {};
   auto id = parse_id(value.substr(space + 1), "stored key");
   if (!id.ok()) return {};
-  TRY(auto row, store::load_execution(db, ExecutionId{*id}));
+  TRY(auto row, find_anywhere(db, ExecutionId{*id}));
   if (row) into.executions_.try_emplace(row->id, std::move(*row));
   return {};
 }
@@ -292,8 +307,8 @@ Result<void> Loader::load_key_values(sql::Connection& db, const Wanted& wanted, 
 }
 
 Result<void> Loader::load_rest(sql::Connection& db, const Wanted& wanted, Loaded& into) {
-  for (EventId id : wanted.events) {
-    TRY(auto row, store::load_event(db, id));
+  for (auto [tenant, id] : wanted.events) {
+    TRY(auto row, store::find_event(db, tenant, id));
     if (row) into.events_.emplace(id, std::move(*row));
   }
   for (const auto& key : wanted.keys) {
@@ -302,8 +317,8 @@ Result<void> Loader::load_rest(sql::Connection& db, const Wanted& wanted, Loaded
     if (wanted.executions_of_keys) TRY(load_named_execution(db, row->value, into));
     into.keys_.emplace(std::tuple(key.tenant, key.scope, key.key), std::move(row->value));
   }
-  for (MessageId id : wanted.messages) {
-    TRY(bool waits, store::message_waits(db, id));
+  for (auto [tenant, id] : wanted.messages) {
+    TRY(bool waits, store::message_waits(db, tenant, id));
     if (waits) into.messages_.insert(id);
   }
   if (wanted.leased) {
@@ -314,10 +329,10 @@ Result<void> Loader::load_rest(sql::Connection& db, const Wanted& wanted, Loaded
     into.rows_due_.push_back(due);
   }
   if (wanted.sweep) {
-    TRY(into.left_messages_, store::messages(db, kMostLeftBehind));
-    TRY(into.left_outbox_, store::outbox(db, kMostLeftBehind));
+    TRY(into.left_messages_, store::messages(db, ShardSet::all(), kMostLeftBehind));
+    TRY(into.left_outbox_, store::outbox(db, ShardSet::all(), kMostLeftBehind));
     for (const auto& owed : into.left_outbox_) {
-      TRY(auto row, store::load_execution(db, ExecutionId{owed.subject}));
+      TRY(auto row, store::find_execution(db, owed.tenant, ExecutionId{owed.subject}));
       if (row) into.executions_.try_emplace(row->id, std::move(*row));
     }
   }
@@ -330,8 +345,8 @@ void Loader::apply(const Changes& changes, Loaded& rows) {
     if (row.parent) rows.executions_.insert_or_assign(row.id, row);
   }
   for (const auto& row : changes.executions) rows.executions_.insert_or_assign(row.id, row);
-  for (TimerId id : changes.timers_done) rows.timers_.erase(id);
-  for (MessageId id : changes.acked) rows.messages_.erase(id);
+  for (auto timer : changes.timers_done) rows.timers_.erase(timer.id);
+  for (auto message : changes.acked) rows.messages_.erase(message.id);
 }
 
 std::optional<ExecutionId> Loader::pop_queue(Loaded& rows) {

@@ -30,13 +30,13 @@ struct Wanted {
   std::vector<ExecutionId> states;   // the stored states of these workflows, final or not
   std::vector<ExecutionId> results;  // what these ended with
   std::vector<Need> needs;
-  std::vector<InquiryId> inquiries;
-  std::vector<TimerId> timers;
-  std::vector<EventId> events;
+  std::vector<kernel::Of<InquiryId>> inquiries;
+  std::vector<kernel::Of<TimerId>> timers;
+  std::vector<kernel::Of<EventId>> events;
   std::vector<kernel::KeyName> key_values;
   std::vector<kernel::DedupeRow> keys;  // tenant, scope and key are set
   bool executions_of_keys = false;      // and the executions that these keys' values name
-  std::vector<MessageId> messages;
+  std::vector<kernel::Of<MessageId>> messages;
   int queue_heads = 0;                 // how many waiting executions it could start
   bool leased = false;                 // every execution that a worker holds, and the workers
   bool sweep = false;                  // messages and outbox rows that were left behind

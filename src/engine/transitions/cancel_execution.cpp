@@ -14,7 +14,7 @@ CancelExecution::CancelExecution(Caller caller, ExecutionId id, Reply<ExecutionR
 }
 
 CancelExecution::CancelExecution(const MessageRow& message)
-    : caller_{.tenant = message.tenant}, message_(message.id) {
+    : caller_{.tenant = message.tenant}, message_{message.tenant, message.id} {
   key = message.subject;
 }
 
@@ -23,7 +23,7 @@ void CancelExecution::want(Wanted& wanted) const {
   wanted.lineages.push_back(id);
   wanted.executions.push_back(id);
   wanted.trees.push_back(id);
-  if (message_) wanted.messages.push_back(message_);
+  if (message_.id) wanted.messages.push_back(message_);
 }
 
 // An execution and all below it, which end first where they can.
@@ -87,8 +87,8 @@ void CancelExecution::cancel_run(Context& ctx, const ExecutionRow& stored) {
 Result<void> CancelExecution::decide(Context& ctx) {
   to_end_.clear();
   const auto* stored = ctx.rows().execution(ExecutionId{key});
-  if (message_) {
-    if (!ctx.rows().has_message(message_)) return {};  // handled before (K4)
+  if (message_.id) {
+    if (!ctx.rows().has_message(message_.id)) return {};  // handled before (K4)
     changes.acked.push_back(message_);
   } else if (!stored || stored->tenant != caller_.tenant) {
     return Error(ErrorKind::NotFound, "EXE-0010", fmt::format("no execution {}", key));

@@ -274,7 +274,7 @@ DeleteToken::DeleteToken(Caller caller, TokenId id, Reply<TokenId> reply)
     : caller_(std::move(caller)), id_(id), reply_(std::move(reply)) {}
 
 Result<void> DeleteToken::decide(Context& ctx) {
-  changes.tokens_done.push_back(id_);
+  changes.tokens_done.push_back({caller_.tenant, id_});
   changes.feed.push_back({.tenant = caller_.tenant,
                           .type = EntityType::Token,
                           .op = ChangeOp::Deleted,

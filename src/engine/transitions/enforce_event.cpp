@@ -160,13 +160,13 @@ EnforceEvent::EnforceEvent(MessageRow message) : message_(std::move(message)) {
 }
 
 void EnforceEvent::want(Wanted& wanted) const {
-  wanted.events.push_back(EventId{message_.subject});
-  wanted.messages.push_back(message_.id);
+  wanted.events.push_back({message_.tenant, EventId{message_.subject}});
+  wanted.messages.push_back({message_.tenant, message_.id});
 }
 
 Result<void> EnforceEvent::decide(Context& ctx) {
   if (!ctx.rows().has_message(message_.id)) return {};  // handled before (K4)
-  changes.acked.push_back(message_.id);
+  changes.acked.push_back({message_.tenant, message_.id});
   const auto* event = ctx.rows().event(EventId{message_.subject});
   if (!event) return {};  // expired by retention
   TRY(Value payload, parse_json(event->payload_json));

@@ -54,7 +54,7 @@ class ReplayEvent final : public Transition {
  public:
   ReplayEvent(Caller caller, EventId event, Reply<Ingested> reply);
   std::string_view name() const override { return "replay_event"; }
-  void want(Wanted& wanted) const override { wanted.events.push_back(event_); }
+  void want(Wanted& wanted) const override { wanted.events.push_back({caller_.tenant, event_}); }
   Result<void> decide(Context& ctx) override;
   void deliver(Deliveries&) override { reply_(done_); }
   void fail(const Error& error) override { reply_(error); }

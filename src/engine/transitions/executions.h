@@ -80,7 +80,7 @@ class CancelExecution final : public Transition {
   void cancel_run(Context& ctx, const kernel::ExecutionRow& row);
   Caller caller_;
   Reply<kernel::ExecutionRow> reply_;
-  MessageId message_;
+  kernel::Of<MessageId> message_;
   kernel::ExecutionRow row_;
   std::vector<std::pair<WorkerId, kernel::RunKey>> to_end_;
 };

@@ -153,7 +153,7 @@ Result<void> FinishRun::decide(Context& ctx) {
   ExecutionRow row = *stored;
   ctx.free_slot(*this, row.worker);
   if (row.status == ExecutionStatus::Canceling) {
-    changes.outbox_done.push_back(OutboxId{row.id.value});
+    changes.outbox_done.push_back({row.tenant, OutboxId{row.id.value}});
   }
   if (completion_.end == RunEnd::Lost && row.status != ExecutionStatus::Canceling) {
     lose_run(ctx, *this, row, completion_.message);

@@ -79,7 +79,7 @@ Result<void> OpenWorker::decide(Context& ctx) {
       ++busy_;
       if (execution->status == ExecutionStatus::Canceling) to_end_.push_back(execution->key());
     } else if (execution->status == ExecutionStatus::Canceling) {
-      changes.outbox_done.push_back(OutboxId{execution->id.value});
+      changes.outbox_done.push_back({execution->tenant, OutboxId{execution->id.value}});
       finish(ctx, *this, *execution, ExecutionStatus::Canceled, FailureClass::Canceled, Value());
     } else if (same_instance && !runs_in_worker(ctx, *execution)) {
       start_again(ctx, *this, *execution);

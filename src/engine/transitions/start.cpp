@@ -297,7 +297,7 @@ void start_queued(Context& ctx, Transition& t, const ExecutionRow& waiting) {
            result_of("", granted.error().message(), 1, Value()));
     return;
   }
-  t.changes.dequeue.push_back(row.id);
+  t.changes.dequeue.push_back({row.tenant, row.id});
   note_execution(ctx, t, row, ChangeOp::Updated);
   t.changes.executions.push_back(std::move(row));
 }
@@ -327,10 +327,10 @@ void finish(Context& ctx, Transition& t, const ExecutionRow& stored, ExecutionSt
             FailureClass failure, const Value& result) {
   ASSERT(!is_final(stored.status) && is_final(status));
   ExecutionRow& row = ctx.edit(t, stored);
-  if (row.status == ExecutionStatus::Requested) t.changes.dequeue.push_back(row.id);
+  if (row.status == ExecutionStatus::Requested) t.changes.dequeue.push_back({row.tenant, row.id});
   if (row.status == ExecutionStatus::Pending) close_inquiry(ctx, t, row, status);
   // Only runs inside the server have timers of their own.
-  if (!row.worker) t.changes.timers_of_done.push_back(row.id.value);
+  if (!row.worker) t.changes.timers_of_done.push_back({row.tenant, row.id});
   row.status = status;
   row.failure = failure;
   row.held.clear();

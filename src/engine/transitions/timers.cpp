@@ -56,12 +56,12 @@ Result<void> set_schedule(Context& ctx, Transition& t, TenantId tenant, const Ru
   return {};
 }
 
-FireTimer::FireTimer(TimerId id) { key = id.value; }
+FireTimer::FireTimer(Of<TimerId> timer) : timer_(timer) { key = timer.id.value; }
 
 Result<void> FireTimer::decide(Context& ctx) {
-  const auto* timer = ctx.rows().timer(TimerId{key});
+  const auto* timer = ctx.rows().timer(timer_.id);
   if (!timer) return {};  // canceled, or fired before
-  changes.timers_done.push_back(timer->id);
+  changes.timers_done.push_back(timer_);
   if (timer->kind == TimerKind::Schedule) return fire_schedule(ctx, *timer);
   const auto* row = ctx.rows().execution(ExecutionId{timer->subject});
   if (!row || is_final(row->status) || row->worker) return {};
@@ -71,7 +71,7 @@ Result<void> FireTimer::decide(Context& ctx) {
 }
 
 ExecutionId FireTimer::about(const Loaded& rows) const {
-  const auto* timer = rows.timer(TimerId{key});
+  const auto* timer = rows.timer(timer_.id);
   return timer ? ExecutionId{timer->subject} : ExecutionId{};
 }
 
@@ -159,7 +159,7 @@ Result<void> Sweep::decide(Context& ctx) {
     if (row && row->status == ExecutionStatus::Canceling) {
       to_end_.emplace_back(row->worker, row->key());
     } else {
-      changes.outbox_done.push_back(owed.id);  // the run has ended: confirmed
+      changes.outbox_done.push_back({owed.tenant, owed.id});  // the run has ended: confirmed
     }
   }
   for (size_t i = 0; i < expire_.size(); ++i) {
@@ -203,7 +203,7 @@ void BuryMessage::hand_over(Context& ctx, const ExecutionRow& stored) {
   if (is_final(stored.status) || stored.status == ExecutionStatus::NeedsDecision) return;
   if (stored.worker) ctx.free_slot(*this, stored.worker);
   ExecutionRow& row = ctx.edit(*this, stored);
-  if (row.status == ExecutionStatus::Requested) changes.dequeue.push_back(row.id);
+  if (row.status == ExecutionStatus::Requested) changes.dequeue.push_back({row.tenant, row.id});
   row.status = ExecutionStatus::NeedsDecision;
   row.failure = FailureClass::InfraLost;
   row.worker = {};
@@ -216,8 +216,8 @@ Result<void> BuryMessage::decide(Context& ctx) {
   TenantId tenant = kDefaultTenant;
   std::vector<ExecutionId> held_up;
   if (held_up_) held_up.push_back(held_up_);
-  for (TimerId id : timers_done_) {
-    const auto* timer = ctx.rows().timer(id);
+  for (auto done : timers_done_) {
+    const auto* timer = ctx.rows().timer(done.id);
     if (timer && timer->subject != 0) held_up.push_back(ExecutionId{timer->subject});
   }
   for (ExecutionId id : held_up) {

@@ -10,9 +10,9 @@ namespace millrace::engine {
 // or a schedule sends its events. The row goes in the same commit: its effect happens once (K5).
 class FireTimer final : public Transition {
  public:
-  explicit FireTimer(TimerId id);
+  explicit FireTimer(kernel::Of<TimerId> timer);
   std::string_view name() const override { return "fire_timer"; }
-  void want(Wanted& wanted) const override { wanted.timers.push_back(TimerId{key}); }
+  void want(Wanted& wanted) const override { wanted.timers.push_back(timer_); }
   ExecutionId about(const Loaded& rows) const override;
   Result<void> decide(Context& ctx) override;
   bool insists() const override { return true; }
@@ -21,6 +21,7 @@ class FireTimer final : public Transition {
   void wake(Context& ctx, const kernel::ExecutionRow& row);
   Result<void> time_out(Context& ctx, const kernel::ExecutionRow& row);
   Result<void> fire_schedule(Context& ctx, const kernel::TimerRow& timer);
+  kernel::Of<TimerId> timer_;
 };
 
 // The name under which rules with the same trigger and the same parameters share one timer.
@@ -60,8 +61,8 @@ class BuryMessage final : public Transition {
   int64_t subject_;
   std::string reason_;
   ExecutionId held_up_;
-  std::vector<MessageId> acked_;
-  std::vector<TimerId> timers_done_;
+  std::vector<kernel::Of<MessageId>> acked_;
+  std::vector<kernel::Of<TimerId>> timers_done_;
 };
 
 }  // namespace millrace::engine

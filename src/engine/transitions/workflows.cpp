@@ -39,8 +39,8 @@ std::unique_ptr<Transition> make_message(const MessageRow& message) {
 // AdvanceWorkflow
 
 AdvanceWorkflow::AdvanceWorkflow(const MessageRow& message)
-    : message_(message.id), subject_(message.subject) {
-  key = message_.value;  // the sweep may bring the same message twice
+    : message_{message.tenant, message.id}, subject_(message.subject) {
+  key = message.id.value;  // the sweep may bring the same message twice
 }
 
 void AdvanceWorkflow::want(Wanted& wanted) const {
@@ -50,7 +50,7 @@ void AdvanceWorkflow::want(Wanted& wanted) const {
 }
 
 Result<void> AdvanceWorkflow::decide(Context& ctx) {
-  if (!ctx.rows().has_message(message_)) return {};  // handled before (K4)
+  if (!ctx.rows().has_message(message_.id)) return {};  // handled before (K4)
   changes.acked.push_back(message_);
   const auto* row = ctx.rows().execution(subject_);
   if (!row) return {};  // expired by retention
@@ -241,7 +241,7 @@ AnswerInquiry::AnswerInquiry(Caller caller, InquiryId id, Answer answer, Reply<I
 }
 
 void AnswerInquiry::want(Wanted& wanted) const {
-  wanted.inquiries.push_back(InquiryId{key});
+  wanted.inquiries.push_back({caller_.tenant, InquiryId{key}});
   wanted.lineages.push_back(ExecutionId{key});
 }
 

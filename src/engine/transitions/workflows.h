@@ -23,7 +23,7 @@ class AdvanceWorkflow final : public Transition {
   bool insists() const override { return true; }
 
  private:
-  MessageId message_;
+  kernel::Of<MessageId> message_;
   ExecutionId subject_;
 };
 

@@ -89,7 +89,7 @@ Result<std::unique_ptr<Api>> Api::create(engine::Engine& engine, const auth::Key
                                          ApiOptions options) {
   TRY(auto router, Router::create(all_routes(options)));
   TRY(auto reader, engine.reader());
-  TRY(auto rows, store::all_tokens(*reader));
+  TRY(auto rows, store::tokens_of_all_tenants(*reader));
   for (const auto& row : rows) {
     tokens.put({row.id, row.tenant, row.hash, row.identity, row.permissions, row.expires});
   }

@@ -90,21 +90,6 @@ void append_change(std::string& events, const ChangeRow& row) {
   net::append_sse_event(events, std::to_string(row.seq), "notification", data);
 }
 
-// The sequence numbers that the change feed holds; old ones go by retention.
-struct FeedEnds {
-  int64_t oldest = 0;
-  int64_t newest = 0;
-};
-Result<FeedEnds> feed_ends(sql::Connection& db) {
-  FeedEnds ends;
-  TRY(ends.newest, store::last_change(db));
-  TRY(auto* select, db.prepare("SELECT MIN(seq) FROM change_feed"));
-  TRY(bool row, select->step());
-  if (row) ends.oldest = select->column_int(0);
-  select->reset();
-  return ends;
-}
-
 // Follows the change feed for one client. The feed itself is the queue: a slow client is behind
 // in it and costs no memory.
 class Follower {
@@ -132,9 +117,9 @@ class Follower {
  private:
   // The welcome tells where the feed stands, a gap what is not there any more.
   Task<Result<void>> begin() {
-    FeedEnds ends;
+    store::FeedEnds ends;
     CO_TRY(co_await shared_.readers.run([&ends](sql::Connection& db) -> Result<void> {
-      TRY(ends, feed_ends(db));
+      TRY(ends, store::feed_ends(db));
       return {};
     }));
     std::string events;

@@ -155,10 +155,9 @@ Response show_docs(Call& call) {
 
 Response list_workers(Call& call, sql::Connection& db) {
   TRY(auto query, call.query<PageQuery>());
-  TRY(auto rows, store::all_workers(db));
+  TRY(auto rows, store::workers_of(db, call.who.tenant));
   std::vector<WorkerView> views;
   for (const auto& row : rows) {
-    if (row.tenant != call.who.tenant) continue;
     views.push_back({row.id, row.name, row.instance, row.slots, {row.updated}});
   }
   return page_by_key("workers", std::move(views), query.limit, query.cursor,
@@ -167,7 +166,7 @@ Response list_workers(Call& call, sql::Connection& db) {
 
 Response list_queue(Call& call, sql::Connection& db) {
   TRY(auto query, call.query<LimitQuery>());
-  TRY(auto rows, store::queue_head(db, call.who.tenant, query.limit));
+  TRY(auto rows, store::queue_head(db, kernel::ShardSet::all(), call.who.tenant, query.limit));
   std::vector<QueueView> views;
   for (const auto& row : rows) views.push_back({row.execution, row.rank});
   return answer_list(views);

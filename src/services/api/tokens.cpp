@@ -126,11 +126,9 @@ Response show_identity(Call& call) {
 
 Response list_tokens(Call& call, sql::Connection& db) {
   TRY(auto query, call.query<PageQuery>());
-  TRY(auto rows, store::all_tokens(db));
+  TRY(auto rows, store::tokens_of(db, call.who.tenant));
   std::vector<TokenView> views;
-  for (const auto& row : rows) {
-    if (row.tenant == call.who.tenant) views.push_back(view_of(row));
-  }
+  for (const auto& row : rows) views.push_back(view_of(row));
   return page_by_key("tokens", std::move(views), query.limit, query.cursor,
                      [](const TokenView& view) { return sortable(view.id.value); });
 }
@@ -163,8 +161,8 @@ Task<Response> revoke_token(Call& call) {
   CO_TRY(auto id, call.id<TokenId>());
   bool known = false;
   CO_TRY(co_await call.api.readers.run([&](sql::Connection& db) -> Result<void> {
-    TRY(auto rows, store::all_tokens(db));
-    for (const auto& row : rows) known |= row.id == id && row.tenant == call.who.tenant;
+    TRY(auto rows, store::tokens_of(db, call.who.tenant));
+    for (const auto& row : rows) known |= row.id == id;
     return {};
   }));
   if (!known)

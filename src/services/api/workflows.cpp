@@ -138,7 +138,7 @@ Response show_graph(Call& call, sql::Connection& db) {
                     id.value, row->action));
   }
   conductor::TaskStatuses statuses;
-  TRY(auto stored, store::load_workflow(db, id));
+  TRY(auto stored, store::load_workflow(db, call.who.tenant, id));
   if (stored) {
     for (const auto& text : stored->entries) {
       TRY(Value entry, parse_json(text));

@@ -1,18 +1,35 @@
 -- The first schema. Times are Unix milliseconds; ids are 63 bits and rise with time; enums are
--- the numbers of the C++ enums in kernel/rows.h and model/execution.h. The tenant stands in every
--- row and first in every index but those that only the kernel's own sweeps read (K10).
+-- the numbers of the C++ enums in kernel/rows.h and model/execution.h.
+--
+-- The tenant stands in every row. A table whose rows are found by a generated id has that id as its
+-- key (ids are unique over tenants and rise: inserts stay at the end); one whose rows are found by a
+-- name has the tenant first. Every other index begins with the tenant, and every statement binds it
+-- (K10). The exceptions, each marked in its statement as /*every tenant: WORD*/:
+--   start       what a server reads once, before it answers anybody: rules, webhooks, tokens, the
+--               queue
+--   numbering   ids and the change feed are numbered over all tenants
+--   sweep       the kernel looks for what was left behind or is due or too old, and then acts tenant
+--               by tenant: messages, outbox, timer_due, execution_ended, events, the feed,
+--               quarantine, the indexes on `expires`
+--   credential  a token or the run that it names is how the tenant is found
+--   worker      a worker serves every tenant
+--   doctor      reads the whole store
+-- meta and shard belong to no tenant. `test_statements` (tests/contract) holds all of this against
+-- the statements.
 
 CREATE TABLE meta (
   name TEXT PRIMARY KEY,
   value TEXT NOT NULL
 );
 
--- One owner per shard; every commit checks the epoch. With SQLite one process claims all 64.
+-- One owner per shard; every commit checks the epoch. An epoch is given out once: whoever claims
+-- shards gets one above all others. With SQLite one process claims all 64.
 CREATE TABLE shard (
-  shard BIGINT_KEY PRIMARY KEY,
+  shard INTEGER PRIMARY KEY,
   owner TEXT NOT NULL,
   epoch BIGINT NOT NULL
 );
+CREATE INDEX shard_epoch ON shard (epoch);
 
 CREATE TABLE dedupe (
   tenant BIGINT NOT NULL,
@@ -58,7 +75,7 @@ CREATE INDEX enforcement_rule ON enforcement (tenant, rule, id);
 CREATE TABLE execution (
   id BIGINT_KEY PRIMARY KEY,
   tenant BIGINT NOT NULL,
-  shard BIGINT NOT NULL,
+  shard INT NOT NULL,
   action TEXT NOT NULL,
   pack_release TEXT NOT NULL,
   status BIGINT NOT NULL,
@@ -84,19 +101,24 @@ CREATE TABLE execution (
   parameters BYTES NOT NULL,
   env BYTES NOT NULL,
   result BYTES NOT NULL,
-  result_size BIGINT NOT NULL
+  result_size BIGINT NOT NULL,
+  task TEXT NOT NULL,
+  task_route BIGINT NOT NULL,
+  task_item BIGINT NOT NULL
 );
 CREATE INDEX execution_action ON execution (tenant, action, id);
 CREATE INDEX execution_parent ON execution (tenant, parent, id) WHERE parent <> 0;
 CREATE INDEX execution_status ON execution (tenant, status, id);
+-- Trees that have ended, for retention: what must stay is not in it.
+CREATE INDEX execution_ended ON execution (ended, id, shard, tenant) WHERE parent = 0 AND ended > 0;
 
 CREATE TABLE queue (
   execution BIGINT_KEY PRIMARY KEY,
   tenant BIGINT NOT NULL,
-  shard BIGINT NOT NULL,
+  shard INT NOT NULL,
   queue_rank BIGINT NOT NULL
 );
-CREATE INDEX queue_order ON queue (tenant, queue_rank, execution);
+CREATE INDEX queue_order ON queue (tenant, queue_rank, execution, shard);
 
 -- The output that stands in the completing transaction; above 64 KiB a segment file holds it.
 CREATE TABLE output (
@@ -121,7 +143,7 @@ CREATE TABLE result_blob (
 CREATE TABLE message (
   id BIGINT_KEY PRIMARY KEY,
   tenant BIGINT NOT NULL,
-  shard BIGINT NOT NULL,
+  shard INT NOT NULL,
   kind BIGINT NOT NULL,
   subject BIGINT NOT NULL,
   created BIGINT NOT NULL,
@@ -131,21 +153,21 @@ CREATE TABLE message (
 CREATE TABLE timer (
   id BIGINT_KEY PRIMARY KEY,
   tenant BIGINT NOT NULL,
-  shard BIGINT NOT NULL,
+  shard INT NOT NULL,
   due BIGINT NOT NULL,
   kind BIGINT NOT NULL,
   subject BIGINT NOT NULL,
   name TEXT NOT NULL,
   body BYTES NOT NULL
 );
-CREATE INDEX timer_due ON timer (due, id);
-CREATE INDEX timer_subject ON timer (subject) WHERE subject <> 0;
+CREATE INDEX timer_due ON timer (due, id, shard, tenant);
+CREATE INDEX timer_subject ON timer (tenant, subject) WHERE subject <> 0;
 CREATE UNIQUE INDEX timer_name ON timer (tenant, name) WHERE name <> '';
 
 CREATE TABLE outbox (
   id BIGINT_KEY PRIMARY KEY,
   tenant BIGINT NOT NULL,
-  shard BIGINT NOT NULL,
+  shard INT NOT NULL,
   destination BIGINT NOT NULL,
   subject BIGINT NOT NULL,
   created BIGINT NOT NULL,
@@ -172,6 +194,7 @@ CREATE TABLE change_feed (
   at BIGINT NOT NULL,
   detail TEXT NOT NULL
 );
+CREATE INDEX change_feed_tenant ON change_feed (tenant, seq);
 
 CREATE TABLE rule (
   id BIGINT NOT NULL,
@@ -232,3 +255,70 @@ CREATE TABLE worker (
   updated BIGINT NOT NULL
 );
 CREATE UNIQUE INDEX worker_name ON worker (tenant, name);
+
+-- The state of a workflow stands in pieces, so that a step writes only what it has changed: one head
+-- row, and contexts, entries and errors by their position.
+CREATE TABLE workflow (
+  execution BIGINT_KEY PRIMARY KEY,
+  tenant BIGINT NOT NULL,
+  shard INT NOT NULL,
+  version BIGINT NOT NULL,
+  head BYTES NOT NULL
+);
+
+CREATE TABLE workflow_piece (
+  workflow BIGINT NOT NULL,
+  kind BIGINT NOT NULL,
+  position BIGINT NOT NULL,
+  tenant BIGINT NOT NULL,
+  body BYTES NOT NULL,
+  PRIMARY KEY (workflow, kind, position)
+) /*norowid*/;
+
+-- The newest execution of each task, or of each item of one. item is -1 for a task without items;
+-- status is the conductor's, of an item only.
+CREATE TABLE workflow_run (
+  workflow BIGINT NOT NULL,
+  task TEXT NOT NULL,
+  route BIGINT NOT NULL,
+  item BIGINT NOT NULL,
+  tenant BIGINT NOT NULL,
+  execution BIGINT NOT NULL,
+  status BIGINT NOT NULL,
+  PRIMARY KEY (workflow, task, route, item)
+) /*norowid*/;
+
+-- An inquiry has the id of the execution that asks.
+CREATE TABLE inquiry (
+  id BIGINT_KEY PRIMARY KEY,
+  tenant BIGINT NOT NULL,
+  status BIGINT NOT NULL,
+  prompt TEXT NOT NULL,
+  route TEXT NOT NULL,
+  users TEXT NOT NULL,
+  roles TEXT NOT NULL,
+  expires BIGINT NOT NULL,
+  created BIGINT NOT NULL,
+  updated BIGINT NOT NULL,
+  version BIGINT NOT NULL,
+  responder TEXT NOT NULL,
+  response_schema BYTES NOT NULL,
+  response BYTES NOT NULL
+);
+CREATE INDEX inquiry_status ON inquiry (tenant, status, id);
+
+-- The key store. value is JSON, or a sealed text when encrypted; expires 0 is never.
+
+CREATE TABLE key_value (
+  tenant BIGINT NOT NULL,
+  scope TEXT NOT NULL,
+  name TEXT NOT NULL,
+  value BYTES NOT NULL,
+  encrypted BIGINT NOT NULL,
+  version BIGINT NOT NULL,
+  expires BIGINT NOT NULL,
+  created BIGINT NOT NULL,
+  updated BIGINT NOT NULL,
+  PRIMARY KEY (tenant, scope, name)
+) /*norowid*/;
+CREATE INDEX key_value_expires ON key_value (expires) WHERE expires > 0;
