@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "adapters/store_sqlite/store_sqlite.h"
+#include "base/time.h"
 #include "store/migrate.h"
 
 namespace millrace::bench {
@@ -21,12 +22,6 @@ template <typename T>
 T must(Result<T> result) {
   if (!result.ok()) end(result.error().describe());
   if constexpr (!std::is_void_v<T>) return std::move(result).value();
-}
-
-int64_t unix_ms() {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(
-             std::chrono::system_clock::now().time_since_epoch())
-      .count();
 }
 
 }  // namespace

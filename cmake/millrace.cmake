@@ -1,8 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-# One target per module: millrace_module(NAME [DEPS module...] [LIBS vendor...]).
+# One target per module: millrace_module(NAME [DEPS module...] [LIBS vendor...] [ALONE source...]).
 # Takes every foo.cpp of the folder; foo_test.cpp goes into NAME_test, foo_fuzz.cpp becomes a
 # libFuzzer binary of its own when MILLRACE_FUZZ is on, foo_bench.cpp belongs to bench/.
 
+# Sources are compiled in batches (a unity build): half the work, as each batch parses its headers
+# once. Two sources of one target then share their anonymous namespaces: when two names meet,
+# rename one, or list the source in ALONE. Whoever works on one file for a while configures with
+# `cmake build/dev -DMILLRACE_UNITY=OFF`.
+option(MILLRACE_UNITY "compile the sources of a target in batches" OFF)
+set(MILLRACE_BATCH 8 CACHE STRING "sources in one batch")
 option(MILLRACE_FUZZ "build the libFuzzer targets" OFF)
 set(MILLRACE_SANITIZE "" CACHE STRING "sanitizers, as for -fsanitize=")
 
@@ -21,9 +27,23 @@ endif()
 add_compile_definitions(BOOST_ASIO_NO_DEPRECATED BOOST_ASIO_SEPARATE_COMPILATION
                         BOOST_BEAST_SEPARATE_COMPILATION SPDLOG_COMPILED_LIB SPDLOG_FMT_EXTERNAL)
 find_package(Threads REQUIRED)
+include(precompiled)
+# Files are named from the root of the project, in messages and objects alike: builds of two
+# working copies are the same. After the precompiled header, which must not know where it is.
+add_compile_options(-ffile-prefix-map=${CMAKE_SOURCE_DIR}/=)
+
+# Compiles the sources of a target in batches, those named after it each alone.
+function(millrace_batches target)
+  get_target_property(type ${target} TYPE)
+  if(MILLRACE_UNITY AND NOT type STREQUAL "INTERFACE_LIBRARY")
+    set_target_properties(${target} PROPERTIES UNITY_BUILD ON
+                                               UNITY_BUILD_BATCH_SIZE ${MILLRACE_BATCH})
+    set_source_files_properties(${ARGN} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
+  endif()
+endfunction()
 
 function(millrace_module name)
-  cmake_parse_arguments(ARG "" "" "DEPS;LIBS" ${ARGN})
+  cmake_parse_arguments(ARG "" "" "DEPS;LIBS;ALONE" ${ARGN})
   file(GLOB_RECURSE all_sources CONFIGURE_DEPENDS *.cpp)
   set(sources ${all_sources})
   list(FILTER sources EXCLUDE REGEX "_(test|fuzz|bench)\\.cpp$")
@@ -39,6 +59,7 @@ function(millrace_module name)
     add_library(mr_${name} INTERFACE)
     set(scope INTERFACE)
   endif()
+  millrace_batches(mr_${name} ${ARG_ALONE})
   target_include_directories(mr_${name} ${scope} ${CMAKE_SOURCE_DIR}/src)
   foreach(dep ${ARG_DEPS})
     target_link_libraries(mr_${name} ${scope} mr_${dep})
@@ -46,7 +67,7 @@ function(millrace_module name)
   target_link_libraries(mr_${name} ${scope} ${ARG_LIBS} Threads::Threads)
 
   if(tests)
-    millrace_test(${name}_test SOURCES ${tests} DEPS ${name})
+    millrace_test(${name}_test SOURCES ${tests} DEPS ${name} ALONE ${ARG_ALONE})
   endif()
   if(MILLRACE_FUZZ)
     foreach(fuzzer ${fuzzers})
@@ -60,7 +81,7 @@ endfunction()
 
 # One GoogleTest binary, one ctest entry (ctest would start the binary once per case otherwise).
 function(millrace_test name)
-  cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;DEPS" ${ARGN})
+  cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;DEPS;ALONE" ${ARGN})
   if(NOT ARG_TIMEOUT)
     set(ARG_TIMEOUT 600)
   endif()
@@ -71,6 +92,7 @@ function(millrace_test name)
   foreach(dep ${ARG_DEPS})
     target_link_libraries(${name} PRIVATE mr_${dep})
   endforeach()
+  millrace_batches(${name} ${ARG_ALONE})
   target_link_libraries(${name} PRIVATE gtest gtest_main)
   target_compile_definitions(${name} PRIVATE MILLRACE_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
   add_test(NAME ${name} COMMAND ${name} --gtest_brief=1)

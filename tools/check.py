@@ -19,6 +19,7 @@ INCLUDE = re.compile(r'^\s*#\s*include\s+([<"])([^>"]+)[>"]', re.M)
 PURE = ("conductor", "rules", "packs", "kernel", "policy", "expr", "model")
 IMPURE = re.compile(
     r"\b(?:system_clock|steady_clock|high_resolution_clock)\b|\bgetenv\s*\(|\brandom_device\b"
+    r"|\bunix_ms\s*\(\s*\)"
     r"|#\s*include\s+<(?:thread|mutex|future|condition_variable|boost/asio)"
 )
 # The one impure file of a pure module, named as such in its header.

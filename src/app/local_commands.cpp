@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <filesystem>
 
 #include "adapters/store_sqlite/store_sqlite.h"
@@ -13,6 +12,7 @@
 #include "app/core_pack.h"
 #include "app/server.h"
 #include "base/config.h"
+#include "base/time.h"
 #include "engine/machine/catalog.h"
 #include "packs/folder.h"
 #include "packs/load.h"
@@ -45,11 +45,6 @@ Result<std::unique_ptr<sql::Store>> open_existing(const std::string& data) {
                              data));
   }
   return store_sqlite::open(data);
-}
-
-int64_t unix_ms() {
-  auto since_epoch = std::chrono::system_clock::now().time_since_epoch();
-  return std::chrono::duration_cast<std::chrono::milliseconds>(since_epoch).count();
 }
 
 Result<std::vector<store::Finding>> examine(const UpOptions& options) {

@@ -24,6 +24,7 @@
 #include "auth/token.h"
 #include "base/files.h"
 #include "base/log.h"
+#include "base/time.h"
 #include "engine/engine.h"
 #include "net/http_server.h"
 #include "services/api/api.h"
@@ -37,12 +38,6 @@ constexpr async::Duration kDrainLook{50};
 constexpr async::Duration kHttpGrace{1000};
 constexpr async::Duration kFileSweep{3'600'000};
 constexpr int kExitStoreFailed = 74;  // EX_IOERR
-
-int64_t unix_ms() {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(
-             std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
 
 Result<void> make_folders(const DataPaths& paths) {
   for (const auto& folder : {paths.data, paths.output}) {

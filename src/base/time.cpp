@@ -66,6 +66,11 @@ class Cursor {
 
 }  // namespace
 
+int64_t unix_ms() {
+  auto since_epoch = std::chrono::system_clock::now().time_since_epoch();
+  return std::chrono::duration_cast<std::chrono::milliseconds>(since_epoch).count();
+}
+
 std::string to_rfc3339(int64_t unix_ms) {
   using namespace std::chrono;
   milliseconds since_epoch(std::clamp(unix_ms, kFirstMs, kLastMs));

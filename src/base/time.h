@@ -17,6 +17,10 @@ struct Timestamp {
   constexpr auto operator<=>(const Timestamp&) const = default;
 };
 
+// Now, on the wall clock: for what stands at the edge (app, adapters). Pure modules and the engine
+// are given the time.
+int64_t unix_ms();
+
 // "2026-01-31T12:00:00.250Z"; years outside 0000 to 9999 are clamped.
 std::string to_rfc3339(int64_t unix_ms);
 

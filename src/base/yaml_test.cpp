@@ -13,7 +13,7 @@ std::string json_of(std::string_view text) {
   return parsed ? to_json(parsed->value) : parsed.error().describe();
 }
 
-std::vector<std::string> problems_of(std::string_view text, const YamlLimits& limits = {}) {
+std::vector<std::string> yaml_problems(std::string_view text, const YamlLimits& limits = {}) {
   auto parsed = parse_yaml(text, "f.yaml", limits);
   std::vector<std::string> lines;
   if (parsed) return lines;
@@ -72,7 +72,7 @@ TEST(Yaml, MergesMapsWithoutOverridingOwnKeys) {
 }
 
 TEST(Yaml, ReportsEveryRepeatedKeyAndUnknownTag) {
-  auto problems = problems_of("a: 1\nb: !thing 2\na: 3\nb: 4\n");
+  auto problems = yaml_problems("a: 1\nb: !thing 2\na: 3\nb: 4\n");
   ASSERT_EQ(problems.size(), 3u);
   EXPECT_EQ(problems[0], "f.yaml:2: the tag '!thing' is not supported: remove it");
   EXPECT_EQ(problems[1], "f.yaml:3: the key 'a' is given twice (first in line 1)");
@@ -80,12 +80,12 @@ TEST(Yaml, ReportsEveryRepeatedKeyAndUnknownTag) {
 }
 
 TEST(Yaml, ReportsBadSyntaxWithItsLine) {
-  auto problems = problems_of("a: 1\nb: [1, 2\nc: 3\n");
+  auto problems = yaml_problems("a: 1\nb: [1, 2\nc: 3\n");
   ASSERT_EQ(problems.size(), 1u);
   EXPECT_TRUE(problems[0].starts_with("f.yaml:")) << problems[0];
-  EXPECT_EQ(problems_of("--- 1\n--- 2\n").front(),
+  EXPECT_EQ(yaml_problems("--- 1\n--- 2\n").front(),
             "f.yaml:2: expected one document, found a second one");
-  EXPECT_EQ(problems_of("a: \xff\xfe").size(), 1u);
+  EXPECT_EQ(yaml_problems("a: \xff\xfe").size(), 1u);
 }
 
 TEST(Yaml, StopsAnAliasBomb) {
@@ -95,22 +95,22 @@ TEST(Yaml, StopsAnAliasBomb) {
     for (int k = 0; k < 10; ++k) bomb += (k ? ", *a" : "*a") + std::to_string(i - 1);
     bomb += "]\n";
   }
-  auto problems = problems_of(bomb);
+  auto problems = yaml_problems(bomb);
   ASSERT_EQ(problems.size(), 1u);
   EXPECT_NE(problems[0].find("more than 100000 values"), std::string::npos) << problems[0];
 }
 
 TEST(Yaml, StopsDeepNestingSizeAndSelfReference) {
-  EXPECT_EQ(problems_of(std::string(10'000, '[')).size(), 1u);
-  EXPECT_EQ(problems_of(std::string(10'000, '{')).size(), 1u);
-  EXPECT_EQ(problems_of("a: &x [*x]").size(), 1u);
-  EXPECT_EQ(problems_of("a: bcd", {.max_bytes = 3}).size(), 1u);
+  EXPECT_EQ(yaml_problems(std::string(10'000, '[')).size(), 1u);
+  EXPECT_EQ(yaml_problems(std::string(10'000, '{')).size(), 1u);
+  EXPECT_EQ(yaml_problems("a: &x [*x]").size(), 1u);
+  EXPECT_EQ(yaml_problems("a: bcd", {.max_bytes = 3}).size(), 1u);
   std::string chain = "a0: &a0 [x]\n";
   for (int i = 1; i < 80; ++i) {
     chain += "a" + std::to_string(i) + ": &a" + std::to_string(i) + " [*a" + std::to_string(i - 1) +
              "]\n";
   }
-  EXPECT_NE(problems_of(chain).front().find("nested deeper"), std::string::npos);
+  EXPECT_NE(yaml_problems(chain).front().find("nested deeper"), std::string::npos);
 }
 
 }  // namespace

@@ -7,10 +7,10 @@
 namespace millrace {
 namespace {
 
-Value json(std::string_view text) { return *parse_json(text); }
+Value value_of(std::string_view text) { return *parse_json(text); }
 
 TEST(YamlWrite, NestsMapsAndListsByTwoSpaces) {
-  EXPECT_EQ(to_yaml(json(R"({"a":1,"b":{"c":[1,{"d":"x","e":[]},[2,3]]},"f":{},"g":null})")),
+  EXPECT_EQ(to_yaml(value_of(R"({"a":1,"b":{"c":[1,{"d":"x","e":[]},[2,3]]},"f":{},"g":null})")),
             "a: 1\n"
             "b:\n"
             "  c:\n"
@@ -24,7 +24,7 @@ TEST(YamlWrite, NestsMapsAndListsByTwoSpaces) {
 }
 
 TEST(YamlWrite, LinesOfTextStayLines) {
-  EXPECT_EQ(to_yaml(json(R"({"out":"one\n\n  two\n","cut":"a\nb"})")),
+  EXPECT_EQ(to_yaml(value_of(R"({"out":"one\n\n  two\n","cut":"a\nb"})")),
             "out: |\n"
             "  one\n"
             "\n"
@@ -94,7 +94,7 @@ TEST(YamlWrite, ReadsBackAsTheSameValue) {
                                R"(".5")",
                                R"("a:")"};
   for (const char* text : cases) {
-    auto value = json(text);
+    auto value = value_of(text);
     auto yaml = to_yaml(value);
     auto again = parse_yaml(yaml, "test.yaml");
     ASSERT_TRUE(again.ok()) << text << " -> " << yaml << again.error().describe();

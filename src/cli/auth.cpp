@@ -6,9 +6,9 @@
 namespace millrace::cli {
 namespace {
 
-const std::string kRoute = "/api/v1/tokens";
+const std::string kTokenRoute = "/api/v1/tokens";
 
-constexpr Column kColumns[] = {
+constexpr Column kTokenColumns[] = {
     {"ID", "id"},
     {"IDENTITY", "identity"},
     {"PERMISSIONS", "permissions"},
@@ -23,7 +23,7 @@ Result<int> whoami(Context& context) {
 }
 
 // In a table only the token, so that it can be redirected into a file.
-Result<int> create(Context& context) {
+Result<int> create_token(Context& context) {
   const auto& in = context.in;
   Value permissions = Value::list();
   for (const auto& permission : in.all("--permission")) permissions.push_back(permission);
@@ -35,7 +35,7 @@ Result<int> create(Context& context) {
     TRY(auto ms, parse_duration("--ttl", in.get("--ttl")));
     body.set("ttl_s", std::max<int64_t>(1, ms / 1000));
   }
-  TRY(auto token, context.session.send({.path = kRoute, .body = std::move(body)}));
+  TRY(auto token, context.session.send({.path = kTokenRoute, .body = std::move(body)}));
   context.print(context.is_table() ? std::string(token.string_or("token", "")) + "\n"
                                    : context.style.object(token));
   return kOk;
@@ -59,14 +59,14 @@ CommandTable auth_commands() {
                     .help = "May answer inquiries that are put to this role; several times",
                     .repeats = true},
                    {"--ttl", "TIME", "It expires after this time: 12h, 30d"}},
-       .remote = create},
+       .remote = create_token},
       list_command({.path = "auth token list",
                     .help = "List tokens",
-                    .route = kRoute,
-                    .columns = kColumns,
+                    .route = kTokenRoute,
+                    .columns = kTokenColumns,
                     .topic = "token",
                     .has_pages = false}),
-      delete_command("auth token revoke", "Revoke a token at once", kRoute, "ID"),
+      delete_command("auth token revoke", "Revoke a token at once", kTokenRoute, "ID"),
   };
 }
 

@@ -12,9 +12,9 @@
 namespace millrace::cli {
 namespace {
 
-const std::string kRoute = "/api/v1/events";
+const std::string kEventRoute = "/api/v1/events";
 
-constexpr Column kColumns[] = {
+constexpr Column kEventColumns[] = {
     {"ID", "id"},
     {"TRIGGER", "trigger"},
     {"SOURCE", "source"},
@@ -56,15 +56,16 @@ Result<int> send(Context& context) {
                             {"type", in.get("TRIGGER")},
                             {"datacontenttype", "application/json"},
                             {"data", std::move(payload)}});
-  TRY(auto accepted, context.session.send({.path = kRoute,
+  TRY(auto accepted, context.session.send({.path = kEventRoute,
                                            .body = std::move(event),
                                            .content_type = "application/cloudevents+json"}));
   return print_accepted(context, accepted);
 }
 
 Result<int> replay(Context& context) {
-  TRY(auto accepted, context.session.send({.path = path_of(kRoute, context.in.get("ID"), "/replay"),
-                                           .takes_key = true}));
+  TRY(auto accepted,
+      context.session.send(
+          {.path = path_of(kEventRoute, context.in.get("ID"), "/replay"), .takes_key = true}));
   return print_accepted(context, accepted);
 }
 
@@ -81,11 +82,11 @@ CommandTable event_commands() {
        .remote = send},
       list_command({.path = "event list",
                     .help = "List events, newest first",
-                    .route = kRoute,
-                    .columns = kColumns,
+                    .route = kEventRoute,
+                    .columns = kEventColumns,
                     .filters = {{"--trigger", "REF", "Only of this trigger"}, sort_option()},
                     .topic = "event"}),
-      show_command("event show", "Show an event with its payload", kRoute, "ID"),
+      show_command("event show", "Show an event with its payload", kEventRoute, "ID"),
       {.path = "event replay",
        .help = "Send a past event again, against today's rules",
        .arguments = {{"ID", "Of the event"}},

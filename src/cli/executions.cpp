@@ -11,9 +11,9 @@
 namespace millrace::cli {
 namespace {
 
-const std::string kRoute = "/api/v1/executions";
+const std::string kExecutionRoute = "/api/v1/executions";
 
-constexpr Column kColumns[] = {
+constexpr Column kExecutionColumns[] = {
     {"ID", "id"},
     {"ACTION", "action"},
     {"STATUS", "status", Look::Status},
@@ -26,7 +26,7 @@ constexpr Column kColumns[] = {
 Result<void> print_stored(Context& context, const std::string& id, std::string_view stream) {
   for (int64_t from = 0;;) {
     auto query = fmt::format("/output?stream={}&from={}", stream, from);
-    TRY(auto piece, context.session.get(path_of(kRoute, id, query)));
+    TRY(auto piece, context.session.get(path_of(kExecutionRoute, id, query)));
     print_output(stream, bytes_of(piece));
     auto next = piece.int_or("next", from);
     if (next <= from || next >= piece.int_or("size", 0)) {
@@ -54,11 +54,11 @@ Result<int> logs(Context& context) {
 // A line at each change, until the execution is final.
 Result<int> watch(Context& context) {
   const auto& id = context.in.get("ID");
-  TRY(auto execution, context.session.get(path_of(kRoute, id)));
+  TRY(auto execution, context.session.get(path_of(kExecutionRoute, id)));
   std::string seen;
   for (std::string position;;) {
     TRY(context.session.wait_for_change("execution:" + id, position));
-    TRY(execution, context.session.get(path_of(kRoute, id)));
+    TRY(execution, context.session.get(path_of(kExecutionRoute, id)));
     auto status = execution.string_or("status", "");
     auto line =
         fmt::format("{}  attempt {}  {}", execution.string_or("updated", ""),
@@ -83,12 +83,13 @@ Result<int> print_execution(const Context& context, const Value& execution) {
 
 Result<int> cancel(Context& context) {
   TRY(auto execution,
-      context.session.send({.path = path_of(kRoute, context.in.get("ID"), "/cancel")}));
+      context.session.send({.path = path_of(kExecutionRoute, context.in.get("ID"), "/cancel")}));
   return print_execution(context, execution);
 }
 
 Result<int> tell(Context& context, std::string_view verb) {
-  TRY(auto execution, context.session.send({.path = path_of(kRoute, context.in.get("ID"), verb)}));
+  TRY(auto execution,
+      context.session.send({.path = path_of(kExecutionRoute, context.in.get("ID"), verb)}));
   return print_execution(context, execution);
 }
 
@@ -98,8 +99,9 @@ Result<int> rerun(Context& context) {
   for (const auto& task : context.in.all("--task")) tasks.push_back(task);
   if (tasks.size() > 0) body.set("tasks", std::move(tasks));
   if (context.in.has("--reset-items")) body.set("reset_items", true);
-  TRY(auto execution, context.session.send({.path = path_of(kRoute, context.in.get("ID"), "/rerun"),
-                                            .body = std::move(body)}));
+  TRY(auto execution,
+      context.session.send({.path = path_of(kExecutionRoute, context.in.get("ID"), "/rerun"),
+                            .body = std::move(body)}));
   return print_execution(context, execution);
 }
 
@@ -117,8 +119,9 @@ Result<int> resolve(Context& context) {
     if (!result.ok()) return std::move(result).error().with_context("--result");
     body.set("result", *std::move(result));
   }
-  TRY(auto execution, context.session.send({.path = path_of(kRoute, in.get("ID"), "/resolve"),
-                                            .body = std::move(body)}));
+  TRY(auto execution,
+      context.session.send(
+          {.path = path_of(kExecutionRoute, in.get("ID"), "/resolve"), .body = std::move(body)}));
   return print_execution(context, execution);
 }
 
@@ -129,15 +132,15 @@ CommandTable execution_commands() {
   return {
       list_command({.path = "execution list",
                     .help = "List executions, newest first",
-                    .route = kRoute,
-                    .columns = kColumns,
+                    .route = kExecutionRoute,
+                    .columns = kExecutionColumns,
                     .filters = {{"--status", "STATUS", "Only these"},
                                 {"--action", "REF", "Only of this action"},
                                 {"--parent", "ID", "Only what this execution started"},
                                 {"--open", "", "Only those that are not final"},
                                 sort_option()},
                     .topic = "execution"}),
-      show_command("execution show", "Show an execution", kRoute, "ID"),
+      show_command("execution show", "Show an execution", kExecutionRoute, "ID"),
       {.path = "execution logs",
        .help = "Print what an execution has written",
        .arguments = {id},

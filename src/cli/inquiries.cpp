@@ -8,9 +8,9 @@
 namespace millrace::cli {
 namespace {
 
-const std::string kRoute = "/api/v1/inquiries";
+const std::string kInquiryRoute = "/api/v1/inquiries";
 
-constexpr Column kColumns[] = {
+constexpr Column kInquiryColumns[] = {
     {"ID", "id"},
     {"STATUS", "status"},
     {"PROMPT", "prompt"},
@@ -43,7 +43,7 @@ Result<Value> read_answer(const Value& inquiry, const std::vector<std::string>& 
 }
 
 Result<int> answer(Context& context) {
-  auto path = path_of(kRoute, context.in.get("ID"));
+  auto path = path_of(kInquiryRoute, context.in.get("ID"));
   Value response;
   if (context.in.has("--response")) {
     auto json = parse_json(context.in.get("--response"));
@@ -70,14 +70,14 @@ CommandTable inquiry_commands() {
   return {
       list_command({.path = "inquiry list",
                     .help = "List questions to people, newest first",
-                    .route = kRoute,
-                    .columns = kColumns,
+                    .route = kInquiryRoute,
+                    .columns = kInquiryColumns,
                     .filters = {{.name = "--status",
                                  .value = "STATUS",
                                  .help = "pending, answered, expired, canceled",
                                  .choices = {"pending", "answered", "expired", "canceled"}}},
                     .topic = "inquiry"}),
-      show_command("inquiry show", "Show a question and its answer", kRoute, "ID"),
+      show_command("inquiry show", "Show a question and its answer", kInquiryRoute, "ID"),
       {.path = "inquiry answer",
        .help = "Answer a question, once; its workflow goes on",
        .arguments =

@@ -11,9 +11,9 @@
 namespace millrace::cli {
 namespace {
 
-const std::string kRoute = "/api/v1/keys";
+const std::string kKeyRoute = "/api/v1/keys";
 
-constexpr Column kColumns[] = {
+constexpr Column kKeyColumns[] = {
     {"SCOPE", "scope"},
     {"NAME", "name"},
     {"VALUE", "value"},
@@ -28,7 +28,7 @@ Option scope_option() {
 
 std::string path_of_key(const Invocation& in) {
   std::string scope = in.has("--scope") ? in.get("--scope") : "system";
-  return path_of(kRoute, scope, "/" + net::percent_encode(in.get("NAME")));
+  return path_of(kKeyRoute, scope, "/" + net::percent_encode(in.get("NAME")));
 }
 
 // In a table only the value, so that it can be redirected.
@@ -93,8 +93,8 @@ CommandTable key_commands() {
   return {
       list_command({.path = "key list",
                     .help = "List keys; encrypted values are hidden",
-                    .route = kRoute,
-                    .columns = kColumns,
+                    .route = kKeyRoute,
+                    .columns = kKeyColumns,
                     .filters = {{"--scope", "SCOPE", "Only keys of this scope"}},
                     .topic = "key"}),
       {.path = "key get",

@@ -10,9 +10,9 @@
 namespace millrace::cli {
 namespace {
 
-const std::string kRoute = "/api/v1/rules";
+const std::string kRuleRoute = "/api/v1/rules";
 
-constexpr Column kColumns[] = {
+constexpr Column kRuleColumns[] = {
     {"REF", "ref"},           {"ENABLED", "enabled", Look::Flag},
     {"REVISION", "revision"}, {"TRIGGER", "trigger.ref"},
     {"ACTION", "action.ref"}, {"UPDATED", "updated", Look::Time},
@@ -42,9 +42,9 @@ Result<Value> change(Context& context, std::string method, std::string path, Val
   return context.session.send(std::move(request));
 }
 
-Result<int> create(Context& context) {
+Result<int> create_rule(Context& context) {
   TRY(auto rule, read_document(context.in.get("--file")));
-  TRY(auto made, change(context, "POST", kRoute, std::move(rule)));
+  TRY(auto made, change(context, "POST", kRuleRoute, std::move(rule)));
   return print_rule(context, made);
 }
 
@@ -54,14 +54,14 @@ Result<int> update(Context& context) {
   if (ref.empty()) {
     return usage_error(fmt::format("{}: expected a rule with a ref", context.in.get("--file")));
   }
-  auto path = path_of(kRoute, ref);
+  auto path = path_of(kRuleRoute, ref);
   TRY(auto made, change(context, "PUT", path, std::move(rule)));
   return print_rule(context, made);
 }
 
 RemoteHandler switch_to(std::string verb) {
   return [verb](Context& context) -> Result<int> {
-    TRY(auto rule, change(context, "POST", path_of(kRoute, context.in.get("REF"), "/" + verb)));
+    TRY(auto rule, change(context, "POST", path_of(kRuleRoute, context.in.get("REF"), "/" + verb)));
     return print_rule(context, rule);
   };
 }
@@ -92,13 +92,13 @@ Result<int> test(Context& context) {
     TRY(auto payload, read_document(in.get("--payload")));
     body.set("payload", std::move(payload));
   }
-  TRY(auto verdict, context.session.send({.path = kRoute + "/test", .body = std::move(body)}));
+  TRY(auto verdict, context.session.send({.path = kRuleRoute + "/test", .body = std::move(body)}));
   return print_verdict(context, verdict);
 }
 
 Result<int> why(Context& context) {
   auto query = "/why?event=" + net::percent_encode(context.in.get("EVENT"));
-  TRY(auto verdict, context.session.get(path_of(kRoute, context.in.get("RULE"), query)));
+  TRY(auto verdict, context.session.get(path_of(kRuleRoute, context.in.get("RULE"), query)));
   print_verdict(context, verdict);
   return kOk;
 }
@@ -114,14 +114,14 @@ CommandTable rule_commands() {
   return {
       list_command({.path = "rule list",
                     .help = "List rules",
-                    .route = kRoute,
-                    .columns = kColumns,
+                    .route = kRuleRoute,
+                    .columns = kRuleColumns,
                     .filters = {{"--trigger", "REF", "Only rules on this trigger"},
                                 {"--action", "REF", "Only rules that run this action"},
                                 {"--pack", "NAME", "Only rules of this pack"}},
                     .topic = "rule"}),
-      show_command("rule show", "Show a rule", kRoute, "REF"),
-      {.path = "rule create", .help = "Create a rule", .options = {needed}, .remote = create},
+      show_command("rule show", "Show a rule", kRuleRoute, "REF"),
+      {.path = "rule create", .help = "Create a rule", .options = {needed}, .remote = create_rule},
       {.path = "rule update",
        .help = "Replace the rule whose ref stands in the file",
        .options = {needed, revision},
@@ -136,7 +136,7 @@ CommandTable rule_commands() {
        .arguments = {ref},
        .options = {revision},
        .remote = switch_to("disable")},
-      delete_command("rule delete", "Delete a rule", kRoute, "REF"),
+      delete_command("rule delete", "Delete a rule", kRuleRoute, "REF"),
       {.path = "rule test",
        .help = "Hold a rule against an event or a payload; exit code 0 when it matches",
        .arguments = {{.name = "REF", .help = "A rule that exists", .optional = true}},

@@ -51,7 +51,7 @@ void print_end(const Context& context, const Value& execution, Streamed streamed
   if (!is_shown) context.print_object(output);
 }
 
-Result<int> run(Context& context) {
+Result<int> run_action(Context& context) {
   TRY(auto input, run_input(context));
   TRY(auto execution,
       context.session.send(
@@ -94,7 +94,7 @@ CommandTable run_commands() {
                         .value = "PRIORITY",
                         .help = "critical, high, normal, low",
                         .choices = {"critical", "high", "normal", "low"}}},
-           .remote = run}};
+           .remote = run_action}};
 }
 
 }  // namespace millrace::cli

@@ -17,7 +17,7 @@
 namespace millrace::cli {
 namespace {
 
-constexpr size_t kMaxFile = 64 << 20;
+constexpr size_t kMaxInput = 64 << 20;
 
 std::vector<std::string> types_of(const Value& schema) {
   std::vector<std::string> types;
@@ -121,7 +121,7 @@ Result<Value> read_parameters(const Value& action, const std::vector<std::string
 }
 
 Result<std::string> read_text(const std::string& path) {
-  if (path != "-") return read_file(path, kMaxFile);
+  if (path != "-") return read_file(path, kMaxInput);
   return std::string(std::istreambuf_iterator<char>(std::cin), {});
 }
 

@@ -9,9 +9,9 @@
 namespace millrace::cli {
 namespace {
 
-const std::string kRoute = "/api/v1/webhook-endpoints";
+const std::string kEndpointRoute = "/api/v1/webhook-endpoints";
 
-constexpr Column kColumns[] = {
+constexpr Column kEndpointColumns[] = {
     {"NAME", "name"},
     {"SCHEME", "scheme"},
     {"TRIGGER", "trigger"},
@@ -19,7 +19,7 @@ constexpr Column kColumns[] = {
     {"CREATED", "created", Look::Time},
 };
 
-Result<int> create(Context& context) {
+Result<int> create_endpoint(Context& context) {
   const auto& in = context.in;
   Value body = Value::map({{"name", in.get("NAME")}, {"scheme", in.get("--scheme")}});
   if (in.has("--trigger")) body.set("trigger", in.get("--trigger"));
@@ -30,7 +30,7 @@ Result<int> create(Context& context) {
     body.set("secrets", std::move(secrets));
   }
   TRY(auto endpoint,
-      context.session.send({.path = kRoute, .body = std::move(body), .takes_key = true}));
+      context.session.send({.path = kEndpointRoute, .body = std::move(body), .takes_key = true}));
   if (!context.is_table()) {
     context.print_object(endpoint);
     return kOk;
@@ -58,14 +58,14 @@ CommandTable webhook_commands() {
                     .help = "Holds the secret; - is stdin; twice while the sender changes over",
                     .repeats = true},
                    {"--trigger", "REF", "The trigger that it fires (core.webhook)"}},
-       .remote = create},
+       .remote = create_endpoint},
       list_command({.path = "webhook list",
                     .help = "List webhook endpoints",
-                    .route = kRoute,
-                    .columns = kColumns,
+                    .route = kEndpointRoute,
+                    .columns = kEndpointColumns,
                     .topic = "webhook",
                     .has_pages = false}),
-      delete_command("webhook delete", "Delete a webhook endpoint", kRoute, "NAME"),
+      delete_command("webhook delete", "Delete a webhook endpoint", kEndpointRoute, "NAME"),
   };
 }
 

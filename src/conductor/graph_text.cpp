@@ -86,7 +86,7 @@ std::string condition(const Value& edge) {
   return edge.find("else") ? "else" : "";
 }
 
-std::string quoted(std::string_view text) {
+std::string dot_text(std::string_view text) {
   std::string out = "\"";
   for (char c : text) {
     if (c == '"' || c == '\\') out += '\\';
@@ -147,24 +147,25 @@ std::string graph_text(const Value& view) {
 
 std::string graph_dot(const Value& view, std::string_view title) {
   std::string out =
-      fmt::format("digraph {} {{\n  node [shape=box, style=filled];\n", quoted(title));
+      fmt::format("digraph {} {{\n  node [shape=box, style=filled];\n", dot_text(title));
   for (const Value& node : view["nodes"].as_list()) {
     std::string_view status = node.string_or("status", "");
     std::string label(node.string_or("name", ""));
     for (const std::string& remark : remarks(node)) label += "\n" + remark;
     if (!status.empty()) label += fmt::format("\n[{}]", status);
-    out += fmt::format("  {} [label={}, fillcolor={}];\n", quoted(node.string_or("name", "")),
-                       quoted(label), status.empty() ? "white" : colour(status));
+    out += fmt::format("  {} [label={}, fillcolor={}];\n", dot_text(node.string_or("name", "")),
+                       dot_text(label), status.empty() ? "white" : colour(status));
   }
   for (const Value& edge : view["edges"].as_list()) {
     std::string when = condition(edge);
-    out += fmt::format("  {} -> {}{};\n", quoted(plain(edge["from"])), quoted(plain(edge["to"])),
-                       when.empty() ? "" : fmt::format(" [label={}]", quoted(when)));
+    out +=
+        fmt::format("  {} -> {}{};\n", dot_text(plain(edge["from"])), dot_text(plain(edge["to"])),
+                    when.empty() ? "" : fmt::format(" [label={}]", dot_text(when)));
   }
   for (const Value& node : view["nodes"].as_list()) {
     if (!node.find("compensate")) continue;
     out += fmt::format("  {} -> {} [style=dashed, label=\"undone by\"];\n",
-                       quoted(plain(node["name"])), quoted(plain(node["compensate"])));
+                       dot_text(plain(node["name"])), dot_text(plain(node["compensate"])));
   }
   return out + "}\n";
 }

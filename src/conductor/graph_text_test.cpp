@@ -17,7 +17,7 @@ Value view_of(std::string_view yaml, const TaskStatuses& statuses = {}) {
   return graph_view(**definition, statuses);
 }
 
-constexpr std::string_view kBuild = R"(
+constexpr std::string_view kBuildGraph = R"(
 tasks:
   build:
     action: ci.build
@@ -33,7 +33,7 @@ tasks:
 )";
 
 TEST(GraphText, TellsTasksAndTheWaysOutOfThem) {
-  EXPECT_EQ(graph_text(view_of(kBuild)),
+  EXPECT_EQ(graph_text(view_of(kBuildGraph)),
             R"(build: ci.build, start, retry 2, compensate drop
   -> lint  when <% succeeded() %>  publish image
   -> test  when <% succeeded() %>  publish image
@@ -48,7 +48,8 @@ drop: ci.drop
 }
 
 TEST(GraphText, ShowsWhereTheTasksOfARunStand) {
-  std::string text = graph_text(view_of(kBuild, {{"build", "succeeded"}, {"lint", "running"}}));
+  std::string text =
+      graph_text(view_of(kBuildGraph, {{"build", "succeeded"}, {"lint", "running"}}));
   EXPECT_TRUE(text.starts_with("build [succeeded]: ci.build")) << text;
   EXPECT_NE(text.find("\nlint [running]: ci.lint"), text.npos) << text;
   EXPECT_NE(text.find("\ntest: ci.test"), text.npos) << text;
@@ -69,7 +70,7 @@ TEST(GraphText, DotQuotesWhatStandsInTheFile) {
 }
 
 TEST(GraphText, TheViewNamesWhatHoldsOfAWayOut) {
-  Value edges = view_of(kBuild)["edges"];
+  Value edges = view_of(kBuildGraph)["edges"];
   EXPECT_EQ(to_json(edges.as_list()[0]),
             R"({"from":"build","to":"lint","when":"<% succeeded() %>","publish":["image"]})");
   EXPECT_EQ(to_json(edges.as_list()[2]), R"({"from":"build","to":"fail","else":true})");

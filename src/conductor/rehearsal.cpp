@@ -83,15 +83,16 @@ constexpr std::string_view kResultSchema = R"json({
   "additionalProperties": false
 })json";
 
-Value parsed(std::string_view text) {
+Value schema_of(std::string_view text) {
   auto value = parse_json(text);
   ASSERT(value.ok());
   return *value;
 }
 
-class Reader {
+class RehearsalReader {
  public:
-  Reader(const YamlNode& document, std::string_view file) : document_(document), file_(file) {}
+  RehearsalReader(const YamlNode& document, std::string_view file)
+      : document_(document), file_(file) {}
 
   Result<Rehearsal> read() {
     const Value& source = document_.value;
@@ -99,7 +100,7 @@ class Reader {
     if (source.is_map() && !source.find("cases")) {
       read_single(out);
     } else {
-      check(parsed(kFileSchema), source, "");
+      check(schema_of(kFileSchema), source, "");
       const Value& cases = source["cases"];
       for (size_t i = 0; cases.is_list() && i < cases.size(); ++i) {
         read_case(out, cases.as_list()[i], fmt::format("cases[{}]", i));
@@ -121,13 +122,13 @@ class Reader {
       bool of_head = entry.name() == "workflow" || entry.name() == "language";
       (of_head ? head : rest).set(entry.name(), entry.value);
     }
-    check(parsed(kFileSchema), head, "");
+    check(schema_of(kFileSchema), head, "");
     read_case(out, rest, "");
   }
 
   void read_case(Rehearsal& out, const Value& source, const std::string& path) {
-    static const Value schema = parsed(kCaseSchema);
-    static const Value result_schema = parsed(kResultSchema);
+    static const Value schema = schema_of(kCaseSchema);
+    static const Value result_schema = schema_of(kResultSchema);
     check(schema, source, path);
     const Value& results = source["results"];
     if (results.is_map()) {
@@ -173,8 +174,6 @@ class Reader {
   std::string_view file_;
   std::vector<Problem> problems_;
 };
-
-std::string shown(const Value& value) { return to_json(value); }
 
 std::string listed(const std::vector<std::string>& names) {
   return names.empty() ? "(none)" : fmt::format("{}", fmt::join(names, ", "));
@@ -227,7 +226,7 @@ void compare_errors(const Value& expect, const Outcome& outcome, std::vector<Dif
 }  // namespace
 
 Result<Rehearsal> read_rehearsal(const YamlNode& document, std::string_view file) {
-  return Reader(document, file).read();
+  return RehearsalReader(document, file).read();
 }
 
 std::vector<Difference> differences(const Value& expect, const Outcome& outcome) {
@@ -241,12 +240,12 @@ std::vector<Difference> differences(const Value& expect, const Outcome& outcome)
     for (const auto& entry : expect["calls"].as_map()) {
       auto found = outcome.calls.find(std::string(entry.name()));
       if (found != outcome.calls.end() && found->second == entry.value) continue;
-      out.push_back({fmt::format("calls.{}", entry.name()), shown(entry.value),
-                     found == outcome.calls.end() ? "(not called)" : shown(found->second)});
+      out.push_back({fmt::format("calls.{}", entry.name()), to_json(entry.value),
+                     found == outcome.calls.end() ? "(not called)" : to_json(found->second)});
     }
   }
   if (expect.find("output") && expect["output"] != outcome.output) {
-    out.push_back({"output", shown(expect["output"]), shown(outcome.output)});
+    out.push_back({"output", to_json(expect["output"]), to_json(outcome.output)});
   }
   if (expect["errors"].is_list()) compare_errors(expect["errors"], outcome, out);
   if (expect["waiting"].is_list() && texts(expect["waiting"]) != outcome.waiting) {

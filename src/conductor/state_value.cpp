@@ -41,9 +41,9 @@ Value routes_to_value(const std::vector<Route>& routes, const Graph& graph) {
 }
 
 // Reads the written form. The first damage is kept; what follows it reads as empty.
-class Reader {
+class StateReader {
  public:
-  explicit Reader(const Graph& graph) : graph_(graph) {}
+  explicit StateReader(const Graph& graph) : graph_(graph) {}
 
   Result<State> read(const Pieces& pieces) {
     State state;
@@ -320,7 +320,7 @@ Value to_value(const State& state, const Graph& graph) {
 }
 
 Result<State> state_from_pieces(const Pieces& pieces, const Graph& graph) {
-  return Reader(graph).read(pieces);
+  return StateReader(graph).read(pieces);
 }
 
 Result<State> state_from_value(const Value& value, const Graph& graph) {

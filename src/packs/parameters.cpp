@@ -10,12 +10,13 @@
 #include "base/text.h"
 
 namespace millrace::packs {
-namespace {
 
 bool is_template(const Value& value) {
   return value.is_string() &&
          expr::detect(value.as_string(), expr::Mode::Native) != expr::Language::None;
 }
+
+namespace {
 
 bool allows_null(const Value& schema) {
   const Value& type = schema["type"];

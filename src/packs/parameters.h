@@ -15,6 +15,9 @@ struct CallScope {
   const expr::Lookup* lookup = nullptr;  // {{ st2kv.system.x }}
 };
 
+// A text with an expression in it.
+bool is_template(const Value& value);
+
 // The parameters of one call of an action: defaults filled in (those that are templates are
 // rendered over the other parameters), everything checked. Refused, all at once (Error PCK-0003,
 // one problem per parameter, JSON pointers): unknown names with the nearest one, values of the

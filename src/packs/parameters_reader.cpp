@@ -9,6 +9,7 @@
 
 #include "base/json_schema.h"
 #include "base/text.h"
+#include "packs/parameters.h"
 
 namespace millrace::packs {
 namespace {
@@ -26,11 +27,6 @@ bool is_own_key(std::string_view key) { return std::ranges::find(kOwnKeys, key) 
 bool is_one_schema(const YamlNode& node) {
   const Value& type = node.value["type"];
   return type.is_string() || node.value["properties"].is_map() || node.value["$schema"].is_string();
-}
-
-bool is_template(const Value& value) {
-  return value.is_string() &&
-         expr::detect(value.as_string(), expr::Mode::Native) != expr::Language::None;
 }
 
 bool is_name(std::string_view text) {

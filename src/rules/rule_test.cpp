@@ -11,14 +11,14 @@
 namespace millrace::rules {
 namespace {
 
-Value yaml(std::string_view text) { return parse_yaml(text, "test").value().value; }
+Value read(std::string_view text) { return parse_yaml(text, "test").value().value; }
 
 RuleSpec spec(std::string_view criteria, std::string_view parameters = "{}") {
   return {.ref = "ci.on_push",
           .trigger = "core.webhook",
-          .criteria = yaml(criteria),
+          .criteria = read(criteria),
           .action = "ci.build",
-          .action_parameters = yaml(parameters)};
+          .action_parameters = read(parameters)};
 }
 
 RulePtr compiled(RuleSpec rule) {
@@ -29,7 +29,7 @@ RulePtr compiled(RuleSpec rule) {
 }
 
 EventScope push() {
-  Value payload = yaml(R"(
+  Value payload = read(R"(
 body:
   ref: refs/heads/main
   forced: false
@@ -293,11 +293,11 @@ TEST(CheckRule, NamesWhatIsUnknownAndWhatIsNear) {
   Pack pack{.ref = "ci"};
   pack.actions.push_back(
       {.ref = "ci.build",
-       .parameters = {{.name = "branch", .schema = yaml("{type: string}"), .required = true},
-                      {.name = "depth", .schema = yaml("{type: integer, minimum: 1}")},
-                      {.name = "fixed", .schema = yaml("{}"), .immutable = true}}});
+       .parameters = {{.name = "branch", .schema = read("{type: string}"), .required = true},
+                      {.name = "depth", .schema = read("{type: integer, minimum: 1}")},
+                      {.name = "fixed", .schema = read("{}"), .immutable = true}}});
   pack.triggers.push_back(
-      {.ref = "core.webhook", .parameters = {{.name = "name", .schema = yaml("{type: string}")}}});
+      {.ref = "core.webhook", .parameters = {{.name = "name", .schema = read("{type: string}")}}});
   pack.triggers.push_back({.ref = "core.crontimer"});
   Catalog catalog;
   catalog.add(pack);

@@ -8,7 +8,7 @@ namespace millrace::api {
 namespace {
 
 const char* const kSecret = "a secret of the hook";
-const char* const kRule =
+const char* const kPushRule =
     R"({"ref":"ci.on_push","trigger":{"ref":"core.webhook","parameters":{"name":"ci"}},)"
     R"("criteria":{"trigger.body.ref":{"type":"equals","pattern":"main"}},)"
     R"("action":{"ref":"core.echo","parameters":{"message":"{{ trigger.body.ref }}"}}})";
@@ -21,7 +21,7 @@ class WebhookTest : public ApiTest {
         post("/api/v1/webhook-endpoints",
              R"({"name":"ci","scheme":"github","secrets":[")" + std::string(kSecret) + R"("]})");
     ASSERT_EQ(created.status, 201) << created.text;
-    ASSERT_EQ(post("/api/v1/rules", kRule).status, 201);
+    ASSERT_EQ(post("/api/v1/rules", kPushRule).status, 201);
   }
 
   Answer deliver(const std::string& body, const std::string& id,
@@ -196,7 +196,7 @@ TEST_F(ApiTest, APastEventCanBeReplayed) {
 TEST_F(ApiTest, ARuleCanBeTestedBeforeItExists) {
   auto test = [&](const std::string& payload) {
     return post("/api/v1/rules/test",
-                R"({"rule":)" + std::string(kRule) + R"(,"payload":)" + payload + "}");
+                R"({"rule":)" + std::string(kPushRule) + R"(,"payload":)" + payload + "}");
   };
   auto matched = test(R"({"name":"ci","body":{"ref":"main"}})");
   ASSERT_EQ(matched.status, 200) << matched.text;

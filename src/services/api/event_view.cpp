@@ -87,7 +87,7 @@ const Fields& EnforcementView::fields() {
   return table;
 }
 
-EnforcementView view_of(const kernel::EnforcementRow& row) {
+EnforcementView enforcement_view(const kernel::EnforcementRow& row) {
   EnforcementView view;
   view.id = row.id;
   view.rule = row.rule;

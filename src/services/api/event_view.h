@@ -49,7 +49,7 @@ struct EnforcementView {
 
   static const Fields& fields();
 };
-EnforcementView view_of(const kernel::EnforcementRow& row);
+EnforcementView enforcement_view(const kernel::EnforcementRow& row);
 
 Error no_event(EventId id);  // NotFound, EVT-0002
 

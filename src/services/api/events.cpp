@@ -120,14 +120,14 @@ Response list_enforcements(Call& call, sql::Connection& db) {
   std::string next;
   if (!query.event) next = cut_page("enforcements", rows, query.limit, query.sort);
   std::vector<EnforcementView> views;
-  for (const auto& row : rows) views.push_back(view_of(row));
+  for (const auto& row : rows) views.push_back(enforcement_view(row));
   return answer_list(views, next);
 }
 
 Response show_enforcement(Call& call, sql::Connection& db) {
   TRY(auto id, call.id<EnforcementId>());
   TRY(auto row, store::find_enforcement(db, call.who.tenant, id));
-  if (row) return answer_one(view_of(*row));
+  if (row) return answer_one(enforcement_view(*row));
   return Error(ErrorKind::NotFound, "API-0052", fmt::format("no enforcement {}", id.value));
 }
 

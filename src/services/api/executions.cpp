@@ -52,7 +52,7 @@ struct WaitQuery {
   }
 };
 
-struct ListQuery {
+struct ExecutionQuery {
   int limit = 50;
   std::string cursor;
   std::optional<ExecutionStatus> status;
@@ -63,15 +63,15 @@ struct ListQuery {
 
   static const Fields& fields() {
     static const Field lines[] = {
-        field("limit", &ListQuery::limit, "Entries per page.").range(1, 500),
-        field("cursor", &ListQuery::cursor, "next_cursor of the page before."),
-        field("status", &ListQuery::status, "Only these."),
-        field("action", &ListQuery::action, "Only of this action."),
-        field("parent", &ListQuery::parent, "Only children of this execution."),
-        field("open", &ListQuery::open, "Only those that are not final."),
-        field("sort", &ListQuery::sort, "created: oldest first; -created: newest first."),
+        field("limit", &ExecutionQuery::limit, "Entries per page.").range(1, 500),
+        field("cursor", &ExecutionQuery::cursor, "next_cursor of the page before."),
+        field("status", &ExecutionQuery::status, "Only these."),
+        field("action", &ExecutionQuery::action, "Only of this action."),
+        field("parent", &ExecutionQuery::parent, "Only children of this execution."),
+        field("open", &ExecutionQuery::open, "Only those that are not final."),
+        field("sort", &ExecutionQuery::sort, "created: oldest first; -created: newest first."),
     };
-    static const auto table = fields_of<ListQuery>("ExecutionQuery", "", lines);
+    static const auto table = fields_of<ExecutionQuery>("ExecutionQuery", "", lines);
     return table;
   }
 };
@@ -113,7 +113,7 @@ struct ResolveInput {
 };
 
 Response list_executions(Call& call, sql::Connection& db) {
-  TRY(auto query, call.query<ListQuery>());
+  TRY(auto query, call.query<ExecutionQuery>());
   TRY(auto page, open_page("executions", query.cursor, query.limit, query.sort));
   store::ExecutionFilter filter{query.status, query.action, query.parent.value_or(ExecutionId{}),
                                 query.open};
@@ -220,7 +220,7 @@ std::vector<Route> execution_routes() {
        .access = Permission::ExecutionsRead,
        .handler = list_executions,
        .summary = "List executions, newest first.",
-       .query = &ListQuery::fields(),
+       .query = &ExecutionQuery::fields(),
        .answer_form = AnswerForm::List,
        .answer = execution},
       {.name = "run_execution",

@@ -63,18 +63,18 @@ struct KeyView {
   }
 };
 
-struct ListQuery {
+struct KeyQuery {
   int limit = 50;
   std::string cursor;
   std::string scope;
 
   static const Fields& fields() {
     static const Field lines[] = {
-        field("limit", &ListQuery::limit, "Entries per page.").range(1, 500),
-        field("cursor", &ListQuery::cursor, "next_cursor of the page before."),
-        field("scope", &ListQuery::scope, "Only keys of this scope."),
+        field("limit", &KeyQuery::limit, "Entries per page.").range(1, 500),
+        field("cursor", &KeyQuery::cursor, "next_cursor of the page before."),
+        field("scope", &KeyQuery::scope, "Only keys of this scope."),
     };
-    static const auto table = fields_of<ListQuery>("KeyQuery", "", lines);
+    static const auto table = fields_of<KeyQuery>("KeyQuery", "", lines);
     return table;
   }
 };
@@ -129,7 +129,7 @@ KeyName key_of(const Call& call) {
 
 // A cursor holds the scope and the name; neither has a '/'.
 Response list_keys(Call& call, sql::Connection& db) {
-  TRY(auto query, call.query<ListQuery>());
+  TRY(auto query, call.query<KeyQuery>());
   TRY(auto last, open_cursor("keys", query.cursor));
   size_t slash = last.find('/');
   KeyName after{call.who.tenant, last.substr(0, slash), {}};
@@ -219,7 +219,7 @@ std::vector<Route> key_routes() {
        .access = Permission::KeysRead,
        .handler = list_keys,
        .summary = "List keys by scope and name; encrypted values are hidden.",
-       .query = &ListQuery::fields(),
+       .query = &KeyQuery::fields(),
        .answer_form = AnswerForm::List,
        .answer = key},
       {.name = "show_key",

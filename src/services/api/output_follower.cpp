@@ -71,9 +71,9 @@ class Inbox {
   std::atomic<bool> changed_ = false;
 };
 
-class Follower {
+class OutputFollower {
  public:
-  Follower(Shared& shared, FollowRequest request, net::BodyWriter& out, async::Executor loop)
+  OutputFollower(Shared& shared, FollowRequest request, net::BodyWriter& out, async::Executor loop)
       : shared_(shared),
         request_(std::move(request)),
         at_(request_.position),
@@ -86,12 +86,12 @@ class Follower {
                                        [inbox](const OutputChunk& chunk) { inbox->put(chunk); });
     changes_ = shared_.engine.on_change([inbox] { inbox->change(); });
   }
-  ~Follower() {
+  ~OutputFollower() {
     shared_.engine.forget(changes_);
     shared_.engine.forget(output_);
     shared_.engine.forget_watch(watch_);
   }
-  Follower(const Follower&) = delete;
+  OutputFollower(const OutputFollower&) = delete;
 
   Task<Result<void>> run() {
     CO_TRY(auto row, co_await read_execution(shared_, request_.tenant, request_.id));
@@ -280,7 +280,7 @@ void append_output_members(std::string& json, int64_t from, std::string_view byt
 }
 
 Task<void> follow_output(Shared& shared, FollowRequest request, net::BodyWriter& out) {
-  Follower follower(shared, std::move(request), out, co_await async::this_executor());
+  OutputFollower follower(shared, std::move(request), out, co_await async::this_executor());
   auto end = co_await follower.run();
   if (!end.ok() && end.error().kind() != ErrorKind::Unavailable) {
     std::string event;

@@ -92,15 +92,15 @@ void append_change(std::string& events, const ChangeRow& row) {
 
 // Follows the change feed for one client. The feed itself is the queue: a slow client is behind
 // in it and costs no memory.
-class Follower {
+class ChangeFollower {
  public:
-  Follower(Shared& shared, ChangeRequest request, net::BodyWriter& out, async::Executor loop)
+  ChangeFollower(Shared& shared, ChangeRequest request, net::BodyWriter& out, async::Executor loop)
       : shared_(shared), request_(std::move(request)), out_(out), wakeup_(std::move(loop)) {
     auto wakeup = wakeup_;
     subscription_ = shared_.engine.on_change([wakeup] { wakeup.notify(); });
   }
-  ~Follower() { shared_.engine.forget(subscription_); }
-  Follower(const Follower&) = delete;
+  ~ChangeFollower() { shared_.engine.forget(subscription_); }
+  ChangeFollower(const ChangeFollower&) = delete;
 
   Task<Result<void>> run() {
     CO_TRY(co_await begin());
@@ -161,7 +161,7 @@ class Follower {
 };
 
 Task<void> follow_changes(Shared& shared, ChangeRequest request, net::BodyWriter& out) {
-  Follower follower(shared, std::move(request), out, co_await async::this_executor());
+  ChangeFollower follower(shared, std::move(request), out, co_await async::this_executor());
   // It ends when the client is gone; whoever comes back resumes by id.
   if (auto end = co_await follower.run(); !end.ok()) co_return;
 }

@@ -82,7 +82,7 @@ class Tracer {
     view.event = full_view(event);
     TRY(auto enforcements, store::enforcements_of(db_, tenant_, event.id));
     for (const auto& row : enforcements) {
-      TraceEnforcement entry{view_of(row), {}};
+      TraceEnforcement entry{enforcement_view(row), {}};
       TRY(auto execution, store::find_execution(db_, tenant_, row.execution));
       if (execution) {
         TRY(entry.started, tree_of(*execution, 0));

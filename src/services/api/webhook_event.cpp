@@ -58,7 +58,7 @@ Result<Body> read_body(const net::HttpRequest& request) {
   return body;
 }
 
-void append_member(std::string& json, std::string_view name, std::string_view text) {
+void append_field(std::string& json, std::string_view name, std::string_view text) {
   append_json_string(json, name);
   json += ':';
   append_json_string(json, text);
@@ -97,13 +97,13 @@ Result<engine::NewEvent> webhook_event(const kernel::WebhookRow& endpoint,
   auto& json = event.payload_json;
   json.reserve(body.json.size() + 512);
   json += '{';
-  append_member(json, "name", endpoint.name);
+  append_field(json, "name", endpoint.name);
   json += ',';
-  append_member(json, "scheme", endpoint.scheme);
+  append_field(json, "scheme", endpoint.scheme);
   json += R"(,"headers":)";
   append_json(json, headers);
   json += ',';
-  append_member(json, "delivery", delivery);
+  append_field(json, "delivery", delivery);
   json += R"(,"body":)";
   json += body.json;
   json += '}';

@@ -9,6 +9,7 @@
 #include "async/loop.h"
 #include "base/json.h"
 #include "base/text.h"
+#include "base/time.h"
 #include "net/http.h"
 #include "services/worker/launch_plan.h"
 #include "services/worker/mask.h"

@@ -16,12 +16,6 @@
 namespace millrace::worker {
 namespace {
 
-int64_t clock_ms(clockid_t clock) {
-  timespec now{};
-  clock_gettime(clock, &now);
-  return int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1'000'000;
-}
-
 bool is_dot(const char* name) {
   return std::strcmp(name, ".") == 0 || std::strcmp(name, "..") == 0;
 }
@@ -54,8 +48,12 @@ Error system_error(std::string_view what) {
   return Error(ErrorKind::Unavailable, "WRK-0002", fmt::format("{}: {}", what, errno_text(errno)));
 }
 
-int64_t unix_ms() { return clock_ms(CLOCK_REALTIME); }
-int64_t monotonic_ms() { return clock_ms(CLOCK_MONOTONIC); }
+int64_t monotonic_ms() {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1'000'000;
+}
+
 std::string boot_id() {
   return std::string(trim(read_small_file("/proc/sys/kernel/random/boot_id")));
 }

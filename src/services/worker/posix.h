@@ -40,7 +40,6 @@ class Fd {
 Error system_error(std::string_view what);
 std::string errno_text(int error);
 
-int64_t unix_ms();
 int64_t monotonic_ms();
 std::string boot_id();
 

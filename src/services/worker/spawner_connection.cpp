@@ -8,13 +8,13 @@
 #include <cerrno>
 #include <cstdio>
 
+#include "base/time.h"
 #include "services/worker/epoll_tag.h"
 #include "services/worker/spawner_loop.h"
 
 namespace millrace::worker {
 namespace {
 
-constexpr size_t kReadStep = 256 << 10;
 // What a server that comes back is shown of each stream.
 constexpr size_t kTailBytes = 64 << 10;
 

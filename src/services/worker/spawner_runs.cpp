@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <cstdio>
 
+#include "base/time.h"
 #include "services/worker/child.h"
 #include "services/worker/epoll_tag.h"
 #include "services/worker/process_walk.h"
@@ -26,7 +27,7 @@ constexpr size_t kMostUnsent = 1 << 20;
 // A pipe takes this much at once, even when the kernel grants it one page only.
 constexpr size_t kPipeBytes = 4096;
 // Processes that are alive so long after SIGKILL (stuck in the kernel) are given up.
-constexpr int64_t kGiveUpMs = 10'000;
+constexpr int64_t kRunGiveUpMs = 10'000;
 
 std::string output_name(const kernel::RunKey& key, std::string_view stream) {
   return fmt::format("{:02x}/{}.{}.{}.{}", key.execution.value & 0xff, key.execution.value,
@@ -218,7 +219,7 @@ void SpawnerLoop::kill_tree(Run& run) {
   int64_t now = monotonic_ms();
   if (run.state != Run::State::Killing) {
     run.state = Run::State::Killing;
-    run.give_up_ms = now + kGiveUpMs;
+    run.give_up_ms = now + kRunGiveUpMs;
     run.retry_ms = kFirstRetryMs;
   }
   if (run.slot->cgroup) {

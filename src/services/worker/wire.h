@@ -16,6 +16,8 @@ namespace millrace::worker {
 // kMaxFrame, a text longer than its frame, or a count of more elements than bytes are left
 // breaks the connection.
 inline constexpr uint32_t kMaxFrame = 32 << 20;
+// Either side reads at most this much from the socket at once.
+inline constexpr size_t kReadStep = 256 << 10;
 
 // Appends one frame to `out`; `end` fills in its length.
 class FrameWriter {

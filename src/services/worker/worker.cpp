@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "base/time.h"
 #include "services/worker/http_runs.h"
 
 namespace millrace::worker {

@@ -19,7 +19,6 @@
 namespace millrace::worker {
 namespace {
 
-constexpr size_t kReadStep = 256 << 10;
 // Acknowledgements ride with the next launch, or go alone after this time.
 constexpr int kAckDelayMs = 50;
 constexpr int64_t kFirstRetryMs = 100;
@@ -28,7 +27,7 @@ constexpr int64_t kLastRetryMs = 30'000;
 constexpr int64_t kStableMs = 1'000;
 // When no spawner can be had for so long, its runs are reported as lost although nobody has
 // killed what may be left of them.
-constexpr int64_t kGiveUpMs = 60'000;
+constexpr int64_t kSpawnerGiveUpMs = 60'000;
 
 std::vector<std::string> installed_runtimes(const RunDefaults& run) {
   std::string path;
@@ -254,7 +253,7 @@ Worker::Completions Worker::sort_out(const Hello& hello) {
 void Worker::give_up_lost_runs() {
   int64_t now = monotonic_ms();
   if (down_since_ms_ == 0) down_since_ms_ = now;
-  if (now - down_since_ms_ < kGiveUpMs) return;
+  if (now - down_since_ms_ < kSpawnerGiveUpMs) return;
   Completions over;
   {
     std::lock_guard lock(mutex_);
