@@ -190,7 +190,7 @@ std::optional<EntityType> parse_entity_type(std::string_view text);
 enum class ChangeOp : uint8_t { Created = 0, Updated = 1, Deleted = 2 };
 std::string_view to_string(ChangeOp op);
 
-// An entry of the change feed. `seq` is given by the committer, in commit order.
+// An entry of the change feed. `seq` is given when it is written, in commit order.
 struct ChangeRow {
   int64_t seq = 0;
   TenantId tenant;

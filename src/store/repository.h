@@ -43,8 +43,7 @@ Result<void> delete_timers_of(sql::Connection&, Rows<kernel::Of<ExecutionId>>);
 Result<void> insert_outbox(sql::Connection&, Rows<kernel::OutboxRow>);
 Result<void> delete_outbox(sql::Connection&, Rows<kernel::Of<OutboxId>>);
 Result<void> insert_quarantine(sql::Connection&, Rows<kernel::QuarantineRow>);
-// Numbers the rows from `next_seq`, which is left behind the last one given.
-Result<void> insert_feed(sql::Connection&, Rows<kernel::ChangeRow>, int64_t& next_seq);
+Result<void> insert_feed(sql::Connection&, Rows<kernel::ChangeRow>);
 
 // kStale when the revision is there already.
 Result<void> insert_rules(sql::Connection&, Rows<kernel::RuleRow>);

@@ -93,12 +93,11 @@ Result<void> insert_quarantine(sql::Connection& db, Rows<QuarantineRow> rows) {
   return {};
 }
 
-Result<void> insert_feed(sql::Connection& db, Rows<ChangeRow> rows, int64_t& next_seq) {
+Result<void> insert_feed(sql::Connection& db, Rows<ChangeRow> rows) {
   TRY(auto* insert, db.prepare("INSERT INTO change_feed (seq, tenant, entity_type, op, entity, at, "
                                "detail) VALUES ($1, $2, $3, $4, $5, $6, $7)"));
   for (const auto* r : rows) {
-    TRY(insert->execute(next_seq, r->tenant, r->type, r->op, r->entity, r->at, r->detail));
-    ++next_seq;
+    TRY(insert->execute(r->seq, r->tenant, r->type, r->op, r->entity, r->at, r->detail));
   }
   return {};
 }

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -32,37 +33,18 @@ struct Blob {
   std::string_view bytes;
 };
 
-// A prepared statement. Bound views must live until the next `reset`, which `execute` and the
-// queries of row_reader.h do by themselves. Not thread-safe: belongs to its connection's thread.
-class Statement {
+// What takes the parameters of a statement.
+class Binder {
  public:
-  virtual ~Statement() = default;
+  virtual ~Binder() = default;
   virtual void bind_int(int index, int64_t value) = 0;  // index from 1
   virtual void bind_text(int index, std::string_view value) = 0;
   virtual void bind_blob(int index, std::string_view value) = 0;
-  // True: a row is there; false: done.
-  virtual Result<bool> step() = 0;
-  virtual void reset() = 0;
-  // Rows that the last finished INSERT, UPDATE or DELETE touched.
-  virtual int64_t affected() const = 0;
-  virtual int64_t column_int(int column) const = 0;  // column from 0
-  // Valid until the next step or reset.
-  virtual std::string_view column_bytes(int column) const = 0;
 
   template <typename... Args>
   void bind(const Args&... args) {
     int index = 0;
     (bind_one(++index, args), ...);
-  }
-  // Binds, runs to the end and resets. Returns the rows touched.
-  template <typename... Args>
-  Result<int64_t> execute(const Args&... args) {
-    bind(args...);
-    auto stepped = step();
-    int64_t touched = affected();
-    reset();
-    if (!stepped.ok()) return std::move(stepped).error();
-    return touched;
   }
 
  private:
@@ -82,11 +64,54 @@ class Statement {
   }
 };
 
+// A prepared statement. Bound views must live until the next `reset`, which `execute` and the
+// queries of row_reader.h do by themselves. Not thread-safe: belongs to its connection's thread.
+class Statement : public Binder {
+ public:
+  // True: a row is there; false: done.
+  virtual Result<bool> step() = 0;
+  virtual void reset() = 0;
+  // Rows that the last finished INSERT, UPDATE or DELETE touched.
+  virtual int64_t affected() const = 0;
+  virtual int64_t column_int(int column) const = 0;  // column from 0
+  // Valid until the next step or reset.
+  virtual std::string_view column_bytes(int column) const = 0;
+
+  // Binds, runs to the end and resets. Returns the rows touched.
+  template <typename... Args>
+  Result<int64_t> execute(const Args&... args) {
+    bind(args...);
+    auto stepped = step();
+    int64_t touched = affected();
+    reset();
+    if (!stepped.ok()) return std::move(stepped).error();
+    return touched;
+  }
+};
+
+// The rows of one writing statement. An engine over a network sends them in one message; one in the
+// process may run each as it is added. Bound views must live until `flush`.
+class Batch : public Binder {
+ public:
+  template <typename... Args>
+  void add(const Args&... args) {
+    bind(args...);
+    end_row();
+  }
+  // What was bound since the last row is one more.
+  virtual void end_row() = 0;
+  // Has run the statement for each row in the order in which they were added, and forgets them. How
+  // many rows each has touched, valid until the next row; or the error of the first that failed,
+  // behind which nothing was run.
+  virtual Result<std::span<const int64_t>> flush() = 0;
+};
+
 class Connection {
  public:
   virtual ~Connection() = default;
   // Prepared once per text and kept as long as the connection.
   virtual Result<Statement*> prepare(std::string_view text) = 0;
+  virtual Result<std::unique_ptr<Batch>> batch(std::string_view text);
   // Several statements without parameters (schema, BEGIN, COMMIT).
   virtual Result<void> run(std::string_view script) = 0;
   // False once the engine has rolled the transaction back by itself (SQLITE_FULL, IOERR).

@@ -5,6 +5,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "store/read.h"
 #include "store/repository.h"
 
 namespace millrace::store {
@@ -15,24 +16,23 @@ using kernel::Changes;
 // Gathers one entity's rows of the whole batch and hands them over in one call.
 class EntityWriter {
  public:
-  EntityWriter(sql::Connection& db, std::span<const Changes* const> changes)
+  EntityWriter(sql::Connection& db, std::span<Changes* const> changes)
       : db_(db), changes_(changes) {}
 
-  template <typename Row, typename... More>
+  template <typename Row>
   Result<void> write(std::vector<Row> Changes::* member,
-                     Result<void> (*repository)(sql::Connection&, Rows<Row>, More...),
-                     More... more) {
+                     Result<void> (*repository)(sql::Connection&, Rows<Row>)) {
     std::vector<const Row*> rows;
     for (const Changes* c : changes_) {
       for (const auto& row : c->*member) rows.push_back(&row);
     }
     if (rows.empty()) return {};
-    return repository(db_, rows, more...);
+    return repository(db_, rows);
   }
 
  private:
   sql::Connection& db_;
-  std::span<const Changes* const> changes_;
+  std::span<Changes* const> changes_;
 };
 
 // Within one entity rows are inserted before they are deleted, timers deleted before they are
@@ -63,8 +63,17 @@ class OrderGuard {
   std::unordered_set<int64_t> timed_;  // subjects of timers
 };
 
-Result<void> write_together(sql::Connection& db, std::span<const Changes* const> changes,
-                            int64_t& next_seq) {
+// In commit order, over all tenants and owners: whoever follows the feed sees each number once.
+Result<void> number_feed(sql::Connection& db, std::span<Changes* const> changes) {
+  if (std::ranges::all_of(changes, [](const Changes* c) { return c->feed.empty(); })) return {};
+  TRY(int64_t seq, last_change(db));
+  for (Changes* c : changes) {
+    for (auto& row : c->feed) row.seq = ++seq;
+  }
+  return {};
+}
+
+Result<void> write_together(sql::Connection& db, std::span<Changes* const> changes) {
   EntityWriter w(db, changes);
   TRY(w.write(&Changes::events, insert_events));
   TRY(w.write(&Changes::enforcements, insert_enforcements));
@@ -94,18 +103,18 @@ Result<void> write_together(sql::Connection& db, std::span<const Changes* const>
   TRY(w.write(&Changes::pack_releases, upsert_pack_releases));
   TRY(w.write(&Changes::workers, upsert_workers));
   TRY(w.write(&Changes::expire, expire));
-  return w.write<kernel::ChangeRow, int64_t&>(&Changes::feed, insert_feed, next_seq);
+  return w.write(&Changes::feed, insert_feed);
 }
 
 }  // namespace
 
-Result<void> write_changes(sql::Connection& db, std::span<const Changes* const> changes,
-                           int64_t& next_seq) {
+Result<void> write_changes(sql::Connection& db, std::span<Changes* const> changes) {
+  TRY(number_feed(db, changes));
   while (!changes.empty()) {
     OrderGuard guard;
     size_t count = 0;
     while (count < changes.size() && guard.add(*changes[count])) ++count;
-    TRY(write_together(db, changes.first(count), next_seq));
+    TRY(write_together(db, changes.first(count)));
     changes = changes.subspan(count);
   }
   return {};

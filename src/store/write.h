@@ -9,9 +9,7 @@
 namespace millrace::store {
 
 // Writes everything of these changes but their dedupe rows inside the open transaction, entity by
-// entity, with the outcome of writing one Changes after the other. The change feed is numbered
-// from `next_seq`, which moves on.
-Result<void> write_changes(sql::Connection& writer, std::span<const kernel::Changes* const> changes,
-                           int64_t& next_seq);
+// entity, with the outcome of writing one Changes after the other. Numbers their feed.
+Result<void> write_changes(sql::Connection& writer, std::span<kernel::Changes* const> changes);
 
 }  // namespace millrace::store

@@ -51,6 +51,9 @@ std::string_view code_of(sqlite3* db, int rc) {
       if (rc == SQLITE_IOERR_SHMSIZE) return sql::kFull;  // growing the -shm file
       return db && space_is_missing(db) ? sql::kFull : sql::kSyncFailed;
     case SQLITE_INTERRUPT:  // a query over its limit
+    case SQLITE_PROTOCOL:   // readers and checkpoints in each other's way
+    case SQLITE_SCHEMA:
+    case SQLITE_ABORT:
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
     case SQLITE_CANTOPEN:

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "store/writer.h"
+
+#include "store/repository.h"
+#include "store/row_reader.h"
+#include "store/write.h"
+
+namespace millrace::store {
+namespace {
+
+// Nothing may be written after these.
+bool is_fatal(const Error& error) {
+  return error.code() == sql::kSyncFailed || error.code() == sql::kDamaged ||
+         error.code() == sql::kOwned;
+}
+
+// The fault of the store, whatever the rows are.
+bool is_of_the_store(const Error& error) {
+  return is_fatal(error) || error.code() == sql::kFull || error.code() == sql::kBusy;
+}
+
+// Of what touches none of the steps' rows: its errors are nobody's fault, whatever the engine calls
+// them.
+template <typename T>
+Result<T> beside_the_rows(Result<T> result) {
+  if (result.ok() || is_of_the_store(result.error())) return result;
+  return Error(ErrorKind::Unavailable, sql::kBusy, result.error().message());
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Writer>> Writer::open(sql::Store& store, Options options) {
+  TRY(auto db, store.open_writer());
+  return std::unique_ptr<Writer>(new Writer(std::move(db), options));
+}
+
+std::vector<Written> Writer::write(std::span<std::unique_ptr<Step>> steps, Now now) {
+  std::vector<Written> out;
+  out.reserve(steps.size());
+  // By the clock, not when it is quiet: steps that are turned away may come all the time.
+  if (full_ && now.monotonic_ms >= next_try_ms_) probe_disk(now);
+  Keys turned_away;
+  if (!steps.empty()) write(steps, now, turned_away, out);
+  return out;
+}
+
+void Writer::write(Steps steps, Now now, Keys& turned_away, std::vector<Written>& out) {
+  auto answer_all = [&](WriteEnd end, const std::string& reason) {
+    bool full = end == WriteEnd::Unavailable && full_;
+    for (auto& step : steps) out.push_back({std::move(step), end, reason, full});
+  };
+  if (stopped_) return answer_all(WriteEnd::Unavailable, "the store has failed");
+  if (full_) return answer_all(WriteEnd::Unavailable, "the disk is full");
+  auto done = try_batch(steps, now, turned_away, out);
+  if (done.ok()) return;
+  note_failure(done.error(), now);
+  if (is_of_the_store(done.error())) {
+    answer_all(WriteEnd::Unavailable, done.error().message());
+  } else if (steps.size() > 1) {
+    // Somebody's rows are at fault: find out whose.
+    write(steps.first(steps.size() / 2), now, turned_away, out);
+    write(steps.subspan(steps.size() / 2), now, turned_away, out);
+  } else {
+    if (steps[0]->key != 0) turned_away.insert(steps[0]->key);
+    bool stale = done.error().code() == sql::kStale;
+    answer_all(stale ? WriteEnd::Stale : WriteEnd::Refused, done.error().message());
+  }
+}
+
+Result<void> Writer::try_batch(Steps steps, Now now, Keys& turned_away, std::vector<Written>& out) {
+  Keys turned_away_now = turned_away;
+  std::vector<WriteEnd> ends(steps.size(), WriteEnd::Committed);
+  auto attempt = [&]() -> Result<void> {
+    TRY(begin());
+    TRY(pass_gate(steps, now, turned_away_now, ends));
+    std::vector<kernel::Changes*> changes;
+    changes.reserve(steps.size());
+    for (size_t i = 0; i < steps.size(); ++i) {
+      if (ends[i] == WriteEnd::Committed) changes.push_back(&steps[i]->changes);
+    }
+    TRY(write_changes(*db_, changes));
+    return commit();
+  };
+  if (auto done = attempt(); !done.ok()) {
+    roll_back();
+    return done;
+  }
+  turned_away = std::move(turned_away_now);
+  stats_.commits.fetch_add(1, std::memory_order_relaxed);
+  stats_.steps.fetch_add(static_cast<int64_t>(steps.size()), std::memory_order_relaxed);
+  for (size_t i = 0; i < steps.size(); ++i) out.push_back({std::move(steps[i]), ends[i], {}});
+  return {};
+}
+
+// The dedupe keys come first: whoever loses one leaves the batch before anything else of it is
+// written, so that a duplicate costs no rollback.
+Result<void> Writer::pass_gate(Steps steps, Now now, Keys& turned_away,
+                               std::vector<WriteEnd>& ends) {
+  for (size_t i = 0; i < steps.size(); ++i) {
+    const Step& step = *steps[i];
+    if (step.key != 0 && turned_away.contains(step.key)) {
+      // It was decided on rows that are not there.
+      ends[i] = WriteEnd::Stale;
+      continue;
+    }
+    const auto& keys = step.changes.dedupe;
+    for (size_t k = 0; k < keys.size(); ++k) {
+      TRY(bool claimed, claim_key(*db_, keys[k], now.unix_ms));
+      if (claimed) continue;
+      for (size_t taken = 0; taken < k; ++taken) TRY(release_key(*db_, keys[taken]));
+      ends[i] = WriteEnd::Duplicate;
+      if (step.key != 0) turned_away.insert(step.key);
+      break;
+    }
+  }
+  return {};
+}
+
+Result<void> Writer::begin() {
+  TRY(beside_the_rows(execute("BEGIN IMMEDIATE")));
+  return beside_the_rows(check_owner());
+}
+
+Result<void> Writer::commit() { return beside_the_rows(execute("COMMIT")); }
+
+Result<void> Writer::check_owner() {
+  // Every claim gets a higher epoch than all before: while the highest is the one that was looked
+  // at last, nobody has claimed a shard since.
+  TRY(int64_t highest, query_int(*db_, "SELECT coalesce(max(epoch), 0) FROM shard"));
+  if (highest == checked_epoch_) return {};
+  TRY(int64_t ours, query_int(*db_,
+                              "SELECT count(*) FROM shard WHERE epoch = $1 AND "
+                              "($2 >> shard) & 1 = 1",
+                              options_.owner_epoch, options_.shards.bits()));
+  if (ours != options_.shards.size()) {
+    return Error(ErrorKind::Unavailable, sql::kOwned,
+                 "another server has claimed the shards of this store");
+  }
+  checked_epoch_ = highest;
+  return {};
+}
+
+Result<void> Writer::execute(std::string_view literal) {
+  TRY(auto* statement, db_->prepare(literal));
+  TRY(statement->execute());
+  return {};
+}
+
+void Writer::roll_back() {
+  // After SQLITE_FULL or IOERR the engine has rolled back the whole transaction by itself.
+  if (db_->in_transaction()) (void)execute("ROLLBACK");
+}
+
+void Writer::note_failure(const Error& error, Now now) {
+  stats_.batch_failures.fetch_add(1, std::memory_order_relaxed);
+  if (error.code() == sql::kFull) {
+    next_try_ms_ = now.monotonic_ms + options_.full_retry_ms;
+    full_ = true;
+  }
+  if (!is_fatal(error)) return;
+  if (!fatal_) fatal_ = error;
+  stop();
+}
+
+// A write that needs a page of the log; its value means nothing.
+void Writer::probe_disk(Now now) {
+  next_try_ms_ = now.monotonic_ms + options_.full_retry_ms;
+  auto attempt = [&]() -> Result<void> {
+    TRY(auto* write, db_->prepare("INSERT INTO meta (name, value) VALUES ('probe', $1) "
+                                  "ON CONFLICT (name) DO UPDATE SET value = $1"));
+    TRY(begin());
+    TRY(write->execute(std::to_string(now.unix_ms)));
+    return commit();
+  };
+  auto done = attempt();
+  if (done.ok()) {
+    full_ = false;
+    return;
+  }
+  roll_back();
+  if (is_fatal(done.error())) note_failure(done.error(), now);
+}
+
+}  // namespace millrace::store
