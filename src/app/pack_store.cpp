@@ -28,6 +28,10 @@ struct Found {
   packs::PackFiles files;
 };
 
+std::string path_of(const std::string& data, const std::string& pack, const std::string& digest) {
+  return fmt::format("{}/packs/{}/{}", data, pack, digest);
+}
+
 Error file_error(const std::string& path, const std::error_code& ec) {
   return Error(ErrorKind::Unavailable, "APP-0001", fmt::format("{}: {}", path, ec.message()));
 }
@@ -112,7 +116,7 @@ Result<std::vector<std::shared_ptr<Pack>>> check_all(const std::vector<Found>& f
     }
     auto pack = std::make_shared<Pack>(std::move(report.pack));
     pack->digest = packs::digest_of(one.files);
-    pack->folder = fmt::format("{}/packs/{}/{}", data, pack->ref, pack->digest);
+    pack->folder = path_of(data, pack->ref, pack->digest);
     packs.push_back(std::move(pack));
   }
   if (problems.empty()) return packs;
@@ -122,6 +126,15 @@ Result<std::vector<std::shared_ptr<Pack>>> check_all(const std::vector<Found>& f
 }
 
 }  // namespace
+
+Result<std::string> release_folder(const std::string& data, const std::string& pack,
+                                   const std::string& digest) {
+  std::string folder = path_of(data, pack, digest);
+  if (::access(folder.c_str(), F_OK) == 0) return folder;
+  return Error(ErrorKind::NotFound, "APP-0011",
+               fmt::format("release {} of pack '{}' is not on this machine: '{}' is missing",
+                           digest.substr(0, 12), pack, folder));
+}
 
 Result<std::vector<std::shared_ptr<const Pack>>> PackStore::load() const {
   std::vector<Found> found;
@@ -154,7 +167,7 @@ Result<std::vector<std::shared_ptr<const Pack>>> PackStore::load_pinned(
     bool known = std::any_of(current.begin(), current.end(),
                              [&](const auto& pack) { return pack->digest == release.digest; });
     if (known) continue;
-    std::string folder = fmt::format("{}/packs/{}/{}", data_, release.pack, release.digest);
+    std::string folder = path_of(data_, release.pack, release.digest);
     auto files = packs::read_pack_folder(folder);
     if (!files.ok()) {
       log_warn("pack.release_gone", {{"pack", release.pack}, {"digest", release.digest}});

@@ -11,6 +11,10 @@
 
 namespace millrace::app {
 
+// {data}/packs/PACK/DIGEST, where the staged release lies. NotFound (APP-0011) when it is gone.
+Result<std::string> release_folder(const std::string& data, const std::string& pack,
+                                   const std::string& digest);
+
 // Reads, checks and stages pack releases. A release lies, read-only, under
 // {data}/packs/{ref}/{digest}: what runs is never touched by an edit of its source folder.
 // All functions block.

@@ -36,6 +36,7 @@ namespace {
 
 constexpr async::Duration kDrainLook{50};
 constexpr async::Duration kHttpGrace{1000};
+constexpr async::Duration kWorkerStop{3000};
 constexpr async::Duration kFileSweep{3'600'000};
 constexpr int kExitStoreFailed = 74;  // EX_IOERR
 
@@ -68,6 +69,13 @@ engine::Engine::Options engine_options(const Config& config) {
   log_error("store.failed", {{"error", error.message()}, {"exit", kExitStoreFailed}});
   std::fflush(nullptr);
   _exit(kExitStoreFailed);
+}
+
+// A thread hangs in a system call and nothing can be joined. What was answered is in the store,
+// what runs stays with the spawner.
+[[noreturn]] void leave_at_once() {
+  std::fflush(nullptr);
+  _exit(0);
 }
 
 // The first start makes an admin token and leaves it where the same user's command line finds it.
@@ -172,6 +180,9 @@ Result<void> Server::open() {
   worker.spawner.linger_ms = config_.worker.linger_ms;
   worker.run.grace_ms = config_.worker.kill_grace_ms;
   worker.run.output_cap = config_.worker.output_bytes;
+  worker.release_folder = [this](const std::string& pack, const std::string& digest) {
+    return release_folder(paths_.data, pack, digest);
+  };
   worker_ = std::make_unique<worker::Worker>(*engine_, loop_, std::move(worker));
   return {};
 }
@@ -195,7 +206,7 @@ Result<void> Server::listen() {
 
 void Server::equip(kernel::WorkOrder& order) const {
   order.env.emplace_back("MILLRACE_API_URL", url_);
-  if (order.action->permissions.empty()) return;
+  if (order.permissions.empty()) return;
   Secret token = run_tokens_->make({order.key.execution, order.key.attempt, order.key.epoch});
   order.secrets.emplace_back(token.reveal());
   order.env.emplace_back("MILLRACE_API_TOKEN", token.reveal());
@@ -260,7 +271,7 @@ Task<void> Server::serve(const std::function<Result<Config>()>& reload) {
   api_->set_phase(api::Phase::Draining);
   co_await drain_runs();
   co_await http_->stop(kHttpGrace);
-  co_await worker_->stop();
+  if (!co_await worker_->stop(kWorkerStop)) leave_at_once();
   co_await background.stop();
 }
 

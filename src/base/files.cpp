@@ -28,15 +28,6 @@ Error file_error(std::string_view doing, std::string_view path) {
   return Error(kind, kFileError, fmt::format("cannot {} '{}': {}", doing, path, strerror(error)));
 }
 
-bool write_all(int fd, std::string_view bytes) {
-  while (!bytes.empty()) {
-    ssize_t n = ::write(fd, bytes.data(), bytes.size());
-    if (n < 0 && errno != EINTR) return false;
-    if (n > 0) bytes.remove_prefix(static_cast<size_t>(n));
-  }
-  return true;
-}
-
 std::string folder_of(const std::string& path) {
   size_t slash = path.rfind('/');
   if (slash == std::string::npos) return ".";
@@ -103,13 +94,25 @@ Result<std::string> read_file(const std::string& path, size_t max_bytes) {
   return read_file(file, max_bytes, path);
 }
 
+size_t write_all(int fd, std::string_view bytes) {
+  size_t done = 0;
+  while (done < bytes.size()) {
+    ssize_t n = ::write(fd, bytes.data() + done, bytes.size() - done);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) break;
+    done += static_cast<size_t>(n);
+  }
+  return done;
+}
+
 Result<void> replace_file(const std::string& path, std::string_view bytes, unsigned mode) {
   std::string fresh = path + ".new";
   unlink(fresh.c_str());
   Fd file(open(fresh.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode));
   // fchmod: the umask has no say.
-  bool written = file && fchmod(file.get(), mode) == 0 && write_all(file.get(), bytes) &&
-                 fsync(file.get()) == 0 && rename(fresh.c_str(), path.c_str()) == 0;
+  bool written = file && fchmod(file.get(), mode) == 0 &&
+                 write_all(file.get(), bytes) == bytes.size() && fsync(file.get()) == 0 &&
+                 rename(fresh.c_str(), path.c_str()) == 0;
   if (!written) {
     Error error = file_error("write", path);
     unlink(fresh.c_str());
@@ -141,7 +144,7 @@ Result<FolderLock> lock_folder(const std::string& path) {
             to_rfc3339(int64_t{about.st_mtim.tv_sec} * 1000 + about.st_mtim.tv_nsec / 1'000'000)));
   }
   std::string pid = fmt::format("{}\n", getpid());
-  if (ftruncate(file.get(), 0) != 0 || !write_all(file.get(), pid)) {
+  if (ftruncate(file.get(), 0) != 0 || write_all(file.get(), pid) < pid.size()) {
     return file_error("write", name);
   }
   return FolderLock(std::move(file), path);

@@ -24,12 +24,15 @@ class Fd {
     std::swap(fd_, other.fd_);
     return *this;
   }
-  ~Fd() {
-    if (fd_ >= 0) ::close(fd_);
-  }
+  ~Fd() { reset(); }
 
   int get() const { return fd_; }
   explicit operator bool() const { return fd_ >= 0; }
+  int release() { return std::exchange(fd_, -1); }
+  void reset() {
+    if (fd_ >= 0) ::close(fd_);
+    fd_ = -1;
+  }
 
  private:
   int fd_ = -1;
@@ -43,6 +46,9 @@ Result<Fd> open_beneath(const Fd& root, const std::string& path, int flags, unsi
 // The whole file. A file longer than `max_bytes` is TooLarge; a device or folder is Invalid.
 Result<std::string> read_file(const std::string& path, size_t max_bytes);
 Result<std::string> read_file(const Fd& file, size_t max_bytes, std::string_view name);
+
+// How many of the bytes were written: fewer than given only on a fault, with errno set.
+size_t write_all(int fd, std::string_view bytes);
 
 // Durable and all or nothing: after a crash there is the old file or the whole new one. Writes
 // `path`.new, syncs it, renames it, syncs the folder. A new file has exactly `mode`.

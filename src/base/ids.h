@@ -33,6 +33,7 @@ using MessageId = Id<struct MessageTag>;
 using TimerId = Id<struct TimerTag>;
 using OutboxId = Id<struct OutboxTag>;
 using WorkerId = Id<struct WorkerTag>;
+using SessionId = Id<struct SessionTag>;
 using WebhookId = Id<struct WebhookTag>;
 using IdentityId = Id<struct IdentityTag>;
 using TokenId = Id<struct TokenTag>;

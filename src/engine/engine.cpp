@@ -316,23 +316,46 @@ void Engine::forget(int64_t subscription) { listeners_->forget(subscription); }
 
 // WorkSource
 
-void Engine::open(WorkerHello hello, WorkReceiver& receiver) {
-  log_info("worker.opened", {{"worker", hello.name},
-                             {"slots", hello.slots},
-                             {"adopted", static_cast<int64_t>(hello.adopted.size())}});
+void Engine::open(WorkerHello hello, WorkReceiver& receiver,
+                  std::function<void(Result<Session>)> opened) {
+  log_info("worker.opens", {{"worker", hello.name},
+                            {"slots", hello.slots},
+                            {"adopted", static_cast<int64_t>(hello.adopted.size())}});
   executor_->submit_internal(std::make_unique<OpenWorker>(
-      std::move(hello), [this, &receiver](WorkerId id) { outlet_->attach(id, receiver); }));
+      std::move(hello), [this, &receiver, opened = std::move(opened)](Result<Session> session) {
+        if (session.ok()) outlet_->attach(*session, receiver);
+        opened(std::move(session));
+      }));
 }
 
-void Engine::close() { outlet_->detach_all(); }
+void Engine::renew(SessionId session, std::function<void(Result<void>)> renewed) {
+  if (outlet_->is_open(session)) return renewed({});
+  renewed(Error(ErrorKind::NotFound, "ENG-0004",
+                fmt::format("session {} is over: open another one", session.value)));
+}
 
-void Engine::output(OutputChunk chunk) { listeners_->output(chunk); }
+void Engine::close(SessionId session) { outlet_->detach(session); }
 
-void Engine::finished(Completion completion, std::function<void()> done) {
+void Engine::output(SessionId session, OutputChunk chunk) {
+  if (outlet_->is_open(session)) listeners_->output(chunk);
+}
+
+void Engine::preparing(SessionId session, const RunKey& key, std::string what) {
+  if (!outlet_->is_open(session)) return;
+  executor_->submit_internal(std::make_unique<PrepareRun>(key, std::move(what)));
+}
+
+void Engine::prepared(SessionId session, const RunKey& key, std::function<void(bool)> go) {
+  if (!outlet_->is_open(session)) return go(false);
+  executor_->submit_internal(std::make_unique<StartPrepared>(key, std::move(go)));
+}
+
+void Engine::finished(SessionId session, Completion completion, std::function<void()> done) {
+  if (!outlet_->is_open(session)) return;
   // A format other than text is parsed from the whole of stdout, wherever it lies.
   std::string whole;
-  if (!completion.out.file.empty()) {
-    auto text = read_file(outside_.output_folder + "/" + completion.out.file, 16 << 20);
+  if (!completion.out.blob.empty()) {
+    auto text = read_file(outside_.output_folder + "/" + completion.out.blob, 16 << 20);
     if (text.ok()) whole = std::move(*text);
   }
   executor_->submit_internal(

@@ -113,10 +113,16 @@ class Engine final : public kernel::WorkSource {
   void drain();
 
   // WorkSource
-  void open(kernel::WorkerHello hello, kernel::WorkReceiver& receiver) override;
-  void close() override;
-  void output(kernel::OutputChunk chunk) override;
-  void finished(kernel::Completion completion, std::function<void()> done) override;
+  void open(kernel::WorkerHello hello, kernel::WorkReceiver& receiver,
+            std::function<void(Result<kernel::Session>)> opened) override;
+  void renew(SessionId session, std::function<void(Result<void>)> renewed) override;
+  void close(SessionId session) override;
+  void output(SessionId session, kernel::OutputChunk chunk) override;
+  void preparing(SessionId session, const kernel::RunKey& key, std::string what) override;
+  void prepared(SessionId session, const kernel::RunKey& key,
+                std::function<void(bool)> go) override;
+  void finished(SessionId session, kernel::Completion completion,
+                std::function<void()> done) override;
 
  private:
   Engine(sql::Store& store, Options options, Outside outside);

@@ -1,32 +1,39 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/outlet.h"
 
+#include <algorithm>
+
 namespace millrace::engine {
 
-void Outlet::attach(WorkerId worker, kernel::WorkReceiver& receiver) {
+void Outlet::attach(const kernel::Session& session, kernel::WorkReceiver& receiver) {
   std::lock_guard lock(mutex_);
-  receivers_[worker] = &receiver;
+  open_[session.worker] = {session.id, &receiver};
 }
 
-void Outlet::detach_all() {
+void Outlet::detach(SessionId session) {
   std::lock_guard lock(mutex_);
-  receivers_.clear();
+  std::erase_if(open_, [&](const auto& one) { return one.second.session == session; });
+}
+
+bool Outlet::is_open(SessionId session) const {
+  std::lock_guard lock(mutex_);
+  return std::ranges::any_of(open_, [&](const auto& one) { return one.second.session == session; });
 }
 
 void Outlet::grant(WorkerId worker, std::vector<kernel::WorkOrder> orders) {
   for (auto& order : orders) equip_(order);
   std::lock_guard lock(mutex_);
   // A worker that has just left: its runs are decided when it, or another server, opens again.
-  if (auto found = receivers_.find(worker); found != receivers_.end()) {
-    found->second->grant(std::move(orders));
+  if (auto found = open_.find(worker); found != open_.end()) {
+    found->second.receiver->grant(found->second.session, std::move(orders));
   }
 }
 
 void Outlet::cancel(WorkerId worker, const kernel::RunKey& key) {
   std::lock_guard lock(mutex_);
   // Lost hints are repeated by the sweep.
-  if (auto found = receivers_.find(worker); found != receivers_.end()) {
-    found->second->cancel(key);
+  if (auto found = open_.find(worker); found != open_.end()) {
+    found->second.receiver->cancel(found->second.session, key, "it was canceled");
   }
 }
 

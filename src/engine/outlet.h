@@ -8,21 +8,28 @@
 
 namespace millrace::engine {
 
-// Brings grants and cancels to the workers with an open session. Thread-safe.
+// The open sessions of workers: brings them grants and cancels, and knows which calls are of a
+// session that is over. Thread-safe.
 class Outlet final : public WorkOutlet {
  public:
   explicit Outlet(std::function<void(kernel::WorkOrder&)> equip) : equip_(std::move(equip)) {}
 
-  void attach(WorkerId worker, kernel::WorkReceiver& receiver);
-  // Returns when no call into a receiver is under way.
-  void detach_all();
+  // Ends the session that the worker had before.
+  void attach(const kernel::Session& session, kernel::WorkReceiver& receiver);
+  // Returns when no call into its receiver is under way.
+  void detach(SessionId session);
+  bool is_open(SessionId session) const;
   void grant(WorkerId worker, std::vector<kernel::WorkOrder> orders) override;
   void cancel(WorkerId worker, const kernel::RunKey& key) override;
 
  private:
+  struct Open {
+    SessionId session;
+    kernel::WorkReceiver* receiver;
+  };
   std::function<void(kernel::WorkOrder&)> equip_;
-  std::mutex mutex_;
-  std::unordered_map<WorkerId, kernel::WorkReceiver*> receivers_;
+  mutable std::mutex mutex_;
+  std::unordered_map<WorkerId, Open> open_;
 };
 
 }  // namespace millrace::engine

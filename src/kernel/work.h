@@ -2,15 +2,17 @@
 #pragma once
 
 #include <functional>
-#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "base/ids.h"
 #include "base/value.h"
-#include "model/pack.h"
+#include "model/runtime.h"
 
+// The port between the server, which decides what runs, and a worker, which runs it: in the same
+// process, or on another machine. All of it is plain values; work_codec.h turns orders and
+// completions into bytes and back.
 namespace millrace::kernel {
 
 // Names one run: a later attempt or a stolen lease has another attempt or epoch, and nothing
@@ -22,29 +24,44 @@ struct RunKey {
   auto operator<=>(const RunKey&) const = default;
 };
 
-// Everything a worker needs to run one attempt. Made after the lease is durable; plain data, so
-// that it can cross a process border.
+// Everything a worker needs to run one attempt. Made after the lease is durable. Files are named
+// by content, never by a path of the server: the worker knows where it keeps releases.
 struct WorkOrder {
   TenantId tenant;
   RunKey key;
-  std::shared_ptr<const Action> action;
-  Runtime runtime;                   // of Script actions
-  std::string pack_folder;           // absolute; read-only at run time
-  Value parameters;                  // rendered, defaults filled in, checked against the schema
-  std::vector<std::string> secrets;  // masked in output; never logged
+  std::string action;       // ref
+  std::string pack;         // ref of the pack that the action is of
+  std::string release;      // digest of the pack's content: where entry_point is read from
+  std::string entry_point;  // path below the release's actions/ folder; of Script
+  Runner runner = Runner::Script;
+  std::string runner_type;     // as the pack writes it; for people
+  bool python_runner = false;  // StackStorm's python-script: started through the shim
+  Runtime runtime;             // of Script
+  ParameterDelivery delivery = ParameterDelivery::Stdin;
+  ParameterFormat parameter_format = ParameterFormat::Json;
+  std::vector<std::string> arguments;  // these parameters become words of the command, in order
+  std::vector<std::string> steering;   // these steer the run (cwd, env, ...), the action does not
+                                       // get them
+  Value parameters;                    // rendered, defaults filled in, checked against the schema
+  std::vector<std::string> secrets;    // masked in output; never logged
   std::vector<std::pair<std::string, std::string>> env;  // MILLRACE_* and the execution's own
-  int64_t timeout_ms = 0;
+  std::vector<std::string> permissions;                  // of the API token that the run asks for
+  int64_t timeout_ms = 0;                                // of the run; 0: none
+
+  bool operator==(const WorkOrder&) const = default;
 };
 
 enum class Stream : uint8_t { Stdout = 0, Stderr = 1 };
 
-// What one stream of a finished run left. Up to 64 KiB stands in `bytes`; more lies in `file`,
-// already masked and synced, and `bytes` is then empty.
+// What one stream of a finished run left. Up to 64 KiB stands in `bytes`; more is a blob, already
+// masked and durable, and `bytes` is then empty.
 struct StreamOutput {
   std::string bytes;
-  std::string file;     // path below the data folder's output/, or empty
+  std::string blob;     // reference of the blob (kernel/blobs.h), or empty
   int64_t size = 0;     // stored bytes
   int64_t dropped = 0;  // bytes beyond the cap, not stored
+
+  bool operator==(const StreamOutput&) const = default;
 };
 
 enum class RunEnd : uint8_t {
@@ -67,6 +84,8 @@ struct Completion {
   Value output;  // of in-process runs (core.http): the result as it is; else null
   int64_t started_ms = 0;
   int64_t ended_ms = 0;
+
+  bool operator==(const Completion&) const = default;
 };
 
 // A live piece of output: a hint for followers, not durable. Already masked.
@@ -89,32 +108,60 @@ struct WorkerHello {
   std::vector<RunKey> adopted;  // runs that live on from before: the same attempts
 };
 
-// The receiving side of a worker. Calls come on the worker's own executor (they are posted).
+// A worker's lease on all that it runs. Ids are never used twice; a worker has one session at a
+// time, and the next one ends it.
+struct Session {
+  SessionId id;
+  WorkerId worker;
+  // Of a worker in another process: the session ends when it was not renewed for ttl_ms, renewals
+  // are due each renew_ms, and after fence_ms without an answer the worker ends its runs itself,
+  // before somebody else may start them. ttl_ms 0: it lasts as long as this process.
+  int64_t ttl_ms = 0;
+  int64_t renew_ms = 0;
+  int64_t fence_ms = 0;
+};
+
+// The receiving side of a worker. Called from any thread, also the one that commits: the calls
+// keep what they are given and return at once. What is not of the current session is ignored.
 class WorkReceiver {
  public:
   virtual ~WorkReceiver() = default;
   // Start these; `started` is already durable for each (K7).
-  virtual void grant(std::vector<WorkOrder> orders) = 0;
-  // End this run and report it as Canceled. Repeated until the run's completion is durable;
-  // an unknown run is reported as Lost.
-  virtual void cancel(const RunKey& key) = 0;
+  virtual void grant(SessionId session, std::vector<WorkOrder> orders) = 0;
+  // End this run and report it as Canceled; `reason` is for people. Repeated until the run's
+  // completion is durable; an unknown run is reported as Lost.
+  virtual void cancel(SessionId session, const RunKey& key, std::string reason) = 0;
 };
 
-// All that a worker knows of the server: in process today, over gRPC between machines later.
-// The implementation is thread-safe. Callbacks come on any thread: the worker posts them on.
+// All that a worker knows of the server. Thread-safe. Callbacks come once, on any thread, perhaps
+// before the call returns: they keep what they are given and return at once.
+//
+//   open -> opened -> grant... -> finished...  close
+//   grant -> preparing -> prepared -> go -> started, or: no, forget it
 class WorkSource {
  public:
   virtual ~WorkSource() = default;
-  // Opens the worker's session. Grants flow to `receiver` from then on, until `close`.
-  virtual void open(WorkerHello hello, WorkReceiver& receiver) = 0;
-  // No more grants; returns after the last call into the receiver has ended.
-  virtual void close() = 0;
+  // Opens a session. Nothing is granted before `opened` has returned; then grants flow to
+  // `receiver` until `close`. An error: there is no session, try again later.
+  virtual void open(WorkerHello hello, WorkReceiver& receiver,
+                    std::function<void(Result<Session>)> opened) = 0;
+  // NotFound: the session is over. Its worker opens another one, and names what it still runs.
+  virtual void renew(SessionId session, std::function<void(Result<void>)> renewed) = 0;
+  // Ends this session and no other; returns after the last call into its receiver has ended.
+  virtual void close(SessionId session) = 0;
   // A hint for followers of the output.
-  virtual void output(OutputChunk chunk) = 0;
+  virtual void output(SessionId session, OutputChunk chunk) = 0;
+  // The run cannot start before its environment is there; `what` says what is being built.
+  // Nothing of the order has happened yet: until `prepared` the execution counts as scheduled.
+  virtual void preparing(SessionId session, const RunKey& key, std::string what) = 0;
+  // The environment is there. `go(true)` when `started` is durable again: the run may begin.
+  // `go(false)` when it may not (canceled, an old epoch): forget it, nobody waits for its end.
+  virtual void prepared(SessionId session, const RunKey& key, std::function<void(bool)> go) = 0;
   // `done` is called when the completion is durable, or refused for good (an old epoch, an
   // already final execution): either way the worker may forget the run. While the store is
-  // unavailable the source retries by itself.
-  virtual void finished(Completion completion, std::function<void()> done) = 0;
+  // unavailable the source retries by itself. Of a session that is over nothing is taken and
+  // `done` never called: the worker reports the run in its next session.
+  virtual void finished(SessionId session, Completion completion, std::function<void()> done) = 0;
 };
 
 }  // namespace millrace::kernel

@@ -9,6 +9,7 @@
 #include "base/value.h"
 #include "base/yaml.h"
 #include "model/execution.h"
+#include "model/runtime.h"
 
 namespace millrace {
 
@@ -25,19 +26,6 @@ struct Parameter {
   bool of_runner = false;  // comes from the runner type (cwd, env, ...): steers the run and is
                            // not passed on to the action
 };
-
-// How an action is executed.
-enum class Runner : uint8_t {
-  Builtin,   // inside the server: core.noop, core.echo, core.sleep, core.inject_trigger, core.fail
-  Http,      // inside the worker: core.http
-  Shell,     // a shell command: `sh -c CMD`
-  Script,    // a file of the pack, started through its runtime's interpreter
-  Workflow,  // orquesta or action-chain: run by the conductor
-  Unsupported  // loads, and fails with a clear message when it is run (winrm-cmd, ...)
-};
-enum class ParameterDelivery : uint8_t { Stdin, File };
-enum class ParameterFormat : uint8_t { Json, Dotenv, Yaml };
-enum class OutputFormat : uint8_t { Text, Json, Yaml, Jsonl };
 
 struct Action {
   std::string ref;  // pack.name
@@ -64,13 +52,6 @@ struct Trigger {
   std::string description;
   std::vector<Parameter> parameters;
   Value payload_schema;  // JSON Schema; null: anything
-};
-
-// Interpreter and environment of Script actions. Data, not code.
-struct Runtime {
-  std::string ref;
-  std::vector<std::string> interpreter;  // argv prefix; empty: the file itself is executed
-  std::vector<std::pair<std::string, std::string>> env;  // set in this order
 };
 
 // A rule as a pack's file or the API gives it.

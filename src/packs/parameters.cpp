@@ -202,6 +202,27 @@ std::vector<std::string> secret_values(const Action& action, const Value& parame
   return out;
 }
 
+std::vector<std::string> argument_names(const Action& action) {
+  if (action.runner != Runner::Shell && action.runtime != "shell") return {};
+  std::vector<const Parameter*> positioned;
+  for (const Parameter& parameter : action.parameters) {
+    bool is_command = action.runner == Runner::Shell && parameter.name == "cmd";
+    if (parameter.position && !parameter.of_runner && !is_command) positioned.push_back(&parameter);
+  }
+  std::ranges::sort(positioned, {}, [](const Parameter* p) { return std::pair(*p->position, p); });
+  std::vector<std::string> names;
+  for (const Parameter* parameter : positioned) names.push_back(parameter->name);
+  return names;
+}
+
+std::vector<std::string> steering_names(const Action& action) {
+  std::vector<std::string> names;
+  for (const Parameter& parameter : action.parameters) {
+    if (parameter.of_runner) names.push_back(parameter.name);
+  }
+  return names;
+}
+
 Value masked(const Action& action, const Value& parameters) {
   Value out = parameters;
   for (const Parameter& parameter : action.parameters) {

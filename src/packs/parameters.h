@@ -37,6 +37,12 @@ Value cast_parameters(const Action& action, const Value& given);
 // would hide nothing and spoil all.
 std::vector<std::string> secret_values(const Action& action, const Value& parameters);
 
+// The parameters that become words of the command line: of shell actions, those with a position,
+// in that order.
+std::vector<std::string> argument_names(const Action& action);
+// Those of the runner type (cwd, env, ...): they steer the run, the action does not get them.
+std::vector<std::string> steering_names(const Action& action);
+
 // The parameters as people may see them: secret ones are "********".
 Value masked(const Action& action, const Value& parameters);
 

@@ -112,5 +112,24 @@ TEST(CastParameters, ReadsTextsAsTheTypeSays) {
             R"({"depth":"three","tags":"{}"})");
 }
 
+TEST(CommandLine, TakesThePositionedParametersOfShellActionsInTheirOrder) {
+  Action action{.ref = "ci.act", .runner = Runner::Shell};
+  for (const char* name : {"second", "first", "named", "cmd", "cwd"}) {
+    action.parameters.push_back(parameter(name, "{}"));
+  }
+  action.parameters[0].position = 1;
+  action.parameters[1].position = 0;
+  action.parameters[3].position = 0;
+  action.parameters[4].position = 2;
+  action.parameters[3].of_runner = action.parameters[4].of_runner = true;
+  EXPECT_EQ(argument_names(action), (std::vector<std::string>{"first", "second"}));
+  EXPECT_EQ(steering_names(action), (std::vector<std::string>{"cmd", "cwd"}));
+  action.runner = Runner::Script;
+  action.runtime = "shell";
+  EXPECT_EQ(argument_names(action), (std::vector<std::string>{"first", "second"}));
+  action.runtime = "python";
+  EXPECT_TRUE(argument_names(action).empty());
+}
+
 }  // namespace
 }  // namespace millrace::packs

@@ -35,7 +35,7 @@ void read_execution(RowReader r, ExecutionRow& e) {
 
 void read_output(RowReader r, OutputRow& o) {
   r >> o.execution >> o.tenant >> o.attempt >> o.stream >> o.content.size >> o.content.dropped >>
-      o.content.file >> o.content.bytes;
+      o.content.blob >> o.content.bytes;
 }
 
 #define EVENT_HEAD                                                                         \

@@ -105,7 +105,7 @@ Result<void> insert_outputs(sql::Connection& db, Rows<OutputRow> rows) {
                  "bytes) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"));
   for (const auto* r : rows) {
     TRY(insert->execute(r->execution, r->attempt, r->stream, r->tenant, r->content.size,
-                        r->content.dropped, r->content.file, Blob{r->content.bytes}));
+                        r->content.dropped, r->content.blob, Blob{r->content.bytes}));
   }
   return {};
 }

@@ -81,7 +81,7 @@ std::string Answer::header(std::string_view name) const {
   return {};
 }
 
-void KeepingWorker::grant(std::vector<kernel::WorkOrder> orders) {
+void KeepingWorker::grant(SessionId, std::vector<kernel::WorkOrder> orders) {
   std::lock_guard lock(mutex_);
   for (auto& order : orders) orders_.push_back(std::move(order));
   changed_.notify_all();
@@ -197,8 +197,12 @@ std::string ApiTest::stream(const std::string& path,
 }
 
 void ApiTest::open_worker(const std::string& instance) {
+  std::promise<Result<kernel::Session>> opened;
   engine_->open({.name = "w", .slots = 4, .runtimes = {}, .instance = instance, .adopted = {}},
-                worker_);
+                worker_, [&](auto session) { opened.set_value(std::move(session)); });
+  auto session = opened.get_future().get();
+  ASSERT_TRUE(session.ok()) << session.error().describe();
+  session_ = session->id;
 }
 
 void ApiTest::finish(const kernel::WorkOrder& order, std::string out, std::string err) {
@@ -211,7 +215,7 @@ void ApiTest::finish(const kernel::WorkOrder& order, std::string out, std::strin
   completion.err.bytes = std::move(err);
   completion.started_ms = completion.ended_ms = now_ms_;
   std::promise<void> done;
-  engine_->finished(std::move(completion), [&] { done.set_value(); });
+  engine_->finished(session_, std::move(completion), [&] { done.set_value(); });
   done.get_future().wait();
 }
 

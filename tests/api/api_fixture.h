@@ -38,8 +38,8 @@ struct Answer {
 // A worker that keeps its orders until the test ends them.
 class KeepingWorker final : public kernel::WorkReceiver {
  public:
-  void grant(std::vector<kernel::WorkOrder> orders) override;
-  void cancel(const kernel::RunKey&) override {}
+  void grant(SessionId session, std::vector<kernel::WorkOrder> orders) override;
+  void cancel(SessionId, const kernel::RunKey&, std::string) override {}
   // Waits for the next order.
   kernel::WorkOrder next();
 
@@ -82,6 +82,7 @@ class ApiTest : public testing::Test {
   std::atomic<int64_t> now_ms_{1'767'225'600'000};
   std::unique_ptr<sql::Store> store_;
   KeepingWorker worker_;
+  SessionId session_;  // of the worker
   std::unique_ptr<engine::Engine> engine_;
   auth::KeyRing keys_ = auth::KeyRing::create(auth::system_random());
   auth::TokenCache tokens_;

@@ -134,11 +134,12 @@ TEST_F(ApiTest, OutputIsReadByOffset) {
 // already drops it.
 class RepeatingRun {
  public:
-  RepeatingRun(engine::Engine& engine, const kernel::WorkOrder& order, int64_t offset,
-               std::string bytes)
-      : thread_([this, &engine, order, offset, bytes] {
+  RepeatingRun(engine::Engine& engine, SessionId session, const kernel::WorkOrder& order,
+               int64_t offset, std::string bytes)
+      : thread_([this, &engine, session, order, offset, bytes] {
           while (!heard_) {
-            engine.output({order.tenant, order.key, kernel::Stream::Stdout, offset, bytes});
+            engine.output(session,
+                          {order.tenant, order.key, kernel::Stream::Stdout, offset, bytes});
             std::this_thread::sleep_for(std::chrono::milliseconds(2));
           }
         }) {}
@@ -157,7 +158,7 @@ TEST_F(ApiTest, OutputIsFollowedLiveAndCompletedFromTheStore) {
   open_worker();
   auto id = id_of(post("/api/v1/executions", R"({"action":"ci.build"})"));
   auto order = worker_.next();
-  RepeatingRun run(*engine_, order, 0, "one\n");
+  RepeatingRun run(*engine_, session_, order, 0, "one\n");
   std::future<void> end;
   auto text = stream("/api/v1/executions/" + id + "/output?follow=true&stream=both",
                      [&](const std::string& got) {
@@ -201,7 +202,7 @@ TEST_F(ApiTest, AMissingPieceIsToldAsAGap) {
   open_worker();
   auto id = id_of(post("/api/v1/executions", R"({"action":"ci.build"})"));
   auto order = worker_.next();
-  RepeatingRun run(*engine_, order, 10, "late\n");
+  RepeatingRun run(*engine_, session_, order, 10, "late\n");
   auto text = stream("/api/v1/executions/" + id + "/output?follow=true",
                      [](const std::string& got) { return got.find("late") != std::string::npos; });
   run.stop();
@@ -212,7 +213,7 @@ TEST_F(ApiTest, AMissingPieceIsToldAsAGap) {
 TEST_F(ApiTest, WhoFollowsARunIsToldThatItNeedsADecision) {
   open_worker();
   auto id = id_of(post("/api/v1/executions", R"({"action":"ci.build"})"));
-  RepeatingRun run(*engine_, worker_.next(), 0, "one\n");
+  RepeatingRun run(*engine_, session_, worker_.next(), 0, "one\n");
   auto path = "/api/v1/executions/" + id + "/output?follow=true";
   bool lost = false;
   auto text = stream(path, [&](const std::string& got) {

@@ -77,12 +77,12 @@ inline std::shared_ptr<const Pack> core_pack() {
 // Keeps grants and cancels for the test to look at.
 class KeepingWorker : public WorkReceiver {
  public:
-  void grant(std::vector<WorkOrder> orders) override {
+  void grant(SessionId, std::vector<WorkOrder> orders) override {
     std::lock_guard lock(mutex_);
     for (auto& order : orders) orders_.push_back(std::move(order));
     changed_.notify_all();
   }
-  void cancel(const RunKey& key) override {
+  void cancel(SessionId, const RunKey& key, std::string) override {
     std::lock_guard lock(mutex_);
     cancels_.push_back(key);
     changed_.notify_all();
@@ -174,8 +174,19 @@ class EngineTest : public ::testing::Test {
     hello.slots = slots;
     hello.instance = std::move(instance);
     hello.adopted = std::move(adopted);
-    engine_->open(hello, worker_);
+    open_session(std::move(hello), worker_);
     engine_->drain();
+  }
+
+  // Returns when the session is open; `session_` is the newest.
+  void open_session(WorkerHello hello, WorkReceiver& receiver) {
+    std::promise<Result<Session>> opened;
+    auto future = opened.get_future();
+    engine_->open(std::move(hello), receiver,
+                  [&](Result<Session> session) { opened.set_value(std::move(session)); });
+    auto session = future.get();
+    ASSERT_TRUE(session.ok()) << session.error().describe();
+    session_ = session->id;
   }
 
   template <typename T, typename Call>
@@ -235,7 +246,7 @@ class EngineTest : public ::testing::Test {
     completion.out.size = static_cast<int64_t>(out.size());
     completion.out.bytes = std::move(out);
     std::promise<void> done;
-    engine_->finished(std::move(completion), [&] { done.set_value(); });
+    engine_->finished(session_, std::move(completion), [&] { done.set_value(); });
     ASSERT_EQ(done.get_future().wait_for(std::chrono::seconds(10)), std::future_status::ready);
     engine_->drain();
   }
@@ -252,6 +263,7 @@ class EngineTest : public ::testing::Test {
   std::atomic<int64_t> now_ms_{1'800'000'000'000};
   std::unique_ptr<sql::Store> store_;
   KeepingWorker worker_;
+  SessionId session_;
   std::unique_ptr<Engine> engine_;
 };
 

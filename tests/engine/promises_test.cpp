@@ -69,7 +69,7 @@ TEST_F(Promises, K1AMessageThatWasLeftBehindIsHandledByTheNextServer) {
       "INSERT INTO message SELECT id, tenant, 0, 0, id, created, x'' FROM event");
   start();
   open_worker(1);
-  EXPECT_EQ(worker_.next().action->ref, "ci.build");
+  EXPECT_EQ(worker_.next().action, "ci.build");
   EXPECT_EQ(count("message"), 0);
 }
 
@@ -202,7 +202,7 @@ TEST_F(Promises, K5ATimerThatFiredFirstBeatsTheCancel) {
 class CheckingWorker : public WorkReceiver {
  public:
   explicit CheckingWorker(sql::Store& store) : store_(store) {}
-  void grant(std::vector<WorkOrder> orders) override {
+  void grant(SessionId, std::vector<WorkOrder> orders) override {
     auto reader = store_.open_reader();
     std::lock_guard lock(mutex_);
     for (const auto& order : orders) {
@@ -213,7 +213,7 @@ class CheckingWorker : public WorkReceiver {
       last_ = order;
     }
   }
-  void cancel(const RunKey&) override {}
+  void cancel(SessionId, const RunKey&, std::string) override {}
 
   int durable() { return locked(durable_); }
   int early() { return locked(early_); }
@@ -234,7 +234,7 @@ class CheckingWorker : public WorkReceiver {
 
 TEST_F(Promises, K7NoOrderLeavesBeforeItsLeaseAndStartAreDurable) {
   CheckingWorker worker(*store_);
-  engine_->open({.name = "local", .slots = 1, .instance = "s1"}, worker);
+  open_session({.name = "local", .slots = 1, .instance = "s1"}, worker);
   engine_->drain();
   ASSERT_TRUE(run("ci.build").ok());  // gets the slot
   ASSERT_TRUE(run("ci.build").ok());  // waits in the queue for it
@@ -242,7 +242,7 @@ TEST_F(Promises, K7NoOrderLeavesBeforeItsLeaseAndStartAreDurable) {
   finish(worker.last(), 0);
   EXPECT_EQ(worker.durable(), 2);
   EXPECT_EQ(worker.early(), 0);
-  engine_->close();
+  engine_->close(session_);
 }
 
 TEST_F(Promises, K8WhatWaitsForASlotIsStartedByTheNextServer) {

@@ -351,7 +351,7 @@ class Workflows : public EngineTest, public ::testing::WithParamInterface<bool> 
   void pass(int64_t ms) {
     now_ms_ += ms;
     // The engine looks at its clock when it is woken.
-    engine_->open({.name = "other", .slots = 0, .instance = "o"}, worker_);
+    engine_->open({.name = "other", .slots = 0, .instance = "o"}, worker_, [](auto) {});
     engine_->drain();
     engine_->drain();
     between();

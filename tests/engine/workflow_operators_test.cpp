@@ -202,7 +202,7 @@ TEST_P(WorkflowOperators, ACancelWinsOnlyIfItWasCommittedFirst) {
   held_.erase(build.key.execution);
   std::promise<void> done;
   auto canceled = await<ExecutionRow>([&](auto reply) {
-    engine_->finished(completion, [&] { done.set_value(); });
+    engine_->finished(session_, completion, [&] { done.set_value(); });
     engine_->cancel({.identity = "tester"}, row.id, reply);
   });
   done.get_future().wait();

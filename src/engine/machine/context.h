@@ -7,6 +7,7 @@
 #include "base/ids.h"
 #include "engine/machine/transition.h"
 #include "expr/expr.h"
+#include "model/pack.h"
 
 namespace millrace::engine {
 

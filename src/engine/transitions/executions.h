@@ -57,6 +57,39 @@ class FinishRun final : public Transition {
   std::function<void()> done_;
 };
 
+// The worker builds the environment of a run first: the execution is scheduled, not started.
+class PrepareRun final : public Transition {
+ public:
+  PrepareRun(const kernel::RunKey& run, std::string what);
+  std::string_view name() const override { return "prepare_run"; }
+  void want(Wanted& wanted) const override { wanted.executions.push_back(run_.execution); }
+  ExecutionId about(const Loaded&) const override { return run_.execution; }
+  Result<void> decide(Context& ctx) override;
+  bool insists() const override { return true; }
+
+ private:
+  kernel::RunKey run_;
+  std::string what_;
+};
+
+// The environment is there: `started` becomes durable again, then the run may begin (K7).
+class StartPrepared final : public Transition {
+ public:
+  StartPrepared(const kernel::RunKey& run, std::function<void(bool)> go);
+  std::string_view name() const override { return "start_prepared"; }
+  void want(Wanted& wanted) const override { wanted.executions.push_back(run_.execution); }
+  ExecutionId about(const Loaded&) const override { return run_.execution; }
+  Result<void> decide(Context& ctx) override;
+  void deliver(Deliveries&) override { go_(may_start_); }
+  void fail(const Error&) override { go_(false); }
+  bool insists() const override { return true; }
+
+ private:
+  kernel::RunKey run_;
+  std::function<void(bool)> go_;
+  bool may_start_ = false;
+};
+
 // Cancels an execution and everything below it. What runs is told to end; the final status comes
 // with its completion.
 class CancelExecution final : public Transition {
@@ -109,17 +142,19 @@ class ResolveExecution final : public Transition {
 // class, what it never started is started again.
 class OpenWorker final : public Transition {
  public:
-  explicit OpenWorker(kernel::WorkerHello hello, std::function<void(WorkerId)> opened);
+  OpenWorker(kernel::WorkerHello hello, std::function<void(Result<kernel::Session>)> opened);
   std::string_view name() const override { return "open_worker"; }
   void want(Wanted& wanted) const override { wanted.leased = true; }
   Result<void> decide(Context& ctx) override;
   void deliver(Deliveries& out) override;
   void settle(Memory& memory) override { memory.worker_opened(row_, busy_); }
+  void fail(const Error& error) override { opened_(error); }
   bool insists() const override { return true; }
 
  private:
   kernel::WorkerHello hello_;
-  std::function<void(WorkerId)> opened_;
+  std::function<void(Result<kernel::Session>)> opened_;
+  kernel::Session session_;
   kernel::WorkerRow row_;
   int busy_ = 0;
   std::vector<kernel::RunKey> to_end_;

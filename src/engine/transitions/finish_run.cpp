@@ -77,7 +77,7 @@ End end_of(const Completion& completion, const ExecutionRow& row) {
 }
 
 void put_stream(Value& result, std::string_view name, const StreamOutput& stream) {
-  if (stream.file.empty()) {
+  if (stream.blob.empty()) {
     result.set(name, stream.bytes);
   } else {
     // Too large to stand here: the output resource serves it.
@@ -133,7 +133,7 @@ Value FinishRun::result(Context& ctx, const ExecutionRow& row) const {
   auto found = ctx.catalog().find_action(row.action, row.release);
   if (found && output.is_null() && completion_.end == RunEnd::Exited) {
     std::string_view text =
-        completion_.out.file.empty() ? completion_.out.bytes : std::string_view(stdout_bytes_);
+        completion_.out.blob.empty() ? completion_.out.bytes : std::string_view(stdout_bytes_);
     auto parsed = parse_output(found->action->output_format, text);
     output = std::move(parsed.output);
     if (!parsed.error.empty()) result.set("output_error", parsed.error);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
-#include <algorithm>
+#include <set>
 
 #include "engine/transitions/executions.h"
 
@@ -36,7 +36,8 @@ bool runs_in_worker(Context& ctx, const ExecutionRow& row) {
   return !found || found->action->runner == Runner::Http;
 }
 
-// The lease was durable, but the spawner that lives since then has never heard of the run.
+// The lease was durable, but the spawner that lives since then has never heard of the run, or its
+// environment was still being built.
 void start_again(Context& ctx, Transition& t, const ExecutionRow& stored) {
   ExecutionRow row = stored;
   row.attempt -= 1;  // requeue counts it up again: nothing of this attempt has happened
@@ -45,11 +46,11 @@ void start_again(Context& ctx, Transition& t, const ExecutionRow& stored) {
 
 }  // namespace
 
-OpenWorker::OpenWorker(WorkerHello hello, std::function<void(WorkerId)> opened)
+OpenWorker::OpenWorker(WorkerHello hello, std::function<void(Result<Session>)> opened)
     : hello_(std::move(hello)), opened_(std::move(opened)) {}
 
 void OpenWorker::deliver(Deliveries& out) {
-  opened_(row_.id);
+  opened_(session_);
   for (const auto& run : to_end_) out.cancel(row_.id, run);
 }
 
@@ -69,24 +70,29 @@ Result<void> OpenWorker::decide(Context& ctx) {
   row_.updated = ctx.now();
   changes.workers.push_back(row_);
   ctx.worker_opens(row_.id);
+  // In the process of the server: no lease to renew.
+  session_ = {.id = ctx.new_id<SessionId>(), .worker = row_.id};
+  std::set<RunKey> not_ours(hello_.adopted.begin(), hello_.adopted.end());
 
   for (const auto* execution : ctx.rows().leased()) {
     bool ended = is_final(execution->status);  // by a completion of the same batch
     if (execution->worker != row_.id || ended) continue;
-    bool lives = std::find(hello_.adopted.begin(), hello_.adopted.end(), execution->key()) !=
-                 hello_.adopted.end();
+    bool lives = not_ours.erase(execution->key()) > 0;
     if (lives) {
       ++busy_;
       if (execution->status == ExecutionStatus::Canceling) to_end_.push_back(execution->key());
     } else if (execution->status == ExecutionStatus::Canceling) {
       changes.outbox_done.push_back({execution->tenant, OutboxId{execution->id.value}});
       finish(ctx, *this, *execution, ExecutionStatus::Canceled, FailureClass::Canceled, Value());
-    } else if (same_instance && !runs_in_worker(ctx, *execution)) {
+    } else if (execution->status == ExecutionStatus::Scheduled ||
+               (same_instance && !runs_in_worker(ctx, *execution))) {
       start_again(ctx, *this, *execution);
     } else {
       lose_run(ctx, *this, *execution, "server and spawner both went away while it ran");
     }
   }
+  // Somebody else has the lease by now, or it has ended: nothing of it may go on (K6).
+  to_end_.insert(to_end_.end(), not_ours.begin(), not_ours.end());
   return {};
 }
 

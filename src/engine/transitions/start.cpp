@@ -360,20 +360,30 @@ Result<WorkOrder> make_order(const Catalog& catalog, const ExecutionRow& row) {
   WorkOrder order;
   order.tenant = row.tenant;
   order.key = row.key();
-  order.action = found->action;
-  order.pack_folder = found->pack->folder;
+  const Action& action = *found->action;
+  order.action = action.ref;
+  order.pack = found->pack->ref;
+  order.release = found->pack->digest;
+  order.entry_point = action.entry_point;
+  order.runner = action.runner;
+  order.runner_type = action.runner_type;
+  order.python_runner = action.python_runner;
+  order.delivery = action.delivery;
+  order.parameter_format = action.parameter_format;
+  order.arguments = packs::argument_names(action);
+  order.steering = packs::steering_names(action);
+  order.permissions = action.permissions;
   order.timeout_ms = row.timeout_ms;
-  if (!found->action->runtime.empty()) {
-    const auto* runtime = catalog.find_runtime(found->action->runtime);
+  if (!action.runtime.empty()) {
+    const auto* runtime = catalog.find_runtime(action.runtime);
     if (!runtime) {
-      return Error(
-          ErrorKind::NotFound, "EXE-0004",
-          fmt::format("action '{}': unknown runtime '{}'", row.action, found->action->runtime));
+      return Error(ErrorKind::NotFound, "EXE-0004",
+                   fmt::format("action '{}': unknown runtime '{}'", row.action, action.runtime));
     }
     order.runtime = *runtime;
   }
   TRY(order.parameters, parse_json(row.parameters_json));
-  order.secrets = packs::secret_values(*found->action, order.parameters);
+  order.secrets = packs::secret_values(action, order.parameters);
   order.env = {{"MILLRACE_ACTION", row.action},
                {"MILLRACE_PACK", found->pack->ref},
                {"MILLRACE_EXEC_ID", row.id.str()},

@@ -57,10 +57,10 @@ Result<OutputSlice> read_output(sql::Connection& db, const std::string& output_f
   int64_t begin = std::clamp<int64_t>(from, 0, content.size);
   int64_t count = std::min(limit, content.size - begin);
   if (count == 0) return slice;
-  if (content.file.empty()) {
+  if (content.blob.empty()) {
     slice.bytes = content.bytes.substr(static_cast<size_t>(begin), static_cast<size_t>(count));
   } else {
-    TRY(slice.bytes, read_piece(output_folder, content.file, begin, count));
+    TRY(slice.bytes, read_piece(output_folder, content.blob, begin, count));
   }
   return slice;
 }

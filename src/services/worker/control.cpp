@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Grammar of the control connection, a unix stream socket, on top of wire.h:
+// Grammar of the control connection, a unix stream socket, on top of base/wire.h:
 //
-//   key     = execution:i64 attempt:u32 epoch:i64
+//   key, completion: kernel/work_codec.cpp
 //   stream  = u8 (0 stdout, 1 stderr)
-//   output  = bytes:text file:text size:i64 dropped:i64
 //   run     = tenant:i64 key started_ms:i64
 //
 //   worker to spawner
@@ -17,8 +16,7 @@
 //   spawner to worker
 //     16 Hello  = version:u32 boot_id:text pid:i64 started_ns:i64 count:u32 run*
 //     17 Chunk  = key stream offset:i64 bytes:text
-//     18 Exited = tenant:i64 key end:u8 exit_code:u32 message:text out:output err:output
-//                 started_ms:i64 ended_ms:i64
+//     18 Exited = completion
 //
 // Every frame begins with its type, u8. There is no answer to Launch: the socket keeps the order,
 // so a run is in the Hello of a later connection, or the spawner never read its Launch.
@@ -26,7 +24,8 @@
 
 #include <fmt/format.h>
 
-#include "services/worker/wire.h"
+#include "base/wire.h"
+#include "kernel/work_codec.h"
 
 namespace millrace::worker {
 namespace {
@@ -42,31 +41,6 @@ enum class Type : uint8_t {
   Exited = 18,
 };
 
-FrameWriter& put(FrameWriter& w, const kernel::RunKey& key) {
-  return w.i64(key.execution.value).u32(static_cast<uint32_t>(key.attempt)).i64(key.epoch);
-}
-
-kernel::RunKey get_key(FrameReader& r) {
-  kernel::RunKey key;
-  key.execution = ExecutionId(r.i64());
-  key.attempt = static_cast<int32_t>(r.u32());
-  key.epoch = r.i64();
-  return key;
-}
-
-FrameWriter& put(FrameWriter& w, const kernel::StreamOutput& output) {
-  return w.text(output.bytes).text(output.file).i64(output.size).i64(output.dropped);
-}
-
-kernel::StreamOutput get_output(FrameReader& r) {
-  kernel::StreamOutput output;
-  output.bytes = r.text();
-  output.file = r.text();
-  output.size = r.i64();
-  output.dropped = r.i64();
-  return output;
-}
-
 FrameWriter begin(std::string& out, Type type) {
   FrameWriter w(out);
   w.u8(static_cast<uint8_t>(type));
@@ -81,7 +55,7 @@ void end_small(FrameWriter& w) {
 Launch get_launch(FrameReader& r) {
   Launch launch;
   launch.tenant = TenantId(r.i64());
-  launch.key = get_key(r);
+  launch.key = kernel::get_key(r);
   launch.argv = r.list();
   launch.env = r.list();
   launch.cwd = r.text();
@@ -104,7 +78,7 @@ Hello get_hello(FrameReader& r) {
   hello.runs.resize(r.count(kRunBytes));
   for (auto& run : hello.runs) {
     run.tenant = TenantId(r.i64());
-    run.key = get_key(r);
+    run.key = kernel::get_key(r);
     run.started_ms = r.i64();
   }
   return hello;
@@ -112,31 +86,16 @@ Hello get_hello(FrameReader& r) {
 
 Chunk get_chunk(FrameReader& r) {
   Chunk chunk;
-  chunk.key = get_key(r);
+  chunk.key = kernel::get_key(r);
   chunk.stream = r.u8() == 1 ? kernel::Stream::Stderr : kernel::Stream::Stdout;
   chunk.offset = r.i64();
   chunk.bytes = r.text();
   return chunk;
 }
 
-Exited get_exited(FrameReader& r) {
-  Exited exited;
-  auto& c = exited.completion;
-  c.tenant = TenantId(r.i64());
-  c.key = get_key(r);
-  uint8_t end = r.u8();
-  c.end = end <= static_cast<uint8_t>(kernel::RunEnd::Lost) ? static_cast<kernel::RunEnd>(end)
-                                                            : kernel::RunEnd::Lost;
-  c.exit_code = static_cast<int>(r.u32());
-  c.message = r.text();
-  c.out = get_output(r);
-  c.err = get_output(r);
-  c.started_ms = r.i64();
-  c.ended_ms = r.i64();
-  return exited;
-}
-
 }  // namespace
+
+std::string Hello::instance() const { return fmt::format("{}/{}/{}", boot_id, pid, started_ns); }
 
 bool encode(std::string& out, const Launch& launch) {
   FrameWriter w = begin(out, Type::Launch);
@@ -188,13 +147,8 @@ void encode_chunk(std::string& out, const kernel::RunKey& key, kernel::Stream st
 }
 
 void encode(std::string& out, const Exited& exited) {
-  const auto& c = exited.completion;
   FrameWriter w = begin(out, Type::Exited);
-  put(w.i64(c.tenant.value), c.key)
-      .u8(static_cast<uint8_t>(c.end))
-      .u32(static_cast<uint32_t>(c.exit_code))
-      .text(c.message);
-  end_small(put(put(w, c.out), c.err).i64(c.started_ms).i64(c.ended_ms));
+  end_small(put(w, exited.completion));
 }
 
 Result<Frame> decode(std::string_view frame) {
@@ -209,16 +163,16 @@ Result<Frame> decode(std::string_view frame) {
   };
   switch (type) {
     case Type::Launch: return checked(get_launch(r));
-    case Type::Kill: return checked(Kill{get_key(r)});
-    case Type::Ack: return checked(Ack{get_key(r)});
+    case Type::Kill: return checked(Kill{kernel::get_key(r)});
+    case Type::Ack: return checked(Ack{kernel::get_key(r)});
     case Type::Hold: {
       TenantId tenant(r.i64());
-      return checked(Hold{tenant, get_key(r)});
+      return checked(Hold{tenant, kernel::get_key(r)});
     }
     case Type::Goodbye: return checked(Goodbye{});
     case Type::Hello: return checked(get_hello(r));
     case Type::Chunk: return checked(get_chunk(r));
-    case Type::Exited: return checked(get_exited(r));
+    case Type::Exited: return checked(Exited{kernel::get_completion(r)});
   }
   return Error(ErrorKind::Invalid, "WRK-0001",
                fmt::format("spawner protocol: unknown frame type {}", static_cast<int>(type)));

@@ -13,7 +13,7 @@
 namespace millrace::worker {
 
 // The language between a worker (in the server) and its spawner. Grammar: control.cpp.
-inline constexpr uint32_t kProtocolVersion = 1;
+inline constexpr uint32_t kProtocolVersion = 2;
 
 enum class Delivery : uint8_t { Stdin = 0, File = 1 };
 
@@ -72,6 +72,8 @@ struct Hello {
   bool same_spawner(const Hello& other) const {
     return boot_id == other.boot_id && pid == other.pid && started_ns == other.started_ns;
   }
+  // The same as one text.
+  std::string instance() const;
 };
 
 // Spawner to worker: output as it comes, masked. A hint: dropped when the worker lags.

@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include "services/worker/wire.h"
+#include "base/wire.h"
 
 namespace millrace::worker {
 namespace {
@@ -82,7 +82,7 @@ TEST(Control, EveryMessageSurvivesAnyCutOfTheStream) {
     EXPECT_EQ(std::get<Chunk>(frames[6]).bytes, "chunk");
     auto& e = std::get<Exited>(frames[7]).completion;
     EXPECT_EQ(e.end, kernel::RunEnd::Signaled);
-    EXPECT_EQ(e.err.file, "aa/file");
+    EXPECT_EQ(e.err.blob, "aa/file");
     EXPECT_EQ(e.err.dropped, 99);
     EXPECT_EQ(e.ended_ms, 2);
   }

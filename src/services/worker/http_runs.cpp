@@ -28,7 +28,7 @@ net::HttpClientOptions options(int redirects) {
 
 Error cannot_send(const kernel::WorkOrder& order, std::string_view why) {
   return Error(ErrorKind::Unsupported, "WRK-0008",
-               fmt::format("action '{}': {}", order.action->ref, why));
+               fmt::format("action '{}': {}", order.action, why));
 }
 
 std::string with_query(std::string_view url, const Value& params) {

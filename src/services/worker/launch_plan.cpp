@@ -14,24 +14,7 @@ namespace {
 
 Error cannot_run(const kernel::WorkOrder& order, std::string_view why) {
   return Error(ErrorKind::Unsupported, "WRK-0008",
-               fmt::format("action '{}': {}", order.action->ref, why));
-}
-
-// Parameters with a position, in that order.
-std::vector<std::string> arguments(const kernel::WorkOrder& order) {
-  std::vector<const Parameter*> positioned;
-  for (const auto& parameter : order.action->parameters) {
-    bool is_command = order.action->runner == Runner::Shell && parameter.name == "cmd";
-    if (parameter.position && !parameter.of_runner && !is_command) positioned.push_back(&parameter);
-  }
-  std::sort(positioned.begin(), positioned.end(), [](auto* a, auto* b) {
-    return std::pair(*a->position, a) < std::pair(*b->position, b);
-  });
-  std::vector<std::string> words;
-  for (const Parameter* parameter : positioned) {
-    words.push_back(as_argument(order.parameters[parameter->name]));
-  }
-  return words;
+               fmt::format("action '{}': {}", order.action, why));
 }
 
 Result<std::vector<std::string>> shell_command(const kernel::WorkOrder& order) {
@@ -40,29 +23,32 @@ Result<std::vector<std::string>> shell_command(const kernel::WorkOrder& order) {
   if (order.parameters.bool_or("sudo", false)) {
     return cannot_run(order, "the parameter 'sudo' is not supported; write sudo into the command");
   }
-  return std::vector<std::string>{"/bin/sh", "-c", std::string(command), order.action->ref};
+  return std::vector<std::string>{"/bin/sh", "-c", std::string(command), order.action};
 }
 
-Result<std::vector<std::string>> script_command(const kernel::WorkOrder& order) {
+Result<std::vector<std::string>> script_command(const kernel::WorkOrder& order,
+                                                const ReleaseFolder& release_folder) {
   // Here StackStorm's python-script actions will go through the shim, and here runtimes that are
   // kept warm (python, node) will take an order instead of a new process.
-  if (order.action->python_runner) {
+  if (order.python_runner) {
     return cannot_run(order,
                       "python-script actions are not supported yet; a script that reads "
                       "its parameters from stdin is (runner_type: python)");
   }
+  TRY(std::string folder, release_folder(order.pack, order.release));
   std::vector<std::string> argv = order.runtime.interpreter;
-  argv.push_back(fmt::format("{}/actions/{}", order.pack_folder, order.action->entry_point));
+  argv.push_back(fmt::format("{}/actions/{}", folder, order.entry_point));
   return argv;
 }
 
-Result<std::vector<std::string>> command(const kernel::WorkOrder& order) {
-  switch (order.action->runner) {
+Result<std::vector<std::string>> command(const kernel::WorkOrder& order,
+                                         const ReleaseFolder& release_folder) {
+  switch (order.runner) {
     case Runner::Shell: return shell_command(order);
-    case Runner::Script: return script_command(order);
+    case Runner::Script: return script_command(order, release_folder);
     default:
       return cannot_run(order, fmt::format("runner_type '{}' is not supported by this worker",
-                                           order.action->runner_type));
+                                           order.runner_type));
   }
 }
 
@@ -102,8 +88,8 @@ Result<std::vector<std::string>> environment(const kernel::WorkOrder& order,
 
 Value own_parameters(const kernel::WorkOrder& order) {
   Value own = order.parameters.is_map() ? order.parameters : Value::map();
-  for (const auto& parameter : order.action->parameters) {
-    if (parameter.of_runner && own.find(parameter.name)) own.mutable_map().erase(parameter.name);
+  for (const auto& name : order.steering) {
+    if (own.find(name)) own.mutable_map().erase(name);
   }
   return own;
 }
@@ -152,22 +138,22 @@ RunDefaults default_run_defaults() {
   return defaults;
 }
 
-Result<Launch> plan_launch(const kernel::WorkOrder& order, const RunDefaults& defaults) {
-  const Action& action = *order.action;
+Result<Launch> plan_launch(const kernel::WorkOrder& order, const RunDefaults& defaults,
+                           const ReleaseFolder& release_folder) {
   Launch launch;
   launch.tenant = order.tenant;
   launch.key = order.key;
-  TRY(launch.argv, command(order));
-  if (action.runner == Runner::Shell || action.runtime == "shell") {
-    for (auto& word : arguments(order)) launch.argv.push_back(std::move(word));
+  TRY(launch.argv, command(order, release_folder));
+  for (const auto& name : order.arguments) {
+    launch.argv.push_back(as_argument(order.parameters[name]));
   }
   TRY(launch.env, environment(order, defaults));
   launch.cwd = order.parameters.string_or("cwd", "");
   if (has_nul(launch.argv) || has_nul(launch.env) || has_nul({launch.cwd})) {
     return cannot_run(order, "an argument, a variable or the working folder holds a NUL byte");
   }
-  launch.delivery = action.delivery == ParameterDelivery::File ? Delivery::File : Delivery::Stdin;
-  launch.parameters = format_parameters(own_parameters(order), action.parameter_format);
+  launch.delivery = order.delivery == ParameterDelivery::File ? Delivery::File : Delivery::Stdin;
+  launch.parameters = format_parameters(own_parameters(order), order.parameter_format);
   launch.secrets = order.secrets;
   launch.timeout_ms = order.timeout_ms;
   launch.grace_ms = defaults.grace_ms;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -21,17 +22,21 @@ struct RunDefaults {
 // PATH of a Debian login, HOME of the server's user, LANG C.UTF-8.
 RunDefaults default_run_defaults();
 
+// Where the files of a pack's release lie on this machine; an error says what is missing.
+using ReleaseFolder =
+    std::function<Result<std::string>(const std::string& pack, const std::string& digest)>;
+
 // How an order becomes a process: command line, environment, working folder, parameters. Errors
 // say why the order cannot be carried out; the run then ends as SpawnFailed.
 //
 //   Runner::Shell   /bin/sh -c CMD REF ARG...   CMD is the parameter `cmd`
 //   Runner::Script  INTERPRETER... FILE ARG...  FILE lies in the pack's actions/ folder
 //
-// ARG... are the parameters with a `position`, in that order, of shell actions only. Environment,
-// later ones win: the defaults, the runtime's, the parameter `env`, the order's own (MILLRACE_*).
-// The working folder is the parameter `cwd`, below the run's temp folder when relative. Parameters
-// that come from the runner type (cwd, env, ...) are not passed on.
-Result<Launch> plan_launch(const kernel::WorkOrder& order, const RunDefaults& defaults);
+// ARG... are the order's arguments. Environment, later ones win: the defaults, the runtime's, the
+// parameter `env`, the order's own (MILLRACE_*). The working folder is the parameter `cwd`, below
+// the run's temp folder when relative. Parameters that steer the run are not passed on.
+Result<Launch> plan_launch(const kernel::WorkOrder& order, const RunDefaults& defaults,
+                           const ReleaseFolder& release_folder);
 
 // The parameters as the action reads them. Json: one object. Yaml: a key per line, values in flow
 // style. Dotenv: NAME='value' lines that a shell can read, lists and maps as JSON.

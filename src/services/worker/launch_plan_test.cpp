@@ -10,38 +10,30 @@ namespace {
 
 using Words = std::vector<std::string>;
 
-Parameter parameter(std::string name, std::optional<int> position = {}, bool of_runner = false) {
-  Parameter p;
-  p.name = std::move(name);
-  p.position = position;
-  p.of_runner = of_runner;
-  return p;
-}
-
 struct Order {
-  Action action;
   kernel::WorkOrder order;
 
-  explicit Order(Runner runner, std::string runtime = "shell") {
-    action.ref = "demo.act";
-    action.runner = runner;
-    action.runtime = std::move(runtime);
-    action.entry_point = "act.sh";
-    order.pack_folder = "/packs/demo";
+  explicit Order(Runner runner) {
+    order.action = "demo.act";
+    order.pack = "demo";
+    order.release = "d1";
+    order.runner = runner;
+    order.entry_point = "act.sh";
     order.parameters = Value::map();
   }
-  Result<Launch> plan() {
-    order.action = std::make_shared<const Action>(action);
+  Result<Launch> plan() const {
     RunDefaults defaults;
     defaults.env = {{"PATH", "/bin"}, {"LANG", "C"}};
-    return plan_launch(order, defaults);
+    return plan_launch(order, defaults, [](const auto& pack, const auto& digest) {
+      return Result<std::string>("/packs/" + pack + "/" + digest);
+    });
   }
 };
 
 TEST(LaunchPlan, ShellRunsTheCommandWithPositionedParametersAsWords) {
   Order o(Runner::Shell);
-  o.action.parameters = {parameter("second", 1), parameter("first", 0), parameter("named"),
-                         parameter("cmd", {}, true)};
+  o.order.arguments = {"first", "second"};
+  o.order.steering = {"cmd"};
   o.order.parameters =
       Value::map({{"cmd", "echo $1"}, {"first", "a b; rm"}, {"second", true}, {"named", 1}});
   auto launch = o.plan();
@@ -50,18 +42,26 @@ TEST(LaunchPlan, ShellRunsTheCommandWithPositionedParametersAsWords) {
   EXPECT_EQ(launch->parameters, R"({"first":"a b; rm","second":true,"named":1})");
 }
 
-TEST(LaunchPlan, ScriptRunsThroughItsInterpreter) {
-  Order o(Runner::Script, "python");
+TEST(LaunchPlan, ScriptRunsThroughItsInterpreterFromItsRelease) {
+  Order o(Runner::Script);
   o.order.runtime.interpreter = {"python3", "-u"};
-  o.action.parameters = {parameter("x", 0)};
   o.order.parameters = Value::map({{"x", "argument"}});
-  EXPECT_EQ(o.plan()->argv, (Words{"python3", "-u", "/packs/demo/actions/act.sh"}));
-  o.action.runtime = "shell";
+  EXPECT_EQ(o.plan()->argv, (Words{"python3", "-u", "/packs/demo/d1/actions/act.sh"}));
+  o.order.arguments = {"x"};
   o.order.runtime.interpreter = {"/bin/sh"};
-  EXPECT_EQ(o.plan()->argv, (Words{"/bin/sh", "/packs/demo/actions/act.sh", "argument"}));
-  o.action.runtime = "native";
+  EXPECT_EQ(o.plan()->argv, (Words{"/bin/sh", "/packs/demo/d1/actions/act.sh", "argument"}));
+  o.order.arguments = {};
   o.order.runtime.interpreter = {};
-  EXPECT_EQ(o.plan()->argv, (Words{"/packs/demo/actions/act.sh"}));
+  EXPECT_EQ(o.plan()->argv, (Words{"/packs/demo/d1/actions/act.sh"}));
+}
+
+TEST(LaunchPlan, AReleaseThatIsNotHereRefusesTheOrder) {
+  Order o(Runner::Script);
+  auto launch = plan_launch(o.order, {}, [](const auto&, const auto&) {
+    return Result<std::string>(Error(ErrorKind::NotFound, "APP-0011", "it is missing"));
+  });
+  ASSERT_FALSE(launch.ok());
+  EXPECT_EQ(launch.error().message(), "it is missing");
 }
 
 TEST(LaunchPlan, LaterVariablesWin) {
@@ -91,8 +91,8 @@ TEST(LaunchPlan, RefusesWhatCannotBeRunAndSaysWhy) {
   o.order.parameters = Value::map({{"cmd", "x"}, {"env", Value::map({{"MILLRACE_X", "1"}})}});
   EXPECT_EQ(o.plan().error().message(),
             "action 'demo.act': the parameter 'env' may not set 'MILLRACE_X'");
-  o.action.runner = Runner::Unsupported;
-  o.action.runner_type = "winrm-cmd";
+  o.order.runner = Runner::Unsupported;
+  o.order.runner_type = "winrm-cmd";
   EXPECT_EQ(o.plan().error().message(),
             "action 'demo.act': runner_type 'winrm-cmd' is not supported by this worker");
 }

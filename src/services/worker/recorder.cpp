@@ -131,7 +131,7 @@ bool StreamRecorder::spill() {
     return false;
   }
   file_ = std::move(*file);
-  output_.file = file_name_;
+  output_.blob = file_name_;
   output_.bytes = std::string();
   return true;
 }
@@ -150,7 +150,7 @@ kernel::StreamOutput StreamRecorder::finish() {
                                 errno_text(errno));
     output_.dropped += output_.size;
     output_.size = static_cast<int64_t>(output_.bytes.size());
-    output_.file.clear();
+    output_.blob.clear();
     folder_.remove(file_name_);
   }
   file_.reset();

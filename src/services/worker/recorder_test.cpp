@@ -29,14 +29,14 @@ TEST_F(RecorderTest, KeepsAFullMemoryAndSpillsTheByteAfter) {
   in_memory.append(std::string(kMemoryPerStream, 'x'));
   auto kept = in_memory.finish();
   EXPECT_EQ(kept.bytes.size(), kMemoryPerStream);
-  EXPECT_EQ(kept.file, "");
+  EXPECT_EQ(kept.blob, "");
 
   auto spilled = make(1 << 20);
   spilled.append(std::string(kMemoryPerStream, 'x'));
   EXPECT_EQ(spilled.append("y"), "y");
   auto stored = spilled.finish();
   EXPECT_EQ(stored.bytes, "");
-  EXPECT_EQ(stored.file, "ab/1.1.1.out");
+  EXPECT_EQ(stored.blob, "ab/1.1.1.out");
   EXPECT_EQ(file(), std::string(kMemoryPerStream, 'x') + "y");
 }
 
@@ -100,7 +100,7 @@ TEST_F(RecorderTest, DoesNotFollowALinkOutOfTheFolder) {
   auto recorder = make(1 << 20);
   recorder.append(std::string(100'000, 'x'));
   auto output = recorder.finish();
-  EXPECT_EQ(output.file, "");
+  EXPECT_EQ(output.blob, "");
   EXPECT_EQ(output.dropped, 100'000);
   EXPECT_NE(output.bytes.find("could not be stored"), std::string::npos);
 }

@@ -7,9 +7,9 @@
 #include <cstdio>
 #include <filesystem>
 
+#include "base/wire.h"
 #include "services/worker/control.h"
 #include "services/worker/posix.h"
-#include "services/worker/wire.h"
 
 namespace millrace::worker {
 namespace {

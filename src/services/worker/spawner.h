@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -23,7 +24,8 @@ int spawner_main(int argc, char** argv);
 
 // The control connection to the spawner of a data folder: the one that runs, or a new one,
 // started from /proc/self/exe. Blocks, for milliseconds as a rule, and for seconds when what a
-// dead spawner left has to be killed first: call it off the event loop.
-Result<Fd> connect_spawner(const SpawnerOptions& options);
+// dead spawner left has to be killed first; 30 s at most. Asks `go_on` several times a second
+// while it waits, and gives up when that says no.
+Result<Fd> connect_spawner(const SpawnerOptions& options, const std::function<bool()>& go_on);
 
 }  // namespace millrace::worker

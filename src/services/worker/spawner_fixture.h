@@ -8,10 +8,10 @@
 #include <string>
 #include <vector>
 
+#include "base/wire.h"
 #include "services/worker/control.h"
 #include "services/worker/posix.h"
 #include "services/worker/spawner.h"
-#include "services/worker/wire.h"
 
 // For tests: a data folder, a spawner of its own, and a blocking client that stands for the
 // server.

@@ -26,7 +26,7 @@ TempDir::~TempDir() {
 }
 
 Client::Client(const SpawnerOptions& options) {
-  auto fd = connect_spawner(options);
+  auto fd = connect_spawner(options, [] { return true; });
   if (!fd.ok()) {
     ADD_FAILURE() << fd.error().describe() << "\n"
                   << read_small_file(options.data_dir + "/run/spawner.log");

@@ -12,6 +12,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/wire.h"
 #include "kernel/work.h"
 #include "services/worker/control.h"
 #include "services/worker/posix.h"
@@ -21,7 +22,6 @@
 #include "services/worker/results.h"
 #include "services/worker/slot.h"
 #include "services/worker/spawner.h"
-#include "services/worker/wire.h"
 
 namespace millrace::worker {
 

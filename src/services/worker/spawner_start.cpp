@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -23,9 +24,11 @@ constexpr int64_t kStartMs = 30'000;  // a dead spawner's runs may have to be ki
 constexpr off_t kLargestLog = 1 << 20;
 
 Fd connect_running(int run_fd) {
-  Fd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  // A spawner that hangs, with a full queue, must not hold up its caller.
+  Fd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   sockaddr_un address = socket_address(run_fd);
-  if (!fd || connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) {
+  if (!fd || connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0 ||
+      fcntl(fd.get(), F_SETFL, 0) != 0) {
     return {};
   }
   return fd;
@@ -92,20 +95,27 @@ Result<void> execute_spawner(const SpawnerOptions& options, int log_fd, int conn
   return {};
 }
 
+// How long a caller waits: until a time, and as long as it wants.
+struct Patience {
+  int64_t deadline_ms;  // monotonic
+  const std::function<bool()>& go_on;
+  int64_t left_ms() const { return go_on() ? deadline_ms - monotonic_ms() : 0; }
+};
+
 // Waits for the Hello; leaves it to be read. False when the spawner went away instead.
-bool has_spoken(int fd) {
+bool has_spoken(int fd, const Patience& patience) {
+  constexpr int64_t kBetweenLooksMs = 50;
   pollfd wait{fd, POLLIN, 0};
-  int64_t deadline = monotonic_ms() + kStartMs;
-  for (int64_t left = kStartMs; left > 0; left = deadline - monotonic_ms()) {
-    int ready = poll(&wait, 1, static_cast<int>(left));
-    if (ready < 0 && errno == EINTR) continue;
+  for (int64_t left; (left = patience.left_ms()) > 0;) {
+    int ready = poll(&wait, 1, static_cast<int>(std::min(left, kBetweenLooksMs)));
+    if (ready == 0 || (ready < 0 && errno == EINTR)) continue;
     char byte;
     return ready > 0 && recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 1;
   }
   return false;
 }
 
-Result<Fd> start_new(const SpawnerOptions& options, int run_fd) {
+Result<Fd> start_new(const SpawnerOptions& options, int run_fd, const Patience& patience) {
   Fd log = open_log(run_fd);
   if (!log) return system_error("cannot open spawner.log in the run folder");
   int ends[2];
@@ -119,7 +129,7 @@ Result<Fd> start_new(const SpawnerOptions& options, int run_fd) {
   }
   TRY(execute_spawner(options, log.get(), theirs.get()));
   theirs.reset();
-  if (has_spoken(ours.get())) return ours;
+  if (has_spoken(ours.get(), patience)) return ours;
   return Error(
       ErrorKind::Unavailable, "WRK-0007",
       fmt::format("the spawner did not start; '{}/run/spawner.log' says why", options.data_dir));
@@ -127,18 +137,19 @@ Result<Fd> start_new(const SpawnerOptions& options, int run_fd) {
 
 }  // namespace
 
-Result<Fd> connect_spawner(const SpawnerOptions& options) {
+Result<Fd> connect_spawner(const SpawnerOptions& options, const std::function<bool()>& go_on) {
   ASSERT_MSG(options.data_dir.starts_with('/'), "the data folder must be an absolute path");
   TRY(Fd run, open_run_folder(options.data_dir));
   constexpr int kTries = 5;
   constexpr int kPauseMs = 20;
+  Patience patience{monotonic_ms() + kStartMs, go_on};
   for (int i = 1;; ++i) {
     // One that is just leaving may still have taken the connection.
-    if (Fd running = connect_running(run.get()); running && has_spoken(running.get())) {
+    if (Fd running = connect_running(run.get()); running && has_spoken(running.get(), patience)) {
       return running;
     }
-    auto started = start_new(options, run.get());
-    if (started.ok() || i == kTries) return started;
+    auto started = start_new(options, run.get(), patience);
+    if (started.ok() || i == kTries || patience.left_ms() <= 0) return started;
     // The lock is held by one that is leaving, or that another server starts.
     poll(nullptr, 0, kPauseMs * i);
   }

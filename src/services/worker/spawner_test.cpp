@@ -166,9 +166,9 @@ TEST_P(SpawnerTest, SpillsLargeOutputIntoAFile) {
   auto c = client.wait_exited(launch.key);
   EXPECT_EQ(c.out.size, 300000);
   EXPECT_EQ(c.out.bytes, "");
-  EXPECT_EQ(read_data_file("output/" + c.out.file), std::string(300000, 'x'));
+  EXPECT_EQ(read_data_file("output/" + c.out.blob), std::string(300000, 'x'));
   EXPECT_EQ(c.err.bytes.size(), 60000U);
-  EXPECT_EQ(c.err.file, "");
+  EXPECT_EQ(c.err.blob, "");
 }
 
 int64_t resident_kib(pid_t pid) {
@@ -190,7 +190,7 @@ TEST_P(SpawnerTest, CapsHugeOutputInFlatMemoryAndSaysSo) {
   std::string note = "\n[millrace: output capped at 1048576 bytes, the rest was dropped]\n";
   EXPECT_EQ(c.out.size, (1 << 20) + static_cast<int64_t>(note.size()));
   EXPECT_EQ(c.out.dropped, (gib << 30) - (1 << 20));
-  std::string stored = read_data_file("output/" + c.out.file);
+  std::string stored = read_data_file("output/" + c.out.blob);
   EXPECT_EQ(static_cast<int64_t>(stored.size()), c.out.size);
   EXPECT_TRUE(stored.ends_with(note));
   EXPECT_LT(resident_kib(pid) - before, 16 << 10);

@@ -1,17 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// What the worker does with an order, from grant to acknowledgement. All but the public functions
+// runs on its own thread.
 #include "services/worker/worker.h"
 
 #include <fmt/format.h>
-#include <sys/eventfd.h>
-#include <sys/socket.h>
 
 #include <algorithm>
-#include <cerrno>
 
+#include "async/loop.h"
+#include "base/log.h"
 #include "base/time.h"
 #include "services/worker/http_runs.h"
 
 namespace millrace::worker {
+namespace {
+
+// Closes a session that nobody waits for any more.
+void close_unwanted(kernel::WorkSource& source, const Opened& note) {
+  if (note.session.ok()) source.close(note.session->id);
+}
+
+}  // namespace
+
 kernel::Completion ended(TenantId tenant, const kernel::RunKey& key, kernel::RunEnd end,
                          std::string message) {
   kernel::Completion c;
@@ -26,9 +37,9 @@ kernel::Completion ended(TenantId tenant, const kernel::RunKey& key, kernel::Run
 Worker::Worker(kernel::WorkSource& source, async::Loop& loop, WorkerConfig config)
     : source_(source),
       config_(std::move(config)),
-      wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
-      http_(std::make_unique<HttpRuns>(loop, [this](auto c) { report(std::move(c)); })) {
-  ASSERT_MSG(wake_, "out of file descriptors");
+      http_(std::make_unique<HttpRuns>(
+          loop, [mailbox = mailbox_](auto c) { mailbox->put(Ended{std::move(c)}); })),
+      thread_ended_(loop.executor()) {
   if (config_.slots == 0) {
     config_.slots = 2 * static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
   }
@@ -37,155 +48,199 @@ Worker::Worker(kernel::WorkSource& source, async::Loop& loop, WorkerConfig confi
 Worker::~Worker() { ASSERT_MSG(!thread_.joinable(), "a worker must be stopped first"); }
 
 void Worker::start() {
-  thread_ = std::thread([this] { run(); });
-}
-
-Task<void> Worker::stop() {
-  if (!thread_.joinable()) co_return;
-  source_.close();
-  co_await http_->stop();
-  stopping_ = true;
-  wake();
-  thread_.join();
-  ready_ = false;
-}
-
-WorkerStats Worker::stats() const {
-  std::lock_guard lock(mutex_);
-  WorkerStats stats = stats_;
-  stats.running = static_cast<int64_t>(runs_.size()) - reported_;
-  return stats;
-}
-
-void Worker::grant(std::vector<kernel::WorkOrder> orders) {
-  Completions refused;
-  std::vector<Launch> launches;
-  for (const auto& order : orders) {
-    if (order.action->runner == Runner::Http) continue;
-    auto launch = plan_launch(order, config_.run);
-    if (launch.ok()) {
-      launches.push_back(std::move(*launch));
-    } else {
-      refused.push_back(
-          ended(order.tenant, order.key, kernel::RunEnd::SpawnFailed, launch.error().message()));
-    }
-  }
-  {
-    std::lock_guard lock(mutex_);
-    for (const auto& launch : launches) accept(launch, refused);
-    for (const auto& order : orders) {
-      if (order.action->runner == Runner::Http) accept_in_house(order);
-    }
-    if (!flush()) wake();
-  }
-  report_all(std::move(refused));
-}
-
-void Worker::accept(const Launch& launch, Completions& refused) {
-  auto [at, is_new] = runs_.try_emplace(launch.key);
-  if (!is_new) return;
-  Run& run = at->second;
-  run.tenant = launch.tenant;
-  run.state = greeted_ ? Run::State::Sent : Run::State::Unsent;
-  if (!encode(greeted_ ? out_ : run.frame, launch)) {
-    runs_.erase(at);
-    refused.push_back(
-        ended(launch.tenant, launch.key, kernel::RunEnd::SpawnFailed,
-              fmt::format("the parameters are too large: at most {} MiB can be passed",
-                          kMaxFrame >> 20)));
-  } else if (greeted_) {
-    ++stats_.launched;
-  }
-}
-
-// The spawner knows of the run before it begins.
-void Worker::accept_in_house(const kernel::WorkOrder& order) {
-  auto [at, is_new] = runs_.try_emplace(order.key);
-  if (!is_new) return;
-  Run& run = at->second;
-  run.tenant = order.tenant;
-  if (greeted_) {
-    run.state = Run::State::InHouse;
-    encode(out_, Hold{order.tenant, order.key});
-    flush();
-    http_->start(order);
-  } else {
-    run.state = Run::State::Unsent;
-    run.in_house = std::make_shared<kernel::WorkOrder>(order);
-  }
-}
-
-void Worker::cancel(const kernel::RunKey& key) {
-  std::optional<kernel::Completion> over;
-  {
-    std::lock_guard lock(mutex_);
-    auto at = runs_.find(key);
-    if (at == runs_.end()) {
-      over = ended({}, key, kernel::RunEnd::Lost, "the worker does not know this run");
-    } else if (at->second.state == Run::State::Unsent) {
-      over = ended(at->second.tenant, key, kernel::RunEnd::Canceled, "ended before it began");
-    } else if (at->second.state == Run::State::Sent && !at->second.canceled) {
-      at->second.canceled = true;
-      if (greeted_) encode(out_, Kill{key});
-      if (!flush()) wake();
-    } else if (at->second.state == Run::State::InHouse) {
-      http_->cancel(key);
-    }
-  }
-  if (over) report(std::move(*over));
-}
-
-void Worker::report(kernel::Completion completion) {
-  {
-    std::lock_guard lock(mutex_);
-    Run& run = runs_[completion.key];
-    if (run.state == Run::State::Reported) return;
-    run.tenant = completion.tenant;
-    run.state = Run::State::Reported;
-    run.frame = std::string();
-    run.in_house = nullptr;
-    ++reported_;
-    ++stats_.finished;
-  }
-  kernel::RunKey key = completion.key;
-  source_.finished(std::move(completion), [acks = acks_, key] {
-    std::lock_guard lock(acks->mutex);
-    acks->keys.push_back(key);
+  thread_ = std::thread([this, ended = thread_ended_] {
+    run();
+    ended.notify();
   });
 }
 
-void Worker::report_all(Completions completions) {
-  for (auto& completion : completions) report(std::move(completion));
+Task<bool> Worker::stop(async::Duration limit) {
+  if (!thread_.joinable()) co_return true;
+  stopping_ = true;
+  mailbox_->wake();
+  if (!co_await thread_ended_.wait_for(limit)) {
+    log_error("worker.hangs", {{"worker", config_.name}, {"limit_ms", limit.count()}});
+    co_return false;
+  }
+  thread_.join();
+  for (auto& note : mailbox_->close()) {
+    if (auto* opened = std::get_if<Opened>(&note)) close_unwanted(source_, *opened);
+  }
+  // The thread was the last to start a request.
+  co_await http_->stop();
+  co_return true;
 }
 
-// Forgets the runs whose completions are durable, and tells the spawner so.
-void Worker::collect_acks() {
-  std::vector<kernel::RunKey> keys;
-  {
-    std::lock_guard lock(acks_->mutex);
-    keys.swap(acks_->keys);
-  }
-  for (const auto& key : keys) {
-    reported_ -= static_cast<int64_t>(runs_.erase(key));
-    if (greeted_) encode(out_, Ack{key});
+WorkerStats Worker::stats() const {
+  return {.running = counters_.running,
+          .launched = counters_.launched,
+          .finished = counters_.finished,
+          .wake_ups = counters_.wake_ups,
+          .reconnects = counters_.reconnects};
+}
+
+void Worker::grant(SessionId session, std::vector<kernel::WorkOrder> orders) {
+  // Counted here, so that nobody who waits for the last run overlooks one in the mailbox.
+  counters_.running += static_cast<int64_t>(orders.size());
+  mailbox_->put(Granted{session, std::move(orders)});
+}
+
+void Worker::cancel(SessionId session, const kernel::RunKey& key, std::string reason) {
+  mailbox_->put(Canceled{session, key, std::move(reason)});
+}
+
+void Worker::read_mail() {
+  for (auto& note : mailbox_->take()) {
+    std::visit([this](auto& one) { on(one); }, note);
   }
 }
 
-// Sends what it can. False when something is left: the thread sends that once the socket takes it.
-bool Worker::flush() {
-  collect_acks();
-  size_t sent = 0;
-  while (connection_ && sent < out_.size()) {
-    ssize_t n = send(connection_.get(), out_.data() + sent, out_.size() - sent,
-                     MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) break;  // full, or broken: the thread sees which
-    sent += static_cast<size_t>(n);
+void Worker::on(Opened& note) {
+  if (stopping_) {
+    close_unwanted(source_, note);
+  } else {
+    opened_ = std::move(note.session);
   }
-  out_.erase(0, sent);
-  return out_.empty();
 }
 
-void Worker::wake() { eventfd_write(wake_.get(), 1); }
+void Worker::on(Granted& note) {
+  if (!session_ || session_->id != note.session) {
+    counters_.running -= static_cast<int64_t>(note.orders.size());
+    return;
+  }
+  for (auto& order : note.orders) accept(std::move(order));
+}
+
+void Worker::accept(kernel::WorkOrder order) {
+  kernel::RunKey key = order.key;
+  auto [at, is_new] = runs_.try_emplace(key);
+  if (!is_new) {
+    --counters_.running;
+    return;
+  }
+  Run& run = at->second;
+  run.tenant = order.tenant;
+  run.order = std::make_unique<kernel::WorkOrder>(std::move(order));
+  auto preparation = config_.prepare ? config_.prepare(*run.order) : std::nullopt;
+  if (!preparation) return launch(key, run);
+  run.state = Run::State::Preparing;
+  source_.preparing(session_->id, key, preparation->what);
+  preparation->begin([mailbox = mailbox_, key](Result<void> built) {
+    mailbox->put(Prepared{key, std::move(built)});
+  });
+}
+
+void Worker::on(Prepared& note) {
+  auto at = runs_.find(note.key);
+  if (at == runs_.end() || at->second.state != Run::State::Preparing) return;
+  if (!note.built.ok()) {
+    return report(
+        ended(at->second.tenant, note.key, kernel::RunEnd::SpawnFailed,
+              fmt::format("its environment could not be built: {}", note.built.error().message())));
+  }
+  source_.prepared(session_->id, note.key,
+                   [mailbox = mailbox_, key = note.key](bool go) { mailbox->put(Went{key, go}); });
+}
+
+void Worker::on(Went& note) {
+  auto at = runs_.find(note.key);
+  if (at == runs_.end() || at->second.state != Run::State::Preparing) return;
+  if (note.go) return launch(note.key, at->second);
+  runs_.erase(at);
+  --counters_.running;
+}
+
+void Worker::launch(const kernel::RunKey& key, Run& run) {
+  if (!greeted_) {
+    run.state = Run::State::Unsent;
+    return;
+  }
+  auto order = std::move(run.order);
+  if (order->runner == Runner::Http) {
+    // The spawner knows of the run before it begins.
+    run.state = Run::State::InHouse;
+    encode(out_, Hold{order->tenant, key});
+    flush();
+    http_->start(std::move(*order));
+    return;
+  }
+  auto refuse = [&](std::string why) {
+    report(ended(order->tenant, key, kernel::RunEnd::SpawnFailed, std::move(why)));
+  };
+  auto plan = plan_launch(*order, config_.run, config_.release_folder);
+  if (!plan.ok()) return refuse(plan.error().message());
+  if (!encode(out_, *plan)) {
+    return refuse(
+        fmt::format("the parameters are too large: at most {} MiB can be passed", kMaxFrame >> 20));
+  }
+  run.state = Run::State::Sent;
+  ++counters_.launched;
+}
+
+void Worker::on(Canceled& note) {
+  if (!session_ || session_->id != note.session) return;
+  auto at = runs_.find(note.key);
+  if (at == runs_.end()) {
+    return report(ended({}, note.key, kernel::RunEnd::Lost, "the worker does not know this run"));
+  }
+  Run& run = at->second;
+  switch (run.state) {
+    case Run::State::Preparing:
+    case Run::State::Unsent:
+      return report(ended(run.tenant, note.key, kernel::RunEnd::Canceled,
+                          fmt::format("ended before it began: {}", note.reason)));
+    case Run::State::Sent:
+      if (greeted_ && !run.canceled) encode(out_, Kill{note.key});
+      run.canceled = true;
+      return;
+    case Run::State::InHouse: return http_->cancel(note.key);
+    case Run::State::Reported: return;
+  }
+}
+
+void Worker::on(Ended& note) {
+  // Not of a session that is over: the next one hears from the spawner that it is lost.
+  auto at = runs_.find(note.completion.key);
+  if (at == runs_.end() || at->second.state != Run::State::InHouse) return;
+  report(std::move(note.completion));
+}
+
+// The completion is durable: forgets the run, and tells the spawner so.
+void Worker::on(Acknowledged& note) {
+  auto at = runs_.find(note.key);
+  if (at == runs_.end() || at->second.state != Run::State::Reported) return;
+  runs_.erase(at);
+  --reported_;
+  if (greeted_) encode(out_, Ack{note.key});
+}
+
+void Worker::on_exited(kernel::Completion completion) {
+  // A spawner that lost sight of this server has given up what runs on here.
+  auto at = runs_.find(completion.key);
+  if (at != runs_.end() && at->second.state == Run::State::InHouse) return;
+  report(std::move(completion));
+}
+
+void Worker::on_chunk(Chunk chunk) {
+  auto at = runs_.find(chunk.key);
+  if (at == runs_.end()) return;
+  source_.output(session_->id, {.tenant = at->second.tenant,
+                                .key = chunk.key,
+                                .stream = chunk.stream,
+                                .offset = chunk.offset,
+                                .bytes = std::move(chunk.bytes)});
+}
+
+void Worker::report(kernel::Completion completion) {
+  kernel::RunKey key = completion.key;
+  auto [at, is_new] = runs_.try_emplace(key);
+  if (at->second.state == Run::State::Reported) return;
+  if (!is_new) --counters_.running;
+  at->second = {.tenant = completion.tenant, .state = Run::State::Reported};
+  ++reported_;
+  ++counters_.finished;
+  source_.finished(session_->id, std::move(completion),
+                   [mailbox = mailbox_, key] { mailbox->put(Acknowledged{key}); });
+}
 
 }  // namespace millrace::worker

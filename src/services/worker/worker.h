@@ -5,20 +5,21 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "async/task.h"
+#include "async/wakeup.h"
 #include "base/result.h"
+#include "base/wire.h"
 #include "kernel/work.h"
 #include "services/worker/control.h"
 #include "services/worker/launch_plan.h"
+#include "services/worker/mailbox.h"
 #include "services/worker/posix.h"
 #include "services/worker/spawner.h"
-#include "services/worker/wire.h"
 
 namespace millrace::async {
 class Loop;
@@ -28,16 +29,26 @@ namespace millrace::worker {
 
 class HttpRuns;
 
+// What an order waits for before it can start: an environment that is built for minutes.
+struct Preparation {
+  std::string what;  // for people: "environment of pack 'ci'"
+  // Begins it. `ready` is called once, on any thread, also when the worker is gone by then.
+  std::function<void(std::function<void(Result<void>)> ready)> begin;
+};
+
 struct WorkerConfig {
   std::string name = "local";
   int slots = 0;  // runs at the same time; 0: twice the cores
   SpawnerOptions spawner;
   RunDefaults run = default_run_defaults();
+  ReleaseFolder release_folder;  // of orders of Runner::Script
+  // What this order needs; nothing: it starts at once. May be empty. On the worker's thread.
+  std::function<std::optional<Preparation>(const kernel::WorkOrder&)> prepare;
 };
 
 // Counted since start; for metrics.
 struct WorkerStats {
-  int64_t running = 0;     // at this moment
+  int64_t running = 0;     // at this moment, what was granted and not yet begun included
   int64_t launched = 0;    // orders sent to the spawner
   int64_t finished = 0;    // completions given to the source
   int64_t wake_ups = 0;    // of the worker's thread
@@ -51,8 +62,9 @@ kernel::Completion ended(TenantId tenant, const kernel::RunKey& key, kernel::Run
 // Runs actions for a WorkSource: turns each order into a process of the spawner, and each end of
 // a process into a completion. A run that outlived an earlier server is adopted.
 //
-// One thread of its own reads what the spawner says and waits for nothing else. Launches and
-// kills are sent by the thread that calls grant and cancel; both may be called from any thread.
+// One thread of its own does all of it: it reads what the spawner says and what others have put
+// into its mailbox, and waits for nothing else. grant and cancel may be called from any thread
+// and only put a note there.
 class Worker final : public kernel::WorkReceiver {
  public:
   // The source and the loop, on which HTTP requests are made, must outlive the worker.
@@ -61,41 +73,36 @@ class Worker final : public kernel::WorkReceiver {
 
   // Connects to the spawner, or starts one, and opens the session, in its own time.
   void start();
-  // Takes no more orders and lets go: runs that are not done stay with the spawner, for the next
-  // worker; those without a process are cut off. On the loop; blocks it for a moment. Not to be
-  // called from the source's callbacks.
-  Task<void> stop();
+  // Takes no more orders, closes the session and lets go: runs that are not done stay with the
+  // spawner, for the next worker; those without a process are cut off. On the loop, which goes on
+  // meanwhile. False when the thread has not come back after `limit` (it hangs in a system call):
+  // then the process must end without destroying the worker.
+  [[nodiscard]] Task<bool> stop(async::Duration limit);
   // The session is open and the spawner is there.
   bool ready() const { return ready_; }
   WorkerStats stats() const;
 
-  void grant(std::vector<kernel::WorkOrder> orders) override;
-  void cancel(const kernel::RunKey& key) override;
+  void grant(SessionId session, std::vector<kernel::WorkOrder> orders) override;
+  void cancel(SessionId session, const kernel::RunKey& key, std::string reason) override;
 
  private:
   // What the worker knows of one run.
   //
-  //   Unsent    waits for a connection; never started
+  //   Preparing its environment is being built, or its start is being made durable; not started
+  //   Unsent    waits for a connection; not started
   //   Sent      in the spawner's hands, as far as known
   //   InHouse   an HTTP request of this process
   //   Reported  its completion is with the source; acknowledged when that is durable
   struct Run {
-    enum class State : uint8_t { Unsent, Sent, InHouse, Reported };
+    enum class State : uint8_t { Preparing, Unsent, Sent, InHouse, Reported };
     TenantId tenant;
     State state = State::Sent;
     bool canceled = false;
-    std::string frame;                            // of Unsent: the encoded Launch,
-    std::shared_ptr<kernel::WorkOrder> in_house;  // or an order for this process
-  };
-  // Keys of durable completions. Shared with the callbacks that the source holds, which may come
-  // after the worker is gone.
-  struct Acks {
-    std::mutex mutex;
-    std::vector<kernel::RunKey> keys;
+    std::unique_ptr<kernel::WorkOrder> order = {};  // of Preparing and Unsent
   };
   using Completions = std::vector<kernel::Completion>;
 
-  // The thread (worker_thread.cpp).
+  // The connection to the spawner (worker_thread.cpp).
   void run();
   Result<void> talk(Fd connection);
   Result<Hello> read_hello();
@@ -103,47 +110,64 @@ class Worker final : public kernel::WorkReceiver {
   Result<std::optional<Frame>> next_frame();
   bool handle_frames();
   void pause(int64_t ms);
+  void wait_for_mail(int64_t ms);
   void hang_up();
   void say_goodbye();
-  void meet(const Hello& hello);
-  void adopt(const Hello& hello);
+  void meet_again(const Hello& hello);
   Completions sort_out(const Hello& hello);
-  void on_exited(kernel::Completion completion);
   void give_up_lost_runs();
-  void on_chunk(Chunk chunk);
-
-  void report(kernel::Completion completion);
-  void report_all(Completions completions);
-  void wake();
-  void accept(const Launch& launch, Completions& refused);
-  void accept_in_house(const kernel::WorkOrder& order);
-
-  // With mutex_ held.
-  void collect_acks();
   bool flush();
+
+  // The session with the source (worker_session.cpp).
+  Result<void> open_session(const Hello& hello);
+  bool keep_session();
+  bool may_go_on();
+  int64_t next_renewal_ms() const;
+  void end_session();
+  void fence();
+
+  // Runs (worker.cpp).
+  void read_mail();
+  void on(Opened& note);
+  void on(Renewed& note);
+  void on(Granted& note);
+  void on(Canceled& note);
+  void on(Prepared& note);
+  void on(Went& note);
+  void on(Ended& note);
+  void on(Acknowledged& note);
+  void accept(kernel::WorkOrder order);
+  void launch(const kernel::RunKey& key, Run& run);
+  void on_exited(kernel::Completion completion);
+  void on_chunk(Chunk chunk);
+  void report(kernel::Completion completion);
 
   kernel::WorkSource& source_;
   WorkerConfig config_;
-  Fd wake_;  // eventfd: stop, or something could not be sent at once
-  std::shared_ptr<Acks> acks_ = std::make_shared<Acks>();
+  std::shared_ptr<Mailbox> mailbox_ = std::make_shared<Mailbox>();
   std::atomic<bool> ready_ = false;
   std::atomic<bool> stopping_ = false;
+  struct Counters {
+    std::atomic<int64_t> running = 0, launched = 0, finished = 0, wake_ups = 0, reconnects = 0;
+  } counters_;
 
   // The thread's own.
+  std::optional<Result<kernel::Session>> opened_;  // an answer that was not looked at yet
+  std::optional<kernel::Session> session_;
+  bool session_over_ = false;  // the source knows it no more
+  int64_t renewed_ms_ = 0;     // monotonic: when the last renewal that was answered was asked for
+  int64_t asked_ms_ = 0;
+  Fd connection_;
   FrameBuffer in_;
+  std::string out_;
+  bool greeted_ = false;          // frames may be sent: the Hello was sorted out
   std::optional<Hello> spawner_;  // the one that it last talked to
-  bool session_open_ = false;
-  int64_t down_since_ms_ = 0;  // monotonic; 0: connected
-
-  mutable std::mutex mutex_;  // guards all below
+  int64_t down_since_ms_ = 0;     // monotonic; 0: connected
   std::map<kernel::RunKey, Run> runs_;
   int64_t reported_ = 0;  // runs in state Reported
-  Fd connection_;
-  bool greeted_ = false;  // frames may be sent: the Hello was sorted out
-  std::string out_;
-  WorkerStats stats_;
 
   std::unique_ptr<HttpRuns> http_;
+  async::Wakeup thread_ended_;
   std::thread thread_;
 };
 

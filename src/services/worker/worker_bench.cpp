@@ -20,6 +20,7 @@ namespace millrace::worker {
 namespace {
 
 const std::string kPack = "/tmp/millrace-bench-pack";
+constexpr SessionId kSession{1};
 
 double seconds(const timeval& t) {
   return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) / 1e6;
@@ -40,15 +41,20 @@ double cpu_of_process(int64_t pid) {
 // Counts completions and lets so many orders be under way.
 class CountingSource final : public kernel::WorkSource {
  public:
-  void open(kernel::WorkerHello hello, kernel::WorkReceiver& receiver) override {
+  void open(kernel::WorkerHello hello, kernel::WorkReceiver& receiver,
+            std::function<void(Result<kernel::Session>)> opened) override {
+    opened(kernel::Session{.id = kSession, .worker = WorkerId(1)});
     std::lock_guard lock(mutex_);
     pid = std::atoll(hello.instance.c_str() + hello.instance.find('/') + 1);
     receiver_ = &receiver;
     changed_.notify_all();
   }
-  void close() override {}
-  void output(kernel::OutputChunk) override {}
-  void finished(kernel::Completion completion, std::function<void()> done) override {
+  void renew(SessionId, std::function<void(Result<void>)>) override {}
+  void close(SessionId) override {}
+  void output(SessionId, kernel::OutputChunk) override {}
+  void preparing(SessionId, const kernel::RunKey&, std::string) override {}
+  void prepared(SessionId, const kernel::RunKey&, std::function<void(bool)>) override {}
+  void finished(SessionId, kernel::Completion completion, std::function<void()> done) override {
     done();
     std::lock_guard lock(mutex_);
     failed += completion.exit_code != 0 || completion.end != kernel::RunEnd::Exited;
@@ -111,15 +117,11 @@ void bare(int at_once, int runs) {
 }
 
 void through_worker(CountingSource& source, Worker& worker, int at_once, int runs) {
-  auto action = std::make_shared<Action>();
-  action->ref = "bench.true";
-  action->runner = Runner::Script;
-  action->runtime = "native";
-  action->entry_point = "true";
   kernel::WorkOrder order;
-  order.action = action;
+  order.action = "bench.true";
+  order.runner = Runner::Script;
+  order.entry_point = "true";
   order.tenant = kDefaultTenant;
-  order.pack_folder = kPack;
   order.parameters = Value::map({{"message", "hello"}, {"count", 3}});
   for (const char* name : {"ACTION", "PACK", "EXEC_ID", "ATTEMPT", "IDEMPOTENCY_KEY", "API_URL",
                            "RULE", "TRIGGER", "TRACE_PARENT"}) {
@@ -133,7 +135,7 @@ void through_worker(CountingSource& source, Worker& worker, int at_once, int run
   for (int i = 0; i < runs; ++i) {
     source.wait_for_room(at_once);
     order.key = {ExecutionId(next++), 1, 1};
-    receiver.grant({order});
+    receiver.grant(kSession, {order});
   }
   source.wait_for_all();
   wall = now_s() - wall;
@@ -148,6 +150,7 @@ int bench(int runs) {
   char name[] = "/tmp/millrace-bench-XXXXXX";
   WorkerConfig config;
   config.spawner.data_dir = mkdtemp(name);
+  config.release_folder = [](const auto&, const auto&) { return Result<std::string>(kPack); };
   config.spawner.use_cgroups = std::getenv("NO_CGROUPS") == nullptr;
   if (!make_folders(kPack + "/actions", 0755).ok()) return 1;
   if (symlink("/bin/true", (kPack + "/actions/true").c_str()) != 0 && errno != EEXIST) {
@@ -165,7 +168,7 @@ int bench(int runs) {
   }
   std::string status = read_small_file(fmt::format("/proc/{}/status", source.pid));
   fmt::print("spawner: {}\n", status.substr(status.find("VmRSS"), 25));
-  loop.block_on(worker.stop());
+  if (!loop.block_on(worker.stop(async::Duration(5000)))) return 1;
   std::filesystem::remove_all(config.spawner.data_dir);
   std::filesystem::remove_all(kPack);
   return source.failed == 0 ? 0 : 1;

@@ -8,159 +8,19 @@
 #include <sys/socket.h>
 
 #include <algorithm>
-#include <condition_variable>
-#include <cstdlib>
 
-#include "async/loop.h"
 #include "services/worker/http_runs.h"
-#include "services/worker/spawner_fixture.h"
+#include "services/worker/worker_fixture.h"
 
 namespace millrace::worker {
 namespace {
-
-using kernel::RunEnd;
-using kernel::RunKey;
-using namespace std::chrono_literals;
-
-// Stands for the engine: collects completions, and acknowledges them at once or on demand.
-class FakeSource final : public kernel::WorkSource {
- public:
-  bool acknowledges = true;
-
-  void open(kernel::WorkerHello hello, kernel::WorkReceiver& receiver) override {
-    std::lock_guard lock(mutex_);
-    hello_ = std::move(hello);
-    receiver_ = &receiver;
-    changed_.notify_all();
-  }
-  void close() override { receiver_ = nullptr; }
-  void output(kernel::OutputChunk chunk) override {
-    std::lock_guard lock(mutex_);
-    live_[chunk.key] += chunk.bytes;
-    changed_.notify_all();
-  }
-  void finished(kernel::Completion completion, std::function<void()> done) override {
-    {
-      std::lock_guard lock(mutex_);
-      finished_[completion.key].push_back(completion);
-      ++finished_count_;
-      changed_.notify_all();
-    }
-    if (acknowledges) done();
-  }
-
-  const kernel::WorkerHello& hello() {
-    wait([&] { return receiver_ != nullptr; });
-    return hello_;
-  }
-  kernel::WorkReceiver& receiver() {
-    hello();
-    return *receiver_;
-  }
-  kernel::Completion wait_finished(const RunKey& key) {
-    wait([&] { return finished_.contains(key); });
-    std::lock_guard lock(mutex_);
-    return finished_.contains(key) ? finished_[key].back() : kernel::Completion{};
-  }
-  size_t times_finished(const RunKey& key) {
-    std::lock_guard lock(mutex_);
-    return finished_.contains(key) ? finished_[key].size() : 0;
-  }
-  void wait_for_live(const RunKey& key, std::string_view text) {
-    wait([&] { return live_[key] == text; });
-  }
-  void wait_for_count(size_t n) {
-    wait([&] { return finished_count_ >= n; });
-  }
-
- private:
-  template <typename Condition>
-  void wait(Condition condition) {
-    std::unique_lock lock(mutex_);
-    EXPECT_TRUE(changed_.wait_for(lock, 30s, condition));
-  }
-
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  kernel::WorkerHello hello_;
-  kernel::WorkReceiver* receiver_ = nullptr;
-  std::map<RunKey, std::vector<kernel::Completion>> finished_;
-  std::map<RunKey, std::string> live_;
-  size_t finished_count_ = 0;
-};
-
-class WorkerTest : public testing::Test {
- protected:
-  WorkerTest() {
-    config_.name = "test";
-    config_.spawner.data_dir = data_.path();
-    config_.spawner.linger_ms = 2000;
-    config_.run.grace_ms = 1000;
-  }
-  ~WorkerTest() override { end_spawner(config_.spawner); }
-
-  // An order of core.local.
-  kernel::WorkOrder shell(const std::string& command) {
-    auto action = std::make_shared<Action>();
-    action->ref = "core.local";
-    action->runner = Runner::Shell;
-    kernel::WorkOrder order;
-    order.tenant = kDefaultTenant;
-    order.key = {ExecutionId(next_execution_++), 1, 3};
-    order.action = std::move(action);
-    order.parameters = Value::map({{"cmd", command}, {"cwd", data_.path()}});
-    order.timeout_ms = 60'000;
-    return order;
-  }
-  kernel::WorkOrder http(const std::string& url) {
-    auto order = shell("");
-    auto action = std::make_shared<Action>();
-    action->ref = "core.http";
-    action->runner = Runner::Http;
-    order.action = std::move(action);
-    order.parameters = Value::map({{"url", url}});
-    return order;
-  }
-  std::string path(const std::string& name) const { return data_.path() + "/" + name; }
-  pid_t spawner_pid() {
-    std::string instance = source_.hello().instance;  // boot id/pid/start
-    return std::atoi(instance.c_str() + instance.find('/') + 1);
-  }
-
-  TempDir data_;
-  WorkerConfig config_;
-  FakeSource source_;
-
- private:
-  int64_t next_execution_ = 5000;
-};
-
-// Starts and stops with its scope, as a server does.
-class RunningWorker {
- public:
-  RunningWorker(kernel::WorkSource& source, WorkerConfig config)
-      : worker_(source, loop_, std::move(config)), thread_([this] { loop_.run(); }) {
-    worker_.start();
-  }
-  ~RunningWorker() {
-    loop_.stop();
-    thread_.join();
-    loop_.block_on(worker_.stop());
-  }
-  Worker* operator->() { return &worker_; }
-
- private:
-  async::Loop loop_;
-  Worker worker_;
-  std::thread thread_;
-};
 
 TEST_F(WorkerTest, RunsAnOrderAndReportsItsEnd) {
   RunningWorker worker(source_, config_);
   auto order = shell("cat; echo $MILLRACE_EXEC_ID; echo oops >&2; exit 2");
   order.parameters.set("greeting", "hello");
   order.env = {{"MILLRACE_EXEC_ID", order.key.execution.str()}};
-  source_.receiver().grant({order});
+  source_.grant({order});
   auto c = source_.wait_finished(order.key);
   EXPECT_EQ(c.end, RunEnd::Exited);
   EXPECT_EQ(c.exit_code, 2);
@@ -172,23 +32,21 @@ TEST_F(WorkerTest, RunsAnOrderAndReportsItsEnd) {
 
 TEST_F(WorkerTest, RunsAPythonScriptOfAPack) {
   RunningWorker worker(source_, config_);
-  std::string folder = path("pack");
+  std::string folder = path("demo-d1");
   ASSERT_TRUE(make_folders(folder + "/actions", 0755).ok());
   ASSERT_TRUE(write_file_durably(folder + "/actions/add.py",
                                  "import json, sys\np = json.load(sys.stdin)\n"
                                  "print(json.dumps({'sum': p['a'] + p['b']}))\n")
                   .ok());
   auto order = shell("");
-  auto action = std::make_shared<Action>();
-  action->ref = "demo.add";
-  action->runner = Runner::Script;
-  action->runtime = "python";
-  action->entry_point = "add.py";
-  order.action = action;
+  order.action = "demo.add";
+  order.pack = "demo";
+  order.release = "d1";
+  order.runner = Runner::Script;
+  order.entry_point = "add.py";
   order.runtime.interpreter = {"/usr/bin/python3"};
-  order.pack_folder = folder;
   order.parameters = Value::map({{"a", 1}, {"b", 41}});
-  source_.receiver().grant({order});
+  source_.grant({order});
   auto c = source_.wait_finished(order.key);
   EXPECT_EQ(c.out.bytes, "{\"sum\": 42}\n") << c.err.bytes << c.message;
 }
@@ -200,7 +58,7 @@ TEST_F(WorkerTest, ReportsAnOrderThatCannotStart) {
   bad_folder.parameters.set("cwd", "/no/such/folder");
   auto too_large = shell("true");
   too_large.parameters.set("data", std::string(kMaxFrame, 'x'));
-  source_.receiver().grant({empty, bad_folder, too_large});
+  source_.grant({empty, bad_folder, too_large});
   for (const auto* order : {&empty, &bad_folder, &too_large}) {
     auto c = source_.wait_finished(order->key);
     EXPECT_EQ(c.end, RunEnd::SpawnFailed);
@@ -213,7 +71,7 @@ TEST_F(WorkerTest, ReportsAnOrderThatCannotStart) {
 TEST_F(WorkerTest, ForwardsOutputWhileTheRunGoesOn) {
   RunningWorker worker(source_, config_);
   auto order = shell("printf first; while ! [ -e go ]; do sleep 0.01; done; printf second");
-  source_.receiver().grant({order});
+  source_.grant({order});
   source_.wait_for_live(order.key, "first");
   ASSERT_TRUE(write_file_durably(path("go"), "").ok());
   EXPECT_EQ(source_.wait_finished(order.key).out.bytes, "firstsecond");
@@ -222,14 +80,14 @@ TEST_F(WorkerTest, ForwardsOutputWhileTheRunGoesOn) {
 TEST_F(WorkerTest, CancelsARunAndReportsUnknownOnesAsLost) {
   RunningWorker worker(source_, config_);
   auto order = shell("echo; exec sleep 1000");
-  source_.receiver().grant({order});
+  source_.grant({order});
   source_.wait_for_live(order.key, "\n");
-  source_.receiver().cancel(order.key);
-  source_.receiver().cancel(order.key);  // is repeated until the completion is durable
+  source_.cancel(order.key);
+  source_.cancel(order.key);  // is repeated until the completion is durable
   EXPECT_EQ(source_.wait_finished(order.key).end, RunEnd::Canceled);
 
   RunKey unknown{ExecutionId(1), 1, 1};
-  source_.receiver().cancel(unknown);
+  source_.cancel(unknown);
   EXPECT_EQ(source_.wait_finished(unknown).end, RunEnd::Lost);
 }
 
@@ -241,7 +99,7 @@ TEST_F(WorkerTest, TheNextWorkerAdoptsWhatRunsAndWhatIsUnreported) {
     FakeSource first;
     first.acknowledges = false;
     RunningWorker worker(first, config_);
-    first.receiver().grant({running, unreported});
+    first.grant({running, unreported});
     first.wait_finished(unreported.key);
     wait_for_line(path("pid"));
     instance = first.hello().instance;
@@ -261,7 +119,7 @@ TEST_F(WorkerTest, TheNextWorkerAdoptsWhatRunsAndWhatIsUnreported) {
 TEST_F(WorkerTest, RunsOfAKilledSpawnerAreLostAndDeadAndWorkGoesOn) {
   RunningWorker worker(source_, config_);
   auto order = shell("echo $$ > pid; exec sleep 1000");
-  source_.receiver().grant({order});
+  source_.grant({order});
   int pid = std::atoi(wait_for_line(path("pid")).c_str());
   kill(spawner_pid(), SIGKILL);
   auto c = source_.wait_finished(order.key);
@@ -270,19 +128,19 @@ TEST_F(WorkerTest, RunsOfAKilledSpawnerAreLostAndDeadAndWorkGoesOn) {
   EXPECT_EQ(c.tenant, kDefaultTenant);
 
   auto next = shell("echo again");
-  source_.receiver().grant({next});
+  source_.grant({next});
   EXPECT_EQ(source_.wait_finished(next.key).out.bytes, "again\n");
   EXPECT_EQ(source_.times_finished(order.key), 1U);
 }
 
 TEST_F(WorkerTest, OrdersThatComeWhileNoSpawnerIsThereWaitForOne) {
   RunningWorker worker(source_, config_);
-  source_.receiver();
+  source_.hello();
   std::vector<kernel::WorkOrder> orders;
   kill(spawner_pid(), SIGKILL);
   for (int i = 0; i < 20; ++i) {
     orders.push_back(shell("echo ran"));
-    source_.receiver().grant({orders.back()});
+    source_.grant({orders.back()});
     usleep(2000);
   }
   for (const auto& order : orders) {
@@ -351,7 +209,7 @@ TEST_F(WorkerTest, MakesHttpRequestsItself) {
   order.parameters.set("params", Value::map({{"q", "a b&c"}}));
   order.parameters.set("body", Value::map({{"k", "v"}}));
   order.secrets = {"secret-1"};
-  source_.receiver().grant({order});
+  source_.grant({order});
   auto c = source_.wait_finished(order.key);
   EXPECT_EQ(c.end, RunEnd::Exited);
   EXPECT_EQ(c.exit_code, 0) << c.message;
@@ -368,7 +226,7 @@ TEST_F(WorkerTest, AnHttpErrorIsExitCodeOneWithTheAnswer) {
   CannedServer server("HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\nnope");
   RunningWorker worker(source_, config_);
   auto order = http(server.url);
-  source_.receiver().grant({order});
+  source_.grant({order});
   auto c = source_.wait_finished(order.key);
   EXPECT_EQ(c.exit_code, 1);
   EXPECT_EQ(c.message, "HTTP status 404");
@@ -383,11 +241,11 @@ TEST_F(WorkerTest, EndsHttpRequestsByTimeoutAndByCancel) {
   auto timed_out = http(silent.url);
   timed_out.timeout_ms = 50;
   auto canceled = http(silent.url);
-  source_.receiver().grant({slow, timed_out, canceled});
+  source_.grant({slow, timed_out, canceled});
   EXPECT_EQ(source_.wait_finished(slow.key).end, RunEnd::Exited);
   EXPECT_EQ(source_.wait_finished(slow.key).message, "no answer within 0.05 s");
   EXPECT_EQ(source_.wait_finished(timed_out.key).end, RunEnd::TimedOut);
-  source_.receiver().cancel(canceled.key);
+  source_.cancel(canceled.key);
   EXPECT_EQ(source_.wait_finished(canceled.key).end, RunEnd::Canceled);
 }
 
@@ -397,7 +255,7 @@ TEST_F(WorkerTest, AnHttpRequestThatDiedWithItsServerIsLost) {
   {
     FakeSource first;
     RunningWorker worker(first, config_);
-    first.receiver().grant({order});
+    first.grant({order});
     silent.request();
   }
   RunningWorker worker(source_, config_);
@@ -409,12 +267,12 @@ TEST_F(WorkerTest, AnHttpRequestOutlivesTheSpawner) {
   CannedServer silent("");
   RunningWorker worker(source_, config_);
   auto order = http(silent.url);
-  source_.receiver().grant({order});
+  source_.grant({order});
   silent.request();
   kill(spawner_pid(), SIGKILL);
   EXPECT_TRUE(eventually([&] { return worker->stats().reconnects == 1; }));
   EXPECT_EQ(source_.times_finished(order.key), 0U);
-  source_.receiver().cancel(order.key);
+  source_.cancel(order.key);
   EXPECT_EQ(source_.wait_finished(order.key).end, RunEnd::Canceled);
 }
 
@@ -422,7 +280,7 @@ TEST_F(WorkerTest, TellsTheSpawnerOnceACompletionIsDurable) {
   auto order = shell("true");
   {
     RunningWorker worker(source_, config_);
-    source_.receiver().grant({order});
+    source_.grant({order});
     source_.wait_finished(order.key);
   }
   Client client(config_.spawner);
@@ -432,7 +290,7 @@ TEST_F(WorkerTest, TellsTheSpawnerOnceACompletionIsDurable) {
 TEST_F(WorkerTest, WorkerAndSpawnerDoNothingWhenIdle) {
   RunningWorker worker(source_, config_);
   auto order = shell("true");
-  source_.receiver().grant({order});
+  source_.grant({order});
   source_.wait_finished(order.key);
   // CPU time, time waited and turns on a core of the spawner.
   std::string schedule = fmt::format("/proc/{}/schedstat", spawner_pid());
@@ -452,7 +310,7 @@ TEST_F(WorkerTest, RunsAThousandQuickOnesWithFewWakeUps) {
     if (i >= kAtOnce) source_.wait_for_count(i - kAtOnce);
     auto order = shell("exec /bin/true");
     keys.push_back(order.key);
-    source_.receiver().grant({order});
+    source_.grant({order});
   }
   for (const auto& key : keys) {
     EXPECT_EQ(source_.wait_finished(key).exit_code, 0);

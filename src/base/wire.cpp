@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "services/worker/wire.h"
+#include "base/wire.h"
 
 #include <fmt/format.h>
 
 #include <cstring>
 
-namespace millrace::worker {
+namespace millrace {
 namespace {
 
 template <typename Int>
@@ -122,14 +122,13 @@ Result<std::optional<std::string_view>> FrameBuffer::next() {
   if (pending.size() < sizeof(uint32_t)) return std::optional<std::string_view>();
   auto size = read_int<uint32_t>(pending.substr(0, sizeof(uint32_t)));
   if (size > kMaxFrame) {
-    return Error(ErrorKind::Invalid, "WRK-0001",
-                 fmt::format("spawner protocol: a frame of {} bytes is announced, at most {} are "
-                             "allowed",
-                             size, kMaxFrame));
+    return Error(
+        ErrorKind::Invalid, "BAS-0011",
+        fmt::format("a frame of {} bytes is announced, at most {} are allowed", size, kMaxFrame));
   }
   if (pending.size() - sizeof(uint32_t) < size) return std::optional<std::string_view>();
   begin_ += sizeof(uint32_t) + size;
   return std::optional(pending.substr(sizeof(uint32_t), size));
 }
 
-}  // namespace millrace::worker
+}  // namespace millrace

@@ -9,12 +9,12 @@
 
 #include "base/result.h"
 
-namespace millrace::worker {
+namespace millrace {
 
-// A frame is a u32 length and as many bytes. Integers are little-endian, a text is a u32 length
-// and its bytes, a list is a u32 count and its elements. No length is trusted: a frame above
-// kMaxFrame, a text longer than its frame, or a count of more elements than bytes are left
-// breaks the connection.
+// The bytes between two processes of Millrace. A frame is a u32 length and as many bytes. Integers
+// are little-endian, a text is a u32 length and its bytes, a list is a u32 count and its elements.
+// No length is trusted: a frame above kMaxFrame, a text longer than its frame, or a count of more
+// elements than bytes are left breaks the connection.
 inline constexpr uint32_t kMaxFrame = 32 << 20;
 // Either side reads at most this much from the socket at once.
 inline constexpr size_t kReadStep = 256 << 10;
@@ -48,6 +48,10 @@ class FrameReader {
   std::vector<std::string> list();
   // The number of elements that follow, each of at least `element_bytes`.
   uint32_t count(size_t element_bytes);
+  // For grammars that know more than lengths: what was read does not fit.
+  void spoil() { ok_ = false; }
+  // All fields so far were there.
+  bool fits() const { return ok_; }
   // All fields were there and nothing is left over.
   bool complete() const { return ok_ && rest_.empty(); }
 
@@ -77,4 +81,4 @@ class FrameBuffer {
   size_t end_ = 0;
 };
 
-}  // namespace millrace::worker
+}  // namespace millrace

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The server's side of the port to workers: sessions, and runs whose environment is built first.
+#include "harness.h"
+
+namespace millrace::engine {
+namespace {
+
+class Sessions : public EngineTest {
+ protected:
+  bool prepared(const RunKey& run) {
+    std::promise<bool> answer;
+    auto future = answer.get_future();
+    engine_->prepared(session_, run, [&](bool go) { answer.set_value(go); });
+    return future.get();
+  }
+  Result<ExecutionRow> cancel(ExecutionId id) {
+    return await<ExecutionRow>(
+        [&](auto reply) { engine_->cancel({.identity = "tester"}, id, reply); });
+  }
+  bool renewed(SessionId session) {
+    std::promise<Result<void>> answer;
+    auto future = answer.get_future();
+    engine_->renew(session, [&](Result<void> result) { answer.set_value(std::move(result)); });
+    return future.get().ok();
+  }
+};
+
+TEST_F(Sessions, ANewSessionEndsTheOneBefore) {
+  open_worker(1);
+  SessionId first = session_;
+  EXPECT_TRUE(renewed(first));
+  auto started = run("ci.build");
+  WorkOrder order = worker_.next();
+  open_worker(1, "s1", {order.key});
+  EXPECT_NE(session_, first);
+  EXPECT_FALSE(renewed(first));
+  EXPECT_TRUE(renewed(session_));
+
+  // What the old one says is not heard, and the worker is not told to forget it.
+  bool done = false;
+  Completion completion;
+  completion.tenant = order.tenant;
+  completion.key = order.key;
+  engine_->finished(first, completion, [&] { done = true; });
+  engine_->close(first);
+  engine_->drain();
+  EXPECT_FALSE(done);
+  EXPECT_EQ(stored(started->id).status, ExecutionStatus::Running);
+  finish(order, 0);
+  EXPECT_EQ(stored(started->id).status, ExecutionStatus::Succeeded);
+}
+
+TEST_F(Sessions, AClosedSessionIsGivenNothing) {
+  open_worker(1);
+  engine_->close(session_);
+  ASSERT_TRUE(run("ci.build").ok());
+  engine_->drain();
+  EXPECT_EQ(worker_.waiting_orders(), 0U);
+}
+
+TEST_F(Sessions, AnAdoptedRunOfSomebodyElseIsToldToEnd) {
+  RunKey stale{ExecutionId(77), 1, 1};
+  open_worker(1, "s1", {stale});
+  EXPECT_EQ(worker_.next_cancel(), stale);
+}
+
+TEST_F(Sessions, ARunThatIsPreparedIsScheduledAndSaysWhatIsBuilt) {
+  open_worker(1);
+  auto started = run("ci.build");
+  WorkOrder order = worker_.next();
+  engine_->preparing(session_, order.key, "environment of pack 'ci'");
+  engine_->drain();
+  auto row = stored(started->id);
+  EXPECT_EQ(row.status, ExecutionStatus::Scheduled);
+  EXPECT_EQ(row.held, "its worker is building: environment of pack 'ci'");
+  EXPECT_EQ(row.started, 0);
+
+  now_ms_ += 120'000;
+  EXPECT_TRUE(prepared(order.key));
+  row = stored(started->id);  // durable before the answer (K7)
+  EXPECT_EQ(row.status, ExecutionStatus::Running);
+  EXPECT_EQ(row.started, now_ms_);
+  EXPECT_EQ(row.held, "");
+  finish(order, 0);
+  EXPECT_EQ(stored(started->id).status, ExecutionStatus::Succeeded);
+}
+
+TEST_F(Sessions, ACanceledRunDoesNotBeginWhenItsEnvironmentIsThere) {
+  open_worker(1);
+  auto started = run("ci.build");
+  WorkOrder order = worker_.next();
+  engine_->preparing(session_, order.key, "environment of pack 'ci'");
+  engine_->drain();
+  ASSERT_TRUE(cancel(started->id).ok());
+  EXPECT_EQ(worker_.next_cancel(), order.key);
+  EXPECT_FALSE(prepared(order.key));
+  RunKey older = order.key;
+  older.epoch -= 1;
+  EXPECT_FALSE(prepared(older));
+  finish(order, 0);
+  EXPECT_EQ(stored(started->id).status, ExecutionStatus::Canceled);
+}
+
+// Nothing of it has happened: no question to a person although its effects are at most once.
+TEST_F(Sessions, ARunThatWasBeingPreparedWhenItsWorkerDiedStartsAgain) {
+  open_worker(1);
+  auto started = run("ci.build");
+  WorkOrder order = worker_.next();
+  engine_->preparing(session_, order.key, "environment of pack 'ci'");
+  engine_->drain();
+  open_worker(1, "another spawner");
+  WorkOrder again = worker_.next();
+  EXPECT_EQ(again.key.execution, started->id);
+  EXPECT_EQ(again.key.attempt, 1);
+  EXPECT_GT(again.key.epoch, order.key.epoch);
+  EXPECT_FALSE(prepared(order.key));
+  finish(again, 0);
+  EXPECT_EQ(stored(started->id).status, ExecutionStatus::Succeeded);
+}
+
+}  // namespace
+}  // namespace millrace::engine
