@@ -1,18 +1,23 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""./dev check: format, layers, vendor headers by owner, sizes, pure modules, error pages, headers
-that stand alone.
+"""./dev check: format, layers, vendor headers by owner, sizes, pure modules, error pages, failures
+that nobody looks at, exceptions without a reason, headers that stand alone.
 
-Prints one line per problem and exits 1 if there is any. UPDATE_GOLDEN=1 writes the index of the
-error pages again.
+Prints one line per problem and exits 1 if there is any. --quick compiles nothing; --full compiles
+every header and not only those that a change can have broken. UPDATE_GOLDEN=1 writes the index of
+the error pages again.
 """
+import concurrent.futures
 import os
 import pathlib
 import re
 import subprocess
 import sys
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+from batches import compiled
+from changes import ROOT, changed_files, includers
+from dropped import dropped
+
 SRC = ROOT / "src"
 INCLUDE = re.compile(r'^\s*#\s*include\s+([<"])([^>"]+)[>"]', re.M)
 # Pure modules: no clock, no environment, no randomness, no threads.
@@ -28,6 +33,7 @@ MAX_LINES = 600
 # Where an error gets its code; a comparison with one does not count.
 ERROR_CODE = re.compile(r'(?<!== )"([A-Z]{3}-\d{4})"')
 ERROR_PAGES = ROOT / "docs/errors"
+NOLINT = re.compile(r"NOLINT(?:NEXTLINE|BEGIN)?\([\w-]+\): \S")
 PAGE_PARTS = ("## What happened", "## What to do")
 problems = []
 
@@ -197,16 +203,52 @@ def check_format(sources):
                 problem(shown, match.group(2), "format differs: ./dev fmt")
 
 
-def check_headers():
-    """Every header compiles alone: one generated source per header, built through ccache."""
-    run = subprocess.run(["./dev", "build", "dev", "headers_alone"], cwd=ROOT,
-                         capture_output=True, text=True)
-    if run.returncode != 0:
-        for line in (run.stdout + run.stderr).splitlines():
-            if "error:" in line:
-                problems.append(line.strip())
-        if not problems:
-            problems.append("headers: " + (run.stdout + run.stderr)[-2000:])
+def check_dropped(sources):
+    """A failure is handled, passed on, or waived with a reason."""
+    for path in sources:
+        if path.stem.endswith(("_test", "_fuzz", "_bench")):
+            continue
+        for line, name in dropped(path.read_text()):
+            problem(path.relative_to(ROOT).as_posix(), line,
+                    f"what if {name} failed? No else, return, ASSERT or TRY tells, and no comment "
+                    "`may fail: why`")
+
+
+def check_exceptions(sources):
+    """clang-tidy's findings are waived one by one, by name, with the reason behind it."""
+    for path in sources:
+        for number, line in enumerate(path.read_text().split("\n"), 1):
+            if "NOLINT" in line and not NOLINT.search(line) and "NOLINTEND" not in line:
+                problem(path.relative_to(ROOT).as_posix(), number,
+                        "expected NOLINT(check): and the reason")
+
+
+def check_headers(full):
+    """Every header compiles alone, without the precompiled ones."""
+    headers = [path for path in git_files("src/*.h") if path.is_relative_to(SRC)]
+    if not full:
+        headers = includers(headers, changed_files())
+    like = next(one for one in compiled(ROOT / "build/dev") if one.target == "mr_base")
+    words, flags = iter(like.flags()), []
+    for word in words:
+        if word == "-include-pch":
+            next(words)
+        else:
+            flags.append(word)
+
+    def problems_of(path):
+        name = path.relative_to(SRC).as_posix()
+        run = subprocess.run(
+            [like.words[0], *flags, "-fsyntax-only", "-x", "c++", "-"], cwd=ROOT,
+            input=f'#include "{name}"\n', capture_output=True, text=True,
+        )
+        errors = [line for line in run.stderr.splitlines() if "error:" in line]
+        return errors[:5] if run.returncode != 0 else []
+
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        for errors in pool.map(problems_of, headers):
+            problems.extend(errors)
+    return len(headers)
 
 
 def main():
@@ -217,11 +259,13 @@ def main():
     check_shape(sources + tests)
     check_error_pages(sources)
     check_format(sources + tests)
-    if "--quick" not in sys.argv:
-        check_headers()
+    check_dropped(sources)
+    check_exceptions(sources + tests)
+    headers = 0 if "--quick" in sys.argv else check_headers("--full" in sys.argv)
     for line in problems:
         print(line)
-    print(f"check: {len(sources) + len(tests)} files, {len(problems)} problems")
+    print(f"check: {len(sources) + len(tests)} files, {headers} headers alone, "
+          f"{len(problems)} problems")
     return 1 if problems else 0
 
 

@@ -34,6 +34,7 @@ void TokenCache::put(const StoredToken& token) {
     if (word.starts_with(kRolePrefix)) {
       entry.principal.roles.emplace_back(word.substr(kRolePrefix.size()));
     } else if (auto known = Permissions::parse(word); known.ok()) {
+      // may fail: a word that this version does not know grants nothing
       entry.principal.permissions.add(*known);
     }
   }

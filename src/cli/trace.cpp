@@ -133,8 +133,11 @@ Result<ValueList> find_unmatched(Context& context, const Value& trace) {
     if (has_matched || unmatched.size() == kMostUnmatched) continue;
     auto query = fmt::format("/why?event={}", event.string_or("id", ""));
     auto verdict = context.session.get(path_of("/api/v1/rules", ref, query));
-    // A rule that is younger than the event has no verdict on it.
-    if (verdict.ok() && !verdict->bool_or("matched", false)) unmatched.push_back(*verdict);
+    if (!verdict.ok()) {  // one rule that cannot be judged does not hide the others
+      unmatched.push_back(Value::map({{"rule", ref}, {"reason", verdict.error().message()}}));
+    } else if (!verdict->bool_or("matched", false)) {
+      unmatched.push_back(*verdict);
+    }
   }
   return unmatched;
 }

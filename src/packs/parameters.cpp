@@ -181,6 +181,7 @@ Value cast_parameters(const Action& action, const Value& given) {
       if (!value->is_string()) cast.set(parameter.name, expr::to_text(*value));
     } else if (value->is_string()) {
       auto read = parse_json(value->as_string());
+      // may fail: what does not read as the type stays text, and the check says so
       if (read.ok() && validate_json(Value::map({{"type", type}}), *read).empty()) {
         cast.set(parameter.name, std::move(*read));
       }

@@ -73,6 +73,7 @@ Result<auth::Principal> principal_of_run(Shared& shared, sql::Connection& db,
   auto action = shared.engine.catalog()->find_action(row->action, row->release);
   if (!action) return who;
   for (const auto& word : action->action->permissions) {
+    // may fail: a word that this version does not know grants nothing
     if (auto known = auth::Permissions::parse(word); known.ok()) who.permissions.add(*known);
   }
   return who;
