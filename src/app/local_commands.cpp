@@ -10,6 +10,7 @@
 #include "adapters/store_sqlite/store_sqlite.h"
 #include "app/config.h"
 #include "app/core_pack.h"
+#include "app/pack_store.h"
 #include "app/server.h"
 #include "base/config.h"
 #include "base/time.h"
@@ -18,6 +19,8 @@
 #include "packs/load.h"
 #include "rules/check.h"
 #include "store/doctor.h"
+#include "store/migrate.h"
+#include "store/read.h"
 
 namespace millrace::app {
 namespace {
@@ -47,14 +50,44 @@ Result<std::unique_ptr<sql::Store>> open_existing(const std::string& data) {
   return store_sqlite::open(data);
 }
 
+// What the store needs of the data folder's staged releases.
+Result<void> examine_packs(sql::Connection& reader, const PackStore& packs,
+                           std::vector<store::Finding>& findings) {
+  TRY(auto current, store::current_releases(reader));
+  for (const auto& release : current) {
+    if (release.state != kernel::PackState::SourceGone) continue;
+    findings.push_back(
+        {"store", store::Severity::Warning, "pack " + release.pack,
+         fmt::format("its source is gone, its release {} goes on: give the folder back "
+                     "(packs.folders), or `millrace pack uninstall {}`",
+                     release.digest.substr(0, 12), release.pack)});
+  }
+  TRY(auto pinned, packs.load_pinned(reader, {}));
+  for (const auto& release : pinned.missing) {
+    findings.push_back(
+        {"store", store::Severity::Broken, "pack " + release.pack,
+         fmt::format("release {}, which {} open executions are pinned to, cannot be read ({}): "
+                     "put {} back",
+                     release.digest.substr(0, 12), release.executions, release.why,
+                     packs.folder_of(release.pack, release.digest))});
+  }
+  return {};
+}
+
 Result<std::vector<store::Finding>> examine(const UpOptions& options) {
   TRY(auto config, read_config(options));
   TRY(auto store, open_existing(options.data));
   TRY(auto reader, store_sqlite::open_file_reader(options.data + "/millrace.db"));
-  return store::examine(*reader,
-                        {.now_ms = unix_ms(),
-                         .event_retention_ms = config.retention.events_days * kDayMs,
-                         .execution_retention_ms = config.retention.executions_days * kDayMs});
+  TRY(auto findings,
+      store::examine(*reader,
+                     {.now_ms = unix_ms(),
+                      .event_retention_ms = config.retention.events_days * kDayMs,
+                      .execution_retention_ms = config.retention.executions_days * kDayMs}));
+  TRY(int64_t schema, store::schema_version(*reader));
+  if (schema == store::newest_schema_version()) {
+    TRY(examine_packs(*reader, PackStore(options.data, {}), findings));
+  }
+  return findings;
 }
 
 }  // namespace

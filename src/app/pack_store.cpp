@@ -7,6 +7,8 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <map>
+#include <set>
 
 #include "app/core_pack.h"
 #include "base/files.h"
@@ -24,8 +26,10 @@ namespace fs = std::filesystem;
 namespace {
 
 struct Found {
-  std::string where;  // for messages
+  std::string where;   // for messages
+  std::string source;  // a folder; empty: built in
   packs::PackFiles files;
+  bool staged = false;  // its source is gone: this is the release that was loaded last
 };
 
 std::string path_of(const std::string& data, const std::string& pack, const std::string& digest) {
@@ -51,7 +55,7 @@ Result<void> find_packs(const std::string& source, std::vector<Found>& found) {
   std::sort(folders.begin(), folders.end());
   for (const auto& folder : folders) {
     TRY(auto files, packs::read_pack_folder(folder));
-    found.push_back({folder, std::move(files)});
+    found.push_back({folder, folder, std::move(files)});
   }
   return {};
 }
@@ -88,9 +92,20 @@ Result<void> stage(const packs::PackFiles& files, const std::string& folder) {
   return sync_folder(fs::path(folder).parent_path().string());
 }
 
-// First without rules' names, to know them all; then whole, against all packs.
-Result<std::vector<std::shared_ptr<Pack>>> check_all(const std::vector<Found>& found,
-                                                     const std::string& data) {
+void warn_of_workflows(const Found& one, const Pack& pack, expr::Engine& engine) {
+  // The pack loads, as in StackStorm: other actions of it may be all right.
+  for (const auto& action : pack.actions) {
+    for (const auto& problem : engine::workflow_problems(action, engine)) {
+      log_warn("workflow.faulty", {{"action", action.ref},
+                                   {"at", one.where + "/" + problem.path},
+                                   {"problem", problem.message}});
+    }
+  }
+}
+
+// First without rules' names, to know them all; then whole, against all packs. A mistake in a
+// staged release, which this binary sees and an older one did not, keeps nobody else away.
+Result<std::vector<std::shared_ptr<Pack>>> check_all(const std::vector<Found>& found) {
   expr::Engine engine;
   std::vector<Problem> problems;
   std::vector<packs::Report> first;
@@ -104,25 +119,31 @@ Result<std::vector<std::shared_ptr<Pack>>> check_all(const std::vector<Found>& f
   for (const auto& one : found) {
     auto report = packs::check(one.files, engine, check_rule);
     for (const auto& error : report.errors) {
-      problems.push_back({one.where + "/" + error.path, error.message});
-    }
-    for (const auto& action : report.pack.actions) {
-      // The pack loads, as in StackStorm: other actions of it may be all right.
-      for (const auto& problem : engine::workflow_problems(action, engine)) {
-        log_warn("workflow.faulty", {{"action", action.ref},
-                                     {"at", one.where + "/" + problem.path},
-                                     {"problem", problem.message}});
+      if (one.staged) {
+        log_warn("pack.faulty", {{"at", one.where + "/" + error.path}, {"problem", error.message}});
+      } else {
+        problems.push_back({one.where + "/" + error.path, error.message});
       }
     }
+    warn_of_workflows(one, report.pack, engine);
     auto pack = std::make_shared<Pack>(std::move(report.pack));
-    pack->digest = packs::digest_of(one.files);
-    pack->folder = path_of(data, pack->ref, pack->digest);
+    pack->source = one.source;
+    pack->source_gone = one.staged;
     packs.push_back(std::move(pack));
   }
   if (problems.empty()) return packs;
   return Error(ErrorKind::Invalid, "APP-0002",
                fmt::format("{} problems in packs; nothing was loaded", problems.size()))
       .with_problems(std::move(problems));
+}
+
+bool holds(const std::vector<std::shared_ptr<const Pack>>& packs, std::string_view digest) {
+  return std::ranges::any_of(packs, [&](const auto& pack) { return pack->digest == digest; });
+}
+
+// The ref that a pack's folder gives itself.
+std::string ref_of(const Found& one, expr::Engine& engine) {
+  return packs::check(one.files, engine).pack.ref;
 }
 
 }  // namespace
@@ -136,49 +157,91 @@ Result<std::string> release_folder(const std::string& data, const std::string& p
                            digest.substr(0, 12), pack, folder));
 }
 
-Result<std::vector<std::shared_ptr<const Pack>>> PackStore::load() const {
+std::string PackStore::folder_of(std::string_view pack, std::string_view digest) const {
+  return path_of(data_, std::string(pack), std::string(digest));
+}
+
+Result<Packs> PackStore::load(sql::Connection& reader) const {
   std::vector<Found> found;
-  found.push_back({"core (built in)", core_pack()});
+  found.push_back({"core (built in)", "", core_pack()});
   for (const auto& source : sources_) TRY(find_packs(source, found));
-  TRY(auto packs, check_all(found, data_));
-  std::vector<std::shared_ptr<const Pack>> loaded;
-  for (size_t i = 0; i < packs.size(); ++i) {
-    std::error_code ec;
-    fs::create_directories(fs::path(packs[i]->folder).parent_path(), ec);
-    if (ec) return file_error(packs[i]->folder, ec);
-    TRY(stage(found[i].files, packs[i]->folder));
-    for (const auto& other : loaded) {
-      if (other->ref != packs[i]->ref) continue;
-      return Error(
-          ErrorKind::Conflict, "APP-0003",
-          fmt::format("pack '{}' is there twice: in {} and before it", other->ref, found[i].where));
+  expr::Engine engine;
+  std::set<std::string> there;
+  for (const auto& one : found) {
+    auto ref = ref_of(one, engine);
+    if (there.insert(ref).second) continue;
+    return Error(ErrorKind::Conflict, "APP-0003",
+                 fmt::format("pack '{}' is there twice: in {} and before it", ref, one.where));
+  }
+  std::map<std::string, std::string> digests;  // of staged releases, by pack
+  TRY(auto known, store::current_releases(reader));
+  for (const auto& release : known) {
+    if (!there.insert(release.pack).second) continue;
+    std::string folder = folder_of(release.pack, release.digest);
+    auto files = packs::read_pack_folder(folder);
+    if (!files.ok()) {
+      log_error("pack.gone", {{"pack", release.pack},
+                              {"digest", release.digest},
+                              {"why", files.error().message()},
+                              {"do", "give its folder back, or millrace pack uninstall"}});
+      continue;
     }
+    log_warn("pack.source_gone", {{"pack", release.pack},
+                                  {"version", release.version},
+                                  {"digest", release.digest},
+                                  {"loaded_from", folder}});
+    found.push_back({folder, "", std::move(*files), true});
+    digests.emplace(release.pack, release.digest);
+  }
+  TRY(auto packs, check_all(found));
+  Packs loaded;
+  for (size_t i = 0; i < packs.size(); ++i) {
+    auto& pack = *packs[i];
+    pack.digest = pack.source_gone ? digests[pack.ref] : packs::digest_of(found[i].files);
+    pack.folder = folder_of(pack.ref, pack.digest);
+    std::error_code ec;
+    fs::create_directories(fs::path(pack.folder).parent_path(), ec);
+    if (ec) return file_error(pack.folder, ec);
+    TRY(stage(found[i].files, pack.folder));
     loaded.push_back(std::move(packs[i]));
   }
   return loaded;
 }
 
-Result<std::vector<std::shared_ptr<const Pack>>> PackStore::load_pinned(
-    sql::Connection& reader, const std::vector<std::shared_ptr<const Pack>>& current) const {
+Result<PinnedReleases> PackStore::load_pinned(sql::Connection& reader, const Packs& current) const {
   TRY(auto pinned, store::pinned_releases(reader));
-  std::vector<std::shared_ptr<const Pack>> retired;
+  PinnedReleases releases;
   expr::Engine engine;
   for (const auto& release : pinned) {
-    bool known = std::any_of(current.begin(), current.end(),
-                             [&](const auto& pack) { return pack->digest == release.digest; });
-    if (known) continue;
-    std::string folder = path_of(data_, release.pack, release.digest);
+    if (holds(current, release.digest) || holds(releases.found, release.digest)) continue;
+    std::string folder = folder_of(release.pack, release.digest);
     auto files = packs::read_pack_folder(folder);
-    if (!files.ok()) {
-      log_warn("pack.release_gone", {{"pack", release.pack}, {"digest", release.digest}});
+    auto pack = std::make_shared<Pack>();
+    if (files.ok()) *pack = packs::check(*files, engine).pack;
+    if (pack->ref != release.pack) {
+      TRY(int64_t executions, store::executions_of_release(reader, release.tenant, release.digest));
+      std::string why = files.ok() ? fmt::format("{} holds no pack '{}'", folder, release.pack)
+                                   : files.error().message();
+      releases.missing.push_back({release.tenant, release.pack, release.version, release.digest,
+                                  std::move(why), executions});
       continue;
     }
-    auto pack = std::make_shared<Pack>(packs::check(*files, engine).pack);
     pack->digest = release.digest;
     pack->folder = folder;
-    retired.push_back(std::move(pack));
+    releases.found.push_back(std::move(pack));
   }
-  return retired;
+  return releases;
+}
+
+void log_missing(const std::vector<MissingRelease>& missing) {
+  for (const auto& release : missing) {
+    log_error("pack.release_gone", {{"pack", release.pack},
+                                    {"version", release.version},
+                                    {"digest", release.digest},
+                                    {"executions", release.executions},
+                                    {"why", release.why},
+                                    {"do", "put the folder back and send SIGHUP"}});
+  }
 }
 
 }  // namespace millrace::app

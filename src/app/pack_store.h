@@ -15,27 +15,49 @@ namespace millrace::app {
 Result<std::string> release_folder(const std::string& data, const std::string& pack,
                                    const std::string& digest);
 
+using Packs = std::vector<std::shared_ptr<const Pack>>;
+
+// A release that open executions are pinned to and that cannot be read any more.
+struct MissingRelease {
+  TenantId tenant;
+  std::string pack;
+  std::string version;
+  std::string digest;
+  std::string why;
+  int64_t executions = 0;
+};
+
+struct PinnedReleases {
+  Packs found;
+  std::vector<MissingRelease> missing;
+};
+
 // Reads, checks and stages pack releases. A release lies, read-only, under
 // {data}/packs/{ref}/{digest}: what runs is never touched by an edit of its source folder.
-// All functions block.
+// All functions block; the store that they read has this binary's schema.
 class PackStore {
  public:
   // `sources`: folders that each hold one pack, or folders of such folders.
   PackStore(std::string data, std::vector<std::string> sources)
       : data_(std::move(data)), sources_(std::move(sources)) {}
 
-  // The core pack of this binary and every pack of the sources, checked and staged; or an error
-  // with every problem of every pack, and then nothing is staged.
-  Result<std::vector<std::shared_ptr<const Pack>>> load() const;
+  // The core pack of this binary and every pack of the sources, checked and staged; and of each
+  // pack that the store knows and no source holds any more the release that it had last
+  // (`source_gone`). Or an error with every problem of every pack, and then nothing is staged.
+  Result<Packs> load(sql::Connection& reader) const;
 
-  // Releases that open executions are pinned to and that `current` does not hold. One that cannot
-  // be read any more is left out: its executions say so when they would start.
-  Result<std::vector<std::shared_ptr<const Pack>>> load_pinned(
-      sql::Connection& reader, const std::vector<std::shared_ptr<const Pack>>& current) const;
+  // The releases that open executions are pinned to and that `current` does not hold.
+  Result<PinnedReleases> load_pinned(sql::Connection& reader, const Packs& current) const;
+
+  // Where a release lies once it is staged.
+  std::string folder_of(std::string_view pack, std::string_view digest) const;
 
  private:
   std::string data_;
   std::vector<std::string> sources_;
 };
+
+// One line of the log for each, with what to do.
+void log_missing(const std::vector<MissingRelease>& missing);
 
 }  // namespace millrace::app

@@ -30,6 +30,7 @@
 #include "services/api/api.h"
 #include "services/worker/spawner.h"
 #include "services/worker/worker.h"
+#include "store/migrate.h"
 
 namespace millrace::app {
 namespace {
@@ -96,6 +97,11 @@ Result<void> ensure_admin_token(engine::Engine& engine, auth::TokenCache& tokens
 
 }  // namespace
 
+struct Releases {
+  Packs current;
+  PinnedReleases pinned;
+};
+
 // Everything that a server is, in the order in which it comes up. Members die in reverse.
 class Server {
  public:
@@ -111,6 +117,7 @@ class Server {
   void equip(kernel::WorkOrder& order) const;
   Result<Secret> open_key(const kernel::KeyRow& row) const;
   Task<void> serve(const std::function<Result<Config>()>& reload);
+  Result<Releases> load_releases() const;
   Task<void> reload_packs();
   Task<void> drain_runs();
   Task<void> sweep_files();
@@ -134,16 +141,27 @@ class Server {
   std::unique_ptr<net::HttpServer> http_;
 };
 
+// The packs, and the older releases that the store needs; what is missing is in the log.
+Result<Releases> Server::load_releases() const {
+  TRY(auto reader, store_->open_reader());
+  Releases releases;
+  TRY(releases.current, packs_.load(*reader));
+  TRY(releases.pinned, packs_.load_pinned(*reader, releases.current));
+  log_missing(releases.pinned.missing);
+  return releases;
+}
+
 Result<void> Server::open_engine() {
   TRY(store_, store_sqlite::open(paths_.data));
-  TRY(auto packs, packs_.load());
-  std::vector<std::shared_ptr<const Pack>> retired;
   {
-    TRY(auto reader, store_->open_reader());
-    if (auto pinned = packs_.load_pinned(*reader, packs); pinned.ok()) retired = std::move(*pinned);
+    // Which packs it knows is asked before the engine starts.
+    TRY(auto writer, store_->open_writer());
+    TRY(store::migrate(*writer));
   }
+  TRY(auto releases, load_releases());
   TRY(engine_, engine::Engine::start(
-                   *store_, std::move(packs), std::move(retired), engine_options(config_),
+                   *store_, std::move(releases.current), std::move(releases.pinned.found),
+                   engine_options(config_),
                    {.now_ms = unix_ms,
                     .fatal = die,
                     .equip = [this](kernel::WorkOrder& order) { equip(order); },
@@ -233,18 +251,19 @@ void Server::announce() const {
 }
 
 Task<void> Server::reload_packs() {
-  auto packs = co_await pool_.run([this] { return packs_.load(); });
-  if (!packs.ok()) {
-    log_error("packs.not_reloaded", {{"error", packs.error().describe()}});
+  auto releases = co_await pool_.run([this] { return load_releases(); });
+  if (!releases.ok()) {
+    log_error("packs.not_reloaded", {{"error", releases.error().describe()}});
     co_return;
   }
-  engine_->load_packs(std::move(*packs), [](Result<int> done) {
+  auto told = [](Result<int> done) {
     if (done.ok()) {
       log_info("packs.reloaded", {{"packs", *done}});
     } else {
       log_error("packs.not_reloaded", {{"error", done.error().describe()}});
     }
-  });
+  };
+  engine_->load_packs(std::move(releases->current), std::move(releases->pinned.found), told);
 }
 
 // Runs until a signal ends it; then drains (K12): no new work, what runs may finish for a while,

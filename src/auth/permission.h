@@ -13,6 +13,7 @@ namespace millrace::auth {
 // What a token may allow. Each route of the API needs exactly one.
 enum class Permission : uint8_t {
   PacksRead,
+  PacksWrite,
   ActionsRead,
   TriggersRead,
   RulesRead,

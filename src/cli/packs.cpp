@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include "cli/report.h"
 #include "cli/tables.h"
 
 namespace millrace::cli {
 namespace {
 
 constexpr Column kPackColumns[] = {
-    {"REF", "ref"},           {"VERSION", "version"}, {"ACTIONS", "actions"},
-    {"TRIGGERS", "triggers"}, {"RULES", "rules"},     {"DESCRIPTION", "description"},
+    {"REF", "ref"},         {"VERSION", "version"},         {"STATE", "state"},
+    {"ACTIONS", "actions"}, {"TRIGGERS", "triggers"},       {"RULES", "rules"},
+    {"SOURCE", "source"},   {"DESCRIPTION", "description"},
 };
 constexpr Column kActionColumns[] = {
     {"REF", "ref"},
@@ -16,6 +20,27 @@ constexpr Column kActionColumns[] = {
     {"DESCRIPTION", "description"},
 };
 constexpr Column kTriggerColumns[] = {{"REF", "ref"}, {"DESCRIPTION", "description"}};
+
+Result<int> uninstall(Context& context) {
+  std::string_view query = context.in.has("--force") ? "?force=true" : "";
+  TRY(auto gone,
+      context.session.send({.method = "DELETE",
+                            .path = path_of("/api/v1/packs", context.in.get("PACK"), query),
+                            .takes_key = true}));
+  if (!context.is_table()) {
+    context.print_object(gone);
+    return kOk;
+  }
+  context.print(fmt::format("pack '{}' is uninstalled: {} rules ended, {} executions go on\n",
+                            gone.string_or("ref", ""), gone.int_or("rules", 0),
+                            gone.int_or("open_executions", 0)));
+  auto source = gone.string_or("source", "");
+  if (!source.empty()) {
+    context.print(
+        fmt::format("{} still holds it: a start or reload that reads it brings it back\n", source));
+  }
+  return kOk;
+}
 
 }  // namespace
 
@@ -28,6 +53,11 @@ CommandTable pack_commands() {
                     .columns = kPackColumns,
                     .topic = "pack"}),
       show_command("pack show", "Show a pack", "/api/v1/packs", "PACK"),
+      {.path = "pack uninstall",
+       .help = "Take a pack and its rules out of the server; what runs of it goes on",
+       .arguments = {{"PACK", ""}},
+       .options = {{"--force", "", "Although rules of others or webhook endpoints use it"}},
+       .remote = uninstall},
       list_command({.path = "action list",
                     .help = "List actions",
                     .route = "/api/v1/actions",

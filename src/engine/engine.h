@@ -81,11 +81,16 @@ class Engine final : public kernel::WorkSource {
   void write_webhook(Caller caller, WebhookWrite write, Reply<kernel::WebhookRow> reply);
   void delete_webhook(Caller caller, std::string name, Reply<kernel::WebhookRow> reply);
   // Of a key that is there, deletion needs the name only.
+  // Its rules end, its actions leave the catalogue; what runs of it goes on. Conflict when other
+  // rules or webhook endpoints use it, unless `force`.
+  void uninstall_pack(Caller caller, std::string ref, bool force, Reply<Uninstalled> reply);
   void write_key(Caller caller, KeyWrite write, Reply<kernel::KeyRow> reply);
   void write_token(Caller caller, TokenWrite write, Reply<kernel::TokenRow> reply);
   void delete_token(Caller caller, TokenId id, Reply<TokenId> reply);
   // Another set of releases; rules that packs own follow.
-  void load_packs(std::vector<std::shared_ptr<const Pack>> packs, Reply<int> reply);
+  // `retired`: as in start(); those that it knows already need not be among them.
+  void load_packs(std::vector<std::shared_ptr<const Pack>> packs,
+                  std::vector<std::shared_ptr<const Pack>> retired, Reply<int> reply);
 
   // Reads
   std::shared_ptr<const Catalog> catalog() const;

@@ -240,12 +240,21 @@ struct TokenRow {
 };
 
 // What the store remembers of a pack release, so that history stays readable.
+enum class PackState : uint8_t {
+  Installed = 0,
+  SourceGone = 1,  // no folder holds it any more: its staged release goes on
+  Uninstalled = 2,
+};
+
+// The newest by `updated` is the pack's current one, or says that the pack was uninstalled.
 struct PackReleaseRow {
   TenantId tenant;
   std::string pack;
   std::string version;
-  std::string digest;
+  std::string digest;  // empty: of a pack that was uninstalled when its release was gone
   int64_t created = 0;
+  PackState state = PackState::Installed;
+  int64_t updated = 0;  // when it was last loaded, or uninstalled
 };
 
 // The head of a workflow's state, beside its execution. Version 1 is inserted; a later one replaces

@@ -81,6 +81,8 @@ struct Pack {
   std::vector<std::string> dependencies;  // on packs, as written
   std::string digest;                     // SHA-256 of the content, hex: names the release
   std::string folder;                     // where the files of this release lie, absolute
+  std::string source;                     // the folder it was read from, for people
+  bool source_gone = false;               // no folder holds it any more: `folder` does
   Value config_schema;
   Value config;
   std::vector<Runtime> runtimes;

@@ -124,6 +124,12 @@ Result<bool> anything_to_expire(sql::Connection&, kernel::Expirable, int64_t bef
 // For the start of a server, of all tenants: what it keeps in memory.
 // The releases that open executions are pinned to.
 Result<std::vector<kernel::PackReleaseRow>> pinned_releases(sql::Connection&);
+// How many open executions are pinned to it.
+Result<int64_t> executions_of_release(sql::Connection&, TenantId, const std::string& digest);
+// The release that each pack has now, without the packs that were uninstalled.
+Result<std::vector<kernel::PackReleaseRow>> current_releases(sql::Connection&);
+// The last revision of each rule of a pack that is deleted, oldest id first.
+Result<std::vector<kernel::RuleRow>> gone_pack_rules(sql::Connection&);
 // The newest revision of each rule that is not deleted.
 Result<std::vector<kernel::RuleRow>> rules_of_all_tenants(sql::Connection&);
 Result<std::vector<kernel::WebhookRow>> webhooks_of_all_tenants(sql::Connection&);
@@ -134,10 +140,9 @@ Result<std::vector<kernel::RuleRow>> rule_revisions(sql::Connection&, TenantId, 
 // The newest rule that has had this ref, deleted or not, in its newest revision.
 Result<std::optional<kernel::RuleRow>> find_rule(sql::Connection&, TenantId,
                                                  const std::string& ref);
-// The newest rule of this ref that was there at `at`, in its first revision: a ref that was deleted
-// and made again has belonged to several.
-Result<std::optional<kernel::RuleRow>> find_rule_at(sql::Connection&, TenantId,
-                                                    const std::string& ref, int64_t at);
+// What stood under a ref at a time, whatever its id, deleted or not; none: it was not there yet.
+Result<std::optional<kernel::RuleRow>> rule_at(sql::Connection&, TenantId, const std::string& ref,
+                                               int64_t at);
 Result<std::vector<kernel::TokenRow>> tokens_of(sql::Connection&, TenantId);
 // Keys whose time is over are found, too, until retention removes them: see KeyRow::is_over.
 Result<std::optional<kernel::KeyRow>> find_key(sql::Connection&, const kernel::KeyName&);

@@ -38,6 +38,14 @@ void read_key(RowReader r, KeyRow& k) {
       k.expires >> k.created >> k.updated;
 }
 
+#define RELEASE_ALL                                                                                \
+  "SELECT p.tenant, p.pack, p.version, p.digest, p.created, p.state, p.updated FROM pack_release " \
+  "p "
+
+void read_release(RowReader r, PackReleaseRow& p) {
+  r >> p.tenant >> p.pack >> p.version >> p.digest >> p.created >> p.state >> p.updated;
+}
+
 void read_worker(RowReader r, WorkerRow& w) {
   r >> w.id >> w.tenant >> w.name >> w.instance >> w.slots >> w.updated;
 }
@@ -45,21 +53,34 @@ void read_worker(RowReader r, WorkerRow& w) {
 }  // namespace
 
 Result<std::vector<PackReleaseRow>> pinned_releases(sql::Connection& db) {
-  auto read = [](RowReader r, PackReleaseRow& p) {
-    r >> p.tenant >> p.pack >> p.version >> p.digest >> p.created;
-  };
   std::vector<PackReleaseRow> found;
   TRY(auto tenants, tenants_with_executions(db));
   for (TenantId tenant : tenants) {
-    TRY(auto rows, query<PackReleaseRow>(
-                       db,
-                       "SELECT tenant, pack, version, digest, created FROM pack_release WHERE "
-                       "tenant = $1 AND digest IN (SELECT pack_release FROM execution WHERE "
-                       "tenant = $1 AND status < 16)",
-                       +read, tenant));
+    TRY(auto rows,
+        query<PackReleaseRow>(
+            db,
+            RELEASE_ALL "WHERE p.tenant = $1 AND p.digest IN (SELECT pack_release FROM execution "
+                        "WHERE tenant = $1 AND status < 16)",
+            read_release, tenant));
     std::ranges::move(rows, std::back_inserter(found));
   }
   return found;
+}
+
+Result<std::vector<PackReleaseRow>> current_releases(sql::Connection& db) {
+  return query<PackReleaseRow>(
+      db,
+      RELEASE_ALL
+      "WHERE p.state <> $1 AND p.updated = (SELECT max(n.updated) FROM pack_release n "
+      "WHERE n.tenant = p.tenant AND n.pack = p.pack)",
+      read_release, PackState::Uninstalled);
+}
+
+Result<int64_t> executions_of_release(sql::Connection& db, TenantId tenant,
+                                      const std::string& digest) {
+  return query_int(
+      db, "SELECT count(*) FROM execution WHERE tenant = $1 AND status < 16 AND pack_release = $2",
+      tenant, digest);
 }
 
 Result<std::vector<RuleRow>> rules_of_all_tenants(sql::Connection& db) {
@@ -69,6 +90,15 @@ Result<std::vector<RuleRow>> rules_of_all_tenants(sql::Connection& db) {
       "WHERE r.deleted = 0 AND r.revision = "
       "(SELECT max(n.revision) FROM rule n WHERE n.id = r.id AND n.tenant = r.tenant)",
       read_rule);
+}
+
+Result<std::vector<RuleRow>> gone_pack_rules(sql::Connection& db) {
+  return query<RuleRow>(db,
+                        "/*every tenant: start*/ " RULE_ALL
+                        "WHERE r.deleted = 1 AND r.pack <> '' AND r.revision = "
+                        "(SELECT max(n.revision) FROM rule n WHERE n.id = r.id AND n.tenant = r.tenant) "
+                        "ORDER BY r.id",
+                        read_rule);
 }
 
 Result<std::vector<RuleRow>> rule_revisions(sql::Connection& db, TenantId tenant, RuleId id) {
@@ -83,14 +113,13 @@ Result<std::optional<RuleRow>> find_rule(sql::Connection& db, TenantId tenant,
       read_rule, tenant, ref);
 }
 
-Result<std::optional<RuleRow>> find_rule_at(sql::Connection& db, TenantId tenant,
-                                            const std::string& ref, int64_t at) {
-  return query_one<RuleRow>(
-      db,
-      RULE_ALL
-      "WHERE r.tenant = $1 AND r.ref = $2 AND r.revision = 1 AND r.updated <= $3 "
-      "ORDER BY r.id DESC LIMIT 1",
-      read_rule, tenant, ref, at);
+Result<std::optional<RuleRow>> rule_at(sql::Connection& db, TenantId tenant, const std::string& ref,
+                                       int64_t at) {
+  return query_one<RuleRow>(db,
+                            RULE_ALL
+                            "WHERE r.tenant = $1 AND r.ref = $2 AND r.updated <= $3 "
+                            "ORDER BY r.updated DESC, r.id DESC, r.revision DESC LIMIT 1",
+                            read_rule, tenant, ref, at);
 }
 
 Result<std::vector<WebhookRow>> webhooks_of_all_tenants(sql::Connection& db) {

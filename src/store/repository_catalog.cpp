@@ -89,10 +89,13 @@ Result<void> write_keys(sql::Connection& db, Rows<KeyRow> rows) {
 }
 
 Result<void> upsert_pack_releases(sql::Connection& db, Rows<PackReleaseRow> rows) {
-  TRY(auto* insert, db.prepare("INSERT INTO pack_release (tenant, pack, digest, version, created) "
-                               "VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING"));
+  TRY(auto* upsert,
+      db.prepare("INSERT INTO pack_release (tenant, pack, digest, version, created, state, "
+                 "updated) VALUES ($1, $2, $3, $4, $5, $6, $7) "
+                 "ON CONFLICT (tenant, pack, digest) DO UPDATE SET state = $6, updated = $7"));
   for (const auto* r : rows) {
-    TRY(insert->execute(r->tenant, r->pack, r->digest, r->version, r->created));
+    TRY(upsert->execute(r->tenant, r->pack, r->digest, r->version, r->created, r->state,
+                        r->updated));
   }
   return {};
 }

@@ -50,6 +50,7 @@ std::shared_ptr<const Pack> ci_pack() {
   pack->version = "2.0.0";
   pack->digest = "d1";
   pack->folder = "/nowhere";
+  pack->source = "/srv/packs/ci";
   Runtime native;
   native.ref = "core.native";
   pack->runtimes.push_back(native);

@@ -160,6 +160,14 @@ class Server:
     def client(self):
         return Client(self.url(), self.token())
 
+    def log_lines(self, event):
+        """The log's entries of one kind, oldest first."""
+        found = []
+        for line in self.log.read_text(errors="replace").splitlines():
+            if f'"{event}"' in line:
+                found.append(json.loads(line))
+        return found
+
     def spawners(self):
         """[(pid, start time)] of the spawners that hold this data folder."""
         found = []
@@ -207,9 +215,17 @@ class Server:
         self.process.wait(timeout=60)
 
     def stop(self):
-        """SIGTERM; returns the exit code."""
+        """SIGTERM; returns the exit code. It ends in the time that it promises (K12)."""
+        limit = self.settings.get("server.drain_timeout_ms", 30_000) / 1000 + 5
         os.kill(self.pid(), signal.SIGTERM)
-        return self.process.wait(timeout=60)
+        try:
+            return self.process.wait(timeout=limit)
+        except subprocess.TimeoutExpired as error:
+            raise AssertionError(f"SIGTERM, and after {limit} s it still runs") from error
+
+    def reload(self):
+        """SIGHUP: configuration and packs are read again."""
+        os.kill(self.pid(), signal.SIGHUP)
 
     def cli(self, *arguments, expect=0, timeout=60):
         """Runs the command line against this server; returns its stdout."""

@@ -193,7 +193,8 @@ TEST_P(Workflows, ARunningWorkflowKeepsTheDefinitionItStartedWith) {
   for (auto& action : changed->actions) {
     if (action.ref == "ci.sequence") action.workflow = workflow("ci.x", kFork).workflow;
   }
-  auto loaded = await<int>([&](auto reply) { engine_->load_packs({core_pack(), changed}, reply); });
+  auto loaded =
+      await<int>([&](auto reply) { engine_->load_packs({core_pack(), changed}, {}, reply); });
   ASSERT_TRUE(loaded.ok()) << loaded.error().describe();
   held_.erase(checkout.key.execution);
   finish(checkout, 0);

@@ -75,13 +75,18 @@ std::optional<Catalog::ActionRef> Catalog::find_action(std::string_view ref,
   return refer(retired->second, *action);
 }
 
-const Runtime* Catalog::find_runtime(std::string_view ref) const {
+const Runtime* Catalog::find_runtime(std::string_view ref, const Pack& own) const {
   std::string full =
       ref.find('.') == std::string_view::npos ? "core." + std::string(ref) : std::string(ref);
-  for (const auto& pack : packs_) {
-    for (const auto& runtime : pack->runtimes) {
+  auto find_in = [&](const Pack& pack) -> const Runtime* {
+    for (const auto& runtime : pack.runtimes) {
       if (runtime.ref == full || runtime.ref == ref) return &runtime;
     }
+    return nullptr;
+  };
+  if (const auto* found = find_in(own)) return found;
+  for (const auto& pack : packs_) {
+    if (const auto* found = find_in(*pack)) return found;
   }
   return nullptr;
 }
@@ -101,6 +106,11 @@ std::string Catalog::suggest_trigger(std::string_view ref) const {
 const RuleEntry* Catalog::find_rule(std::string_view ref) const {
   auto found = rules_.find(ref);
   return found == rules_.end() ? nullptr : found->second.get();
+}
+
+const RuleEntry* Catalog::find_gone_rule(std::string_view ref) const {
+  auto found = gone_rules_.find(ref);
+  return found == gone_rules_.end() ? nullptr : found->second.get();
 }
 
 const kernel::WebhookRow* Catalog::find_webhook(std::string_view name) const {
@@ -142,7 +152,9 @@ std::shared_ptr<const Catalog> Catalog::with_rules(
     if (entry->row.deleted) {
       next->rules_.erase(entry->row.ref);
       next->index_ = next->index_.without(entry->row.ref);
+      if (!entry->row.pack.empty()) next->gone_rules_.insert_or_assign(entry->row.ref, entry);
     } else {
+      next->gone_rules_.erase(entry->row.ref);
       next->rules_.insert_or_assign(entry->row.ref, entry);
       compiled.push_back(entry->compiled);
     }

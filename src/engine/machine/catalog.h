@@ -51,13 +51,17 @@ class Catalog {
   // The action of the release with this digest, for runs that are pinned to it; falls back to
   // nothing, never to another release.
   std::optional<ActionRef> find_action(std::string_view ref, std::string_view digest) const;
-  const Runtime* find_runtime(std::string_view ref) const;
+  // `own`: the release that asks; its runtimes come first and may be in no current pack any more.
+  const Runtime* find_runtime(std::string_view ref, const Pack& own) const;
   const Trigger* find_trigger(std::string_view ref) const;
   // " (did you mean 'x'?)" or empty.
   std::string suggest_action(std::string_view ref) const;
   std::string suggest_trigger(std::string_view ref) const;
 
   const RuleEntry* find_rule(std::string_view ref) const;
+  // The last revision of a rule whose pack does not hold it any more: what an operator has said of
+  // it holds when it comes back.
+  const RuleEntry* find_gone_rule(std::string_view ref) const;
   const kernel::WebhookRow* find_webhook(std::string_view name) const;
 
   const std::vector<std::shared_ptr<const Pack>>& packs() const { return packs_; }
@@ -77,7 +81,7 @@ class Catalog {
   std::shared_ptr<const Catalog> with_packs(std::vector<std::shared_ptr<const Pack>> packs) const;
   // Keeps a release that is not current for executions that are pinned to it.
   std::shared_ptr<const Catalog> with_retired(std::shared_ptr<const Pack> pack) const;
-  // Entries whose row is deleted leave.
+  // Entries whose row is deleted leave; those of packs are remembered.
   std::shared_ptr<const Catalog> with_rules(
       const std::vector<std::shared_ptr<const RuleEntry>>& changed) const;
   std::shared_ptr<const Catalog> with_webhook(kernel::WebhookRow webhook) const;
@@ -92,6 +96,7 @@ class Catalog {
   std::unordered_map<std::string, ActionRef, StringHash, std::equal_to<>> actions_;
   std::map<std::string, std::shared_ptr<const WorkflowCode>> workflows_;  // by release and ref
   std::map<std::string, std::shared_ptr<const RuleEntry>, std::less<>> rules_;
+  std::map<std::string, std::shared_ptr<const RuleEntry>, std::less<>> gone_rules_;
   std::map<std::string, kernel::WebhookRow, std::less<>> webhooks_;
   rules::RuleIndex index_;
   rules::Catalog names_;

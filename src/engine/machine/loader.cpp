@@ -321,6 +321,9 @@ Result<void> Loader::load_rest(sql::Connection& db, const Wanted& wanted, Loaded
     TRY(bool waits, store::message_waits(db, tenant, id));
     if (waits) into.messages_.insert(id);
   }
+  if (wanted.schedules) {
+    TRY(into.schedules_, store::named_timers(db));
+  }
   if (wanted.leased) {
     TRY(into.workers_, store::all_workers(db));
   }

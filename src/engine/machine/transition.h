@@ -38,6 +38,7 @@ struct Wanted {
   bool executions_of_keys = false;      // and the executions that these keys' values name
   std::vector<kernel::Of<MessageId>> messages;
   int queue_heads = 0;                 // how many waiting executions it could start
+  bool schedules = false;              // the timers of rules
   bool leased = false;                 // every execution that a worker holds, and the workers
   bool sweep = false;                  // messages and outbox rows that were left behind
   std::vector<kernel::Expire> expire;  // how many rows each would delete
@@ -61,6 +62,7 @@ class Loaded {
   const Value& result(ExecutionId id) const;  // null: none
   const kernel::InquiryRow* inquiry(InquiryId id) const;
   const kernel::TimerRow* timer(TimerId id) const;
+  const std::vector<kernel::TimerRow>& schedules() const { return schedules_; }
   const kernel::EventRow* event(EventId id) const;
   // False once the message has been handled.
   bool has_message(MessageId id) const { return messages_.contains(id); }
@@ -84,6 +86,7 @@ class Loaded {
   std::unordered_map<ExecutionId, Value> results_;
   std::unordered_map<InquiryId, kernel::InquiryRow> inquiries_;
   std::unordered_map<TimerId, kernel::TimerRow> timers_;
+  std::vector<kernel::TimerRow> schedules_;
   std::unordered_map<EventId, kernel::EventRow> events_;
   KeyRows key_values_;
   std::map<std::tuple<TenantId, std::string, std::string>, std::string> keys_;

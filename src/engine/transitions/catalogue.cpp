@@ -15,9 +15,6 @@ using namespace kernel;
 
 namespace {
 
-// All writes of the catalogue take turns: each makes a snapshot from the one before it.
-constexpr int64_t kCatalogueKey = -1;
-
 std::string pack_of(std::string_view ref) { return std::string(ref.substr(0, ref.find('.'))); }
 
 // The next revision of a rule, compiled, as a row and in the feed.
@@ -38,30 +35,15 @@ Result<std::shared_ptr<const RuleEntry>> add_revision(Context& ctx, Transition& 
   row.updated = ctx.now();
   TRY(entry->compiled, rules::compile(spec, row.id, row.revision, ctx.expressions()));
   if (spec.enabled && rules::is_timer(spec.trigger)) TRY(set_schedule(ctx, t, tenant, spec));
+  bool is_there = old && !old->row.deleted;
   t.changes.feed.push_back({.tenant = tenant,
                             .type = EntityType::Rule,
-                            .op = old ? ChangeOp::Updated : ChangeOp::Created,
+                            .op = is_there ? ChangeOp::Updated : ChangeOp::Created,
                             .entity = row.id.value,
                             .detail = row.ref,
                             .at = ctx.now()});
   t.changes.rules.push_back(row);
   return std::shared_ptr<const RuleEntry>(std::move(entry));
-}
-
-std::shared_ptr<const RuleEntry> add_deletion(Context& ctx, Transition& t, const RuleEntry& old) {
-  auto gone = std::make_shared<RuleEntry>(old);
-  gone->row.revision += 1;
-  gone->row.enabled = false;
-  gone->row.deleted = true;
-  gone->row.updated = ctx.now();
-  t.changes.rules.push_back(gone->row);
-  t.changes.feed.push_back({.tenant = old.row.tenant,
-                            .type = EntityType::Rule,
-                            .op = ChangeOp::Deleted,
-                            .entity = old.row.id.value,
-                            .detail = old.row.ref,
-                            .at = ctx.now()});
-  return gone;
 }
 
 // What a repeated request is answered with: the rule that it made, as it is now.
@@ -89,6 +71,22 @@ Result<void> check_revision(const RuleEntry& entry, std::optional<int64_t> wante
 }
 
 }  // namespace
+
+std::shared_ptr<const RuleEntry> add_deletion(Context& ctx, Transition& t, const RuleEntry& old) {
+  auto gone = std::make_shared<RuleEntry>(old);
+  gone->row.revision += 1;
+  gone->row.enabled = false;
+  gone->row.deleted = true;
+  gone->row.updated = ctx.now();
+  t.changes.rules.push_back(gone->row);
+  t.changes.feed.push_back({.tenant = old.row.tenant,
+                            .type = EntityType::Rule,
+                            .op = ChangeOp::Deleted,
+                            .entity = old.row.id.value,
+                            .detail = old.row.ref,
+                            .at = ctx.now()});
+  return gone;
+}
 
 Value rule_to_value(const RuleSpec& spec) {
   Value value = Value::map({{"ref", spec.ref},
@@ -285,35 +283,42 @@ Result<void> DeleteToken::decide(Context& ctx) {
 
 // LoadPacks
 
-LoadPacks::LoadPacks(std::vector<std::shared_ptr<const Pack>> packs, Reply<int> reply)
-    : packs_(std::move(packs)), reply_(std::move(reply)) {
+LoadPacks::LoadPacks(std::vector<std::shared_ptr<const Pack>> packs,
+                     std::vector<std::shared_ptr<const Pack>> retired, Reply<int> reply)
+    : packs_(std::move(packs)), retired_(std::move(retired)), reply_(std::move(reply)) {
   key = kCatalogueKey;
 }
 
 Result<void> LoadPacks::decide(Context& ctx) {
   std::vector<std::shared_ptr<const RuleEntry>> changed;
   std::set<std::string> wanted;
+  std::set<std::string_view> loaded;
   for (const auto& pack : packs_) {
+    loaded.insert(pack->ref);
     changes.pack_releases.push_back(
-        {kDefaultTenant, pack->ref, pack->version, pack->digest, ctx.now()});
+        {kDefaultTenant, pack->ref, pack->version, pack->digest, ctx.now(),
+         pack->source_gone ? PackState::SourceGone : PackState::Installed, ctx.now()});
     for (const auto& spec : pack->rules) {
       wanted.insert(spec.ref);
       const auto* old = ctx.catalog().find_rule(spec.ref);
+      bool is_there = old != nullptr;
+      if (!old) old = ctx.catalog().find_gone_rule(spec.ref);
       RuleSpec wanted_spec = spec;
-      // Whether it is enabled is the operator's word once the rule is there.
+      // Whether it is enabled is the operator's word once the rule was there.
       if (old) wanted_spec.enabled = old->spec.enabled;
-      if (old && to_json(rule_to_value(wanted_spec)) == old->row.spec_json) continue;
+      if (is_there && to_json(rule_to_value(wanted_spec)) == old->row.spec_json) continue;
       TRY(auto entry,
           add_revision(ctx, *this, kDefaultTenant, wanted_spec, pack_of(spec.ref), old));
       changed.push_back(std::move(entry));
     }
   }
   for (const auto& [ref, entry] : ctx.catalog().rules()) {
-    if (!entry->row.pack.empty() && !wanted.contains(ref)) {
+    if (loaded.contains(entry->row.pack) && !wanted.contains(ref)) {
       changed.push_back(add_deletion(ctx, *this, *entry));
     }
   }
   catalog_ = ctx.catalog().with_packs(packs_)->with_rules(changed);
+  for (const auto& pack : retired_) catalog_ = catalog_->with_retired(pack);
   return {};
 }
 

@@ -15,6 +15,12 @@ namespace millrace::engine {
 Value rule_to_value(const RuleSpec& spec);
 Result<RuleSpec> rule_from_value(const Value& value);
 
+// All writes of the catalogue take turns: each makes a snapshot from the one before it.
+inline constexpr int64_t kCatalogueKey = -1;
+
+// The last revision of a rule that goes, as a row and in the feed.
+std::shared_ptr<const RuleEntry> add_deletion(Context& ctx, Transition& t, const RuleEntry& old);
+
 // A new revision of a rule, or its end.
 class WriteRule final : public Transition {
  public:
@@ -109,11 +115,15 @@ class DeleteToken final : public Transition {
   Reply<TokenId> reply_;
 };
 
-// Another set of pack releases. The rules that packs own follow their files: new ones are
-// created, changed ones get a revision, vanished ones are deleted.
+// Another set of pack releases. The rules that these packs own follow their files: new ones are
+// created, changed ones get a revision, vanished ones are deleted. Whether a rule is enabled stays
+// the operator's word, also when it vanishes and comes back. The rules of a pack that is not among
+// them stay as they are: only UninstallPack ends them.
 class LoadPacks final : public Transition {
  public:
-  LoadPacks(std::vector<std::shared_ptr<const Pack>> packs, Reply<int> reply);
+  // `retired`: older releases that open executions are pinned to.
+  LoadPacks(std::vector<std::shared_ptr<const Pack>> packs,
+            std::vector<std::shared_ptr<const Pack>> retired, Reply<int> reply);
   std::string_view name() const override { return "load_packs"; }
   Result<void> decide(Context& ctx) override;
   void settle(Memory& memory) override {
@@ -125,6 +135,7 @@ class LoadPacks final : public Transition {
 
  private:
   std::vector<std::shared_ptr<const Pack>> packs_;
+  std::vector<std::shared_ptr<const Pack>> retired_;
   Reply<int> reply_;
   std::shared_ptr<const Catalog> catalog_;
 };

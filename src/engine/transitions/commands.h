@@ -14,6 +14,14 @@
 
 namespace millrace::engine {
 
+// What has become of a pack that was uninstalled.
+struct Uninstalled {
+  std::string ref;
+  std::string digest;  // of the release that was current; empty: it could not be read any more
+  std::string source;  // the folder that still holds it: the next reload brings it back
+  int64_t rules = 0;   // that have ended with it
+};
+
 // How long rows stay, in ms.
 struct Retention {
   int64_t events = 30LL * 86'400'000;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <set>
+
 #include "engine/transitions/commands.h"
 #include "engine/transitions/start.h"
 
@@ -26,6 +28,8 @@ class FireTimer final : public Transition {
 
 // The name under which rules with the same trigger and the same parameters share one timer.
 std::string schedule_name(const RuleSpec& spec);
+// The timers of these rules' schedules go, unless another rule uses them, too. Wants `schedules`.
+void end_schedules(Context& ctx, Transition& t, const std::set<std::string>& rules_that_go);
 // Adds the timer of a rule on a timer trigger. Errors are those of rules::parse_schedule.
 Result<void> set_schedule(Context& ctx, Transition& t, TenantId tenant, const RuleSpec& spec);
 

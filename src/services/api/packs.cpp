@@ -6,6 +6,7 @@
 #include "services/api/page.h"
 #include "services/api/routes.h"
 #include "services/api/shared.h"
+#include "store/read.h"
 
 namespace millrace::api {
 namespace {
@@ -93,6 +94,16 @@ struct TriggerView {
   }
 };
 
+// Where the files of a pack are.
+enum class PackSource : uint8_t { Installed, SourceGone };
+std::string_view to_string(PackSource source) {
+  switch (source) {
+    case PackSource::Installed: return "installed";
+    case PackSource::SourceGone: return "source_gone";
+  }
+  return "unknown";
+}
+
 struct PackView {
   std::string ref;
   std::string label;
@@ -101,6 +112,8 @@ struct PackView {
   std::string author;
   std::vector<std::string> keywords;
   std::string digest;
+  PackSource state = PackSource::Installed;
+  std::string source;
   int64_t actions = 0;
   int64_t triggers = 0;
   int64_t rules = 0;
@@ -115,12 +128,48 @@ struct PackView {
         field("author", &V::author, ""),
         field("keywords", &V::keywords, ""),
         field("digest", &V::digest, "SHA-256 of the content: names the release."),
+        field("state", &V::state,
+              "source_gone: no folder of packs holds it any more; its staged release goes on."),
+        field("source", &V::source, "The folder that it was read from."),
         field("actions", &V::actions, "How many."),
         field("triggers", &V::triggers, "How many."),
         field("rules", &V::rules, "How many."),
     };
     static const auto table =
         fields_of<V>("Pack", "A folder of actions, triggers and rules.", lines);
+    return table;
+  }
+};
+
+struct UninstallQuery {
+  bool force = false;
+
+  static const Fields& fields() {
+    static const Field lines[] = {
+        field("force", &UninstallQuery::force,
+              "Although rules of others or webhook endpoints use it."),
+    };
+    static const auto table = fields_of<UninstallQuery>("UninstallQuery", "", lines);
+    return table;
+  }
+};
+
+struct UninstalledView {
+  std::string ref;
+  int64_t rules = 0;
+  int64_t open_executions = 0;
+  std::optional<std::string> source;
+
+  static const Fields& fields() {
+    using V = UninstalledView;
+    static const Field lines[] = {
+        field("ref", &V::ref, ""),
+        field("rules", &V::rules, "How many have ended with it."),
+        field("open_executions", &V::open_executions, "How many go on with its release."),
+        field("source", &V::source,
+              "The folder that still holds it: the next start or reload with it brings it back."),
+    };
+    static const auto table = fields_of<V>("Uninstalled", "A pack that has left.", lines);
     return table;
   }
 };
@@ -182,6 +231,8 @@ PackView view_of(const Pack& pack) {
   view.author = pack.author;
   view.keywords = pack.keywords;
   view.digest = pack.digest;
+  view.state = pack.source_gone ? PackSource::SourceGone : PackSource::Installed;
+  view.source = pack.source;
   view.actions = static_cast<int64_t>(pack.actions.size());
   view.triggers = static_cast<int64_t>(pack.triggers.size());
   view.rules = static_cast<int64_t>(pack.rules.size());
@@ -217,6 +268,23 @@ Response show_pack(Call& call) {
     names.push_back(pack->ref);
   }
   return not_found("pack", call.param(), did_you_mean(call.param(), names));
+}
+
+Task<Response> uninstall_pack(Call& call) {
+  CO_TRY(auto query, call.query<UninstallQuery>());
+  auto command = [&](auto reply) {
+    call.api.engine.uninstall_pack(call.caller(), std::string(call.param()), query.force,
+                                   std::move(reply));
+  };
+  CO_TRY(auto done, co_await ask<engine::Uninstalled>(command));
+  UninstalledView view{.ref = done.ref, .rules = done.rules};
+  if (!done.source.empty()) view.source = done.source;
+  auto count = [&](sql::Connection& db) -> Result<void> {
+    TRY(view.open_executions, store::executions_of_release(db, call.who.tenant, done.digest));
+    return {};
+  };
+  if (!done.digest.empty()) CO_TRY(co_await call.api.readers.run(count));
+  co_return answer_one(view);
 }
 
 Response list_actions(Call& call) {
@@ -280,6 +348,15 @@ std::vector<Route> pack_routes() {
                  "List packs by ref.", PackView::fields()),
       show_route("show_pack", "/api/v1/packs/{ref}", Permission::PacksRead, show_pack,
                  "Show a pack.", PackView::fields()),
+      {.name = "uninstall_pack",
+       .method = "DELETE",
+       .pattern = "/api/v1/packs/{ref}",
+       .access = Permission::PacksWrite,
+       .handler = uninstall_pack,
+       .summary = "Uninstall a pack: its rules end, what runs of it goes on.",
+       .query = &UninstallQuery::fields(),
+       .answer = &UninstalledView::fields(),
+       .takes_key = true},
       list_route("list_actions", "/api/v1/actions", Permission::ActionsRead, list_actions,
                  "List actions by ref.", ActionView::fields()),
       show_route("show_action", "/api/v1/actions/{ref}", Permission::ActionsRead, show_action,

@@ -243,6 +243,8 @@ CREATE TABLE pack_release (
   digest TEXT NOT NULL,
   version TEXT NOT NULL,
   created BIGINT NOT NULL,
+  state BIGINT NOT NULL,
+  updated BIGINT NOT NULL,
   PRIMARY KEY (tenant, pack, digest)
 );
 
