@@ -24,15 +24,14 @@ Metrics::Metrics()
 }
 
 void Metrics::watch(const engine::Engine& engine) {
-  const auto& stats = engine.executor().commit_stats();
   registry_.counter_from("millrace_commits_total", "Durable commits.",
-                         [&stats] { return static_cast<double>(stats.commits.load()); });
+                         [&engine] { return static_cast<double>(engine.stats().commits); });
   registry_.counter_from("millrace_commit_steps_total", "Steps in durable commits.",
-                         [&stats] { return static_cast<double>(stats.steps.load()); });
+                         [&engine] { return static_cast<double>(engine.stats().steps); });
   registry_.counter_from("millrace_commit_failures_total", "Batches that were rolled back.",
-                         [&stats] { return static_cast<double>(stats.batch_failures.load()); });
+                         [&engine] { return static_cast<double>(engine.stats().batch_failures); });
   registry_.counter_from("millrace_commit_seconds_total", "Time inside commits.",
-                         [&stats] { return static_cast<double>(stats.commit_ns.load()) / 1e9; });
+                         [&engine] { return static_cast<double>(engine.stats().commit_ns) / 1e9; });
   registry_.gauge_from("millrace_intake_waiting", "Messages that are not yet written.",
                        [&engine] { return static_cast<double>(engine.waiting()); });
   registry_.gauge_from("millrace_store_read_only", "1 while the disk is full.",

@@ -26,6 +26,8 @@
 #include "base/log.h"
 #include "base/time.h"
 #include "engine/engine.h"
+#include "engine/machine/context.h"
+#include "engine/transitions/commands.h"
 #include "net/http_server.h"
 #include "services/api/api.h"
 #include "services/worker/spawner.h"
@@ -37,6 +39,7 @@ namespace {
 
 constexpr async::Duration kDrainLook{50};
 constexpr async::Duration kHttpGrace{1000};
+constexpr std::chrono::milliseconds kEngineStop{2000};
 constexpr async::Duration kWorkerStop{3000};
 constexpr async::Duration kFileSweep{3'600'000};
 constexpr int kExitStoreFailed = 74;  // EX_IOERR
@@ -54,14 +57,11 @@ Result<void> make_folders(const DataPaths& paths) {
   return {};
 }
 
-engine::Engine::Options engine_options(const Config& config) {
-  engine::Engine::Options options;
-  options.executor.max_waiting = static_cast<size_t>(config.intake.max_waiting);
-  options.retention.events = config.retention.events_days * kDayMs;
-  options.retention.executions = config.retention.executions_days * kDayMs;
-  options.retention.changes = config.retention.changes_days * kDayMs;
-  options.retention.dedupe = config.retention.dedupe_days * kDayMs;
-  return options;
+engine::Retention retention_of(const Config& config) {
+  return {.events = config.retention.events_days * kDayMs,
+          .executions = config.retention.executions_days * kDayMs,
+          .changes = config.retention.changes_days * kDayMs,
+          .dedupe = config.retention.dedupe_days * kDayMs};
 }
 
 // After a failed sync nobody knows what the file holds: the only safe step is to leave and to
@@ -86,10 +86,10 @@ Result<void> ensure_admin_token(engine::Engine& engine, auth::TokenCache& tokens
   Secret token = auth::make_token(auth::system_random());
   TRY(replace_file(paths.admin_token, std::string(token.reveal()) + "\n", 0600));
   std::promise<Result<kernel::TokenRow>> written;
-  engine.write_token(
+  engine.submit(engine::command::write_token(
       {.identity = "millrace"},
       {.hash = auth::token_hash(token.reveal()), .identity = "admin", .permissions = "*"},
-      [&](Result<kernel::TokenRow> row) { written.set_value(std::move(row)); });
+      [&](Result<kernel::TokenRow> row) { written.set_value(std::move(row)); }));
   TRY(auto row, written.get_future().get());
   tokens.put({row.id, row.tenant, row.hash, row.identity, row.permissions, row.expires});
   return {};
@@ -101,6 +101,23 @@ struct Releases {
   Packs current;
   PinnedReleases pinned;
 };
+
+// What comes with the binary is seen by every tenant.
+engine::PackSet pack_set(Releases releases) {
+  engine::PackSet set{
+      .system = {}, .own = {}, .retired = std::move(releases.pinned.found), .missing = {}};
+  for (auto& pack : releases.current) {
+    auto& to = pack->ref == "core" ? set.system : set.own;
+    to.push_back(std::move(pack));
+  }
+  for (auto& gone : releases.pinned.missing) {
+    set.missing.push_back({.tenant = gone.tenant,
+                           .pack = std::move(gone.pack),
+                           .version = std::move(gone.version),
+                           .digest = std::move(gone.digest)});
+  }
+  return set;
+}
 
 // Everything that a server is, in the order in which it comes up. Members die in reverse.
 class Server {
@@ -160,8 +177,8 @@ Result<void> Server::open_engine() {
   }
   TRY(auto releases, load_releases());
   TRY(engine_, engine::Engine::start(
-                   *store_, std::move(releases.current), std::move(releases.pinned.found),
-                   engine_options(config_),
+                   *store_, pack_set(std::move(releases)), retention_of(config_),
+                   {.max_waiting = static_cast<size_t>(config_.intake.max_waiting)},
                    {.now_ms = unix_ms,
                     .fatal = die,
                     .equip = [this](kernel::WorkOrder& order) { equip(order); },
@@ -263,7 +280,8 @@ Task<void> Server::reload_packs() {
       log_error("packs.not_reloaded", {{"error", done.error().describe()}});
     }
   };
-  engine_->load_packs(std::move(releases->current), std::move(releases->pinned.found), told);
+  engine_->submit(engine::command::load_packs({.tenant = kDefaultTenant},
+                                              pack_set(std::move(*releases)), std::move(told)));
 }
 
 // Runs until a signal ends it; then drains (K12): no new work, what runs may finish for a while,
@@ -320,7 +338,7 @@ Result<void> Server::run(const Config& config, const std::string& data,
   Server server(config, data);
   TRY(server.open());
   server.loop_.block_on(server.serve(reload));
-  server.engine_->drain();
+  server.engine_->stop(kEngineStop);
   log_info("server.stopped", {});
   return {};
 }

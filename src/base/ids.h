@@ -24,6 +24,15 @@ struct Id {
 };
 
 using TenantId = Id<struct TenantTag>;
+
+// An id together with its tenant: what names a row (K10).
+template <typename IdType>
+struct Of {
+  TenantId tenant;
+  IdType id;
+  constexpr auto operator<=>(const Of&) const = default;
+  constexpr explicit operator bool() const { return static_cast<bool>(id); }
+};
 using EventId = Id<struct EventTag>;
 using RuleId = Id<struct RuleTag>;
 using EnforcementId = Id<struct EnforcementTag>;
@@ -75,5 +84,13 @@ template <typename Tag>
 struct std::hash<millrace::Id<Tag>> {
   size_t operator()(const millrace::Id<Tag>& id) const noexcept {
     return std::hash<int64_t>{}(id.value);
+  }
+};
+
+template <typename IdType>
+struct std::hash<millrace::Of<IdType>> {
+  // Ids are unique over all tenants.
+  size_t operator()(const millrace::Of<IdType>& of) const noexcept {
+    return std::hash<IdType>()(of.id);
   }
 };

@@ -2,11 +2,13 @@
 #pragma once
 
 #include <array>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <unordered_map>
 
-#include "engine/engine.h"
+#include "engine/machine/reply.h"
+#include "kernel/rows.h"
 
 namespace millrace::engine {
 

@@ -3,316 +3,200 @@
 
 #include <fmt/format.h>
 
+#include <atomic>
 #include <future>
 
 #include "base/files.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "engine/board.h"
+#include "engine/driver.h"
 #include "engine/outlet.h"
-#include "engine/transitions/catalogue.h"
-#include "engine/transitions/enforce_event.h"
-#include "engine/transitions/executions.h"
-#include "engine/transitions/keys.h"
-#include "engine/transitions/timers.h"
-#include "engine/transitions/workflows.h"
+#include "engine/transitions/messages.h"
+#include "engine/transitions/rule_rows.h"
 #include "store/migrate.h"
 
 namespace millrace::engine {
 
 using namespace kernel;
 
-Engine::Engine(sql::Store& store, Options options, Outside outside)
-    : store_(store),
-      options_(options),
-      outside_(std::move(outside)),
-      board_(std::make_unique<Board>()),
-      listeners_(std::make_unique<Listeners>()),
-      outlet_(std::make_unique<Outlet>(outside_.equip)) {}
+namespace {
 
-Engine::~Engine() = default;
-
-Result<std::unique_ptr<Engine>> Engine::start(sql::Store& store,
-                                              std::vector<std::shared_ptr<const Pack>> packs,
-                                              std::vector<std::shared_ptr<const Pack>> retired,
-                                              Options options, Outside outside) {
-  auto engine = std::unique_ptr<Engine>(new Engine(store, options, std::move(outside)));
-  int64_t epoch = 0;
-  {
-    TRY(auto writer, store.open_writer());
-    TRY(store::migrate(*writer));
-    TRY(epoch, store::claim_shards(*writer, engine->outside_.owner, ShardSet::all()));
-  }
-  auto catalog = Catalog().with_packs(packs);
-  for (auto& pack : retired) catalog = catalog->with_retired(std::move(pack));
-  TRY(auto reader, store.open_reader());
-  TRY(engine->load_rules(*reader, catalog));
-  TRY(auto webhooks, store::webhooks_of_all_tenants(*reader));
-  for (auto& webhook : webhooks) catalog = catalog->with_webhook(std::move(webhook));
-  engine->catalog_ = catalog;
-  TRY(engine->executor_, Executor::start(store, epoch, catalog, *engine->outlet_, options.executor,
-                                         engine->callbacks()));
-  // The releases are in the store, and the packs' rules follow their files, before anybody asks.
-  std::promise<Result<int>> loaded;
-  engine->load_packs(std::move(packs),
-                     [&](Result<int> done) { loaded.set_value(std::move(done)); });
-  TRY(loaded.get_future().get());
-  return engine;
+int64_t monotonic_ns() {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(
+             std::chrono::steady_clock::now().time_since_epoch())
+      .count();
 }
 
-Result<void> Engine::load_rules(sql::Connection& reader, std::shared_ptr<const Catalog>& catalog) {
-  TRY(auto rows, store::rules_of_all_tenants(reader));
+// The rules of all tenants as the store has them.
+Result<std::vector<std::shared_ptr<const RuleEntry>>> stored_rules(sql::Connection& reader) {
+  TRY(auto rows, store::gone_pack_rules(reader));  // one that is there again comes after
+  TRY(auto current, store::rules_of_all_tenants(reader));
+  std::ranges::move(current, std::back_inserter(rows));
   std::vector<std::shared_ptr<const RuleEntry>> entries;
   expr::Engine expressions;
   for (auto& row : rows) {
     auto entry = std::make_shared<RuleEntry>();
     TRY(Value stored, parse_json(row.spec_json));
     TRY(entry->spec, rule_from_value(stored));
-    auto compiled = rules::compile(entry->spec, row.id, row.revision, expressions);
-    if (!compiled.ok()) {
-      // Written by another version: out of force, but not lost, and said.
-      log_error("rule.not_compiled", {{"rule", row.ref}, {"error", compiled.error().describe()}});
-      continue;
+    if (!row.deleted) {
+      auto compiled = rules::compile(entry->spec, row.id, row.revision, expressions);
+      if (!compiled.ok()) {
+        // Written by another version: out of force, but not lost, and said.
+        log_error("rule.not_compiled", {{"rule", row.ref}, {"error", compiled.error().describe()}});
+        continue;
+      }
+      entry->compiled = std::move(*compiled);
     }
-    entry->compiled = std::move(*compiled);
     entry->row = std::move(row);
     entries.push_back(std::move(entry));
   }
-  catalog = catalog->with_rules(entries);
+  return entries;
+}
+
+}  // namespace
+
+// What an engine consists of, in the order in which it comes up; it goes in reverse.
+struct Engine::Parts final : public Observer {
+  Parts(sql::Store& its_store, Options its_options, Outside its_outside)
+      : store(its_store), options(its_options), outside(std::move(its_outside)) {
+    if (!outside.mono_ns) outside.mono_ns = monotonic_ns;
+  }
+
+  // Observer
+  void ended(const ExecutionRow& row) override {
+    board.ended(row);
+    listeners.ended(row.id);
+  }
+  void watch(int64_t number, ExecutionId id, Reply<ExecutionRow> reply) override {
+    board.watch(number, id, std::move(reply));
+  }
+  void committed() override { listeners.changed(); }
+  void catalog_changed(std::shared_ptr<const Catalog> next) override {
+    std::lock_guard lock(catalog_mutex);
+    catalog = std::move(next);
+  }
+  void decided(std::string_view kind, int64_t waited_ns) override {
+    outside.decided(kind, waited_ns);
+  }
+
+  // Before anything is decided: what was left behind is decided first.
+  Result<void> load_catalog(const PackSet& packs);
+  Result<void> start_driver(int64_t epoch, const Retention& retention);
+
+  sql::Store& store;
+  Options options;
+  Outside outside;
+  Board board;
+  Listeners listeners;
+  Outlet outlet{outside.equip};
+  std::atomic<int64_t> last_watch{0};
+  std::mutex catalog_mutex;
+  std::shared_ptr<const Catalog> catalog = std::make_shared<const Catalog>();
+  std::unique_ptr<Driver> driver;
+};
+
+Result<void> Engine::Parts::load_catalog(const PackSet& packs) {
+  catalog = catalog->with_system(packs.system)->with_packs(kDefaultTenant, packs.own);
+  for (const auto& pack : packs.retired) catalog = catalog->with_retired(kDefaultTenant, pack);
+  catalog = catalog->with_missing(kDefaultTenant, packs.missing);
+  TRY(auto reader, store.open_reader());
+  TRY(auto rules, stored_rules(*reader));
+  catalog = catalog->with_rules(rules);
+  TRY(auto webhooks, store::webhooks_of_all_tenants(*reader));
+  for (auto& webhook : webhooks) catalog = catalog->with_webhook(std::move(webhook));
   return {};
 }
 
-Executor::Callbacks Engine::callbacks() {
-  return {
-      .now_ms = outside_.now_ms,
-      .fatal = outside_.fatal,
-      .fire_timer = [](Of<TimerId> timer) { return std::make_unique<FireTimer>(timer); },
-      .dispatch = [] { return std::make_unique<DispatchQueue>(); },
-      .sweep = [this] { return std::make_unique<Sweep>(options_.retention, outside_.now_ms()); },
-      .message = [](const MessageRow& row) { return make_message(row); },
-      .quarantine =
-          [](Transition& refused, const std::string& reason) {
-            log_error(
-                "message.quarantined",
-                {{"kind", refused.name()}, {"subject", refused.subject()}, {"reason", reason}});
-            return std::make_unique<BuryMessage>(refused, reason);
-          },
-      .ended =
-          [this](const ExecutionRow& row) {
-            board_->ended(row);
-            listeners_->ended(row.id);
-          },
-      .watch = [this](int64_t number, ExecutionId id,
-                      Reply<ExecutionRow> ended) { board_->watch(number, id, std::move(ended)); },
-      .committed = [this] { listeners_->changed(); },
-      .catalog_changed =
-          [this](std::shared_ptr<const Catalog> next) {
-            std::lock_guard lock(catalog_mutex_);
-            catalog_ = std::move(next);
-          },
-      .open_key = outside_.open_key,
-      .decided = outside_.decided};
+Result<void> Engine::Parts::start_driver(int64_t epoch, const Retention& retention) {
+  Surroundings surroundings{outlet, *this, outside.open_key};
+  TRY(auto reader, store.open_reader());
+  TRY(auto partition, Partition::open(std::move(reader), catalog, surroundings,
+                                      {.sweep_ms = options.sweep_ms, .retention = retention}));
+  Driver::Options driving;
+  driving.max_waiting = options.max_waiting;
+  driving.committer.owner_epoch = epoch;
+  TRY(driver,
+      Driver::start(store, std::move(partition), surroundings, driving,
+                    {.wall_ms = outside.now_ms, .mono_ns = outside.mono_ns}, outside.fatal));
+  return {};
 }
 
-// Commands
+Engine::Engine(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+Engine::~Engine() = default;
 
-void Engine::ingest(Caller caller, NewEvent event, Reply<Ingested> reply) {
-  executor_->submit(std::make_unique<IngestEvent>(std::move(caller), std::move(event),
-                                                  options_.retention.dedupe, std::move(reply)));
+Result<std::unique_ptr<Engine>> Engine::start(sql::Store& store, PackSet packs,
+                                              const Retention& retention, Options options,
+                                              Outside outside) {
+  auto parts = std::make_unique<Parts>(store, options, std::move(outside));
+  int64_t epoch = 0;
+  {
+    TRY(auto writer, store.open_writer());
+    TRY(store::migrate(*writer));
+    TRY(epoch, store::claim_shards(*writer, parts->outside.owner, ShardSet::all()));
+  }
+  TRY(parts->load_catalog(packs));
+  TRY(parts->start_driver(epoch, retention));
+  auto engine = std::unique_ptr<Engine>(new Engine(std::move(parts)));
+  // The releases are in the store, and the packs' rules follow their files, before anybody asks.
+  std::promise<Result<int>> loaded;
+  engine->submit(command::load_packs({.tenant = kDefaultTenant}, std::move(packs),
+                                     [&](Result<int> done) { loaded.set_value(std::move(done)); }));
+  TRY(loaded.get_future().get());
+  return engine;
 }
 
-void Engine::replay(Caller caller, EventId event, Reply<Ingested> reply) {
-  executor_->submit(std::make_unique<ReplayEvent>(std::move(caller), event, std::move(reply)));
-}
+void Engine::submit(Message message) { parts_->driver->submit(std::move(message)); }
 
-void Engine::run(Caller caller, NewExecution request, Reply<ExecutionRow> reply) {
-  executor_->submit(
-      std::make_unique<StartExecution>(std::move(caller), std::move(request), std::move(reply)));
-}
+int64_t Engine::new_watch() { return ++parts_->last_watch; }
 
 void Engine::watch(int64_t number, ExecutionId id, Reply<ExecutionRow> ended) {
-  board_->watch(number, id, std::move(ended));
+  parts_->board.watch(number, id, std::move(ended));
 }
 
-void Engine::forget_watch(int64_t number) { board_->forget(number); }
+void Engine::forget_watch(int64_t number) { parts_->board.forget(number); }
 
-void Engine::cancel(Caller caller, ExecutionId id, Reply<ExecutionRow> reply) {
-  executor_->submit(std::make_unique<CancelExecution>(std::move(caller), id, std::move(reply)));
+std::shared_ptr<const Catalog> Engine::catalogs() const {
+  std::lock_guard lock(parts_->catalog_mutex);
+  return parts_->catalog;
 }
 
-void Engine::resolve(Caller caller, ExecutionId id, Resolution resolution,
-                     Reply<ExecutionRow> reply) {
-  executor_->submit(std::make_unique<ResolveExecution>(std::move(caller), id, std::move(resolution),
-                                                       std::move(reply)));
+std::shared_ptr<const TenantCatalog> Engine::catalog(TenantId tenant) const {
+  return catalogs()->shared(tenant);
 }
 
-void Engine::pause(Caller caller, ExecutionId id, Reply<ExecutionRow> reply) {
-  executor_->submit(std::make_unique<PauseExecution>(
-      std::move(caller), id, PauseExecution::Wish::Pause, std::move(reply)));
+Result<std::unique_ptr<sql::Connection>> Engine::reader() const {
+  return parts_->store.open_reader();
 }
 
-void Engine::resume(Caller caller, ExecutionId id, Reply<ExecutionRow> reply) {
-  executor_->submit(std::make_unique<PauseExecution>(
-      std::move(caller), id, PauseExecution::Wish::Resume, std::move(reply)));
-}
-
-void Engine::rerun(Caller caller, ExecutionId id, Rerun request, Reply<ExecutionRow> reply) {
-  executor_->submit(std::make_unique<RerunExecution>(std::move(caller), id, std::move(request),
-                                                     std::move(reply)));
-}
-
-void Engine::answer(Caller caller, InquiryId id, Answer answer, Reply<InquiryRow> reply) {
-  executor_->submit(
-      std::make_unique<AnswerInquiry>(std::move(caller), id, std::move(answer), std::move(reply)));
-}
-
-void Engine::write_rule(Caller caller, RuleWrite write, Reply<RuleRow> reply) {
-  executor_->submit(
-      std::make_unique<WriteRule>(std::move(caller), std::move(write), std::move(reply)));
-}
-
-void Engine::delete_rule(Caller caller, std::string ref, std::optional<int64_t> if_revision,
-                         Reply<RuleRow> reply) {
-  executor_->submit(std::make_unique<DeleteRule>(std::move(caller), std::move(ref), if_revision,
-                                                 std::move(reply)));
-}
-
-void Engine::write_webhook(Caller caller, WebhookWrite write, Reply<WebhookRow> reply) {
-  executor_->submit(
-      std::make_unique<WriteWebhook>(std::move(caller), std::move(write), false, std::move(reply)));
-}
-
-void Engine::delete_webhook(Caller caller, std::string name, Reply<WebhookRow> reply) {
-  WebhookWrite write;
-  write.name = std::move(name);
-  executor_->submit(
-      std::make_unique<WriteWebhook>(std::move(caller), std::move(write), true, std::move(reply)));
-}
-
-void Engine::write_key(Caller caller, KeyWrite write, Reply<KeyRow> reply) {
-  executor_->submit(
-      std::make_unique<WriteKey>(std::move(caller), std::move(write), std::move(reply)));
-}
-
-void Engine::write_token(Caller caller, TokenWrite write, Reply<TokenRow> reply) {
-  executor_->submit(
-      std::make_unique<WriteToken>(std::move(caller), std::move(write), std::move(reply)));
-}
-
-void Engine::delete_token(Caller caller, TokenId id, Reply<TokenId> reply) {
-  executor_->submit(std::make_unique<DeleteToken>(std::move(caller), id, std::move(reply)));
-}
-
-void Engine::load_packs(std::vector<std::shared_ptr<const Pack>> packs, Reply<int> reply) {
-  executor_->submit_internal(std::make_unique<LoadPacks>(std::move(packs), std::move(reply)));
-}
-
-void Engine::stop_granting() { executor_->submit_internal(std::make_unique<StopGranting>()); }
-
-void Engine::drain() { executor_->drain(); }
-
-// Reads
-
-std::shared_ptr<const Catalog> Engine::catalog() const {
-  std::lock_guard lock(catalog_mutex_);
-  return catalog_;
-}
-
-// Loads the keys that the rule reads one after the other; encrypted ones stay closed.
-Result<RuleVerdict> Engine::test_rule(const RuleSpec& spec, const EventRow& event) const {
-  KeyRows keys;
-  for (;;) {
-    auto verdict = test_rule(spec, event, keys);
-    auto key = verdict.ok() ? std::nullopt : key_of_need(expr::needed_key(verdict.error()));
-    if (!key) return verdict;
-    TRY(auto db, reader());
-    TRY(auto row, store::find_key(*db, *key));
-    keys.emplace(std::move(*key), std::move(row));
-  }
-}
-
-Result<RuleVerdict> Engine::test_rule(const RuleSpec& spec, const EventRow& event,
-                                      const KeyRows& keys) const {
-  auto current = catalog();
-  expr::Engine expressions;
-  TRY(auto compiled, rules::compile(spec, RuleId{1}, 1, expressions));
-  OpenKey closed;
-  KeyLookup lookup(keys, closed, outside_.now_ms(),
-                   {.tenant = event.tenant, .user = std::string(kRuleUser)});
-  TRY(Value payload, parse_json(event.payload_json));
-  Value trigger_parameters;
-  if (!event.trigger_parameters_json.empty()) {
-    TRY(trigger_parameters, parse_json(event.trigger_parameters_json));
-  }
-  rules::EventScope scope = current->event_scope(outside_.now_ms());
-  scope.lookup = &lookup;
-  scope.event = rules::event_value(event.id, event.trigger, event.created, std::move(payload),
-                                   std::move(trigger_parameters));
-  TRY(auto explained, rules::explain(*compiled, scope, expressions));
-  RuleVerdict verdict;
-  verdict.spec = spec;
-  verdict.matched = explained.matches;
-  verdict.criteria = Value::list();
-  for (const auto& one : explained.verdicts) verdict.criteria.push_back(rules::to_value(one));
-  if (verdict.matched) {
-    auto rendered = rules::render_parameters(*compiled, scope, expressions);
-    if (rendered.ok()) {
-      verdict.parameters = std::move(*rendered);
-    } else if (!expr::needed_key(rendered.error()).empty()) {
-      return rendered.error();
-    } else {
-      verdict.error = rendered.error().describe();
-    }
-  }
-  return verdict;
-}
-
-Result<RuleVerdict> Engine::why(sql::Connection& reader, TenantId tenant, std::string_view rule_ref,
-                                EventId event_id) const {
-  TRY(auto event, store::find_event(reader, tenant, event_id));
-  if (!event) {
-    return Error(ErrorKind::NotFound, "EVT-0002", fmt::format("no event {}", event_id.value));
-  }
-  // Another rule may have had the name then; when none had it, the newest says that it came later.
-  std::string ref(rule_ref);
-  TRY(auto rule, store::find_rule_at(reader, tenant, ref, event->created));
-  if (!rule) {
-    TRY(rule, store::find_rule(reader, tenant, ref));
-  }
-  if (!rule) {
-    return Error(ErrorKind::NotFound, "RUL-0101", fmt::format("no rule '{}'", rule_ref));
-  }
-  TRY(auto revisions, store::rule_revisions(reader, tenant, rule->id));
-  const RuleRow* then = nullptr;  // newest first: the first that is not younger than the event
-  for (const auto& revision : revisions) {
-    if (revision.updated > event->created) continue;
-    then = &revision;
-    break;
-  }
-  if (!then || then->deleted) {
-    RuleVerdict verdict;
-    TRY(Value newest, parse_json(revisions.front().spec_json));
-    TRY(verdict.spec, rule_from_value(newest));
-    verdict.revision = then ? then->revision : 0;
-    verdict.reason = then ? "the rule was deleted when the event came"
-                          : "the rule did not exist yet when the event came";
-    verdict.criteria = Value::list();
-    return verdict;
-  }
-  TRY(Value stored, parse_json(then->spec_json));
-  TRY(auto spec, rule_from_value(stored));
-  TRY(auto verdict, test_rule(spec, *event));
-  verdict.revision = then->revision;
-  return verdict;
-}
+int64_t Engine::now_ms() const { return parts_->outside.now_ms(); }
 
 int64_t Engine::on_change(std::function<void()> changed) {
-  return listeners_->on_change(std::move(changed));
+  return parts_->listeners.on_change(std::move(changed));
 }
+
 int64_t Engine::on_output(ExecutionId id, std::function<void(const OutputChunk&)> chunk) {
-  return listeners_->on_output(id, std::move(chunk));
+  return parts_->listeners.on_output(id, std::move(chunk));
 }
-void Engine::forget(int64_t subscription) { listeners_->forget(subscription); }
+
+void Engine::forget(int64_t subscription) { parts_->listeners.forget(subscription); }
+
+bool Engine::read_only() const { return parts_->driver->read_only(); }
+int64_t Engine::waiting() const { return parts_->driver->waiting(); }
+
+Engine::Stats Engine::stats() const {
+  const auto& stats = parts_->driver->commit_stats();
+  return {.commits = stats.commits,
+          .steps = stats.steps,
+          .batch_failures = stats.batch_failures,
+          .commit_ns = stats.commit_ns};
+}
+
+void Engine::stop_granting() { parts_->driver->drain(); }
+
+bool Engine::settle(std::chrono::milliseconds within) { return parts_->driver->settle(within); }
+
+void Engine::stop(std::chrono::milliseconds within) { parts_->driver->stop(within); }
 
 // WorkSource
 
@@ -321,45 +205,48 @@ void Engine::open(WorkerHello hello, WorkReceiver& receiver,
   log_info("worker.opens", {{"worker", hello.name},
                             {"slots", hello.slots},
                             {"adopted", static_cast<int64_t>(hello.adopted.size())}});
-  executor_->submit_internal(std::make_unique<OpenWorker>(
-      std::move(hello), [this, &receiver, opened = std::move(opened)](Result<Session> session) {
-        if (session.ok()) outlet_->attach(*session, receiver);
-        opened(std::move(session));
-      }));
+  auto attach = [this, &receiver, opened = std::move(opened)](Result<Session> session) {
+    if (session.ok()) parts_->outlet.attach(*session, receiver);
+    opened(std::move(session));
+  };
+  submit(
+      open_worker(std::move(hello), {.ttl_ms = parts_->options.session_ttl_ms}, std::move(attach)));
 }
 
 void Engine::renew(SessionId session, std::function<void(Result<void>)> renewed) {
-  if (outlet_->is_open(session)) return renewed({});
+  if (auto worker = parts_->outlet.worker_of(session)) {
+    parts_->driver->renew(*worker);
+    return renewed({});
+  }
   renewed(Error(ErrorKind::NotFound, "ENG-0004",
                 fmt::format("session {} is over: open another one", session.value)));
 }
 
-void Engine::close(SessionId session) { outlet_->detach(session); }
+void Engine::close(SessionId session) { parts_->outlet.detach(session); }
 
 void Engine::output(SessionId session, OutputChunk chunk) {
-  if (outlet_->is_open(session)) listeners_->output(chunk);
+  if (parts_->outlet.worker_of(session)) parts_->listeners.output(chunk);
 }
 
-void Engine::preparing(SessionId session, const RunKey& key, std::string what) {
-  if (!outlet_->is_open(session)) return;
-  executor_->submit_internal(std::make_unique<PrepareRun>(key, std::move(what)));
+void Engine::preparing(SessionId session, TenantId tenant, const RunKey& key, std::string what) {
+  if (parts_->outlet.worker_of(session)) submit(prepare_run(tenant, key, std::move(what)));
 }
 
-void Engine::prepared(SessionId session, const RunKey& key, std::function<void(bool)> go) {
-  if (!outlet_->is_open(session)) return go(false);
-  executor_->submit_internal(std::make_unique<StartPrepared>(key, std::move(go)));
+void Engine::prepared(SessionId session, TenantId tenant, const RunKey& key,
+                      std::function<void(bool)> go) {
+  if (!parts_->outlet.worker_of(session)) return go(false);
+  submit(run_is_prepared(tenant, key, std::move(go)));
 }
 
 void Engine::finished(SessionId session, Completion completion, std::function<void()> done) {
-  if (!outlet_->is_open(session)) return;
+  if (!parts_->outlet.worker_of(session)) return;
   // A format other than text is parsed from the whole of stdout, wherever it lies.
   std::string whole;
   if (!completion.out.blob.empty()) {
-    auto text = read_file(outside_.output_folder + "/" + completion.out.blob, 16 << 20);
+    auto text = read_file(parts_->outside.output_folder + "/" + completion.out.blob, 16 << 20);
     if (text.ok()) whole = std::move(*text);
   }
-  executor_->submit_internal(
-      std::make_unique<FinishRun>(std::move(completion), std::move(whole), std::move(done)));
+  submit(finish_run(std::move(completion), std::move(whole), std::move(done)));
 }
 
 }  // namespace millrace::engine

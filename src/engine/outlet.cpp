@@ -15,9 +15,12 @@ void Outlet::detach(SessionId session) {
   std::erase_if(open_, [&](const auto& one) { return one.second.session == session; });
 }
 
-bool Outlet::is_open(SessionId session) const {
+std::optional<WorkerId> Outlet::worker_of(SessionId session) const {
   std::lock_guard lock(mutex_);
-  return std::ranges::any_of(open_, [&](const auto& one) { return one.second.session == session; });
+  for (const auto& [worker, open] : open_) {
+    if (open.session == session) return worker;
+  }
+  return std::nullopt;
 }
 
 void Outlet::grant(WorkerId worker, std::vector<kernel::WorkOrder> orders) {

@@ -2,9 +2,10 @@
 #pragma once
 
 #include <mutex>
+#include <optional>
 #include <unordered_map>
 
-#include "engine/machine/executor.h"
+#include "engine/surroundings.h"
 
 namespace millrace::engine {
 
@@ -18,7 +19,8 @@ class Outlet final : public WorkOutlet {
   void attach(const kernel::Session& session, kernel::WorkReceiver& receiver);
   // Returns when no call into its receiver is under way.
   void detach(SessionId session);
-  bool is_open(SessionId session) const;
+  // Nothing: the session is over.
+  std::optional<WorkerId> worker_of(SessionId session) const;
   void grant(WorkerId worker, std::vector<kernel::WorkOrder> orders) override;
   void cancel(WorkerId worker, const kernel::RunKey& key) override;
 

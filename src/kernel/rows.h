@@ -14,14 +14,6 @@
 
 namespace millrace::kernel {
 
-// What names a row: its id, and the tenant without which no statement finds it (K10).
-template <typename Id>
-struct Of {
-  TenantId tenant;
-  Id id;
-  auto operator<=>(const Of&) const = default;
-};
-
 struct EventRow {
   EventId id;
   TenantId tenant;
@@ -346,11 +338,3 @@ struct WorkerRow {
 };
 
 }  // namespace millrace::kernel
-
-template <typename Id>
-struct std::hash<millrace::kernel::Of<Id>> {
-  size_t operator()(const millrace::kernel::Of<Id>& row) const noexcept {
-    // Ids are unique over all tenants.
-    return std::hash<Id>{}(row.id);
-  }
-};

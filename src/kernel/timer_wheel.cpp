@@ -19,10 +19,12 @@ void TimerWheel::insert(Entry entry) {
   entries_.erase(latest);
 }
 
-std::vector<Of<TimerId>> TimerWheel::take_due(int64_t now) {
+std::vector<Of<TimerId>> TimerWheel::take_due(int64_t now, size_t most) {
   std::vector<Of<TimerId>> due;
   auto end = entries_.begin();
-  for (; end != entries_.end() && end->due <= now; ++end) due.push_back({end->tenant, end->id});
+  for (; end != entries_.end() && end->due <= now && due.size() < most; ++end) {
+    due.push_back({end->tenant, end->id});
+  }
   entries_.erase(entries_.begin(), end);
   return due;
 }

@@ -28,8 +28,8 @@ class TimerWheel {
   // For each timer that a commit has made. False when it lies beyond the covered time: the store
   // brings it back with a later refill. A full wheel drops its latest entry and covers less.
   bool add(Entry entry);
-  // Everything due at `now`, in due order.
-  std::vector<Of<TimerId>> take_due(int64_t now);
+  // What is due at `now`, in due order, `most` at most: the rest stays.
+  std::vector<Of<TimerId>> take_due(int64_t now, size_t most = SIZE_MAX);
   // When the next entry is due or the wheel must be refilled from the store, whichever is first.
   int64_t next_wake() const;
 

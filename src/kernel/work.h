@@ -153,10 +153,12 @@ class WorkSource {
   virtual void output(SessionId session, OutputChunk chunk) = 0;
   // The run cannot start before its environment is there; `what` says what is being built.
   // Nothing of the order has happened yet: until `prepared` the execution counts as scheduled.
-  virtual void preparing(SessionId session, const RunKey& key, std::string what) = 0;
+  virtual void preparing(SessionId session, TenantId tenant, const RunKey& key,
+                         std::string what) = 0;
   // The environment is there. `go(true)` when `started` is durable again: the run may begin.
   // `go(false)` when it may not (canceled, an old epoch): forget it, nobody waits for its end.
-  virtual void prepared(SessionId session, const RunKey& key, std::function<void(bool)> go) = 0;
+  virtual void prepared(SessionId session, TenantId tenant, const RunKey& key,
+                        std::function<void(bool)> go) = 0;
   // `done` is called when the completion is durable, or refused for good (an old epoch, an
   // already final execution): either way the worker may forget the run. While the store is
   // unavailable the source retries by itself. Of a session that is over nothing is taken and

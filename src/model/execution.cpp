@@ -27,7 +27,7 @@ constexpr Names<ExecutionStatus, 15> kStatuses{{
     {ExecutionStatus::Canceled, "canceled"},
     {ExecutionStatus::Abandoned, "abandoned"},
 }};
-constexpr Names<FailureClass, 8> kFailureClasses{{
+constexpr Names<FailureClass, 9> kFailureClasses{{
     {FailureClass::None, ""},
     {FailureClass::UserError, "user_error"},
     {FailureClass::Timeout, "timeout"},
@@ -36,6 +36,7 @@ constexpr Names<FailureClass, 8> kFailureClasses{{
     {FailureClass::Oom, "oom"},
     {FailureClass::Policy, "policy"},
     {FailureClass::Spawn, "spawn"},
+    {FailureClass::NoRelease, "no_release"},
 }};
 constexpr Names<EffectClass, 4> kEffectClasses{{
     {EffectClass::AtMostOnce, "at_most_once"},

@@ -39,7 +39,8 @@ enum class FailureClass : uint8_t {
   InfraLost = 4,  // server and spawner both went away while it ran
   Oom = 5,
   Policy = 6,
-  Spawn = 7,  // the process could not be started
+  Spawn = 7,      // the process could not be started
+  NoRelease = 8,  // the pack release that it is pinned to is not there
 };
 std::string_view to_string(FailureClass cls);
 

@@ -44,7 +44,9 @@ Committer::Committer(sql::Store& store, std::unique_ptr<Writer> writer, Options 
         if (is_fatal(error)) die(error);
       }) {}
 
-Committer::~Committer() {
+Committer::~Committer() { close(); }
+
+void Committer::close() {
   {
     std::lock_guard lock(mutex_);
     stopping_ = true;

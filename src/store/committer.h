@@ -47,6 +47,8 @@ class Committer {
                                                   Callbacks callbacks);
   // Commits what was submitted, then ends the threads.
   ~Committer();
+  // The same, but what it has counted can still be read.
+  void close();
 
   // From any thread.
   void submit(std::vector<std::unique_ptr<Step>> steps);

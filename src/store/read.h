@@ -101,8 +101,13 @@ Result<bool> message_waits(sql::Connection&, TenantId, MessageId);
 // first.
 Result<std::vector<kernel::TimerWheel::Entry>> timers_until(sql::Connection&, kernel::ShardSet,
                                                             int64_t until, int limit);
-Result<std::vector<kernel::MessageRow>> messages(sql::Connection&, kernel::ShardSet, int limit);
-Result<std::vector<kernel::OutboxRow>> outbox(sql::Connection&, kernel::ShardSet, int limit);
+// Those with ids above `after`.
+Result<std::vector<kernel::MessageRow>> messages(sql::Connection&, kernel::ShardSet, int64_t after,
+                                                 int limit);
+Result<std::vector<kernel::OutboxRow>> outbox(sql::Connection&, kernel::ShardSet, int64_t after,
+                                              int limit);
+// The schedules of rules: timers with a name.
+Result<std::vector<kernel::TimerRow>> named_timers(sql::Connection&, TenantId);
 Result<std::vector<kernel::QuarantineRow>> list_quarantine(sql::Connection&, TenantId, Page);
 // Entries with seq > after, oldest first.
 Result<std::vector<kernel::ChangeRow>> changes_after(sql::Connection&, TenantId, int64_t after,
@@ -128,6 +133,15 @@ Result<std::vector<kernel::PackReleaseRow>> pinned_releases(sql::Connection&);
 Result<int64_t> executions_of_release(sql::Connection&, TenantId, const std::string& digest);
 // The release that each pack has now, without the packs that were uninstalled.
 Result<std::vector<kernel::PackReleaseRow>> current_releases(sql::Connection&);
+// The releases of the executions that are held because theirs is not there.
+Result<std::vector<std::string>> releases_waited_for(sql::Connection&, TenantId);
+// The executions among them that are held for this one, oldest first.
+Result<std::vector<ExecutionId>> executions_held_for(sql::Connection&, kernel::ShardSet, TenantId,
+                                                     const std::string& digest, int limit);
+// Open executions of a release that would need it to go on, and are not held: workflows, and what
+// waits for a slot.
+Result<std::vector<ExecutionId>> executions_pinned_to(sql::Connection&, kernel::ShardSet, TenantId,
+                                                      const std::string& digest, int limit);
 // The last revision of each rule of a pack that is deleted, oldest id first.
 Result<std::vector<kernel::RuleRow>> gone_pack_rules(sql::Connection&);
 // The newest revision of each rule that is not deleted.
@@ -144,6 +158,7 @@ Result<std::optional<kernel::RuleRow>> find_rule(sql::Connection&, TenantId,
 Result<std::optional<kernel::RuleRow>> rule_at(sql::Connection&, TenantId, const std::string& ref,
                                                int64_t at);
 Result<std::vector<kernel::TokenRow>> tokens_of(sql::Connection&, TenantId);
+Result<std::optional<kernel::TokenRow>> find_token(sql::Connection&, TenantId, TokenId);
 // Keys whose time is over are found, too, until retention removes them: see KeyRow::is_over.
 Result<std::optional<kernel::KeyRow>> find_key(sql::Connection&, const kernel::KeyName&);
 // By scope and name, those behind `after`, which names a tenant. `scope` empty: any.

@@ -95,8 +95,8 @@ Result<std::vector<RuleRow>> rules_of_all_tenants(sql::Connection& db) {
 Result<std::vector<RuleRow>> gone_pack_rules(sql::Connection& db) {
   return query<RuleRow>(db,
                         "/*every tenant: start*/ " RULE_ALL
-                        "WHERE r.deleted = 1 AND r.pack <> '' AND r.revision = "
-                        "(SELECT max(n.revision) FROM rule n WHERE n.id = r.id AND n.tenant = r.tenant) "
+                        "WHERE r.deleted = 1 AND r.pack <> '' AND r.revision = (SELECT "
+                        "max(n.revision) FROM rule n WHERE n.id = r.id AND n.tenant = r.tenant) "
                         "ORDER BY r.id",
                         read_rule);
 }
@@ -139,6 +139,11 @@ Result<std::vector<TokenRow>> tokens_of_all_tenants(sql::Connection& db) {
 
 Result<std::vector<TokenRow>> tokens_of(sql::Connection& db, TenantId tenant) {
   return query<TokenRow>(db, TOKEN_ALL " WHERE tenant = $1 ORDER BY id", read_token, tenant);
+}
+
+Result<std::optional<TokenRow>> find_token(sql::Connection& db, TenantId tenant, TokenId id) {
+  return query_one<TokenRow>(db, TOKEN_ALL " WHERE tenant = $1 AND id = $2", read_token, tenant,
+                             id);
 }
 
 Result<std::optional<KeyRow>> find_key(sql::Connection& db, const KeyName& key) {

@@ -84,20 +84,30 @@ Result<bool> message_waits(sql::Connection& db, TenantId tenant, MessageId id) {
   return count > 0;
 }
 
-Result<std::vector<MessageRow>> messages(sql::Connection& db, ShardSet shards, int limit) {
+Result<std::vector<MessageRow>> messages(sql::Connection& db, ShardSet shards, int64_t after,
+                                         int limit) {
   return query<MessageRow>(db,
                            "/*every tenant: sweep*/ "
                            "SELECT id, tenant, shard, kind, subject, created, body FROM message "
-                           "WHERE ($1 >> shard) & 1 = 1 ORDER BY id LIMIT $2",
-                           read_message, shards.bits(), limit);
+                           "WHERE ($1 >> shard) & 1 = 1 AND id > $2 ORDER BY id LIMIT $3",
+                           read_message, shards.bits(), after, limit);
 }
 
-Result<std::vector<OutboxRow>> outbox(sql::Connection& db, ShardSet shards, int limit) {
-  return query<OutboxRow>(db,
-                          "/*every tenant: sweep*/ "
-                          "SELECT id, tenant, shard, destination, subject, created, body "
-                          "FROM outbox WHERE ($1 >> shard) & 1 = 1 ORDER BY id LIMIT $2",
-                          read_outbox, shards.bits(), limit);
+Result<std::vector<OutboxRow>> outbox(sql::Connection& db, ShardSet shards, int64_t after,
+                                      int limit) {
+  return query<OutboxRow>(
+      db,
+      "/*every tenant: sweep*/ "
+      "SELECT id, tenant, shard, destination, subject, created, body "
+      "FROM outbox WHERE ($1 >> shard) & 1 = 1 AND id > $2 ORDER BY id LIMIT $3",
+      read_outbox, shards.bits(), after, limit);
+}
+
+Result<std::vector<TimerRow>> named_timers(sql::Connection& db, TenantId tenant) {
+  return query<TimerRow>(db,
+                         "SELECT id, tenant, shard, due, kind, subject, name, body FROM timer "
+                         "WHERE tenant = $1 AND name <> ''",
+                         read_timer, tenant);
 }
 
 Result<std::vector<QuarantineRow>> list_quarantine(sql::Connection& db, TenantId tenant,

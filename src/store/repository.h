@@ -23,7 +23,7 @@ Result<void> insert_executions(sql::Connection&, Rows<kernel::ExecutionRow>);
 // kStale when a row's stored version is not `version - 1`, or its status is final (K9).
 Result<void> update_executions(sql::Connection&, Rows<kernel::ExecutionRow>);
 Result<void> insert_queue(sql::Connection&, Rows<kernel::QueueRow>);
-Result<void> delete_queue(sql::Connection&, Rows<kernel::Of<ExecutionId>>);
+Result<void> delete_queue(sql::Connection&, Rows<Of<ExecutionId>>);
 Result<void> insert_result_blobs(sql::Connection&, Rows<kernel::ResultBlobRow>);
 Result<void> insert_outputs(sql::Connection&, Rows<kernel::OutputRow>);
 
@@ -35,13 +35,13 @@ Result<void> write_workflow_runs(sql::Connection&, Rows<kernel::WorkflowRunRow>)
 Result<void> write_inquiries(sql::Connection&, Rows<kernel::InquiryRow>);
 
 Result<void> insert_messages(sql::Connection&, Rows<kernel::MessageRow>);
-Result<void> delete_messages(sql::Connection&, Rows<kernel::Of<MessageId>>);
+Result<void> delete_messages(sql::Connection&, Rows<Of<MessageId>>);
 // A timer with a name replaces the one that has it.
 Result<void> upsert_timers(sql::Connection&, Rows<kernel::TimerRow>);
-Result<void> delete_timers(sql::Connection&, Rows<kernel::Of<TimerId>>);
-Result<void> delete_timers_of(sql::Connection&, Rows<kernel::Of<ExecutionId>>);
+Result<void> delete_timers(sql::Connection&, Rows<Of<TimerId>>);
+Result<void> delete_timers_of(sql::Connection&, Rows<Of<ExecutionId>>);
 Result<void> insert_outbox(sql::Connection&, Rows<kernel::OutboxRow>);
-Result<void> delete_outbox(sql::Connection&, Rows<kernel::Of<OutboxId>>);
+Result<void> delete_outbox(sql::Connection&, Rows<Of<OutboxId>>);
 Result<void> insert_quarantine(sql::Connection&, Rows<kernel::QuarantineRow>);
 Result<void> insert_feed(sql::Connection&, Rows<kernel::ChangeRow>);
 
@@ -50,7 +50,7 @@ Result<void> insert_rules(sql::Connection&, Rows<kernel::RuleRow>);
 // kStale when the stored version is not `version - 1`.
 Result<void> upsert_webhooks(sql::Connection&, Rows<kernel::WebhookRow>);
 Result<void> insert_tokens(sql::Connection&, Rows<kernel::TokenRow>);
-Result<void> delete_tokens(sql::Connection&, Rows<kernel::Of<TokenId>>);
+Result<void> delete_tokens(sql::Connection&, Rows<Of<TokenId>>);
 // kStale when the stored version is not `version - 1`.
 Result<void> write_keys(sql::Connection&, Rows<kernel::KeyRow>);
 Result<void> upsert_pack_releases(sql::Connection&, Rows<kernel::PackReleaseRow>);

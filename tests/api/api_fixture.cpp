@@ -9,6 +9,7 @@
 #include "adapters/store_sqlite/store_sqlite.h"
 #include "base/json.h"
 #include "base/text.h"
+#include "engine/transitions/commands.h"
 #include "services/api/shared.h"
 
 namespace millrace::api {
@@ -151,12 +152,13 @@ void ApiTest::TearDown() {
 Secret ApiTest::token(const std::string& permissions, int64_t expires) {
   auto token = auth::make_token(auth::system_random());
   std::promise<Result<kernel::TokenRow>> written;
-  engine_->write_token({},
-                       {.hash = auth::token_hash(token.reveal()),
-                        .identity = "ada",
-                        .permissions = permissions,
-                        .expires = expires},
-                       [&](auto row) { written.set_value(std::move(row)); });
+  engine_->submit(
+      engine::command::write_token({},
+                                   {.hash = auth::token_hash(token.reveal()),
+                                    .identity = "ada",
+                                    .permissions = permissions,
+                                    .expires = expires},
+                                   [&](auto row) { written.set_value(std::move(row)); }));
   auto row = written.get_future().get();
   EXPECT_TRUE(row.ok());
   tokens_.put({row->id, row->tenant, row->hash, row->identity, row->permissions, row->expires});

@@ -7,25 +7,25 @@ namespace {
 TEST_F(EngineTest, AMatchedEventIsLeasedAndStartedInOneCommit) {
   open_worker(2);
   ASSERT_TRUE(make_rule().ok());
-  int64_t before = engine_->executor().commit_stats().commits;
+  int64_t before = engine_->stats().commits;
   auto event = send("main", "e1");
   ASSERT_TRUE(event.ok()) << event.error().describe();
   WorkOrder order = worker_.next();
-  EXPECT_EQ(engine_->executor().commit_stats().commits, before + 1);
+  EXPECT_EQ(engine_->stats().commits, before + 1);
   EXPECT_EQ(order.parameters["branch"], Value("main"));
   EXPECT_EQ(stored(order.key.execution).status, ExecutionStatus::Running);
   finish(order, 0);
   auto row = stored(order.key.execution);
   EXPECT_EQ(row.status, ExecutionStatus::Succeeded);
   EXPECT_EQ(parse_json(row.result_json)->find("output")->int_or("n", 0), 1);
-  EXPECT_EQ(engine_->executor().commit_stats().commits, before + 2);
+  EXPECT_EQ(engine_->stats().commits, before + 2);
 }
 
 TEST_F(EngineTest, AnEventThatDoesNotMatchStartsNothing) {
   open_worker(2);
   ASSERT_TRUE(make_rule().ok());
   ASSERT_TRUE(send("other", "e1").ok());
-  engine_->drain();
+  settle();
   EXPECT_EQ(worker_.waiting_orders(), 0U);
 }
 
@@ -50,11 +50,11 @@ TEST_F(EngineTest, WorkBeyondTheSlotsWaitsAndStartsWithTheCompletionThatFreesOne
   EXPECT_EQ(first->status, ExecutionStatus::Running);
   EXPECT_EQ(second->status, ExecutionStatus::Requested);
   WorkOrder order = worker_.next();
-  int64_t before = engine_->executor().commit_stats().commits;
+  int64_t before = engine_->stats().commits;
   finish(order, 1);
   EXPECT_EQ(stored(first->id).status, ExecutionStatus::Failed);
   EXPECT_EQ(worker_.next().key.execution, second->id);
-  EXPECT_EQ(engine_->executor().commit_stats().commits, before + 1);
+  EXPECT_EQ(engine_->stats().commits, before + 1);
 }
 
 TEST_F(EngineTest, UnknownActionIsRefusedWithTheNearestName) {
@@ -79,16 +79,16 @@ TEST_F(EngineTest, CancelOfARunIsOwedUntilItsEndAndWins) {
   auto started = run("ci.build");
   WorkOrder order = worker_.next();
   auto canceled = await<ExecutionRow>([&](Reply<ExecutionRow> reply) {
-    engine_->cancel({.identity = "tester"}, started->id, std::move(reply));
+    engine_->submit(command::cancel({.identity = "tester"}, started->id, std::move(reply)));
   });
   ASSERT_TRUE(canceled.ok());
   EXPECT_EQ(canceled->status, ExecutionStatus::Canceling);
   EXPECT_EQ(worker_.next_cancel(), order.key);
   auto reader = store_->open_reader();
-  EXPECT_EQ(store::outbox(**reader, kernel::ShardSet::all(), 10)->size(), 1U);
+  EXPECT_EQ(store::outbox(**reader, kernel::ShardSet::all(), 0, 10)->size(), 1U);
   finish(order, 0);
   EXPECT_EQ(stored(started->id).status, ExecutionStatus::Canceled);
-  EXPECT_EQ(store::outbox(**reader, kernel::ShardSet::all(), 10)->size(), 0U);
+  EXPECT_EQ(store::outbox(**reader, kernel::ShardSet::all(), 0, 10)->size(), 0U);
 }
 
 TEST_F(EngineTest, SleepHoldsNoSlotAndEndsByItsTimer) {
@@ -98,7 +98,7 @@ TEST_F(EngineTest, SleepHoldsNoSlotAndEndsByItsTimer) {
   EXPECT_EQ(sleeping->status, ExecutionStatus::Running);
   std::promise<void> ended;
   engine_->watch(engine_->new_watch(), sleeping->id, [&](auto) { ended.set_value(); });
-  now_ms_ += 31'000;
+  tick(31'000);
   ASSERT_TRUE(run("core.noop").ok());  // wakes the executor, whose clock does not run by itself
   ASSERT_EQ(ended.get_future().wait_for(std::chrono::seconds(10)), std::future_status::ready);
   EXPECT_EQ(stored(sleeping->id).status, ExecutionStatus::Succeeded);
@@ -160,7 +160,8 @@ TEST_F(EngineTest, AnAdoptedRunThatEndsWhileItsWorkerOpensGivesItsSlotBack) {
   completion.tenant = order.tenant;
   completion.key = order.key;
   open_worker(1, "s1", {order.key});
-  engine_->run({.identity = "tester"}, other, [](auto) {});  // keeps the executor busy
+  engine_->submit(
+      command::run({.identity = "tester"}, other, [](auto) {}));  // keeps the executor busy
   WorkerHello hello;
   hello.name = "local";
   hello.slots = 1;
@@ -168,10 +169,10 @@ TEST_F(EngineTest, AnAdoptedRunThatEndsWhileItsWorkerOpensGivesItsSlotBack) {
   hello.adopted = {order.key};
   engine_->open(hello, worker_, [](auto) {});
   engine_->finished(session_, completion, [] {});
-  engine_->drain();
+  settle();
   EXPECT_EQ(stored(order.key.execution).status, ExecutionStatus::Succeeded);
   ASSERT_TRUE(run("ci.build").ok());
-  engine_->drain();
+  settle();
   EXPECT_EQ(worker_.waiting_orders(), 1U);
 }
 
@@ -183,18 +184,18 @@ TEST_F(EngineTest, AnInjectedTriggerIsEnforcedInATransitionOfItsOwn) {
           Value::map({{"trigger", "ci.push"}, {"payload", Value::map({{"branch", "main"}})}}));
   ASSERT_TRUE(sent.ok()) << sent.error().describe();
   EXPECT_EQ(worker_.next().action, "ci.build");
-  engine_->drain();
+  settle();
   auto reader = store_->open_reader();
-  EXPECT_EQ(store::messages(**reader, kernel::ShardSet::all(), 10)->size(), 0U);
+  EXPECT_EQ(store::messages(**reader, kernel::ShardSet::all(), 0, 10)->size(), 0U);
 }
 
 TEST_F(EngineTest, WhyTellsTheRevisionOfThatTime) {
   ASSERT_TRUE(make_rule().ok());
-  now_ms_ += 1000;
+  tick(1000);
   auto event = send("other", "e1");
   ASSERT_TRUE(event.ok());
   auto reader = store_->open_reader();
-  auto verdict = engine_->why(**reader, kDefaultTenant, "ci.on_main", event->event);
+  auto verdict = why(*engine_, **reader, kDefaultTenant, "ci.on_main", event->event);
   ASSERT_TRUE(verdict.ok()) << verdict.error().describe();
   EXPECT_FALSE(verdict->matched);
   EXPECT_EQ(verdict->revision, 1);

@@ -4,6 +4,11 @@
 
 #include "engine/engine.h"
 
+#include "engine/machine/catalog.h"
+#include "engine/transitions/commands.h"
+#include "engine/transitions/messages.h"
+#include "engine/verdict.h"
+
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -151,11 +156,22 @@ class EngineTest : public ::testing::Test {
     }
   }
 
+  // What the engine gets as its store: a test may put faults in between.
+  virtual sql::Store& engine_store() { return *store_; }
+  // Releases that are not current: there for executions that are pinned to them, or missed.
+  PackSet pack_set(std::vector<std::shared_ptr<const Pack>> packs) {
+    PackSet set{.system = {}, .own = std::move(packs), .retired = retired_, .missing = missing_};
+    auto is_core = [](const auto& pack) { return pack->ref == "core"; };
+    std::ranges::copy_if(set.own, std::back_inserter(set.system), is_core);
+    std::erase_if(set.own, is_core);
+    return set;
+  }
   virtual std::vector<std::shared_ptr<const Pack>> packs() { return {core_pack(), test_pack()}; }
 
   void start() {
     Engine::Outside outside{
         .now_ms = [this] { return now_ms_.load(); },
+        .mono_ns = [this] { return mono_ms_.load() * 1'000'000; },
         .fatal = [](const Error& error) { FAIL() << error.describe(); },
         .equip = [](WorkOrder&) {},
         .decided = [](std::string_view, int64_t) {},
@@ -163,7 +179,7 @@ class EngineTest : public ::testing::Test {
         .owner = "test",
         .output_folder = folder_,
     };
-    auto engine = Engine::start(*store_, packs(), retired_, {}, outside);
+    auto engine = Engine::start(engine_store(), pack_set(packs()), {}, {}, outside);
     ASSERT_TRUE(engine.ok()) << engine.error().describe();
     engine_ = std::move(*engine);
   }
@@ -175,7 +191,7 @@ class EngineTest : public ::testing::Test {
     hello.instance = std::move(instance);
     hello.adopted = std::move(adopted);
     open_session(std::move(hello), worker_);
-    engine_->drain();
+    settle();
   }
 
   // Returns when the session is open; `session_` is the newest.
@@ -188,6 +204,13 @@ class EngineTest : public ::testing::Test {
     ASSERT_TRUE(session.ok()) << session.error().describe();
     session_ = session->id;
   }
+
+  // Both clocks go on.
+  void tick(int64_t ms) {
+    now_ms_ += ms;
+    mono_ms_ += ms;
+  }
+  void settle() { ASSERT_TRUE(engine_->settle()) << "it does not come to rest"; }
 
   template <typename T, typename Call>
   Result<T> await(Call call) {
@@ -209,7 +232,7 @@ class EngineTest : public ::testing::Test {
       Caller caller{.identity = "tester"};
       caller.idempotency_key = std::move(idempotency_key);
       caller.request_hash = std::move(hash);
-      engine_->run(caller, std::move(request), std::move(reply));
+      engine_->submit(command::run(caller, std::move(request), std::move(reply)));
     });
   }
 
@@ -221,7 +244,7 @@ class EngineTest : public ::testing::Test {
       event.source_id = std::move(id);
       event.payload = Value::map({{"branch", branch}});
       event.payload_json = to_json(event.payload);
-      engine_->ingest({.identity = "tester"}, std::move(event), std::move(reply));
+      engine_->submit(command::ingest({.identity = "tester"}, std::move(event), std::move(reply)));
     });
   }
 
@@ -234,7 +257,8 @@ class EngineTest : public ::testing::Test {
     spec.action = std::move(action);
     spec.action_parameters = Value::map({{"branch", "{{ event.payload.branch }}"}});
     return await<RuleRow>([&](Reply<RuleRow> reply) {
-      engine_->write_rule({.identity = "tester"}, {spec, std::nullopt, true}, std::move(reply));
+      engine_->submit(command::write_rule({.identity = "tester"}, {spec, std::nullopt, true},
+                                          std::move(reply)));
     });
   }
 
@@ -248,7 +272,7 @@ class EngineTest : public ::testing::Test {
     std::promise<void> done;
     engine_->finished(session_, std::move(completion), [&] { done.set_value(); });
     ASSERT_EQ(done.get_future().wait_for(std::chrono::seconds(10)), std::future_status::ready);
-    engine_->drain();
+    settle();
   }
 
   ExecutionRow stored(ExecutionId id) {
@@ -259,8 +283,10 @@ class EngineTest : public ::testing::Test {
 
   std::string folder_;
   std::vector<std::shared_ptr<const Pack>> retired_;
+  std::vector<PackReleaseRow> missing_;
   OpenKey open_key_;
-  std::atomic<int64_t> now_ms_{1'800'000'000'000};
+  std::atomic<int64_t> now_ms_{1'800'000'000'000};  // the wall clock
+  std::atomic<int64_t> mono_ms_{1'000};             // the monotonic one
   std::unique_ptr<sql::Store> store_;
   KeepingWorker worker_;
   SessionId session_;

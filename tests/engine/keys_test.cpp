@@ -79,7 +79,7 @@ class Keys : public EngineTest, public ::testing::WithParamInterface<bool> {
 
   // Between two operations: in the second way of running the server dies here.
   void between() {
-    engine_->drain();
+    settle();
     if (!GetParam()) return;
     engine_.reset();
     start();
@@ -93,7 +93,8 @@ class Keys : public EngineTest, public ::testing::WithParamInterface<bool> {
     return *store::find_key(**reader, {kDefaultTenant, scope, name});
   }
   Result<KeyRow> write(KeyWrite write, Caller caller = {.identity = "tester"}) {
-    auto row = await<KeyRow>([&](auto reply) { engine_->write_key(caller, write, reply); });
+    auto row = await<KeyRow>(
+        [&](auto reply) { engine_->submit(command::write_key(caller, write, reply)); });
     between();
     return row;
   }
@@ -118,7 +119,8 @@ class Keys : public EngineTest, public ::testing::WithParamInterface<bool> {
     spec.action = std::move(action);
     spec.action_parameters = std::move(parameters);
     auto row = await<RuleRow>([&](auto reply) {
-      engine_->write_rule({.identity = "tester"}, {spec, std::nullopt, true}, reply);
+      engine_->submit(
+          command::write_rule({.identity = "tester"}, {spec, std::nullopt, true}, reply));
     });
     between();
     return row;
@@ -134,7 +136,7 @@ class Keys : public EngineTest, public ::testing::WithParamInterface<bool> {
 
 TEST_P(Keys, RisesInVersionAndKeepsItsBeginning) {
   put("host", R"("a")");
-  now_ms_ += 5;
+  tick(5);
   put("host", R"("b")");
   auto row = stored_key("system", "host");
   ASSERT_TRUE(row.has_value());
@@ -229,7 +231,7 @@ TEST_P(Keys, ATestOfARuleReadsThemButOpensNone) {
   spec.action_parameters = Value::map({{"message", "{{ st2kv.system.token | decrypt_kv }}"}});
   EventRow event{.tenant = kDefaultTenant, .trigger = "ci.push"};
   event.payload_json = R"({"branch": "main"})";
-  auto verdict = engine_->test_rule(spec, event);
+  auto verdict = test_rule(*engine_, spec, event);
   ASSERT_TRUE(verdict.ok()) << verdict.error().describe();
   EXPECT_TRUE(verdict->matched);
   EXPECT_EQ(verdict->parameters, Value::map({{"message", "********"}})) << verdict->error;
@@ -303,9 +305,9 @@ TEST_P(Keys, AreGoneWhenTheirTimeIsOver) {
   KeyWrite brief = next("host", R"("here")");
   brief.ttl_ms = 1000;
   ASSERT_TRUE(write(brief).ok());
-  now_ms_ += 999;
+  tick(999);
   EXPECT_EQ(run("ci.native")->status, ExecutionStatus::Succeeded);
-  now_ms_ += 1;
+  tick(1);
   EXPECT_EQ(run("ci.native")->status, ExecutionStatus::Failed);
   KeyWrite anew = next("host", R"("again")");
   anew.if_version = 0;

@@ -40,31 +40,35 @@ class Packs : public EngineTest {
   void restart_with(std::vector<std::shared_ptr<const Pack>> packs) {
     engine_.reset();
     packs_ = std::move(packs);
-    now_ms_ += 1000;
+    tick(1000);
     start();
   }
   void load(std::vector<std::shared_ptr<const Pack>> packs) {
-    now_ms_ += 1000;
-    auto loaded = await<int>([&](Reply<int> reply) { engine_->load_packs(packs, {}, reply); });
+    tick(1000);
+    auto loaded = await<int>([&](Reply<int> reply) {
+      engine_->submit(command::load_packs({.tenant = kDefaultTenant}, pack_set(packs), reply));
+    });
     ASSERT_TRUE(loaded.ok()) << loaded.error().describe();
   }
   const RuleEntry* find(const std::string& ref) {
-    catalog_ = engine_->catalog();
+    catalog_ = engine_->catalog(kDefaultTenant);
     return catalog_->find_rule(ref);
   }
   void switch_rule(const std::string& ref, bool enabled) {
     RuleSpec spec = find(ref)->spec;
     spec.enabled = enabled;
-    now_ms_ += 1000;
+    tick(1000);
     auto written = await<RuleRow>([&](Reply<RuleRow> reply) {
-      engine_->write_rule({.identity = "operator"}, {spec, std::nullopt, false}, reply);
+      engine_->submit(
+          command::write_rule({.identity = "operator"}, {spec, std::nullopt, false}, reply));
     });
     ASSERT_TRUE(written.ok()) << written.error().describe();
   }
   Result<Uninstalled> uninstall(const std::string& ref, bool force = false) {
-    now_ms_ += 1000;
+    tick(1000);
     return await<Uninstalled>([&](Reply<Uninstalled> reply) {
-      engine_->uninstall_pack({.identity = "operator"}, ref, force, std::move(reply));
+      engine_->submit(
+          command::uninstall_pack({.identity = "operator"}, {ref, force}, std::move(reply)));
     });
   }
   std::vector<PackReleaseRow> current() {
@@ -75,14 +79,14 @@ class Packs : public EngineTest {
   }
   std::vector<TimerRow> schedules() {
     auto reader = store_->open_reader();
-    auto rows = store::named_timers(**reader);
+    auto rows = store::named_timers(**reader, kDefaultTenant);
     EXPECT_TRUE(rows.ok());
     return rows.ok() ? *rows : std::vector<TimerRow>();
   }
 
   std::vector<std::shared_ptr<const Pack>> packs_{
       core_pack(), ci_with({rule("ci.hook", "ci.push", "ci.build")})};
-  std::shared_ptr<const Catalog> catalog_;
+  std::shared_ptr<const TenantCatalog> catalog_;
 };
 
 TEST_F(Packs, AStartWithoutAPackLeavesItsRulesAsTheyAre) {
@@ -135,22 +139,25 @@ TEST_F(Packs, WhatAnOperatorSaysOfARuleHoldsWhenItVanishesAndComesBack) {
 TEST_F(Packs, WhyFindsTheRuleAsItStoodWhenTheEventCame) {
   auto made = make_rule();
   ASSERT_TRUE(made.ok());
-  now_ms_ += 1000;
+  tick(1000);
   auto event = send("main", "1");
   ASSERT_TRUE(event.ok());
-  now_ms_ += 1000;
+  tick(1000);
   auto gone = await<RuleRow>([&](Reply<RuleRow> reply) {
-    engine_->delete_rule({.identity = "tester"}, "ci.on_main", std::nullopt, std::move(reply));
+    engine_->submit(
+        command::delete_rule({.identity = "tester"}, "ci.on_main", std::nullopt, std::move(reply)));
   });
   ASSERT_TRUE(gone.ok());
-  now_ms_ += 1000;
+  tick(1000);
   auto between = send("main", "2");
-  now_ms_ += 1000;
+  tick(1000);
   auto again = make_rule("ci.check");
   ASSERT_TRUE(again.ok());
   ASSERT_NE(again->id, made->id);
   auto reader = store_->open_reader();
-  auto why = [&](EventId id) { return *engine_->why(**reader, kDefaultTenant, "ci.on_main", id); };
+  auto why = [&](EventId id) {
+    return *engine::why(*engine_, **reader, kDefaultTenant, "ci.on_main", id);
+  };
   EXPECT_TRUE(why(event->event).matched) << why(event->event).reason;
   EXPECT_EQ(why(event->event).spec.action, "ci.build");
   EXPECT_EQ(why(between->event).reason, "the rule was deleted when the event came");
@@ -163,7 +170,7 @@ TEST_F(Packs, UninstallEndsItsRulesAndTakesItsActionsOutOfTheCatalogue) {
   EXPECT_EQ(done->digest, "d1");
   EXPECT_EQ(done->source, "/srv/packs/ci") << "its folder would bring it back";
   EXPECT_EQ(find("ci.hook"), nullptr);
-  EXPECT_EQ(engine_->catalog()->find_action("ci.build"), nullptr);
+  EXPECT_EQ(engine_->catalog(kDefaultTenant)->find_action("ci.build"), nullptr);
   EXPECT_EQ(run("ci.build").error().kind(), ErrorKind::NotFound);
   restart_with({core_pack()});
   EXPECT_EQ(find("ci.hook"), nullptr);
@@ -252,7 +259,7 @@ TEST_F(Packs, AnUninstallThatIsRepeatedWithItsKeyIsAnsweredAgain) {
   auto once = [&] {
     return await<Uninstalled>([&](Reply<Uninstalled> reply) {
       Caller caller{.identity = "operator", .idempotency_key = "k", .request_hash = "h"};
-      engine_->uninstall_pack(caller, "ci", false, std::move(reply));
+      engine_->submit(command::uninstall_pack(caller, {"ci", false}, std::move(reply)));
     });
   };
   ASSERT_TRUE(once().ok());

@@ -2,7 +2,6 @@
 // The kernel's promises K1-K9, where no other test of the engine would miss them. Which test guards
 // which promise stands in tests/README.md.
 #include "base/time.h"
-#include "engine/transitions/enforce_event.h"
 #include "harness.h"
 #include "store/row_reader.h"
 
@@ -20,19 +19,19 @@ class Promises : public EngineTest {
   }
   // Lets the executor, whose clock does not run by itself, see what time it is.
   void pass(int64_t ms) {
-    now_ms_ += ms;
+    tick(ms);
     ASSERT_TRUE(run("core.noop").ok());
-    engine_->drain();
+    settle();
   }
   Result<ExecutionRow> cancel(ExecutionId id) {
     return await<ExecutionRow>([&](Reply<ExecutionRow> reply) {
-      engine_->cancel({.identity = "tester"}, id, std::move(reply));
+      engine_->submit(command::cancel({.identity = "tester"}, id, std::move(reply)));
     });
   }
   Result<ExecutionRow> resolve(ExecutionId id) {
     return await<ExecutionRow>([&](Reply<ExecutionRow> reply) {
-      engine_->resolve({.identity = "tester"}, id, {.kind = Resolution::Kind::Retry},
-                       std::move(reply));
+      engine_->submit(command::resolve({.identity = "tester"}, id,
+                                       {.kind = Resolution::Kind::Retry}, std::move(reply)));
     });
   }
   Result<ExecutionRow> sleep(int seconds) {
@@ -54,7 +53,7 @@ class Promises : public EngineTest {
         run("core.inject_trigger",
             Value::map({{"trigger", "ci.push"}, {"payload", Value::map({{"branch", "main"}})}}));
     ASSERT_TRUE(sent.ok()) << sent.error().describe();
-    engine_->drain();
+    settle();
   }
 };
 
@@ -106,7 +105,7 @@ TEST_F(Promises, K3AStepThatIsRefusedLeavesNothingOfItself) {
       "SELECT RAISE(ABORT, 'planted refusal'); END");
   auto refused = send("main", "e1");
   ASSERT_FALSE(refused.ok());
-  engine_->drain();
+  settle();
   EXPECT_EQ(count("event"), 0);
   EXPECT_EQ(count("enforcement"), 0);
   EXPECT_EQ(count("queue"), 0);
@@ -122,7 +121,7 @@ TEST_F(Promises, K3AStepThatIsRefusedLeavesNothingOfItself) {
 TEST_F(Promises, K4AMessageThatIsBroughtTwiceIsHandledOnce) {
   ASSERT_TRUE(make_rule().ok());
   ASSERT_TRUE(send("main", "e1").ok());
-  engine_->drain();
+  settle();
   EXPECT_EQ(count("enforcement"), 1);
   // A sweep that read it just before it was acknowledged. No use case brings a message by itself.
   MessageRow message;
@@ -130,9 +129,8 @@ TEST_F(Promises, K4AMessageThatIsBroughtTwiceIsHandledOnce) {
   message.tenant = kDefaultTenant;
   auto reader = store_->open_reader();
   message.subject = *store::query_int(**reader, "SELECT id FROM event");
-  const_cast<Executor&>(engine_->executor())
-      .submit_internal(std::make_unique<EnforceEvent>(message));
-  engine_->drain();
+  engine_->submit(enforce_event(message));
+  settle();
   EXPECT_EQ(count("enforcement"), 1);
 }
 
@@ -158,7 +156,7 @@ TEST_F(Promises, K5ATimerDoesNotFireBeforeItsTime) {
 TEST_F(Promises, K5ATimerThatCameDueWhileNoServerRanFiresOnce) {
   auto sleeping = sleep(30);
   engine_.reset();
-  now_ms_ += 3'600'000;
+  tick(3'600'000);
   start();
   pass(0);
   EXPECT_EQ(stored(sleeping->id).status, ExecutionStatus::Succeeded);
@@ -173,7 +171,8 @@ TEST_F(Promises, K5ADateFiresOnce) {
   spec.trigger_parameters = Value::map({{"fire_at", to_rfc3339(now_ms_ + 10'000)}});
   spec.action = "core.noop";
   auto made = await<RuleRow>([&](Reply<RuleRow> reply) {
-    engine_->write_rule({.identity = "tester"}, {spec, std::nullopt, true}, std::move(reply));
+    engine_->submit(
+        command::write_rule({.identity = "tester"}, {spec, std::nullopt, true}, std::move(reply)));
   });
   ASSERT_TRUE(made.ok()) << made.error().describe();
   pass(11'000);
@@ -235,10 +234,10 @@ class CheckingWorker : public WorkReceiver {
 TEST_F(Promises, K7NoOrderLeavesBeforeItsLeaseAndStartAreDurable) {
   CheckingWorker worker(*store_);
   open_session({.name = "local", .slots = 1, .instance = "s1"}, worker);
-  engine_->drain();
+  settle();
   ASSERT_TRUE(run("ci.build").ok());  // gets the slot
   ASSERT_TRUE(run("ci.build").ok());  // waits in the queue for it
-  engine_->drain();
+  settle();
   finish(worker.last(), 0);
   EXPECT_EQ(worker.durable(), 2);
   EXPECT_EQ(worker.early(), 0);

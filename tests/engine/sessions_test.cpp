@@ -11,12 +11,12 @@ class Sessions : public EngineTest {
   bool prepared(const RunKey& run) {
     std::promise<bool> answer;
     auto future = answer.get_future();
-    engine_->prepared(session_, run, [&](bool go) { answer.set_value(go); });
+    engine_->prepared(session_, kDefaultTenant, run, [&](bool go) { answer.set_value(go); });
     return future.get();
   }
   Result<ExecutionRow> cancel(ExecutionId id) {
     return await<ExecutionRow>(
-        [&](auto reply) { engine_->cancel({.identity = "tester"}, id, reply); });
+        [&](auto reply) { engine_->submit(command::cancel({.identity = "tester"}, id, reply)); });
   }
   bool renewed(SessionId session) {
     std::promise<Result<void>> answer;
@@ -44,7 +44,7 @@ TEST_F(Sessions, ANewSessionEndsTheOneBefore) {
   completion.key = order.key;
   engine_->finished(first, completion, [&] { done = true; });
   engine_->close(first);
-  engine_->drain();
+  settle();
   EXPECT_FALSE(done);
   EXPECT_EQ(stored(started->id).status, ExecutionStatus::Running);
   finish(order, 0);
@@ -55,7 +55,7 @@ TEST_F(Sessions, AClosedSessionIsGivenNothing) {
   open_worker(1);
   engine_->close(session_);
   ASSERT_TRUE(run("ci.build").ok());
-  engine_->drain();
+  settle();
   EXPECT_EQ(worker_.waiting_orders(), 0U);
 }
 
@@ -69,14 +69,14 @@ TEST_F(Sessions, ARunThatIsPreparedIsScheduledAndSaysWhatIsBuilt) {
   open_worker(1);
   auto started = run("ci.build");
   WorkOrder order = worker_.next();
-  engine_->preparing(session_, order.key, "environment of pack 'ci'");
-  engine_->drain();
+  engine_->preparing(session_, kDefaultTenant, order.key, "environment of pack 'ci'");
+  settle();
   auto row = stored(started->id);
   EXPECT_EQ(row.status, ExecutionStatus::Scheduled);
   EXPECT_EQ(row.held, "its worker is building: environment of pack 'ci'");
   EXPECT_EQ(row.started, 0);
 
-  now_ms_ += 120'000;
+  tick(120'000);
   EXPECT_TRUE(prepared(order.key));
   row = stored(started->id);  // durable before the answer (K7)
   EXPECT_EQ(row.status, ExecutionStatus::Running);
@@ -90,8 +90,8 @@ TEST_F(Sessions, ACanceledRunDoesNotBeginWhenItsEnvironmentIsThere) {
   open_worker(1);
   auto started = run("ci.build");
   WorkOrder order = worker_.next();
-  engine_->preparing(session_, order.key, "environment of pack 'ci'");
-  engine_->drain();
+  engine_->preparing(session_, kDefaultTenant, order.key, "environment of pack 'ci'");
+  settle();
   ASSERT_TRUE(cancel(started->id).ok());
   EXPECT_EQ(worker_.next_cancel(), order.key);
   EXPECT_FALSE(prepared(order.key));
@@ -107,8 +107,8 @@ TEST_F(Sessions, ARunThatWasBeingPreparedWhenItsWorkerDiedStartsAgain) {
   open_worker(1);
   auto started = run("ci.build");
   WorkOrder order = worker_.next();
-  engine_->preparing(session_, order.key, "environment of pack 'ci'");
-  engine_->drain();
+  engine_->preparing(session_, kDefaultTenant, order.key, "environment of pack 'ci'");
+  settle();
   open_worker(1, "another spawner");
   WorkOrder again = worker_.next();
   EXPECT_EQ(again.key.execution, started->id);

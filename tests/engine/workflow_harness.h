@@ -257,7 +257,7 @@ class Workflows : public EngineTest, public ::testing::WithParamInterface<bool> 
   // Between two operations: in the second way of running the server dies here.
   void between() {
     if (!GetParam()) return;
-    engine_->drain();
+    settle();
     engine_.reset();
     worker_.forget();
     start();
@@ -298,7 +298,7 @@ class Workflows : public EngineTest, public ::testing::WithParamInterface<bool> 
   ExecutionRow begun(std::string action, Value parameters = Value::map()) {
     auto row = run(std::move(action), std::move(parameters));
     EXPECT_TRUE(row.ok()) << row.error().describe();
-    engine_->drain();
+    settle();
     between();
     return row.ok() ? *row : ExecutionRow{};
   }
@@ -323,42 +323,44 @@ class Workflows : public EngineTest, public ::testing::WithParamInterface<bool> 
   template <typename T, typename Command>
   Result<T> command(Command call) {
     auto result = await<T>(call);
-    engine_->drain();
+    settle();
     between();
     return result;
   }
   Result<ExecutionRow> cancel(ExecutionId id) {
     return command<ExecutionRow>(
-        [&](auto reply) { engine_->cancel({.identity = "tester"}, id, reply); });
+        [&](auto reply) { engine_->submit(command::cancel({.identity = "tester"}, id, reply)); });
   }
   Result<ExecutionRow> pause(ExecutionId id) {
     return command<ExecutionRow>(
-        [&](auto reply) { engine_->pause({.identity = "tester"}, id, reply); });
+        [&](auto reply) { engine_->submit(command::pause({.identity = "tester"}, id, reply)); });
   }
   Result<ExecutionRow> resume(ExecutionId id) {
     return command<ExecutionRow>(
-        [&](auto reply) { engine_->resume({.identity = "tester"}, id, reply); });
+        [&](auto reply) { engine_->submit(command::resume({.identity = "tester"}, id, reply)); });
   }
   Result<ExecutionRow> rerun(ExecutionId id, Rerun request = {}) {
-    return command<ExecutionRow>(
-        [&](auto reply) { engine_->rerun({.identity = "tester"}, id, request, reply); });
+    return command<ExecutionRow>([&](auto reply) {
+      engine_->submit(command::rerun({.identity = "tester"}, id, request, reply));
+    });
   }
   Result<InquiryRow> answer(ExecutionId id, Value response) {
     return command<InquiryRow>([&](auto reply) {
-      engine_->answer({.identity = "tester"}, InquiryId{id.value}, {response}, reply);
+      engine_->submit(
+          command::answer({.identity = "tester"}, InquiryId{id.value}, {response}, reply));
     });
   }
   void pass(int64_t ms) {
-    now_ms_ += ms;
+    tick(ms);
     // The engine looks at its clock when it is woken.
     engine_->open({.name = "other", .slots = 0, .instance = "o"}, worker_, [](auto) {});
-    engine_->drain();
-    engine_->drain();
+    settle();
+    settle();
     between();
   }
   void TearDown() override {
     if (engine_) {
-      engine_->drain();
+      settle();
       if (HasFailure()) {
         auto reader = store_->open_reader();
         auto rows = store::list_executions(**reader, kDefaultTenant, {}, {});

@@ -7,10 +7,10 @@ namespace {
 
 TEST_P(Workflows, PureStepsEndInTheCommitThatStartsThem) {
   begin();
-  int64_t before = engine_->executor().commit_stats().commits;
+  int64_t before = engine_->stats().commits;
   auto row = run("ci.pure", Value::map({{"n", 41}}));
   ASSERT_TRUE(row.ok()) << row.error().describe();
-  EXPECT_EQ(engine_->executor().commit_stats().commits, before + 1);
+  EXPECT_EQ(engine_->stats().commits, before + 1);
   EXPECT_EQ(row->status, ExecutionStatus::Succeeded) << shown(row->id);
   EXPECT_EQ(output(row->id), Value::map({{"b", 42}}));
   EXPECT_EQ(ran(row->id), (std::map<std::string, int>{{"one", 1}, {"two", 1}, {"three", 1}}));
@@ -22,10 +22,10 @@ TEST_P(Workflows, EachRunCostsOneCommitAndTheNextIsGrantedInIt) {
   EXPECT_EQ(stored(row.id).status, ExecutionStatus::Running);
   auto checkout = take();
   EXPECT_EQ(task_of(checkout), "checkout");
-  int64_t before = engine_->executor().commit_stats().commits;
+  int64_t before = engine_->stats().commits;
   held_.erase(checkout.key.execution);
   finish(checkout, 0, "{\"n\": 7}");
-  EXPECT_EQ(engine_->executor().commit_stats().commits, before + 1);
+  EXPECT_EQ(engine_->stats().commits, before + 1);
   auto build = take();
   EXPECT_EQ(task_of(build), "build");
   between();
@@ -113,7 +113,7 @@ TEST_P(Workflows, AWorkflowThatTakesTooLongIsEnded) {
     NewExecution request;
     request.action = "ci.parent";
     request.timeout_ms = 60'000;
-    engine_->run({.identity = "tester"}, std::move(request), reply);
+    engine_->submit(command::run({.identity = "tester"}, std::move(request), reply));
   });
   ASSERT_TRUE(started.ok());
   auto checkout = take();
@@ -143,7 +143,8 @@ TEST_P(Workflows, AnItemThatRunsAgainKeepsTheResultsOfTheOthers) {
   end(orders[2], 0, "{\"n\": 3}");
   ASSERT_EQ(stored(row.id).status, ExecutionStatus::NeedsDecision) << shown(row.id);
   auto resolved = command<ExecutionRow>([&](auto reply) {
-    engine_->resolve({.identity = "tester"}, row.id, {.kind = Resolution::Kind::Retry}, reply);
+    engine_->submit(
+        command::resolve({.identity = "tester"}, row.id, {.kind = Resolution::Kind::Retry}, reply));
   });
   ASSERT_TRUE(resolved.ok()) << resolved.error().describe();
   end(take(), 0, "{\"n\": 1}");
@@ -193,8 +194,10 @@ TEST_P(Workflows, ARunningWorkflowKeepsTheDefinitionItStartedWith) {
   for (auto& action : changed->actions) {
     if (action.ref == "ci.sequence") action.workflow = workflow("ci.x", kFork).workflow;
   }
-  auto loaded =
-      await<int>([&](auto reply) { engine_->load_packs({core_pack(), changed}, {}, reply); });
+  auto loaded = await<int>([&](auto reply) {
+    engine_->submit(command::load_packs({.tenant = kDefaultTenant},
+                                        {.own = {changed}, .retired = {}, .missing = {}}, reply));
+  });
   ASSERT_TRUE(loaded.ok()) << loaded.error().describe();
   held_.erase(checkout.key.execution);
   finish(checkout, 0);

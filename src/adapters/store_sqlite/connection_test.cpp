@@ -263,8 +263,8 @@ TEST_F(SqliteTest, EveryStatementUsesAnIndex) {
     must(store::find_dedupe(*db, kTenant, "s", "k"));
     must(store::load_timer(*db, kTenant, TimerId{1}));
     must(store::timers_until(*db, kAllShards, kNow, 1));
-    must(store::messages(*db, kAllShards, 1));
-    must(store::outbox(*db, kAllShards, 1));
+    must(store::messages(*db, kAllShards, 0, 1));
+    must(store::outbox(*db, kAllShards, 0, 1));
     must(store::list_quarantine(*db, kTenant, {}));
     must(store::changes_after(*db, kTenant, 0, 1));
     must(store::last_change(*db));

@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace millrace::engine {
 namespace {
 
@@ -58,13 +60,13 @@ std::vector<Problem> workflow_problems(const Action& action, expr::Engine& engin
   return problems;
 }
 
-const Catalog::ActionRef* Catalog::find_action(std::string_view ref) const {
+const TenantCatalog::ActionRef* TenantCatalog::find_action(std::string_view ref) const {
   auto found = actions_.find(ref);
   return found == actions_.end() ? nullptr : &found->second;
 }
 
-std::optional<Catalog::ActionRef> Catalog::find_action(std::string_view ref,
-                                                       std::string_view digest) const {
+std::optional<TenantCatalog::ActionRef> TenantCatalog::find_action(std::string_view ref,
+                                                                   std::string_view digest) const {
   if (const auto* current = find_action(ref); current && current->pack->digest == digest) {
     return *current;
   }
@@ -75,7 +77,17 @@ std::optional<Catalog::ActionRef> Catalog::find_action(std::string_view ref,
   return refer(retired->second, *action);
 }
 
-const Runtime* Catalog::find_runtime(std::string_view ref, const Pack& own) const {
+bool TenantCatalog::has_release(std::string_view digest) const {
+  return retired_.contains(digest) ||
+         std::ranges::any_of(packs_, [&](const auto& pack) { return pack->digest == digest; });
+}
+
+const RuleEntry* TenantCatalog::find_gone_rule(std::string_view ref) const {
+  auto found = gone_rules_.find(ref);
+  return found == gone_rules_.end() ? nullptr : found->second.get();
+}
+
+const Runtime* TenantCatalog::find_runtime(std::string_view ref, const Pack& own) const {
   std::string full =
       ref.find('.') == std::string_view::npos ? "core." + std::string(ref) : std::string(ref);
   auto find_in = [&](const Pack& pack) -> const Runtime* {
@@ -91,34 +103,29 @@ const Runtime* Catalog::find_runtime(std::string_view ref, const Pack& own) cons
   return nullptr;
 }
 
-const Trigger* Catalog::find_trigger(std::string_view ref) const {
+const Trigger* TenantCatalog::find_trigger(std::string_view ref) const {
   auto found = names_.triggers.find(ref);
   return found == names_.triggers.end() ? nullptr : found->second;
 }
 
-std::string Catalog::suggest_action(std::string_view ref) const {
+std::string TenantCatalog::suggest_action(std::string_view ref) const {
   return suggest_from(actions_, ref);
 }
-std::string Catalog::suggest_trigger(std::string_view ref) const {
+std::string TenantCatalog::suggest_trigger(std::string_view ref) const {
   return suggest_from(names_.triggers, ref);
 }
 
-const RuleEntry* Catalog::find_rule(std::string_view ref) const {
+const RuleEntry* TenantCatalog::find_rule(std::string_view ref) const {
   auto found = rules_.find(ref);
   return found == rules_.end() ? nullptr : found->second.get();
 }
 
-const RuleEntry* Catalog::find_gone_rule(std::string_view ref) const {
-  auto found = gone_rules_.find(ref);
-  return found == gone_rules_.end() ? nullptr : found->second.get();
-}
-
-const kernel::WebhookRow* Catalog::find_webhook(std::string_view name) const {
+const kernel::WebhookRow* TenantCatalog::find_webhook(std::string_view name) const {
   auto found = webhooks_.find(name);
   return found == webhooks_.end() ? nullptr : &found->second;
 }
 
-rules::EventScope Catalog::event_scope(int64_t now_ms) const {
+rules::EventScope TenantCatalog::event_scope(int64_t now_ms) const {
   rules::EventScope scope;
   scope.system = Value::map();
   scope.pack_configs = &pack_configs_;
@@ -126,55 +133,12 @@ rules::EventScope Catalog::event_scope(int64_t now_ms) const {
   return scope;
 }
 
-std::shared_ptr<const Catalog> Catalog::with_packs(
-    std::vector<std::shared_ptr<const Pack>> packs) const {
-  auto next = std::make_shared<Catalog>(*this);
-  for (const auto& pack : packs_) next->retired_[pack->digest] = pack;
-  next->packs_ = std::move(packs);
-  for (const auto& pack : next->packs_) next->retired_.erase(pack->digest);
-  next->index_packs();
-  return next;
-}
-
-std::shared_ptr<const Catalog> Catalog::with_retired(std::shared_ptr<const Pack> pack) const {
-  auto next = std::make_shared<Catalog>(*this);
-  std::string digest = pack->digest;
-  next->compile_workflows(*pack);
-  next->retired_.insert_or_assign(std::move(digest), std::move(pack));
-  return next;
-}
-
-std::shared_ptr<const Catalog> Catalog::with_rules(
-    const std::vector<std::shared_ptr<const RuleEntry>>& changed) const {
-  auto next = std::make_shared<Catalog>(*this);
-  std::vector<rules::RulePtr> compiled;
-  for (const auto& entry : changed) {
-    if (entry->row.deleted) {
-      next->rules_.erase(entry->row.ref);
-      next->index_ = next->index_.without(entry->row.ref);
-      if (!entry->row.pack.empty()) next->gone_rules_.insert_or_assign(entry->row.ref, entry);
-    } else {
-      next->gone_rules_.erase(entry->row.ref);
-      next->rules_.insert_or_assign(entry->row.ref, entry);
-      compiled.push_back(entry->compiled);
-    }
-  }
-  if (!compiled.empty()) next->index_ = next->index_.with(std::move(compiled));
-  return next;
-}
-
-std::shared_ptr<const Catalog> Catalog::with_webhook(kernel::WebhookRow webhook) const {
-  auto next = std::make_shared<Catalog>(*this);
-  if (webhook.deleted) {
-    next->webhooks_.erase(webhook.name);
-  } else {
-    std::string name = webhook.name;
-    next->webhooks_.insert_or_assign(std::move(name), std::move(webhook));
-  }
-  return next;
-}
-
-void Catalog::index_packs() {
+void TenantCatalog::set_packs(const std::vector<std::shared_ptr<const Pack>>& system,
+                              const std::vector<std::shared_ptr<const Pack>>& own) {
+  for (const auto& pack : packs_) retired_[pack->digest] = pack;
+  packs_ = system;
+  packs_.insert(packs_.end(), own.begin(), own.end());
+  for (const auto& pack : packs_) retired_.erase(pack->digest);
   actions_.clear();
   names_ = {};
   pack_configs_.clear();
@@ -188,7 +152,38 @@ void Catalog::index_packs() {
   }
 }
 
-void Catalog::compile_workflows(const Pack& pack) {
+void TenantCatalog::retire(std::shared_ptr<const Pack> pack) {
+  std::string digest = pack->digest;
+  compile_workflows(*pack);
+  retired_.insert_or_assign(std::move(digest), std::move(pack));
+}
+
+void TenantCatalog::set_rules(const std::vector<std::shared_ptr<const RuleEntry>>& changed) {
+  std::vector<rules::RulePtr> compiled;
+  for (const auto& entry : changed) {
+    if (entry->row.deleted) {
+      rules_.erase(entry->row.ref);
+      index_ = index_.without(entry->row.ref);
+      if (!entry->row.pack.empty()) gone_rules_.insert_or_assign(entry->row.ref, entry);
+    } else {
+      gone_rules_.erase(entry->row.ref);
+      rules_.insert_or_assign(entry->row.ref, entry);
+      compiled.push_back(entry->compiled);
+    }
+  }
+  if (!compiled.empty()) index_ = index_.with(std::move(compiled));
+}
+
+void TenantCatalog::set_webhook(kernel::WebhookRow webhook) {
+  if (webhook.deleted) {
+    webhooks_.erase(webhook.name);
+    return;
+  }
+  std::string name = webhook.name;
+  webhooks_.insert_or_assign(std::move(name), std::move(webhook));
+}
+
+void TenantCatalog::compile_workflows(const Pack& pack) {
   expr::Engine engine;
   for (const auto& action : pack.actions) {
     if (action.runner != Runner::Workflow) continue;
@@ -197,12 +192,82 @@ void Catalog::compile_workflows(const Pack& pack) {
   }
 }
 
-Catalog::ActionRef Catalog::refer(const std::shared_ptr<const Pack>& pack,
-                                  const Action& action) const {
+TenantCatalog::ActionRef TenantCatalog::refer(const std::shared_ptr<const Pack>& pack,
+                                              const Action& action) const {
   auto code = action.runner == Runner::Workflow ? workflows_.find(workflow_name(*pack, action))
                                                 : workflows_.end();
   return {pack, std::shared_ptr<const Action>(pack, &action),
           code == workflows_.end() ? nullptr : code->second};
+}
+
+// Catalog
+
+std::shared_ptr<const TenantCatalog> Catalog::shared(TenantId tenant) const {
+  auto found = tenants_.find(tenant);
+  return found == tenants_.end() ? empty_ : found->second;
+}
+
+template <typename Change>
+std::shared_ptr<const Catalog> Catalog::changed(TenantId tenant, Change change) const {
+  auto next = std::make_shared<Catalog>(*this);
+  auto own = std::make_shared<TenantCatalog>(of(tenant));
+  change(*own);
+  next->tenants_.insert_or_assign(tenant, std::move(own));
+  return next;
+}
+
+std::shared_ptr<const Catalog> Catalog::with_system(
+    std::vector<std::shared_ptr<const Pack>> packs) const {
+  auto next = std::make_shared<Catalog>(*this);
+  next->system_ = std::move(packs);
+  auto renew = [&](const TenantCatalog& before) {
+    auto after = std::make_shared<TenantCatalog>(before);
+    after->set_packs(next->system_, before.own_packs(system_.size()));
+    return after;
+  };
+  next->empty_ = renew(*empty_);
+  for (auto& [tenant, catalog] : next->tenants_) catalog = renew(*catalog);
+  return next;
+}
+
+std::shared_ptr<const Catalog> Catalog::with_packs(
+    TenantId tenant, std::vector<std::shared_ptr<const Pack>> packs) const {
+  return changed(tenant, [&](TenantCatalog& own) { own.set_packs(system_, packs); });
+}
+
+std::shared_ptr<const Catalog> Catalog::with_retired(TenantId tenant,
+                                                     std::shared_ptr<const Pack> pack) const {
+  return changed(tenant, [&](TenantCatalog& own) { own.retire(std::move(pack)); });
+}
+
+std::shared_ptr<const Catalog> Catalog::with_rules(
+    const std::vector<std::shared_ptr<const RuleEntry>>& entries) const {
+  std::map<TenantId, std::vector<std::shared_ptr<const RuleEntry>>> by_tenant;
+  for (const auto& entry : entries) by_tenant[entry->row.tenant].push_back(entry);
+  auto next = std::make_shared<const Catalog>(*this);
+  for (const auto& [tenant, own] : by_tenant) {
+    next = next->changed(tenant, [&](TenantCatalog& catalog) { catalog.set_rules(own); });
+  }
+  return next;
+}
+
+std::shared_ptr<const Catalog> Catalog::with_webhook(kernel::WebhookRow webhook) const {
+  TenantId tenant = webhook.tenant;
+  return changed(tenant, [&](TenantCatalog& own) { own.set_webhook(std::move(webhook)); });
+}
+
+std::shared_ptr<const Catalog> Catalog::with_missing(
+    TenantId tenant, std::vector<kernel::PackReleaseRow> releases) const {
+  auto next = std::make_shared<Catalog>(*this);
+  std::erase_if(next->missing_, [&](const auto& each) { return each.tenant == tenant; });
+  std::ranges::move(releases, std::back_inserter(next->missing_));
+  return next;
+}
+
+std::vector<TenantId> Catalog::tenants() const {
+  std::vector<TenantId> ids;
+  for (const auto& [tenant, catalog] : tenants_) ids.push_back(tenant);
+  return ids;
 }
 
 }  // namespace millrace::engine

@@ -36,9 +36,10 @@ conductor::InspectOptions inspect_options(expr::Mode default_mode);
 // none.
 std::vector<Problem> workflow_problems(const Action& action, expr::Engine& engine);
 
-// Everything that decisions look up by name: packs, rules, webhook endpoints. An immutable
-// snapshot; a change makes a new one that shares what stayed the same.
-class Catalog {
+// What decisions of one tenant look up by name: its own packs and those of the system, its rules,
+// its webhook endpoints. An immutable snapshot; a change makes a new one that shares what stayed
+// the same.
+class TenantCatalog {
  public:
   struct ActionRef {
     std::shared_ptr<const Pack> pack;
@@ -51,6 +52,8 @@ class Catalog {
   // The action of the release with this digest, for runs that are pinned to it; falls back to
   // nothing, never to another release.
   std::optional<ActionRef> find_action(std::string_view ref, std::string_view digest) const;
+  // A current release or one that is kept for executions.
+  bool has_release(std::string_view digest) const;
   // `own`: the release that asks; its runtimes come first and may be in no current pack any more.
   const Runtime* find_runtime(std::string_view ref, const Pack& own) const;
   const Trigger* find_trigger(std::string_view ref) const;
@@ -65,6 +68,10 @@ class Catalog {
   const kernel::WebhookRow* find_webhook(std::string_view name) const;
 
   const std::vector<std::shared_ptr<const Pack>>& packs() const { return packs_; }
+  // Without the system's, of which there are so many.
+  std::vector<std::shared_ptr<const Pack>> own_packs(size_t system) const {
+    return {packs_.begin() + static_cast<ptrdiff_t>(system), packs_.end()};
+  }
   const std::map<std::string, std::shared_ptr<const RuleEntry>, std::less<>>& rules() const {
     return rules_;
   }
@@ -77,21 +84,17 @@ class Catalog {
   // A scope with all but the event filled in. Refers to this catalogue.
   rules::EventScope event_scope(int64_t now_ms) const;
 
-  // New snapshots.
-  std::shared_ptr<const Catalog> with_packs(std::vector<std::shared_ptr<const Pack>> packs) const;
-  // Keeps a release that is not current for executions that are pinned to it.
-  std::shared_ptr<const Catalog> with_retired(std::shared_ptr<const Pack> pack) const;
-  // Entries whose row is deleted leave; those of packs are remembered.
-  std::shared_ptr<const Catalog> with_rules(
-      const std::vector<std::shared_ptr<const RuleEntry>>& changed) const;
-  std::shared_ptr<const Catalog> with_webhook(kernel::WebhookRow webhook) const;
-
  private:
-  void index_packs();
+  friend class Catalog;
+  void set_packs(const std::vector<std::shared_ptr<const Pack>>& system,
+                 const std::vector<std::shared_ptr<const Pack>>& own);
+  void retire(std::shared_ptr<const Pack> pack);
+  void set_rules(const std::vector<std::shared_ptr<const RuleEntry>>& changed);
+  void set_webhook(kernel::WebhookRow webhook);
   void compile_workflows(const Pack& pack);
   ActionRef refer(const std::shared_ptr<const Pack>& pack, const Action& action) const;
 
-  std::vector<std::shared_ptr<const Pack>> packs_;
+  std::vector<std::shared_ptr<const Pack>> packs_;                           // the system's first
   std::map<std::string, std::shared_ptr<const Pack>, std::less<>> retired_;  // by digest
   std::unordered_map<std::string, ActionRef, StringHash, std::equal_to<>> actions_;
   std::map<std::string, std::shared_ptr<const WorkflowCode>> workflows_;  // by release and ref
@@ -101,6 +104,47 @@ class Catalog {
   rules::RuleIndex index_;
   rules::Catalog names_;
   std::map<std::string, Value, std::less<>> pack_configs_;
+};
+
+// The catalogues of all tenants. The packs of the system are seen by every tenant, and none can
+// have one of their names. An immutable snapshot, as each of them.
+class Catalog {
+ public:
+  Catalog() : empty_(std::make_shared<const TenantCatalog>()) {}
+
+  // Of a tenant that has nothing of its own: what the system has.
+  const TenantCatalog& of(TenantId tenant) const { return *shared(tenant); }
+  std::shared_ptr<const TenantCatalog> shared(TenantId tenant) const;
+
+  const std::vector<std::shared_ptr<const Pack>>& system() const { return system_; }
+  std::vector<TenantId> tenants() const;
+  // Releases that open executions are pinned to and that cannot be had.
+  const std::vector<kernel::PackReleaseRow>& missing() const { return missing_; }
+
+  // New snapshots.
+  std::shared_ptr<const Catalog> with_system(std::vector<std::shared_ptr<const Pack>> packs) const;
+  // `packs`: all that the tenant has of its own; none is named as one of the system's.
+  std::shared_ptr<const Catalog> with_packs(TenantId tenant,
+                                            std::vector<std::shared_ptr<const Pack>> packs) const;
+  // Keeps a release that is not current for executions that are pinned to it.
+  std::shared_ptr<const Catalog> with_retired(TenantId tenant,
+                                              std::shared_ptr<const Pack> pack) const;
+  // Each entry goes to its row's tenant; entries whose row is deleted leave, and those of packs are
+  // remembered.
+  std::shared_ptr<const Catalog> with_rules(
+      const std::vector<std::shared_ptr<const RuleEntry>>& changed) const;
+  std::shared_ptr<const Catalog> with_webhook(kernel::WebhookRow webhook) const;
+  std::shared_ptr<const Catalog> with_missing(TenantId tenant,
+                                              std::vector<kernel::PackReleaseRow> releases) const;
+
+ private:
+  template <typename Change>
+  std::shared_ptr<const Catalog> changed(TenantId tenant, Change change) const;
+
+  std::vector<std::shared_ptr<const Pack>> system_;
+  std::shared_ptr<const TenantCatalog> empty_;  // the system's packs alone
+  std::map<TenantId, std::shared_ptr<const TenantCatalog>> tenants_;
+  std::vector<kernel::PackReleaseRow> missing_;
 };
 
 }  // namespace millrace::engine

@@ -1,64 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/machine/context.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
-#include "engine/machine/catalog.h"
 #include "engine/machine/loader.h"
+#include "engine/machine/transition.h"
 
 namespace millrace::engine {
-
-void Slots::open(WorkerId worker, int slots) {
-  auto since = opening_.find(worker);
-  free_[worker] = slots + (since == opening_.end() ? 0 : since->second);
-  if (since != opening_.end()) opening_.erase(since);
-}
-
-void Slots::close_all() { free_.clear(); }
-
-std::optional<WorkerId> Slots::take() {
-  auto best = std::max_element(free_.begin(), free_.end(),
-                               [](const auto& a, const auto& b) { return a.second < b.second; });
-  if (best == free_.end() || best->second <= 0) return std::nullopt;
-  --best->second;
-  if (auto opening = opening_.find(best->first); opening != opening_.end()) --opening->second;
-  return best->first;
-}
-
-void Slots::give_back(WorkerId worker, int count) {
-  if (auto opening = opening_.find(worker); opening != opening_.end()) opening->second += count;
-  auto found = free_.find(worker);
-  if (found != free_.end()) found->second += count;
-}
-
-int Slots::free() const {
-  int total = 0;
-  for (const auto& [worker, free] : free_) total += std::max(0, free);
-  return total;
-}
-
-std::optional<WorkerId> Context::take_slot(Transition& t) {
-  auto worker = memory_.slots.take();
-  if (worker) ++t.slots_taken[*worker];
-  return worker;
-}
-
-void Context::free_slot(Transition& t, WorkerId worker) {
-  memory_.slots.give_back(worker);
-  --t.slots_taken[worker];
-}
-
-const kernel::ExecutionRow* Context::next_queued(Transition& t) {
-  while (auto id = Loader::pop_queue(rows_)) {
-    if (memory_.granting.contains(*id)) continue;
-    const auto* row = rows_.execution(*id);
-    if (!row || row->status != ExecutionStatus::Requested) continue;
-    memory_.granting.insert(*id);
-    t.dequeued.push_back(*id);
-    return row;
-  }
-  return nullptr;
-}
 
 namespace {
 
@@ -78,60 +28,101 @@ size_t RowIndex::find(const std::vector<kernel::ExecutionRow>& rows, ExecutionId
   return found == places_.end() ? SIZE_MAX : found->second;
 }
 
-const kernel::ExecutionRow* Context::execution(const Transition& t, ExecutionId id) const {
-  if (const auto* row = find_row(t.changes.executions, t.changed_rows, id)) return row;
-  if (const auto* row = rows_.execution(id)) return row;
-  return find_row(t.changes.new_executions, t.made_rows, id);
+void give_back(const Decision& decision, Slots& slots, std::unordered_set<ExecutionId>& granting) {
+  for (const auto& [worker, count] : decision.slots_taken) slots.give_back(worker, count);
+  for (ExecutionId id : decision.dequeued) granting.erase(id);
 }
 
-kernel::ExecutionRow& Context::edit(Transition& t, const kernel::ExecutionRow& row) {
-  if (auto* pending = find_row(t.changes.executions, t.changed_rows, row.id)) return *pending;
-  if (!rows_.execution(row.id)) {
-    if (auto* made = find_row(t.changes.new_executions, t.made_rows, row.id)) return *made;
+Context::Context(Batch& batch, Learned& learned)
+    : Context(batch, learned, std::make_unique<Decision>()) {}
+
+Context::Context(Batch& batch, Learned& learned, std::unique_ptr<Decision> fresh)
+    : changes(fresh->changes),
+      batch_(batch),
+      learned_(learned),
+      owned_(std::move(fresh)),
+      decision_(owned_.get()) {}
+
+std::optional<WorkerId> Context::take_slot() {
+  auto worker = batch_.memory.slots.take();
+  if (worker) ++decision_->slots_taken[*worker];
+  return worker;
+}
+
+void Context::free_slot(WorkerId worker) {
+  batch_.memory.slots.give_back(worker);
+  --decision_->slots_taken[worker];
+}
+
+const kernel::ExecutionRow* Context::next_queued() {
+  while (auto id = Loader::pop_queue(batch_.rows)) {
+    if (batch_.memory.granting.contains(*id)) continue;
+    const auto* row = batch_.rows.execution(*id);
+    if (!row || row->status != ExecutionStatus::Requested) continue;
+    batch_.memory.granting.insert(*id);
+    decision_->dequeued.push_back(*id);
+    return row;
   }
-  auto& changed = t.changes.executions.emplace_back(row);
+  return nullptr;
+}
+
+const kernel::ExecutionRow* Context::execution(ExecutionId id) const {
+  if (const auto* row = find_row(changes.executions, changed_rows_, id)) return row;
+  if (const auto* row = batch_.rows.execution(id)) return row;
+  return find_row(changes.new_executions, made_rows_, id);
+}
+
+bool Context::is_new(ExecutionId id) const {
+  return !batch_.rows.execution(id) && find_row(changes.new_executions, made_rows_, id);
+}
+
+kernel::ExecutionRow& Context::edit(const kernel::ExecutionRow& row) {
+  if (auto* pending = find_row(changes.executions, changed_rows_, row.id)) return *pending;
+  if (!batch_.rows.execution(row.id)) {
+    if (auto* made = find_row(changes.new_executions, made_rows_, row.id)) return *made;
+  }
+  auto& changed = changes.executions.emplace_back(row);
   changed.version += 1;
-  changed.updated = now_;
+  changed.updated = batch_.now;
   return changed;
 }
 
-LiveWorkflow* Context::workflow(Transition& t, ExecutionId id) {
-  if (spoiled_.contains(id)) {
-    t.again = true;
-    t.counts = false;
-    return nullptr;
+Result<LiveWorkflow*> Context::workflow(ExecutionId id) {
+  if (batch_.spoiled.contains(id)) return spoiled_error(false);
+  if (auto why = learned_.broken_workflows.find(id); why != learned_.broken_workflows.end()) {
+    return Error(ErrorKind::Internal, kBroken, why->second);
   }
-  LiveWorkflow* live = memory_.workflows.find(id);
+  LiveWorkflow* live = batch_.memory.workflows.find(id);
   if (!live) {
-    const auto* stored = rows_.workflow(id);
-    const auto* row = rows_.execution(id);
-    if (!stored || !row) return nullptr;
-    auto action = catalog_.find_action(row->action, row->release);
+    const auto* stored = batch_.rows.workflow(id);
+    const auto* row = batch_.rows.execution(id);
+    if (!stored || !row) return static_cast<LiveWorkflow*>(nullptr);
+    auto action = catalog(row->tenant).find_action(row->action, row->release);
     if (!action || !action->workflow || !action->workflow->definition) {
-      t.broken_workflows[id] = "the release that it is pinned to is gone";
-      return nullptr;
+      return Error(ErrorKind::Unavailable, kNoRelease,
+                   fmt::format("the release {} of '{}' that it is pinned to is not there",
+                               row->release.substr(0, 12), row->action));
     }
     auto restored = LiveWorkflow::restore(stored->state, stored->runs, stored->open, *row,
                                           action->workflow->definition, environment(*action->pack));
     if (!restored.ok()) {
-      t.broken_workflows[id] = restored.error().describe();
-      return nullptr;
+      return Error(ErrorKind::Internal, kBroken, restored.error().describe());
     }
-    for (const auto* above = rows_.execution(row->parent); above;
-         above = rows_.execution(above->parent)) {
+    for (const auto* above = batch_.rows.execution(row->parent); above;
+         above = batch_.rows.execution(above->parent)) {
       ++(*restored)->depth;
     }
-    live = &memory_.workflows.add(std::move(*restored));
+    live = &batch_.memory.workflows.add(std::move(*restored));
   }
-  absorb_needs(t, id, *live);
+  absorb_needs({live->tenant, id}, *live);
   live->results->read_keys(keys(live->reader));  // of this batch
   return live;
 }
 
-void Context::absorb_needs(const Transition& t, ExecutionId of, LiveWorkflow& live) const {
+void Context::absorb_needs(Of<ExecutionId> of, LiveWorkflow& live) const {
   const auto& conductor = *live.conductor;
-  for (const auto& need : t.needs) {
-    const auto* stored = need.workflow == of ? rows_.needed(need) : nullptr;
+  for (const auto& need : learned_.needs) {
+    const auto* stored = need.workflow == of ? batch_.rows.needed(need) : nullptr;
     auto task = task_of_need(need.key);
     if (!stored || !task) continue;
     TaskRuns runs = *stored;
@@ -148,32 +139,59 @@ void Context::absorb_needs(const Transition& t, ExecutionId of, LiveWorkflow& li
 
 LiveWorkflow& Context::add_workflow(std::unique_ptr<LiveWorkflow> live) {
   live->results->read_keys(keys(live->reader));
-  return memory_.workflows.add(std::move(live));
+  return batch_.memory.workflows.add(std::move(live));
+}
+
+void Context::moves(const LiveWorkflow& live) {
+  auto same = [&](const auto& moved) { return moved.workflow == live.id; };
+  if (std::ranges::any_of(decision_->workflows, same)) return;
+  decision_->workflows.push_back({live.id, live.root});
 }
 
 conductor::Environment Context::environment(const Pack& pack) {
-  return {.engine = memory_.expressions,
+  return {.engine = batch_.memory.expressions,
           .random_seed = static_cast<uint64_t>(new_raw_id()),
           .config = pack.config,
           .system = Value::map()};
 }
 
-void Context::forget_workflows(Transition& t) {
-  for (const auto& moved : t.workflows) {
-    spoiled_.insert(moved.workflow);
-    memory_.workflows.drop(moved.workflow);
+std::optional<Error> Context::need(const Error& error, Of<ExecutionId> workflow) {
+  if (is_another_try(error)) return error;
+  std::string_view key = expr::needed_key(error);
+  auto named = key_of_need(key);
+  if (!named && !task_of_need(key)) return std::nullopt;
+  Need need{named ? Of<ExecutionId>{} : workflow, std::string(key)};
+  if (std::ranges::find(learned_.needs, need) == learned_.needs.end()) {
+    learned_.needs.push_back(std::move(need));
   }
-  t.workflows.clear();
+  return needs_error();
 }
 
-bool note_need(Transition& t, const Error& error, ExecutionId workflow) {
-  std::string_view key = expr::needed_key(error);
-  bool is_key = key_of_need(key).has_value();
-  if (!is_key && !task_of_need(key)) return false;
-  Need need{is_key ? ExecutionId{} : workflow, std::string(key)};
-  if (std::ranges::find(t.needs, need) == t.needs.end()) t.needs.push_back(std::move(need));
-  t.again = true;
-  return true;
+Error Context::broke(ExecutionId workflow, const Error& why) {
+  learned_.broken_workflows[workflow] = why.describe();
+  return spoiled_error();
+}
+
+Error Context::broke_beginning(int place, const Error& why) {
+  // Those that began after it are counted anew.
+  auto& broken = learned_.broken_beginnings;
+  broken.erase(broken.lower_bound(place), broken.end());
+  broken[place] = why.describe();
+  return spoiled_error();
+}
+
+std::unique_ptr<Decision> Context::decided(std::move_only_function<void(Deliveries&)> reply) {
+  ASSERT_MSG(agenda.empty(), "a decision must work off its agenda");
+  decision_->reply = std::move(reply);
+  return std::move(owned_);
+}
+
+void Context::undo() {
+  for (const auto& moved : decision_->workflows) {
+    batch_.spoiled.insert(moved.workflow);
+    batch_.memory.workflows.drop(moved.workflow);
+  }
+  give_back(*decision_, batch_.memory.slots, batch_.memory.granting);
 }
 
 }  // namespace millrace::engine

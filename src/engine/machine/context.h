@@ -2,99 +2,165 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <unordered_set>
 
 #include "base/ids.h"
-#include "engine/machine/transition.h"
+#include "engine/machine/agenda.h"
+#include "engine/machine/catalog.h"
+#include "engine/machine/decision.h"
+#include "engine/machine/loaded.h"
+#include "engine/machine/slots.h"
 #include "expr/expr.h"
-#include "model/pack.h"
+#include "kernel/shards.h"
 
 namespace millrace::engine {
 
-// The slots of the workers with an open session, and what waits for them. Lives on the executor's
-// thread; a decision takes and gives back, and a decision that is not written is undone.
-class Slots {
- public:
-  // Its opening is on its way to the store: what ends until `open` is counted too.
-  void opening(WorkerId worker) { opening_[worker] = 0; }
-  void open(WorkerId worker, int slots);
-  void close_all();
-  // The worker with the most free slots, or none.
-  std::optional<WorkerId> take();
-  void give_back(WorkerId worker, int count = 1);
-  int free() const;
-
- private:
-  std::map<WorkerId, int> free_;
-  std::map<WorkerId, int> opening_;  // given back less taken since `opening`
+// How long rows stay, in ms.
+struct Retention {
+  int64_t events = 30LL * 86'400'000;
+  int64_t executions = 30LL * 86'400'000;
+  int64_t changes = 7LL * 86'400'000;
+  int64_t dedupe = 7LL * 86'400'000;
 };
 
-// What a decision may see and draw on. Everything else, the clock included, is out of its reach.
+// What decisions draw on besides the rows: the partition's memory.
+struct Memory {
+  kernel::ShardSet shards;  // that the partition owns
+  IdSource& ids;
+  Slots& slots;
+  expr::Engine& expressions;
+  std::unordered_set<ExecutionId>& granting;  // waiting executions that decisions are starting
+  LiveWorkflows& workflows;
+  const OpenKey& open_key;
+  const Retention& retention;
+  bool somebody_waits = false;  // for a slot, since before this batch
+};
+
+// What all decisions of one batch see.
+struct Batch {
+  int64_t now = 0;  // Unix ms, one value for the whole batch
+  const Catalog& catalog;
+  Loaded& rows;
+  Memory memory;
+  // Workflows in memory that a decision which came to nothing has moved: dropped, and not to be
+  // touched again in this batch.
+  std::unordered_set<ExecutionId> spoiled;
+};
+
+// Finds the newest row of an execution among those that a decision adds, of which it may add many.
+class RowIndex {
+ public:
+  // Its position in `rows`, to which rows are only ever added, or SIZE_MAX.
+  size_t find(const std::vector<kernel::ExecutionRow>& rows, ExecutionId id);
+
+ private:
+  std::unordered_map<ExecutionId, size_t> places_;
+  size_t known_ = 0;
+};
+
+// The workbench of one decision: what it may see and draw on, and the decision as it grows.
+// Everything else, the clock included, is out of its reach.
 class Context {
  public:
-  // What of the executor's memory decisions work with.
-  struct Memory {
-    Slots& slots;
-    expr::Engine& expressions;
-    std::unordered_set<ExecutionId>& granting;
-    LiveWorkflows& workflows;
-    const OpenKey& open_key;
-    bool somebody_waits;  // for a slot, since before this batch
-  };
-  Context(int64_t now, IdSource& ids, const Catalog& catalog, Loaded& rows, Memory memory)
-      : now_(now), ids_(ids), catalog_(catalog), rows_(rows), memory_(memory) {}
+  // `learned` outlives it and grows with what this decision finds out.
+  Context(Batch& batch, Learned& learned);
 
-  int64_t now() const { return now_; }  // Unix ms, one value for the whole batch
+  kernel::Changes& changes;
+  // For what is not rows.
+  Decision& decision() { return *decision_; }
+  Agenda agenda;
+  // Executions that were started or woken inside the server by this decision.
+  std::vector<ExecutionId> launched;
+
+  int64_t now() const { return batch_.now; }
   template <typename IdType>
   IdType new_id() {
-    return ids_.next<IdType>(now_);
+    return batch_.memory.ids.next<IdType>(batch_.now);
   }
-  int64_t new_raw_id() { return ids_.next(now_); }
-  const Catalog& catalog() const { return catalog_; }
-  const Loaded& rows() const { return rows_; }
-  expr::Engine& expressions() { return memory_.expressions; }
+  int64_t new_raw_id() { return batch_.memory.ids.next(batch_.now); }
+  // Of something that is the root of its tree: it falls into a shard of this partition.
+  template <typename IdType>
+  IdType new_root(TenantId tenant) {
+    for (;;) {
+      auto id = new_id<IdType>();
+      if (batch_.memory.shards.has(kernel::shard_of(tenant, id.value))) return id;
+    }
+  }
+  const Catalog& catalogs() const { return batch_.catalog; }
+  const TenantCatalog& catalog(TenantId tenant) const { return batch_.catalog.of(tenant); }
+  const Loaded& rows() const { return batch_.rows; }
+  const Learned& learned() const { return learned_; }
+  expr::Engine& expressions() { return batch_.memory.expressions; }
+  const Retention& retention() const { return batch_.memory.retention; }
+  kernel::ShardSet shards() const { return batch_.memory.shards; }
 
-  // A slot for one run, charged to `t` until its commit.
-  std::optional<WorkerId> take_slot(Transition& t);
-  void free_slot(Transition& t, WorkerId worker);
-  int free_slots() const { return memory_.slots.free(); }
-  void worker_opens(WorkerId worker) { memory_.slots.opening(worker); }
-  bool somebody_waits() const { return memory_.somebody_waits; }
+  // A slot for one run, charged to this decision until its commit.
+  std::optional<WorkerId> take_slot();
+  void free_slot(WorkerId worker);
+  int free_slots() const { return batch_.memory.slots.free(); }
+  void worker_opens(WorkerId worker) { batch_.memory.slots.opening(worker); }
+  bool somebody_waits() const { return batch_.memory.somebody_waits; }
   // The next waiting execution that this batch has loaded, or nullptr.
-  const kernel::ExecutionRow* next_queued(Transition& t);
+  const kernel::ExecutionRow* next_queued();
 
   // The key store as `reader` sees it in this decision.
   KeyLookup keys(KeyReader reader) const {
-    return {rows_.key_values(), memory_.open_key, now_, std::move(reader)};
+    return {batch_.rows.key_values(), batch_.memory.open_key, batch_.now, std::move(reader)};
   }
 
-  // An execution as it is after what `t` has decided so far, or nullptr.
-  const kernel::ExecutionRow* execution(const Transition& t, ExecutionId id) const;
-  // The same, to be changed: `t` writes it once, with the next version.
-  kernel::ExecutionRow& edit(Transition& t, const kernel::ExecutionRow& row);
+  // An execution as it is after what has been decided so far, or nullptr. Holds until the next
+  // row is added.
+  const kernel::ExecutionRow* execution(ExecutionId id) const;
+  bool is_new(ExecutionId id) const;
+  // The same, to be changed: it is written once, with the next version.
+  kernel::ExecutionRow& edit(const kernel::ExecutionRow& row);
 
-  // The workflow in memory, brought there if it was loaded; nullptr: there is no such workflow, it
-  // was not loaded, or `t.again` was set.
-  LiveWorkflow* workflow(Transition& t, ExecutionId id);
-  // What was loaded for the decision about the results of its tasks.
-  void absorb_needs(const Transition& t, ExecutionId of, LiveWorkflow& live) const;
+  // The workflow in memory, brought there if it was loaded; nullptr: there is no such workflow, or
+  // it was not loaded. Errors: Spoiled; NoRelease and Broken, the message says why it cannot go on.
+  Result<LiveWorkflow*> workflow(ExecutionId id);
   LiveWorkflow& add_workflow(std::unique_ptr<LiveWorkflow> live);
+  // The decision moves this workflow.
+  void moves(const LiveWorkflow& live);
+  // What was loaded for the decision about the results of its tasks.
+  void absorb_needs(Of<ExecutionId> of, LiveWorkflow& live) const;
   conductor::Environment environment(const Pack& pack);
-  // After a decision that does not count: what it did to workflows in memory is forgotten, and
-  // whoever comes after it in the batch decides again, too.
-  void forget_workflows(Transition& t);
+
+  // What an error of an evaluation means: a Need, when it names what has to be loaded; `workflow`:
+  // whose tasks it may name. Nothing: it is an error as any other.
+  std::optional<Error> need(const Error& error, Of<ExecutionId> workflow = {});
+  // Its conductor cannot go on: the next decision will know. Spoiled.
+  Error broke(ExecutionId workflow, const Error& why);
+  Error broke_beginning(int place, const Error& why);
+  // Its place among the workflows that begin in this decision.
+  int next_beginning() { return beginnings_++; }
+  // Steps that ended inside the server by this decision.
+  int steps_ended = 0;
+
+  // What the decision has come to. `reply`: see Decision.
+  std::unique_ptr<Decision> decided(std::move_only_function<void(Deliveries&)> reply = {});
 
  private:
-  int64_t now_;
-  IdSource& ids_;
-  const Catalog& catalog_;
-  Loaded& rows_;
-  Memory memory_;
-  std::unordered_set<ExecutionId> spoiled_;
+  friend class Partition;
+  Context(Batch& batch, Learned& learned, std::unique_ptr<Decision> fresh);
+  // A decision that comes to nothing: what it did to the partition's memory is undone, and whoever
+  // comes after it in the batch decides again about the workflows that it moved.
+  void undo();
+
+  Batch& batch_;
+  Learned& learned_;
+  std::unique_ptr<Decision> owned_;
+  Decision* decision_;
+  mutable RowIndex changed_rows_;
+  mutable RowIndex made_rows_;
+  int beginnings_ = 0;
 };
 
-// True when an evaluation needs something of the store first (EXP-0004): it is noted, and the
-// decision is made again. `workflow`: whose tasks it may name.
-bool note_need(Transition& t, const Error& error, ExecutionId workflow = {});
+// The release that a workflow is pinned to is not there; it is said by Context::workflow.
+inline constexpr std::string_view kNoRelease = "engine.no_release";
+inline constexpr std::string_view kBroken = "engine.broken";
+
+// Gives back what a decision took of the partition's memory.
+void give_back(const Decision& decision, Slots& slots, std::unordered_set<ExecutionId>& granting);
 
 }  // namespace millrace::engine

@@ -142,14 +142,27 @@ Result<std::unique_ptr<LiveWorkflow>> LiveWorkflow::restore(
   for (const auto& entry : state.sequence()) {
     live->results->note_stored({definition->graph().node(entry.task).name, entry.route});
   }
-  for (const auto& run : open_runs) {
+  auto told = [&](const WorkflowRunRow& run) {
     auto node = definition->graph().find(run.task);
     auto entry = node ? state.last(*node, run.route) : std::nullopt;
-    bool has_items = run.item >= 0;
-    auto told = has_items ? static_cast<conductor::Status>(run.status)
-                : entry   ? state.entry(*entry).status
-                          : conductor::Status::Null;
-    live->open[run.execution] = {{run.task, run.route}, run.item, told};
+    if (run.item >= 0) return static_cast<conductor::Status>(run.status);
+    // Of a task that is held for an operator the run has been told.
+    if (!entry || state.entry(*entry).held) return conductor::Status::Null;
+    return state.entry(*entry).status;
+  };
+  for (const auto& run : open_runs) {
+    live->open[run.execution] = {{run.task, run.route}, run.item, told(run)};
+  }
+  // Those that ended while the workflow could not be told.
+  for (const auto& run : runs) {
+    auto status = told(run);
+    if (!run.execution || live->open.contains(run.execution)) continue;
+    if (status != conductor::Status::Null && !conductor::kCompleted.has(status)) {
+      live->open[run.execution] = {{run.task, run.route}, run.item, status, true};
+    }
+  }
+  for (const auto* texts : {&stored.contexts, &stored.entries, &stored.errors}) {
+    for (const auto& text : *texts) live->bytes += static_cast<int64_t>(text.size());
   }
   environment.outside = live->results.get();
   live->conductor.emplace(std::move(definition), std::move(state), environment);
@@ -171,8 +184,10 @@ void LiveWorkflow::take_changes(Changes& into) {
   into.workflows.push_back(std::move(head));
 
   auto add_piece = [&](PieceKind kind, size_t position, const Value& body) {
+    std::string text = to_json(body);
+    bytes += static_cast<int64_t>(text.size());
     into.workflow_pieces.push_back(
-        {id, tenant, kind, static_cast<int64_t>(position), to_json(body), false});
+        {id, tenant, kind, static_cast<int64_t>(position), std::move(text), false});
   };
   for (size_t i = changed.contexts_from; i < state.contexts.size(); ++i) {
     add_piece(PieceKind::Context, i, state.contexts[i]);
@@ -226,6 +241,23 @@ void LiveWorkflow::take_runs(const conductor::Changes& changed, Changes& into) {
   made_.clear();
 }
 
+std::string LiveWorkflow::too_large() const {
+  size_t entries = conductor->state().sequence().size();
+  if (entries > kMostEntries) {
+    return fmt::format(
+        "its history has {} entries; {} are allowed: begin anew in a workflow of "
+        "its own",
+        entries, kMostEntries);
+  }
+  if (bytes > kMostBytes) {
+    return fmt::format(
+        "its state has {} MiB; {} are allowed: publish less, or store large values "
+        "elsewhere",
+        bytes >> 20, kMostBytes >> 20);
+  }
+  return {};
+}
+
 bool LiveWorkflow::undoes(const Step& step) const {
   auto node = conductor->definition().graph().find(step.task.task);
   auto entry = node ? conductor->state().last(*node, step.task.route) : std::nullopt;
@@ -246,18 +278,30 @@ LiveWorkflow& LiveWorkflows::add(std::unique_ptr<LiveWorkflow> workflow) {
   drop(id);
   used_.push_front(id);
   auto [at, added] = entries_.emplace(id, Entry{std::move(workflow), used_.begin()});
+  weigh(id);
   return *at->second.workflow;
+}
+
+void LiveWorkflows::weigh(ExecutionId id) {
+  auto found = entries_.find(id);
+  if (found == entries_.end()) return;
+  Entry& entry = found->second;
+  bytes_ += entry.workflow->bytes - entry.bytes;
+  entry.bytes = entry.workflow->bytes;
 }
 
 void LiveWorkflows::drop(ExecutionId id) {
   auto found = entries_.find(id);
   if (found == entries_.end()) return;
   used_.erase(found->second.place);
+  bytes_ -= found->second.bytes;
   entries_.erase(found);
 }
 
 void LiveWorkflows::trim() {
-  while (entries_.size() > most_) drop(used_.back());
+  while (entries_.size() > most_ || (bytes_ > most_bytes_ && entries_.size() > 1)) {
+    drop(used_.back());
+  }
 }
 
 }  // namespace millrace::engine

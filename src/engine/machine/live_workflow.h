@@ -27,8 +27,8 @@ struct TaskKey {
 
 // What has to be loaded before a decision can be made: a key, or of a workflow the runs of a task.
 struct Need {
-  ExecutionId workflow;  // 0 of a key
-  std::string key;       // as expr::needed_key gives it
+  Of<ExecutionId> workflow;  // 0 of a key
+  std::string key;           // as expr::needed_key gives it
   bool operator==(const Need&) const = default;
 };
 std::string need_of(const TaskKey& task);
@@ -74,13 +74,19 @@ class TaskResults final : public expr::Lookup {
   std::optional<KeyLookup> keys_;
 };
 
-// A workflow that runs, in the executor's memory: its conductor, and who works for it.
+// A workflow that runs, in the partition's memory: its conductor, and who works for it.
 struct LiveWorkflow {
+  // What one may come to, in memory and in the store: a loop that runs for a year must not become
+  // a state that no decision can carry (the limits of Temporal's histories).
+  static constexpr size_t kMostEntries = 50'000;
+  static constexpr int64_t kMostBytes = 64 << 20;
+
   // How a step stands, as the conductor was told.
   struct Step {
     TaskKey task;
     int32_t item = -1;
     conductor::Status told = conductor::Status::Null;
+    bool ended = false;  // its execution is final, but the conductor has not been told yet
   };
 
   ExecutionId id;
@@ -91,8 +97,9 @@ struct LiveWorkflow {
   int64_t version = 0;  // as stored, or as the decision in hand will store it; 0: new
   std::unique_ptr<TaskResults> results = std::make_unique<TaskResults>();
   std::optional<conductor::Conductor> conductor;
-  std::unordered_map<ExecutionId, Step> open;  // executions that are not final
+  std::unordered_map<ExecutionId, Step> open;  // whose end the conductor waits for
   bool over = false;
+  int64_t bytes = 0;  // of its state and results, about
 
   // Without a conductor.
   static std::unique_ptr<LiveWorkflow> of(const kernel::ExecutionRow& row);
@@ -104,6 +111,8 @@ struct LiveWorkflow {
                                                        conductor::Environment environment);
   // Whether a step undoes another one.
   bool undoes(const Step& step) const;
+  // Why it may not grow any more; empty: it may.
+  std::string too_large() const;
   // A step of the decision in hand.
   void add_run(const TaskKey& key, int32_t item, ExecutionId execution) {
     made_[{key, item}] = execution;
@@ -117,14 +126,20 @@ struct LiveWorkflow {
   size_t errors_stored_ = 0;
 };
 
-// The workflows in memory, the least recently used leave. The executor's thread only.
+// The workflows in memory, the least recently used leave. Belongs to one partition.
 class LiveWorkflows {
  public:
-  explicit LiveWorkflows(size_t most = 4096) : most_(most) {}
+  static constexpr size_t kMost = 4096;
+  static constexpr int64_t kMostBytes = 256 << 20;  // of all together
+  explicit LiveWorkflows(size_t most = kMost, int64_t most_bytes = kMostBytes)
+      : most_(most), most_bytes_(most_bytes) {}
   LiveWorkflow* find(ExecutionId id);
   bool has(ExecutionId id) const { return entries_.contains(id); }
   LiveWorkflow& add(std::unique_ptr<LiveWorkflow> workflow);
+  // Its size has changed.
+  void weigh(ExecutionId id);
   void drop(ExecutionId id);
+  size_t size() const { return entries_.size(); }
   // Drops what is more than fits. Not while a decision holds a LiveWorkflow.
   void trim();
 
@@ -132,8 +147,11 @@ class LiveWorkflows {
   struct Entry {
     std::unique_ptr<LiveWorkflow> workflow;
     std::list<ExecutionId>::iterator place;
+    int64_t bytes = 0;
   };
   size_t most_;
+  int64_t most_bytes_;
+  int64_t bytes_ = 0;
   std::list<ExecutionId> used_;  // the newest first
   std::unordered_map<ExecutionId, Entry> entries_;
 };

@@ -4,204 +4,41 @@
 #include <algorithm>
 
 #include "base/json.h"
+#include "engine/machine/catalog.h"
 
 namespace millrace::engine {
 
 using namespace kernel;
 
-const ExecutionRow* Loaded::execution(ExecutionId id) const {
-  auto found = executions_.find(id);
-  return found == executions_.end() ? nullptr : &found->second;
-}
-
-std::vector<const ExecutionRow*> Loaded::tree(ExecutionId root) const {
-  std::vector<const ExecutionRow*> rows;
-  if (auto found = trees_.find(root); found != trees_.end()) {
-    for (ExecutionId id : found->second) {
-      if (const auto* row = execution(id)) rows.push_back(row);
-    }
-  }
-  return rows;
-}
-
-const StoredState* Loaded::workflow(ExecutionId id) const {
-  auto found = workflows_.find(id);
-  return found == workflows_.end() ? nullptr : &found->second;
-}
-
-const TaskRuns* Loaded::needed(const Need& need) const {
-  for (const auto& [key, runs] : needed_) {
-    if (key == need) return &runs;
-  }
-  return nullptr;
-}
-
-const Value& Loaded::result(ExecutionId id) const {
-  static const Value kNone;
-  auto found = results_.find(id);
-  return found == results_.end() ? kNone : found->second;
-}
-
-const InquiryRow* Loaded::inquiry(InquiryId id) const {
-  auto found = inquiries_.find(id);
-  return found == inquiries_.end() ? nullptr : &found->second;
-}
-
-const TimerRow* Loaded::timer(TimerId id) const {
-  auto found = timers_.find(id);
-  return found == timers_.end() ? nullptr : &found->second;
-}
-
-const EventRow* Loaded::event(EventId id) const {
-  auto found = events_.find(id);
-  return found == events_.end() ? nullptr : &found->second;
-}
-
-std::vector<const ExecutionRow*> Loaded::leased() const {
-  std::vector<const ExecutionRow*> rows;
-  for (ExecutionId id : leased_) rows.push_back(execution(id));
-  return rows;
-}
-
-const WorkerRow* Loaded::worker(std::string_view name) const {
-  for (const auto& row : workers_) {
-    if (row.name == name) return &row;
-  }
-  return nullptr;
-}
-
-const std::string* Loaded::key(const DedupeRow& row) const {
-  auto found = keys_.find({row.tenant, row.scope, row.key});
-  return found == keys_.end() ? nullptr : &found->second;
-}
-
 namespace {
 
+// How many executions of one kind a sweep looks at.
+constexpr int kMostUnreleased = 500;
+constexpr ExecutionStatus kLeasedStatuses[] = {ExecutionStatus::Scheduled, ExecutionStatus::Running,
+                                               ExecutionStatus::Canceling};
+
 // One candidate of each tenant in turn, so that a tenant with a long queue cannot starve another.
-Result<std::deque<ExecutionId>> take_turns(sql::Connection& db,
-                                           std::span<const store::QueueDepth> queued, int limit) {
+Result<std::deque<Of<ExecutionId>>> take_turns(sql::Connection& db, ShardSet shards,
+                                               std::span<const store::QueueDepth> queued,
+                                               int limit) {
   std::vector<std::vector<QueueRow>> heads;
   for (const auto& depth : queued) {
     if (depth.waiting <= 0) continue;
-    TRY(auto head, store::queue_head(db, ShardSet::all(), depth.tenant, limit));
+    TRY(auto head, store::queue_head(db, shards, depth.tenant, limit));
     heads.push_back(std::move(head));
   }
-  std::deque<ExecutionId> order;
+  std::deque<Of<ExecutionId>> order;
   for (size_t round = 0; order.size() < static_cast<size_t>(limit); ++round) {
     bool any = false;
     for (const auto& head : heads) {
       if (round >= head.size()) continue;
-      order.push_back(head[round].execution);
+      order.push_back({head[round].tenant, head[round].execution});
       any = true;
     }
     if (!any) break;
   }
   return order;
 }
-
-}  // namespace
-
-namespace {
-
-constexpr int kMostLeftBehind = 1000;
-constexpr ExecutionStatus kLeasedStatuses[] = {ExecutionStatus::Scheduled, ExecutionStatus::Running,
-                                               ExecutionStatus::Canceling};
-
-}  // namespace
-
-Result<void> Loader::load(sql::Connection& db, const Wanted& wanted,
-                          std::span<const store::QueueDepth> queued, const LiveWorkflows& live,
-                          Loaded& into) {
-  // One snapshot for the whole batch.
-  TRY(auto* begin, db.prepare("BEGIN"));
-  TRY(auto* end, db.prepare("COMMIT"));
-  TRY(begin->execute());
-  auto done = load_executions(db, wanted, queued, into);
-  if (done.ok()) done = load_workflows(db, wanted, live, into);
-  if (done.ok()) done = load_key_values(db, wanted, into);
-  if (done.ok()) done = load_rest(db, wanted, into);
-  TRY(end->execute());
-  return done;
-}
-
-Result<void> Loader::load_executions(sql::Connection& db, const Wanted& wanted,
-                                     std::span<const store::QueueDepth> queued, Loaded& into) {
-  for (ExecutionId id : wanted.executions) TRY(load_one(db, id, into));
-  for (auto [tenant, id] : wanted.timers) {
-    TRY(auto row, store::load_timer(db, tenant, id));
-    if (!row) continue;
-    into.timers_.emplace(id, std::move(*row));
-  }
-  for (ExecutionId root : wanted.trees) {
-    const auto* row = into.execution(root);
-    if (!row) continue;
-    TRY(auto below, store::open_descendants(db, row->tenant, root));
-    auto& ids = into.trees_[root];
-    for (auto& descendant : below) {
-      ids.push_back(descendant.id);
-      into.executions_.try_emplace(descendant.id, std::move(descendant));
-    }
-  }
-  if (wanted.leased) {
-    TRY(auto rows, store::executions_in(db, ShardSet::all(), kLeasedStatuses));
-    for (auto& row : rows) {
-      if (!row.worker) continue;
-      into.leased_.push_back(row.id);
-      into.executions_.try_emplace(row.id, std::move(row));
-    }
-  }
-  if (wanted.queue_heads > 0 && !queued.empty()) {
-    TRY(into.queue_, take_turns(db, queued, wanted.queue_heads));
-    for (ExecutionId id : into.queue_) TRY(load_one(db, id, into));
-  }
-  return {};
-}
-
-namespace {
-
-// Messages do not yet say whose execution they are about.
-Result<std::optional<ExecutionRow>> find_anywhere(sql::Connection& db, ExecutionId id) {
-  TRY(auto tenant, store::tenant_of_execution(db, id));
-  if (!tenant) return std::optional<ExecutionRow>();
-  return store::find_execution(db, *tenant, id);
-}
-
-}  // namespace
-
-Result<void> Loader::load_one(sql::Connection& db, ExecutionId id, Loaded& into) {
-  if (into.executions_.contains(id)) return {};
-  TRY(auto row, find_anywhere(db, id));
-  if (row) into.executions_.emplace(id, std::move(*row));
-  return {};
-}
-
-Result<void> Loader::load_lineage(sql::Connection& db, ExecutionId id, const LiveWorkflows& live,
-                                  Loaded& into) {
-  for (ExecutionId at = id; at;) {
-    TRY(load_one(db, at, into));
-    const auto* row = into.execution(at);
-    if (!row) break;
-    bool may_be_workflow = !row->worker && !is_final(row->status);
-    if (may_be_workflow && !live.has(at)) TRY(load_state(db, at, into));
-    at = row->parent;
-  }
-  return {};
-}
-
-Result<void> Loader::load_state(sql::Connection& db, ExecutionId id, Loaded& into) {
-  if (into.workflows_.contains(id)) return {};
-  TRY(auto tenant, store::tenant_of_execution(db, id));
-  if (!tenant) return {};
-  TRY(auto stored, store::load_workflow(db, *tenant, id));
-  if (!stored) return {};
-  StoredState state{std::move(*stored), {}, {}};
-  TRY(state.runs, store::workflow_runs(db, *tenant, id, false));
-  TRY(state.open, store::workflow_runs(db, *tenant, id, true));
-  into.workflows_.emplace(id, std::move(state));
-  return {};
-}
-
-namespace {
 
 // What an execution has ended with; null: nothing, or not yet.
 Result<Value> load_result(sql::Connection& db, const ExecutionRow& row) {
@@ -211,26 +48,22 @@ Result<Value> load_result(sql::Connection& db, const ExecutionRow& row) {
     if (blob) text = std::move(blob->bytes);
   }
   if (text.empty()) return Value();
-  auto result = parse_json(text);
-  // One that cannot be read must not keep the others of the batch from being loaded.
-  return result.ok() ? std::move(*result) : Value();
+  return parse_json(text);
 }
 
-Result<TaskRuns> load_task(sql::Connection& db, ExecutionId workflow, const TaskKey& key) {
+Result<TaskRuns> load_task(sql::Connection& db, Of<ExecutionId> workflow, const TaskKey& key) {
+  TRY(auto runs, store::task_runs(db, workflow.tenant, workflow.id, key.task, key.route));
   TaskRuns loaded;
-  TRY(auto tenant, store::tenant_of_execution(db, workflow));
-  if (!tenant) return loaded;
-  TRY(auto runs, store::task_runs(db, *tenant, workflow, key.task, key.route));
   ExecutionRow last;
   for (const auto& run : runs) {
-    TRY(auto row, store::find_execution(db, *tenant, run.execution));
+    TRY(auto row, store::find_execution(db, workflow.tenant, run.execution));
     Value result;
     if (row) {
       TRY(result, load_result(db, *row));
       last = std::move(*row);
     }
     if (run.item < 0) {
-      loaded.info = task_info(workflow, key, &last, std::move(result));
+      loaded.info = task_info(workflow.id, key, &last, std::move(result));
     } else {
       loaded.items.resize(static_cast<size_t>(run.item) + 1);
       loaded.items.back() = std::move(result);
@@ -238,106 +71,229 @@ Result<TaskRuns> load_task(sql::Connection& db, ExecutionId workflow, const Task
   }
   if (!loaded.items.empty()) {
     loaded.info =
-        task_info(workflow, key, &last, Value::map({{"items", Value(ValueList(loaded.items))}}));
+        task_info(workflow.id, key, &last, Value::map({{"items", Value(ValueList(loaded.items))}}));
   }
   return loaded;
 }
 
 }  // namespace
 
-Result<void> Loader::load_workflows(sql::Connection& db, const Wanted& wanted,
-                                    const LiveWorkflows& live, Loaded& into) {
-  for (ExecutionId id : wanted.lineages) TRY(load_lineage(db, id, live, into));
-  for (const auto& [id, timer] : into.timers_) {
-    if (timer.subject != 0) TRY(load_lineage(db, ExecutionId{timer.subject}, live, into));
+Result<void> Loader::load(sql::Connection& db, const Wanted& wanted, const Scope& scope,
+                          Loaded& into) {
+  // One snapshot for the whole batch.
+  TRY(auto* begin, db.prepare("BEGIN"));
+  TRY(auto* end, db.prepare("COMMIT"));
+  TRY(begin->execute());
+  Loader loader(db, wanted, scope, into);
+  auto done = loader.load_executions();
+  if (done.ok()) done = loader.load_workflows();
+  if (done.ok()) done = loader.load_key_values();
+  if (done.ok()) done = loader.load_rest();
+  auto ended = end->execute();
+  if (!done.ok()) return done;
+  if (!ended.ok()) return std::move(ended).error();
+  return {};
+}
+
+Result<void> Loader::load_executions() {
+  for (auto of : wanted_.executions) TRY(load_one(of));
+  for (auto of : wanted_.timers) {
+    TRY(auto row, store::load_timer(db_, of.tenant, of.id));
+    if (row) into_.timers_.emplace(of.id, std::move(*row));
   }
-  for (ExecutionId root : wanted.trees) {
-    for (const auto* row : into.tree(root)) {
-      if (!row->worker && !live.has(row->id)) TRY(load_state(db, row->id, into));
+  TRY(load_trees());
+  if (wanted_.leased) TRY(load_leased());
+  if (wanted_.queue_heads > 0 && !scope_.queued.empty()) TRY(load_queue());
+  return {};
+}
+
+Result<void> Loader::load_trees() {
+  for (auto root : wanted_.trees) {
+    TRY(load_one(root));
+    if (!into_.execution(root)) continue;
+    TRY(auto below, store::open_descendants(db_, root.tenant, root.id));
+    auto& ids = into_.trees_[root.id];
+    for (auto& descendant : below) {
+      ids.push_back(descendant.id);
+      into_.executions_.try_emplace(descendant.id, std::move(descendant));
     }
   }
-  for (ExecutionId id : wanted.states) {
-    TRY(load_one(db, id, into));
-    TRY(load_state(db, id, into));
+  return {};
+}
+
+Result<void> Loader::load_leased() {
+  TRY(auto rows, store::executions_in(db_, scope_.shards, kLeasedStatuses));
+  for (auto& row : rows) {
+    if (!row.worker) continue;
+    into_.leased_.push_back(row.id);
+    into_.executions_.try_emplace(row.id, std::move(row));
   }
-  for (ExecutionId id : wanted.results) {
-    TRY(load_one(db, id, into));
-    const auto* row = into.execution(id);
+  TRY(into_.workers_, store::all_workers(db_));
+  return {};
+}
+
+Result<void> Loader::load_queue() {
+  TRY(auto order, take_turns(db_, scope_.shards, scope_.queued, wanted_.queue_heads));
+  for (auto of : order) {
+    into_.queue_.push_back(of.id);
+    TRY(load_one(of));
+  }
+  return {};
+}
+
+Result<void> Loader::load_one(Of<ExecutionId> of) {
+  if (into_.executions_.contains(of.id)) return {};
+  TRY(auto row, store::find_execution(db_, of.tenant, of.id));
+  if (row) into_.executions_.emplace(of.id, std::move(*row));
+  return {};
+}
+
+Result<void> Loader::load_lineage(Of<ExecutionId> of) {
+  for (ExecutionId at = of.id; at;) {
+    TRY(load_one({of.tenant, at}));
+    const auto* row = into_.execution(Of{of.tenant, at});
+    if (!row) break;
+    bool may_be_workflow = !row->worker && !is_final(row->status);
+    if (may_be_workflow && !scope_.live.has(at)) TRY(load_state({of.tenant, at}));
+    at = row->parent;
+  }
+  return {};
+}
+
+Result<void> Loader::load_state(Of<ExecutionId> of) {
+  if (into_.workflows_.contains(of.id)) return {};
+  TRY(auto stored, store::load_workflow(db_, of.tenant, of.id));
+  if (!stored) return {};
+  StoredState state{std::move(*stored), {}, {}};
+  TRY(state.runs, store::workflow_runs(db_, of.tenant, of.id, false));
+  TRY(state.open, store::workflow_runs(db_, of.tenant, of.id, true));
+  into_.workflows_.emplace(of.id, std::move(state));
+  return {};
+}
+
+Result<void> Loader::load_workflows() {
+  for (auto of : wanted_.lineages) TRY(load_lineage(of));
+  for (const auto& [id, timer] : into_.timers_) {
+    if (timer.subject != 0) TRY(load_lineage({timer.tenant, ExecutionId{timer.subject}}));
+  }
+  for (auto root : wanted_.trees) {
+    for (const auto* row : into_.tree(root.id)) {
+      if (!row->worker && !scope_.live.has(row->id)) TRY(load_state({row->tenant, row->id}));
+    }
+  }
+  for (auto of : wanted_.states) {
+    TRY(load_one(of));
+    TRY(load_state(of));
+  }
+  for (auto of : wanted_.results) {
+    TRY(load_one(of));
+    const auto* row = into_.execution(of);
     if (!row) continue;
-    TRY(auto result, load_result(db, *row));
-    into.results_[id] = std::move(result);
+    TRY(auto result, load_result(db_, *row));
+    into_.results_[of.id] = std::move(result);
   }
-  for (const auto& need : wanted.needs) {
+  for (const auto& need : wanted_.needs) {
     auto key = task_of_need(need.key);
     if (!key) continue;
-    TRY(auto runs, load_task(db, need.workflow, *key));
-    into.needed_.emplace_back(need, std::move(runs));
+    TRY(auto runs, load_task(db_, need.workflow, *key));
+    into_.needed_.emplace_back(need, std::move(runs));
   }
-  for (auto [tenant, id] : wanted.inquiries) {
-    TRY(auto row, store::find_inquiry(db, tenant, id));
-    if (row) into.inquiries_.emplace(id, std::move(*row));
+  for (auto of : wanted_.inquiries) {
+    TRY(auto row, store::find_inquiry(db_, of.tenant, of.id));
+    if (row) into_.inquiries_.emplace(of.id, std::move(*row));
   }
   return {};
 }
 
 // The value of an Idempotency-Key: a request's hash, a space, the id of what it made.
-Result<void> Loader::load_named_execution(sql::Connection& db, std::string_view value,
-                                          Loaded& into) {
+Result<void> Loader::load_named_execution(TenantId tenant, std::string_view value) {
   size_t space = value.find(' ');
   if (space == std::string_view::npos) return {};
   auto id = parse_id(value.substr(space + 1), "stored key");
-  if (!id.ok()) return {};
-  TRY(auto row, find_anywhere(db, ExecutionId{*id}));
-  if (row) into.executions_.try_emplace(row->id, std::move(*row));
-  return {};
+  if (!id.ok()) return {};  // of another kind
+  return load_one({tenant, ExecutionId{*id}});
 }
 
-Result<void> Loader::load_key_values(sql::Connection& db, const Wanted& wanted, Loaded& into) {
+Result<void> Loader::load_key_values() {
   auto load = [&](const KeyName& key) -> Result<void> {
-    if (into.key_values_.contains(key)) return {};
-    TRY(auto row, store::find_key(db, key));
-    into.key_values_.emplace(key, std::move(row));
+    if (into_.key_values_.contains(key)) return {};
+    TRY(auto row, store::find_key(db_, key));
+    into_.key_values_.emplace(key, std::move(row));
     return {};
   };
-  for (const auto& key : wanted.key_values) TRY(load(key));
-  for (const auto& need : wanted.needs) {
+  for (const auto& key : wanted_.key_values) TRY(load(key));
+  for (const auto& need : wanted_.needs) {
     if (auto key = key_of_need(need.key)) TRY(load(*key));
   }
   return {};
 }
 
-Result<void> Loader::load_rest(sql::Connection& db, const Wanted& wanted, Loaded& into) {
-  for (auto [tenant, id] : wanted.events) {
-    TRY(auto row, store::find_event(db, tenant, id));
-    if (row) into.events_.emplace(id, std::move(*row));
+Result<void> Loader::load_rest() {
+  for (auto of : wanted_.events) {
+    TRY(auto row, store::find_event(db_, of.tenant, of.id));
+    if (row) into_.events_.emplace(of.id, std::move(*row));
   }
-  for (const auto& key : wanted.keys) {
-    TRY(auto row, store::find_dedupe(db, key.tenant, key.scope, key.key));
+  for (const auto& key : wanted_.keys) {
+    TRY(auto row, store::find_dedupe(db_, key.tenant, key.scope, key.key));
     if (!row) continue;
-    if (wanted.executions_of_keys) TRY(load_named_execution(db, row->value, into));
-    into.keys_.emplace(std::tuple(key.tenant, key.scope, key.key), std::move(row->value));
+    if (wanted_.executions_of_keys) TRY(load_named_execution(key.tenant, row->value));
+    into_.keys_.emplace(std::tuple(key.tenant, key.scope, key.key), std::move(row->value));
   }
-  for (auto [tenant, id] : wanted.messages) {
-    TRY(bool waits, store::message_waits(db, tenant, id));
-    if (waits) into.messages_.insert(id);
+  for (auto of : wanted_.messages) {
+    TRY(bool waits, store::message_waits(db_, of.tenant, of.id));
+    if (waits) into_.messages_.insert(of.id);
   }
-  if (wanted.schedules) {
-    TRY(into.schedules_, store::named_timers(db));
+  for (auto of : wanted_.tokens) {
+    TRY(auto row, store::find_token(db_, of.tenant, of.id));
+    if (row) into_.tokens_.insert(of);
   }
-  if (wanted.leased) {
-    TRY(into.workers_, store::all_workers(db));
+  for (TenantId tenant : wanted_.schedules_of) {
+    TRY(auto rows, store::named_timers(db_, tenant));
+    std::ranges::move(rows, std::back_inserter(into_.schedules_));
   }
-  for (const auto& expire : wanted.expire) {
-    TRY(int64_t due, store::rows_due(db, expire));
-    into.rows_due_.push_back(due);
+  for (const auto& expire : wanted_.expire) {
+    TRY(int64_t due, store::rows_due(db_, expire));
+    into_.rows_due_.push_back(due);
   }
-  if (wanted.sweep) {
-    TRY(into.left_messages_, store::messages(db, ShardSet::all(), kMostLeftBehind));
-    TRY(into.left_outbox_, store::outbox(db, ShardSet::all(), kMostLeftBehind));
-    for (const auto& owed : into.left_outbox_) {
-      TRY(auto row, store::find_execution(db, owed.tenant, ExecutionId{owed.subject}));
-      if (row) into.executions_.try_emplace(row->id, std::move(*row));
+  if (wanted_.left) TRY(load_left());
+  if (wanted_.unreleased) {
+    TRY(load_unreleased());
+  }
+  return {};
+}
+
+// What is to be held for a release that is not there, and what was held for one that is.
+Result<void> Loader::load_unreleased() {
+  auto load = [&](TenantId tenant, const std::vector<ExecutionId>& ids) -> Result<void> {
+    for (ExecutionId id : ids) {
+      TRY(load_lineage({tenant, id}));
+      into_.unreleased_.push_back(id);
     }
+    return {};
+  };
+  for (const auto& release : scope_.catalog.missing()) {
+    TRY(auto ids, store::executions_pinned_to(db_, scope_.shards, release.tenant, release.digest,
+                                              kMostUnreleased));
+    TRY(load(release.tenant, ids));
+  }
+  for (TenantId tenant : scope_.catalog.tenants()) {
+    TRY(auto digests, store::releases_waited_for(db_, tenant));
+    for (const auto& digest : digests) {
+      if (!scope_.catalog.of(tenant).has_release(digest)) continue;
+      TRY(auto ids,
+          store::executions_held_for(db_, scope_.shards, tenant, digest, kMostUnreleased));
+      TRY(load(tenant, ids));
+    }
+  }
+  return {};
+}
+
+Result<void> Loader::load_left() {
+  const auto& left = *wanted_.left;
+  TRY(into_.left_messages_, store::messages(db_, scope_.shards, left.messages_after, left.limit));
+  TRY(into_.left_outbox_, store::outbox(db_, scope_.shards, left.outbox_after, left.limit));
+  for (const auto& owed : into_.left_outbox_) {
+    TRY(load_one({owed.tenant, ExecutionId{owed.subject}}));
   }
   return {};
 }
@@ -348,8 +304,9 @@ void Loader::apply(const Changes& changes, Loaded& rows) {
     if (row.parent) rows.executions_.insert_or_assign(row.id, row);
   }
   for (const auto& row : changes.executions) rows.executions_.insert_or_assign(row.id, row);
-  for (auto timer : changes.timers_done) rows.timers_.erase(timer.id);
-  for (auto message : changes.acked) rows.messages_.erase(message.id);
+  for (const auto& done : changes.timers_done) rows.timers_.erase(done.id);
+  for (const auto& acked : changes.acked) rows.messages_.erase(acked.id);
+  for (const auto& token : changes.tokens_done) rows.tokens_.erase(token);
 }
 
 std::optional<ExecutionId> Loader::pop_queue(Loaded& rows) {

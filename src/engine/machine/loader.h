@@ -3,36 +3,52 @@
 
 #include <span>
 
-#include "engine/machine/transition.h"
+#include "engine/machine/loaded.h"
+#include "kernel/shards.h"
 #include "store/read.h"
 
 namespace millrace::engine {
 
-// Reads what a batch wants, over the executor's own read-only connection.
+class Catalog;
+
+// Reads what a batch wants, over the partition's own read-only connection.
 class Loader {
  public:
-  // `queued`: how many executions wait per tenant; tenants take turns.
-  // `live`: workflows whose state is in memory and need not be read.
-  static Result<void> load(sql::Connection& db, const Wanted& wanted,
-                           std::span<const store::QueueDepth> queued, const LiveWorkflows& live,
+  // What the reading depends on besides what is wanted.
+  struct Scope {
+    kernel::ShardSet shards;  // of the partition: sweeps and the queue see no others
+    // How many executions wait per tenant; tenants take turns.
+    std::span<const store::QueueDepth> queued;
+    const LiveWorkflows& live;  // their states are in memory and need not be read
+    const Catalog& catalog;
+  };
+  static Result<void> load(sql::Connection& db, const Wanted& wanted, const Scope& scope,
                            Loaded& into);
-  // Makes the rows of a decided transition visible to the later ones of its batch.
+  // Makes the rows of a decided message visible to the later ones of its batch.
   static void apply(const kernel::Changes& changes, Loaded& rows);
   static std::optional<ExecutionId> pop_queue(Loaded& rows);
 
  private:
-  static Result<void> load_executions(sql::Connection& db, const Wanted& wanted,
-                                      std::span<const store::QueueDepth> queued, Loaded& into);
-  static Result<void> load_named_execution(sql::Connection& db, std::string_view value,
-                                           Loaded& into);
-  static Result<void> load_one(sql::Connection& db, ExecutionId id, Loaded& into);
-  static Result<void> load_lineage(sql::Connection& db, ExecutionId id, const LiveWorkflows& live,
-                                   Loaded& into);
-  static Result<void> load_state(sql::Connection& db, ExecutionId id, Loaded& into);
-  static Result<void> load_workflows(sql::Connection& db, const Wanted& wanted,
-                                     const LiveWorkflows& live, Loaded& into);
-  static Result<void> load_key_values(sql::Connection& db, const Wanted& wanted, Loaded& into);
-  static Result<void> load_rest(sql::Connection& db, const Wanted& wanted, Loaded& into);
+  Loader(sql::Connection& db, const Wanted& wanted, const Scope& scope, Loaded& into)
+      : db_(db), wanted_(wanted), scope_(scope), into_(into) {}
+  Result<void> load_executions();
+  Result<void> load_trees();
+  Result<void> load_leased();
+  Result<void> load_queue();
+  Result<void> load_workflows();
+  Result<void> load_key_values();
+  Result<void> load_rest();
+  Result<void> load_left();
+  Result<void> load_unreleased();
+  Result<void> load_one(Of<ExecutionId> of);
+  Result<void> load_lineage(Of<ExecutionId> of);
+  Result<void> load_state(Of<ExecutionId> of);
+  Result<void> load_named_execution(TenantId tenant, std::string_view value);
+
+  sql::Connection& db_;
+  const Wanted& wanted_;
+  const Scope& scope_;
+  Loaded& into_;
 };
 
 }  // namespace millrace::engine

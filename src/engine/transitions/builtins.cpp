@@ -7,7 +7,7 @@
 
 #include "base/json.h"
 #include "base/json_schema.h"
-#include "engine/transitions/enforce_event.h"
+#include "engine/transitions/enforce.h"
 
 namespace millrace::engine {
 namespace {
@@ -16,12 +16,11 @@ using Kind = BuiltinOutcome::Kind;
 
 constexpr double kLongestSleepS = 366.0 * 86'400;
 
-Result<BuiltinOutcome> noop(Context&, Transition&, const kernel::ExecutionRow&, const Value&) {
+Result<BuiltinOutcome> noop(Context&, const kernel::ExecutionRow&, const Value&) {
   return BuiltinOutcome{};
 }
 
-Result<BuiltinOutcome> echo(Context&, Transition&, const kernel::ExecutionRow&,
-                            const Value& parameters) {
+Result<BuiltinOutcome> echo(Context&, const kernel::ExecutionRow&, const Value& parameters) {
   const Value& message = parameters["message"];
   BuiltinOutcome outcome;
   outcome.stdout_text = message.is_string() ? std::string(message.as_string()) : to_json(message);
@@ -29,16 +28,14 @@ Result<BuiltinOutcome> echo(Context&, Transition&, const kernel::ExecutionRow&,
   return outcome;
 }
 
-Result<BuiltinOutcome> fail(Context&, Transition&, const kernel::ExecutionRow&,
-                            const Value& parameters) {
+Result<BuiltinOutcome> fail(Context&, const kernel::ExecutionRow&, const Value& parameters) {
   BuiltinOutcome outcome;
   outcome.kind = Kind::Failed;
   outcome.error = parameters.string_or("message", "core.fail");
   return outcome;
 }
 
-Result<BuiltinOutcome> sleep(Context& ctx, Transition&, const kernel::ExecutionRow&,
-                             const Value& parameters) {
+Result<BuiltinOutcome> sleep(Context& ctx, const kernel::ExecutionRow&, const Value& parameters) {
   const Value& seconds = parameters["seconds"];
   double s = seconds.is_number() ? seconds.as_float() : 0;
   if (!(s >= 0 && s <= kLongestSleepS)) {
@@ -52,16 +49,16 @@ Result<BuiltinOutcome> sleep(Context& ctx, Transition&, const kernel::ExecutionR
   return outcome;
 }
 
-Result<BuiltinOutcome> inject_trigger(Context& ctx, Transition& t, const kernel::ExecutionRow& row,
+Result<BuiltinOutcome> inject_trigger(Context& ctx, const kernel::ExecutionRow& row,
                                       const Value& parameters) {
   std::string trigger(parameters.string_or("trigger", ""));
-  if (!ctx.catalog().find_trigger(trigger)) {
+  if (!ctx.catalog(row.tenant).find_trigger(trigger)) {
     return Error(ErrorKind::Invalid, "EXE-0007",
                  fmt::format("core.inject_trigger: unknown trigger '{}'{}", trigger,
-                             ctx.catalog().suggest_trigger(trigger)));
+                             ctx.catalog(row.tenant).suggest_trigger(trigger)));
   }
   kernel::EventRow event;
-  event.id = ctx.new_id<EventId>();
+  event.id = ctx.new_root<EventId>(row.tenant);
   event.tenant = row.tenant;
   event.trigger = std::move(trigger);
   event.source = "execution:" + row.id.str();
@@ -72,7 +69,7 @@ Result<BuiltinOutcome> inject_trigger(Context& ctx, Transition& t, const kernel:
   event.payload_json = to_json(payload.is_null() ? Value::map() : payload);
   BuiltinOutcome outcome;
   outcome.output = Value::map({{"event", event.id.str()}});
-  store_event_for_later(ctx, t, std::move(event));
+  store_event_for_later(ctx, std::move(event));
   return outcome;
 }
 
@@ -85,8 +82,7 @@ Result<void> check_schema(const Value& schema) {
 }
 
 // A question to people: it waits, and holds no slot.
-Result<BuiltinOutcome> ask(Context& ctx, Transition& t, const kernel::ExecutionRow& row,
-                           const Value& parameters) {
+Result<BuiltinOutcome> ask(Context& ctx, const kernel::ExecutionRow& row, const Value& parameters) {
   BuiltinOutcome outcome;
   outcome.kind = Kind::Asking;
   kernel::InquiryRow inquiry;
@@ -108,19 +104,19 @@ Result<BuiltinOutcome> ask(Context& ctx, Transition& t, const kernel::ExecutionR
         ctx.now() + static_cast<int64_t>(std::llround(minutes.as_float() * 60'000));
   }
   inquiry.created = inquiry.updated = ctx.now();
-  t.changes.feed.push_back({.tenant = inquiry.tenant,
-                            .type = kernel::EntityType::Inquiry,
-                            .op = kernel::ChangeOp::Created,
-                            .entity = inquiry.id.value,
-                            .detail = "pending",
-                            .at = ctx.now()});
-  t.changes.inquiries.push_back(std::move(inquiry));
+  ctx.changes.feed.push_back({.tenant = inquiry.tenant,
+                              .type = kernel::EntityType::Inquiry,
+                              .op = kernel::ChangeOp::Created,
+                              .entity = inquiry.id.value,
+                              .detail = "pending",
+                              .at = ctx.now()});
+  ctx.changes.inquiries.push_back(std::move(inquiry));
   return outcome;
 }
 
 struct Builtin {
   std::string_view ref;
-  Result<BuiltinOutcome> (*run)(Context&, Transition&, const kernel::ExecutionRow&, const Value&);
+  Result<BuiltinOutcome> (*run)(Context&, const kernel::ExecutionRow&, const Value&);
 };
 
 constexpr Builtin kBuiltins[] = {
@@ -132,20 +128,20 @@ constexpr Builtin kBuiltins[] = {
 
 }  // namespace
 
-Result<BuiltinOutcome> run_builtin(Context& ctx, Transition& t, const kernel::ExecutionRow& row,
+Result<BuiltinOutcome> run_builtin(Context& ctx, const kernel::ExecutionRow& row,
                                    const Value& parameters) {
   auto run_named = [&](std::string_view ref) -> std::optional<Result<BuiltinOutcome>> {
     for (const auto& builtin : kBuiltins) {
-      if (builtin.ref == ref) return builtin.run(ctx, t, row, parameters);
+      if (builtin.ref == ref) return builtin.run(ctx, row, parameters);
     }
     return std::nullopt;
   };
   if (auto outcome = run_named(row.action)) return std::move(*outcome);
   // An action of another pack with one of StackStorm's runner types.
-  auto found = ctx.catalog().find_action(row.action, row.release);
+  auto found = ctx.catalog(row.tenant).find_action(row.action, row.release);
   std::string_view type = found ? std::string_view(found->action->runner_type) : "";
-  if (type == "noop") return noop(ctx, t, row, parameters);
-  if (type == "inquirer") return ask(ctx, t, row, parameters);
+  if (type == "noop") return noop(ctx, row, parameters);
+  if (type == "inquirer") return ask(ctx, row, parameters);
   return Error(ErrorKind::Unsupported, "EXE-0008",
                fmt::format("action '{}': this server has no built-in of that name", row.action));
 }

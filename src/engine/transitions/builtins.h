@@ -18,8 +18,8 @@ struct BuiltinOutcome {
 };
 
 // core.noop, core.echo, core.fail, core.sleep, core.ask, core.inject_trigger. `row` is the
-// execution that is being made; events that the action sends go into `t.changes`.
-Result<BuiltinOutcome> run_builtin(Context& ctx, Transition& t, const kernel::ExecutionRow& row,
+// execution that is being made; events that the action sends go into `ctx.changes`.
+Result<BuiltinOutcome> run_builtin(Context& ctx, const kernel::ExecutionRow& row,
                                    const Value& parameters);
 
 }  // namespace millrace::engine

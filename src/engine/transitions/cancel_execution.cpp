@@ -1,109 +1,138 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
-#include "engine/transitions/advance.h"
-#include "engine/transitions/executions.h"
+#include "engine/transitions/messages.h"
+#include "engine/transitions/operate.h"
+#include "engine/transitions/request.h"
 
 namespace millrace::engine {
 
 using namespace kernel;
 
-CancelExecution::CancelExecution(Caller caller, ExecutionId id, Reply<ExecutionRow> reply)
-    : caller_(std::move(caller)), reply_(std::move(reply)) {
-  key = id.value;
-}
+namespace {
 
-CancelExecution::CancelExecution(const MessageRow& message)
-    : caller_{.tenant = message.tenant}, message_{message.tenant, message.id} {
-  key = message.subject;
-}
+// Cancels an execution and everything below it. What runs is told to end; the final status comes
+// with its completion.
+class CancelExecution final : public Request<ExecutionRow> {
+ public:
+  // `message`: when the kernel asks, for what is left open below an execution that has ended.
+  CancelExecution(Caller caller, ExecutionId id, MessageId message, Reply<ExecutionRow> reply)
+      : Request(std::move(caller), std::move(reply)), id_(id), message_(message) {}
+  std::string_view name() const override { return "cancel_execution"; }
+  About about() const override {
+    return {.tenant = caller_.tenant, .subject = id_.value, .message = message_};
+  }
+  Turn turn() const override { return Turn::shared(id_); }
+  void want(Wanted& wanted) const override;
+  ExecutionId tree(const Loaded&) const override { return id_; }
+  bool insists() const override { return static_cast<bool>(message_); }
+  Decided decide(Context& ctx) const override;
+
+ private:
+  Of<ExecutionId> of() const { return {caller_.tenant, id_}; }
+  Result<void> cancel_tree(Context& ctx, ExecutionId id) const;
+  Result<void> cancel_workflow(Context& ctx, LiveWorkflow& live) const;
+  ExecutionId id_;
+  MessageId message_;
+};
 
 void CancelExecution::want(Wanted& wanted) const {
-  ExecutionId id{key};
-  wanted.lineages.push_back(id);
-  wanted.executions.push_back(id);
-  wanted.trees.push_back(id);
-  if (message_.id) wanted.messages.push_back(message_);
+  wanted.lineages.push_back(of());
+  wanted.trees.push_back(of());
+  if (message_) wanted.messages.push_back({caller_.tenant, message_});
+}
+
+// It ends with its completion. The cancel is owed to the worker until that is durable: one per
+// run, under the run's id.
+void cancel_run(Context& ctx, ExecutionId id) {
+  ExecutionRow& row = ctx.edit(*ctx.execution(id));
+  if (row.status == ExecutionStatus::Canceling) return;
+  row.status = ExecutionStatus::Canceling;
+  row.held = fmt::format("waits for worker {} to confirm the end", row.worker.value);
+  ctx.changes.outbox.push_back({.id = OutboxId{row.id.value},
+                                .tenant = row.tenant,
+                                .shard = shard_of(row.tenant, row.root.value),
+                                .destination = Destination::WorkerCancel,
+                                .subject = row.id.value,
+                                .created = ctx.now()});
+  ctx.decision().cancels.emplace_back(row.worker, row.key());
+  note_update(ctx, row);
 }
 
 // An execution and all below it, which end first where they can.
-Result<void> CancelExecution::cancel_tree(Context& ctx, ExecutionId id) {
-  const auto* row = ctx.execution(*this, id);
+Result<void> CancelExecution::cancel_tree(Context& ctx, ExecutionId id) const {
+  const auto* row = ctx.execution(id);
   if (!row) return {};
   std::vector<ExecutionId> below;
-  bool open = !is_final(row->status);
-  const LiveWorkflow* live = open && !row->worker ? ctx.workflow(*this, id) : nullptr;
-  if (again) return {};
-  if (live) {
-    // What undoes other steps is not canceled with them.
-    for (const auto& [step, what] : live->open) {
-      if (!live->undoes(what)) below.push_back(step);
-    }
-    TRY(cancel_workflow(ctx, ExecutionRow(*row)));
-  } else if (open && row->worker) {
-    cancel_run(ctx, ExecutionRow(*row));
-  } else if (open) {
-    // Nothing runs outside the server: it ends here.
-    finish(ctx, *this, ExecutionRow(*row), ExecutionStatus::Canceled, FailureClass::Canceled,
-           Value());
-  } else if (id.value == key) {
-    for (const auto* each : ctx.rows().tree(id)) {
+  auto everything_below = [&] {
+    for (const auto* each : ctx.rows().tree(id_)) {
       if (each->parent == id) below.push_back(each->id);
     }
+  };
+  if (is_final(row->status)) {
+    if (id == id_) everything_below();
+  } else if (row->worker) {
+    cancel_run(ctx, id);
+  } else {
+    auto live = ctx.workflow(id);
+    if (!live.ok() && is_another_try(live.error())) return std::move(live).error();
+    if (live.ok() && *live) {
+      // What undoes other steps is not canceled with them.
+      for (const auto& [step, what] : (*live)->open) {
+        if (!(*live)->undoes(what)) below.push_back(step);
+      }
+      TRY(cancel_workflow(ctx, **live));
+    } else {
+      // Nothing of it runs outside the server, or nothing is there to move it: it ends here.
+      if (!live.ok()) everything_below();
+      finish(ctx, id, ExecutionStatus::Canceled, FailureClass::Canceled, Value());
+    }
   }
-  for (ExecutionId step : below) {
-    if (again) return {};
-    TRY(cancel_tree(ctx, step));
-  }
-  if (live && !again) go_on(ctx, *this, ExecutionRow(*ctx.execution(*this, id)));
+  for (ExecutionId step : below) TRY(cancel_tree(ctx, step));
   return {};
 }
 
-Result<void> CancelExecution::cancel_workflow(Context& ctx, const ExecutionRow& row) {
-  if (row.status == ExecutionStatus::Canceling) return {};
-  ExecutionRow& changed = ctx.edit(*this, row);
-  changed.status = ExecutionStatus::Canceling;
-  changed.held = "waits for its steps to end";
-  note_execution(ctx, *this, changed, ChangeOp::Updated);
-  return ask_workflow(ctx, *this, ExecutionRow(changed), conductor::Status::Canceled);
-}
-
-void CancelExecution::cancel_run(Context& ctx, const ExecutionRow& stored) {
-  if (stored.status == ExecutionStatus::Canceling) return;
-  ExecutionRow& row = ctx.edit(*this, stored);
-  row.status = ExecutionStatus::Canceling;
-  row.held = fmt::format("waits for worker {} to confirm the end", row.worker.value);
-  // Owed to the worker until the run's completion is durable: one per run, under the run's id.
-  changes.outbox.push_back({.id = OutboxId{row.id.value},
-                            .tenant = row.tenant,
-                            .shard = shard_of(row.tenant, row.root.value),
-                            .destination = Destination::WorkerCancel,
-                            .subject = row.id.value,
-                            .created = ctx.now()});
-  to_end_.emplace_back(row.worker, row.key());
-  note_execution(ctx, *this, row, ChangeOp::Updated);
-}
-
-Result<void> CancelExecution::decide(Context& ctx) {
-  to_end_.clear();
-  const auto* stored = ctx.rows().execution(ExecutionId{key});
-  if (message_.id) {
-    if (!ctx.rows().has_message(message_.id)) return {};  // handled before (K4)
-    changes.acked.push_back(message_);
-  } else if (!stored || stored->tenant != caller_.tenant) {
-    return Error(ErrorKind::NotFound, "EXE-0010", fmt::format("no execution {}", key));
-  } else if (is_final(stored->status)) {
-    return Error(ErrorKind::Conflict, "EXE-0011",
-                 fmt::format("execution {} is final already: {}", key, to_string(stored->status)));
+Result<void> CancelExecution::cancel_workflow(Context& ctx, LiveWorkflow& live) const {
+  const ExecutionRow* row = ctx.execution(live.id);
+  if (row->status != ExecutionStatus::Canceling) {
+    ExecutionRow& changed = ctx.edit(*row);
+    changed.status = ExecutionStatus::Canceling;
+    changed.held = "waits for its steps to end";
+    note_update(ctx, changed);
+    TRY(ask_workflow(ctx, changed, live, conductor::Status::Canceled));
   }
-  TRY(cancel_tree(ctx, ExecutionId{key}));
-  if (const auto* row = ctx.execution(*this, ExecutionId{key})) row_ = *row;
+  go_on_later(ctx, *ctx.execution(live.id));
   return {};
 }
 
-void CancelExecution::deliver(Deliveries& out) {
-  for (const auto& [worker, run] : to_end_) out.cancel(worker, run);
-  if (reply_) reply_(row_);
+Decided CancelExecution::decide(Context& ctx) const {
+  if (message_) {
+    if (!ctx.rows().has_message(message_)) return ctx.decided();  // handled before (K4)
+    ctx.changes.acked.push_back({caller_.tenant, message_});
+  } else {
+    TRY(const auto* stored, find_execution(ctx, caller_, id_));
+    if (is_final(stored->status)) {
+      return Error(
+          ErrorKind::Conflict, "EXE-0011",
+          fmt::format("execution {} is final already: {}", id_.value, to_string(stored->status)));
+    }
+  }
+  if (ctx.rows().execution(of())) TRY(cancel_tree(ctx, id_));
+  TRY(work_off(ctx));
+  if (message_) return ctx.decided();
+  return answer(ctx, *ctx.execution(id_));
+}
+
+}  // namespace
+
+Message command::cancel(Caller caller, ExecutionId id, Reply<ExecutionRow> reply) {
+  return std::make_unique<CancelExecution>(std::move(caller), id, MessageId{}, std::move(reply));
+}
+
+Message cancel_execution(const MessageRow& message) {
+  return std::make_unique<CancelExecution>(Caller{.tenant = message.tenant},
+                                           ExecutionId{message.subject}, message.id,
+                                           [](const Result<ExecutionRow>&) {});
 }
 
 }  // namespace millrace::engine

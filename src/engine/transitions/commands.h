@@ -1,34 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-// What callers ask of the engine: one struct per command.
+// What people ask of the engine: one struct per command, and the function that makes its message.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "base/ids.h"
 #include "base/value.h"
+#include "engine/machine/message.h"
 #include "engine/machine/reply.h"
 #include "kernel/rows.h"
 #include "model/pack.h"
 
 namespace millrace::engine {
-
-// What has become of a pack that was uninstalled.
-struct Uninstalled {
-  std::string ref;
-  std::string digest;  // of the release that was current; empty: it could not be read any more
-  std::string source;  // the folder that still holds it: the next reload brings it back
-  int64_t rules = 0;   // that have ended with it
-};
-
-// How long rows stay, in ms.
-struct Retention {
-  int64_t events = 30LL * 86'400'000;
-  int64_t executions = 30LL * 86'400'000;
-  int64_t changes = 7LL * 86'400'000;
-  int64_t dedupe = 7LL * 86'400'000;
-};
 
 // Who asks, and where it came from.
 struct Caller {
@@ -122,5 +108,61 @@ struct TokenWrite {
   std::string permissions;
   int64_t expires = 0;
 };
+
+// All releases of a tenant, and what is kept for executions.
+struct PackSet {
+  std::vector<std::shared_ptr<const Pack>> system;  // seen by every tenant; empty: as it is
+  std::vector<std::shared_ptr<const Pack>> own;
+  std::vector<std::shared_ptr<const Pack>> retired;  // that open executions are pinned to
+  std::vector<kernel::PackReleaseRow> missing;       // the same, but they cannot be had
+};
+
+struct PackRemoval {
+  std::string ref;
+  bool force = false;  // although rules of others or webhook endpoints use it
+};
+
+// What has become of a pack that was uninstalled.
+struct Uninstalled {
+  std::string ref;
+  std::string digest;  // of the release that was current; empty: it could not be read any more
+  std::string source;  // the folder that still holds it: the next reload brings it back
+  int64_t rules = 0;   // that have ended with it
+};
+
+// One function for each command; its class is in the file of its name. Answered through `reply`
+// when the outcome is durable, or refused; writes of the catalogue when they are in force.
+namespace command {
+
+Message ingest(Caller caller, NewEvent event, Reply<Ingested> reply);
+Message replay(Caller caller, EventId event, Reply<Ingested> reply);
+Message run(Caller caller, NewExecution request, Reply<kernel::ExecutionRow> reply);
+// The whole tree. Conflict when it is final already.
+Message cancel(Caller caller, ExecutionId id, Reply<kernel::ExecutionRow> reply);
+Message resolve(Caller caller, ExecutionId id, Resolution resolution,
+                Reply<kernel::ExecutionRow> reply);
+// Of workflows, with all workflows below: steps that run end first. Conflict when it is final.
+Message pause(Caller caller, ExecutionId id, Reply<kernel::ExecutionRow> reply);
+Message resume(Caller caller, ExecutionId id, Reply<kernel::ExecutionRow> reply);
+// A new execution that goes on from where the workflow `id` ended.
+Message rerun(Caller caller, ExecutionId id, Rerun request, Reply<kernel::ExecutionRow> reply);
+// Conflict when it was answered before, Denied to others than those it is put to.
+Message answer(Caller caller, InquiryId id, Answer answer, Reply<kernel::InquiryRow> reply);
+Message write_rule(Caller caller, RuleWrite write, Reply<kernel::RuleRow> reply);
+Message delete_rule(Caller caller, std::string ref, std::optional<int64_t> if_revision,
+                    Reply<kernel::RuleRow> reply);
+Message write_webhook(Caller caller, WebhookWrite write, Reply<kernel::WebhookRow> reply);
+Message delete_webhook(Caller caller, std::string name, Reply<kernel::WebhookRow> reply);
+// Of a key that is there, deletion needs the name only.
+Message write_key(Caller caller, KeyWrite write, Reply<kernel::KeyRow> reply);
+Message write_token(Caller caller, TokenWrite write, Reply<kernel::TokenRow> reply);
+Message delete_token(Caller caller, TokenId id, Reply<TokenId> reply);
+// Another set of releases; rules that packs own follow. Answers how many there are.
+Message load_packs(Caller caller, PackSet packs, Reply<int> reply);
+// Its rules end, its actions leave the catalogue; what runs of it goes on. Conflict when other
+// rules or webhook endpoints use it, unless it is forced.
+Message uninstall_pack(Caller caller, PackRemoval removal, Reply<Uninstalled> reply);
+
+}  // namespace command
 
 }  // namespace millrace::engine

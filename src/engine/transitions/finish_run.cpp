@@ -4,7 +4,10 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "base/yaml.h"
-#include "engine/transitions/executions.h"
+#include "engine/machine/transition.h"
+#include "engine/transitions/lose_run.h"
+#include "engine/transitions/messages.h"
+#include "engine/transitions/work_off.h"
 
 namespace millrace::engine {
 
@@ -100,24 +103,45 @@ void add_stackstorm_names(const Action& action, const Completion& completion, co
   }
 }
 
-}  // namespace
+// How a run ended, as its worker tells it.
+class FinishRun final : public Transition {
+ public:
+  FinishRun(Completion completion, std::string stdout_bytes, std::function<void()> done)
+      : completion_(std::move(completion)),
+        stdout_bytes_(std::move(stdout_bytes)),
+        done_(std::move(done)) {}
+  std::string_view name() const override { return "finish_run"; }
+  About about() const override {
+    return {.tenant = completion_.tenant,
+            .subject = completion_.key.execution.value,
+            .holds_up = completion_.key.execution};
+  }
+  Turn turn() const override { return Turn::shared(completion_.key.execution); }
+  void want(Wanted& wanted) const override {
+    wanted.lineages.push_back({completion_.tenant, completion_.key.execution});
+    ++wanted.queue_heads;
+  }
+  ExecutionId tree(const Loaded&) const override { return completion_.key.execution; }
+  // The worker may forget the run only once somebody else remembers it (K1).
+  void fail(const Error&) override { done_(); }
+  bool insists() const override { return true; }
+  Decided decide(Context& ctx) const override;
 
-FinishRun::FinishRun(Completion completion, std::string stdout_bytes, std::function<void()> done)
-    : completion_(std::move(completion)),
-      stdout_bytes_(std::move(stdout_bytes)),
-      done_(std::move(done)) {
-  key = completion_.key.execution.value;
-}
+ private:
+  void write_outputs(Context& ctx) const;
+  Value result(Context& ctx, const ExecutionRow& row) const;
+  std::unique_ptr<Decision> acknowledged(Context& ctx) const {
+    return ctx.decided([this](Deliveries&) { done_(); });
+  }
+  Completion completion_;
+  std::string stdout_bytes_;
+  std::function<void()> done_;
+};
 
-void FinishRun::want(Wanted& wanted) const {
-  wanted.lineages.push_back(completion_.key.execution);
-  ++wanted.queue_heads;
-}
-
-void FinishRun::write_outputs() {
+void FinishRun::write_outputs(Context& ctx) const {
   auto write = [&](Stream stream, const StreamOutput& content) {
     if (content.size == 0 && content.dropped == 0) return;
-    changes.outputs.push_back(
+    ctx.changes.outputs.push_back(
         {completion_.key.execution, completion_.tenant, completion_.key.attempt, stream, content});
   };
   write(Stream::Stdout, completion_.out);
@@ -130,7 +154,7 @@ Value FinishRun::result(Context& ctx, const ExecutionRow& row) const {
   put_stream(result, "stderr", completion_.err);
   result.set("exit_code", completion_.exit_code);
   Value output = completion_.output;
-  auto found = ctx.catalog().find_action(row.action, row.release);
+  auto found = ctx.catalog(row.tenant).find_action(row.action, row.release);
   if (found && output.is_null() && completion_.end == RunEnd::Exited) {
     std::string_view text =
         completion_.out.blob.empty() ? completion_.out.bytes : std::string_view(stdout_bytes_);
@@ -138,34 +162,42 @@ Value FinishRun::result(Context& ctx, const ExecutionRow& row) const {
     output = std::move(parsed.output);
     if (!parsed.error.empty()) result.set("output_error", parsed.error);
   }
+  if (!found) result.set("output_error", "the release of the action is not there to tell its form");
   if (found) add_stackstorm_names(*found->action, completion_, output, result);
   result.set("output", std::move(output));
   if (!completion_.message.empty()) result.set("message", completion_.message);
   return result;
 }
 
-Result<void> FinishRun::decide(Context& ctx) {
-  const auto* stored = ctx.rows().execution(completion_.key.execution);
+Decided FinishRun::decide(Context& ctx) const {
+  Of<ExecutionId> of{completion_.tenant, completion_.key.execution};
+  const auto* stored = ctx.rows().execution(of);
   // A holder with an old epoch cannot commit anything (K6), and a final status never changes (K9).
   if (!stored || is_final(stored->status) || stored->key() != completion_.key || !stored->worker) {
-    return {};
+    return acknowledged(ctx);
   }
-  ExecutionRow row = *stored;
-  ctx.free_slot(*this, row.worker);
-  if (row.status == ExecutionStatus::Canceling) {
-    changes.outbox_done.push_back({row.tenant, OutboxId{row.id.value}});
-  }
-  if (completion_.end == RunEnd::Lost && row.status != ExecutionStatus::Canceling) {
-    lose_run(ctx, *this, row, completion_.message);
+  ctx.free_slot(stored->worker);
+  bool canceling = stored->status == ExecutionStatus::Canceling;
+  if (canceling) ctx.changes.outbox_done.push_back({of.tenant, OutboxId{of.id.value}});
+  if (completion_.end == RunEnd::Lost && !canceling) {
+    lose_run(ctx, *stored, completion_.message);
   } else {
-    write_outputs();
-    End end = end_of(completion_, row);
+    write_outputs(ctx);
+    End end = end_of(completion_, *stored);
+    ExecutionRow& row = ctx.edit(*stored);
     if (completion_.started_ms > 0) row.started = completion_.started_ms;
-    finish(ctx, *this, row, end.status, end.failure, result(ctx, row));
+    finish(ctx, of.id, end.status, end.failure, result(ctx, row));
   }
-  if (again) return {};
-  start_waiting(ctx, *this);
-  return {};
+  start_waiting(ctx);  // who waits comes before the next step
+  TRY(work_off(ctx));
+  return acknowledged(ctx);
+}
+
+}  // namespace
+
+Message finish_run(Completion completion, std::string stdout_bytes, std::function<void()> done) {
+  return std::make_unique<FinishRun>(std::move(completion), std::move(stdout_bytes),
+                                     std::move(done));
 }
 
 }  // namespace millrace::engine

@@ -31,12 +31,18 @@ void want_answer(Wanted& wanted, const Caller& caller) {
   if (!caller.idempotency_key.empty()) wanted.keys.push_back(row_of(caller));
 }
 
-void remember_answer(Context& ctx, Transition& t, const Caller& caller, int64_t entity) {
+void remember_answer(Context& ctx, const Caller& caller, int64_t entity) {
   if (caller.idempotency_key.empty()) return;
   auto row = row_of(caller);
   row.value = fmt::format("{} {}", caller.request_hash, entity);
   row.expires = ctx.now() + kIdempotencyMs;
-  t.changes.dedupe.push_back(std::move(row));
+  ctx.changes.dedupe.push_back(std::move(row));
+}
+
+Result<const kernel::ExecutionRow*> find_execution(Context& ctx, const Caller& caller,
+                                                   ExecutionId id) {
+  if (const auto* row = ctx.rows().execution(Of{caller.tenant, id})) return row;
+  return Error(ErrorKind::NotFound, "EXE-0010", fmt::format("no execution {}", id.value));
 }
 
 }  // namespace millrace::engine

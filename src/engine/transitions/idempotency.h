@@ -18,6 +18,10 @@ Result<std::optional<int64_t>> answered_before(Context& ctx, const Caller& calle
 void want_answer(Wanted& wanted, const Caller& caller);
 
 // Keeps what this request makes under its key, in the same commit.
-void remember_answer(Context& ctx, Transition& t, const Caller& caller, int64_t entity);
+void remember_answer(Context& ctx, const Caller& caller, int64_t entity);
+
+// "no execution 12", or the row when it is the caller's.
+Result<const kernel::ExecutionRow*> find_execution(Context& ctx, const Caller& caller,
+                                                   ExecutionId id);
 
 }  // namespace millrace::engine

@@ -1,99 +1,120 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <fmt/format.h>
-
+#include <algorithm>
 #include <set>
 
-#include "engine/transitions/executions.h"
+#include "engine/machine/transition.h"
+#include "engine/transitions/lose_run.h"
+#include "engine/transitions/messages.h"
+#include "engine/transitions/work_off.h"
 
 namespace millrace::engine {
 
 using namespace kernel;
 
-void lose_run(Context& ctx, Transition& t, const ExecutionRow& stored, std::string_view why) {
-  if (may_rerun_when_lost(stored.effect_class)) {
-    requeue(ctx, t, stored);
-    return;
-  }
-  ExecutionRow row = stored;
-  row.version += 1;
-  row.status = ExecutionStatus::NeedsDecision;
-  row.failure = FailureClass::InfraLost;
-  row.worker = {};
-  row.updated = ctx.now();
-  row.held = fmt::format(
-      "attempt {} was lost ({}) and its effect class {} forbids a silent re-run; an operator "
-      "decides: millrace execution resolve {} retry|succeed|fail|abandon",
-      row.attempt, why, to_string(row.effect_class), row.id.value);
-  note_execution(ctx, t, row, ChangeOp::Updated);
-  t.changes.executions.push_back(std::move(row));
-}
-
 namespace {
 
 // Runs inside the worker's own process end with it: the spawner knows nothing of them.
 bool runs_in_worker(Context& ctx, const ExecutionRow& row) {
-  auto found = ctx.catalog().find_action(row.action, row.release);
+  auto found = ctx.catalog(row.tenant).find_action(row.action, row.release);
   return !found || found->action->runner == Runner::Http;
 }
 
 // The lease was durable, but the spawner that lives since then has never heard of the run, or its
-// environment was still being built.
-void start_again(Context& ctx, Transition& t, const ExecutionRow& stored) {
-  ExecutionRow row = stored;
-  row.attempt -= 1;  // requeue counts it up again: nothing of this attempt has happened
-  requeue(ctx, t, std::move(row));
+// environment was still being built: nothing of this attempt has happened.
+void start_again(Context& ctx, const ExecutionRow& stored) {
+  ctx.edit(stored).attempt -= 1;
+  requeue(ctx, stored.id);
+}
+
+// A worker opens its session: what it still runs stays, what it has lost is decided by its effect
+// class, what it never started is started again.
+class OpenWorker final : public Transition {
+ public:
+  OpenWorker(WorkerHello hello, SessionTerms terms, std::function<void(Result<Session>)> opened)
+      : hello_(std::move(hello)), terms_(terms), opened_(std::move(opened)) {}
+  std::string_view name() const override { return "open_worker"; }
+  About about() const override { return {.tenant = kDefaultTenant}; }
+  void want(Wanted& wanted) const override { wanted.leased = true; }
+  bool insists() const override { return true; }
+  void fail(const Error& error) override { opened_(error); }
+  Decided decide(Context& ctx) const override;
+
+ private:
+  WorkerRow make_row(Context& ctx, const WorkerRow* known) const;
+  // Whether the run goes on.
+  bool take_over(Context& ctx, const ExecutionRow& run, bool same_instance) const;
+  WorkerHello hello_;
+  SessionTerms terms_;
+  std::function<void(Result<Session>)> opened_;
+};
+
+WorkerRow OpenWorker::make_row(Context& ctx, const WorkerRow* known) const {
+  WorkerRow row = known ? *known : WorkerRow{};
+  if (!known) {
+    row.id = ctx.new_id<WorkerId>();
+    row.tenant = kDefaultTenant;
+    row.name = hello_.name;
+  }
+  row.instance = hello_.instance;
+  row.slots = hello_.slots;
+  row.updated = ctx.now();
+  return row;
+}
+
+bool OpenWorker::take_over(Context& ctx, const ExecutionRow& run, bool same_instance) const {
+  if (std::ranges::find(hello_.adopted, run.key()) != hello_.adopted.end()) {
+    if (run.status == ExecutionStatus::Canceling) {
+      ctx.decision().cancels.emplace_back(run.worker, run.key());
+    }
+    return true;
+  }
+  if (run.status == ExecutionStatus::Canceling) {
+    ctx.changes.outbox_done.push_back({run.tenant, OutboxId{run.id.value}});
+    finish(ctx, run.id, ExecutionStatus::Canceled, FailureClass::Canceled, Value());
+  } else if (run.status == ExecutionStatus::Scheduled ||
+             (same_instance && !runs_in_worker(ctx, run))) {
+    start_again(ctx, run);
+  } else {
+    lose_run(ctx, run, "server and spawner both went away while it ran");
+  }
+  return false;
+}
+
+Decided OpenWorker::decide(Context& ctx) const {
+  const WorkerRow* known = ctx.rows().worker(hello_.name);
+  WorkerRow row = make_row(ctx, known);
+  bool same_instance = known && known->instance == hello_.instance && !hello_.instance.empty();
+  ctx.changes.workers.push_back(row);
+  ctx.worker_opens(row.id);
+  int busy = 0;
+  std::set<RunKey> not_ours(hello_.adopted.begin(), hello_.adopted.end());
+  for (const auto* run : ctx.rows().leased()) {
+    bool ended = is_final(run->status);  // by a completion of the same batch
+    if (run->worker != row.id || ended) continue;
+    if (!take_over(ctx, *run, same_instance)) continue;
+    ++busy;
+    not_ours.erase(run->key());
+  }
+  // Somebody else has the lease by now, or it has ended: nothing of it may go on (K6). With a part
+  // of the shards it may be another partition's.
+  if (ctx.shards() == ShardSet::all()) {
+    for (const auto& run : not_ours) ctx.decision().cancels.emplace_back(row.id, run);
+  }
+  TRY(work_off(ctx));
+  Session session{.id = ctx.new_id<SessionId>(),
+                  .worker = row.id,
+                  .ttl_ms = terms_.ttl_ms,
+                  .renew_ms = terms_.renew_ms,
+                  .fence_ms = terms_.fence_ms};
+  ctx.decision().opened = Opened{row, terms_.ttl_ms, busy};
+  return ctx.decided([this, session](Deliveries&) { opened_(session); });
 }
 
 }  // namespace
 
-OpenWorker::OpenWorker(WorkerHello hello, std::function<void(Result<Session>)> opened)
-    : hello_(std::move(hello)), opened_(std::move(opened)) {}
-
-void OpenWorker::deliver(Deliveries& out) {
-  opened_(session_);
-  for (const auto& run : to_end_) out.cancel(row_.id, run);
-}
-
-Result<void> OpenWorker::decide(Context& ctx) {
-  busy_ = 0;
-  to_end_.clear();
-  const WorkerRow* known = ctx.rows().worker(hello_.name);
-  row_ = known ? *known : WorkerRow{};
-  if (!known) {
-    row_.id = ctx.new_id<WorkerId>();
-    row_.tenant = kDefaultTenant;
-    row_.name = hello_.name;
-  }
-  bool same_instance = known && known->instance == hello_.instance && !hello_.instance.empty();
-  row_.instance = hello_.instance;
-  row_.slots = hello_.slots;
-  row_.updated = ctx.now();
-  changes.workers.push_back(row_);
-  ctx.worker_opens(row_.id);
-  // In the process of the server: no lease to renew.
-  session_ = {.id = ctx.new_id<SessionId>(), .worker = row_.id};
-  std::set<RunKey> not_ours(hello_.adopted.begin(), hello_.adopted.end());
-
-  for (const auto* execution : ctx.rows().leased()) {
-    bool ended = is_final(execution->status);  // by a completion of the same batch
-    if (execution->worker != row_.id || ended) continue;
-    bool lives = not_ours.erase(execution->key()) > 0;
-    if (lives) {
-      ++busy_;
-      if (execution->status == ExecutionStatus::Canceling) to_end_.push_back(execution->key());
-    } else if (execution->status == ExecutionStatus::Canceling) {
-      changes.outbox_done.push_back({execution->tenant, OutboxId{execution->id.value}});
-      finish(ctx, *this, *execution, ExecutionStatus::Canceled, FailureClass::Canceled, Value());
-    } else if (execution->status == ExecutionStatus::Scheduled ||
-               (same_instance && !runs_in_worker(ctx, *execution))) {
-      start_again(ctx, *this, *execution);
-    } else {
-      lose_run(ctx, *this, *execution, "server and spawner both went away while it ran");
-    }
-  }
-  // Somebody else has the lease by now, or it has ended: nothing of it may go on (K6).
-  to_end_.insert(to_end_.end(), not_ours.begin(), not_ours.end());
-  return {};
+Message open_worker(WorkerHello hello, SessionTerms terms,
+                    std::function<void(Result<Session>)> opened) {
+  return std::make_unique<OpenWorker>(std::move(hello), terms, std::move(opened));
 }
 
 }  // namespace millrace::engine

@@ -1,49 +1,70 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
-#include "engine/transitions/executions.h"
+#include "engine/machine/transition.h"
+#include "engine/transitions/messages.h"
+#include "engine/transitions/start.h"
 
 namespace millrace::engine {
 
 using namespace kernel;
 
-PrepareRun::PrepareRun(const RunKey& run, std::string what) : run_(run), what_(std::move(what)) {
-  key = run_.execution.value;
+namespace {
+
+// A worker builds what a run needs before it can begin, or is done with that. Until then the
+// execution is `scheduled`, and its reason says what is built; `started` is durable again before
+// the process starts (K7).
+class PrepareRun final : public Transition {
+ public:
+  PrepareRun(TenantId tenant, RunKey run, std::string builds, std::function<void(bool)> go)
+      : tenant_(tenant), run_(run), builds_(std::move(builds)), go_(std::move(go)) {}
+  std::string_view name() const override { return "prepare_run"; }
+  About about() const override {
+    return {.tenant = tenant_, .subject = run_.execution.value, .holds_up = run_.execution};
+  }
+  Turn turn() const override { return Turn::shared(run_.execution); }
+  void want(Wanted& wanted) const override {
+    wanted.executions.push_back({tenant_, run_.execution});
+  }
+  ExecutionId tree(const Loaded&) const override { return run_.execution; }
+  bool insists() const override { return true; }
+  void fail(const Error&) override {
+    if (go_) go_(false);
+  }
+  Decided decide(Context& ctx) const override;
+
+ private:
+  TenantId tenant_;
+  RunKey run_;
+  std::string builds_;            // empty: it is ready
+  std::function<void(bool)> go_;  // of one that is ready
+};
+
+Decided PrepareRun::decide(Context& ctx) const {
+  const auto* row = ctx.rows().execution(Of{tenant_, run_.execution});
+  bool may_go =
+      row && row->worker && row->key() == run_ &&
+      (row->status == ExecutionStatus::Running || row->status == ExecutionStatus::Scheduled);
+  if (may_go) {
+    ExecutionRow& after = ctx.edit(*row);
+    after.status = builds_.empty() ? ExecutionStatus::Running : ExecutionStatus::Scheduled;
+    after.started = builds_.empty() ? ctx.now() : 0;
+    after.held = builds_.empty() ? std::string() : "its worker is building: " + builds_;
+    note_update(ctx, after);
+  }
+  return ctx.decided([this, may_go](Deliveries&) {
+    if (go_) go_(may_go);
+  });
 }
 
-Result<void> PrepareRun::decide(Context& ctx) {
-  const auto* stored = ctx.rows().execution(run_.execution);
-  // A cancel may have come first; an old epoch has no say (K6).
-  if (!stored || stored->key() != run_ || stored->status != ExecutionStatus::Running) return {};
-  ExecutionRow row = *stored;
-  row.version += 1;
-  row.status = ExecutionStatus::Scheduled;
-  row.started = 0;
-  row.held = fmt::format("its worker is building: {}", what_);
-  row.updated = ctx.now();
-  note_execution(ctx, *this, row, ChangeOp::Updated);
-  changes.executions.push_back(std::move(row));
-  return {};
+}  // namespace
+
+Message prepare_run(TenantId tenant, RunKey run, std::string builds) {
+  return std::make_unique<PrepareRun>(tenant, run, std::move(builds), nullptr);
 }
 
-StartPrepared::StartPrepared(const RunKey& run, std::function<void(bool)> go)
-    : run_(run), go_(std::move(go)) {
-  key = run_.execution.value;
-}
-
-Result<void> StartPrepared::decide(Context& ctx) {
-  may_start_ = false;
-  const auto* stored = ctx.rows().execution(run_.execution);
-  if (!stored || stored->key() != run_ || stored->status != ExecutionStatus::Scheduled) return {};
-  ExecutionRow row = *stored;
-  row.version += 1;
-  row.status = ExecutionStatus::Running;
-  row.started = row.updated = ctx.now();
-  row.held.clear();
-  note_execution(ctx, *this, row, ChangeOp::Updated);
-  changes.executions.push_back(std::move(row));
-  may_start_ = true;
-  return {};
+Message run_is_prepared(TenantId tenant, RunKey run, std::function<void(bool)> go) {
+  return std::make_unique<PrepareRun>(tenant, run, std::string(), std::move(go));
 }
 
 }  // namespace millrace::engine

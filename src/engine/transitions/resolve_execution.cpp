@@ -1,62 +1,101 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
-#include "engine/transitions/advance.h"
-#include "engine/transitions/executions.h"
+#include "engine/transitions/operate.h"
+#include "engine/transitions/request.h"
 
 namespace millrace::engine {
 
 using namespace kernel;
 
-ResolveExecution::ResolveExecution(Caller caller, ExecutionId id, Resolution resolution,
-                                   Reply<ExecutionRow> reply)
-    : caller_(std::move(caller)), resolution_(std::move(resolution)), reply_(std::move(reply)) {
-  key = id.value;
-}
+namespace {
 
-Result<void> ResolveExecution::decide(Context& ctx) {
-  const auto* stored = ctx.rows().execution(ExecutionId{key});
-  if (!stored || stored->tenant != caller_.tenant) {
-    return Error(ErrorKind::NotFound, "EXE-0010", fmt::format("no execution {}", key));
-  }
-  if (!is_final(stored->status) && ctx.workflow(*this, stored->id)) {
-    return resolve_task(ctx, *stored);
-  }
-  if (again) return {};
-  if (auto why = broken_workflows.find(stored->id);
-      why != broken_workflows.end() && !is_final(stored->status)) {
-    fail_workflow(ctx, *this, *stored, why->second);
-    row_ = *ctx.execution(*this, stored->id);
-    return {};
-  }
-  if (stored->status != ExecutionStatus::NeedsDecision) {
-    return Error(ErrorKind::Conflict, "EXE-0012",
-                 fmt::format("execution {} is {}: only one that needs_decision can be resolved",
-                             key, to_string(stored->status)));
-  }
+// A person's answer to `needs_decision`.
+class ResolveExecution final : public Request<ExecutionRow> {
+ public:
+  ResolveExecution(Caller caller, ExecutionId id, Resolution resolution, Reply<ExecutionRow> reply)
+      : Request(std::move(caller), std::move(reply)), id_(id), resolution_(std::move(resolution)) {}
+  std::string_view name() const override { return "resolve_execution"; }
+  About about() const override { return {.tenant = caller_.tenant, .subject = id_.value}; }
+  Turn turn() const override { return Turn::shared(id_); }
+  void want(Wanted& wanted) const override { wanted.lineages.push_back({caller_.tenant, id_}); }
+  ExecutionId tree(const Loaded&) const override { return id_; }
+  Decided decide(Context& ctx) const override;
+
+ private:
+  Result<void> resolve_workflow(Context& ctx, const ExecutionRow& row, LiveWorkflow& live) const;
+  void end(Context& ctx) const;
+  ExecutionId id_;
+  Resolution resolution_;
+};
+
+void ResolveExecution::end(Context& ctx) const {
   Value result = Value::map({{"resolved_by", caller_.identity}, {"comment", resolution_.comment}});
+  auto end = [&](ExecutionStatus status, FailureClass failure) {
+    finish(ctx, id_, status, failure, result);
+  };
   switch (resolution_.kind) {
-    case Resolution::Kind::Retry: requeue(ctx, *this, *stored); break;
+    case Resolution::Kind::Retry: requeue(ctx, id_); return;
     case Resolution::Kind::Succeed:
       result.set("output", resolution_.result);
-      finish(ctx, *this, *stored, ExecutionStatus::Succeeded, FailureClass::None, result);
-      break;
-    case Resolution::Kind::Fail:
-      finish(ctx, *this, *stored, ExecutionStatus::Failed, FailureClass::InfraLost, result);
-      break;
-    case Resolution::Kind::Abandon:
-      finish(ctx, *this, *stored, ExecutionStatus::Abandoned, FailureClass::InfraLost, result);
-      break;
+      return end(ExecutionStatus::Succeeded, FailureClass::None);
+    case Resolution::Kind::Fail: return end(ExecutionStatus::Failed, FailureClass::InfraLost);
+    case Resolution::Kind::Abandon: return end(ExecutionStatus::Abandoned, FailureClass::InfraLost);
   }
-  row_ = *ctx.execution(*this, ExecutionId{key});
+}
+
+// Of a workflow it is a task that waits for the decision, or the workflow itself: then it goes on
+// with what has ended meanwhile, or ends, and what is open below is canceled.
+Result<void> ResolveExecution::resolve_workflow(Context& ctx, const ExecutionRow& row,
+                                                LiveWorkflow& live) const {
+  bool handed_over = row.status == ExecutionStatus::NeedsDecision && !holds_a_task(live);
+  if (!handed_over) return resolve_held(ctx, row, live, resolution_);
+  if (resolution_.kind == Resolution::Kind::Retry) {
+    catch_up(ctx, row, live);
+    return {};
+  }
+  send(ctx, row, MessageKind::CancelExecution, id_);
+  ctx.moves(live);
+  live.over = true;
+  end(ctx);
   return {};
 }
 
-// Of a workflow it is a task that waits for the decision.
-Result<void> ResolveExecution::resolve_task(Context& ctx, const ExecutionRow& workflow) {
-  TRY(resolve_held(ctx, *this, workflow, resolution_));
-  row_ = *ctx.execution(*this, workflow.id);
-  return {};
+Decided ResolveExecution::decide(Context& ctx) const {
+  TRY(const auto* stored, find_execution(ctx, caller_, id_));
+  Result<LiveWorkflow*> live = static_cast<LiveWorkflow*>(nullptr);
+  if (!is_final(stored->status)) live = ctx.workflow(id_);
+  bool waits = stored->status == ExecutionStatus::NeedsDecision;
+  bool no_release = !live.ok() && live.error().code() == kNoRelease;
+  if (no_release && waits && resolution_.kind == Resolution::Kind::Retry) {
+    return Error(ErrorKind::Conflict, "EXE-0023",
+                 fmt::format("execution {}: {}: load it again, then it goes on by itself",
+                             id_.value, live.error().message()));
+  }
+  if (no_release && waits) {
+    send(ctx, *stored, MessageKind::CancelExecution, id_);
+    end(ctx);
+  } else if (!live.ok()) {
+    TRY(cannot_go_on(ctx, id_, live.error()));
+  } else if (*live) {
+    TRY(resolve_workflow(ctx, *stored, **live));
+  } else if (waits) {
+    end(ctx);
+  } else {
+    return Error(ErrorKind::Conflict, "EXE-0012",
+                 fmt::format("execution {} is {}: only one that needs_decision can be resolved",
+                             id_.value, to_string(stored->status)));
+  }
+  TRY(work_off(ctx));
+  return answer(ctx, *ctx.execution(id_));
+}
+
+}  // namespace
+
+Message command::resolve(Caller caller, ExecutionId id, Resolution resolution,
+                         Reply<ExecutionRow> reply) {
+  return std::make_unique<ResolveExecution>(std::move(caller), id, std::move(resolution),
+                                            std::move(reply));
 }
 
 }  // namespace millrace::engine

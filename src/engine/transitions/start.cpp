@@ -4,13 +4,20 @@
 #include <fmt/format.h>
 
 #include "base/json.h"
-#include "engine/transitions/advance.h"
 #include "engine/transitions/builtins.h"
 #include "packs/parameters.h"
 
 namespace millrace::engine {
 
 using namespace kernel;
+
+void hold_for_release(Context& ctx, ExecutionId id) {
+  const ExecutionRow& row = *ctx.execution(id);
+  hold(ctx, id, FailureClass::NoRelease,
+       fmt::format("the release {} of '{}' that it is pinned to is not there; it goes on when the "
+                   "release is back, or by: millrace execution resolve {}",
+                   row.release.substr(0, 12), row.action, id.value));
+}
 
 namespace {
 
@@ -38,16 +45,10 @@ Result<void> check_env(const Value& env) {
   return {};
 }
 
-// The result as every action has it.
-Value result_of(std::string_view out, std::string_view err, int exit_code, Value output) {
-  return Value::map(
-      {{"stdout", out}, {"stderr", err}, {"exit_code", exit_code}, {"output", std::move(output)}});
-}
-
-void put_result(Transition& t, ExecutionRow& row, std::string result_json) {
+void put_result(Context& ctx, ExecutionRow& row, std::string result_json) {
   row.result_size = static_cast<int64_t>(result_json.size());
   if (row.result_size > kInlineResultBytes) {
-    t.changes.result_blobs.push_back({row.id, row.tenant, std::move(result_json)});
+    ctx.changes.result_blobs.push_back({row.id, row.tenant, std::move(result_json)});
     row.result_json.clear();
   } else {
     row.result_json = std::move(result_json);
@@ -55,7 +56,7 @@ void put_result(Transition& t, ExecutionRow& row, std::string result_json) {
 }
 
 // What a process would have printed, so that logs and live output are there for these runs too.
-void put_output(Transition& t, const ExecutionRow& row, Stream stream, const std::string& text) {
+void put_output(Context& ctx, const ExecutionRow& row, Stream stream, const std::string& text) {
   if (text.empty()) return;
   OutputRow output;
   output.execution = row.id;
@@ -64,56 +65,56 @@ void put_output(Transition& t, const ExecutionRow& row, Stream stream, const std
   output.stream = stream;
   output.content.bytes = text;
   output.content.size = static_cast<int64_t>(text.size());
-  t.changes.outputs.push_back(std::move(output));
+  ctx.changes.outputs.push_back(std::move(output));
 }
 
-// Returns the result when it has ended.
-Value run_inside(Context& ctx, Transition& t, ExecutionRow& row, const Value& parameters) {
-  auto outcome = run_builtin(ctx, t, row, parameters);
+ExecutionRow& edit(Context& ctx, ExecutionId id) { return ctx.edit(*ctx.execution(id)); }
+
+// A decision makes it: nothing of it is stored yet.
+bool is_fresh(const ExecutionRow& row) { return row.version == 1; }
+
+void run_inside(Context& ctx, ExecutionId id, const Value& parameters) {
+  ExecutionRow& row = edit(ctx, id);
+  auto outcome = run_builtin(ctx, row, parameters);
   row.started = ctx.now();
   auto kind = outcome.ok() ? outcome->kind : BuiltinOutcome::Kind::Failed;
   switch (kind) {
     case BuiltinOutcome::Kind::Sleeping:
       row.status = ExecutionStatus::Running;
-      set_timer(ctx, t, row, TimerKind::Wake, outcome->wake_at);
-      return {};
+      set_timer(ctx, row, TimerKind::Wake, outcome->wake_at);
+      return;
     case BuiltinOutcome::Kind::Asking:
       row.status = ExecutionStatus::Pending;
       row.held = fmt::format("waits for an answer: millrace inquiry answer {}", row.id.value);
-      if (outcome->wake_at > 0) set_timer(ctx, t, row, TimerKind::Timeout, outcome->wake_at);
-      return {};
-    case BuiltinOutcome::Kind::Succeeded: {
-      put_output(t, row, Stream::Stdout, outcome->stdout_text);
-      Value result = result_of(outcome->stdout_text, "", 0, std::move(outcome->output));
-      end_at_once(ctx, t, row, ExecutionStatus::Succeeded, FailureClass::None, to_json(result));
-      return result;
-    }
+      if (outcome->wake_at > 0) set_timer(ctx, row, TimerKind::Timeout, outcome->wake_at);
+      tell_workflow(ctx, row);
+      return;
+    case BuiltinOutcome::Kind::Succeeded:
+      put_output(ctx, row, Stream::Stdout, outcome->stdout_text);
+      finish(ctx, id, ExecutionStatus::Succeeded, FailureClass::None,
+             result_of(outcome->stdout_text, "", 0, std::move(outcome->output)));
+      return;
     case BuiltinOutcome::Kind::Failed: break;
   }
   std::string error = outcome.ok() ? outcome->error : outcome.error().message();
-  put_output(t, row, Stream::Stderr, error);
-  Value result = result_of("", error, 1, Value());
-  end_at_once(ctx, t, row, ExecutionStatus::Failed, FailureClass::UserError, to_json(result));
-  return result;
+  put_output(ctx, row, Stream::Stderr, error);
+  finish(ctx, id, ExecutionStatus::Failed, FailureClass::UserError,
+         result_of("", error, 1, Value()));
 }
 
-// The lease and `started`, in the commit that `t` makes (K7).
-Result<void> grant(Context& ctx, Transition& t, ExecutionRow& row, WorkerId worker) {
+// The lease and `started`, in the commit of this decision (K7).
+Result<void> grant(Context& ctx, ExecutionRow& row, WorkerId worker) {
   row.status = ExecutionStatus::Running;
   row.worker = worker;
   row.epoch += 1;
   row.started = ctx.now();
-  TRY(auto order, make_order(ctx.catalog(), row));
-  t.orders.emplace_back(worker, std::move(order));
+  TRY(auto order, make_order(ctx.catalog(row.tenant), row));
+  ctx.decision().grants.emplace_back(worker, std::move(order));
   return {};
 }
 
-void enqueue(Transition& t, const ExecutionRow& row, int64_t now) {
-  t.changes.enqueue.push_back({row.id, row.tenant, now + rank_offset_ms(row.priority), row.root});
-}
-
 // The execution that asks ends; unless it does so with an answer, the question is closed.
-void close_inquiry(Context& ctx, Transition& t, const ExecutionRow& row, ExecutionStatus status) {
+void close_inquiry(Context& ctx, const ExecutionRow& row, ExecutionStatus status) {
   if (status == ExecutionStatus::Succeeded) return;
   InquiryRow inquiry;
   inquiry.id = InquiryId{row.id.value};
@@ -122,74 +123,130 @@ void close_inquiry(Context& ctx, Transition& t, const ExecutionRow& row, Executi
       status == ExecutionStatus::Timeout ? InquiryStatus::Expired : InquiryStatus::Canceled;
   inquiry.updated = ctx.now();
   inquiry.version = 2;
-  t.changes.feed.push_back({.tenant = row.tenant,
-                            .type = EntityType::Inquiry,
-                            .op = ChangeOp::Updated,
-                            .entity = row.id.value,
-                            .detail = std::string(to_string(inquiry.status)),
-                            .at = ctx.now()});
-  t.changes.inquiries.push_back(std::move(inquiry));
+  ctx.changes.feed.push_back({.tenant = row.tenant,
+                              .type = EntityType::Inquiry,
+                              .op = ChangeOp::Updated,
+                              .entity = row.id.value,
+                              .detail = std::string(to_string(inquiry.status)),
+                              .at = ctx.now()});
+  ctx.changes.inquiries.push_back(std::move(inquiry));
+}
+
+void cannot_start(Context& ctx, ExecutionId id, std::string_view why) {
+  finish(ctx, id, ExecutionStatus::Failed, FailureClass::Spawn, result_of("", why, 1, Value()));
+}
+
+// Onto a worker, when a slot is free and nobody waits for one; else into the queue.
+void launch_on_worker(Context& ctx, ExecutionId id) {
+  ExecutionRow& row = edit(ctx, id);
+  auto worker = ctx.somebody_waits() ? std::nullopt : ctx.take_slot();
+  if (!worker) {
+    row.status = ExecutionStatus::Requested;
+    enqueue(ctx, row);
+    return;
+  }
+  auto granted = grant(ctx, row, *worker);
+  if (granted.ok()) return;
+  ctx.free_slot(*worker);
+  row.worker = {};
+  cannot_start(ctx, id, granted.error().message());
 }
 
 // Brings an admitted execution to work: ended at once, on a worker, in the queue, or waiting inside
-// the server. `row` is not in `t.changes` yet. Returns the result when it has ended.
-Value launch(Context& ctx, Transition& t, ExecutionRow& row, const Catalog::ActionRef& action,
-             const Value& parameters, int depth) {
-  Value result;
-  auto cannot = [&](std::string_view why) {
-    result = result_of("", why, 1, Value());
-    end_at_once(ctx, t, row, ExecutionStatus::Failed, FailureClass::Spawn, to_json(result));
-  };
-  switch (action.action->runner) {
-    case Runner::Builtin: result = run_inside(ctx, t, row, parameters); break;
-    case Runner::Workflow: result = begin_workflow(ctx, t, row, action, parameters, depth); break;
+// the server.
+void launch(Context& ctx, ExecutionId id, const Action& action, const Value& parameters) {
+  switch (action.runner) {
+    case Runner::Builtin:
+      ctx.launched.push_back(id);
+      run_inside(ctx, id, parameters);
+      return;
+    case Runner::Workflow: {
+      ctx.launched.push_back(id);
+      ExecutionRow& row = edit(ctx, id);
+      row.status = ExecutionStatus::Running;
+      row.started = ctx.now();
+      ctx.agenda.add(depth_of(ctx, row), {Due::What::Begin, {row.tenant, row.id}, parameters});
+      return;
+    }
     case Runner::Unsupported:
-      cannot(fmt::format("runner type '{}' is not supported by this server",
-                         action.action->runner_type));
-      break;
+      cannot_start(
+          ctx, id,
+          fmt::format("runner type '{}' is not supported by this server", action.runner_type));
+      return;
     case Runner::Http:
     case Runner::Shell:
-    case Runner::Script: {
-      // Whoever waits in the queue comes first.
-      auto worker = ctx.somebody_waits() ? std::nullopt : ctx.take_slot(t);
-      if (!worker) {
-        row.status = ExecutionStatus::Requested;
-        enqueue(t, row, ctx.now());
-      } else if (auto granted = grant(ctx, t, row, *worker); !granted.ok()) {
-        ctx.free_slot(t, *worker);
-        row.worker = {};
-        cannot(granted.error().message());
-      }
-      return result;
-    }
+    case Runner::Script: launch_on_worker(ctx, id); return;
   }
-  if (!is_final(row.status) && row.timeout_ms > 0) {
-    set_timer(ctx, t, row, TimerKind::Timeout, ctx.now() + row.timeout_ms);
-  }
-  return result;
 }
 
-int depth_of(Context& ctx, const Transition& t, const ExecutionRow& row) {
-  int depth = 0;
-  for (const auto* above = ctx.execution(t, row.parent); above && depth <= kDeepestWorkflow;
-       above = ctx.execution(t, above->parent)) {
-    ++depth;
-  }
-  return depth;
-}
-
-const Catalog::ActionRef* find_action(Context& ctx, const StartRequest& request,
-                                      std::optional<Catalog::ActionRef>& pinned) {
+const TenantCatalog::ActionRef* find_action(Context& ctx, const StartRequest& request,
+                                            std::optional<TenantCatalog::ActionRef>& pinned) {
+  const auto& catalog = ctx.catalog(request.tenant);
   if (!request.release.empty()) {
-    pinned = ctx.catalog().find_action(request.action, request.release);
+    pinned = catalog.find_action(request.action, request.release);
     if (pinned) return &*pinned;
   }
-  return ctx.catalog().find_action(request.action);
+  return catalog.find_action(request.action);
+}
+
+ExecutionRow make_row(Context& ctx, const StartRequest& request,
+                      const TenantCatalog::ActionRef& found) {
+  const Action& action = *found.action;
+  ExecutionRow row;
+  row.id = request.root ? ctx.new_id<ExecutionId>() : ctx.new_root<ExecutionId>(request.tenant);
+  row.tenant = request.tenant;
+  row.action = action.ref;
+  row.release = found.pack->digest;
+  row.effect_class = action.effect_class;
+  row.priority = request.priority;
+  row.parent = request.parent;
+  row.root = request.root ? request.root : row.id;
+  row.enforcement = request.enforcement;
+  row.original = request.original;
+  // What runs inside the server ends by itself, unless somebody asks for less.
+  bool own_default = request.timeout_ms == 0 && action.runner != Runner::Builtin;
+  row.timeout_ms = own_default ? action.timeout_ms : request.timeout_ms;
+  row.created = row.updated = ctx.now();
+  row.identity = request.identity;
+  row.trace = request.trace;
+  row.env_json = encode_env(request);
+  if (row.env_json.empty()) row.env_json = request.inherited_env;
+  row.task = request.task;
+  row.task_route = request.task_route;
+  row.task_item = request.task_item;
+  return row;
+}
+
+void start_queued(Context& ctx, const ExecutionRow& waiting) {
+  ExecutionId id = waiting.id;
+  if (!ctx.catalog(waiting.tenant).find_action(waiting.action, waiting.release)) {
+    hold_for_release(ctx, id);
+    return;
+  }
+  auto worker = ctx.take_slot();
+  ASSERT(worker.has_value());
+  ExecutionRow& row = ctx.edit(waiting);
+  if (auto granted = grant(ctx, row, *worker); !granted.ok()) {
+    // Its runtime is gone or its parameters cannot be read: it will never start.
+    ctx.free_slot(*worker);
+    row.status = ExecutionStatus::Requested;
+    row.worker = {};
+    cannot_start(ctx, id, granted.error().message());
+    return;
+  }
+  ctx.changes.dequeue.push_back({row.tenant, row.id});
+  note_update(ctx, row);
 }
 
 }  // namespace
 
-void set_timer(Context& ctx, Transition& t, const ExecutionRow& row, TimerKind kind, int64_t due) {
+// The result as every action has it.
+Value result_of(std::string_view out, std::string_view err, int exit_code, Value output) {
+  return Value::map(
+      {{"stdout", out}, {"stderr", err}, {"exit_code", exit_code}, {"output", std::move(output)}});
+}
+
+void set_timer(Context& ctx, const ExecutionRow& row, TimerKind kind, int64_t due) {
   TimerRow timer;
   timer.id = ctx.new_id<TimerId>();
   timer.tenant = row.tenant;
@@ -197,25 +254,68 @@ void set_timer(Context& ctx, Transition& t, const ExecutionRow& row, TimerKind k
   timer.due = due;
   timer.kind = kind;
   timer.subject = row.id.value;
-  t.changes.timers.push_back(std::move(timer));
+  ctx.changes.timers.push_back(std::move(timer));
 }
 
-void note_execution(Context& ctx, Transition& t, const ExecutionRow& row, ChangeOp op) {
-  t.changes.feed.push_back({.tenant = row.tenant,
-                            .type = EntityType::Execution,
-                            .op = op,
-                            .entity = row.id.value,
-                            .detail = std::string(to_string(row.status)),
-                            .at = ctx.now()});
+void note_update(Context& ctx, const ExecutionRow& row) {
+  if (is_fresh(row)) return;  // see settle_new
+  ctx.changes.feed.push_back({.tenant = row.tenant,
+                              .type = EntityType::Execution,
+                              .op = ChangeOp::Updated,
+                              .entity = row.id.value,
+                              .detail = std::string(to_string(row.status)),
+                              .at = ctx.now()});
 }
 
-Result<Started> start_execution(Context& ctx, Transition& t, const StartRequest& request) {
-  std::optional<Catalog::ActionRef> pinned;
+void send(Context& ctx, const ExecutionRow& of_tree, MessageKind kind, ExecutionId subject) {
+  MessageRow message;
+  message.id = ctx.new_id<MessageId>();
+  message.tenant = of_tree.tenant;
+  message.shard = shard_of(of_tree.tenant, of_tree.root.value);
+  message.kind = kind;
+  message.subject = subject.value;
+  message.created = ctx.now();
+  ctx.changes.messages.push_back(std::move(message));
+}
+
+int depth_of(const Context& ctx, const ExecutionRow& row) {
+  int depth = 0;
+  for (const auto* above = ctx.execution(row.parent); above && depth <= kDeepestWorkflow;
+       above = ctx.execution(above->parent)) {
+    ++depth;
+  }
+  return depth;
+}
+
+void tell_workflow(Context& ctx, const ExecutionRow& step, Value result) {
+  if (!step.parent) return;
+  ctx.agenda.add(depth_of(ctx, step) - 1,
+                 {Due::What::Changed, {step.tenant, step.id}, std::move(result)});
+}
+
+void settle_new(Context& ctx) {
+  for (ExecutionId id : ctx.launched) {
+    const ExecutionRow& row = *ctx.execution(id);
+    if (is_final(row.status) || row.timeout_ms <= 0) continue;
+    set_timer(ctx, row, TimerKind::Timeout, ctx.now() + row.timeout_ms);
+  }
+  for (const auto& row : ctx.changes.new_executions) {
+    ctx.changes.feed.push_back({.tenant = row.tenant,
+                                .type = EntityType::Execution,
+                                .op = ChangeOp::Created,
+                                .entity = row.id.value,
+                                .detail = std::string(to_string(row.status)),
+                                .at = ctx.now()});
+  }
+}
+
+Result<ExecutionId> start_execution(Context& ctx, const StartRequest& request) {
+  std::optional<TenantCatalog::ActionRef> pinned;
   const auto* found = find_action(ctx, request, pinned);
   if (!found) {
     return Error(ErrorKind::NotFound, "EXE-0001",
                  fmt::format("unknown action '{}'{}", request.action,
-                             ctx.catalog().suggest_action(request.action)));
+                             ctx.catalog(request.tenant).suggest_action(request.action)));
   }
   const Action& action = *found->action;
   if (!action.enabled) {
@@ -230,127 +330,97 @@ Result<Started> start_execution(Context& ctx, Transition& t, const StartRequest&
       request.casts ? packs::cast_parameters(action, request.parameters) : request.parameters;
   TRY(Value parameters, packs::check_parameters(action, given, scope, ctx.expressions()));
 
-  ExecutionRow row;
-  row.id = ctx.new_id<ExecutionId>();
-  row.tenant = request.tenant;
-  row.action = action.ref;
-  row.release = found->pack->digest;
-  row.effect_class = action.effect_class;
-  row.priority = request.priority;
-  row.parent = request.parent;
-  row.root = request.root ? request.root : row.id;
-  row.enforcement = request.enforcement;
-  row.original = request.original;
-  // What runs inside the server ends by itself, unless somebody asks for less.
-  bool unlimited = request.timeout_ms > 0 || action.runner == Runner::Builtin;
-  row.timeout_ms = unlimited ? request.timeout_ms : action.timeout_ms;
-  row.created = row.updated = ctx.now();
-  row.identity = request.identity;
-  row.trace = request.trace;
+  ExecutionRow row = make_row(ctx, request, *found);
   row.parameters_json = to_json(parameters);
-  row.env_json = encode_env(request);
-  if (row.env_json.empty()) row.env_json = request.inherited_env;
-  row.task = request.task;
-  row.task_route = request.task_route;
-  row.task_item = request.task_item;
-
-  Started started{.id = row.id};
+  ExecutionId id = row.id;
   if (request.delay_ms > 0) {
     row.status = ExecutionStatus::Delayed;
-    set_timer(ctx, t, row, TimerKind::Wake, ctx.now() + request.delay_ms);
-  } else {
-    started.result = launch(ctx, t, row, *found, parameters, request.depth);
+    set_timer(ctx, row, TimerKind::Wake, ctx.now() + request.delay_ms);
   }
-  started.status = row.status;
-  note_execution(ctx, t, row, ChangeOp::Created);
-  t.changes.new_executions.push_back(std::move(row));
-  return started;
+  bool delayed = row.status == ExecutionStatus::Delayed;
+  ctx.changes.new_executions.push_back(std::move(row));
+  if (!delayed) launch(ctx, id, action, parameters);
+  return id;
 }
 
-void start_delayed(Context& ctx, Transition& t, const ExecutionRow& waiting) {
-  ExecutionRow row = ctx.edit(t, waiting);
-  row.status = ExecutionStatus::Requested;
-  Value result;
-  auto action = ctx.catalog().find_action(row.action, row.release);
-  auto parameters = parse_json(row.parameters_json);
-  if (action && parameters.ok()) {
-    result = launch(ctx, t, row, *action, *parameters, depth_of(ctx, t, row));
-  } else {
-    result = result_of("", "the release that it is pinned to is gone", 1, Value());
-    end_at_once(ctx, t, row, ExecutionStatus::Failed, FailureClass::Spawn, to_json(result));
-  }
-  note_execution(ctx, t, row, ChangeOp::Updated);
-  ctx.edit(t, waiting) = row;
-  tell_workflow(ctx, t, row, result);
-}
-
-void start_queued(Context& ctx, Transition& t, const ExecutionRow& waiting) {
-  auto worker = ctx.take_slot(t);
-  ASSERT(worker.has_value());
-  ExecutionRow row = waiting;
-  row.version += 1;
-  row.updated = ctx.now();
-  if (auto granted = grant(ctx, t, row, *worker); !granted.ok()) {
-    // Its release is gone or its parameters cannot be read: it will never start.
-    ctx.free_slot(t, *worker);
-    finish(ctx, t, waiting, ExecutionStatus::Failed, FailureClass::Spawn,
-           result_of("", granted.error().message(), 1, Value()));
+void start_delayed(Context& ctx, ExecutionId id) {
+  ExecutionRow& row = edit(ctx, id);
+  auto action = ctx.catalog(row.tenant).find_action(row.action, row.release);
+  if (!action) {
+    hold_for_release(ctx, id);
     return;
   }
-  t.changes.dequeue.push_back({row.tenant, row.id});
-  note_execution(ctx, t, row, ChangeOp::Updated);
-  t.changes.executions.push_back(std::move(row));
+  row.status = ExecutionStatus::Requested;
+  row.failure = FailureClass::None;
+  row.held.clear();
+  auto parameters = parse_json(row.parameters_json);
+  if (!parameters.ok()) {
+    cannot_start(ctx, id, parameters.error().message());
+    return;
+  }
+  launch(ctx, id, *action->action, *parameters);
+  const ExecutionRow& after = *ctx.execution(id);
+  if (!is_final(after.status)) note_update(ctx, after);  // an end is noted by itself
 }
 
-void start_waiting(Context& ctx, Transition& t) {
+void start_waiting(Context& ctx) {
   while (ctx.free_slots() > 0) {
-    const auto* next = ctx.next_queued(t);
+    const auto* next = ctx.next_queued();
     if (!next) return;
-    start_queued(ctx, t, *next);
+    start_queued(ctx, *next);
   }
 }
 
-void requeue(Context& ctx, Transition& t, ExecutionRow row) {
-  row.version += 1;
+void enqueue(Context& ctx, const ExecutionRow& row) {
+  ctx.changes.enqueue.push_back(
+      {row.id, row.tenant, ctx.now() + rank_offset_ms(row.priority), row.root});
+}
+
+void requeue(Context& ctx, ExecutionId id) {
+  ExecutionRow& row = edit(ctx, id);
   row.attempt += 1;
   row.status = ExecutionStatus::Requested;
   row.failure = FailureClass::None;
   row.worker = {};
   row.held.clear();
-  row.updated = ctx.now();
-  enqueue(t, row, ctx.now());
-  note_execution(ctx, t, row, ChangeOp::Updated);
-  t.changes.executions.push_back(std::move(row));
+  enqueue(ctx, row);
+  note_update(ctx, row);
 }
 
-void finish(Context& ctx, Transition& t, const ExecutionRow& stored, ExecutionStatus status,
-            FailureClass failure, const Value& result) {
-  ASSERT(!is_final(stored.status) && is_final(status));
-  ExecutionRow& row = ctx.edit(t, stored);
-  if (row.status == ExecutionStatus::Requested) t.changes.dequeue.push_back({row.tenant, row.id});
-  if (row.status == ExecutionStatus::Pending) close_inquiry(ctx, t, row, status);
-  // Only runs inside the server have timers of their own.
-  if (!row.worker) t.changes.timers_of_done.push_back({row.tenant, row.id});
+void finish(Context& ctx, ExecutionId id, ExecutionStatus status, FailureClass failure,
+            const Value& result) {
+  ExecutionRow& row = edit(ctx, id);
+  ASSERT(!is_final(row.status) && is_final(status));
+  if (!is_fresh(row)) {
+    if (row.status == ExecutionStatus::Requested) {
+      ctx.changes.dequeue.push_back({row.tenant, row.id});
+    }
+    if (row.status == ExecutionStatus::Pending) close_inquiry(ctx, row, status);
+    // Only runs inside the server have timers of their own.
+    if (!row.worker) ctx.changes.timers_of_done.push_back({row.tenant, row.id});
+  }
   row.status = status;
   row.failure = failure;
   row.held.clear();
   row.ended = ctx.now();
-  put_result(t, row, result.is_null() ? std::string() : to_json(result));
-  note_execution(ctx, t, row, ChangeOp::Updated);
-  ExecutionRow ended = row;  // the next one may move the rows
-  tell_workflow(ctx, t, ended, result);
+  put_result(ctx, row, result.is_null() ? std::string() : to_json(result));
+  note_update(ctx, row);
+  tell_workflow(ctx, row, result);
 }
 
-void end_at_once(Context& ctx, Transition& t, ExecutionRow& row, ExecutionStatus status,
-                 FailureClass failure, std::string result_json) {
-  row.status = status;
+void hold(Context& ctx, ExecutionId id, FailureClass failure, std::string why) {
+  ExecutionRow& row = edit(ctx, id);
+  if (row.status == ExecutionStatus::Requested && !is_fresh(row)) {
+    ctx.changes.dequeue.push_back({row.tenant, row.id});
+  }
+  row.status = ExecutionStatus::NeedsDecision;
   row.failure = failure;
-  row.held.clear();
-  row.ended = ctx.now();
-  put_result(t, row, std::move(result_json));
+  row.worker = {};
+  row.held = std::move(why);
+  note_update(ctx, row);
 }
 
-Result<WorkOrder> make_order(const Catalog& catalog, const ExecutionRow& row) {
+Result<WorkOrder> make_order(const TenantCatalog& catalog, const ExecutionRow& row) {
   auto found = catalog.find_action(row.action, row.release);
   if (!found) {
     return Error(ErrorKind::NotFound, "EXE-0003",
@@ -375,7 +445,7 @@ Result<WorkOrder> make_order(const Catalog& catalog, const ExecutionRow& row) {
   order.permissions = action.permissions;
   order.timeout_ms = row.timeout_ms;
   if (!action.runtime.empty()) {
-    const auto* runtime = catalog.find_runtime(action.runtime);
+    const auto* runtime = catalog.find_runtime(action.runtime, *found->pack);
     if (!runtime) {
       return Error(ErrorKind::NotFound, "EXE-0004",
                    fmt::format("action '{}': unknown runtime '{}'", row.action, action.runtime));

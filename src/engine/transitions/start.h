@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "engine/machine/catalog.h"
 #include "engine/machine/context.h"
 
 namespace millrace::engine {
@@ -27,50 +26,59 @@ struct StartRequest {
   std::string task;
   int32_t task_route = 0;
   int32_t task_item = -1;
-  int depth = 0;              // how many workflows are above
   bool casts = false;         // parameters are cast to their types: a task of an action chain
   int64_t delay_ms = 0;       // starts so much later
   std::string inherited_env;  // ExecutionRow::env_json of the workflow
 };
 
-struct Started {
-  ExecutionId id;
-  ExecutionStatus status = ExecutionStatus::Requested;
-  Value result;  // of one that has ended already
-};
+// How many workflows may be above one.
+inline constexpr int kDeepestWorkflow = 10;
 
-// Checks the request and adds its execution to `t.changes`: finished at once (a pure action),
-// started with the lease in the same commit (a slot is free), or queued. Pure.
-// Errors: NotFound for an unknown action, Invalid with all problems of the parameters, EXP-0004
-// (see note_need) when a default reads a key that is not loaded; nothing has been added then.
-Result<Started> start_execution(Context& ctx, Transition& t, const StartRequest& request);
-// Starts an execution whose delay is over.
-void start_delayed(Context& ctx, Transition& t, const kernel::ExecutionRow& row);
+// The life of an execution. All of it belongs to one decision: rows go into `ctx.changes`, and
+// what a workflow has to hear of goes on `ctx.agenda`.
 
-// Grants a slot to a waiting execution: writes `started`, removes its queue row, makes the order.
-void start_queued(Context& ctx, Transition& t, const kernel::ExecutionRow& row);
-// As long as slots are free and somebody waits.
-void start_waiting(Context& ctx, Transition& t);
-
+// Checks the request and adds its execution: finished at once (a pure action), started with the
+// lease in the same commit (a slot is free), queued, or a workflow that is to begin.
+// Errors: NotFound for an unknown action, Invalid with all problems of the parameters, Needs when a
+// default reads a key that is not loaded; nothing has been added then.
+Result<ExecutionId> start_execution(Context& ctx, const StartRequest& request);
+// Starts an execution whose delay is over, or one whose release has come back.
+void start_delayed(Context& ctx, ExecutionId id);
+// As long as slots are free and somebody waits: grants a slot, writes `started`, removes the queue
+// row, makes the order.
+void start_waiting(Context& ctx);
 // Runs an execution again after its run was lost or a person asked for it: attempt + 1.
-void requeue(Context& ctx, Transition& t, kernel::ExecutionRow row);
+void requeue(Context& ctx, ExecutionId id);
+// Into the queue as it is.
+void enqueue(Context& ctx, const kernel::ExecutionRow& row);
 
-// Ends an execution: final status, feed, timers; and tells its workflow. `result` null: none.
-void finish(Context& ctx, Transition& t, const kernel::ExecutionRow& row, ExecutionStatus status,
-            FailureClass failure, const Value& result);
-// The same for a row that is being made and not yet in `t.changes`.
-void end_at_once(Context& ctx, Transition& t, kernel::ExecutionRow& row, ExecutionStatus status,
-                 FailureClass failure, std::string result_json);
+// Ends an execution: final status, feed, timers; its workflow is told. `result` null: none.
+void finish(Context& ctx, ExecutionId id, ExecutionStatus status, FailureClass failure,
+            const Value& result);
+// Hands an execution over to an operator, or to the coming of what is missing: `needs_decision`.
+void hold(Context& ctx, ExecutionId id, FailureClass failure, std::string why);
 
+// The same, because the release that it is pinned to is not there: it goes on when that is back.
+void hold_for_release(Context& ctx, ExecutionId id);
+
+// The result as every action has it.
+Value result_of(std::string_view out, std::string_view err, int exit_code, Value output);
 // A timer about an execution, due at a Unix ms.
-void set_timer(Context& ctx, Transition& t, const kernel::ExecutionRow& row, kernel::TimerKind kind,
-               int64_t due);
+void set_timer(Context& ctx, const kernel::ExecutionRow& row, kernel::TimerKind kind, int64_t due);
+// The feed entry of an execution that was there before.
+void note_update(Context& ctx, const kernel::ExecutionRow& row);
+// A message of an execution's tree to a later transition.
+void send(Context& ctx, const kernel::ExecutionRow& of_tree, kernel::MessageKind kind,
+          ExecutionId subject);
+// How many executions are above it.
+int depth_of(const Context& ctx, const kernel::ExecutionRow& row);
+// Its workflow, if it belongs to one, hears of its status. `result`: that of a final one.
+void tell_workflow(Context& ctx, const kernel::ExecutionRow& step, Value result = {});
+// What is to be seen to once all else is decided: timeouts of what was launched, feed entries of
+// what is new.
+void settle_new(Context& ctx);
 
-// The feed entry of an execution row.
-void note_execution(Context& ctx, Transition& t, const kernel::ExecutionRow& row,
-                    kernel::ChangeOp op);
-
-// The order for a row whose `started` is written by `t`.
-Result<kernel::WorkOrder> make_order(const Catalog& catalog, const kernel::ExecutionRow& row);
+// The order for a row whose `started` is written in the same commit.
+Result<kernel::WorkOrder> make_order(const TenantCatalog& catalog, const kernel::ExecutionRow& row);
 
 }  // namespace millrace::engine

@@ -1,55 +1,77 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <fmt/format.h>
-
-#include "engine/transitions/executions.h"
-#include "engine/transitions/idempotency.h"
+#include "engine/transitions/request.h"
+#include "engine/transitions/work_off.h"
 
 namespace millrace::engine {
 
-StartExecution::StartExecution(Caller caller, NewExecution request,
-                               Reply<kernel::ExecutionRow> reply)
-    : caller_(std::move(caller)), request_(std::move(request)), reply_(std::move(reply)) {}
+using namespace kernel;
 
-void StartExecution::deliver(Deliveries& out) {
-  // Commits come one after the other: the end cannot have been reported yet, unless it is in
-  // this very commit.
-  if (request_.ended) {
-    if (is_final(row_.status)) {
-      request_.ended(row_);
-    } else {
-      out.watch(request_.watch, row_.id, std::move(request_.ended));
-    }
+namespace {
+
+// A request of the API or of the command line.
+class StartExecution final : public Request<ExecutionRow> {
+ public:
+  StartExecution(Caller caller, NewExecution request, Reply<ExecutionRow> reply)
+      : Request(std::move(caller), std::move(reply)),
+        request_(std::make_unique<NewExecution>(std::move(request))) {}
+  std::string_view name() const override { return "start_execution"; }
+  void want(Wanted& wanted) const override {
+    // Of a taken Idempotency-Key the answer is the first request's execution.
+    wanted.executions_of_keys |= !caller_.idempotency_key.empty();
   }
-  reply_(row_);
-}
+  Decided decide(Context& ctx) const override;
 
-void StartExecution::want(Wanted& wanted) const {
-  // After a taken Idempotency-Key the answer is the first request's execution.
-  wanted.executions_of_keys |= !taken_keys.empty();
-}
+ private:
+  std::unique_ptr<Decision> answer_and_watch(Context& ctx, ExecutionRow row) const;
+  std::unique_ptr<NewExecution> request_;
+};
 
-Result<void> StartExecution::decide(Context& ctx) {
+Decided StartExecution::decide(Context& ctx) const {
   TRY(auto earlier, answered_before(ctx, caller_));
   if (earlier) {
-    const auto* row = ctx.rows().execution(ExecutionId{*earlier});
-    row_ = row ? *row : kernel::ExecutionRow{};
-    row_.id = ExecutionId{*earlier};
-    return {};
+    const auto* row = ctx.rows().execution(Of{caller_.tenant, ExecutionId{*earlier}});
+    ExecutionRow first = row ? *row : ExecutionRow{};
+    first.id = ExecutionId{*earlier};
+    return answer_and_watch(ctx, std::move(first));
   }
   StartRequest request;
   request.tenant = caller_.tenant;
-  request.action = request_.action;
-  request.parameters = request_.parameters;
-  request.env = request_.env;
-  request.priority = request_.priority;
-  request.timeout_ms = request_.timeout_ms;
+  request.action = request_->action;
+  request.parameters = request_->parameters;
+  request.env = request_->env;
+  request.priority = request_->priority;
+  request.timeout_ms = request_->timeout_ms;
   request.identity = caller_.identity;
   request.trace = caller_.trace;
-  TRY(auto started, start_execution(ctx, *this, request));
-  if (again) return {};
-  remember_answer(ctx, *this, caller_, started.id.value);
-  row_ = *ctx.execution(*this, started.id);
-  return {};
+  auto started = start_execution(ctx, request);
+  if (!started.ok()) {
+    if (auto need = ctx.need(started.error())) return std::move(*need);
+    return std::move(started).error();
+  }
+  TRY(work_off(ctx));
+  remember_answer(ctx, caller_, started->value);
+  return answer_and_watch(ctx, *ctx.execution(*started));
+}
+
+std::unique_ptr<Decision> StartExecution::answer_and_watch(Context& ctx, ExecutionRow row) const {
+  return ctx.decided([this, row = std::move(row)](Deliveries& out) mutable {
+    // Commits come one after the other: the end cannot have been reported yet, unless it is in
+    // this very commit.
+    if (request_->ended) {
+      if (is_final(row.status)) {
+        request_->ended(row);
+      } else {
+        out.watch(request_->watch, row.id, std::move(request_->ended));
+      }
+    }
+    reply_(std::move(row));
+  });
+}
+
+}  // namespace
+
+Message command::run(Caller caller, NewExecution request, Reply<ExecutionRow> reply) {
+  return std::make_unique<StartExecution>(std::move(caller), std::move(request), std::move(reply));
 }
 
 }  // namespace millrace::engine

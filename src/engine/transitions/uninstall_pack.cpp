@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "engine/transitions/uninstall_pack.h"
-
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 
-#include "engine/transitions/timers.h"
+#include "base/text.h"
+#include "engine/transitions/request.h"
+#include "engine/transitions/rule_rows.h"
+#include "engine/transitions/schedule.h"
 
 namespace millrace::engine {
 
@@ -13,76 +15,84 @@ using namespace kernel;
 
 namespace {
 
-constexpr std::string_view kCorePack = "core";
+// A pack leaves: its rules end (their revisions stay), the timers of its schedules go, its actions
+// and triggers leave the catalogue. Executions that are pinned to its release go on with it.
+class UninstallPack final : public Request<Uninstalled> {
+ public:
+  UninstallPack(Caller caller, PackRemoval removal, Reply<Uninstalled> reply)
+      : Request(std::move(caller), std::move(reply)), removal_(std::move(removal)) {}
+  std::string_view name() const override { return "uninstall_pack"; }
+  Turn turn() const override { return catalogue_turn(); }
+  void want(Wanted& wanted) const override {
+    want_answer(wanted, caller_);
+    wanted.schedules_of.push_back(caller_.tenant);
+  }
+  Decided decide(Context& ctx) const override;
 
-Error no_pack(const Catalog& catalog, std::string_view ref) {
+ private:
+  Result<void> check_unused(const TenantCatalog& catalog, const Pack& pack) const;
+  PackRemoval removal_;
+};
+
+Error no_pack(const TenantCatalog& catalog, std::string_view ref) {
   std::vector<std::string_view> names;
   for (const auto& pack : catalog.packs()) names.push_back(pack->ref);
   return Error(ErrorKind::NotFound, "PCK-0004",
                fmt::format("no pack '{}'{}", ref, did_you_mean(ref, names)));
 }
 
-}  // namespace
-
-UninstallPack::UninstallPack(Caller caller, std::string ref, bool force, Reply<Uninstalled> reply)
-    : caller_(std::move(caller)), ref_(std::move(ref)), force_(force), reply_(std::move(reply)) {
-  key = kCatalogueKey;
-}
-
-void UninstallPack::want(Wanted& wanted) const {
-  want_answer(wanted, caller_);
-  wanted.schedules = true;
-}
-
-Result<void> UninstallPack::decide(Context& ctx) {
-  done_ = {.ref = ref_};
+Decided UninstallPack::decide(Context& ctx) const {
+  const auto& catalog = ctx.catalog(caller_.tenant);
+  const std::string& name = removal_.ref;
+  Uninstalled done{.ref = name};
   TRY(auto earlier, answered_before(ctx, caller_));
   if (earlier) {
-    catalog_ = nullptr;
-    done_.rules = *earlier - 1;
-    return {};
+    done.rules = *earlier - 1;
+    return answer(ctx, std::move(done));
   }
-  if (ref_ == kCorePack) {
+  auto is_it = [&](const auto& pack) { return pack->ref == name; };
+  if (std::ranges::any_of(ctx.catalogs().system(), is_it)) {
     return Error(ErrorKind::Conflict, "PCK-0005",
-                 "pack 'core' is part of the server and cannot be uninstalled");
+                 fmt::format("pack '{}' is part of the server and cannot be uninstalled", name));
   }
-  auto packs = ctx.catalog().packs();
-  auto pack = std::ranges::find(packs, ref_, [](const auto& each) { return each->ref; });
   std::vector<std::shared_ptr<const RuleEntry>> gone;
   std::set<std::string> refs;
-  for (const auto& [ref, entry] : ctx.catalog().rules()) {
-    if (entry->row.pack != ref_ || entry->row.tenant != caller_.tenant) continue;
-    gone.push_back(add_deletion(ctx, *this, *entry));
+  for (const auto& [ref, entry] : catalog.rules()) {
+    if (entry->row.pack != name) continue;
+    gone.push_back(add_deletion(ctx, *entry));
     refs.insert(ref);
   }
+  auto own = catalog.own_packs(ctx.catalogs().system().size());
+  auto pack = std::ranges::find_if(own, is_it);
   // Its rules outlive a release that cannot be read any more.
-  if (pack == packs.end() && gone.empty()) return no_pack(ctx.catalog(), ref_);
-  PackReleaseRow release{.tenant = caller_.tenant, .pack = ref_, .created = ctx.now()};
-  if (pack != packs.end()) {
-    if (!force_) TRY(check_unused(ctx.catalog(), **pack));
+  if (pack == own.end() && gone.empty()) return no_pack(catalog, name);
+  PackReleaseRow release{.tenant = caller_.tenant, .pack = name, .created = ctx.now()};
+  if (pack != own.end()) {
+    if (!removal_.force) TRY(check_unused(catalog, **pack));
     release.version = (*pack)->version;
     release.digest = (*pack)->digest;
-    if (!(*pack)->source_gone) done_.source = (*pack)->source;
-    packs.erase(pack);
+    if (!(*pack)->source_gone) done.source = (*pack)->source;
+    own.erase(pack);
   }
   release.state = PackState::Uninstalled;
   release.updated = ctx.now();
-  done_.digest = release.digest;
-  done_.rules = static_cast<int64_t>(gone.size());
-  changes.pack_releases.push_back(std::move(release));
-  changes.feed.push_back({.tenant = caller_.tenant,
-                          .type = EntityType::Pack,
-                          .op = ChangeOp::Deleted,
-                          .detail = ref_,
-                          .at = ctx.now()});
-  end_schedules(ctx, *this, refs);
-  remember_answer(ctx, *this, caller_, done_.rules + 1);  // 0 would be no answer
-  catalog_ = ctx.catalog().with_packs(std::move(packs))->with_rules(gone);
-  return {};
+  done.digest = release.digest;
+  done.rules = static_cast<int64_t>(gone.size());
+  ctx.changes.pack_releases.push_back(std::move(release));
+  ctx.changes.feed.push_back({.tenant = caller_.tenant,
+                              .type = EntityType::Pack,
+                              .op = ChangeOp::Deleted,
+                              .detail = name,
+                              .at = ctx.now()});
+  end_schedules(ctx, caller_.tenant, refs);
+  remember_answer(ctx, caller_, done.rules + 1);  // 0 would be no answer
+  ctx.decision().catalog =
+      ctx.catalogs().with_packs(caller_.tenant, std::move(own))->with_rules(gone);
+  return answer(ctx, std::move(done));
 }
 
 // A rule of somebody else would go on matching, and each match would fail.
-Result<void> UninstallPack::check_unused(const Catalog& catalog, const Pack& pack) const {
+Result<void> UninstallPack::check_unused(const TenantCatalog& catalog, const Pack& pack) const {
   std::vector<Problem> users;
   for (const auto& [ref, entry] : catalog.rules()) {
     if (entry->row.pack == pack.ref) continue;
@@ -102,6 +112,12 @@ Result<void> UninstallPack::check_unused(const Catalog& catalog, const Pack& pac
                            pack.ref, users.front().path, users.front().message,
                            users.size() > 1 ? fmt::format(" and {} others", users.size() - 1) : ""))
       .with_problems(std::move(users));
+}
+
+}  // namespace
+
+Message command::uninstall_pack(Caller caller, PackRemoval removal, Reply<Uninstalled> reply) {
+  return std::make_unique<UninstallPack>(std::move(caller), std::move(removal), std::move(reply));
 }
 
 }  // namespace millrace::engine

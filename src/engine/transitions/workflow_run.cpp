@@ -7,7 +7,6 @@
 #include <cmath>
 
 #include "base/json.h"
-#include "engine/transitions/advance.h"
 
 namespace millrace::engine {
 
@@ -33,22 +32,85 @@ FailureClass failure_of(Status status) {
 
 }  // namespace
 
-MessageRow message_for(Context& ctx, TenantId tenant, ExecutionId root, MessageKind kind,
-                       ExecutionId subject) {
-  MessageRow message;
-  message.id = ctx.new_id<MessageId>();
-  message.tenant = tenant;
-  message.shard = shard_of(tenant, root.value);
-  message.kind = kind;
-  message.subject = subject.value;
-  message.created = ctx.now();
-  return message;
+conductor::Status conductor_status(ExecutionStatus status) {
+  switch (status) {
+    case ExecutionStatus::Requested:
+    case ExecutionStatus::Delayed:
+    case ExecutionStatus::Scheduled:
+    case ExecutionStatus::NeedsDecision:
+    case ExecutionStatus::Resuming:
+    case ExecutionStatus::Running: return Status::Running;
+    case ExecutionStatus::Pending: return Status::Pending;
+    case ExecutionStatus::Pausing: return Status::Pausing;
+    case ExecutionStatus::Paused: return Status::Paused;
+    case ExecutionStatus::Canceling: return Status::Canceling;
+    case ExecutionStatus::Succeeded: return Status::Succeeded;
+    case ExecutionStatus::Failed: return Status::Failed;
+    case ExecutionStatus::Timeout: return Status::Timeout;
+    case ExecutionStatus::Canceled: return Status::Canceled;
+    case ExecutionStatus::Abandoned: return Status::Abandoned;
+  }
+  return Status::Running;
 }
 
-WorkflowRun::WorkflowRun(Context& ctx, Transition& t, LiveWorkflow& live, ExecutionRow* unwritten)
-    : ctx_(ctx), t_(t), live_(live), conductor_(*live.conductor), unwritten_(unwritten) {
-  auto same = [&](const auto& moved) { return moved.workflow == live.id; };
-  if (std::ranges::none_of(t.workflows, same)) t.workflows.push_back({live.id, live.root});
+ExecutionStatus execution_status(Status status) {
+  switch (status) {
+    case Status::Pausing: return ExecutionStatus::Pausing;
+    case Status::Paused: return ExecutionStatus::Paused;
+    case Status::Canceling: return ExecutionStatus::Canceling;
+    case Status::Succeeded: return ExecutionStatus::Succeeded;
+    case Status::Failed: return ExecutionStatus::Failed;
+    case Status::Timeout: return ExecutionStatus::Timeout;
+    case Status::Canceled: return ExecutionStatus::Canceled;
+    case Status::Abandoned: return ExecutionStatus::Abandoned;
+    default: return ExecutionStatus::Running;
+  }
+}
+
+WorkflowRun::WorkflowRun(Context& ctx, LiveWorkflow& live)
+    : ctx_(ctx), live_(live), conductor_(*live.conductor) {
+  ctx.moves(live);
+}
+
+Result<void> WorkflowRun::check(Result<void> done) {
+  if (done.ok()) return {};
+  if (auto need = ctx_.need(done.error(), {live_.tenant, live_.id})) return std::move(*need);
+  return ctx_.broke(live_.id, done.error());
+}
+
+Result<void> WorkflowRun::begin(Value context, const Value& inputs) {
+  TRY(conductor_.begin(std::move(context), inputs));
+  TRY(conductor_.request_status(Status::Running));
+  return go_on();
+}
+
+Result<void> WorkflowRun::go_on() {
+  for (;;) {
+    done_for_now_ = false;
+    while (!done_for_now_) TRY(start_round());
+    if (!conductor_.is_over()) break;
+    TRY(conductor_.render_output());
+    if (!conductor_.is_over()) continue;  // the output failed: what was done is undone
+    end();
+    return {};
+  }
+  follow();
+  return {};
+}
+
+// One offer of the conductor, and the ends that it comes to at once.
+Result<void> WorkflowRun::start_round() {
+  done_for_now_ = true;
+  if (ctx_.steps_ended > kMostStepsAtOnce) {
+    send(ctx_, row(), MessageKind::AdvanceWorkflow, live_.id);
+    return {};
+  }
+  TRY(auto tasks, conductor_.next_tasks());
+  if (tasks.empty()) return {};
+  done_for_now_ = false;
+  for (const auto& task : tasks) TRY(start(task));
+  for (const auto& each : std::exchange(ended_, {})) TRY(report(each));
+  return {};
 }
 
 Result<void> WorkflowRun::tell(const TaskKey& key, int32_t item, Status status,
@@ -75,30 +137,6 @@ Result<void> WorkflowRun::tell(const TaskKey& key, int32_t item, Status status,
   return {};
 }
 
-// Starts what may start, until nothing more does, and brings the execution's row up to date.
-Result<void> WorkflowRun::run() {
-  for (;;) {
-    if (t_.steps_ended > kMostStepsAtOnce) {
-      t_.changes.messages.push_back(
-          message_for(ctx_, live_.tenant, live_.root, MessageKind::AdvanceWorkflow, live_.id));
-      break;
-    }
-    TRY(auto tasks, conductor_.next_tasks());
-    if (tasks.empty()) break;
-    for (const auto& task : tasks) {
-      TRY(start(task));
-      if (t_.again) return {};
-    }
-    auto ended = std::move(ended_);
-    ended_.clear();
-    for (const auto& each : ended) {
-      TRY(report(each));
-      if (t_.again) return {};
-    }
-  }
-  return follow();
-}
-
 Result<void> WorkflowRun::start(const conductor::NextTask& task) {
   TaskKey key{task.id, task.route};
   bool known_empty = task.items_count && *task.items_count == 0;
@@ -114,10 +152,7 @@ Result<void> WorkflowRun::start(const conductor::NextTask& task) {
     live_.results->started(key, task_info(live_.id, key, nullptr, Value()),
                            task.items_count.value_or(0));
   }
-  for (const auto& call : task.actions) {
-    TRY(start_action(task, call));
-    if (t_.again) break;
-  }
+  for (const auto& call : task.actions) TRY(start_action(task, call));
   return {};
 }
 
@@ -135,8 +170,7 @@ const conductor::ItemList* WorkflowRun::staged_items(const TaskKey& key) const {
 }
 
 Result<void> WorkflowRun::report(const Ended& ended) {
-  ++t_.steps_ended;
-  if (ended.step) return step_changed(*ended.step, ended.result);
+  ++ctx_.steps_ended;
   live_.results->ended(
       ended.key, task_info(live_.id, ended.key, nullptr, ended.result, to_string(ended.status)),
       ended.item, ended.result);
@@ -157,7 +191,6 @@ StartRequest WorkflowRun::request_for(const conductor::NextTask& task,
   request.priority = own.priority;
   request.parent = own.id;
   request.root = own.root;
-  request.depth = live_.depth + 1;
   request.task = task.id;
   request.task_route = task.route;
   request.task_item = call.item ? static_cast<int32_t>(*call.item) : -1;
@@ -177,26 +210,20 @@ Result<void> WorkflowRun::start_action(const conductor::NextTask& task,
                                        const conductor::ActionCall& call) {
   TaskKey key{task.id, task.route};
   int32_t item = call.item ? static_cast<int32_t>(*call.item) : -1;
-  auto started = start_execution(ctx_, t_, request_for(task, call));
-  if (t_.again) return {};
-  if (!started.ok() && note_need(t_, started.error(), live_.id)) return {};
+  auto started = start_execution(ctx_, request_for(task, call));
   if (!started.ok()) {
+    if (auto need = ctx_.need(started.error(), {live_.tenant, live_.id})) return std::move(*need);
     ended_.push_back({.key = key,
                       .item = item,
                       .status = Status::Failed,
                       .result = Value::map({{"error", started.error().describe()}})});
     return tell(key, item, Status::Running);
   }
-  live_.add_run(key, item, started->id);
-  live_.open[started->id] = {key, item, Status::Null};
+  live_.add_run(key, item, *started);
+  live_.open[*started] = {key, item, Status::Null};
   // Told as running from the start, also while it waits for a slot or for its delay.
   TRY(tell(key, item, Status::Running));
-  live_.open[started->id].told = Status::Running;
-  const ExecutionRow* step = ctx_.execution(t_, started->id);
-  ASSERT(step);
-  if (conductor_status(step->status) != Status::Running) {
-    ended_.push_back({.key = key, .item = item, .result = started->result, .step = *step});
-  }
+  live_.open[*started].told = Status::Running;
   return {};
 }
 
@@ -204,11 +231,12 @@ Result<void> WorkflowRun::step_changed(const ExecutionRow& step, const Value& re
   auto open = live_.open.find(step.id);
   if (open == live_.open.end()) return {};  // told before
   Status status = conductor_status(step.status);
-  auto [key, item, told] = open->second;
+  auto [key, item, told, untold_end] = open->second;
   if (status == told) return {};
   bool final = is_final(step.status);
   if (final) {
     live_.open.erase(open);
+    live_.bytes += step.result_size;
     live_.results->ended(key, task_info(live_.id, key, &step, item < 0 ? result : Value()), item,
                          result);
   } else {
@@ -237,35 +265,29 @@ bool WorkflowRun::is_pending(const TaskKey& key) const {
 }
 
 // The execution's row follows the conductor's status.
-Result<void> WorkflowRun::follow() {
-  if (conductor_.is_over()) return end();
+void WorkflowRun::follow() {
   std::string held = held_tasks();
   ExecutionStatus status = execution_status(conductor_.state().status);
   if (is_final(status)) status = ExecutionStatus::Running;  // cleans up, undoes
-  if (row().status == ExecutionStatus::Canceling) status = ExecutionStatus::Canceling;
+  const ExecutionRow& before = row();
+  if (before.status == ExecutionStatus::Canceling) status = ExecutionStatus::Canceling;
   bool waits = status == ExecutionStatus::Canceling || status == ExecutionStatus::Pausing ||
                status == ExecutionStatus::Paused;
   if (!held.empty() && live_.open.empty()) {
     status = ExecutionStatus::NeedsDecision;
   } else if (held.empty() && waits) {
-    held = row().held;  // says for whom
+    held = before.held;  // says for whom
   }
-  if (unwritten_) {
-    unwritten_->status = status;
-    unwritten_->held = std::move(held);
-    return {};
-  }
-  ExecutionRow before = row();
-  if (before.status == status && before.held == held) return {};
-  ExecutionRow& after = ctx_.edit(t_, before);
+  if (before.status == status && before.held == held) return;
+  bool changed = before.status != status;
+  ExecutionRow& after = ctx_.edit(before);
   after.status = status;
   after.held = std::move(held);
-  ExecutionRow now = after;
-  note_execution(ctx_, t_, now, ChangeOp::Updated);
-  if (before.status != status && status != ExecutionStatus::NeedsDecision) {
-    tell_workflow(ctx_, t_, now, Value());
+  if (status == ExecutionStatus::Running && after.failure == FailureClass::NoRelease) {
+    after.failure = FailureClass::None;
   }
-  return {};
+  note_update(ctx_, after);
+  if (changed && status != ExecutionStatus::NeedsDecision) tell_workflow(ctx_, after);
 }
 
 std::string WorkflowRun::held_tasks() const {
@@ -284,9 +306,7 @@ std::string WorkflowRun::held_tasks() const {
       names, live_.id.value);
 }
 
-Result<void> WorkflowRun::end() {
-  TRY(conductor_.render_output());
-  if (!conductor_.is_over()) return run();  // the output failed: what was done is undone
+void WorkflowRun::end() {
   const auto& state = conductor_.state();
   Status status = state.status;
   if (row().failure == FailureClass::Timeout && status == Status::Canceled) {
@@ -300,20 +320,10 @@ Result<void> WorkflowRun::end() {
   }
   if (!live_.open.empty()) {
     // Questions that nobody has to answer any more.
-    t_.changes.messages.push_back(
-        message_for(ctx_, live_.tenant, live_.root, MessageKind::CancelExecution, live_.id));
+    send(ctx_, row(), MessageKind::CancelExecution, live_.id);
   }
   live_.over = true;
-  ++t_.steps_ended;
-  if (unwritten_) {
-    result_ = result;
-    end_at_once(ctx_, t_, *unwritten_, execution_status(status), failure_of(status),
-                to_json(result));
-    return {};
-  }
-  ExecutionRow own = row();
-  finish(ctx_, t_, own, execution_status(status), failure_of(status), result);
-  return {};
+  finish(ctx_, live_.id, execution_status(status), failure_of(status), result);
 }
 
 }  // namespace millrace::engine

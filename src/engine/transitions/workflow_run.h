@@ -1,41 +1,41 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "conductor/conductor.h"
 #include "engine/transitions/start.h"
 
 namespace millrace::engine {
 
-// A message of a workflow's tree to a later transition.
-kernel::MessageRow message_for(Context& ctx, TenantId tenant, ExecutionId root,
-                               kernel::MessageKind kind, ExecutionId subject);
-
-// One workflow on its way through one transition: what the conductor offers becomes executions, and
-// what comes of them is told to it. Lives for one call of advance.h.
+// One workflow in one decision: what the conductor offers becomes executions, and what comes of
+// them is told to it. Lives for one item of the agenda.
+//
+// An error is a Need or Spoiled. What else goes wrong with the conductor is learned for the next
+// decision, which ends the workflow; this one does not count.
 class WorkflowRun {
  public:
-  // `unwritten`: the row while it is not in the transition's changes yet.
-  WorkflowRun(Context& ctx, Transition& t, LiveWorkflow& live,
-              kernel::ExecutionRow* unwritten = nullptr);
+  WorkflowRun(Context& ctx, LiveWorkflow& live);
 
-  Result<void> run();
+  // Its first steps, or its end.
+  Result<void> begin(Value context, const Value& inputs);
   Result<void> step_changed(const kernel::ExecutionRow& step, const Value& result);
-  // The result, once it has ended with `unwritten`.
-  const Value& result() const { return result_; }
+  // Starts what may start, until nothing more does, and brings the execution's row up to date.
+  Result<void> go_on();
+  // What `done`, an answer of its conductor, means for the decision.
+  Result<void> check(Result<void> done);
 
  private:
-  const kernel::ExecutionRow& row() const {
-    return unwritten_ ? *unwritten_ : *ctx_.execution(t_, live_.id);
-  }
+  const kernel::ExecutionRow& row() const { return *ctx_.execution(live_.id); }
   Result<void> tell(const TaskKey& key, int32_t item, conductor::Status status,
                     const Value& result = Value());
-  // What ended while it was being started; reported once all of a round are told as running.
+  // What ended without an execution of its own while it was being started; reported once all of a
+  // round are told as running.
   struct Ended {
     TaskKey key;
     int32_t item = -1;
-    conductor::Status status = conductor::Status::Succeeded;  // without `step`
+    conductor::Status status = conductor::Status::Succeeded;
     Value result;
-    std::optional<kernel::ExecutionRow> step;
   };
+  Result<void> start_round();
   Result<void> start(const conductor::NextTask& task);
   Result<void> report(const Ended& ended);
   bool is_first_offer(const conductor::NextTask& task) const;
@@ -43,17 +43,19 @@ class WorkflowRun {
   StartRequest request_for(const conductor::NextTask& task, const conductor::ActionCall& call);
   bool is_pending(const TaskKey& key) const;
   const conductor::ItemList* staged_items(const TaskKey& key) const;
-  Result<void> follow();
-  Result<void> end();
+  void follow();
+  void end();
   std::string held_tasks() const;
 
   Context& ctx_;
-  Transition& t_;
   LiveWorkflow& live_;
   conductor::Conductor& conductor_;
-  kernel::ExecutionRow* unwritten_;
   std::vector<Ended> ended_;
-  Value result_;
+  bool done_for_now_ = false;
 };
+
+// The status of an execution as its workflow's conductor knows it, and back.
+conductor::Status conductor_status(ExecutionStatus status);
+ExecutionStatus execution_status(conductor::Status status);
 
 }  // namespace millrace::engine

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "engine/machine/catalog.h"
 #include "store/read.h"
 
 namespace millrace::api {
@@ -70,7 +71,7 @@ Result<auth::Principal> principal_of_run(Shared& shared, sql::Connection& db,
       (row->status == ExecutionStatus::Running || row->status == ExecutionStatus::Canceling);
   if (!current) return run_is_over(run);
   auth::Principal who{row->tenant, fmt::format("execution:{}", row->id.value), {}, row->id};
-  auto action = shared.engine.catalog()->find_action(row->action, row->release);
+  auto action = shared.engine.catalog(row->tenant)->find_action(row->action, row->release);
   if (!action) return who;
   for (const auto& word : action->action->permissions) {
     // may fail: a word that this version does not know grants nothing

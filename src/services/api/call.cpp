@@ -8,6 +8,7 @@
 #include "auth/crypto.h"
 #include "base/json.h"
 #include "base/text.h"
+#include "engine/transitions/commands.h"
 
 namespace millrace::api {
 

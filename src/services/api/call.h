@@ -9,6 +9,7 @@
 #include "auth/token.h"
 #include "base/fields.h"
 #include "engine/engine.h"
+#include "engine/transitions/commands.h"
 #include "services/api/cursor.h"
 #include "services/api/router.h"
 

@@ -5,6 +5,8 @@
 
 #include "base/json.h"
 #include "base/text.h"
+#include "engine/machine/catalog.h"
+#include "engine/transitions/commands.h"
 #include "services/api/admission.h"
 #include "services/api/parse.h"
 
@@ -30,7 +32,7 @@ Value bytes_value(std::string_view bytes) {
 // with it. `where` stands before the names of its attributes.
 class Reader {
  public:
-  Reader(const engine::Catalog& catalog, std::string where, std::vector<Problem>& problems)
+  Reader(const engine::TenantCatalog& catalog, std::string where, std::vector<Problem>& problems)
       : catalog_(catalog), where_(std::move(where)), problems_(problems) {}
 
   engine::NewEvent read(Value map) {
@@ -98,13 +100,13 @@ class Reader {
     map.set("data", bytes_value(bytes));
   }
 
-  const engine::Catalog& catalog_;
+  const engine::TenantCatalog& catalog_;
   std::string where_;
   std::vector<Problem>& problems_;
 };
 
 Result<std::vector<engine::NewEvent>> read_batch(const Value& list,
-                                                 const engine::Catalog& catalog) {
+                                                 const engine::TenantCatalog& catalog) {
   if (!list.is_list()) return bad_event({{"", "expected array"}});
   if (list.size() > kLargestBatch) {
     return bad_event(
@@ -122,7 +124,7 @@ Result<std::vector<engine::NewEvent>> read_batch(const Value& list,
 }
 
 Result<std::vector<engine::NewEvent>> read_one(Value map, std::string where,
-                                               const engine::Catalog& catalog) {
+                                               const engine::TenantCatalog& catalog) {
   if (!map.is_map()) return bad_event({{"", "expected object"}});
   std::vector<Problem> problems;
   std::vector<engine::NewEvent> events;
@@ -157,7 +159,7 @@ Result<Value> from_headers(const net::HttpRequest& request, std::string_view typ
 }  // namespace
 
 Result<std::vector<engine::NewEvent>> read_cloudevents(const net::HttpRequest& request,
-                                                       const engine::Catalog& catalog) {
+                                                       const engine::TenantCatalog& catalog) {
   auto type = media_type(request.headers.find("content-type"));
   if (type == "application/cloudevents-batch+json") {
     TRY(Value list, parse_json(request.body, kPayloadLimits));

@@ -4,6 +4,8 @@
 #include <vector>
 
 #include "engine/engine.h"
+#include "engine/machine/catalog.h"
+#include "engine/transitions/commands.h"
 #include "net/http.h"
 
 namespace millrace::api {
@@ -20,7 +22,7 @@ namespace millrace::api {
 // Errors: Invalid, API-0050, one problem per missing or wrong attribute (of a batch: `/3/type`);
 // BAS-0002 when it is no JSON; Unsupported, API-0051.
 Result<std::vector<engine::NewEvent>> read_cloudevents(const net::HttpRequest& request,
-                                                       const engine::Catalog& catalog);
+                                                       const engine::TenantCatalog& catalog);
 
 inline constexpr size_t kLargestBatch = 1000;
 

@@ -4,11 +4,13 @@
 #include <gtest/gtest.h>
 
 #include "base/json.h"
+#include "engine/machine/catalog.h"
+#include "engine/transitions/commands.h"
 
 namespace millrace::api {
 namespace {
 
-std::shared_ptr<const engine::Catalog> catalog() {
+std::shared_ptr<const engine::TenantCatalog> catalog() {
   auto pack = std::make_shared<Pack>();
   pack->ref = "ci";
   for (const char* ref : {"ci.push", "core.cloudevent"}) {
@@ -16,7 +18,7 @@ std::shared_ptr<const engine::Catalog> catalog() {
     trigger.ref = ref;
     pack->triggers.push_back(trigger);
   }
-  return engine::Catalog().with_packs({pack});
+  return engine::Catalog().with_packs(kDefaultTenant, {pack})->shared(kDefaultTenant);
 }
 
 Result<std::vector<engine::NewEvent>> read(std::string_view type, std::string body,

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
+#include "engine/machine/catalog.h"
+#include "engine/transitions/commands.h"
 #include "services/api/call.h"
 #include "services/api/cloudevents.h"
 #include "services/api/event_view.h"
@@ -53,13 +55,14 @@ Response show_event(Call& call, sql::Connection& db) {
 // A batch is not one transaction: when one event is refused, the others may be stored, and the
 // sender repeats the whole; what was stored is a duplicate then.
 Task<Response> send_events(Call& call) {
-  CO_TRY(auto events, read_cloudevents(call.http, *call.api.engine.catalog()));
+  CO_TRY(auto events, read_cloudevents(call.http, *call.api.engine.catalog(call.who.tenant)));
   auto loop = co_await async::this_executor();
   std::vector<async::Completion<Ingested>> done;
   for (auto& event : events) {
     done.emplace_back(loop);
-    call.api.engine.ingest(call.caller(), std::move(event),
-                           [ended = done.back()](auto result) { ended.fulfil(std::move(result)); });
+    call.api.engine.submit(engine::command::ingest(
+        call.caller(), std::move(event),
+        [ended = done.back()](auto result) { ended.fulfil(std::move(result)); }));
   }
   std::vector<AcceptedView> accepted;
   for (auto& one : done) {
@@ -74,7 +77,9 @@ Task<Response> send_events(Call& call) {
 
 Task<Response> replay_event(Call& call) {
   CO_TRY(auto id, call.id<EventId>());
-  auto command = [&](auto reply) { call.api.engine.replay(call.caller(), id, std::move(reply)); };
+  auto command = [&](auto reply) {
+    call.api.engine.submit(engine::command::replay(call.caller(), id, std::move(reply)));
+  };
   CO_TRY(auto ingested, co_await ask<Ingested>(command));
   co_return answer_one(AcceptedView{ingested.event, ingested.duplicate}, 202);
 }

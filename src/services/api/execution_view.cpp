@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "engine/machine/catalog.h"
 #include "services/api/parse.h"
 
 namespace millrace::api {
@@ -75,13 +76,13 @@ ExecutionView brief_view(const kernel::ExecutionRow& row) {
   return view;
 }
 
-std::shared_ptr<const Action> action_of(const engine::Catalog& catalog, const std::string& action,
-                                        const std::string& release) {
+std::shared_ptr<const Action> action_of(const engine::TenantCatalog& catalog,
+                                        const std::string& action, const std::string& release) {
   auto found = catalog.find_action(action, release);
   return found ? found->action : nullptr;
 }
 
-ExecutionView full_view(const kernel::ExecutionRow& row, const engine::Catalog& catalog) {
+ExecutionView full_view(const kernel::ExecutionRow& row, const engine::TenantCatalog& catalog) {
   auto view = brief_view(row);
   auto action = action_of(catalog, row.action, row.release);
   view.parameters = mask_secrets(stored_json(row.parameters_json), action.get());

@@ -6,6 +6,7 @@
 
 #include "base/fields.h"
 #include "engine/engine.h"
+#include "engine/machine/catalog.h"
 #include "kernel/rows.h"
 
 namespace millrace::api {
@@ -46,10 +47,10 @@ struct ExecutionView {
 
 ExecutionView brief_view(const kernel::ExecutionRow& row);
 // Secret parameters are masked.
-ExecutionView full_view(const kernel::ExecutionRow& row, const engine::Catalog& catalog);
+ExecutionView full_view(const kernel::ExecutionRow& row, const engine::TenantCatalog& catalog);
 
 // The action as the execution's release has it, or nullptr when that release is gone.
-std::shared_ptr<const Action> action_of(const engine::Catalog& catalog, const std::string& action,
-                                        const std::string& release);
+std::shared_ptr<const Action> action_of(const engine::TenantCatalog& catalog,
+                                        const std::string& action, const std::string& release);
 
 }  // namespace millrace::api

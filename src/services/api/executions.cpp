@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
+#include "engine/machine/catalog.h"
+#include "engine/transitions/commands.h"
 #include "services/api/call.h"
 #include "services/api/execution_view.h"
 #include "services/api/execution_watch.h"
@@ -150,13 +152,14 @@ Task<Response> run_execution(Call& call) {
     request.ended = watch.reply();
   }
   auto command = [&](auto reply) {
-    call.api.engine.run(call.caller(), std::move(request), std::move(reply));
+    call.api.engine.submit(
+        engine::command::run(call.caller(), std::move(request), std::move(reply)));
   };
   CO_TRY(auto row, co_await ask<ExecutionRow>(command));
   if (wait_ms > 0 && !is_final(row.status)) {
     CO_TRY(row, co_await watch.wait(call.who.tenant, row.id, wait_ms));
   }
-  auto response = answer_one(full_view(row, *call.api.engine.catalog()), 201);
+  auto response = answer_one(full_view(row, *call.api.engine.catalog(call.who.tenant)), 201);
   response.header("Location", fmt::format("/api/v1/executions/{}", row.id.value));
   co_return response;
 }
@@ -171,7 +174,7 @@ Task<Response> show_execution(Call& call) {
   if (wait_ms > 0 && !is_final(row.status)) {
     CO_TRY(row, co_await watch.wait(call.who.tenant, id, wait_ms));
   }
-  co_return answer_one(full_view(row, *call.api.engine.catalog()));
+  co_return answer_one(full_view(row, *call.api.engine.catalog(call.who.tenant)));
 }
 
 Response show_result(Call& call, sql::Connection& db) {
@@ -188,7 +191,9 @@ Response show_result(Call& call, sql::Connection& db) {
 
 Task<Response> cancel_execution(Call& call) {
   CO_TRY(auto id, call.id<ExecutionId>());
-  auto command = [&](auto reply) { call.api.engine.cancel(call.caller(), id, std::move(reply)); };
+  auto command = [&](auto reply) {
+    call.api.engine.submit(engine::command::cancel(call.caller(), id, std::move(reply)));
+  };
   CO_TRY(auto row, co_await ask<ExecutionRow>(command));
   co_return answer_one(brief_view(row), 202);
 }
@@ -203,7 +208,8 @@ Task<Response> resolve_execution(Call& call) {
   resolution.task = std::move(input.task);
   resolution.route = input.route;
   auto command = [&](auto reply) {
-    call.api.engine.resolve(call.caller(), id, std::move(resolution), std::move(reply));
+    call.api.engine.submit(
+        engine::command::resolve(call.caller(), id, std::move(resolution), std::move(reply)));
   };
   CO_TRY(auto row, co_await ask<ExecutionRow>(command));
   co_return answer_one(brief_view(row));

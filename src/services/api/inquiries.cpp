@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "base/json.h"
+#include "engine/transitions/commands.h"
 #include "services/api/call.h"
 #include "services/api/execution_watch.h"
 #include "services/api/page.h"
@@ -128,7 +129,8 @@ Task<Response> answer_inquiry(Call& call) {
   engine::Answer answer{std::move(input.response), call.who.permissions.allow(Permission::Admin),
                         call.who.roles};
   auto command = [&](auto reply) {
-    call.api.engine.answer(call.caller(), id, std::move(answer), std::move(reply));
+    call.api.engine.submit(
+        engine::command::answer(call.caller(), id, std::move(answer), std::move(reply)));
   };
   CO_TRY(auto row, co_await ask<InquiryRow>(command));
   co_return answer_one(view_of(row));

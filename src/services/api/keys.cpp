@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "base/json.h"
+#include "engine/transitions/commands.h"
 #include "services/api/admission.h"
 #include "services/api/call.h"
 #include "services/api/cursor.h"
@@ -185,7 +186,7 @@ Task<Response> put_key(Call& call) {
                                                             text.reveal(), call.api.options.random)
                                        : text.reveal();
     auto command = [&](auto reply) {
-      call.api.engine.write_key(call.caller(), write, std::move(reply));
+      call.api.engine.submit(engine::command::write_key(call.caller(), write, std::move(reply)));
     };
     auto row = co_await ask<KeyRow>(command);
     bool overtaken = !row.ok() && row.error().code() == engine::kKeyMoved;
@@ -199,7 +200,8 @@ Task<Response> delete_key(Call& call) {
   engine::KeyWrite write{.key = key_of(call), .remove = true};
   CO_TRY(write.if_version, call.if_match());
   auto command = [&](auto reply) {
-    call.api.engine.write_key(call.caller(), std::move(write), std::move(reply));
+    call.api.engine.submit(
+        engine::command::write_key(call.caller(), std::move(write), std::move(reply)));
   };
   CO_TRY(co_await ask<KeyRow>(command));
   net::HttpResponse response;

@@ -2,6 +2,8 @@
 #include <fmt/format.h>
 
 #include "base/text.h"
+#include "engine/machine/catalog.h"
+#include "engine/transitions/commands.h"
 #include "services/api/call.h"
 #include "services/api/page.h"
 #include "services/api/routes.h"
@@ -248,7 +250,7 @@ template <typename View, typename Add>
 Response list_of(Call& call, std::string_view list, Add add) {
   TRY(auto query, call.query<NameQuery>());
   std::vector<View> views;
-  for (const auto& pack : call.api.engine.catalog()->packs()) {
+  for (const auto& pack : call.api.engine.catalog(call.who.tenant)->packs()) {
     if (query.pack.empty() || query.pack == pack->ref) add(*pack, views);
   }
   return page_by_key(list, std::move(views), query.limit, query.cursor,
@@ -261,7 +263,7 @@ Response list_packs(Call& call) {
 }
 
 Response show_pack(Call& call) {
-  auto catalog = call.api.engine.catalog();
+  auto catalog = call.api.engine.catalog(call.who.tenant);
   std::vector<std::string_view> names;
   for (const auto& pack : catalog->packs()) {
     if (pack->ref == call.param()) return answer_one(view_of(*pack));
@@ -273,8 +275,8 @@ Response show_pack(Call& call) {
 Task<Response> uninstall_pack(Call& call) {
   CO_TRY(auto query, call.query<UninstallQuery>());
   auto command = [&](auto reply) {
-    call.api.engine.uninstall_pack(call.caller(), std::string(call.param()), query.force,
-                                   std::move(reply));
+    call.api.engine.submit(engine::command::uninstall_pack(call.caller(), std::string(call.param()),
+                                                           query.force, std::move(reply)));
   };
   CO_TRY(auto done, co_await ask<engine::Uninstalled>(command));
   UninstalledView view{.ref = done.ref, .rules = done.rules};
@@ -294,7 +296,7 @@ Response list_actions(Call& call) {
 }
 
 Response show_action(Call& call) {
-  auto catalog = call.api.engine.catalog();
+  auto catalog = call.api.engine.catalog(call.who.tenant);
   const auto* found = catalog->find_action(call.param());
   if (found) return answer_one(view_of(*found->pack, *found->action));
   return not_found("action", call.param(), catalog->suggest_action(call.param()));
@@ -307,7 +309,7 @@ Response list_triggers(Call& call) {
 }
 
 Response show_trigger(Call& call) {
-  auto catalog = call.api.engine.catalog();
+  auto catalog = call.api.engine.catalog(call.who.tenant);
   for (const auto& pack : catalog->packs()) {
     if (const auto* trigger = pack->find_trigger(call.param())) {
       return answer_one(view_of(*pack, *trigger));

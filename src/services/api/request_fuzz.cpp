@@ -4,6 +4,8 @@
 #include <string>
 
 #include "base/json.h"
+#include "engine/machine/catalog.h"
+#include "engine/transitions/commands.h"
 #include "services/api/cloudevents.h"
 #include "services/api/cursor.h"
 #include "services/api/parse.h"
@@ -22,7 +24,7 @@ void check_stored(const engine::NewEvent& event) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  static const engine::Catalog catalog;
+  static const engine::TenantCatalog catalog;
   if (size < 2) return 0;
   constexpr std::string_view kTypes[] = {"application/cloudevents+json",
                                          "application/cloudevents-batch+json",

@@ -3,6 +3,9 @@
 
 #include "base/json.h"
 #include "base/text.h"
+#include "engine/machine/catalog.h"
+#include "engine/transitions/commands.h"
+#include "engine/verdict.h"
 #include "services/api/call.h"
 #include "services/api/event_view.h"
 #include "services/api/parse.h"
@@ -229,7 +232,7 @@ net::HttpResponse answer_rule(const RuleRow& row, const RuleSpec& spec, int stat
   return response;
 }
 
-Error no_rule(const engine::Catalog& catalog, std::string_view ref) {
+Error no_rule(const engine::TenantCatalog& catalog, std::string_view ref) {
   std::vector<std::string_view> names;
   for (const auto& [name, entry] : catalog.rules()) names.push_back(name);
   return Error(ErrorKind::NotFound, "RUL-0101",
@@ -254,7 +257,7 @@ Result<void> check_ref(std::string_view ref) {
 Response list_rules(Call& call) {
   TRY(auto query, call.query<RuleQuery>());
   TRY(auto after, open_cursor("rules", query.cursor));
-  auto catalog = call.api.engine.catalog();
+  auto catalog = call.api.engine.catalog(call.who.tenant);
   std::vector<RuleView> views;
   std::string next;
   for (auto it = catalog->rules().upper_bound(after); it != catalog->rules().end(); ++it) {
@@ -270,7 +273,7 @@ Response list_rules(Call& call) {
 }
 
 Response show_rule(Call& call) {
-  auto catalog = call.api.engine.catalog();
+  auto catalog = call.api.engine.catalog(call.who.tenant);
   const auto* entry = catalog->find_rule(call.param());
   if (!entry || entry->row.tenant != call.who.tenant) return no_rule(*catalog, call.param());
   return answer_rule(entry->row, entry->spec);
@@ -279,11 +282,12 @@ Response show_rule(Call& call) {
 Task<Response> write_rule(Call& call, engine::RuleWrite write, int status) {
   auto spec = write.spec;
   auto command = [&](auto reply) {
-    call.api.engine.write_rule(call.caller(), std::move(write), std::move(reply));
+    call.api.engine.submit(
+        engine::command::write_rule(call.caller(), std::move(write), std::move(reply)));
   };
   CO_TRY(auto row, co_await ask<RuleRow>(command));
   // A repeated request is answered with the rule as it is now.
-  auto catalog = call.api.engine.catalog();
+  auto catalog = call.api.engine.catalog(call.who.tenant);
   const auto* now = catalog->find_rule(row.ref);
   bool is_current = now && now->row.revision == row.revision;
   co_return answer_rule(row, is_current ? now->spec : spec, status);
@@ -312,7 +316,7 @@ Task<Response> update_rule(Call& call) {
 
 // Without If-Match the change is made from the revision that is current now.
 Task<Response> switch_rule(Call& call, bool enabled) {
-  auto catalog = call.api.engine.catalog();
+  auto catalog = call.api.engine.catalog(call.who.tenant);
   const auto* entry = catalog->find_rule(call.param());
   if (!entry || entry->row.tenant != call.who.tenant) co_return no_rule(*catalog, call.param());
   CO_TRY(auto revision, call.if_match());
@@ -331,8 +335,8 @@ Task<Response> disable_rule(Call& call) { return switch_rule(call, false); }
 Task<Response> delete_rule(Call& call) {
   CO_TRY(auto revision, call.if_match());
   auto command = [&](auto reply) {
-    call.api.engine.delete_rule(call.caller(), std::string(call.param()), revision,
-                                std::move(reply));
+    call.api.engine.submit(engine::command::delete_rule(call.caller(), std::string(call.param()),
+                                                        revision, std::move(reply)));
   };
   CO_TRY(co_await ask<RuleRow>(command));
   net::HttpResponse response;
@@ -340,7 +344,7 @@ Task<Response> delete_rule(Call& call) {
   co_return response;
 }
 
-net::HttpResponse answer_verdict(const engine::Catalog& catalog, std::string_view ref,
+net::HttpResponse answer_verdict(const engine::TenantCatalog& catalog, std::string_view ref,
                                  const engine::RuleVerdict& verdict) {
   VerdictView view;
   view.rule = ref;
@@ -356,7 +360,7 @@ net::HttpResponse answer_verdict(const engine::Catalog& catalog, std::string_vie
   return answer_one(view);
 }
 
-Result<RuleSpec> tested_spec(const engine::Catalog& catalog, TenantId tenant,
+Result<RuleSpec> tested_spec(const engine::TenantCatalog& catalog, TenantId tenant,
                              const TestInput& input, int64_t& revision) {
   if (input.rule.has_value() == !input.ref.empty()) {
     return Error(ErrorKind::Invalid, "API-0042", "expected either /rule or /ref")
@@ -371,7 +375,7 @@ Result<RuleSpec> tested_spec(const engine::Catalog& catalog, TenantId tenant,
 
 Response test_rule(Call& call, sql::Connection& db) {
   TRY(auto input, call.body<TestInput>());
-  auto catalog = call.api.engine.catalog();
+  auto catalog = call.api.engine.catalog(call.who.tenant);
   int64_t revision = 0;
   TRY(auto spec, tested_spec(*catalog, call.who.tenant, input, revision));
   if (input.event.has_value() == input.payload.has_value()) {
@@ -391,15 +395,15 @@ Response test_rule(Call& call, sql::Connection& db) {
     event.payload_json = to_json(*input.payload);
     event.created = call.api.now_ms();
   }
-  TRY(auto verdict, call.api.engine.test_rule(spec, event));
+  TRY(auto verdict, engine::test_rule(call.api.engine, spec, event));
   verdict.revision = revision;
   return answer_verdict(*catalog, spec.ref, verdict);
 }
 
 Response why_rule(Call& call, sql::Connection& db) {
   TRY(auto query, call.query<WhyQuery>());
-  TRY(auto verdict, call.api.engine.why(db, call.who.tenant, call.param(), query.event));
-  return answer_verdict(*call.api.engine.catalog(), call.param(), verdict);
+  TRY(auto verdict, engine::why(call.api.engine, db, call.who.tenant, call.param(), query.event));
+  return answer_verdict(*call.api.engine.catalog(call.who.tenant), call.param(), verdict);
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <cctype>
 
 #include "base/text.h"
+#include "engine/transitions/commands.h"
 #include "services/api/call.h"
 #include "services/api/page.h"
 #include "services/api/routes.h"
@@ -148,7 +149,8 @@ Task<Response> create_token(Call& call) {
   engine::TokenWrite write{auth::token_hash(token.reveal()), input.identity, words, 0};
   if (input.ttl_s) write.expires = call.api.now_ms() + *input.ttl_s * 1000;
   auto command = [&](auto reply) {
-    call.api.engine.write_token(call.caller(), std::move(write), std::move(reply));
+    call.api.engine.submit(
+        engine::command::write_token(call.caller(), std::move(write), std::move(reply)));
   };
   CO_TRY(auto row, co_await ask<TokenRow>(command));
   call.api.tokens.put({row.id, row.tenant, row.hash, row.identity, row.permissions, row.expires});
@@ -168,7 +170,7 @@ Task<Response> revoke_token(Call& call) {
   if (!known)
     co_return Error(ErrorKind::NotFound, "API-0081", fmt::format("no token {}", id.value));
   auto command = [&](auto reply) {
-    call.api.engine.delete_token(call.caller(), id, std::move(reply));
+    call.api.engine.submit(engine::command::delete_token(call.caller(), id, std::move(reply)));
   };
   CO_TRY(co_await ask<TokenId>(command));
   call.api.tokens.remove(id);

@@ -6,6 +6,7 @@
 #include "auth/crypto.h"
 #include "base/json.h"
 #include "base/text.h"
+#include "engine/transitions/commands.h"
 #include "services/api/admission.h"
 #include "services/api/parse.h"
 

@@ -3,6 +3,7 @@
 
 #include "auth/signature.h"
 #include "engine/engine.h"
+#include "engine/transitions/commands.h"
 #include "net/http.h"
 
 namespace millrace::api {

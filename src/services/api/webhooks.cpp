@@ -3,6 +3,8 @@
 
 #include "base/json.h"
 #include "base/text.h"
+#include "engine/machine/catalog.h"
+#include "engine/transitions/commands.h"
 #include "services/api/admission.h"
 #include "services/api/call.h"
 #include "services/api/event_view.h"
@@ -87,7 +89,7 @@ EndpointView view_of(const WebhookRow& row) {
   return view;
 }
 
-Error no_endpoint(const engine::Catalog& catalog, std::string_view name) {
+Error no_endpoint(const engine::TenantCatalog& catalog, std::string_view name) {
   std::vector<std::string_view> names;
   for (const auto& [known, row] : catalog.webhooks()) names.push_back(known);
   return Error(ErrorKind::NotFound, "WHK-0101",
@@ -96,7 +98,7 @@ Error no_endpoint(const engine::Catalog& catalog, std::string_view name) {
 
 Response list_endpoints(Call& call) {
   TRY(auto query, call.query<PageQuery>());
-  auto catalog = call.api.engine.catalog();
+  auto catalog = call.api.engine.catalog(call.who.tenant);
   std::vector<EndpointView> views;
   for (const auto& [name, row] : catalog->webhooks()) {
     if (row.tenant == call.who.tenant) views.push_back(view_of(row));
@@ -106,7 +108,7 @@ Response list_endpoints(Call& call) {
 }
 
 Response show_endpoint(Call& call) {
-  auto catalog = call.api.engine.catalog();
+  auto catalog = call.api.engine.catalog(call.who.tenant);
   const auto* row = catalog->find_webhook(call.param());
   if (!row || row->tenant != call.who.tenant) return no_endpoint(*catalog, call.param());
   return answer_one(view_of(*row));
@@ -154,7 +156,8 @@ Task<Response> write_endpoint(Call& call, EndpointInput input, const WebhookRow*
                                                 call.who.tenant, input.name, input.secrets);
   }
   auto command = [&](auto reply) {
-    call.api.engine.write_webhook(call.caller(), std::move(write), std::move(reply));
+    call.api.engine.submit(
+        engine::command::write_webhook(call.caller(), std::move(write), std::move(reply)));
   };
   CO_TRY(auto row, co_await ask<WebhookRow>(command));
   co_return answer_one(view_of(row), status);
@@ -167,7 +170,7 @@ Task<Response> create_endpoint(Call& call) {
 
 Task<Response> update_endpoint(Call& call) {
   CO_TRY(auto input, call.body<EndpointInput>());
-  auto catalog = call.api.engine.catalog();
+  auto catalog = call.api.engine.catalog(call.who.tenant);
   const auto* old = catalog->find_webhook(call.param());
   if (!old || old->tenant != call.who.tenant) co_return no_endpoint(*catalog, call.param());
   input.name = call.param();
@@ -176,7 +179,8 @@ Task<Response> update_endpoint(Call& call) {
 
 Task<Response> delete_endpoint(Call& call) {
   auto command = [&](auto reply) {
-    call.api.engine.delete_webhook(call.caller(), std::string(call.param()), std::move(reply));
+    call.api.engine.submit(engine::command::delete_webhook(call.caller(), std::string(call.param()),
+                                                           std::move(reply)));
   };
   CO_TRY(co_await ask<WebhookRow>(command));
   net::HttpResponse response;
@@ -211,7 +215,7 @@ std::optional<std::string> slack_challenge(const WebhookRow& endpoint, const Val
 }
 
 Task<Response> deliver_webhook(Call& call) {
-  auto catalog = call.api.engine.catalog();
+  auto catalog = call.api.engine.catalog(kDefaultTenant);  // a path without a tenant
   const auto* endpoint = catalog->find_webhook(call.param());
   if (!endpoint) {
     // Whoever asks here has shown no credential: no hint at names that exist.
@@ -226,7 +230,8 @@ Task<Response> deliver_webhook(Call& call) {
   }
   Value payload = event.payload;  // freed here, after the answer, where it was allocated
   auto command = [&](auto reply) {
-    call.api.engine.ingest(call.caller(), std::move(event), std::move(reply));
+    call.api.engine.submit(
+        engine::command::ingest(call.caller(), std::move(event), std::move(reply)));
   };
   CO_TRY(auto accepted, co_await ask<engine::Ingested>(command));
   co_return net::HttpResponse::json(

@@ -4,6 +4,8 @@
 #include "base/json.h"
 #include "conductor/graph_text.h"
 #include "conductor/inspect.h"
+#include "engine/machine/catalog.h"
+#include "engine/transitions/commands.h"
 #include "services/api/call.h"
 #include "services/api/execution_view.h"
 #include "services/api/execution_watch.h"
@@ -100,14 +102,18 @@ struct GraphView {
 
 Task<Response> pause_execution(Call& call) {
   CO_TRY(auto id, call.id<ExecutionId>());
-  auto command = [&](auto reply) { call.api.engine.pause(call.caller(), id, std::move(reply)); };
+  auto command = [&](auto reply) {
+    call.api.engine.submit(engine::command::pause(call.caller(), id, std::move(reply)));
+  };
   CO_TRY(auto row, co_await ask<ExecutionRow>(command));
   co_return answer_one(brief_view(row), 202);
 }
 
 Task<Response> resume_execution(Call& call) {
   CO_TRY(auto id, call.id<ExecutionId>());
-  auto command = [&](auto reply) { call.api.engine.resume(call.caller(), id, std::move(reply)); };
+  auto command = [&](auto reply) {
+    call.api.engine.submit(engine::command::resume(call.caller(), id, std::move(reply)));
+  };
   CO_TRY(auto row, co_await ask<ExecutionRow>(command));
   co_return answer_one(brief_view(row), 202);
 }
@@ -117,7 +123,8 @@ Task<Response> rerun_execution(Call& call) {
   CO_TRY(auto input, call.body<RerunInput>());
   engine::Rerun request{std::move(input.tasks), input.reset_items};
   auto command = [&](auto reply) {
-    call.api.engine.rerun(call.caller(), id, std::move(request), std::move(reply));
+    call.api.engine.submit(
+        engine::command::rerun(call.caller(), id, std::move(request), std::move(reply)));
   };
   CO_TRY(auto row, co_await ask<ExecutionRow>(command));
   auto response = answer_one(brief_view(row), 201);
@@ -129,7 +136,7 @@ Response show_graph(Call& call, sql::Connection& db) {
   TRY(auto id, call.id<ExecutionId>());
   TRY(auto row, store::find_execution(db, call.who.tenant, id));
   if (!row) return no_execution(id);
-  auto action = call.api.engine.catalog()->find_action(row->action, row->release);
+  auto action = call.api.engine.catalog(call.who.tenant)->find_action(row->action, row->release);
   if (!action || !action->workflow || !action->workflow->definition) {
     return Error(
         ErrorKind::NotFound, "API-0065",

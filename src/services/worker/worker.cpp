@@ -124,7 +124,7 @@ void Worker::accept(kernel::WorkOrder order) {
   auto preparation = config_.prepare ? config_.prepare(*run.order) : std::nullopt;
   if (!preparation) return launch(key, run);
   run.state = Run::State::Preparing;
-  source_.preparing(session_->id, key, preparation->what);
+  source_.preparing(session_->id, run.tenant, key, preparation->what);
   preparation->begin([mailbox = mailbox_, key](Result<void> built) {
     mailbox->put(Prepared{key, std::move(built)});
   });
@@ -138,7 +138,7 @@ void Worker::on(Prepared& note) {
         ended(at->second.tenant, note.key, kernel::RunEnd::SpawnFailed,
               fmt::format("its environment could not be built: {}", note.built.error().message())));
   }
-  source_.prepared(session_->id, note.key,
+  source_.prepared(session_->id, at->second.tenant, note.key,
                    [mailbox = mailbox_, key = note.key](bool go) { mailbox->put(Went{key, go}); });
 }
 

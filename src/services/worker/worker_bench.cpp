@@ -52,8 +52,8 @@ class CountingSource final : public kernel::WorkSource {
   void renew(SessionId, std::function<void(Result<void>)>) override {}
   void close(SessionId) override {}
   void output(SessionId, kernel::OutputChunk) override {}
-  void preparing(SessionId, const kernel::RunKey&, std::string) override {}
-  void prepared(SessionId, const kernel::RunKey&, std::function<void(bool)>) override {}
+  void preparing(SessionId, TenantId, const kernel::RunKey&, std::string) override {}
+  void prepared(SessionId, TenantId, const kernel::RunKey&, std::function<void(bool)>) override {}
   void finished(SessionId, kernel::Completion completion, std::function<void()> done) override {
     done();
     std::lock_guard lock(mutex_);

@@ -80,10 +80,10 @@ class FakeSource final : public kernel::WorkSource {
     live_[chunk.key] += chunk.bytes;
     changed_.notify_all();
   }
-  void preparing(SessionId, const RunKey& key, std::string what) override {
+  void preparing(SessionId, TenantId, const RunKey& key, std::string what) override {
     note(fmt::format("preparing {} {}", key.execution.value, what));
   }
-  void prepared(SessionId, const RunKey& key, std::function<void(bool)> go) override {
+  void prepared(SessionId, TenantId, const RunKey& key, std::function<void(bool)> go) override {
     note(fmt::format("prepared {}", key.execution.value));
     go(may_start());
   }

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/driver.h"
+
+#include <algorithm>
+#include <chrono>
+
+namespace millrace::engine {
+
+namespace {
+
+// While a commit is syncing, waking up for less than this many messages is not worth it: they
+// are taken when the commit is done.
+constexpr size_t kWorthWaking = 64;
+constexpr int64_t kLongestSleepMs = 60'000;
+
+Error busy() {
+  return Error(ErrorKind::Busy, "ENG-0001",
+               "too many requests wait to be written; try again in a second")
+      .with_retry_after(1000);
+}
+
+Error disk_full() {
+  return Error(ErrorKind::Unavailable, sql::kFull, "the disk is full; nothing was stored")
+      .with_retry_after(5000);
+}
+
+Error stopping() {
+  return Error(ErrorKind::Unavailable, "ENG-0005",
+               "the server is stopping; nothing was stored: send it again to the next one")
+      .with_retry_after(5000);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Driver>> Driver::start(sql::Store& store,
+                                              std::unique_ptr<Partition> partition,
+                                              Surroundings surroundings, Options options,
+                                              Clock clock,
+                                              std::function<void(const Error&)> fatal) {
+  auto driver = std::unique_ptr<Driver>(new Driver(std::move(partition), std::move(surroundings),
+                                                   options, std::move(clock), std::move(fatal)));
+  auto* raw = driver.get();
+  TRY(driver->committer_,
+      store::Committer::start(
+          store, options.committer,
+          {.deliver = [raw](auto written) { raw->on_commit(std::move(written)); },
+           .fatal = raw->fatal_,
+           .now_ms = raw->clock_.wall_ms}));
+  driver->thread_ = std::thread([raw] { raw->run(); });
+  return driver;
+}
+
+Driver::Driver(std::unique_ptr<Partition> partition, Surroundings surroundings, Options options,
+               Clock clock, std::function<void(const Error&)> fatal)
+    : partition_(std::move(partition)),
+      surroundings_(std::move(surroundings)),
+      options_(options),
+      clock_(std::move(clock)),
+      fatal_(std::move(fatal)) {}
+
+Driver::~Driver() { stop(std::chrono::milliseconds(0)); }
+
+void Driver::submit(Message message) {
+  bool request = !message->insists();
+  int64_t waiting = waiting_.load(std::memory_order_relaxed);
+  if (request && waiting >= static_cast<int64_t>(options_.max_waiting)) {
+    return message->fail(busy());
+  }
+  // The committer looks by itself whether there is space again; one request at a time may wait for
+  // that.
+  if (request && waiting > 0 && committer_->read_only()) return message->fail(disk_full());
+  if (request) waiting_.fetch_add(1, std::memory_order_relaxed);
+  bool wake = false;
+  {
+    std::lock_guard lock(mutex_);
+    if (!closed_) {
+      inbox_.push_back(std::move(message));
+      wake = sleeping_ && (!committer_->busy() || inbox_.size() >= kWorthWaking);
+      if (wake) sleeping_ = false;
+    }
+  }
+  if (wake) wake_.notify_one();
+  if (!message) return;
+  if (request) waiting_.fetch_sub(1, std::memory_order_relaxed);
+  if (request) message->fail(stopping());
+}
+
+void Driver::renew(WorkerId worker) {
+  std::lock_guard lock(mutex_);
+  renewed_.push_back(worker);
+  if (sleeping_) wake_.notify_one();
+}
+
+void Driver::wish(Wish wish) {
+  std::lock_guard lock(mutex_);
+  wish_ = std::max(wish_, wish);
+  idle_ = false;
+  wake_.notify_one();
+}
+
+void Driver::drain() { wish(Wish::Drain); }
+
+bool Driver::settle(std::chrono::milliseconds within) {
+  std::unique_lock lock(mutex_);
+  idle_ = false;
+  wake_.notify_one();
+  return quiet_.wait_for(lock, within, [&] { return idle_ && inbox_.empty() && written_.empty(); });
+}
+
+void Driver::stop(std::chrono::milliseconds within) {
+  if (!thread_.joinable()) return;
+  {
+    std::lock_guard lock(mutex_);
+    closed_ = within.count() == 0;
+  }
+  wish(Wish::WindUp);
+  if (within.count() > 0) settle(within);
+  {
+    std::lock_guard lock(mutex_);
+    closed_ = true;
+  }
+  wish(Wish::End);
+  thread_.join();
+  committer_->close();  // commits what was handed over; its outcomes are delivered, not settled
+  for (auto& message : inbox_) {
+    if (!message->insists()) message->fail(stopping());
+  }
+  inbox_.clear();
+  partition_->abandon(stopping());
+}
+
+void Driver::run() {
+  std::vector<Message> inbox;
+  std::vector<store::Written> written;
+  std::vector<WorkerId> renewed;
+  Wish wished = Wish::Run;
+  while (wait(inbox, written, renewed, wished)) {
+    Now at = now();
+    if (wished >= Wish::Drain) partition_->drain();
+    if (wished >= Wish::WindUp) partition_->wind_up();
+    partition_->written(std::exchange(written, {}), at);
+    for (auto& message : std::exchange(inbox, {})) partition_->offer(std::move(message), at);
+    for (WorkerId worker : std::exchange(renewed, {})) partition_->renew(worker, at);
+    auto work = partition_->take(at);
+    if (!work.ok()) {
+      fatal_(work.error());
+      return;
+    }
+    if (!work->steps.empty()) committer_->submit(std::move(work->steps));
+    waiting_.fetch_sub(partition_->take_answered(), std::memory_order_relaxed);
+  }
+}
+
+bool Driver::wait(std::vector<Message>& inbox, std::vector<store::Written>& written,
+                  std::vector<WorkerId>& renewed, Wish& wished) {
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    if (wish_ == Wish::End) return false;
+    if (wish_ != wished) break;
+    int64_t pause = partition_->pause_ms(now());
+    bool has_input =
+        !inbox_.empty() && (partition_->in_flight() == 0 || inbox_.size() >= kWorthWaking);
+    if (has_input || !written_.empty() || !renewed_.empty() || pause == 0) break;
+    idle_ = inbox_.empty() && partition_->is_idle();
+    if (idle_) quiet_.notify_all();
+    sleeping_ = true;
+    wake_.wait_for(lock, std::chrono::milliseconds(std::min(pause, kLongestSleepMs)));
+    sleeping_ = false;
+    idle_ = false;
+  }
+  inbox.swap(inbox_);
+  written.swap(written_);
+  renewed.swap(renewed_);
+  wished = wish_;
+  return true;
+}
+
+void Driver::on_commit(std::vector<store::Written> written) {
+  deliver(written, surroundings_.outlet, surroundings_.observer);
+  bool wake;
+  {
+    std::lock_guard lock(mutex_);
+    if (written_.empty()) {
+      written_ = std::move(written);
+    } else {
+      std::ranges::move(written, std::back_inserter(written_));
+    }
+    wake = sleeping_;
+    sleeping_ = false;
+  }
+  if (wake) wake_.notify_one();
+}
+
+}  // namespace millrace::engine

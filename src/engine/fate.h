@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+namespace millrace::engine {
+
+// What may keep a message from being handled.
+enum class Trouble : uint8_t {
+  Load,       // its rows cannot be read
+  Refused,    // its decision is an error
+  Undecided,  // its decision comes to nothing, however often it is made
+  Stale,      // it was decided on rows that had changed, or a dedupe key was taken
+  Write,      // its rows cannot be written for a reason of their own
+  Away,       // the store takes nothing: it is away, or the disk is full
+};
+
+struct Fate {
+  enum class What : uint8_t {
+    Again,   // in the next turn
+    Later,   // after `after_ms`
+    Answer,  // whoever asked hears of it, and that is all
+    Bury,    // into quarantine with the reason; whom it holds up is handed to an operator
+  };
+  What what = What::Again;
+  int64_t after_ms = 0;
+};
+
+// Whom a message comes from: somebody who hears the answer and may ask again, or the machine itself
+// (completions, timers, stored messages), which has nobody else who would send it again.
+enum class Sender : uint8_t { Asker, Machine };
+
+// The one place that says what becomes of a message that cannot be handled. `tries`: how often this
+// trouble has been met with it, 1 at the first.
+Fate fate_of(Trouble trouble, Sender sender, int tries);
+
+// Sooner or later a burial has to be written: there is nothing after it.
+Fate fate_of_burial(Trouble trouble, int tries);
+
+}  // namespace millrace::engine

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <deque>
+#include <map>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "base/ids.h"
+#include "engine/machine/live_workflow.h"
+#include "kernel/changes.h"
+#include "store/read.h"
+
+namespace millrace::engine {
+
+// What a batch needs from the store before it can be decided. Every row is named with its tenant.
+struct Wanted {
+  std::vector<Of<ExecutionId>> executions;
+  std::vector<Of<ExecutionId>> trees;  // the open descendants of these
+  // These, all above them, and the states of the workflows among them.
+  std::vector<Of<ExecutionId>> lineages;
+  std::vector<Of<ExecutionId>> states;   // the stored states of these workflows, final or not
+  std::vector<Of<ExecutionId>> results;  // what these ended with
+  std::vector<Need> needs;
+  std::vector<Of<InquiryId>> inquiries;
+  std::vector<Of<TimerId>> timers;  // and the lineages of what they are about
+  std::vector<Of<EventId>> events;
+  std::vector<kernel::KeyName> key_values;
+  std::vector<Of<TokenId>> tokens;
+  std::vector<TenantId> schedules_of;   // the timers of their rules
+  std::vector<kernel::DedupeRow> keys;  // tenant, scope and key are set
+  bool executions_of_keys = false;      // and the executions that these keys' values name
+  std::vector<Of<MessageId>> messages;
+  int queue_heads = 0;  // how many waiting executions it could start
+  bool leased = false;  // every execution that a worker holds, and the workers
+  // Messages and outbox rows that were left behind: those behind these ids.
+  struct Left {
+    int64_t messages_after = 0;
+    int64_t outbox_after = 0;
+    int limit = 0;  // of each
+  };
+  std::optional<Left> left;
+  std::vector<kernel::Expire> expire;  // which rows each would delete
+  // Open executions that are pinned to releases which are not there, and those that wait for one.
+  bool unreleased = false;
+};
+
+struct StoredState {
+  store::StoredWorkflow state;
+  std::vector<kernel::WorkflowRunRow> runs;
+  std::vector<kernel::WorkflowRunRow> open;
+};
+
+// What load has brought for a batch. A later transition of the batch sees the rows as the
+// earlier ones have left them.
+class Loaded {
+ public:
+  const kernel::ExecutionRow* execution(ExecutionId id) const;
+  // The same, but nullptr when it is another tenant's.
+  const kernel::ExecutionRow* execution(Of<ExecutionId> of) const {
+    const auto* row = execution(of.id);
+    return row && row->tenant == of.tenant ? row : nullptr;
+  }
+  std::vector<const kernel::ExecutionRow*> tree(ExecutionId root) const;
+  // The stored state of a workflow that was not in memory.
+  const StoredState* workflow(ExecutionId id) const;
+  const TaskRuns* needed(const Need& need) const;
+  const Value& result(ExecutionId id) const;  // null: none
+  const kernel::InquiryRow* inquiry(Of<InquiryId> of) const;
+  const kernel::TimerRow* timer(TimerId id) const;
+  const std::vector<kernel::TimerRow>& schedules() const { return schedules_; }
+  const kernel::EventRow* event(Of<EventId> of) const;
+  bool has_token(Of<TokenId> of) const { return tokens_.contains(of); }
+  // False once the message has been handled.
+  bool has_message(MessageId id) const { return messages_.contains(id); }
+  std::vector<const kernel::ExecutionRow*> leased() const;
+  const kernel::WorkerRow* worker(std::string_view name) const;
+  const std::vector<kernel::MessageRow>& left_messages() const { return left_messages_; }
+  const std::vector<kernel::OutboxRow>& left_outbox() const { return left_outbox_; }
+  // In the order of Wanted::expire; counted to one more than the limit.
+  const std::vector<int64_t>& rows_due() const { return rows_due_; }
+  const std::vector<ExecutionId>& unreleased() const { return unreleased_; }
+  // Keys that were wanted or needed.
+  const KeyRows& key_values() const { return key_values_; }
+  // The value under a dedupe key, when it is taken.
+  const std::string* key(const kernel::DedupeRow& row) const;
+
+ private:
+  friend class Loader;
+  std::unordered_map<ExecutionId, kernel::ExecutionRow> executions_;
+  std::unordered_map<ExecutionId, std::vector<ExecutionId>> trees_;
+  std::unordered_map<ExecutionId, StoredState> workflows_;
+  std::vector<std::pair<Need, TaskRuns>> needed_;
+  std::unordered_map<ExecutionId, Value> results_;
+  std::unordered_map<InquiryId, kernel::InquiryRow> inquiries_;
+  std::unordered_map<TimerId, kernel::TimerRow> timers_;
+  std::unordered_map<EventId, kernel::EventRow> events_;
+  std::unordered_set<Of<TokenId>> tokens_;
+  std::vector<kernel::TimerRow> schedules_;
+  KeyRows key_values_;
+  std::map<std::tuple<TenantId, std::string, std::string>, std::string> keys_;
+  std::unordered_set<MessageId> messages_;
+  std::vector<ExecutionId> leased_;
+  std::vector<kernel::WorkerRow> workers_;
+  std::vector<kernel::MessageRow> left_messages_;
+  std::vector<kernel::OutboxRow> left_outbox_;
+  std::vector<int64_t> rows_due_;
+  std::vector<ExecutionId> unreleased_;
+  std::deque<ExecutionId> queue_;  // candidates in dispatch order
+};
+
+}  // namespace millrace::engine

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/machine/slots.h"
+
+#include <algorithm>
+
+namespace millrace::engine {
+
+void Slots::open(WorkerId worker, int slots) {
+  auto since = opening_.find(worker);
+  free_[worker] = slots + (since == opening_.end() ? 0 : since->second);
+  if (since != opening_.end()) opening_.erase(since);
+}
+
+void Slots::close(WorkerId worker) { free_.erase(worker); }
+
+std::optional<WorkerId> Slots::take() {
+  if (draining_) return std::nullopt;
+  auto best = std::max_element(free_.begin(), free_.end(),
+                               [](const auto& a, const auto& b) { return a.second < b.second; });
+  if (best == free_.end() || best->second <= 0) return std::nullopt;
+  --best->second;
+  if (auto opening = opening_.find(best->first); opening != opening_.end()) --opening->second;
+  return best->first;
+}
+
+void Slots::give_back(WorkerId worker, int count) {
+  if (auto opening = opening_.find(worker); opening != opening_.end()) opening->second += count;
+  auto found = free_.find(worker);
+  if (found != free_.end()) found->second += count;
+}
+
+int Slots::free() const {
+  if (draining_) return 0;
+  int total = 0;
+  for (const auto& [worker, free] : free_) total += std::max(0, free);
+  return total;
+}
+
+}  // namespace millrace::engine

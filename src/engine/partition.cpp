@@ -1,0 +1,437 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/partition.h"
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "engine/machine/loader.h"
+#include "engine/transitions/messages.h"
+
+namespace millrace::engine {
+
+namespace {
+
+// Values that a decision had to have loaded, one round after the other.
+constexpr size_t kMostNeeds = 1000;
+
+std::unique_ptr<Decision> as_decision(std::unique_ptr<store::Step> step) {
+  return std::unique_ptr<Decision>(static_cast<Decision*>(step.release()));
+}
+
+Sender sender_of(const Transition& message) {
+  return message.insists() ? Sender::Machine : Sender::Asker;
+}
+
+int64_t stored_id(const Transition& message) {
+  About about = message.about();
+  return about.message ? about.message.value : about.timer.value;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Partition>> Partition::open(std::unique_ptr<sql::Connection> reader,
+                                                   std::shared_ptr<const Catalog> catalog,
+                                                   Surroundings surroundings, Options options) {
+  TRY(int64_t last_id, store::newest_id(*reader));
+  TRY(auto depths, store::queue_depths(*reader, options.shards));
+  auto partition = std::unique_ptr<Partition>(new Partition(
+      std::move(reader), std::move(catalog), std::move(surroundings), options, last_id));
+  for (const auto& depth : depths) partition->queued_[depth.tenant] = depth.waiting;
+  return partition;
+}
+
+Partition::Partition(std::unique_ptr<sql::Connection> reader,
+                     std::shared_ptr<const Catalog> catalog, Surroundings surroundings,
+                     Options options, int64_t last_id)
+    : reader_(std::move(reader)),
+      catalog_(std::move(catalog)),
+      surroundings_(std::move(surroundings)),
+      options_(options),
+      ids_(options.node, last_id) {}
+
+void Partition::offer(Message message, Now now) {
+  if (sender_of(*message) == Sender::Machine) return add(std::move(message), now);
+  asked_.push_back({.message = std::move(message), .submitted_ns = now.mono_ns});
+}
+
+// A stored message or timer that is in hand already is not taken twice.
+void Partition::add(Message message, Now now) {
+  if (int64_t stored = stored_id(*message); stored != 0) {
+    if (!in_hand_.insert(stored).second) return;
+    if (message->about().timer) ++firing_;
+  }
+  ready_.push_back({.message = std::move(message), .submitted_ns = now.mono_ns});
+}
+
+bool Partition::is_idle() const {
+  return asked_.empty() && ready_.empty() && suspects_.empty() && retries_.empty() &&
+         in_flight_.empty() && in_flight_steps_ == 0 && !sweeping_;
+}
+
+void Partition::drain() {
+  draining_ = true;
+  slots_.drain();
+}
+
+void Partition::wind_up() {
+  drain();
+  winding_up_ = true;
+}
+
+void Partition::renew(WorkerId worker, Now now) {
+  auto session = sessions_.find(worker);
+  if (session == sessions_.end()) return;
+  session->second.until_ms = now.mono_ms() + session->second.ttl_ms;
+}
+
+void Partition::abandon(const Error& why) {
+  auto give_up = [&](Attempt& attempt) {
+    if (sender_of(*attempt.message) == Sender::Machine) return;
+    attempt.message->fail(why);
+    ++answered_;
+  };
+  for (auto* queue : {&asked_, &ready_}) {
+    for (auto& attempt : *queue) give_up(attempt);
+    queue->clear();
+  }
+  for (auto& group : suspects_) std::ranges::for_each(group, give_up);
+  for (auto& [when, attempt] : retries_) give_up(attempt);
+  for (auto& [turn, waiting] : in_flight_) std::ranges::for_each(waiting, give_up);
+  suspects_.clear();
+  retries_.clear();
+  in_flight_.clear();
+}
+
+// A turn
+
+Result<Partition::Work> Partition::take(Now now) {
+  collect_due(now);
+  Work work;
+  auto batch = next_batch();
+  if (!batch.empty()) TRY(decide_batch(std::move(batch), now, work));
+  if (!suspects_.empty()) {
+    auto group = std::move(suspects_.front());
+    suspects_.pop_front();
+    TRY(decide_batch(std::move(group), now, work));
+  }
+  in_flight_steps_ += static_cast<int64_t>(work.steps.size());
+  workflows_.trim();
+  return work;
+}
+
+// Requests and the machine's own messages each have a share of their own: neither waits behind any
+// number of the other.
+std::vector<Attempt> Partition::next_batch() {
+  std::vector<Attempt> batch;
+  batch.reserve(std::min(ready_.size(), options_.max_batch) +
+                std::min(asked_.size(), options_.max_batch));
+  for (auto* queue : {&ready_, &asked_}) {
+    for (size_t n = 0; n < options_.max_batch && !queue->empty(); ++n) {
+      batch.push_back(std::move(queue->front()));
+      queue->pop_front();
+    }
+  }
+  return batch;
+}
+
+bool Partition::wait_for_turn(Attempt& attempt) {
+  Turn turn = attempt.message->turn();
+  if (turn.kind == Turn::Kind::None) return false;
+  auto found = in_flight_.find(turn.number());
+  if (found == in_flight_.end()) return false;
+  found->second.push_back(std::move(attempt));
+  return true;
+}
+
+// Known only once its rows are loaded: a completion does not know its root.
+bool Partition::wait_for_tree(Attempt& attempt, const Loaded& rows) {
+  const auto* row = rows.execution(attempt.message->tree(rows));
+  if (!row) return false;
+  auto found = in_flight_.find(static_cast<uint64_t>(row->root.value));
+  if (found == in_flight_.end()) return false;
+  found->second.push_back(std::move(attempt));
+  return true;
+}
+
+// What they make changes between batches only: the second one is decided in the next turn, when
+// the first is being committed, and then waits for it.
+void Partition::leave_one_per_exclusive_turn(std::vector<Attempt>& batch) {
+  std::unordered_set<uint64_t> seen;
+  std::erase_if(batch, [&](Attempt& attempt) {
+    Turn turn = attempt.message->turn();
+    if (turn.kind != Turn::Kind::Exclusive || seen.insert(turn.number()).second) return false;
+    ready_.push_back(std::move(attempt));
+    return true;
+  });
+}
+
+Wanted Partition::wanted_by(const std::vector<Attempt>& batch) const {
+  Wanted wanted;
+  auto append = [](auto& to, const auto& from) { to.insert(to.end(), from.begin(), from.end()); };
+  for (const auto& attempt : batch) {
+    attempt.message->want(wanted);
+    append(wanted.keys, attempt.learned.taken_keys);
+    append(wanted.needs, attempt.learned.needs);
+  }
+  if (wanted.queue_heads > 0) {
+    wanted.queue_heads += slots_.free() + static_cast<int>(granting_.size());
+  }
+  return wanted;
+}
+
+// How many wait per tenant; another tenant begins each time.
+std::vector<store::QueueDepth> Partition::queue_in_turn() {
+  std::vector<store::QueueDepth> queued;
+  for (const auto& [tenant, waiting] : queued_) {
+    if (waiting > 0) queued.push_back({tenant, waiting});
+  }
+  if (!queued.empty()) {
+    std::ranges::rotate(queued,
+                        queued.begin() + static_cast<ptrdiff_t>(tenant_turn_++ % queued.size()));
+  }
+  return queued;
+}
+
+Result<void> Partition::decide_batch(std::vector<Attempt> batch, Now now, Work& work) {
+  std::erase_if(batch, [&](Attempt& attempt) { return wait_for_turn(attempt); });
+  leave_one_per_exclusive_turn(batch);
+  if (batch.empty()) return {};
+  Loaded rows;
+  auto queued = queue_in_turn();
+  auto loaded = Loader::load(
+      *reader_, wanted_by(batch),
+      {.shards = options_.shards, .queued = queued, .live = workflows_, .catalog = *catalog_},
+      rows);
+  if (!loaded.ok()) return cannot_load(std::move(batch), loaded.error(), now);
+  std::erase_if(batch, [&](Attempt& attempt) { return wait_for_tree(attempt, rows); });
+  Batch shared{.now = now.wall_ms,
+               .catalog = *catalog_,
+               .rows = rows,
+               .memory = {.shards = options_.shards,
+                          .ids = ids_,
+                          .slots = slots_,
+                          .expressions = expressions_,
+                          .granting = granting_,
+                          .workflows = workflows_,
+                          .open_key = surroundings_.open_key,
+                          .retention = options_.retention,
+                          .somebody_waits = !queued.empty()},
+               .spoiled = {}};
+  size_t before = work.steps.size();
+  for (auto& attempt : batch) decide_one(std::move(attempt), shared, now, work);
+  // Only now: a later one of the batch sees what an earlier one has decided.
+  for (size_t i = before; i < work.steps.size(); ++i) {
+    mark_in_flight(static_cast<const Decision&>(*work.steps[i]));
+  }
+  return {};
+}
+
+// The batch is halved until the culprit stands alone; the others go on.
+Result<void> Partition::cannot_load(std::vector<Attempt> batch, const Error& why, Now now) {
+  if (why.code() == sql::kDamaged) return why;
+  if (batch.size() == 1) {
+    log_warn("message.not_loaded", {{"kind", batch[0].message->name()},
+                                    {"subject", batch[0].message->about().subject},
+                                    {"tries", batch[0].failures + 1},
+                                    {"error", why.message()}});
+    meet_fate(std::move(batch[0]), Trouble::Load, why, now);
+    return {};
+  }
+  auto middle = batch.begin() + static_cast<ptrdiff_t>(batch.size() / 2);
+  suspects_.emplace_back(std::move_iterator(batch.begin()), std::move_iterator(middle));
+  suspects_.emplace_back(std::move_iterator(middle), std::move_iterator(batch.end()));
+  return {};
+}
+
+void Partition::decide_one(Attempt attempt, Batch& batch, Now now, Work& work) {
+  if (++attempt.decisions == 1 && attempt.submitted_ns > 0) {
+    surroundings_.observer.decided(attempt.message->name(), now.mono_ns - attempt.submitted_ns);
+  }
+  Context context(batch, attempt.learned);
+  auto made = attempt.message->decide(context);
+  if (!made.ok()) {
+    context.undo();
+    return not_decided(std::move(attempt), made.error(), now);
+  }
+  auto decision = std::move(*made);
+  decision->attempt = std::move(attempt);
+  decided(std::move(decision), batch, now, work);
+}
+
+void Partition::decided(std::unique_ptr<Decision> decision, Batch& batch, Now now, Work& work) {
+  for (const auto& moved : decision->workflows) {
+    if (auto* live = workflows_.find(moved.workflow)) {
+      live->take_changes(decision->changes);
+      workflows_.weigh(moved.workflow);
+    }
+  }
+  if (decision->changes.empty()) {
+    // Nothing to write: answered at once.
+    deliver_unwritten(*decision, surroundings_.outlet, surroundings_.observer);
+    settle(*decision, now);
+    return;
+  }
+  Turn of = decision->attempt.message->turn();
+  decision->key = static_cast<int64_t>(of.number());
+  Loader::apply(decision->changes, batch.rows);
+  work.steps.push_back(std::move(decision));
+}
+
+void Partition::not_decided(Attempt attempt, const Error& why, Now now) {
+  if (is_spoiled(why) && why.kind() == ErrorKind::Busy) --attempt.decisions;  // another's fault
+  if (!is_another_try(why)) return meet_fate(std::move(attempt), Trouble::Refused, why, now);
+  size_t needs = attempt.learned.needs.size();
+  bool may_try =
+      needs <= kMostNeeds &&
+      fate_of(Trouble::Stale, Sender::Machine, attempt.decisions - static_cast<int>(needs)).what ==
+          Fate::What::Again;
+  if (may_try) {
+    ready_.push_back(std::move(attempt));
+  } else {
+    meet_fate(std::move(attempt), Trouble::Undecided,
+              Error(ErrorKind::Internal, "ENG-0002", "it could not be decided"), now);
+  }
+}
+
+// After the commit
+
+void Partition::written(std::vector<store::Written> outcomes, Now now) {
+  in_flight_steps_ -= static_cast<int64_t>(outcomes.size());
+  for (auto& outcome : outcomes) {
+    release(static_cast<const Decision&>(*outcome.step));
+    if (outcome.end == store::WriteEnd::Committed) {
+      settle(static_cast<Decision&>(*outcome.step), now);
+    } else {
+      not_written(std::move(outcome), now);
+    }
+  }
+}
+
+void Partition::settle(Decision& decision, Now now) {
+  answered(decision.attempt);
+  settle_queue(decision);
+  for (const auto& timer : decision.changes.timers) {
+    if (options_.shards.has(timer.shard)) wheel_.add({timer.due, timer.tenant, timer.id});
+  }
+  for (const auto& message : decision.changes.messages) {
+    if (!options_.shards.has(message.shard)) {
+      surroundings_.observer.sent(message);
+    } else if (!winding_up_) {
+      add(stored_message(message), now);
+    }
+  }
+  for (const auto& moved : decision.workflows) {
+    auto* live = workflows_.find(moved.workflow);
+    if (live && live->over) workflows_.drop(moved.workflow);
+  }
+  if (decision.opened) {
+    const auto& opened = *decision.opened;
+    slots_.open(opened.worker.id, opened.worker.slots - opened.busy_slots);
+    sessions_[opened.worker.id] = {opened.ttl_ms, now.mono_ms() + opened.ttl_ms};
+  }
+  check_releases_ |= decision.check_again;
+  if (decision.catalog) {
+    catalog_ = decision.catalog;
+    surroundings_.observer.catalog_changed(decision.catalog);
+    reply_in_force(decision, surroundings_.outlet, surroundings_.observer);
+  }
+  if (decision.swept) settle_sweep(*decision.swept, now);
+}
+
+void Partition::settle_queue(const Decision& decision) {
+  for (const auto& row : decision.changes.enqueue) ++queued_[row.tenant];
+  for (ExecutionId id : decision.dequeued) granting_.erase(id);
+  for (const auto& row : decision.changes.dequeue) --queued_[row.tenant];
+}
+
+void Partition::not_written(store::Written outcome, Now now) {
+  using store::WriteEnd;
+  auto decision = as_decision(std::move(outcome.step));
+  forget_workflows(*decision);
+  give_back(*decision, slots_, granting_);
+  Attempt attempt = std::move(decision->attempt);
+  switch (outcome.end) {
+    case WriteEnd::Duplicate:
+      attempt.learned.taken_keys = decision->changes.dedupe;
+      [[fallthrough]];
+    case WriteEnd::Stale:
+      return meet_fate(std::move(attempt), Trouble::Stale,
+                       Error(ErrorKind::Internal, "ENG-0002", outcome.reason), now);
+    case WriteEnd::Unavailable: {
+      bool full = outcome.disk_full;
+      Error why(ErrorKind::Unavailable, full ? sql::kFull : sql::kBusy,
+                full ? "the disk is full; nothing was stored"
+                     : "the store is not available; nothing was stored: " + outcome.reason);
+      return meet_fate(std::move(attempt), Trouble::Away, std::move(why).with_retry_after(5000),
+                       now);
+    }
+    case WriteEnd::Refused:
+    case WriteEnd::Committed: break;
+  }
+  meet_fate(std::move(attempt), Trouble::Write,
+            Error(ErrorKind::Internal, "ENG-0002", outcome.reason), now);
+}
+
+void Partition::mark_in_flight(const Decision& decision) {
+  if (decision.key != 0) in_flight_.try_emplace(static_cast<uint64_t>(decision.key));
+  auto mark = [&](ExecutionId id) { in_flight_.try_emplace(static_cast<uint64_t>(id.value)); };
+  for (const auto& row : decision.changes.executions) mark(row.id);
+  for (const auto& moved : decision.workflows) mark(moved.root);
+}
+
+void Partition::release(const Decision& decision) {
+  auto let_go = [&](uint64_t turn) {
+    auto found = in_flight_.find(turn);
+    if (found == in_flight_.end()) return;
+    std::ranges::move(found->second, std::back_inserter(ready_));
+    in_flight_.erase(found);
+  };
+  if (decision.key != 0) let_go(static_cast<uint64_t>(decision.key));
+  for (const auto& row : decision.changes.executions) let_go(static_cast<uint64_t>(row.id.value));
+  for (const auto& moved : decision.workflows) let_go(static_cast<uint64_t>(moved.root.value));
+}
+
+void Partition::forget_workflows(const Decision& decision) {
+  for (const auto& moved : decision.workflows) workflows_.drop(moved.workflow);
+}
+
+// Fates
+
+void Partition::answered(const Attempt& attempt) {
+  if (sender_of(*attempt.message) == Sender::Asker) ++answered_;
+  About about = attempt.message->about();
+  if (about.message) in_hand_.erase(about.message.value);
+  if (about.timer && in_hand_.erase(about.timer.value) > 0) --firing_;
+  if (attempt.message->name() == "sweep") sweeping_ = false;
+}
+
+void Partition::meet_fate(Attempt attempt, Trouble trouble, const Error& why, Now now) {
+  bool burial = attempt.message->name() == "bury_message";
+  int tries = trouble == Trouble::Stale ? attempt.decisions : ++attempt.failures;
+  Fate fate = burial ? fate_of_burial(trouble, tries)
+                     : fate_of(trouble, sender_of(*attempt.message), tries);
+  switch (fate.what) {
+    case Fate::What::Again: ready_.push_back(std::move(attempt)); return;
+    case Fate::What::Later:
+      retries_.emplace(now.mono_ms() + fate.after_ms, std::move(attempt));
+      return;
+    case Fate::What::Answer:
+      answered(attempt);
+      attempt.message->fail(why);
+      return;
+    case Fate::What::Bury: bury(std::move(attempt), why.message(), now); return;
+  }
+}
+
+void Partition::bury(Attempt attempt, const std::string& reason, Now now) {
+  log_error("message.quarantined", {{"kind", attempt.message->name()},
+                                    {"subject", attempt.message->about().subject},
+                                    {"reason", reason}});
+  if (sender_of(*attempt.message) == Sender::Asker) ++answered_;
+  int failures = attempt.message->name() == "bury_message" ? attempt.failures : 0;
+  ready_.push_back({.message = bury_message(std::move(attempt.message), reason),
+                    .submitted_ns = now.mono_ns,
+                    .failures = failures});
+}
+
+}  // namespace millrace::engine

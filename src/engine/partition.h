@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "engine/fate.h"
+#include "engine/machine/context.h"
+#include "engine/machine/transition.h"
+#include "engine/surroundings.h"
+#include "kernel/timer_wheel.h"
+#include "store/committer.h"
+
+namespace millrace::engine {
+
+// The time, as whoever drives a partition knows it. Due times are Unix time; pauses are measured by
+// the monotonic clock, so that a clock that is set back holds nothing up.
+struct Now {
+  int64_t wall_ms = 0;
+  int64_t mono_ns = 0;
+  int64_t mono_ms() const { return mono_ns / 1'000'000; }
+};
+
+// The machine that carries messages through load, decide, write, for a set of shards. It has no
+// thread, no clock and no waiting of its own: whoever drives it (engine/driver.h, a simulation, a
+// test) gives it messages and the outcomes of commits, asks for turns, writes what a turn wants
+// written, and looks up when the next one is due.
+//
+// Messages with the same turn (a root execution, a rule) have at most one batch in flight: a
+// message that comes while one of them is being committed waits for that, so that it never decides
+// on rows that are about to change. What becomes of a message that cannot be handled stands in
+// engine/fate.h.
+//
+// Not thread-safe. Replies are called by `deliver` (surroundings.h), or here when nothing had to be
+// written.
+class Partition {
+ public:
+  struct Options {
+    kernel::ShardSet shards = kernel::ShardSet::all();
+    uint16_t node = 0;       // of the ids
+    size_t max_batch = 512;  // of requests in one turn, and of everything else
+    int64_t sweep_ms = 60'000;
+    Retention retention;
+  };
+
+  // `reader` belongs to the partition from then on. Errors are those of the store.
+  static Result<std::unique_ptr<Partition>> open(std::unique_ptr<sql::Connection> reader,
+                                                 std::shared_ptr<const Catalog> catalog,
+                                                 Surroundings surroundings, Options options);
+
+  void offer(Message message, Now now);
+  // What became of steps of earlier turns.
+  void written(std::vector<store::Written> outcomes, Now now);
+
+  struct Work {
+    std::vector<std::unique_ptr<store::Step>> steps;  // to be written in this order
+  };
+  // Takes a bounded share of what is there, loads and decides it. Error: the stored state is
+  // damaged, and the process has to end.
+  Result<Work> take(Now now);
+  // How long it need not be given a turn, in ms; 0: it has something to do now.
+  int64_t pause_ms(Now now) const;
+
+  // From now on no slot is given, and what waits in the store stays there.
+  void drain();
+  // Besides: timers, sweeps and stored messages are left to the next server. Only what nobody else
+  // would bring back is seen to the end.
+  void wind_up();
+  // Nothing is in hand and nothing is being written.
+  bool is_idle() const;
+  int64_t in_flight() const { return in_flight_steps_; }
+  size_t waiting() const { return asked_.size() + ready_.size(); }
+  // How many requests have been answered since the last call.
+  int64_t take_answered() { return std::exchange(answered_, 0); }
+  // A worker has renewed its session.
+  void renew(WorkerId worker, Now now);
+  // Answers all that is still in hand: it will not be handled here.
+  void abandon(const Error& why);
+
+  kernel::ShardSet shards() const { return options_.shards; }
+
+ private:
+  struct Session {
+    int64_t ttl_ms = 0;
+    int64_t until_ms = 0;  // monotonic
+  };
+
+  Partition(std::unique_ptr<sql::Connection> reader, std::shared_ptr<const Catalog> catalog,
+            Surroundings surroundings, Options options, int64_t last_id);
+
+  // What comes due (partition_due.cpp).
+  void collect_due(Now now);
+  void fire_due_timers(Now now);
+  void refill_wheel(Now now);
+  void collect_retries(Now now);
+  void collect_sessions(Now now);
+  bool may_sweep(Now now) const;
+  void add_sweep(Now now);
+  bool work_waits_for_free_slots() const;
+
+  // Deciding.
+  std::vector<Attempt> next_batch();
+  Result<void> decide_batch(std::vector<Attempt> batch, Now now, Work& work);
+  Result<void> cannot_load(std::vector<Attempt> batch, const Error& why, Now now);
+  void decide_one(Attempt attempt, Batch& batch, Now now, Work& work);
+  void decided(std::unique_ptr<Decision> decision, Batch& batch, Now now, Work& work);
+  void not_decided(Attempt attempt, const Error& why, Now now);
+  bool wait_for_turn(Attempt& attempt);
+  bool wait_for_tree(Attempt& attempt, const Loaded& rows);
+  void leave_one_per_exclusive_turn(std::vector<Attempt>& batch);
+  Wanted wanted_by(const std::vector<Attempt>& batch) const;
+  std::vector<store::QueueDepth> queue_in_turn();
+
+  // After the commit.
+  void settle(Decision& decision, Now now);
+  void settle_queue(const Decision& decision);
+  void settle_sweep(const Decision::Swept& swept, Now now);
+  void not_written(store::Written outcome, Now now);
+  void mark_in_flight(const Decision& decision);
+  void release(const Decision& decision);
+  void forget_workflows(const Decision& decision);
+
+  // What becomes of it (fate.h).
+  void meet_fate(Attempt attempt, Trouble trouble, const Error& why, Now now);
+  void bury(Attempt attempt, const std::string& reason, Now now);
+  void answered(const Attempt& attempt);
+  void add(Message message, Now now);
+
+  std::unique_ptr<sql::Connection> reader_;
+  std::shared_ptr<const Catalog> catalog_;
+  Surroundings surroundings_;
+  Options options_;
+
+  IdSource ids_;
+  Slots slots_;
+  expr::Engine expressions_;
+  LiveWorkflows workflows_;
+  kernel::TimerWheel wheel_;
+  std::unordered_set<ExecutionId> granting_;
+  std::unordered_map<TenantId, int64_t> queued_;
+  std::map<WorkerId, Session> sessions_;
+
+  std::deque<Attempt> asked_;                  // from outside
+  std::deque<Attempt> ready_;                  // the machine's own, and what is to be decided again
+  std::deque<std::vector<Attempt>> suspects_;  // their rows could not be read together
+  std::multimap<int64_t, Attempt> retries_;    // by the monotonic time, in ms
+  // Who waits for whom, by Turn::number.
+  std::unordered_map<uint64_t, std::vector<Attempt>> in_flight_;
+  // Stored messages and timers that are in hand: not to be brought twice.
+  std::unordered_set<int64_t> in_hand_;
+  size_t firing_ = 0;  // timers among them
+  int64_t in_flight_steps_ = 0;
+  int64_t answered_ = 0;
+  size_t tenant_turn_ = 0;
+
+  int64_t next_sweep_ms_ = 0;  // monotonic; at once after the start
+  bool sweeping_ = false;
+  Wanted::Left left_;
+  bool check_releases_ = false;
+  bool draining_ = false;
+  bool winding_up_ = false;
+};
+
+}  // namespace millrace::engine

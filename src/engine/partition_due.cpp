@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+// What comes due in a partition by itself: timers, retries, sessions, sweeps, waiting work.
+#include <algorithm>
+
+#include "base/log.h"
+#include "engine/partition.h"
+#include "engine/transitions/messages.h"
+
+namespace millrace::engine {
+
+namespace {
+
+// What one turn takes of the timers that are due, and how many may be in hand: the rest stays in
+// the wheel, so that 100,000 of them are a queue in the store and not in memory.
+constexpr size_t kMostTimersAtOnce = 512;
+constexpr size_t kMostTimersInHand = 1024;
+constexpr int kLeftAtOnce = 1000;
+constexpr size_t kMostInHand = 4000;
+constexpr int64_t kRefillPauseMs = 1000;
+
+}  // namespace
+
+void Partition::collect_due(Now now) {
+  collect_retries(now);
+  if (winding_up_) return;
+  collect_sessions(now);
+  if (may_sweep(now)) add_sweep(now);
+  if (check_releases_) {
+    check_releases_ = false;
+    add(check_releases(), now);
+  }
+  fire_due_timers(now);
+  if (work_waits_for_free_slots()) add(dispatch_queue(), now);
+}
+
+bool Partition::may_sweep(Now now) const {
+  return !sweeping_ && now.mono_ms() >= next_sweep_ms_ && in_hand_.size() < kMostInHand;
+}
+
+void Partition::add_sweep(Now now) {
+  sweeping_ = true;
+  next_sweep_ms_ = now.mono_ms() + options_.sweep_ms;
+  left_.limit = kLeftAtOnce;
+  add(sweep(options_.retention, now.wall_ms, left_), now);
+}
+
+// It goes on at once while it finds work, a share at a time.
+void Partition::settle_sweep(const Decision::Swept& swept, Now now) {
+  left_.messages_after = swept.messages_after;
+  left_.outbox_after = swept.outbox_after;
+  if (swept.again) next_sweep_ms_ = now.mono_ms();
+  for (const auto& message : swept.found) add(stored_message(message), now);
+}
+
+// A slot can become free while the rows that wait for it are still being committed.
+bool Partition::work_waits_for_free_slots() const {
+  if (slots_.free() == 0) return false;
+  int64_t queued = 0;
+  for (const auto& [tenant, waiting] : queued_) queued += waiting;
+  return queued > static_cast<int64_t>(granting_.size());
+}
+
+void Partition::fire_due_timers(Now now) {
+  // A wheel that was cut short would bring those in hand again: it is refilled when they are done.
+  if (wheel_.needs_refill(now.wall_ms) && firing_ == 0) refill_wheel(now);
+  if (firing_ >= kMostTimersInHand) return;
+  for (auto timer : wheel_.take_due(now.wall_ms, kMostTimersAtOnce)) add(fire_timer(timer), now);
+}
+
+void Partition::refill_wheel(Now now) {
+  int64_t until = now.wall_ms + kernel::TimerWheel::kHorizonMs;
+  constexpr int kMost = static_cast<int>(kernel::TimerWheel::kMaxEntries);
+  auto entries = store::timers_until(*reader_, options_.shards, until, kMost);
+  if (!entries.ok()) {
+    log_warn("timers.not_read", {{"error", entries.error().message()}});
+    wheel_.refill({}, now.wall_ms + kRefillPauseMs, true);
+    return;
+  }
+  wheel_.refill(*entries, until, entries->size() < static_cast<size_t>(kMost));
+}
+
+void Partition::collect_retries(Now now) {
+  auto end = retries_.upper_bound(now.mono_ms());
+  for (auto it = retries_.begin(); it != end; ++it) ready_.push_back(std::move(it->second));
+  retries_.erase(retries_.begin(), end);
+}
+
+void Partition::collect_sessions(Now now) {
+  std::erase_if(sessions_, [&](const auto& entry) {
+    const auto& [worker, session] = entry;
+    if (session.ttl_ms == 0 || session.until_ms > now.mono_ms()) return false;
+    log_warn("worker.lost", {{"worker", worker}, {"ttl_ms", session.ttl_ms}});
+    slots_.close(worker);
+    add(lose_worker(worker), now);
+    return true;
+  });
+}
+
+int64_t Partition::pause_ms(Now now) const {
+  if (!ready_.empty() || !asked_.empty() || !suspects_.empty()) return 0;
+  int64_t pause = INT64_MAX;
+  auto until = [&](int64_t due, int64_t at) {
+    pause = std::min(pause, due > at ? due - at : int64_t{0});
+  };
+  if (!retries_.empty()) until(retries_.begin()->first, now.mono_ms());
+  if (winding_up_) return pause;
+  if (check_releases_ || work_waits_for_free_slots()) return 0;
+  if (!sweeping_ && in_hand_.size() < kMostInHand) until(next_sweep_ms_, now.mono_ms());
+  bool waits_for_commit =
+      firing_ >= kMostTimersInHand || (firing_ > 0 && wheel_.needs_refill(now.wall_ms));
+  if (!waits_for_commit) until(wheel_.next_wake(), now.wall_ms);
+  for (const auto& [worker, session] : sessions_) {
+    if (session.ttl_ms > 0) until(session.until_ms, now.mono_ms());
+  }
+  return pause;
+}
+
+}  // namespace millrace::engine

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/surroundings.h"
+
+#include <map>
+
+#include "engine/machine/decision.h"
+#include "engine/machine/transition.h"
+
+namespace millrace::engine {
+
+namespace {
+
+// Gathers the grants of one commit: one post per worker.
+class CommitDeliveries final : public Deliveries {
+ public:
+  CommitDeliveries(WorkOutlet& outlet, Observer& observer) : outlet_(outlet), observer_(observer) {}
+  void grant(WorkerId worker, kernel::WorkOrder order) override {
+    grants_[worker].push_back(std::move(order));
+  }
+  void cancel(WorkerId worker, const kernel::RunKey& key) override {
+    cancels_.emplace_back(worker, key);
+  }
+  void watch(int64_t number, ExecutionId id, Reply<kernel::ExecutionRow> ended) override {
+    observer_.watch(number, id, std::move(ended));
+  }
+  void flush() {
+    for (auto& [worker, orders] : grants_) outlet_.grant(worker, std::move(orders));
+    for (const auto& [worker, key] : cancels_) outlet_.cancel(worker, key);
+  }
+
+ private:
+  WorkOutlet& outlet_;
+  Observer& observer_;
+  std::map<WorkerId, std::vector<kernel::WorkOrder>> grants_;
+  std::vector<std::pair<WorkerId, kernel::RunKey>> cancels_;
+};
+
+void report_ends(const std::vector<kernel::ExecutionRow>& rows, Observer& observer) {
+  for (const auto& row : rows) {
+    if (is_final(row.status)) observer.ended(row);
+  }
+}
+
+void pass_on(Decision& decision, CommitDeliveries& out) {
+  if (decision.reply && !decision.catalog) decision.reply(out);
+  for (auto& [worker, order] : decision.grants) out.grant(worker, std::move(order));
+  for (const auto& [worker, run] : decision.cancels) out.cancel(worker, run);
+}
+
+}  // namespace
+
+void deliver(std::span<store::Written> outcomes, WorkOutlet& outlet, Observer& observer) {
+  CommitDeliveries deliveries(outlet, observer);
+  bool any = false;
+  for (auto& outcome : outcomes) {
+    if (outcome.end != store::WriteEnd::Committed) continue;
+    any = true;
+    auto& decision = static_cast<Decision&>(*outcome.step);
+    pass_on(decision, deliveries);
+    report_ends(decision.changes.executions, observer);
+    report_ends(decision.changes.new_executions, observer);
+  }
+  deliveries.flush();
+  if (any) observer.committed();
+}
+
+void deliver_unwritten(Decision& decision, WorkOutlet& outlet, Observer& observer) {
+  CommitDeliveries deliveries(outlet, observer);
+  pass_on(decision, deliveries);
+  deliveries.flush();
+}
+
+void reply_in_force(Decision& decision, WorkOutlet& outlet, Observer& observer) {
+  CommitDeliveries deliveries(outlet, observer);
+  if (decision.reply) decision.reply(deliveries);
+  deliveries.flush();
+}
+
+}  // namespace millrace::engine

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "engine/machine/keys.h"
+#include "engine/machine/reply.h"
+#include "kernel/work.h"
+#include "store/committer.h"
+
+namespace millrace::engine {
+
+class Catalog;
+struct Decision;
+
+// Takes the side effects of commits to the workers. Thread-safe; quick: it posts.
+class WorkOutlet {
+ public:
+  virtual ~WorkOutlet() = default;
+  virtual void grant(WorkerId worker, std::vector<kernel::WorkOrder> orders) = 0;
+  virtual void cancel(WorkerId worker, const kernel::RunKey& key) = 0;
+};
+
+// Hears of what has happened. Thread-safe; quick.
+class Observer {
+ public:
+  virtual ~Observer() = default;
+  // An execution is durably final.
+  virtual void ended(const kernel::ExecutionRow& row) = 0;
+  // Somebody waits for the end of one that is not.
+  virtual void watch(int64_t number, ExecutionId id, Reply<kernel::ExecutionRow> ended) = 0;
+  // A commit has been made: the change feed may have grown.
+  virtual void committed() = 0;
+  virtual void catalog_changed(std::shared_ptr<const Catalog> catalog) = 0;
+  // A stored message of another partition's shard: a hint for whoever owns it.
+  virtual void sent(const kernel::MessageRow&) {}
+  // The first decision of a message: its kind and how long it waited for it. For metrics.
+  virtual void decided(std::string_view kind, int64_t waited_ns) = 0;
+};
+
+// What a partition reaches outside of itself. All of it outlives it.
+struct Surroundings {
+  WorkOutlet& outlet;
+  Observer& observer;
+  OpenKey open_key;  // may be empty
+};
+
+// What follows a commit: replies, grants, cancels, ends. On whatever thread has made it; touches no
+// partition.
+void deliver(std::span<store::Written> outcomes, WorkOutlet& outlet, Observer& observer);
+// The same for a decision that had nothing to write.
+void deliver_unwritten(Decision& decision, WorkOutlet& outlet, Observer& observer);
+// The reply of a decision whose catalogue is in force now.
+void reply_in_force(Decision& decision, WorkOutlet& outlet, Observer& observer);
+
+}  // namespace millrace::engine

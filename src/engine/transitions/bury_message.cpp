@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include "engine/machine/transition.h"
+#include "engine/transitions/messages.h"
+#include "engine/transitions/start.h"
+
+namespace millrace::engine {
+
+using namespace kernel;
+
+namespace {
+
+// A message that cannot be handled: out of the way, with its reason. Whom it holds up is handed to
+// an operator in the same commit (K8), and whoever waits for an answer gets it after that (K1).
+class BuryMessage final : public Transition {
+ public:
+  BuryMessage(Message refused, std::string reason, bool hands_over)
+      : refused_(std::move(refused)),
+        about_(refused_->about()),
+        reason_(std::move(reason)),
+        hands_over_(hands_over) {}
+  std::string_view name() const override { return "bury_message"; }
+  About about() const override { return about_; }
+  // What it holds up has a tree: others wait while that is in flight.
+  Turn turn() const override { return Turn::shared(about_.holds_up); }
+  void want(Wanted& wanted) const override;
+  ExecutionId tree(const Loaded& rows) const override { return held_up(rows).id; }
+  void fail(const Error& error) override { refused_->fail(error); }
+  bool insists() const override { return true; }
+  Decided decide(Context& ctx) const override;
+  std::unique_ptr<BuryMessage> without_handing_over(const std::string& why_not) {
+    return std::make_unique<BuryMessage>(
+        std::move(refused_), fmt::format("{}; nobody was handed over: {}", reason_, why_not),
+        false);
+  }
+
+ private:
+  Of<ExecutionId> held_up(const Loaded& rows) const;
+  void hand_over(Context& ctx, ExecutionRow row) const;
+  Message refused_;
+  About about_;
+  std::string reason_;
+  bool hands_over_;
+};
+
+void BuryMessage::want(Wanted& wanted) const {
+  if (!hands_over_) return;
+  if (about_.holds_up) wanted.lineages.push_back({about_.tenant, about_.holds_up});
+  if (about_.timer) wanted.timers.push_back({about_.tenant, about_.timer});
+}
+
+// Of a timer it is the execution that the timer is about.
+Of<ExecutionId> BuryMessage::held_up(const Loaded& rows) const {
+  if (!hands_over_) return {};
+  if (const auto* timer = about_.timer ? rows.timer(about_.timer) : nullptr) {
+    return {timer->tenant, ExecutionId{timer->subject}};
+  }
+  return {about_.tenant, about_.holds_up};
+}
+
+void BuryMessage::hand_over(Context& ctx, ExecutionRow row) const {
+  // News about a step that has ended: it is the workflow above that would wait for ever.
+  while (is_final(row.status)) {
+    const auto* above = ctx.rows().execution(Of{row.tenant, row.parent});
+    if (!above) return;
+    row = *above;
+  }
+  if (row.status == ExecutionStatus::NeedsDecision) return;
+  if (row.worker) ctx.free_slot(row.worker);
+  hold(ctx, row.id, FailureClass::InfraLost,
+       fmt::format("its {} could not be handled ({}): millrace execution resolve {}",
+                   refused_->name(), reason_, row.id.value));
+}
+
+Decided BuryMessage::decide(Context& ctx) const {
+  if (const auto* row = ctx.rows().execution(held_up(ctx.rows()))) hand_over(ctx, *row);
+  if (about_.message) ctx.changes.acked.push_back({about_.tenant, about_.message});
+  if (about_.timer) ctx.changes.timers_done.push_back({about_.tenant, about_.timer});
+  ctx.changes.quarantine.push_back({.id = ctx.new_raw_id(),
+                                    .tenant = about_.tenant ? about_.tenant : kDefaultTenant,
+                                    .kind = std::string(refused_->name()),
+                                    .subject = about_.subject,
+                                    .reason = reason_,
+                                    .created = ctx.now()});
+  ctx.agenda = {};  // nobody above is told of a hand-over: its status is its own
+  return ctx.decided([this](Deliveries&) {
+    refused_->fail(Error(ErrorKind::Internal, "ENG-0002",
+                         "the change could not be made and was put into quarantine: " + reason_));
+  });
+}
+
+}  // namespace
+
+Message bury_message(Message refused, std::string reason) {
+  if (auto* burial = dynamic_cast<BuryMessage*>(refused.get())) {
+    return burial->without_handing_over(reason);
+  }
+  return std::make_unique<BuryMessage>(std::move(refused), std::move(reason), true);
+}
+
+}  // namespace millrace::engine

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/transitions/request.h"
+#include "engine/transitions/rule_rows.h"
+
+namespace millrace::engine {
+
+using namespace kernel;
+
+namespace {
+
+class DeleteRule final : public Request<RuleRow> {
+ public:
+  DeleteRule(Caller caller, std::string ref, std::optional<int64_t> if_revision,
+             Reply<RuleRow> reply)
+      : Request(std::move(caller), std::move(reply)),
+        ref_(std::move(ref)),
+        if_revision_(if_revision) {}
+  std::string_view name() const override { return "delete_rule"; }
+  Turn turn() const override { return catalogue_turn(); }
+  void want(Wanted& wanted) const override { want_answer(wanted, caller_); }
+  Decided decide(Context& ctx) const override;
+
+ private:
+  std::string ref_;
+  std::optional<int64_t> if_revision_;
+};
+
+Decided DeleteRule::decide(Context& ctx) const {
+  const auto& catalog = ctx.catalog(caller_.tenant);
+  const auto* old = catalog.find_rule(ref_);
+  TRY(auto earlier, answered_before(ctx, caller_));
+  if (earlier) return answer(ctx, row_now(nullptr, RuleId{*earlier}, ref_));
+  if (!old) return no_rule(catalog, ref_);
+  TRY(check_revision(*old, if_revision_));
+  auto gone = add_deletion(ctx, *old);
+  remember_answer(ctx, caller_, gone->row.id.value);
+  ctx.decision().catalog = ctx.catalogs().with_rules({gone});
+  return answer(ctx, gone->row);
+}
+
+}  // namespace
+
+Message command::delete_rule(Caller caller, std::string ref, std::optional<int64_t> if_revision,
+                             Reply<RuleRow> reply) {
+  return std::make_unique<DeleteRule>(std::move(caller), std::move(ref), if_revision,
+                                      std::move(reply));
+}
+
+}  // namespace millrace::engine

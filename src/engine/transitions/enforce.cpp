@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/transitions/enforce.h"
+
+#include "base/json.h"
+#include "engine/transitions/start.h"
+
+namespace millrace::engine {
+
+using namespace kernel;
+
+namespace {
+
+Value verdict_list(const std::vector<rules::Verdict>& verdicts) {
+  Value list = Value::list();
+  for (const auto& verdict : verdicts) list.push_back(rules::to_value(verdict));
+  return list;
+}
+
+// The execution that a matched rule asks for, or why there is none.
+Result<ExecutionId> start_for(Context& ctx, const EventRow& event, const rules::CompiledRule& rule,
+                              const rules::EventScope& scope, EnforcementId enforcement) {
+  TRY(Value parameters, rules::render_parameters(rule, scope, ctx.expressions()));
+  StartRequest request;
+  request.tenant = event.tenant;
+  request.action = rule.spec().action;
+  request.parameters = std::move(parameters);
+  request.enforcement = enforcement;
+  request.identity = "rule:" + rule.spec().ref;
+  request.trace = event.trace;
+  request.rule_ref = rule.spec().ref;
+  request.trigger_ref = event.trigger;
+  return start_execution(ctx, request);
+}
+
+}  // namespace
+
+void note_event(Context& ctx, const EventRow& event) {
+  ctx.changes.feed.push_back({.tenant = event.tenant,
+                              .type = EntityType::Event,
+                              .entity = event.id.value,
+                              .detail = event.trigger,
+                              .at = ctx.now()});
+}
+
+Result<void> enforce(Context& ctx, const EventRow& event, const Value& payload) {
+  Value trigger_parameters;
+  if (!event.trigger_parameters_json.empty()) {
+    TRY(trigger_parameters, parse_json(event.trigger_parameters_json));
+  }
+  const auto& catalog = ctx.catalog(event.tenant);
+  rules::EventScope scope = catalog.event_scope(ctx.now());
+  KeyLookup keys = ctx.keys({.tenant = event.tenant, .user = std::string(kRuleUser)});
+  scope.lookup = &keys;
+  scope.event = rules::event_value(event.id, event.trigger, event.created, payload,
+                                   std::move(trigger_parameters));
+  auto matched = catalog.index().match(scope, ctx.expressions());
+  if (!matched.ok()) {
+    if (auto need = ctx.need(matched.error())) return std::move(*need);
+    return std::move(matched).error();
+  }
+  const auto& matches = *matched;
+  for (const auto& match : matches) {
+    const auto& rule = *match.rule;
+    EnforcementRow row;
+    row.id = ctx.new_id<EnforcementId>();
+    row.tenant = event.tenant;
+    row.rule = rule.id();
+    row.rule_ref = rule.spec().ref;
+    row.rule_revision = rule.revision();
+    row.event = event.id;
+    row.created = ctx.now();
+    row.verdicts_json = to_json(verdict_list(match.verdicts));
+    if (auto started = start_for(ctx, event, rule, scope, row.id); started.ok()) {
+      row.execution = *started;
+    } else if (auto need = ctx.need(started.error())) {
+      return std::move(*need);
+    } else {
+      row.status = EnforcementStatus::Failed;
+      row.error = started.error().describe();
+    }
+    ctx.changes.feed.push_back({.tenant = row.tenant,
+                                .type = EntityType::Enforcement,
+                                .entity = row.id.value,
+                                .detail = row.rule_ref,
+                                .at = ctx.now()});
+    ctx.changes.enforcements.push_back(std::move(row));
+  }
+  return {};
+}
+
+void store_event_for_later(Context& ctx, EventRow event) {
+  MessageRow message;
+  message.id = ctx.new_id<MessageId>();
+  message.tenant = event.tenant;
+  message.shard = shard_of(event.tenant, event.id.value);
+  message.kind = MessageKind::EnforceEvent;
+  message.subject = event.id.value;
+  message.created = ctx.now();
+  note_event(ctx, event);
+  ctx.changes.events.push_back(std::move(event));
+  ctx.changes.messages.push_back(std::move(message));
+}
+
+}  // namespace millrace::engine

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "base/json.h"
+#include "engine/transitions/request.h"
+#include "engine/transitions/rule_rows.h"
+
+namespace millrace::engine {
+
+using namespace kernel;
+
+namespace {
+
+// Another set of a tenant's pack releases. The rules that these packs own follow their files: new
+// ones are created, changed ones get a revision, vanished ones are deleted. Whether a rule is
+// enabled stays the operator's word, also when it vanishes and comes back. The rules of a pack that
+// is not among them stay as they are: only UninstallPack ends them.
+class LoadPacks final : public Request<int> {
+ public:
+  LoadPacks(Caller caller, PackSet packs, Reply<int> reply)
+      : Request(std::move(caller), std::move(reply)), packs_(std::move(packs)) {}
+  std::string_view name() const override { return "load_packs"; }
+  Turn turn() const override { return catalogue_turn(); }
+  Decided decide(Context& ctx) const override;
+
+ private:
+  using Entries = std::vector<std::shared_ptr<const RuleEntry>>;
+  Result<void> check_names(const Catalog& catalog) const;
+  void note_release(Context& ctx, const Pack& pack) const;
+  Result<void> follow(Context& ctx, const Pack& pack, Entries& changed) const;
+  PackSet packs_;
+};
+
+Result<void> LoadPacks::check_names(const Catalog& catalog) const {
+  for (const auto& pack : packs_.own) {
+    if (std::ranges::none_of(catalog.system(), [&](auto& each) { return each->ref == pack->ref; }))
+      continue;
+    return Error(ErrorKind::Conflict, "PCK-0007",
+                 fmt::format("pack '{}' is one of the system's: choose another name", pack->ref));
+  }
+  return {};
+}
+
+void LoadPacks::note_release(Context& ctx, const Pack& pack) const {
+  ctx.changes.pack_releases.push_back(
+      {caller_.tenant, pack.ref, pack.version, pack.digest, ctx.now(),
+       pack.source_gone ? PackState::SourceGone : PackState::Installed, ctx.now()});
+}
+
+Result<void> LoadPacks::follow(Context& ctx, const Pack& pack, Entries& changed) const {
+  const auto& catalog = ctx.catalog(caller_.tenant);
+  std::set<std::string_view> wanted;
+  for (const auto& spec : pack.rules) {
+    wanted.insert(spec.ref);
+    const auto* there = catalog.find_rule(spec.ref);
+    const auto* old = there ? there : catalog.find_gone_rule(spec.ref);
+    RuleSpec next = spec;
+    if (old) next.enabled = old->spec.enabled;
+    if (there && to_json(rule_to_value(next)) == there->row.spec_json) continue;
+    TRY(auto entry, add_revision(ctx, caller_.tenant, next, pack.ref, old));
+    changed.push_back(std::move(entry));
+  }
+  for (const auto& [ref, entry] : catalog.rules()) {
+    if (entry->row.pack != pack.ref || wanted.contains(ref)) continue;
+    changed.push_back(add_deletion(ctx, *entry));
+  }
+  return {};
+}
+
+Decided LoadPacks::decide(Context& ctx) const {
+  auto catalog = packs_.system.empty() ? std::make_shared<const Catalog>(ctx.catalogs())
+                                       : ctx.catalogs().with_system(packs_.system);
+  TRY(check_names(*catalog));
+  Entries changed;
+  for (const auto* packs : {&packs_.system, &packs_.own}) {
+    for (const auto& pack : *packs) {
+      note_release(ctx, *pack);
+      TRY(follow(ctx, *pack, changed));
+    }
+  }
+  catalog = catalog->with_packs(caller_.tenant, packs_.own)->with_rules(changed);
+  for (const auto& pack : packs_.retired) catalog = catalog->with_retired(caller_.tenant, pack);
+  ctx.decision().catalog = catalog->with_missing(caller_.tenant, packs_.missing);
+  ctx.decision().check_again = true;
+  return answer(ctx, static_cast<int>(packs_.system.size() + packs_.own.size()));
+}
+
+}  // namespace
+
+Message command::load_packs(Caller caller, PackSet packs, Reply<int> reply) {
+  return std::make_unique<LoadPacks>(std::move(caller), std::move(packs), std::move(reply));
+}
+
+}  // namespace millrace::engine

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+// The messages that the machine itself and the workers send: one function for each kind, whose
+// class is in the file of its name. What people ask is in commands.h.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "engine/machine/context.h"
+#include "engine/transitions/commands.h"
+#include "kernel/rows.h"
+#include "kernel/work.h"
+
+namespace millrace::engine {
+
+// What waits in the store, as a message.
+Message stored_message(const kernel::MessageRow& message);
+Message enforce_event(kernel::MessageRow message);
+Message cancel_execution(const kernel::MessageRow& message);
+Message advance_workflow(const kernel::MessageRow& message);
+Message fire_timer(Of<TimerId> timer);
+
+Message dispatch_queue();
+// `left`: where it begins to look for what was left behind.
+Message sweep(const Retention& retention, int64_t now, Wanted::Left left);
+Message check_releases();
+// A burial that cannot be made itself is replaced by one that loads nothing.
+Message bury_message(Message refused, std::string reason);
+
+// How a worker's session lives on, as in kernel::Session.
+struct SessionTerms {
+  int64_t ttl_ms = 0;
+  int64_t renew_ms = 0;
+  int64_t fence_ms = 0;
+};
+// `opened` is called once it is durable, on the committer's thread.
+Message open_worker(kernel::WorkerHello hello, SessionTerms terms,
+                    std::function<void(Result<kernel::Session>)> opened);
+Message lose_worker(WorkerId worker);
+// `stdout_bytes`: the whole of stdout when the action's output is parsed from it and it lies in
+// a file; else empty. `done` is called once the completion, or the reason why it cannot be taken,
+// is durable.
+Message finish_run(kernel::Completion completion, std::string stdout_bytes,
+                   std::function<void()> done);
+// The worker builds something before the run can begin.
+Message prepare_run(TenantId tenant, kernel::RunKey run, std::string builds);
+// `go` is called with whether it may begin.
+Message run_is_prepared(TenantId tenant, kernel::RunKey run, std::function<void(bool)> go);
+
+}  // namespace millrace::engine

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include "base/json.h"
+#include "engine/transitions/enforce.h"
+#include "engine/transitions/request.h"
+#include "engine/transitions/work_off.h"
+
+namespace millrace::engine {
+
+using namespace kernel;
+
+namespace {
+
+// A copy of a past event against today's rules.
+class ReplayEvent final : public Request<Ingested> {
+ public:
+  ReplayEvent(Caller caller, EventId event, Reply<Ingested> reply)
+      : Request(std::move(caller), std::move(reply)), event_(event) {}
+  std::string_view name() const override { return "replay_event"; }
+  void want(Wanted& wanted) const override { wanted.events.push_back({caller_.tenant, event_}); }
+  Decided decide(Context& ctx) const override;
+
+ private:
+  EventId event_;
+};
+
+Decided ReplayEvent::decide(Context& ctx) const {
+  TRY(auto earlier, answered_before(ctx, caller_));
+  if (earlier) return answer(ctx, {EventId{*earlier}, true});
+  const auto* original = ctx.rows().event({caller_.tenant, event_});
+  if (!original) {
+    return Error(ErrorKind::NotFound, "EVT-0002", fmt::format("no event {}", event_.value));
+  }
+  TRY(Value payload, parse_json(original->payload_json));
+  EventRow row = *original;
+  row.id = ctx.new_root<EventId>(caller_.tenant);
+  row.replay_of = original->id;
+  row.trace = caller_.trace;
+  row.created = ctx.now();
+  Ingested done{row.id, false};
+  remember_answer(ctx, caller_, row.id.value);
+  note_event(ctx, row);
+  TRY(enforce(ctx, row, payload));
+  ctx.changes.events.push_back(std::move(row));
+  TRY(work_off(ctx));
+  return answer(ctx, done);
+}
+
+}  // namespace
+
+Message command::replay(Caller caller, EventId event, Reply<Ingested> reply) {
+  return std::make_unique<ReplayEvent>(std::move(caller), event, std::move(reply));
+}
+
+}  // namespace millrace::engine

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/transitions/rule_rows.h"
+
+#include <fmt/format.h>
+
+#include "base/json.h"
+#include "engine/transitions/schedule.h"
+#include "rules/schedule.h"
+
+namespace millrace::engine {
+
+using namespace kernel;
+
+Result<std::shared_ptr<const RuleEntry>> add_revision(Context& ctx, TenantId tenant,
+                                                      const RuleSpec& spec, std::string owner,
+                                                      const RuleEntry* old) {
+  auto entry = std::make_shared<RuleEntry>();
+  entry->spec = spec;
+  auto& row = entry->row;
+  row.id = old ? old->row.id : ctx.new_id<RuleId>();
+  row.tenant = tenant;
+  row.ref = spec.ref;
+  row.revision = old ? old->row.revision + 1 : 1;
+  row.enabled = spec.enabled;
+  row.pack = std::move(owner);
+  row.spec_json = to_json(rule_to_value(spec));
+  row.created = old ? old->row.created : ctx.now();
+  row.updated = ctx.now();
+  TRY(entry->compiled, rules::compile(spec, row.id, row.revision, ctx.expressions()));
+  if (spec.enabled && rules::is_timer(spec.trigger)) TRY(set_schedule(ctx, tenant, spec));
+  bool was_there = old && !old->row.deleted;
+  ctx.changes.feed.push_back({.tenant = tenant,
+                              .type = EntityType::Rule,
+                              .op = was_there ? ChangeOp::Updated : ChangeOp::Created,
+                              .entity = row.id.value,
+                              .detail = row.ref,
+                              .at = ctx.now()});
+  ctx.changes.rules.push_back(row);
+  return std::shared_ptr<const RuleEntry>(std::move(entry));
+}
+
+std::shared_ptr<const RuleEntry> add_deletion(Context& ctx, const RuleEntry& old) {
+  auto gone = std::make_shared<RuleEntry>(old);
+  gone->row.revision += 1;
+  gone->row.enabled = false;
+  gone->row.deleted = true;
+  gone->row.updated = ctx.now();
+  ctx.changes.rules.push_back(gone->row);
+  ctx.changes.feed.push_back({.tenant = old.row.tenant,
+                              .type = EntityType::Rule,
+                              .op = ChangeOp::Deleted,
+                              .entity = old.row.id.value,
+                              .detail = old.row.ref,
+                              .at = ctx.now()});
+  return gone;
+}
+
+RuleRow row_now(const RuleEntry* entry, RuleId id, std::string_view ref) {
+  if (entry && entry->row.id == id) return entry->row;
+  RuleRow gone;
+  gone.id = id;
+  gone.ref = ref;
+  gone.deleted = true;
+  return gone;
+}
+
+Error no_rule(const TenantCatalog& catalog, std::string_view ref) {
+  std::vector<std::string_view> names;
+  for (const auto& [name, entry] : catalog.rules()) names.push_back(name);
+  return Error(ErrorKind::NotFound, "RUL-0101",
+               fmt::format("no rule '{}'{}", ref, did_you_mean(ref, names)));
+}
+
+Result<void> check_revision(const RuleEntry& entry, std::optional<int64_t> wanted) {
+  if (!wanted || *wanted == entry.row.revision) return {};
+  return Error(ErrorKind::Stale, "RUL-0102",
+               fmt::format("rule '{}' is at revision {}, not {}: read it again, then write",
+                           entry.row.ref, entry.row.revision, *wanted));
+}
+
+Value rule_to_value(const RuleSpec& spec) {
+  Value value = Value::map({{"ref", spec.ref},
+                            {"description", spec.description},
+                            {"enabled", spec.enabled},
+                            {"type", spec.backstop ? "backstop" : "standard"}});
+  value.set("trigger",
+            Value::map({{"ref", spec.trigger}, {"parameters", spec.trigger_parameters}}));
+  value.set("criteria", spec.criteria);
+  value.set("action", Value::map({{"ref", spec.action}, {"parameters", spec.action_parameters}}));
+  value.set("trace_tag", spec.trace_tag);
+  return value;
+}
+
+Result<RuleSpec> rule_from_value(const Value& value) {
+  if (!value.is_map()) {
+    return Error(ErrorKind::Internal, "RUL-0103", "a stored rule is no JSON object");
+  }
+  RuleSpec spec;
+  spec.ref = value.string_or("ref", "");
+  spec.description = value.string_or("description", "");
+  spec.enabled = value.bool_or("enabled", true);
+  spec.backstop = value.string_or("type", "standard") == "backstop";
+  spec.trigger = value["trigger"].string_or("ref", "");
+  spec.trigger_parameters = value["trigger"]["parameters"];
+  spec.criteria = value["criteria"];
+  spec.action = value["action"].string_or("ref", "");
+  spec.action_parameters = value["action"]["parameters"];
+  spec.trace_tag = value.string_or("trace_tag", "");
+  return spec;
+}
+
+}  // namespace millrace::engine

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "engine/machine/context.h"
+#include "engine/machine/transition.h"
+
+namespace millrace::engine {
+
+// All writes of the catalogue take turns: each makes a snapshot from the one before it. They answer
+// when the new snapshot is in force, not only durable: who has created a rule may send its event at
+// once. A repeated request with an Idempotency-Key is answered with the rule or the endpoint as it
+// is now; one that is gone has an id only.
+inline Turn catalogue_turn() { return Turn::exclusive(0); }
+
+// A rule as JSON, the form in which its revisions are stored and the API shows it.
+Value rule_to_value(const RuleSpec& spec);
+Result<RuleSpec> rule_from_value(const Value& value);
+
+// The next revision of a rule, compiled, as a row and in the feed. `owner`: its pack, or empty.
+Result<std::shared_ptr<const RuleEntry>> add_revision(Context& ctx, TenantId tenant,
+                                                      const RuleSpec& spec, std::string owner,
+                                                      const RuleEntry* old);
+// The last revision of a rule that goes, as a row and in the feed.
+std::shared_ptr<const RuleEntry> add_deletion(Context& ctx, const RuleEntry& old);
+
+// What a repeated request is answered with: the rule that it made, as it is now.
+kernel::RuleRow row_now(const RuleEntry* entry, RuleId id, std::string_view ref);
+Error no_rule(const TenantCatalog& catalog, std::string_view ref);
+// Stale when somebody else has written it.
+Result<void> check_revision(const RuleEntry& entry, std::optional<int64_t> wanted);
+
+}  // namespace millrace::engine

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/transitions/schedule.h"
+
+#include <fmt/format.h>
+
+#include "base/json.h"
+#include "base/time.h"
+#include "engine/transitions/enforce.h"
+#include "rules/schedule.h"
+
+namespace millrace::engine {
+
+using namespace kernel;
+
+namespace {
+
+TimerRow schedule_row(Context& ctx, TenantId tenant, std::string name, std::string body,
+                      int64_t due) {
+  TimerRow timer;
+  timer.id = ctx.new_root<TimerId>(tenant);
+  timer.tenant = tenant;
+  timer.shard = shard_of(tenant, timer.id.value);
+  timer.due = due;
+  timer.kind = TimerKind::Schedule;
+  timer.name = std::move(name);
+  timer.body_json = std::move(body);
+  return timer;
+}
+
+bool any_rule_uses(const TenantCatalog& catalog, const std::string& name,
+                   const std::set<std::string>& without = {}) {
+  for (const auto& [ref, entry] : catalog.rules()) {
+    if (!without.contains(ref) && entry->spec.enabled && rules::is_timer(entry->spec.trigger) &&
+        schedule_name(entry->spec) == name) {
+      return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace
+
+std::string schedule_name(const RuleSpec& spec) {
+  return "schedule:" + spec.trigger + ":" + to_json(spec.trigger_parameters);
+}
+
+Result<void> set_schedule(Context& ctx, TenantId tenant, const RuleSpec& spec) {
+  TRY(auto schedule, rules::parse_schedule(spec.trigger, spec.trigger_parameters));
+  auto due = rules::next_fire(schedule, ctx.now());
+  if (!due) return {};  // a date that is over
+  Value body = Value::map({{"trigger", spec.trigger}, {"parameters", spec.trigger_parameters}});
+  ctx.changes.timers.push_back(schedule_row(ctx, tenant, schedule_name(spec), to_json(body), *due));
+  return {};
+}
+
+void end_schedules(Context& ctx, TenantId tenant, const std::set<std::string>& rules_that_go) {
+  const auto& catalog = ctx.catalog(tenant);
+  for (const auto& timer : ctx.rows().schedules()) {
+    if (timer.tenant != tenant) continue;
+    bool is_used = any_rule_uses(catalog, timer.name);
+    if (is_used && !any_rule_uses(catalog, timer.name, rules_that_go)) {
+      ctx.changes.timers_done.push_back({tenant, timer.id});
+    }
+  }
+}
+
+Result<void> fire_schedule(Context& ctx, const TimerRow& timer) {
+  if (!any_rule_uses(ctx.catalog(timer.tenant), timer.name)) return {};  // the last rule has gone
+  TRY(Value body, parse_json(timer.body_json));
+  std::string trigger(body.string_or("trigger", ""));
+  const Value& parameters = body["parameters"];
+  TRY(auto schedule, rules::parse_schedule(trigger, parameters));
+  auto firings = rules::due_firings(schedule, timer.due, ctx.now());
+  for (int64_t at : firings.at_ms) {
+    EventRow event;
+    event.id = ctx.new_root<EventId>(timer.tenant);
+    event.tenant = timer.tenant;
+    event.trigger = trigger;
+    event.source = "timer:" + trigger;
+    event.source_id = fmt::format("{}@{}", timer.name, at);
+    event.created = ctx.now();
+    event.trigger_parameters_json = to_json(parameters);
+    event.payload_json =
+        to_json(Value::map({{"executed_at", to_rfc3339(at)}, {"schedule", parameters}}));
+    store_event_for_later(ctx, std::move(event));
+  }
+  if (firings.next_ms) {
+    ctx.changes.timers.push_back(
+        schedule_row(ctx, timer.tenant, timer.name, timer.body_json, *firings.next_ms));
+  }
+  return {};
+}
+
+}  // namespace millrace::engine

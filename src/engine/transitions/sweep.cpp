@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/machine/transition.h"
+#include "engine/transitions/messages.h"
+
+namespace millrace::engine {
+
+using namespace kernel;
+
+namespace {
+
+constexpr int kExpireAtOnce = 500;
+
+// What was left behind: hints that were lost and rows that are past their retention. Reads a few
+// rows; writes nothing when nothing is due.
+class Sweep final : public Transition {
+ public:
+  Sweep(const Retention& retention, int64_t now, Wanted::Left left);
+  std::string_view name() const override { return "sweep"; }
+  About about() const override { return {}; }
+  void want(Wanted& wanted) const override {
+    wanted.left = left_;
+    wanted.expire = expire_;  // a batch has one sweep
+  }
+  Decided decide(Context& ctx) const override;
+
+ private:
+  Wanted::Left left_;
+  std::vector<Expire> expire_;
+};
+
+Sweep::Sweep(const Retention& retention, int64_t now, Wanted::Left left) : left_(left) {
+  auto add = [&](Expirable kind, int64_t age) {
+    expire_.push_back({kind, now - age, kExpireAtOnce});
+  };
+  add(Expirable::Events, retention.events);
+  add(Expirable::Executions, retention.executions);
+  add(Expirable::Changes, retention.changes);
+  add(Expirable::Quarantine, retention.executions);
+  add(Expirable::Dedupe, 0);
+  add(Expirable::Keys, 0);
+}
+
+Decided Sweep::decide(Context& ctx) const {
+  const auto& rows = ctx.rows();
+  Decision& decision = ctx.decision();
+  Decision::Swept swept;
+  for (const auto& owed : rows.left_outbox()) {
+    const auto* row = rows.execution(Of{owed.tenant, ExecutionId{owed.subject}});
+    if (row && row->status == ExecutionStatus::Canceling) {
+      decision.cancels.emplace_back(row->worker, row->key());
+    } else {
+      ctx.changes.outbox_done.push_back({owed.tenant, owed.id});  // the run has ended: confirmed
+    }
+  }
+  // Small batches, but as many as it takes: what comes in faster than one batch a minute goes out
+  // as fast.
+  for (size_t i = 0; i < expire_.size(); ++i) {
+    int64_t due = rows.rows_due()[i];
+    if (due > 0) ctx.changes.expire.push_back(expire_[i]);
+    swept.again |= due > expire_[i].limit;
+  }
+  swept.found = rows.left_messages();
+  // A full page: the next one goes on behind it, so that messages which cannot be handled hide
+  // nobody.
+  auto limit = static_cast<size_t>(left_.limit);
+  if (swept.found.size() == limit) swept.messages_after = swept.found.back().id.value;
+  if (rows.left_outbox().size() == limit) swept.outbox_after = rows.left_outbox().back().id.value;
+  swept.again |= swept.messages_after != 0 || swept.outbox_after != 0;
+  decision.swept = std::move(swept);
+  return ctx.decided();
+}
+
+}  // namespace
+
+Message sweep(const Retention& retention, int64_t now, Wanted::Left left) {
+  return std::make_unique<Sweep>(retention, now, left);
+}
+
+}  // namespace millrace::engine

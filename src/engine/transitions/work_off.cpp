@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/transitions/work_off.h"
+
+#include <fmt/format.h>
+
+namespace millrace::engine {
+
+using namespace kernel;
+using conductor::Status;
+
+namespace {
+
+// What a workflow sees besides its own variables, under the names that StackStorm gives it.
+Value context_of(const ExecutionRow& row, const Pack& pack) {
+  Value context = Value::map({{"st2", Value::map({{"action_execution_id", row.id.str()},
+                                                  {"workflow_execution_id", row.id.str()},
+                                                  {"user", row.identity},
+                                                  {"pack", pack.ref},
+                                                  {"action", row.action}})}});
+  if (row.parent) {
+    context.set("parent", Value::map({{"execution_id", row.parent.str()},
+                                      {"workflow_execution_id", row.parent.str()},
+                                      {"task_id", row.task},
+                                      {"task_name", row.task},
+                                      {"task_route", row.task_route}}));
+  }
+  return context;
+}
+
+Value failed_with(std::string_view why) {
+  return Value::map(
+      {{"output", Value()}, {"errors", Value(ValueList{Value::map({{"message", why}})})}});
+}
+
+Result<void> begin(Context& ctx, const Due& due) {
+  const ExecutionRow& row = *ctx.execution(due.execution.id);  // until steps are added
+  auto end = [&](std::string_view why) -> Result<void> {
+    finish(ctx, row.id, ExecutionStatus::Failed, FailureClass::UserError, failed_with(why));
+    return {};
+  };
+  auto action = ctx.catalog(row.tenant).find_action(row.action, row.release);
+  int depth = depth_of(ctx, row);
+  if (depth > kDeepestWorkflow) {
+    return end(fmt::format("workflow '{}' would be {} levels deep; {} are allowed", row.action,
+                           depth, kDeepestWorkflow));
+  }
+  if (!action || !action->workflow || !action->workflow->definition) {
+    return end(action && action->workflow ? action->workflow->faults : "it has no definition");
+  }
+  // Its id is another one in each decision: it is known by its place among those that begin.
+  int place = ctx.next_beginning();
+  const auto& broken = ctx.learned().broken_beginnings;
+  if (auto why = broken.find(place); why != broken.end()) return end(why->second);
+  auto fresh = LiveWorkflow::of(row);
+  fresh->depth = depth;
+  auto environment = ctx.environment(*action->pack);
+  environment.outside = fresh->results.get();
+  fresh->conductor.emplace(action->workflow->definition, conductor::State(), environment);
+  auto& live = ctx.add_workflow(std::move(fresh));
+  auto begun = WorkflowRun(ctx, live).begin(context_of(row, *action->pack), due.value);
+  if (begun.ok()) return {};
+  if (auto need = ctx.need(begun.error(), due.execution)) return std::move(*need);
+  return ctx.broke_beginning(place, begun.error());
+}
+
+Result<void> changed(Context& ctx, const Due& due) {
+  const ExecutionRow& step = *ctx.execution(due.execution.id);
+  const ExecutionRow* parent = ctx.execution(step.parent);
+  // Who is not at hand is told by a transition of its own.
+  auto tell_later = [&]() -> Result<void> {
+    if (is_final(step.status)) send(ctx, step, MessageKind::AdvanceWorkflow, step.id);
+    return {};
+  };
+  if (!parent) return tell_later();
+  if (is_final(parent->status)) return {};
+  auto live = ctx.workflow(step.parent);
+  if (!live.ok()) return cannot_go_on(ctx, step.parent, live.error());
+  if (!*live) return tell_later();
+  if (!(*live)->open.contains(step.id)) return {};
+  if (step.version == 1) ++ctx.steps_ended;
+  WorkflowRun run(ctx, **live);
+  TRY(run.check(run.step_changed(step, due.value)));
+  go_on_later(ctx, *ctx.execution(step.parent));
+  return {};
+}
+
+Result<void> go_on(Context& ctx, const Due& due) {
+  ExecutionId id = due.execution.id;
+  const ExecutionRow* row = ctx.execution(id);
+  if (!row || is_final(row->status)) return {};
+  auto live = ctx.workflow(id);
+  if (!live.ok()) return cannot_go_on(ctx, id, live.error());
+  if (!*live) return {};
+  if (auto why = (*live)->too_large(); !why.empty()) {
+    fail_workflow(ctx, id, why);
+    return {};
+  }
+  WorkflowRun run(ctx, **live);
+  return run.check(run.go_on());
+}
+
+}  // namespace
+
+Result<void> work_off(Context& ctx) {
+  while (!ctx.agenda.empty()) {
+    Due due = ctx.agenda.next();
+    switch (due.what) {
+      case Due::What::Begin: TRY(begin(ctx, due)); break;
+      case Due::What::Changed: TRY(changed(ctx, due)); break;
+      case Due::What::GoOn: TRY(go_on(ctx, due)); break;
+    }
+  }
+  settle_new(ctx);
+  return {};
+}
+
+void fail_workflow(Context& ctx, ExecutionId workflow, std::string_view why) {
+  send(ctx, *ctx.execution(workflow), MessageKind::CancelExecution, workflow);
+  finish(ctx, workflow, ExecutionStatus::Failed, FailureClass::UserError, failed_with(why));
+}
+
+Result<void> cannot_go_on(Context& ctx, ExecutionId workflow, const Error& why) {
+  if (is_another_try(why)) return why;
+  const ExecutionRow* row = ctx.execution(workflow);
+  if (!row || is_final(row->status)) return {};
+  if (row->status == ExecutionStatus::Canceling) {
+    send(ctx, *row, MessageKind::CancelExecution, workflow);
+    finish(ctx, workflow, ExecutionStatus::Canceled, FailureClass::Canceled, Value());
+  } else if (why.code() != kNoRelease) {
+    fail_workflow(ctx, workflow, why.message());
+  } else if (row->failure != FailureClass::NoRelease) {
+    hold_for_release(ctx, workflow);
+  }
+  return {};
+}
+
+void go_on_later(Context& ctx, const ExecutionRow& workflow) {
+  ctx.agenda.add(depth_of(ctx, workflow),
+                 {Due::What::GoOn, {workflow.tenant, workflow.id}, Value()});
+}
+
+void catch_up(Context& ctx, const ExecutionRow& workflow, const LiveWorkflow& live) {
+  for (const auto& [step, how] : live.open) {
+    if (how.ended) send(ctx, workflow, MessageKind::AdvanceWorkflow, step);
+  }
+  go_on_later(ctx, workflow);
+}
+
+}  // namespace millrace::engine

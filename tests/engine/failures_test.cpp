@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+// What becomes of messages that cannot be handled: loads that fail, refusals, a store that is away,
+// a server that leaves. Each test was seen red with the fault that it names put back.
+#include <thread>
+
+#include "base/time.h"
+#include "fault_store.h"
+#include "harness.h"
+#include "store/row_reader.h"
+
+namespace millrace::engine {
+namespace {
+
+using sql::Fault;
+
+class Failures : public EngineTest {
+ protected:
+  sql::Store& engine_store() override {
+    if (!faults_) faults_ = std::make_unique<sql::FaultStore>(*store_);
+    return *faults_;
+  }
+  void TearDown() override {
+    faults_->clear();
+    EngineTest::TearDown();
+  }
+  void plant(const std::string& script) {
+    auto writer = store_->open_writer();
+    ASSERT_TRUE(writer.ok());
+    auto done = (*writer)->run(script);
+    ASSERT_TRUE(done.ok()) << done.error().describe();
+  }
+  int64_t count(const std::string& from) {
+    auto reader = store_->open_reader();
+    return *store::query_int(**reader, "SELECT count(*) FROM " + from);
+  }
+  // For what happens on the engine's own threads and in its own time. False: it did not come.
+  bool eventually(const std::function<bool()>& holds, int seconds = 10) {
+    auto end = std::chrono::steady_clock::now() + std::chrono::seconds(seconds);
+    while (!holds()) {
+      if (std::chrono::steady_clock::now() > end) return false;
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+    return true;
+  }
+  // The engine's clocks do not run by themselves: a second for each look.
+  bool in_time(const std::function<bool()>& holds, int64_t at_most_s = 3600) {
+    for (int64_t passed = 0; passed < at_most_s; ++passed) {
+      if (holds()) return true;
+      tick(1000);
+      // The committer looks by a clock of its own whether a full disk has space again.
+      if (!run("core.noop").ok()) std::this_thread::sleep_for(std::chrono::milliseconds(25));
+    }
+    return holds();
+  }
+  // `number` rows that begin `age_ms` ago, as a query that gives them as column n.
+  static std::string numbers(int number) {
+    return "(WITH RECURSIVE c(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM c WHERE n + 1 < " +
+           std::to_string(number) + ") SELECT n FROM c)";
+  }
+  int64_t id_at(int64_t ms) const { return first_id_at(ms); }
+
+  void report(const WorkOrder& order, std::atomic<bool>& done, int exit_code = 0) {
+    Completion completion;
+    completion.tenant = order.tenant;
+    completion.key = order.key;
+    completion.exit_code = exit_code;
+    completion.out.bytes = "{}";
+    completion.out.size = 2;
+    engine_->finished(session_, std::move(completion), [&done] { done = true; });
+  }
+
+  std::unique_ptr<sql::FaultStore> faults_;
+};
+
+TEST_F(Failures, B1OldStepsOfAnOpenWorkflowCostNoWrites) {
+  auto asking = run("core.ask", Value::map({{"prompt", "?"}}));
+  ASSERT_TRUE(asking.ok());
+  engine_.reset();
+  int64_t old = id_at(now_ms_ - 90LL * 86'400'000);
+  plant("INSERT INTO execution SELECT " + std::to_string(old) +
+        " + n, tenant, shard, action, pack_release, 16, failure, effect_class, priority, attempt, "
+        "epoch, 0, id, root, enforcement, original, 0, 1, 1, 1, 1, 1, requested_by, trace, '', "
+        "parameters, env, result, result_size, 't', 0, n FROM execution, " +
+        numbers(600));
+  start();
+  ASSERT_TRUE(run("core.noop").ok());
+  faults_->forget_seen();
+  tick(61'000);
+  ASSERT_TRUE(run("core.noop").ok());
+  std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  EXPECT_LE(faults_->seen("BEGIN IMMEDIATE"), 2);
+  EXPECT_EQ(count("execution WHERE status >= 16 AND task = 't'"), 600);
+}
+
+TEST_F(Failures, B2OverdueTimersAreTakenOnceAndRequestsAreServed) {
+  engine_.reset();
+  constexpr int kTimers = 30'000;
+  plant("INSERT INTO timer SELECT 1 + n, 1, n % 64, 1000 + n, 0, 0, '', x'' FROM " +
+        numbers(kTimers));
+  faults_->add({.on = Fault::On::Writer, .text = "COMMIT", .delay_ms = 40, .code = {}});
+  start();
+  int refused = 0;
+  for (int i = 0; i < 20; ++i) refused += run("core.noop").ok() ? 0 : 1;
+  EXPECT_EQ(refused, 0);
+  faults_->clear();
+  EXPECT_TRUE(eventually([&] { return count("timer") == 0; }, 60));
+  EXPECT_LE(faults_->seen("body FROM timer WHERE"), kTimers + 100);
+}
+
+TEST_F(Failures, B4ARowThatCannotBeReadHoldsUpNobodyElse) {
+  open_worker(2);
+  auto bad = run("ci.build");
+  auto good = run("ci.build");
+  WorkOrder first = worker_.next();
+  WorkOrder second = worker_.next();
+  faults_->add({.text = "FROM execution WHERE id", .bound = bad->id.value});
+  std::atomic<bool> bad_done = false;
+  std::atomic<bool> good_done = false;
+  report(first.key.execution == bad->id ? first : second, bad_done);
+  report(first.key.execution == bad->id ? second : first, good_done);
+  EXPECT_TRUE(in_time([&] { return good_done.load(); }, 20));
+  EXPECT_FALSE(bad_done);
+  // Its row comes back: nothing was lost.
+  faults_->clear();
+  EXPECT_TRUE(in_time([&] { return bad_done.load(); }, 120));
+  EXPECT_EQ(stored(bad->id).status, ExecutionStatus::Succeeded);
+}
+
+TEST_F(Failures, B4ARowThatCanNeverBeReadIsQuarantinedWithTheReason) {
+  open_worker(1);
+  auto bad = run("ci.build");
+  WorkOrder order = worker_.next();
+  faults_->add({.text = "FROM execution WHERE id", .bound = bad->id.value});
+  std::atomic<bool> done = false;
+  report(order, done);
+  EXPECT_TRUE(in_time([&] { return count("quarantine") == 1; }));
+  EXPECT_EQ(count("quarantine WHERE reason LIKE '%planted fault%'"), 1);
+  EXPECT_TRUE(eventually([&] { return done.load(); }));
+}
+
+TEST_F(Failures, B6AStoredMessageThatIsRefusedIsQuarantined) {
+  ASSERT_TRUE(make_rule().ok());
+  ASSERT_TRUE(send("main", "e1").ok());
+  settle();
+  engine_.reset();
+  plant(
+      "UPDATE event SET payload = x'7b';"
+      "INSERT INTO message SELECT id, tenant, 0, 0, id, created, x'' FROM event");
+  start();
+  EXPECT_TRUE(eventually([&] { return count("quarantine") == 1; }));
+  EXPECT_EQ(count("message"), 0);
+  EXPECT_EQ(count("quarantine WHERE kind = 'enforce_event'"), 1);
+}
+
+TEST_F(Failures, B6AQuarantineOutlivesAFullDisk) {
+  open_worker(1);
+  auto started = run("ci.build");
+  WorkOrder order = worker_.next();
+  faults_->add({.on = Fault::On::Writer, .text = "INTO output", .code = sql::kConstraint});
+  faults_->add(
+      {.on = Fault::On::Writer, .text = "INTO quarantine", .times = 1, .code = sql::kFull});
+  std::atomic<bool> done = false;
+  report(order, done);
+  EXPECT_TRUE(in_time([&] { return count("quarantine") == 1; }, 120));
+  EXPECT_EQ(stored(started->id).status, ExecutionStatus::NeedsDecision);
+  EXPECT_TRUE(eventually([&] { return done.load(); }));
+}
+
+TEST_F(Failures, B6ARunIsAcknowledgedOnlyOnceItsQuarantineIsDurable) {
+  open_worker(1);
+  ASSERT_TRUE(run("ci.build").ok());
+  WorkOrder order = worker_.next();
+  faults_->add({.on = Fault::On::Writer, .text = "INTO output", .code = sql::kConstraint});
+  faults_->add({.on = Fault::On::Writer, .text = "INTO quarantine", .code = sql::kBusy});
+  std::atomic<bool> done = false;
+  report(order, done);
+  EXPECT_FALSE(in_time([&] { return done.load(); }, 30));
+  EXPECT_EQ(count("quarantine"), 0);
+  faults_->clear();
+  EXPECT_TRUE(in_time([&] { return done.load(); }, 120));
+}
+
+TEST_F(Failures, B10WhatACrashLeftBehindIsHandledAtOnce) {
+  ASSERT_TRUE(make_rule().ok());
+  ASSERT_TRUE(send("other", "e1").ok());
+  settle();
+  engine_.reset();
+  plant("INSERT INTO message SELECT 1 + n, tenant, 0, 0, id, created, x'' FROM event, " +
+        numbers(5000));
+  start();
+  EXPECT_TRUE(eventually([&] { return count("message") == 0; }, 30));
+}
+
+TEST_F(Failures, B11AWorkerThatOpensWhileTheServerDrainsGetsNoWork) {
+  engine_->stop_granting();
+  settle();
+  open_worker(4);
+  auto waits = run("ci.build");
+  settle();
+  EXPECT_EQ(worker_.waiting_orders(), 0U);
+  EXPECT_EQ(stored(waits->id).status, ExecutionStatus::Requested);
+}
+
+}  // namespace
+}  // namespace millrace::engine
