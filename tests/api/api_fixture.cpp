@@ -9,6 +9,7 @@
 #include "adapters/store_sqlite/store_sqlite.h"
 #include "base/json.h"
 #include "base/text.h"
+#include "engine/machine/context.h"
 #include "engine/transitions/commands.h"
 #include "services/api/shared.h"
 
@@ -112,7 +113,9 @@ void ApiTest::SetUp() {
       .owner = "test",
       .output_folder = folder_,
   };
-  auto engine = engine::Engine::start(*store_, {core_pack(), ci_pack()}, {}, {}, outside);
+  auto engine = engine::Engine::start(
+      *store_, {.system = {core_pack()}, .own = {ci_pack()}, .retired = {}, .missing = {}}, {}, {},
+      outside);
   ASSERT_TRUE(engine.ok()) << engine.error().describe();
   engine_ = std::move(*engine);
 

@@ -23,7 +23,7 @@ class DeleteToken final : public Request<TokenId> {
 
 Decided DeleteToken::decide(Context& ctx) const {
   if (!ctx.rows().has_token({caller_.tenant, id_})) {
-    return Error(ErrorKind::NotFound, "TOK-0001", fmt::format("no token {}", id_.value));
+    return Error(ErrorKind::NotFound, "API-0081", fmt::format("no token {}", id_.value));
   }
   ctx.changes.tokens_done.push_back({caller_.tenant, id_});
   ctx.changes.feed.push_back({.tenant = caller_.tenant,

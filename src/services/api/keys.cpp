@@ -2,12 +2,14 @@
 #include <fmt/format.h>
 
 #include "base/json.h"
+#include "engine/machine/keys.h"
 #include "engine/transitions/commands.h"
 #include "services/api/admission.h"
 #include "services/api/call.h"
 #include "services/api/cursor.h"
 #include "services/api/routes.h"
 #include "services/api/shared.h"
+#include "store/read.h"
 
 namespace millrace::api {
 namespace {

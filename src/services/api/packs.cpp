@@ -275,8 +275,8 @@ Response show_pack(Call& call) {
 Task<Response> uninstall_pack(Call& call) {
   CO_TRY(auto query, call.query<UninstallQuery>());
   auto command = [&](auto reply) {
-    call.api.engine.submit(engine::command::uninstall_pack(call.caller(), std::string(call.param()),
-                                                           query.force, std::move(reply)));
+    call.api.engine.submit(engine::command::uninstall_pack(
+        call.caller(), {std::string(call.param()), query.force}, std::move(reply)));
   };
   CO_TRY(auto done, co_await ask<engine::Uninstalled>(command));
   UninstalledView view{.ref = done.ref, .rules = done.rules};

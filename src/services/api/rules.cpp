@@ -402,7 +402,8 @@ Response test_rule(Call& call, sql::Connection& db) {
 
 Response why_rule(Call& call, sql::Connection& db) {
   TRY(auto query, call.query<WhyQuery>());
-  TRY(auto verdict, engine::why(call.api.engine, db, call.who.tenant, call.param(), query.event));
+  TRY(auto verdict,
+      engine::why(call.api.engine, db, call.who.tenant, std::string(call.param()), query.event));
   return answer_verdict(*call.api.engine.catalog(call.who.tenant), call.param(), verdict);
 }
 

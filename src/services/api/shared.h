@@ -14,6 +14,7 @@
 #include "auth/key_ring.h"
 #include "auth/token.h"
 #include "engine/engine.h"
+#include "kernel/rows.h"
 #include "services/api/options.h"
 #include "services/api/route.h"
 
