@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# One target per module: millrace_module(NAME [DEPS module...] [LIBS vendor...] [ALONE source...]).
+# One target per module: millrace_module(NAME [DEPS module...] [LIBS vendor...] [TEST_DEPS module...]
+# [ALONE source...]).
 # Takes every foo.cpp of the folder; foo_test.cpp goes into NAME_test, foo_fuzz.cpp becomes a
 # libFuzzer binary of its own when MILLRACE_FUZZ is on, foo_bench.cpp belongs to bench/.
 
@@ -43,7 +44,7 @@ function(millrace_batches target)
 endfunction()
 
 function(millrace_module name)
-  cmake_parse_arguments(ARG "" "" "DEPS;LIBS;ALONE" ${ARGN})
+  cmake_parse_arguments(ARG "" "" "DEPS;LIBS;TEST_DEPS;ALONE" ${ARGN})
   file(GLOB_RECURSE all_sources CONFIGURE_DEPENDS *.cpp)
   set(sources ${all_sources})
   list(FILTER sources EXCLUDE REGEX "_(test|fuzz|bench)\\.cpp$")
@@ -67,7 +68,7 @@ function(millrace_module name)
   target_link_libraries(mr_${name} ${scope} ${ARG_LIBS} Threads::Threads)
 
   if(tests)
-    millrace_test(${name}_test SOURCES ${tests} DEPS ${name} ALONE ${ARG_ALONE})
+    millrace_test(${name}_test SOURCES ${tests} DEPS ${name} ${ARG_TEST_DEPS} ALONE ${ARG_ALONE})
   endif()
   if(MILLRACE_FUZZ)
     foreach(fuzzer ${fuzzers})

@@ -27,6 +27,9 @@ IMPURE = re.compile(
     r"|\bunix_ms\s*\(\s*\)"
     r"|#\s*include\s+<(?:thread|mutex|future|condition_variable|boost/asio)"
 )
+# A path of output or artifacts, written down. `slots/N/artifacts` is a run's own folder.
+BLOB_PATH = re.compile(r'"(?:[^"\n]*/)?output/[^"\n]*"|"/output"|(?<!slots/\{\})"/artifacts"'
+                       r'|"(?:[^"\n]*/)?artifacts/[^"\n]*"')
 # The one impure file of a pure module, named as such in its header.
 IMPURE_FILES = {"src/packs/folder.cpp"}
 MAX_LINES = 600
@@ -94,6 +97,8 @@ def check_includes(sources):
                     if (path.parent / name).exists():
                         continue
                     problem(shown, line, f'"{name}" lies in no module of tools/layers.txt')
+                elif other.startswith("adapters/") and path.stem.endswith(("_test", "_bench")):
+                    continue  # a test may stand on a real adapter
                 elif other != module and "*" not in allowed[module] and other not in allowed[module]:
                     problem(shown, line, f"{module} may not include {other} (\"{name}\")")
                 continue
@@ -105,6 +110,21 @@ def check_includes(sources):
                 module == owner or module.startswith(owner + "/") for owner in owners
             ):
                 problem(shown, line, f"<{name}> belongs to {', '.join(owners)}, not to {module}")
+
+
+def check_blob_paths(sources):
+    """Where output and artifacts lie is known in one room: the port names them, blob_fs keeps
+    them."""
+    for path in sources:
+        shown = path.relative_to(ROOT).as_posix()
+        if shown.startswith(("src/kernel/blobs", "src/adapters/blob_fs/")):
+            continue
+        if path.stem.endswith(("_test", "_fuzz", "_bench")):
+            continue
+        text = path.read_text()
+        for match in BLOB_PATH.finditer(text):
+            line = text.count("\n", 0, match.start()) + 1
+            problem(shown, line, f"a path to blobs ({match.group(0)}): take kernel/blobs.h")
 
 
 def check_pure(sources):

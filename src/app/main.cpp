@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <iterator>
 
+#include "adapters/blob_fs/blob_fs.h"
 #include "app/local_commands.h"
 #include "app/version.h"
 #include "app/workflow_commands.h"
@@ -112,7 +113,7 @@ CommandTable local_commands() {
 int main(int argc, char** argv) {
   // The spawner is this binary again: before anything else, so that it stays small.
   if (millrace::worker::is_spawner_invocation(argc, argv)) {
-    return millrace::worker::spawner_main(argc, argv);
+    return millrace::worker::spawner_main(argc, argv, millrace::blob_fs::open);
   }
   CommandTable commands = local_commands();
   std::ranges::move(workflow_commands(), std::back_inserter(commands));

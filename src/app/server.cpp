@@ -11,9 +11,10 @@
 #include <filesystem>
 #include <future>
 
+#include "adapters/blob_fs/blob_fs.h"
 #include "adapters/store_sqlite/store_sqlite.h"
+#include "app/blob_sweep.h"
 #include "app/metrics.h"
-#include "app/output_sweep.h"
 #include "app/pack_store.h"
 #include "app/version.h"
 #include "async/deadline.h"
@@ -44,17 +45,13 @@ constexpr async::Duration kWorkerStop{3000};
 constexpr async::Duration kFileSweep{3'600'000};
 constexpr int kExitStoreFailed = 74;  // EX_IOERR
 
-Result<void> make_folders(const DataPaths& paths) {
-  for (const auto& folder : {paths.data, paths.output}) {
-    std::error_code ec;
-    std::filesystem::create_directories(folder, ec);
-    if (ec || ::chmod(folder.c_str(), 0700) != 0) {
-      return Error(ErrorKind::Unavailable, "APP-0004",
-                   fmt::format("data folder '{}': {}", folder,
-                               ec ? ec.message() : "not ours to protect (chmod failed)"));
-    }
-  }
-  return {};
+Result<void> make_data_folder(const DataPaths& paths) {
+  std::error_code ec;
+  std::filesystem::create_directories(paths.data, ec);
+  if (!ec && ::chmod(paths.data.c_str(), 0700) == 0) return {};
+  return Error(ErrorKind::Unavailable, "APP-0004",
+               fmt::format("data folder '{}': {}", paths.data,
+                           ec ? ec.message() : "not ours to protect (chmod failed)"));
 }
 
 engine::Retention retention_of(const Config& config) {
@@ -150,7 +147,8 @@ class Server {
   auth::TokenCache tokens_;
   Metrics metrics_;
   std::unique_ptr<sql::Store> store_;
-  async::Loop loop_;  // HTTP: this thread
+  std::unique_ptr<kernel::Blobs> blobs_;  // output above 64 KiB, artifacts
+  async::Loop loop_;                      // HTTP: this thread
   async::Pool pool_{{.name = "read", .threads = 2}};
   std::unique_ptr<engine::Engine> engine_;  // its executor and committer: two threads
   std::unique_ptr<api::Api> api_;
@@ -170,6 +168,7 @@ Result<Releases> Server::load_releases() const {
 
 Result<void> Server::open_engine() {
   TRY(store_, store_sqlite::open(paths_.data));
+  TRY(blobs_, blob_fs::open(paths_.data));
   {
     // Which packs it knows is asked before the engine starts.
     TRY(auto writer, store_->open_writer());
@@ -185,13 +184,13 @@ Result<void> Server::open_engine() {
                     .decided = metrics_.decided(),
                     .open_key = [this](const kernel::KeyRow& row) { return open_key(row); },
                     .owner = fmt::format("{}:{}", config_.worker.name, ::getpid()),
-                    .output_folder = paths_.output}));
+                    .blobs = blobs_.get()}));
   metrics_.watch(*engine_);
   return {};
 }
 
 Result<void> Server::open() {
-  TRY(make_folders(paths_));
+  TRY(make_data_folder(paths_));
   TRY(lock_, lock_folder(paths_.data));
   TRY(keys_, auth::open_key_file(paths_.keys, auth::system_random()));
   run_tokens_.emplace(keys_->derive("run tokens"));
@@ -199,7 +198,7 @@ Result<void> Server::open() {
   TRY(api_, api::Api::create(
                 *engine_, *keys_, tokens_, *run_tokens_, pool_,
                 {.version = kVersion,
-                 .output_folder = paths_.output,
+                 .blobs = blobs_.get(),
                  .webhook_body_limit = static_cast<size_t>(config_.server.webhook_body_bytes),
                  .event_body_limit = static_cast<size_t>(config_.server.event_body_bytes),
                  .now_ms = unix_ms,
@@ -319,9 +318,9 @@ Task<void> Server::sweep_files() {
     int64_t before = unix_ms() - config_.retention.executions_days * kDayMs;
     auto swept = co_await pool_.run([this, before]() -> Result<int64_t> {
       TRY(auto reader, store_->open_reader());
-      return sweep_output(*reader, paths_.data, before);
+      return sweep_blobs(*reader, *blobs_, before);
     });
-    if (!swept.ok()) log_warn("output.not_swept", {{"error", swept.error().message()}});
+    if (!swept.ok()) log_warn("blobs.not_swept", {{"error", swept.error().message()}});
   }
 }
 

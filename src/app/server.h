@@ -13,12 +13,10 @@ namespace millrace::app {
 struct DataPaths {
   explicit DataPaths(const std::string& data)
       : data(data),
-        output(data + "/output"),
         keys(data + "/keys.json"),
         admin_token(data + "/admin.token"),
         url(data + "/url") {}
   std::string data;
-  std::string output;
   std::string keys;
   std::string admin_token;  // 0600; the command line of the same user finds it
   std::string url;          // of the server that runs, or ran last

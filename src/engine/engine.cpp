@@ -243,7 +243,7 @@ void Engine::finished(SessionId session, Completion completion, std::function<vo
   // A format other than text is parsed from the whole of stdout, wherever it lies.
   std::string whole;
   if (!completion.out.blob.empty()) {
-    auto text = read_file(parts_->outside.output_folder + "/" + completion.out.blob, 16 << 20);
+    auto text = parts_->outside.blobs->read(completion.out.blob, 0, 16 << 20);
     if (text.ok()) whole = std::move(*text);
   }
   submit(finish_run(std::move(completion), std::move(whole), std::move(done)));

@@ -10,6 +10,7 @@
 #include "base/secret.h"
 #include "engine/machine/message.h"
 #include "engine/machine/reply.h"
+#include "kernel/blobs.h"
 #include "kernel/work.h"
 
 namespace millrace::kernel {
@@ -49,8 +50,8 @@ class Engine final : public kernel::WorkSource {
     std::function<void(std::string_view kind, int64_t waited_ns)> decided;
     // For st2kv(..., decrypt=true); may be empty. It says itself in the log why it cannot.
     std::function<Result<Secret>(const kernel::KeyRow&)> open_key;
-    std::string owner;          // names this process in the shards' rows
-    std::string output_folder;  // where workers leave output above 64 KiB
+    std::string owner;               // names this process in the shards' rows
+    kernel::Blobs* blobs = nullptr;  // holds output above 64 KiB
   };
   // What the committer has done; for metrics.
   struct Stats {

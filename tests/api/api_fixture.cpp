@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <future>
 
+#include "adapters/blob_fs/blob_fs.h"
 #include "adapters/store_sqlite/store_sqlite.h"
 #include "base/json.h"
 #include "base/text.h"
@@ -105,13 +106,14 @@ void ApiTest::SetUp() {
   auto store = store_sqlite::open(folder_);
   ASSERT_TRUE(store.ok()) << store.error().describe();
   store_ = std::move(*store);
+  blobs_ = std::move(*blob_fs::open(folder_));
   engine::Engine::Outside outside{
       .now_ms = [this] { return now_ms_.load(); },
       .fatal = [](const Error& error) { FAIL() << error.describe(); },
       .equip = [](kernel::WorkOrder&) {},
       .decided = [](std::string_view, int64_t) {},
       .owner = "test",
-      .output_folder = folder_,
+      .blobs = blobs_.get(),
   };
   auto engine = engine::Engine::start(
       *store_, {.system = {core_pack()}, .own = {ci_pack()}, .retired = {}, .missing = {}}, {}, {},
@@ -121,7 +123,7 @@ void ApiTest::SetUp() {
 
   ApiOptions options;
   options.version = "test";
-  options.output_folder = folder_;
+  options.blobs = blobs_.get();
   options.event_body_limit = 100'000;
   options.now_ms = [this] { return now_ms_.load(); };
   options.random = auth::system_random();

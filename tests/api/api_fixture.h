@@ -81,6 +81,7 @@ class ApiTest : public testing::Test {
   std::string folder_;
   std::atomic<int64_t> now_ms_{1'767'225'600'000};
   std::unique_ptr<sql::Store> store_;
+  std::unique_ptr<kernel::Blobs> blobs_;
   KeepingWorker worker_;
   SessionId session_;  // of the worker
   std::unique_ptr<engine::Engine> engine_;

@@ -29,7 +29,7 @@ auto fields(const ExecutionRow& r) {
                         std::tie(r.parameters_json, r.env_json, r.result_json, r.result_size));
 }
 auto fields(const OutputRow& r) {
-  return std::tie(r.execution, r.tenant, r.attempt, r.stream, r.content.bytes, r.content.file,
+  return std::tie(r.execution, r.tenant, r.attempt, r.stream, r.content.bytes, r.content.blob,
                   r.content.size, r.content.dropped);
 }
 auto fields(const ResultBlobRow& r) { return std::tie(r.execution, r.tenant, r.bytes); }
@@ -249,7 +249,7 @@ TEST_P(Repositories, OutputAndResultsNeedNotBeText) {
                 .tenant = kTenant,
                 .attempt = 2,
                 .stream = Stream::Stderr,
-                .content = {.bytes = kBytes, .file = "1/2.err", .size = 7, .dropped = 5}};
+                .content = {.bytes = kBytes, .blob = "1/2.err", .size = 7, .dropped = 5}};
   OutputRow empty{.execution = ExecutionId{1}, .tenant = kTenant, .attempt = 1};
   ResultBlobRow blob{ExecutionId{1}, kTenant, kBytes + std::string(100'000, '\0')};
   desk_->write({.outputs = {out, empty}, .result_blobs = {blob}});

@@ -14,6 +14,7 @@
 #include <filesystem>
 #include <future>
 
+#include "adapters/blob_fs/blob_fs.h"
 #include "adapters/store_sqlite/store_sqlite.h"
 #include "base/json.h"
 #include "rules/rule.h"
@@ -135,6 +136,7 @@ class EngineTest : public ::testing::Test {
     auto store = store_sqlite::open(folder_);
     ASSERT_TRUE(store.ok()) << store.error().describe();
     store_ = std::move(*store);
+    blobs_ = std::move(*blob_fs::open(folder_));
     start();
   }
   void TearDown() override {
@@ -177,7 +179,7 @@ class EngineTest : public ::testing::Test {
         .decided = [](std::string_view, int64_t) {},
         .open_key = open_key_,
         .owner = "test",
-        .output_folder = folder_,
+        .blobs = blobs_.get(),
     };
     auto engine = Engine::start(engine_store(), pack_set(packs()), {}, {}, outside);
     ASSERT_TRUE(engine.ok()) << engine.error().describe();
@@ -288,6 +290,7 @@ class EngineTest : public ::testing::Test {
   std::atomic<int64_t> now_ms_{1'800'000'000'000};  // the wall clock
   std::atomic<int64_t> mono_ms_{1'000};             // the monotonic one
   std::unique_ptr<sql::Store> store_;
+  std::unique_ptr<Blobs> blobs_;
   KeepingWorker worker_;
   SessionId session_;
   std::unique_ptr<Engine> engine_;

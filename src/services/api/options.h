@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "auth/crypto.h"
+#include "kernel/blobs.h"
 
 namespace millrace::api {
 
@@ -22,8 +23,8 @@ struct Observation {
 
 // What the composition root gives besides the collaborators.
 struct ApiOptions {
-  std::string version;        // of the program
-  std::string output_folder;  // {data}/output: process output above 64 KiB
+  std::string version;             // of the program
+  kernel::Blobs* blobs = nullptr;  // process output above 64 KiB; outlives the API
   size_t webhook_body_limit = 10 << 20;
   size_t event_body_limit = 1 << 20;
   int max_streams = 256;            // open event streams; one more is answered 429

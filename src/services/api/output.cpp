@@ -108,8 +108,8 @@ OutputSlice live_output(Shared& shared, ExecutionId id, const OutputQuery& query
 
 Response output_piece(Call& call, sql::Connection& db, const OutputQuery& query, ExecutionId id) {
   auto stream = query.stream == Streams::Stderr ? kernel::Stream::Stderr : kernel::Stream::Stdout;
-  TRY(auto slice, read_output(db, call.api.options.output_folder, call.who.tenant, id,
-                              query.attempt, stream, query.from, query.limit));
+  TRY(auto slice, read_output(db, *call.api.options.blobs, call.who.tenant, id, query.attempt,
+                              stream, query.from, query.limit));
   if (!slice.durable) slice = live_output(call.api, id, query, stream);
   std::string_view bytes = slice.bytes;
   if (!slice.durable || query.from + static_cast<int64_t>(bytes.size()) < slice.size) {

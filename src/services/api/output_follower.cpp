@@ -217,8 +217,8 @@ class OutputFollower {
     auto index = static_cast<size_t>(stream);
     int64_t from = at_.next[index] + static_cast<int64_t>(pending_[index].size());
     co_return co_await shared_.readers.run([&, from](sql::Connection& db) -> Result<void> {
-      TRY(slice, read_output(db, shared_.options.output_folder, request_.tenant, request_.id,
-                             at_.attempt, stream, from, kPiece));
+      TRY(slice, read_output(db, *shared_.options.blobs, request_.tenant, request_.id, at_.attempt,
+                             stream, from, kPiece));
       return {};
     });
   }

@@ -1,11 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "services/api/output_store.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <string.h>
-#include <unistd.h>
 
 #include <algorithm>
 
@@ -14,34 +10,21 @@
 namespace millrace::api {
 namespace {
 
-Error unreadable(const std::string& file, std::string_view why) {
-  return Error(ErrorKind::Internal, "API-0031",
-               fmt::format("output file '{}' cannot be read: {}", file, why));
-}
-
-Result<std::string> read_piece(const std::string& folder, const std::string& file, int64_t from,
+// That it is not there, or shorter than its row says, is a fault of the store, not of the caller.
+Result<std::string> read_whole(kernel::Blobs& blobs, const std::string& ref, int64_t from,
                                int64_t count) {
-  if (file.find("..") != std::string::npos) return unreadable(file, "it leads out of its folder");
-  int fd = ::open((folder + '/' + file).c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-  if (fd < 0) return unreadable(file, strerror(errno));
-  std::string bytes(static_cast<size_t>(count), '\0');
-  size_t got = 0;
-  while (got < bytes.size()) {
-    ssize_t n = ::pread(fd, bytes.data() + got, bytes.size() - got, from + static_cast<off_t>(got));
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) break;
-    got += static_cast<size_t>(n);
-  }
-  ::close(fd);
-  bytes.resize(got);
-  return bytes;
+  auto bytes = blobs.read(ref, from, count);
+  if (bytes.ok() && static_cast<int64_t>(bytes->size()) == count) return bytes;
+  return Error(ErrorKind::Internal, "API-0031",
+               fmt::format("output '{}' cannot be read: {}", ref,
+                           bytes.ok() ? "it is shorter than it was" : bytes.error().message()));
 }
 
 }  // namespace
 
-Result<OutputSlice> read_output(sql::Connection& db, const std::string& output_folder,
-                                TenantId tenant, ExecutionId id, int attempt, kernel::Stream stream,
-                                int64_t from, int64_t limit) {
+Result<OutputSlice> read_output(sql::Connection& db, kernel::Blobs& blobs, TenantId tenant,
+                                ExecutionId id, int attempt, kernel::Stream stream, int64_t from,
+                                int64_t limit) {
   TRY(auto rows, store::outputs_of(db, tenant, id));
   const kernel::OutputRow* chosen = nullptr;
   for (const auto& row : rows) {
@@ -60,7 +43,7 @@ Result<OutputSlice> read_output(sql::Connection& db, const std::string& output_f
   if (content.blob.empty()) {
     slice.bytes = content.bytes.substr(static_cast<size_t>(begin), static_cast<size_t>(count));
   } else {
-    TRY(slice.bytes, read_piece(output_folder, content.blob, begin, count));
+    TRY(slice.bytes, read_whole(blobs, content.blob, begin, count));
   }
   return slice;
 }

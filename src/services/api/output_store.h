@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "kernel/blobs.h"
 #include "kernel/rows.h"
 #include "store/sql.h"
 
@@ -17,8 +18,8 @@ struct OutputSlice {
 };
 
 // `attempt` 0: the newest that has output. Blocking.
-Result<OutputSlice> read_output(sql::Connection& db, const std::string& output_folder,
-                                TenantId tenant, ExecutionId id, int attempt, kernel::Stream stream,
-                                int64_t from, int64_t limit);
+Result<OutputSlice> read_output(sql::Connection& db, kernel::Blobs& blobs, TenantId tenant,
+                                ExecutionId id, int attempt, kernel::Stream stream, int64_t from,
+                                int64_t limit);
 
 }  // namespace millrace::api

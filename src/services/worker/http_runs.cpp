@@ -129,14 +129,18 @@ Value http_result(const net::ClientResponse& response, const std::vector<std::st
     headers.set(name, value);
   }
   std::string text = masked(set, response.body);
-  Value body(text);
+  Value result = Value::map({{"status_code", response.status},
+                             {"headers", std::move(headers)},
+                             {"body", text},
+                             {"elapsed_ms", elapsed_ms}});
   if (response.find_header("Content-Type").find("json") != std::string_view::npos) {
-    if (auto parsed = parse_json(text); parsed.ok()) body = std::move(*parsed);
+    if (auto parsed = parse_json(text); parsed.ok()) {
+      result.set("body", std::move(*parsed));
+    } else {
+      result.set("body_error", parsed.error().message());
+    }
   }
-  return Value::map({{"status_code", response.status},
-                     {"headers", std::move(headers)},
-                     {"body", std::move(body)},
-                     {"elapsed_ms", elapsed_ms}});
+  return result;
 }
 
 HttpRuns::HttpRuns(async::Loop& loop, std::function<void(kernel::Completion)> done)

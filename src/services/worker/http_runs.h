@@ -31,7 +31,8 @@ struct HttpPlan {
 Result<HttpPlan> plan_http(const kernel::WorkOrder& order);
 
 // The result of the action: {status_code, headers, body, elapsed_ms}, with secrets masked. The
-// body is parsed when it says that it is JSON.
+// body is parsed when it says that it is JSON; when it is none it stays text and `body_error` says
+// why.
 Value http_result(const net::ClientResponse& response, const std::vector<std::string>& secrets,
                   int64_t elapsed_ms);
 

@@ -31,15 +31,6 @@ std::unique_ptr<DIR, CloseDir> list(int dir_fd) {
   return std::unique_ptr<DIR, CloseDir>(dir);
 }
 
-bool write_all(int fd, std::string_view bytes) {
-  while (!bytes.empty()) {
-    ssize_t n = ::write(fd, bytes.data(), bytes.size());
-    if (n < 0 && errno != EINTR) return false;
-    if (n > 0) bytes.remove_prefix(static_cast<size_t>(n));
-  }
-  return true;
-}
-
 }  // namespace
 
 std::string errno_text(int error) { return fmt::format("{} (errno {})", strerror(error), error); }
@@ -113,20 +104,6 @@ std::string read_small_file(const std::string& path) {
     text.append(buffer, static_cast<size_t>(n));
   }
   return text;
-}
-
-Result<void> write_file_durably(const std::string& path, std::string_view bytes) {
-  std::string beside = path + ".new";
-  Fd file(open(beside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
-  if (!file || !write_all(file.get(), bytes) || fdatasync(file.get()) != 0 ||
-      rename(beside.c_str(), path.c_str()) != 0) {
-    return system_error(fmt::format("cannot write '{}'", path));
-  }
-  Fd folder(open(path.substr(0, path.rfind('/')).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!folder || fsync(folder.get()) != 0) {
-    return system_error(fmt::format("cannot sync the folder of '{}'", path));
-  }
-  return {};
 }
 
 }  // namespace millrace::worker

@@ -7,6 +7,7 @@
 
 #include <csignal>
 
+#include "adapters/blob_fs/blob_fs.h"
 #include "services/worker/spawner_fixture.h"
 
 namespace millrace::worker {
@@ -14,14 +15,15 @@ namespace {
 
 class RecorderTest : public testing::Test {
  protected:
-  RecorderTest() : output_(std::move(*OutputFolder::open(dir_.path() + "/output"))) {}
   StreamRecorder make(int64_t cap, std::vector<std::string> secrets = {}) {
-    return {std::make_shared<const SecretSet>(std::move(secrets)), output_, "ab/1.1.1.out", cap};
+    return {std::make_shared<const SecretSet>(std::move(secrets)), *blobs_, kRef, cap};
   }
-  std::string file() { return read_small_file(dir_.path() + "/output/ab/1.1.1.out"); }
+  std::string file() { return read_small_file(dir_.path() + '/' + kRef); }
 
+  const std::string kRef =
+      kernel::output_ref(TenantId(1), {ExecutionId(1), 1, 1}, kernel::Stream::Stdout);
   TempDir dir_;
-  OutputFolder output_;
+  std::unique_ptr<kernel::Blobs> blobs_ = std::move(*blob_fs::open(dir_.path()));
 };
 
 TEST_F(RecorderTest, KeepsAFullMemoryAndSpillsTheByteAfter) {
@@ -36,7 +38,7 @@ TEST_F(RecorderTest, KeepsAFullMemoryAndSpillsTheByteAfter) {
   EXPECT_EQ(spilled.append("y"), "y");
   auto stored = spilled.finish();
   EXPECT_EQ(stored.bytes, "");
-  EXPECT_EQ(stored.blob, "ab/1.1.1.out");
+  EXPECT_EQ(stored.blob, kRef);
   EXPECT_EQ(file(), std::string(kMemoryPerStream, 'x') + "y");
 }
 
@@ -96,7 +98,7 @@ TEST_F(RecorderTest, AFullDiskCutsTheStreamAndSaysSo) {
 }
 
 TEST_F(RecorderTest, DoesNotFollowALinkOutOfTheFolder) {
-  ASSERT_EQ(symlink("/tmp", (dir_.path() + "/output/ab").c_str()), 0);
+  ASSERT_EQ(symlink("/tmp", (dir_.path() + "/output").c_str()), 0);
   auto recorder = make(1 << 20);
   recorder.append(std::string(100'000, 'x'));
   auto output = recorder.finish();

@@ -69,7 +69,7 @@ bool ResultShelf::persist() {
     if (kept.on_disk) continue;
     std::string frame;
     encode(frame, Exited{kept.completion});
-    auto written = write_file_durably(path_of(key), frame);
+    auto written = replace_file(path_of(key), frame);
     kept.on_disk = written.ok();
     all = all && kept.on_disk;
     if (!written.ok()) fmt::print(stderr, "spawner: {}\n", written.error().describe());

@@ -29,10 +29,8 @@ bool still_linked(int folder_fd) {
 
 }  // namespace
 
-SlotPool::SlotPool(std::string run_folder, std::string artifacts_folder, std::string cgroup_home)
-    : run_folder_(std::move(run_folder)),
-      artifacts_folder_(std::move(artifacts_folder)),
-      cgroup_home_(std::move(cgroup_home)) {}
+SlotPool::SlotPool(std::string run_folder, kernel::Blobs& blobs, std::string cgroup_home)
+    : run_folder_(std::move(run_folder)), blobs_(blobs), cgroup_home_(std::move(cgroup_home)) {}
 
 Result<std::unique_ptr<Slot>> SlotPool::acquire() {
   while (!free_.empty()) {
@@ -71,22 +69,19 @@ bool SlotPool::renew_cgroup(Slot& slot) const {
   return true;
 }
 
-Result<void> SlotPool::keep_artifacts(Slot& slot, const kernel::RunKey& key) const {
-  std::string folder = fmt::format("{}/{}", artifacts_folder_, key.execution.value);
-  TRY(make_folders(folder, 0700));
-  std::string target = fmt::format("{}/{}", folder, key.attempt);
-  if (rename(slot.artifacts.c_str(), target.c_str()) != 0) {
-    return system_error(fmt::format("cannot move artifacts to '{}'", target));
-  }
+Result<void> SlotPool::keep_artifacts(Slot& slot, TenantId tenant,
+                                      const kernel::RunKey& key) const {
+  TRY(blobs_.take_folder(kernel::artifacts_prefix(tenant, key), slot.artifacts));
   TRY(slot.artifacts_fd, fresh_folder(slot.artifacts));
   return {};
 }
 
-void SlotPool::release(std::unique_ptr<Slot> slot, const kernel::RunKey& key, bool tainted) {
+void SlotPool::release(std::unique_ptr<Slot> slot, TenantId tenant, const kernel::RunKey& key,
+                       bool tainted) {
   if (tainted) return;
   bool clean = folder_is_empty(slot->temp_fd.get()) || empty_folder(slot->temp_fd.get());
   if (!folder_is_empty(slot->artifacts_fd.get())) {
-    auto kept = keep_artifacts(*slot, key);
+    auto kept = keep_artifacts(*slot, tenant, key);
     if (!kept.ok()) fmt::print(stderr, "{}\n", kept.error().describe());
     clean = clean && kept.ok();
   }

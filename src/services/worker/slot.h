@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "base/result.h"
-#include "kernel/work.h"
+#include "kernel/blobs.h"
 #include "services/worker/cgroup.h"
 #include "services/worker/posix.h"
 
@@ -28,22 +28,23 @@ struct Slot {
 // cgroup {cgroup_home}/slot-N.
 class SlotPool {
  public:
-  SlotPool(std::string run_folder, std::string artifacts_folder, std::string cgroup_home);
+  SlotPool(std::string run_folder, kernel::Blobs& blobs, std::string cgroup_home);
 
   Result<std::unique_ptr<Slot>> acquire();
-  // Cleans the slot for the next run; what lies in its artifacts folder moves to
-  // {artifacts}/EXECUTION/ATTEMPT. A slot whose processes could not be killed is `tainted`:
-  // neither it nor its number is used again.
-  void release(std::unique_ptr<Slot> slot, const kernel::RunKey& key, bool tainted);
+  // Cleans the slot for the next run; what lies in its artifacts folder becomes blobs of the run.
+  // A slot whose processes could not be killed is `tainted`: neither it nor its number is used
+  // again.
+  void release(std::unique_ptr<Slot> slot, TenantId tenant, const kernel::RunKey& key,
+               bool tainted);
 
  private:
   Result<std::unique_ptr<Slot>> make(int index) const;
   std::string cgroup_path(int index) const;
   bool renew_cgroup(Slot& slot) const;
-  Result<void> keep_artifacts(Slot& slot, const kernel::RunKey& key) const;
+  Result<void> keep_artifacts(Slot& slot, TenantId tenant, const kernel::RunKey& key) const;
 
   std::string run_folder_;
-  std::string artifacts_folder_;
+  kernel::Blobs& blobs_;
   std::string cgroup_home_;
   std::vector<std::unique_ptr<Slot>> free_;
   int next_index_ = 0;

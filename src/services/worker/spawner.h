@@ -3,10 +3,12 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
+#include "kernel/blobs.h"
 #include "services/worker/posix.h"
 
 namespace millrace::worker {
@@ -17,10 +19,13 @@ struct SpawnerOptions {
   bool use_cgroups = true;     // where they can be had
 };
 
+// Opens the room for output and artifacts of a data folder.
+using OpenBlobs = std::function<Result<std::unique_ptr<kernel::Blobs>>(const std::string& data)>;
+
 // True when this process was started as a spawner: then main does nothing but
-// `return spawner_main(argc, argv)`, before anything else.
+// `return spawner_main(argc, argv, ...)`, before anything else.
 bool is_spawner_invocation(int argc, char** argv);
-int spawner_main(int argc, char** argv);
+int spawner_main(int argc, char** argv, const OpenBlobs& open_blobs);
 
 // The control connection to the spawner of a data folder: the one that runs, or a new one,
 // started from /proc/self/exe. Blocks, for milliseconds as a rule, and for seconds when what a

@@ -29,8 +29,7 @@ int64_t boot_ns() {
 
 SpawnerLoop::SpawnerLoop(SpawnerParts parts)
     : parts_(std::move(parts)),
-      slots_(parts_.options.data_dir + "/run", parts_.options.data_dir + "/artifacts",
-             parts_.cgroup_home),
+      slots_(parts_.options.data_dir + "/run", *parts_.blobs, parts_.cgroup_home),
       read_buffer_(64 << 10) {
   identity_.boot_id = boot_id();
   identity_.pid = getpid();

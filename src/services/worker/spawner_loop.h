@@ -33,7 +33,7 @@ struct SpawnerParts {
   rlimit open_files{};      // of each run
   Fd listener;
   Fd first_connection;
-  OutputFolder output;
+  std::unique_ptr<kernel::Blobs> blobs;  // takes output and artifacts
   ResultShelf results;
   ProcessNotes notes;  // empty where there are cgroups
 };
@@ -50,7 +50,7 @@ struct SpawnerParts {
 struct Run {
   enum class State : uint8_t { Running, Ending, Killing };
 
-  Run(Launch&& from, std::unique_ptr<Slot> in_slot, const OutputFolder& output);
+  Run(Launch&& from, std::unique_ptr<Slot> in_slot, kernel::Blobs& blobs);
 
   Launch launch;
   std::unique_ptr<Slot> slot;

@@ -118,7 +118,7 @@ std::string find_cgroup_home(const SpawnerOptions& options, const std::string& i
   return {};
 }
 
-Result<void> serve(const SpawnerOptions& options) {
+Result<void> serve(const SpawnerOptions& options, const OpenBlobs& open_blobs) {
   rlimit open_files = settle_process();
   std::string run_folder = options.data_dir + "/run";
   TRY(Fd run, open_run_folder(options.data_dir));
@@ -133,14 +133,14 @@ Result<void> serve(const SpawnerOptions& options) {
   if (home.empty()) {
     TRY(notes, ProcessNotes::create(run_folder + "/processes"));
   }
-  TRY(write_file_durably(run_folder + "/spawner.state", fmt::format("{}\n{}\n", boot_id(), home)));
+  TRY(replace_file(run_folder + "/spawner.state", fmt::format("{}\n{}\n", boot_id(), home)));
 
-  TRY(auto output, OutputFolder::open(options.data_dir + "/output"));
+  TRY(auto blobs, open_blobs(options.data_dir));
   TRY(auto results, ResultShelf::open(run_folder + "/results"));
   TRY(Fd listener, listen_at(run.get()));
   TRY(auto loop, SpawnerLoop::create({options, identity + ":", home, open_files,
-                                      std::move(listener), Fd(kFirstConnectionFd),
-                                      std::move(output), std::move(results), std::move(notes)}));
+                                      std::move(listener), Fd(kFirstConnectionFd), std::move(blobs),
+                                      std::move(results), std::move(notes)}));
   loop->run();
   // The lock is held until the end: a successor waits for it.
   unlinkat(run.get(), "spawner.sock", 0);
@@ -155,7 +155,7 @@ bool is_spawner_invocation(int argc, char** argv) {
   return argc > 0 && std::string_view(argv[0]) == kSpawnerName;
 }
 
-int spawner_main(int argc, char** argv) {
+int spawner_main(int argc, char** argv, const OpenBlobs& open_blobs) {
   if (argc != 4) {
     fmt::print(stderr, "{} is started by the server, not by hand\n", kSpawnerName);
     return 2;
@@ -168,7 +168,7 @@ int spawner_main(int argc, char** argv) {
   std::string_view linger = argv[2];
   std::from_chars(linger.data(), linger.data() + linger.size(), options.linger_ms);
   options.use_cgroups = std::string_view(argv[3]) == "cgroups";
-  auto served = serve(options);
+  auto served = serve(options, open_blobs);
   if (served.ok()) return 0;
   fmt::print(stderr, "spawner: {}\n", served.error().describe());
   return 1;

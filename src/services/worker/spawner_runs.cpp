@@ -29,26 +29,12 @@ constexpr size_t kPipeBytes = 4096;
 // Processes that are alive so long after SIGKILL (stuck in the kernel) are given up.
 constexpr int64_t kRunGiveUpMs = 10'000;
 
-std::string output_name(const kernel::RunKey& key, std::string_view stream) {
-  return fmt::format("{:02x}/{}.{}.{}.{}", key.execution.value & 0xff, key.execution.value,
-                     key.attempt, key.epoch, stream);
-}
-
 std::string_view path_variable(const std::vector<std::string>& env) {
   constexpr std::string_view kName = "PATH=";
   for (std::string_view entry : env) {
     if (entry.starts_with(kName)) return entry.substr(kName.size());
   }
   return {};
-}
-
-bool write_whole(int fd, std::string_view bytes) {
-  while (!bytes.empty()) {
-    ssize_t n = write(fd, bytes.data(), bytes.size());
-    if (n < 0 && errno != EINTR) return false;
-    if (n > 0) bytes.remove_prefix(static_cast<size_t>(n));
-  }
-  return true;
 }
 
 // A descriptor that reads `bytes` and then ends: a pipe that holds them all, or for more than a
@@ -63,11 +49,12 @@ Result<Fd> readable_bytes(std::string_view bytes) {
   if (bytes.size() <= kPipeBytes) {
     if (pipe2(ends, O_CLOEXEC) != 0) return system_error("cannot make a pipe for the parameters");
     Fd read_end(ends[0]), write_end(ends[1]);
-    if (!write_whole(ends[1], bytes)) return system_error("cannot write the parameters");
+    if (write_all(ends[1], bytes) < bytes.size())
+      return system_error("cannot write the parameters");
     return read_end;
   }
   Fd file(memfd_create("parameters", MFD_CLOEXEC));
-  if (!file || !write_whole(file.get(), bytes) || lseek(file.get(), 0, SEEK_SET) != 0) {
+  if (!file || write_all(file.get(), bytes) < bytes.size() || lseek(file.get(), 0, SEEK_SET) != 0) {
     return system_error("cannot write the parameters");
   }
   return file;
@@ -76,7 +63,7 @@ Result<Fd> readable_bytes(std::string_view bytes) {
 Result<void> write_parameters_file(const Slot& slot, std::string_view bytes) {
   constexpr int kFlags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC;
   Fd file(openat(slot.temp_fd.get(), "parameters", kFlags, 0600));
-  if (!file || !write_whole(file.get(), bytes)) {
+  if (!file || write_all(file.get(), bytes) < bytes.size()) {
     return system_error("cannot write the parameters to their file");
   }
   return {};
@@ -98,13 +85,16 @@ std::string describe_end(const kernel::Completion& c, const Launch& launch) {
 
 }  // namespace
 
-Run::Run(Launch&& from, std::unique_ptr<Slot> in_slot, const OutputFolder& output)
+Run::Run(Launch&& from, std::unique_ptr<Slot> in_slot, kernel::Blobs& blobs)
     : launch(std::move(from)),
       slot(std::move(in_slot)),
       started_ms(unix_ms()),
       secrets(std::make_shared<const SecretSet>(std::move(launch.secrets))),
-      recorder{{secrets, output, output_name(launch.key, "out"), launch.output_cap},
-               {secrets, output, output_name(launch.key, "err"), launch.output_cap}} {}
+      recorder{
+          {secrets, blobs, kernel::output_ref(launch.tenant, launch.key, kernel::Stream::Stdout),
+           launch.output_cap},
+          {secrets, blobs, kernel::output_ref(launch.tenant, launch.key, kernel::Stream::Stderr),
+           launch.output_cap}} {}
 
 std::string SpawnerLoop::marker(const kernel::RunKey& key) const {
   return fmt::format("{}{}.{}.{};", parts_.identity, key.execution.value, key.attempt, key.epoch);
@@ -119,11 +109,11 @@ void SpawnerLoop::launch(Launch order) {
   auto slot = slots_.acquire();
   if (!slot.ok()) return refuse(order, slot.error().message());
 
-  auto run = std::make_unique<Run>(std::move(order), std::move(*slot), parts_.output);
+  auto run = std::make_unique<Run>(std::move(order), std::move(*slot), *parts_.blobs);
   auto started = start(*run);
   if (!started.ok()) {
     refuse(run->launch, started.error().message());
-    slots_.release(std::move(run->slot), run->launch.key, false);
+    slots_.release(std::move(run->slot), run->launch.tenant, run->launch.key, false);
     return;
   }
   auto index = static_cast<size_t>(run->slot->index);
@@ -296,7 +286,7 @@ void SpawnerLoop::finish(Run& finished, bool tree_is_gone) {
     *outputs[stream] = run->recorder[stream].finish();
   }
   c.ended_ms = unix_ms();
-  slots_.release(std::move(run->slot), key, !tree_is_gone);
+  slots_.release(std::move(run->slot), c.tenant, key, !tree_is_gone);
   if (parts_.cgroup_home.empty() && runs_.empty()) kill_strays();
   report(std::move(c));
 }

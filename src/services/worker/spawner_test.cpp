@@ -58,7 +58,7 @@ TEST_P(SpawnerTest, SaysWhyAProcessCannotStart) {
     EXPECT_EQ(c.end, RunEnd::SpawnFailed);
     return c.message;
   };
-  ASSERT_TRUE(write_file_durably(script, "#!/no/such/interpreter -x\n").ok());
+  ASSERT_TRUE(replace_file(script, "#!/no/such/interpreter -x\n").ok());
   EXPECT_EQ(message_for({script}),
             fmt::format("cannot run '{}': it is not executable (try chmod +x)", script));
   chmod(script.c_str(), 0755);
@@ -108,7 +108,7 @@ TEST_P(SpawnerTest, EmptiesTheTempFolderBetweenRunsAndKeepsArtifacts) {
   auto c = client.wait_exited(second.key);
   EXPECT_EQ(c.out.bytes, "\n");
   EXPECT_EQ(c.exit_code, 0) << c.err.bytes;
-  EXPECT_EQ(read_data_file(fmt::format("artifacts/{}/1/report", first.key.execution.value)),
+  EXPECT_EQ(read_data_file(kernel::artifacts_prefix(first.tenant, first.key) + "report"),
             "result\n");
 }
 
@@ -166,7 +166,7 @@ TEST_P(SpawnerTest, SpillsLargeOutputIntoAFile) {
   auto c = client.wait_exited(launch.key);
   EXPECT_EQ(c.out.size, 300000);
   EXPECT_EQ(c.out.bytes, "");
-  EXPECT_EQ(read_data_file("output/" + c.out.blob), std::string(300000, 'x'));
+  EXPECT_EQ(read_data_file(c.out.blob), std::string(300000, 'x'));
   EXPECT_EQ(c.err.bytes.size(), 60000U);
   EXPECT_EQ(c.err.blob, "");
 }
@@ -190,7 +190,7 @@ TEST_P(SpawnerTest, CapsHugeOutputInFlatMemoryAndSaysSo) {
   std::string note = "\n[millrace: output capped at 1048576 bytes, the rest was dropped]\n";
   EXPECT_EQ(c.out.size, (1 << 20) + static_cast<int64_t>(note.size()));
   EXPECT_EQ(c.out.dropped, (gib << 30) - (1 << 20));
-  std::string stored = read_data_file("output/" + c.out.blob);
+  std::string stored = read_data_file(c.out.blob);
   EXPECT_EQ(static_cast<int64_t>(stored.size()), c.out.size);
   EXPECT_TRUE(stored.ends_with(note));
   EXPECT_LT(resident_kib(pid) - before, 16 << 10);
@@ -277,7 +277,7 @@ TEST_P(SpawnerTest, LeavesOtherRunsAloneWhenOneIsKilled) {
   client.send(goes);
   client.send(Kill{goes.key});
   EXPECT_EQ(client.wait_exited(goes.key).end, RunEnd::Canceled);
-  ASSERT_TRUE(write_file_durably(path("go"), "").ok());
+  ASSERT_TRUE(replace_file(path("go"), "").ok());
   EXPECT_EQ(client.wait_exited(stays.key).out.bytes, "there\n");
 }
 
@@ -297,7 +297,7 @@ TEST_P(SpawnerTest, HandsRunsAndResultsToTheNextServer) {
     first.wait_for_output(running.key, Stream::Stdout, 6);
     first.wait_exited(done.key);  // never acknowledged
   }
-  ASSERT_TRUE(write_file_durably(path("alone"), "").ok());
+  ASSERT_TRUE(replace_file(path("alone"), "").ok());
   ASSERT_TRUE(eventually([&] {
     return access(path(fmt::format("run/results/{}.1.7", ends_alone.key.execution.value)).c_str(),
                   F_OK) == 0;
@@ -311,7 +311,7 @@ TEST_P(SpawnerTest, HandsRunsAndResultsToTheNextServer) {
   EXPECT_EQ(second.wait_exited(ends_alone.key).exit_code, 9);
   second.wait_for_output(running.key, Stream::Stdout, 6);
   EXPECT_EQ(second.live(running.key, Stream::Stdout), "before");
-  ASSERT_TRUE(write_file_durably(path("go"), "").ok());
+  ASSERT_TRUE(replace_file(path("go"), "").ok());
   EXPECT_EQ(second.wait_exited(running.key).out.bytes, "before after");
 }
 

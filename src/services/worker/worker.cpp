@@ -96,11 +96,10 @@ void Worker::read_mail() {
 }
 
 void Worker::on(Opened& note) {
-  if (stopping_) {
-    close_unwanted(source_, note);
-  } else {
-    opened_ = std::move(note.session);
-  }
+  if (stopping_) return close_unwanted(source_, note);
+  // At once: the next note may be its first grant.
+  if (note.session.ok()) session_ = *note.session;
+  opened_ = note.session.ok() ? Result<void>() : Result<void>(note.session.error());
 }
 
 void Worker::on(Granted& note) {

@@ -152,7 +152,7 @@ class Worker final : public kernel::WorkReceiver {
   } counters_;
 
   // The thread's own.
-  std::optional<Result<kernel::Session>> opened_;  // an answer that was not looked at yet
+  std::optional<Result<void>> opened_;  // how `open` was answered; none yet
   std::optional<kernel::Session> session_;
   bool session_over_ = false;  // the source knows it no more
   int64_t renewed_ms_ = 0;     // monotonic: when the last renewal that was answered was asked for

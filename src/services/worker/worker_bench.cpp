@@ -13,6 +13,7 @@
 #include <filesystem>
 #include <mutex>
 
+#include "adapters/blob_fs/blob_fs.h"
 #include "async/loop.h"
 #include "services/worker/worker.h"
 
@@ -179,6 +180,6 @@ int bench(int runs) {
 
 int main(int argc, char** argv) {
   using namespace millrace::worker;
-  if (is_spawner_invocation(argc, argv)) return spawner_main(argc, argv);
+  if (is_spawner_invocation(argc, argv)) return spawner_main(argc, argv, millrace::blob_fs::open);
   return bench(argc > 1 ? std::atoi(argv[1]) : 3000);
 }

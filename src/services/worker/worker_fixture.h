@@ -25,7 +25,8 @@ using namespace std::chrono_literals;
 class FakeSource final : public kernel::WorkSource {
  public:
   bool acknowledges = true;
-  bool answers_open = true;  // else the answer waits for answer_open
+  bool answers_open = true;                       // else the answer waits for answer_open
+  std::vector<kernel::WorkOrder> grants_at_once;  // before `open` has returned
   int64_t ttl_ms = 0, renew_ms = 0, fence_ms = 0;
   std::function<bool()> may_start = [] { return true; };  // the answer to `prepared`
 
@@ -55,6 +56,7 @@ class FakeSource final : public kernel::WorkSource {
     auto opened = std::exchange(opened_, nullptr);
     lock.unlock();
     opened(session);
+    if (!grants_at_once.empty()) receiver_->grant(session.id, std::exchange(grants_at_once, {}));
     lock.lock();
     may_grant_ = session.id;  // not before `opened` has returned
     changed_.notify_all();

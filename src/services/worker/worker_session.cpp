@@ -41,7 +41,8 @@ Result<void> Worker::open_session(const Hello& hello) {
   counters_.running = static_cast<int64_t>(runs_.size());
   greeted_ = true;
   opened_.reset();
-  auto asked_ms = monotonic_ms();
+  session_over_ = false;
+  renewed_ms_ = asked_ms_ = monotonic_ms();
   source_.open(std::move(own), *this,
                [mailbox = mailbox_, &source = source_](Result<kernel::Session> session) {
                  SessionId id = session.ok() ? session->id : SessionId();
@@ -49,9 +50,7 @@ Result<void> Worker::open_session(const Hello& hello) {
                });
   while (!opened_ && !stopping_) wait_for_mail(-1);
   if (!opened_) return {};
-  TRY(session_, std::move(*opened_));
-  session_over_ = false;
-  renewed_ms_ = asked_ms_ = asked_ms;
+  TRY(std::move(*opened_));
   log_info("worker.opened", {{"worker", config_.name},
                              {"session", session_->id.value},
                              {"slots", config_.slots},

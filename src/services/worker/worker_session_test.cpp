@@ -128,6 +128,14 @@ TEST_F(WorkerTest, OrdersAndCancelsOfAnotherSessionAreIgnored) {
   EXPECT_EQ(worker->stats().launched, 1);
 }
 
+// Both notes are in the mailbox before the worker looks.
+TEST_F(WorkerTest, AnOrderThatComesWithTheSessionItselfIsTaken) {
+  auto order = shell("true");
+  source_.grants_at_once = {order};
+  RunningWorker worker(source_, config_);
+  EXPECT_EQ(source_.wait_finished(order.key).exit_code, 0);
+}
+
 TEST_F(WorkerTest, ASessionIsClosedWithItsWorkerAlsoWhenItOpensLate) {
   source_.answers_open = false;
   {
@@ -158,7 +166,7 @@ TEST_F(WorkerTest, ALeaseIsRenewedAndItsLossEndsInANewSessionThatAdopts) {
   source_.forget_session();
   source_.wait_for_session(2);
   EXPECT_EQ(source_.hello().adopted, std::vector{order.key});
-  ASSERT_TRUE(write_file_durably(path("go"), "").ok());
+  ASSERT_TRUE(replace_file(path("go"), "").ok());
   EXPECT_EQ(source_.wait_finished(order.key).out.bytes, "done\n");
 }
 

@@ -34,9 +34,9 @@ TEST_F(WorkerTest, RunsAPythonScriptOfAPack) {
   RunningWorker worker(source_, config_);
   std::string folder = path("demo-d1");
   ASSERT_TRUE(make_folders(folder + "/actions", 0755).ok());
-  ASSERT_TRUE(write_file_durably(folder + "/actions/add.py",
-                                 "import json, sys\np = json.load(sys.stdin)\n"
-                                 "print(json.dumps({'sum': p['a'] + p['b']}))\n")
+  ASSERT_TRUE(replace_file(folder + "/actions/add.py",
+                           "import json, sys\np = json.load(sys.stdin)\n"
+                           "print(json.dumps({'sum': p['a'] + p['b']}))\n")
                   .ok());
   auto order = shell("");
   order.action = "demo.add";
@@ -73,7 +73,7 @@ TEST_F(WorkerTest, ForwardsOutputWhileTheRunGoesOn) {
   auto order = shell("printf first; while ! [ -e go ]; do sleep 0.01; done; printf second");
   source_.grant({order});
   source_.wait_for_live(order.key, "first");
-  ASSERT_TRUE(write_file_durably(path("go"), "").ok());
+  ASSERT_TRUE(replace_file(path("go"), "").ok());
   EXPECT_EQ(source_.wait_finished(order.key).out.bytes, "firstsecond");
 }
 
@@ -110,7 +110,7 @@ TEST_F(WorkerTest, TheNextWorkerAdoptsWhatRunsAndWhatIsUnreported) {
   std::sort(adopted.begin(), adopted.end());
   EXPECT_EQ(adopted, (std::vector{running.key, unreported.key}));
   EXPECT_EQ(source_.wait_finished(unreported.key).exit_code, 6);
-  ASSERT_TRUE(write_file_durably(path("go"), "").ok());
+  ASSERT_TRUE(replace_file(path("go"), "").ok());
   auto c = source_.wait_finished(running.key);
   EXPECT_EQ(c.out.bytes, "done\n");
   EXPECT_EQ(c.tenant, kDefaultTenant);
@@ -220,6 +220,17 @@ TEST_F(WorkerTest, MakesHttpRequestsItself) {
   EXPECT_TRUE(request.starts_with("POST /path?q=a%20b%26c HTTP/1.1\r\n")) << request;
   EXPECT_TRUE(request.ends_with("{\"k\":\"v\"}")) << request;
   EXPECT_NE(request.find("Content-Type: application/json"), std::string::npos);
+}
+
+TEST_F(WorkerTest, ABodyThatIsNotTheJsonThatItSaysStaysTextAndSaysSo) {
+  CannedServer server(
+      "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 5\r\n\r\n{\"a\":");
+  RunningWorker worker(source_, config_);
+  auto order = http(server.url);
+  source_.grant({order});
+  auto c = source_.wait_finished(order.key);
+  EXPECT_EQ(c.output["body"], Value("{\"a\":"));
+  EXPECT_FALSE(c.output.string_or("body_error", "").empty());
 }
 
 TEST_F(WorkerTest, AnHttpErrorIsExitCodeOneWithTheAnswer) {

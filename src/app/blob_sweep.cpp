@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "app/blob_sweep.h"
+
+#include <vector>
+
+#include "store/read.h"
+
+namespace millrace::app {
+namespace {
+
+// Asks the store once for neighbours of the same execution.
+class Orphans {
+ public:
+  Orphans(sql::Connection& reader, int64_t before_ms) : reader_(reader), before_ms_(before_ms) {}
+
+  Result<bool> has(ExecutionId id) {
+    if (!id || id_time_ms(id.value) >= before_ms_) return false;
+    if (id != asked_) {
+      TRY(auto tenant, store::tenant_of_execution(reader_, id));
+      asked_ = id;
+      is_gone_ = !tenant;
+    }
+    return is_gone_;
+  }
+
+ private:
+  sql::Connection& reader_;
+  int64_t before_ms_;
+  ExecutionId asked_;
+  bool is_gone_ = false;
+};
+
+Result<int64_t> sweep(sql::Connection& reader, kernel::Blobs& blobs, std::string_view prefix,
+                      int64_t before_ms) {
+  Orphans orphans(reader, before_ms);
+  std::vector<std::string> gone;
+  Result<void> asked;
+  TRY(blobs.each(std::string(prefix), [&](const kernel::BlobEntry& entry) {
+    if (!asked.ok()) return;
+    auto is_orphan = orphans.has(kernel::execution_of(entry.ref));
+    if (!is_orphan.ok()) {
+      asked = is_orphan.error();
+    } else if (*is_orphan) {
+      gone.push_back(entry.ref);
+    }
+  }));
+  TRY(std::move(asked));
+  for (const auto& ref : gone) TRY(blobs.remove(ref));
+  return static_cast<int64_t>(gone.size());
+}
+
+}  // namespace
+
+Result<int64_t> sweep_blobs(sql::Connection& reader, kernel::Blobs& blobs, int64_t before_ms) {
+  TRY(int64_t output, sweep(reader, blobs, kernel::kOutputBlobs, before_ms));
+  TRY(int64_t artifacts, sweep(reader, blobs, kernel::kArtifactBlobs, before_ms));
+  return output + artifacts;
+}
+
+}  // namespace millrace::app

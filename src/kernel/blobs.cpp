@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kernel/blobs.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+
+#include "base/text.h"
+
+namespace millrace::kernel {
+namespace {
+
+// TENANT/EE/EXECUTION
+std::string place(TenantId tenant, ExecutionId execution) {
+  return fmt::format("{}/{:02x}/{}", tenant.value, execution.value & 0xff, execution.value);
+}
+
+}  // namespace
+
+std::string output_ref(TenantId tenant, const RunKey& key, Stream stream) {
+  return fmt::format("{}{}.{}.{}.{}", kOutputBlobs, place(tenant, key.execution), key.attempt,
+                     key.epoch, stream == Stream::Stdout ? "out" : "err");
+}
+
+std::string artifacts_prefix(TenantId tenant, const RunKey& key) {
+  return fmt::format("{}{}/{}/", kArtifactBlobs, place(tenant, key.execution), key.attempt);
+}
+
+ExecutionId execution_of(std::string_view ref) {
+  if (!ref.starts_with(kOutputBlobs) && !ref.starts_with(kArtifactBlobs)) return {};
+  auto parts = split(ref, '/');
+  if (parts.size() < 4) return {};
+  int64_t id = 0;
+  std::from_chars(parts[3].data(), parts[3].data() + parts[3].size(), id);
+  return ExecutionId(id);
+}
+
+}  // namespace millrace::kernel
