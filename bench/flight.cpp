@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "flight.h"
 
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>

@@ -64,12 +64,8 @@ Result<void> find_packs(const std::string& source, std::vector<Found>& found) {
 Result<void> write_plain(const std::string& path, std::string_view bytes) {
   Fd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0555));
   if (!file) return file_error(path, {errno, std::generic_category()});
-  while (!bytes.empty()) {
-    ssize_t written = ::write(file.get(), bytes.data(), bytes.size());
-    if (written < 0) return file_error(path, {errno, std::generic_category()});
-    bytes.remove_prefix(static_cast<size_t>(written));
-  }
-  return {};
+  if (write_all(file.get(), bytes) == bytes.size()) return {};
+  return file_error(path, {errno, std::generic_category()});
 }
 
 // Writes the release's files to a folder beside, then renames it into its place.

@@ -2,19 +2,16 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/mix.h"
 #include "conductor/firing.h"
 #include "conductor/task_lookup.h"
 
 namespace millrace::conductor {
 namespace {
 
-// A number in [-1, 1) from a seed (Steele, Lea, Flood: SplitMix64).
+// A number in [-1, 1) from a seed.
 double chance(uint64_t seed) {
-  seed += 0x9e3779b97f4a7c15;
-  seed = (seed ^ (seed >> 30)) * 0xbf58476d1ce4e5b9;
-  seed = (seed ^ (seed >> 27)) * 0x94d049bb133111eb;
-  seed ^= seed >> 31;
-  return static_cast<double>(seed >> 11) * 0x1.0p-52 - 1;
+  return static_cast<double>(mix64(seed + kGolden64) >> 11) * 0x1.0p-52 - 1;
 }
 
 bool is_live(const Entry& entry) {

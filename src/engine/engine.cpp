@@ -14,6 +14,7 @@
 #include "engine/outlet.h"
 #include "engine/transitions/messages.h"
 #include "engine/transitions/rule_rows.h"
+#include "kernel/limits.h"
 #include "store/migrate.h"
 
 namespace millrace::engine {
@@ -200,6 +201,24 @@ void Engine::stop(std::chrono::milliseconds within) { parts_->driver->stop(withi
 
 // WorkSource
 
+namespace {
+
+// The whole of stdout where it is a blob, for formats that are parsed from it. Read here, on the
+// worker's thread: deciding and committing wait for no disk but the store's.
+Result<std::string> stored_stdout(Blobs& blobs, const StreamOutput& out) {
+  if (out.blob.empty()) return std::string();
+  if (out.size > kStructuredOutput.most) {
+    return Error(ErrorKind::TooLarge, "EXE-0023", exceeds(kStructuredOutput, out.size));
+  }
+  TRY(auto bytes, blobs.read(out.blob, 0, out.size));
+  if (static_cast<int64_t>(bytes.size()) == out.size) return bytes;
+  return Error(
+      ErrorKind::Unavailable, "EXE-0024",
+      fmt::format("stdout is not whole: {} of {} bytes are stored", bytes.size(), out.size));
+}
+
+}  // namespace
+
 void Engine::open(WorkerHello hello, WorkReceiver& receiver,
                   std::function<void(Result<Session>)> opened) {
   log_info("worker.opens", {{"worker", hello.name},
@@ -240,13 +259,8 @@ void Engine::prepared(SessionId session, TenantId tenant, const RunKey& key,
 
 void Engine::finished(SessionId session, Completion completion, std::function<void()> done) {
   if (!parts_->outlet.worker_of(session)) return;
-  // A format other than text is parsed from the whole of stdout, wherever it lies.
-  std::string whole;
-  if (!completion.out.blob.empty()) {
-    auto text = parts_->outside.blobs->read(completion.out.blob, 0, 16 << 20);
-    if (text.ok()) whole = std::move(*text);
-  }
-  submit(finish_run(std::move(completion), std::move(whole), std::move(done)));
+  auto stored = stored_stdout(*parts_->outside.blobs, completion.out);
+  submit(finish_run(std::move(completion), std::move(stored), std::move(done)));
 }
 
 }  // namespace millrace::engine

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "base/mix.h"
 #include "expr/text_formats.h"
 #include "expr/unicode.h"
 
@@ -235,12 +236,6 @@ Result<Item> Evaluator::text(std::string value) {
   return Item(value);
 }
 
-// splitmix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014).
-uint64_t Evaluator::random() {
-  uint64_t z = (shared_.random_state += 0x9E3779B97F4A7C15ULL);
-  z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ULL;
-  z = (z ^ (z >> 27)) * 0x94D049BB133111EBULL;
-  return z ^ (z >> 31);
-}
+uint64_t Evaluator::random() { return mix64(shared_.random_state += kGolden64); }
 
 }  // namespace millrace::expr

@@ -3,6 +3,8 @@
 
 #include <array>
 
+#include "base/mix.h"
+
 namespace millrace::kernel {
 namespace {
 
@@ -16,12 +18,8 @@ constexpr std::array<std::string_view, 3> kOpNames{"created", "updated", "delete
 }  // namespace
 
 int shard_of(TenantId tenant, int64_t root) {
-  // splitmix64's finaliser: spreads ids that differ only in a few low bits.
-  uint64_t x =
-      static_cast<uint64_t>(root) + static_cast<uint64_t>(tenant.value) * 0x9E3779B97F4A7C15ULL;
-  x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9ULL;
-  x = (x ^ (x >> 27)) * 0x94D049BB133111EBULL;
-  return static_cast<int>((x ^ (x >> 31)) % kShards);
+  uint64_t x = static_cast<uint64_t>(root) + static_cast<uint64_t>(tenant.value) * kGolden64;
+  return static_cast<int>(mix64(x) % kShards);
 }
 
 std::string_view to_string(EntityType type) { return kEntityNames[static_cast<size_t>(type)]; }

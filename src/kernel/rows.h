@@ -8,6 +8,7 @@
 #include <string>
 
 #include "base/ids.h"
+#include "kernel/limits.h"
 #include "kernel/shards.h"
 #include "kernel/work.h"
 #include "model/execution.h"
@@ -81,7 +82,7 @@ struct ExecutionRow {
   kernel::RunKey key() const { return {id, attempt, epoch}; }
 };
 
-inline constexpr int64_t kInlineResultBytes = 64 << 10;
+inline constexpr int64_t kInlineResultBytes = kInlineResult.most;
 
 struct ResultBlobRow {
   ExecutionId execution;

@@ -16,6 +16,8 @@
 
 #include <bit>
 
+#include "kernel/limits.h"
+
 namespace millrace::kernel {
 namespace {
 
@@ -64,7 +66,7 @@ class ValueReader {
 
   Value read(int depth = 0) {
     auto kind = static_cast<Value::Kind>(r_.u8());
-    if (depth > kDeepestValue || --left_ < 0) return broken();
+    if (depth > kDeepestValue.most || --left_ < 0) return broken();
     switch (kind) {
       case Value::Kind::Null: return {};
       case Value::Kind::Bool: return r_.u8() != 0;
@@ -97,7 +99,7 @@ class ValueReader {
   }
 
   FrameReader& r_;
-  int left_ = kMostValues;
+  int64_t left_ = kMostValues.most;
 };
 
 template <typename Enum>

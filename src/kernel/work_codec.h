@@ -25,7 +25,4 @@ StreamOutput get_output(FrameReader& r);
 WorkOrder get_order(FrameReader& r);
 Completion get_completion(FrameReader& r);
 
-inline constexpr int kDeepestValue = 128;
-inline constexpr int kMostValues = 4 << 20;  // of one tree; a byte of input may make 32 in memory
-
 }  // namespace millrace::kernel

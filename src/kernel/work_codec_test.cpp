@@ -6,6 +6,8 @@
 #include <cmath>
 #include <limits>
 
+#include "kernel/limits.h"
+
 namespace millrace::kernel {
 namespace {
 
@@ -175,7 +177,7 @@ std::string completion_with(std::string_view value) {
 
 TEST(WorkCodec, BoundsDepthAndNumberOfValues) {
   std::string list_of_one("\x05\x01\0\0\0", 5), deep;
-  for (int i = 0; i < kDeepestValue; ++i) deep += list_of_one;
+  for (int i = 0; i < kDeepestValue.most; ++i) deep += list_of_one;
   completion_from(completion_with(deep + '\0'));
   for (int i = 0; i < 1'000'000; ++i) deep += list_of_one;
   completion_from(completion_with(deep + '\0'), false);
@@ -185,8 +187,8 @@ TEST(WorkCodec, BoundsDepthAndNumberOfValues) {
     for (int i = 0; i < 4; ++i) bytes += static_cast<char>(n >> (8 * i));
     return bytes + std::string(n, '\0');
   };
-  completion_from(completion_with(nulls(kMostValues - 1)));
-  completion_from(completion_with(nulls(kMostValues)), false);
+  completion_from(completion_with(nulls(kMostValues.most - 1)));
+  completion_from(completion_with(nulls(kMostValues.most)), false);
   // More elements are announced than there are bytes.
   completion_from(completion_with(std::string("\x05\xff\xff\xff\xff", 5)), false);
 }

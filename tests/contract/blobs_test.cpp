@@ -147,10 +147,10 @@ TEST_P(BlobsContract, TakesAFolderIn) {
 
 TEST_P(BlobsContract, NoReferenceLeadsOut) {
   std::ofstream(folder_ + "/secret") << "outside";
-  for (const auto& ref : {std::string("../secret"), std::string("output/../../secret"),
-                          std::string("/etc/passwd"), std::string("output//x"), std::string(),
-                          std::string("."), std::string("output/."), std::string("output/"),
-                          std::string("a\0b", 3)}) {
+  for (const auto& ref :
+       {std::string("../secret"), std::string("output/../../secret"), std::string("/etc/passwd"),
+        std::string("output//x"), std::string(), std::string("."), std::string("output/."),
+        std::string("output/"), std::string("a\0b", 3)}) {
     EXPECT_FALSE(blobs_->create(ref).ok()) << ref;
     EXPECT_FALSE(blobs_->read(ref, 0, 10).ok()) << ref;
     EXPECT_FALSE(blobs_->remove(ref).ok()) << ref;

@@ -8,6 +8,7 @@
 #include "engine/transitions/lose_run.h"
 #include "engine/transitions/messages.h"
 #include "engine/transitions/work_off.h"
+#include "kernel/limits.h"
 
 namespace millrace::engine {
 
@@ -20,8 +21,8 @@ struct Parsed {
   std::string error;
 };
 
-// The result wraps the output, errors and states wrap the result: all of it must be readable again.
-constexpr JsonLimits kOutputLimits{.max_depth = 48};
+constexpr JsonLimits kOutputLimits{.max_depth = kStructuredDepth.most,
+                                   .max_bytes = kStructuredOutput.most};
 
 Parsed parse_jsonl(std::string_view text) {
   Parsed parsed{Value::list(), {}};
@@ -42,7 +43,8 @@ Parsed parse_output(OutputFormat format, std::string_view text) {
   };
   auto yaml = [&]() -> Result<Value> {
     TRY(auto root,
-        parse_yaml(text, "stdout", {.max_bytes = 16 << 20, .max_depth = kOutputLimits.max_depth}));
+        parse_yaml(text, "stdout",
+                   {.max_bytes = kOutputLimits.max_bytes, .max_depth = kOutputLimits.max_depth}));
     return std::move(root.value);
   };
   switch (format) {
@@ -106,9 +108,10 @@ void add_stackstorm_names(const Action& action, const Completion& completion, co
 // How a run ended, as its worker tells it.
 class FinishRun final : public Transition {
  public:
-  FinishRun(Completion completion, std::string stdout_bytes, std::function<void()> done)
+  // `stored_stdout`: the whole of stdout when it is a blob, or why it cannot be had.
+  FinishRun(Completion completion, Result<std::string> stored_stdout, std::function<void()> done)
       : completion_(std::move(completion)),
-        stdout_bytes_(std::move(stdout_bytes)),
+        stored_stdout_(std::move(stored_stdout)),
         done_(std::move(done)) {}
   std::string_view name() const override { return "finish_run"; }
   About about() const override {
@@ -129,12 +132,18 @@ class FinishRun final : public Transition {
 
  private:
   void write_outputs(Context& ctx) const;
-  Value result(Context& ctx, const ExecutionRow& row) const;
+  // What the action printed as its output format says, or why there is none.
+  struct Output {
+    Value value;
+    std::string error;
+  };
+  Output output(const Action* action) const;
+  Value result(const Action* action, Output printed) const;
   std::unique_ptr<Decision> acknowledged(Context& ctx) const {
     return ctx.decided([this](Deliveries&) { done_(); });
   }
   Completion completion_;
-  std::string stdout_bytes_;
+  Result<std::string> stored_stdout_;
   std::function<void()> done_;
 };
 
@@ -148,23 +157,33 @@ void FinishRun::write_outputs(Context& ctx) const {
   write(Stream::Stderr, completion_.err);
 }
 
-Value FinishRun::result(Context& ctx, const ExecutionRow& row) const {
+FinishRun::Output FinishRun::output(const Action* action) const {
+  if (!completion_.output.is_null()) return {completion_.output, {}};
+  if (completion_.end != RunEnd::Exited) return {};
+  if (!action) return {Value(), "the release is gone that says how its output is to be read"};
+  if (action->output_format == OutputFormat::Text) return {};
+  const auto& out = completion_.out;
+  if (out.dropped > 0) {
+    return {Value(),
+            fmt::format("stdout is not whole: {} bytes beyond the cap were dropped", out.dropped)};
+  }
+  if (!stored_stdout_.ok()) return {Value(), stored_stdout_.error().message()};
+  std::string_view text = out.blob.empty() ? out.bytes : *stored_stdout_;
+  if (trim(text).empty() && !action->output_schema.is_null()) {
+    return {Value(), "stdout is empty: expected the output that the action declares"};
+  }
+  auto parsed = parse_output(action->output_format, text);
+  return {std::move(parsed.output), std::move(parsed.error)};
+}
+
+Value FinishRun::result(const Action* action, Output printed) const {
   Value result = Value::map();
   put_stream(result, "stdout", completion_.out);
   put_stream(result, "stderr", completion_.err);
   result.set("exit_code", completion_.exit_code);
-  Value output = completion_.output;
-  auto found = ctx.catalog(row.tenant).find_action(row.action, row.release);
-  if (found && output.is_null() && completion_.end == RunEnd::Exited) {
-    std::string_view text =
-        completion_.out.blob.empty() ? completion_.out.bytes : std::string_view(stdout_bytes_);
-    auto parsed = parse_output(found->action->output_format, text);
-    output = std::move(parsed.output);
-    if (!parsed.error.empty()) result.set("output_error", parsed.error);
-  }
-  if (!found) result.set("output_error", "the release of the action is not there to tell its form");
-  if (found) add_stackstorm_names(*found->action, completion_, output, result);
-  result.set("output", std::move(output));
+  if (!printed.error.empty()) result.set("output_error", printed.error);
+  if (action) add_stackstorm_names(*action, completion_, printed.value, result);
+  result.set("output", std::move(printed.value));
   if (!completion_.message.empty()) result.set("message", completion_.message);
   return result;
 }
@@ -185,8 +204,16 @@ Decided FinishRun::decide(Context& ctx) const {
     write_outputs(ctx);
     End end = end_of(completion_, *stored);
     ExecutionRow& row = ctx.edit(*stored);
+    auto found = ctx.catalog(row.tenant).find_action(row.action, row.release);
+    const Action* action = found ? found->action.get() : nullptr;
+    Output printed = output(action);
+    // Who declares an output owes it; for others the result says why there is none.
+    bool owes_output = action && !action->output_schema.is_null();
+    if (end.status == ExecutionStatus::Succeeded && owes_output && !printed.error.empty()) {
+      end = {ExecutionStatus::Failed, FailureClass::UserError};
+    }
     if (completion_.started_ms > 0) row.started = completion_.started_ms;
-    finish(ctx, of.id, end.status, end.failure, result(ctx, row));
+    finish(ctx, of.id, end.status, end.failure, result(action, std::move(printed)));
   }
   start_waiting(ctx);  // who waits comes before the next step
   TRY(work_off(ctx));
@@ -195,8 +222,9 @@ Decided FinishRun::decide(Context& ctx) const {
 
 }  // namespace
 
-Message finish_run(Completion completion, std::string stdout_bytes, std::function<void()> done) {
-  return std::make_unique<FinishRun>(std::move(completion), std::move(stdout_bytes),
+Message finish_run(Completion completion, Result<std::string> stored_stdout,
+                   std::function<void()> done) {
+  return std::make_unique<FinishRun>(std::move(completion), std::move(stored_stdout),
                                      std::move(done));
 }
 

@@ -38,10 +38,9 @@ struct SessionTerms {
 Message open_worker(kernel::WorkerHello hello, SessionTerms terms,
                     std::function<void(Result<kernel::Session>)> opened);
 Message lose_worker(WorkerId worker);
-// `stdout_bytes`: the whole of stdout when the action's output is parsed from it and it lies in
-// a file; else empty. `done` is called once the completion, or the reason why it cannot be taken,
-// is durable.
-Message finish_run(kernel::Completion completion, std::string stdout_bytes,
+// `stored_stdout`: the whole of stdout when it is a blob, or why it cannot be had. `done` is called
+// once the completion, or the reason why it cannot be taken, is durable.
+Message finish_run(kernel::Completion completion, Result<std::string> stored_stdout,
                    std::function<void()> done);
 // The worker builds something before the run can begin.
 Message prepare_run(TenantId tenant, kernel::RunKey run, std::string builds);

@@ -68,7 +68,7 @@ Decided ResolveExecution::decide(Context& ctx) const {
   bool waits = stored->status == ExecutionStatus::NeedsDecision;
   bool no_release = !live.ok() && live.error().code() == kNoRelease;
   if (no_release && waits && resolution_.kind == Resolution::Kind::Retry) {
-    return Error(ErrorKind::Conflict, "EXE-0023",
+    return Error(ErrorKind::Conflict, "EXE-0025",
                  fmt::format("execution {}: {}: load it again, then it goes on by itself",
                              id_.value, live.error().message()));
   }

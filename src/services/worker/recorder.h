@@ -8,13 +8,14 @@
 
 #include "base/result.h"
 #include "kernel/blobs.h"
+#include "kernel/limits.h"
 #include "services/worker/mask.h"
 
 namespace millrace::worker {
 
 // A stream up to this size stays in memory and travels in the completion; above, it is a blob.
 // 64 KiB less the room for a note.
-inline constexpr size_t kMemoryPerStream = (64 << 10) - 256;
+inline constexpr size_t kMemoryPerStream = kernel::kInlineOutput.most - 256;
 
 // One output stream of one run: masks, keeps the first kMemoryPerStream bytes in memory, spills
 // all into a blob beyond that, stores at most `cap` bytes and counts the rest.

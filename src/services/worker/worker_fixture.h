@@ -28,6 +28,7 @@ class FakeSource final : public kernel::WorkSource {
   bool answers_open = true;                       // else the answer waits for answer_open
   std::vector<kernel::WorkOrder> grants_at_once;  // before `open` has returned
   int64_t ttl_ms = 0, renew_ms = 0, fence_ms = 0;
+  std::function<void()> on_finished = [] {};
   std::function<bool()> may_start = [] { return true; };  // the answer to `prepared`
 
   void open(kernel::WorkerHello hello, kernel::WorkReceiver& receiver,
@@ -92,6 +93,7 @@ class FakeSource final : public kernel::WorkSource {
   void finished(SessionId session, kernel::Completion completion,
                 std::function<void()> done) override {
     note(fmt::format("finished {}", completion.key.execution.value));
+    on_finished();
     {
       std::lock_guard lock(mutex_);
       if (session != session_) return;
@@ -248,11 +250,15 @@ class RunningWorker {
   // How long it took.
   int64_t stop() {
     int64_t began_ms = monotonic_ms();
-    if (!thread_.joinable()) return 0;
-    loop_.stop();
-    thread_.join();
-    EXPECT_TRUE(loop_.block_on(worker_.stop(20s)));
+    EXPECT_TRUE(stops_within(20s));
     return monotonic_ms() - began_ms;
+  }
+  bool stops_within(async::Duration limit) {
+    if (thread_.joinable()) {
+      loop_.stop();
+      thread_.join();
+    }
+    return loop_.block_on(worker_.stop(limit));
   }
   Worker* operator->() { return &worker_; }
 

@@ -5,6 +5,8 @@
 #include <signal.h>
 #include <sys/socket.h>
 
+#include <future>
+
 #include "services/worker/run_folder.h"
 #include "services/worker/worker_fixture.h"
 
@@ -182,6 +184,17 @@ TEST_F(WorkerTest, WhoCannotRenewEndsHisRunsBeforeTheLeaseDoes) {
   EXPECT_TRUE(eventually([&] { return !is_alive(pid); }));
   source_.wait_for_session(2);
   EXPECT_EQ(source_.wait_finished(order.key).end, RunEnd::Canceled);
+}
+
+TEST_F(WorkerTest, StopSaysWhenTheThreadHangs) {
+  std::promise<void> release;
+  source_.on_finished = [released = release.get_future().share()] { released.wait(); };
+  RunningWorker worker(source_, config_);
+  source_.grant({shell("true")});
+  source_.wait_for_call("finished 5000");
+  EXPECT_FALSE(worker.stops_within(async::Duration(50)));
+  release.set_value();
+  EXPECT_TRUE(worker.stops_within(20s));
 }
 
 // Takes the place of a spawner, and says nothing.

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Structured output: what a run printed becomes `output`, or the execution says why not (B7).
+#include <sys/resource.h>
+
+#include "harness.h"
+
+namespace millrace::engine {
+namespace {
+
+// `ci.check` with a declared output.
+std::shared_ptr<const Pack> declaring_pack() {
+  auto pack = std::make_shared<Pack>(*test_pack());
+  for (auto& action : pack->actions) {
+    if (action.ref == "ci.check") action.output_schema = Value::map({{"type", "object"}});
+  }
+  return pack;
+}
+
+class Output : public EngineTest {
+ protected:
+  std::vector<std::shared_ptr<const Pack>> packs() override {
+    return {core_pack(), declaring_pack()};
+  }
+  void SetUp() override {
+    EngineTest::SetUp();
+    open_worker(1);
+  }
+
+  // Runs it to an end with exit code 0 and this stdout in a blob.
+  ExecutionRow end_with_blob(const std::string& action, std::string_view bytes) {
+    auto order = start_run(action);
+    std::string ref = output_ref(order.tenant, order.key, Stream::Stdout);
+    auto writer = blobs_->create(ref);
+    EXPECT_TRUE(writer.ok());
+    (*writer)->append(bytes);
+    EXPECT_TRUE((*writer)->commit().ok());
+    return end(order, {.blob = ref, .size = static_cast<int64_t>(bytes.size())});
+  }
+  WorkOrder start_run(const std::string& action) {
+    EXPECT_TRUE(run(action).ok());
+    return worker_.next();
+  }
+  ExecutionRow end(const WorkOrder& order, StreamOutput out) {
+    report(order, std::move(out));
+    done_.get_future().wait();
+    done_ = {};
+    return stored(order.key.execution);
+  }
+  void report(const WorkOrder& order, StreamOutput out) {
+    Completion completion;
+    completion.tenant = order.tenant;
+    completion.key = order.key;
+    completion.out = std::move(out);
+    engine_->finished(session_, std::move(completion), [&] { done_.set_value(); });
+  }
+  Value result_of(const ExecutionRow& row) {
+    std::string json = row.result_json;
+    if (json.empty()) {
+      auto reader = store_->open_reader();
+      auto blob = store::find_result_blob(**reader, row.tenant, row.id);
+      EXPECT_TRUE(blob.ok() && *blob);
+      if (blob.ok() && *blob) json = (*blob)->bytes;
+    }
+    auto value = parse_json(json);
+    return value.ok() ? *value : Value();
+  }
+  std::string error_of(const ExecutionRow& row) {
+    return std::string(result_of(row).string_or("output_error", ""));
+  }
+  std::promise<void> done_;
+};
+
+constexpr size_t kMost = 16 << 20;
+
+std::string text_of_size(size_t size) { return '"' + std::string(size - 2, 'x') + '"'; }
+
+TEST_F(Output, OfABlobUpToTheLimitIsParsed) {
+  auto row = end_with_blob("ci.build", text_of_size(kMost));
+  EXPECT_EQ(row.status, ExecutionStatus::Succeeded);
+  EXPECT_EQ(result_of(row)["output"].size(), kMost - 2);
+  EXPECT_EQ(error_of(row), "");
+}
+
+TEST_F(Output, AboveTheLimitIsNamedAndNotNullInSilence) {
+  auto row = end_with_blob("ci.build", text_of_size(kMost + 1));
+  EXPECT_EQ(row.status, ExecutionStatus::Succeeded);
+  EXPECT_TRUE(result_of(row)["output"].is_null());
+  EXPECT_EQ(error_of(row),
+            "structured output: 16777217 bytes were found, at most 16777216 are read");
+}
+
+TEST_F(Output, AboveTheLimitFailsAnActionThatDeclaresItsOutput) {
+  auto row = end_with_blob("ci.check", text_of_size(kMost + 1));
+  EXPECT_EQ(row.status, ExecutionStatus::Failed);
+  EXPECT_EQ(row.failure, FailureClass::UserError);
+  EXPECT_NE(error_of(row), "");
+}
+
+TEST_F(Output, ThatIsNotThereIsSaidSo) {
+  auto order = start_run("ci.build");
+  auto row = end(order, {.blob = "output/1/00/gone.out", .size = 100'000});
+  EXPECT_EQ(row.status, ExecutionStatus::Succeeded);
+  EXPECT_NE(error_of(row).find("No such file or directory"), std::string::npos) << error_of(row);
+  order = start_run("ci.check");
+  row = end(order, {.blob = "output/1/00/gone.out", .size = 100'000});
+  EXPECT_EQ(row.status, ExecutionStatus::Failed);
+}
+
+TEST_F(Output, ThatCannotBeOpenedIsSaidSo) {
+  auto order = start_run("ci.check");
+  std::string ref = output_ref(order.tenant, order.key, Stream::Stdout);
+  std::string bytes = text_of_size(100'000);
+  {
+    auto writer = blobs_->create(ref);
+    (*writer)->append(bytes);
+    ASSERT_TRUE((*writer)->commit().ok());
+  }
+  rlimit before{};
+  getrlimit(RLIMIT_NOFILE, &before);
+  rlimit none{3, before.rlim_max};
+  setrlimit(RLIMIT_NOFILE, &none);  // while it is reported: the blob is read on this thread
+  report(order, {.blob = ref, .size = static_cast<int64_t>(bytes.size())});
+  setrlimit(RLIMIT_NOFILE, &before);
+  done_.get_future().wait();
+  auto row = stored(order.key.execution);
+  EXPECT_EQ(row.status, ExecutionStatus::Failed);
+  EXPECT_NE(error_of(row).find("Too many open files"), std::string::npos) << error_of(row);
+}
+
+TEST_F(Output, ThatIsNoJsonIsSaidSo) {
+  auto row = end_with_blob("ci.build", std::string(100'000, '['));
+  EXPECT_EQ(row.status, ExecutionStatus::Succeeded);
+  EXPECT_NE(error_of(row), "");
+  row = end_with_blob("ci.check", std::string(100'000, '['));
+  EXPECT_EQ(row.status, ExecutionStatus::Failed);
+  EXPECT_EQ(row.failure, FailureClass::UserError);
+  EXPECT_NE(error_of(row), "");
+}
+
+TEST_F(Output, ThatWasCappedIsNotHeldForWhole) {
+  auto order = start_run("ci.check");
+  auto row = end(order, {.bytes = "{}", .size = 2, .dropped = 5});
+  EXPECT_EQ(row.status, ExecutionStatus::Failed);
+  EXPECT_EQ(error_of(row), "stdout is not whole: 5 bytes beyond the cap were dropped");
+}
+
+TEST_F(Output, ThatWasDeclaredAndNotPrintedFailsTheRun) {
+  auto row = end(start_run("ci.check"), {});
+  EXPECT_EQ(row.status, ExecutionStatus::Failed);
+  EXPECT_EQ(error_of(row), "stdout is empty: expected the output that the action declares");
+  EXPECT_EQ(end(start_run("ci.build"), {}).status, ExecutionStatus::Succeeded);
+}
+
+}  // namespace
+}  // namespace millrace::engine
