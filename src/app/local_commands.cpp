@@ -10,6 +10,7 @@
 #include "adapters/store_sqlite/store_sqlite.h"
 #include "app/config.h"
 #include "app/core_pack.h"
+#include "app/examination.h"
 #include "app/pack_store.h"
 #include "app/server.h"
 #include "base/config.h"
@@ -18,9 +19,6 @@
 #include "packs/folder.h"
 #include "packs/load.h"
 #include "rules/check.h"
-#include "store/doctor.h"
-#include "store/migrate.h"
-#include "store/read.h"
 
 namespace millrace::app {
 namespace {
@@ -31,6 +29,13 @@ std::vector<std::string> environment() {
   return entries;
 }
 
+int64_t unix_ms() {
+  auto since_epoch = std::chrono::system_clock::now().time_since_epoch();
+  return std::chrono::duration_cast<std::chrono::milliseconds>(since_epoch).count();
+}
+
+}  // namespace
+
 Result<Config> read_config(const UpOptions& options) {
   TRY(auto config,
       load_config<Config>(
@@ -40,57 +45,13 @@ Result<Config> read_config(const UpOptions& options) {
   return config;
 }
 
-Result<std::unique_ptr<sql::Store>> open_existing(const std::string& data) {
-  if (!std::filesystem::exists(data + "/millrace.db")) {
-    return Error(ErrorKind::NotFound, "APP-0010",
-                 fmt::format("no store in data folder '{}': give the folder of a server with "
-                             "--data",
-                             data));
-  }
-  return store_sqlite::open(data);
+Result<void> check_store_is_there(const std::string& data) {
+  if (std::filesystem::exists(data + "/millrace.db")) return {};
+  return Error(ErrorKind::NotFound, "APP-0010",
+               fmt::format("no store in data folder '{}': give the folder of a server with "
+                           "--data",
+                           data));
 }
-
-// What the store needs of the data folder's staged releases.
-Result<void> examine_packs(sql::Connection& reader, const PackStore& packs,
-                           std::vector<store::Finding>& findings) {
-  TRY(auto current, store::current_releases(reader));
-  for (const auto& release : current) {
-    if (release.state != kernel::PackState::SourceGone) continue;
-    findings.push_back(
-        {"store", store::Severity::Warning, "pack " + release.pack,
-         fmt::format("its source is gone, its release {} goes on: give the folder back "
-                     "(packs.folders), or `millrace pack uninstall {}`",
-                     release.digest.substr(0, 12), release.pack)});
-  }
-  TRY(auto pinned, packs.load_pinned(reader, {}));
-  for (const auto& release : pinned.missing) {
-    findings.push_back(
-        {"store", store::Severity::Broken, "pack " + release.pack,
-         fmt::format("release {}, which {} open executions are pinned to, cannot be read ({}): "
-                     "put {} back",
-                     release.digest.substr(0, 12), release.executions, release.why,
-                     packs.folder_of(release.pack, release.digest))});
-  }
-  return {};
-}
-
-Result<std::vector<store::Finding>> examine(const UpOptions& options) {
-  TRY(auto config, read_config(options));
-  TRY(auto store, open_existing(options.data));
-  TRY(auto reader, store_sqlite::open_file_reader(options.data + "/millrace.db"));
-  TRY(auto findings,
-      store::examine(*reader,
-                     {.now_ms = unix_ms(),
-                      .event_retention_ms = config.retention.events_days * kDayMs,
-                      .execution_retention_ms = config.retention.executions_days * kDayMs}));
-  TRY(int64_t schema, store::schema_version(*reader));
-  if (schema == store::newest_schema_version()) {
-    TRY(examine_packs(*reader, PackStore(options.data, {}), findings));
-  }
-  return findings;
-}
-
-}  // namespace
 
 Result<int> up(const UpOptions& options) {
   TRY(auto config, read_config(options));
@@ -108,22 +69,12 @@ Result<int> config_check(const UpOptions& options) {
 }
 
 Result<int> doctor(const UpOptions& options) {
-  TRY(auto findings, examine(options));
-  bool broken = false;
-  for (const auto& finding : findings) {
-    broken |= finding.severity == store::Severity::Broken;
-    fmt::print("{} {}{}{}: {}\n", finding.promise, store::to_string(finding.severity),
-               finding.entity.empty() ? "" : " ", finding.entity, finding.message);
-  }
-  fmt::print("doctor: {} findings\n", findings.size());
-  return broken ? 1 : 0;
-}
-
-Result<int> backup(const std::string& data, const std::string& target) {
-  TRY(auto store, open_existing(data));
-  TRY(store->backup(target));
-  fmt::print("backup: {} ({} bytes)\n", target, std::filesystem::file_size(target));
-  return 0;
+  TRY(auto config, read_config(options));
+  TRY(check_store_is_there(options.data));
+  TRY(auto store, store_sqlite::open(options.data));  // what a crash left is taken in
+  TRY(auto findings, examine(options.data + "/millrace.db", PackStore(options.data, {}),
+                             config.retention, unix_ms()));
+  return print_findings(findings) ? 1 : 0;
 }
 
 Result<int> pack_check(const std::string& folder) {

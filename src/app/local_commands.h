@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "app/config.h"
 #include "base/result.h"
 
 namespace millrace::app {
@@ -16,6 +17,11 @@ struct UpOptions {
   std::vector<std::string> packs;     // folders, added to packs.folders
 };
 
+// The configuration that these options lead to.
+Result<Config> read_config(const UpOptions& options);
+// NotFound, APP-0010.
+Result<void> check_store_is_there(const std::string& data);
+
 // Each prints what it has to say and returns an exit code: 0 ok, 1 something is wrong with what was
 // examined. An Error: it could not be done.
 Result<int> up(const UpOptions& options);
@@ -24,8 +30,6 @@ Result<int> config_check(const UpOptions& options);
 // Checks the promises K1-K9 on the store of a data folder; a running server does not mind. Of the
 // configuration it needs the retention: what is gone too early was lost.
 Result<int> doctor(const UpOptions& options);
-// Copies the store of a data folder, running or not, to a new file.
-Result<int> backup(const std::string& data, const std::string& target);
 // Everything that is wrong with the pack in `folder`, with file and line.
 Result<int> pack_check(const std::string& folder);
 

@@ -5,7 +5,9 @@
 #include <iterator>
 
 #include "adapters/blob_fs/blob_fs.h"
+#include "app/backup.h"
 #include "app/local_commands.h"
+#include "app/restore.h"
 #include "app/version.h"
 #include "app/workflow_commands.h"
 #include "cli/cli.h"
@@ -27,6 +29,8 @@ const Option kPacks{.name = "--packs",
                     .value = "DIR",
                     .help = "A folder of packs; may be given several times",
                     .repeats = true};
+const Option kWithKeys{"--with-keys", "FILE",
+                       "The key ring, too; FILE holds its passphrase, - asks for it"};
 
 std::string data_of(const Invocation& in) { return data_folder(in, process_environment); }
 
@@ -88,9 +92,26 @@ CommandTable local_commands() {
        .options = {kConfig, kSet},
        .local = [](const Invocation& in) { return doctor(up_options(in)); }},
       {.path = "backup",
-       .help = "Copy the store of a data folder, running or not, to a new file",
-       .arguments = {{"TARGET", "The new file"}},
-       .local = [](const Invocation& in) { return backup(data_of(in), in.get("TARGET")); }},
+       .help = "Copy a data folder, whether a server runs on it or not, to a new folder",
+       .arguments = {{"DIR", "The new folder"}},
+       .options = {kConfig, kPacks, kSet, kWithKeys},
+       .local =
+           [](const Invocation& in) {
+             return backup({up_options(in), in.get("DIR"), in.get("--with-keys")});
+           }},
+      {.path = "backup verify",
+       .help = "Check that a backup is whole and that its store is sound",
+       .arguments = {{"SET", "The folder that `backup` made"}},
+       .local = [](const Invocation& in) { return backup_verify(in.get("SET")); }},
+      {.path = "restore",
+       .help = "Make a data folder of a backup",
+       .arguments = {{"SET", "The folder that `backup` made"}},
+       .options = {kWithKeys, {"--yes", "", "Do not ask whether to go on"}},
+       .local =
+           [](const Invocation& in) {
+             return restore(
+                 {in.get("SET"), data_of(in), in.get("--with-keys"), in.has("--yes")});
+           }},
       {.path = "config check",
        .help = "Print the effective configuration, secrets redacted",
        .options = {kConfig, kPacks, kSet},

@@ -54,6 +54,26 @@ int size_of(std::string_view bytes) { return static_cast<int>(bytes.size()); }
 
 }  // namespace
 
+struct Sha256::State {
+  DigestContext context{EVP_MD_CTX_new()};
+};
+
+Sha256::Sha256() : state_(std::make_unique<State>()) {
+  ASSERT(EVP_DigestInit_ex(state_->context.get(), sha256_algorithm(), nullptr) == 1);
+}
+
+Sha256::~Sha256() = default;
+
+void Sha256::add(std::string_view bytes) {
+  ASSERT(EVP_DigestUpdate(state_->context.get(), bytes.data(), bytes.size()) == 1);
+}
+
+Digest Sha256::finish() {
+  Digest digest;
+  ASSERT(EVP_DigestFinal_ex(state_->context.get(), digest.data(), nullptr) == 1);
+  return digest;
+}
+
 Random system_random() {
   return [](std::span<uint8_t> out) {
     // Without randomness no key may be made: there is nothing to go on with.

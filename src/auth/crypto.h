@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <initializer_list>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -26,6 +27,20 @@ inline std::string_view bytes_of(const Digest& digest) {
 }
 
 Digest sha256(std::string_view bytes);
+// The same of bytes that come piece by piece.
+class Sha256 {
+ public:
+  Sha256();
+  ~Sha256();
+  Sha256(const Sha256&) = delete;
+  Sha256& operator=(const Sha256&) = delete;
+  void add(std::string_view bytes);
+  Digest finish();  // once
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
 // HMAC-SHA-256 (RFC 2104) of the parts one after the other.
 Digest hmac_sha256(std::string_view key, std::initializer_list<std::string_view> parts);
 

@@ -28,8 +28,12 @@ Result<Found> find_command(const CommandTable& commands, const std::vector<std::
     for (const auto& command : commands) {
       if (command.path == found.path) found.command = &command;
     }
-    if (found.command) return found;
     auto known = next_words(commands, found.path);
+    // `backup verify` is a command, `backup DIR` is one, too.
+    bool goes_on = found.words < words.size() &&
+                   std::ranges::find(known, words[found.words]) != known.end();
+    if (found.command && !goes_on) return found;
+    found.command = nullptr;
     std::string where = found.path.empty() ? "millrace" : "millrace " + found.path;
     if (found.words == words.size() || words[found.words].starts_with('-')) {
       if (found.words < words.size() && asks_for_help(words[found.words])) return found;

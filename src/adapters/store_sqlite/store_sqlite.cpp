@@ -91,7 +91,8 @@ class SqliteStore final : public sql::Store {
     int rc = sqlite3_backup_step(job, -1);
     sqlite3_backup_finish(job);
     if (rc != SQLITE_DONE) return error_of(copy->handle(), rc, "backup to " + file);
-    return {};
+    // The copy is one file and can be read where nothing can be written.
+    return copy->run("PRAGMA journal_mode=DELETE");
   }
 
   const std::string file_;

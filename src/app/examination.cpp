@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "app/examination.h"
+
+#include <fmt/format.h>
+
+#include "adapters/store_sqlite/store_sqlite.h"
+#include "store/migrate.h"
+#include "store/read.h"
+
+namespace millrace::app {
+namespace {
+
+// What the store needs of the data folder's staged releases.
+Result<void> examine_packs(sql::Connection& reader, const PackStore& packs,
+                           std::vector<store::Finding>& findings) {
+  TRY(auto current, store::current_releases(reader));
+  for (const auto& release : current) {
+    if (release.state != kernel::PackState::SourceGone) continue;
+    findings.push_back(
+        {"store", store::Severity::Warning, "pack " + release.pack,
+         fmt::format("its source is gone, its release {} goes on: give the folder back "
+                     "(packs.folders), or `millrace pack uninstall {}`",
+                     release.digest.substr(0, 12), release.pack)});
+  }
+  TRY(auto pinned, packs.load_pinned(reader, {}));
+  for (const auto& release : pinned.missing) {
+    findings.push_back(
+        {"store", store::Severity::Broken, "pack " + release.pack,
+         fmt::format("release {}, which {} open executions are pinned to, cannot be read ({}): "
+                     "put {} back",
+                     release.digest.substr(0, 12), release.executions, release.why,
+                     packs.folder_of(release.pack, release.digest))});
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<std::vector<store::Finding>> examine(const std::string& file, const PackStore& packs,
+                                            const RetentionSection& retention, int64_t now_ms) {
+  TRY(auto reader, store_sqlite::open_file_reader(file));
+  TRY(auto findings,
+      store::examine(*reader, {.now_ms = now_ms,
+                               .event_retention_ms = retention.events_days * kDayMs,
+                               .execution_retention_ms = retention.executions_days * kDayMs}));
+  TRY(int64_t schema, store::schema_version(*reader));
+  if (schema == store::newest_schema_version()) TRY(examine_packs(*reader, packs, findings));
+  return findings;
+}
+
+bool print_findings(const std::vector<store::Finding>& findings) {
+  bool broken = false;
+  for (const auto& finding : findings) {
+    broken |= finding.severity == store::Severity::Broken;
+    fmt::print("{} {}{}{}: {}\n", finding.promise, store::to_string(finding.severity),
+               finding.entity.empty() ? "" : " ", finding.entity, finding.message);
+  }
+  fmt::print("doctor: {} findings\n", findings.size());
+  return broken;
+}
+
+}  // namespace millrace::app

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <vector>
+
+#include "app/config.h"
+#include "app/pack_store.h"
+#include "store/doctor.h"
+
+namespace millrace::app {
+
+// What `doctor` tells: the promises on the store of `file`, as of `now_ms`, and what it needs of
+// the releases that `packs` has staged.
+Result<std::vector<store::Finding>> examine(const std::string& file, const PackStore& packs,
+                                            const RetentionSection& retention, int64_t now_ms);
+
+// One line each, then how many. True when a promise is broken.
+bool print_findings(const std::vector<store::Finding>& findings);
+
+}  // namespace millrace::app

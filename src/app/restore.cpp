@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "app/restore.h"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <filesystem>
+#include <iostream>
+
+#include "adapters/store_sqlite/store_sqlite.h"
+#include "app/backup.h"
+#include "app/backup_set.h"
+#include "app/examination.h"
+#include "app/server.h"
+#include "auth/key_ring.h"
+#include "auth/passphrase.h"
+#include "auth/token.h"
+#include "base/config.h"
+#include "base/files.h"
+#include "store/backup.h"
+#include "store/migrate.h"
+#include "store/read.h"
+
+namespace millrace::app {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr size_t kMaxKeys = 1 << 20;
+
+int64_t unix_ms() {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(
+             std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
+Result<void> check_target(const std::string& data) {
+  std::error_code ec;
+  if (!fs::exists(fs::symlink_status(data)) || (fs::is_directory(data) && fs::is_empty(data, ec))) {
+    return {};
+  }
+  return Error(ErrorKind::Conflict, "APP-0025",
+               fmt::format("'{}' is not empty: a backup is restored into a new data folder", data));
+}
+
+Result<Manifest> check_set(const std::string& set) {
+  TRY(auto manifest, read_manifest(set));
+  if (manifest.schema > store::newest_schema_version()) {
+    return Error(ErrorKind::Unsupported, "APP-0022",
+                 fmt::format("backup '{}' has schema {} of Millrace {}, this binary knows {}: "
+                             "restore it with that version",
+                             set, manifest.schema, manifest.version,
+                             store::newest_schema_version()));
+  }
+  TRY(auto problems, check_files(set, manifest));
+  if (problems.empty()) return manifest;
+  return Error(ErrorKind::Invalid, "APP-0026",
+               fmt::format("backup '{}' is not as it was written: {} files", set, problems.size()))
+      .with_problems(std::move(problems));
+}
+
+// The key ring of the set; none: it is not in it, or stays sealed.
+Result<std::optional<auth::KeyRing>> open_ring(const RestoreOptions& options,
+                                               const Manifest& manifest) {
+  if (options.passphrase_file.empty()) return std::optional<auth::KeyRing>();
+  if (!manifest.holds(kKeysFile)) {
+    return Error(ErrorKind::NotFound, "APP-0028",
+                 fmt::format("backup '{}' holds no keys: it was made without --with-keys",
+                             options.set));
+  }
+  TRY(auto passphrase, read_passphrase(options.passphrase_file));
+  TRY(auto sealed, read_file(options.set + "/" + kKeysFile, kMaxKeys));
+  TRY(auto clear, auth::open_with_passphrase(passphrase, sealed));
+  TRY(auto ring, auth::KeyRing::parse(clear.reveal()));
+  return std::optional<auth::KeyRing>(std::move(ring));
+}
+
+// Names what is sealed with keys that `ring` does not have.
+Result<std::vector<std::string>> what_stays_closed(sql::Connection& reader,
+                                                   const std::optional<auth::KeyRing>& ring) {
+  std::vector<std::string> closed;
+  auto opens = [&](const auth::SealedFor& owner, std::string_view sealed) {
+    return ring && ring->open(owner, sealed).ok();
+  };
+  TRY(auto keys, store::sealed_keys(reader));
+  for (const auto& row : keys) {
+    auth::SealedFor owner{row.key.tenant, row.key.scope, row.key.name, row.version};
+    if (opens(owner, row.value_json)) continue;
+    closed.push_back(fmt::format("key {} of {}", row.key.name, row.key.scope));
+  }
+  TRY(auto webhooks, store::live_webhooks(reader));
+  for (const auto& row : webhooks) {
+    if (row.sealed_secrets.empty()) continue;
+    if (opens({row.tenant, "webhook", row.name, 0}, row.sealed_secrets)) continue;
+    closed.push_back(fmt::format("the secret of webhook endpoint {}", row.name));
+  }
+  return closed;
+}
+
+// Says what going on from here means. True: somebody should think about it first.
+Result<bool> tell(const RestoreOptions& options, const Manifest& manifest,
+                  const std::optional<auth::KeyRing>& ring) {
+  TRY(auto reader, store_sqlite::open_file_reader(options.set + "/" + kStoreFile));
+  TRY(auto open, store::unfinished(*reader));
+  TRY(auto closed, what_stays_closed(*reader, ring));
+  TRY(auto pinned, PackStore(options.set, {}).load_pinned(*reader, {}));
+  fmt::print("backup of {} by Millrace {}: what came after is not in it\n",
+             to_rfc3339(manifest.created.ms), manifest.version);
+  if (open.deliveries > 0) {
+    fmt::print("{} deliveries were owed and may be sent a second time\n", open.deliveries);
+  }
+  if (open.runs > 0) {
+    fmt::print("{} runs were under way: {} will run again, {} wait for `millrace execution "
+               "resolve`\n",
+               open.runs, open.runs - open.runs_to_decide, open.runs_to_decide);
+  }
+  for (const auto& release : pinned.missing) {
+    fmt::print("release {} of pack {} is not in the set: {} executions wait until it is put into "
+               "{}\n",
+               release.digest.substr(0, 12), release.pack, release.executions,
+               PackStore(options.data, {}).folder_of(release.pack, release.digest));
+  }
+  for (const auto& name : closed) fmt::print("cannot be opened without its keys.json: {}\n", name);
+  return open.deliveries > 0 || open.runs > 0 || !closed.empty() || !pinned.missing.empty();
+}
+
+Result<void> ask(const RestoreOptions& options) {
+  if (options.yes) return {};
+  bool is_person = ::isatty(STDIN_FILENO) != 0;
+  if (is_person) {
+    fmt::print("Go on? [y/N] ");
+    std::fflush(stdout);
+    std::string line;
+    std::getline(std::cin, line);
+    if (line == "y" || line == "yes") return {};
+  }
+  return Error(ErrorKind::Conflict, "APP-0027",
+               is_person ? "nothing was restored"
+                         : "nothing was restored: read what it says, then give --yes");
+}
+
+// Scripts are started through their interpreter or directly: all may be executed.
+unsigned mode_of(const std::string& path) { return path.starts_with("packs/") ? 0555 : 0600; }
+
+Result<void> copy_set(const std::string& set, const Manifest& manifest, const std::string& into) {
+  for (const auto& file : manifest.files) {
+    if (file.path == kKeysFile) continue;
+    TRY(auto copied, copy_file(set + "/" + file.path, into, file.path, mode_of(file.path)));
+    if (copied.sha256 == file.sha256) continue;
+    return Error(ErrorKind::Invalid, "APP-0026",
+                 fmt::format("backup '{}' changes while it is read: {}", set, file.path));
+  }
+  return {};
+}
+
+// The store becomes this binary's and nobody else's; its first token is a new one.
+Result<void> take_over(const std::string& data) {
+  TRY(auto store, store_sqlite::open(data));
+  TRY(auto writer, store->open_writer());
+  TRY(store::migrate(*writer));
+  TRY(store::claim_shards(*writer, "restore"));
+  Secret token = auth::make_token(auth::system_random());
+  TRY(store::add_token(*writer, {.tenant = kDefaultTenant,
+                                 .hash = auth::token_hash(token.reveal()),
+                                 .identity = "admin",
+                                 .permissions = "*",
+                                 .created = unix_ms()}));
+  TRY(replace_file(DataPaths(data).admin_token, std::string(token.reveal()) + "\n", 0600));
+  TRY(store->checkpoint());
+  return {};
+}
+
+Result<void> make_data_folder(const RestoreOptions& options, const Manifest& manifest,
+                              const std::optional<auth::KeyRing>& ring, const std::string& part) {
+  if (::mkdir(part.c_str(), 0700) != 0) {
+    return Error(ErrorKind::Unavailable, "APP-0001",
+                 fmt::format("{}: {}", part, std::generic_category().message(errno)));
+  }
+  TRY(copy_set(options.set, manifest, part));
+  if (ring) TRY(auth::write_key_file(DataPaths(part).keys, *ring));
+  TRY(take_over(part));
+  TRY(auto opened, open_folder(part));
+  if (::syncfs(opened.get()) != 0) {
+    return Error(ErrorKind::Unavailable, "APP-0001", fmt::format("{}: cannot be synced", part));
+  }
+  std::error_code ec;
+  fs::rename(part, options.data, ec);  // over an empty folder, too
+  if (ec) {
+    return Error(ErrorKind::Unavailable, "APP-0001",
+                 fmt::format("{}: {}", options.data, ec.message()));
+  }
+  return sync_folder(fs::path(options.data).parent_path().string());
+}
+
+}  // namespace
+
+Result<int> restore(const RestoreOptions& given) {
+  RestoreOptions options = given;
+  options.data = fs::absolute(options.data).lexically_normal().string();
+  while (options.data.size() > 1 && options.data.ends_with('/')) options.data.pop_back();
+  TRY(check_target(options.data));
+  TRY(auto manifest, check_set(options.set));
+  TRY(auto ring, open_ring(options, manifest));
+  TRY(bool should_ask, tell(options, manifest, ring));
+  if (should_ask) TRY(ask(options));
+  std::string part = options.data + ".part";
+  std::error_code ec;
+  fs::remove_all(part, ec);  // of a restore that did not end
+  if (auto made = make_data_folder(options, manifest, ring, part); !made.ok()) {
+    fs::remove_all(part, ec);
+    return std::move(made).error();
+  }
+  TRY(auto config, load_config<Config>({.file = options.data + "/" + kConfigFile}));
+  TRY(auto findings, examine(options.data + "/" + kStoreFile, PackStore(options.data, {}),
+                             config.retention, manifest.created.ms));
+  bool broken = print_findings(findings);
+  fmt::print("restored: {}; a new admin token is in {}; its configuration was {}/{}\n",
+             options.data, DataPaths(options.data).admin_token, options.data, kConfigFile);
+  return broken ? 1 : 0;
+}
+
+}  // namespace millrace::app

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "auth/passphrase.h"
+
+#include <gtest/gtest.h>
+
+#include "base/json.h"
+
+namespace millrace::auth {
+namespace {
+
+TEST(Passphrase, OpensWhatItHasSealedAndNothingElseDoes) {
+  Secret right("correct horse");
+  auto sealed = seal_with_passphrase(right, "the keys", system_random());
+  EXPECT_EQ(sealed.find("the keys"), std::string::npos);
+  auto opened = open_with_passphrase(right, sealed);
+  ASSERT_TRUE(opened.ok()) << opened.error().describe();
+  EXPECT_EQ(opened->reveal(), "the keys");
+  EXPECT_EQ(open_with_passphrase(Secret("correct horses"), sealed).error().code(), "AUT-0014");
+  EXPECT_EQ(open_with_passphrase(Secret(), sealed).error().code(), "AUT-0014");
+  EXPECT_NE(seal_with_passphrase(right, "the keys", system_random()), sealed) << "its own salt";
+}
+
+TEST(Passphrase, AChangedTextDoesNotOpen) {
+  Secret right("correct horse");
+  auto value = parse_json(seal_with_passphrase(right, "the keys", system_random()));
+  ASSERT_TRUE(value.ok());
+  auto changed = [&](const char* name, Value to) {
+    Value other = *value;
+    other.set(name, std::move(to));
+    return open_with_passphrase(right, to_json(other)).error().code();
+  };
+  EXPECT_EQ(changed("passes", 2), "AUT-0014");
+  EXPECT_EQ(changed("passes", 1'000'000), "AUT-0013") << "must not keep the processor for hours";
+  EXPECT_EQ(changed("memory_kib", int64_t{1} << 40), "AUT-0013") << "nor take all memory";
+  EXPECT_EQ(changed("box", ""), "AUT-0013");
+  EXPECT_EQ(changed("kdf", "none"), "AUT-0013");
+  EXPECT_EQ(open_with_passphrase(right, "{}").error().code(), "AUT-0013");
+  EXPECT_EQ(open_with_passphrase(right, "no JSON").error().code(), "AUT-0013");
+}
+
+TEST(Sha256Test, TakesItsBytesInPieces) {
+  Sha256 pieces;
+  for (char c : std::string_view("abc")) pieces.add({&c, 1});
+  EXPECT_EQ(pieces.finish(), sha256("abc"));
+}
+
+}  // namespace
+}  // namespace millrace::auth
