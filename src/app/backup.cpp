@@ -130,8 +130,8 @@ class SetWriter {
     TRY(auto passphrase, read_passphrase(options_.passphrase_file));
     TRY(std::string ring, read_file(DataPaths(data_).keys, kMaxSecretFile));
     Secret clear(std::move(ring));
-    return write_text(kKeysFile, auth::seal_with_passphrase(passphrase, clear.reveal(),
-                                                            auth::system_random()));
+    return write_text(
+        kKeysFile, auth::seal_with_passphrase(passphrase, clear.reveal(), auth::system_random()));
   }
 
   const BackupOptions& options_;
@@ -204,8 +204,7 @@ Result<int> backup_verify(const std::string& set) {
     fmt::print("output/{}: a row names it, and it is not in the set\n", file);
     is_bad = true;
   }
-  TRY(auto findings,
-      examine(store, PackStore(set, {}), config.retention, manifest.created.ms));
+  TRY(auto findings, examine(store, PackStore(set, {}), config.retention, manifest.created.ms));
   is_bad |= print_findings(findings);
   fmt::print("backup {}: {} files of {}, schema {}, feed {}: {}\n", set, manifest.files.size(),
              to_rfc3339(manifest.created.ms), manifest.schema, manifest.feed_seq,

@@ -113,8 +113,8 @@ Result<SetFile> copy_file(const std::string& from, const std::string& root, cons
   TRY(make_folders_above(target));
   Fd to(::open(target.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!to) return file_error(target);
-  TRY(auto seen, read_through(from, path,
-                              [&](std::string_view bytes) { return write_all(to.get(), bytes); }));
+  TRY(auto seen,
+      read_through(from, path, [&](std::string_view bytes) { return write_all(to.get(), bytes); }));
   if (::fchmod(to.get(), mode) != 0) return file_error(target);
   return seen;
 }
@@ -174,7 +174,8 @@ Result<std::vector<Problem>> check_files(const std::string& set, const Manifest&
       problems.push_back({path, "the manifest does not name it"});
     }
   }
-  if (ec) return Error(ErrorKind::Unavailable, "APP-0001", fmt::format("{}: {}", set, ec.message()));
+  if (ec)
+    return Error(ErrorKind::Unavailable, "APP-0001", fmt::format("{}: {}", set, ec.message()));
   return problems;
 }
 

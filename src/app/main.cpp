@@ -109,8 +109,7 @@ CommandTable local_commands() {
        .options = {kWithKeys, {"--yes", "", "Do not ask whether to go on"}},
        .local =
            [](const Invocation& in) {
-             return restore(
-                 {in.get("SET"), data_of(in), in.get("--with-keys"), in.has("--yes")});
+             return restore({in.get("SET"), data_of(in), in.get("--with-keys"), in.has("--yes")});
            }},
       {.path = "config check",
        .help = "Print the effective configuration, secrets redacted",

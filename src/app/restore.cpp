@@ -49,11 +49,11 @@ Result<void> check_target(const std::string& data) {
 Result<Manifest> check_set(const std::string& set) {
   TRY(auto manifest, read_manifest(set));
   if (manifest.schema > store::newest_schema_version()) {
-    return Error(ErrorKind::Unsupported, "APP-0022",
-                 fmt::format("backup '{}' has schema {} of Millrace {}, this binary knows {}: "
-                             "restore it with that version",
-                             set, manifest.schema, manifest.version,
-                             store::newest_schema_version()));
+    return Error(
+        ErrorKind::Unsupported, "APP-0022",
+        fmt::format("backup '{}' has schema {} of Millrace {}, this binary knows {}: "
+                    "restore it with that version",
+                    set, manifest.schema, manifest.version, store::newest_schema_version()));
   }
   TRY(auto problems, check_files(set, manifest));
   if (problems.empty()) return manifest;
@@ -67,9 +67,9 @@ Result<std::optional<auth::KeyRing>> open_ring(const RestoreOptions& options,
                                                const Manifest& manifest) {
   if (options.passphrase_file.empty()) return std::optional<auth::KeyRing>();
   if (!manifest.holds(kKeysFile)) {
-    return Error(ErrorKind::NotFound, "APP-0028",
-                 fmt::format("backup '{}' holds no keys: it was made without --with-keys",
-                             options.set));
+    return Error(
+        ErrorKind::NotFound, "APP-0028",
+        fmt::format("backup '{}' holds no keys: it was made without --with-keys", options.set));
   }
   TRY(auto passphrase, read_passphrase(options.passphrase_file));
   TRY(auto sealed, read_file(options.set + "/" + kKeysFile, kMaxKeys));
@@ -113,15 +113,17 @@ Result<bool> tell(const RestoreOptions& options, const Manifest& manifest,
     fmt::print("{} deliveries were owed and may be sent a second time\n", open.deliveries);
   }
   if (open.runs > 0) {
-    fmt::print("{} runs were under way: {} will run again, {} wait for `millrace execution "
-               "resolve`\n",
-               open.runs, open.runs - open.runs_to_decide, open.runs_to_decide);
+    fmt::print(
+        "{} runs were under way: {} will run again, {} wait for `millrace execution "
+        "resolve`\n",
+        open.runs, open.runs - open.runs_to_decide, open.runs_to_decide);
   }
   for (const auto& release : pinned.missing) {
-    fmt::print("release {} of pack {} is not in the set: {} executions wait until it is put into "
-               "{}\n",
-               release.digest.substr(0, 12), release.pack, release.executions,
-               PackStore(options.data, {}).folder_of(release.pack, release.digest));
+    fmt::print(
+        "release {} of pack {} is not in the set: {} executions wait until it is put into "
+        "{}\n",
+        release.digest.substr(0, 12), release.pack, release.executions,
+        PackStore(options.data, {}).folder_of(release.pack, release.digest));
   }
   for (const auto& name : closed) fmt::print("cannot be opened without its keys.json: {}\n", name);
   return open.deliveries > 0 || open.runs > 0 || !closed.empty() || !pinned.missing.empty();

@@ -15,6 +15,7 @@
 #include "adapters/store_sqlite/store_sqlite.h"
 #include "app/blob_sweep.h"
 #include "app/metrics.h"
+#include "app/open_files.h"
 #include "app/pack_store.h"
 #include "app/version.h"
 #include "async/deadline.h"
@@ -138,6 +139,8 @@ class Server {
   void announce() const;
 
   Config config_;
+  OpenFiles files_ = raise_open_files();
+  int64_t connections_ = connections_within(files_.now, config_.server.max_connections);
   DataPaths paths_;
   PackStore packs_;
   std::string url_;
@@ -199,6 +202,7 @@ Result<void> Server::open() {
                 *engine_, *keys_, tokens_, *run_tokens_, pool_,
                 {.version = kVersion,
                  .blobs = blobs_.get(),
+                 .max_connections = connections_,
                  .webhook_body_limit = static_cast<size_t>(config_.server.webhook_body_bytes),
                  .event_body_limit = static_cast<size_t>(config_.server.event_body_bytes),
                  .now_ms = unix_ms,
@@ -211,6 +215,7 @@ Result<void> Server::open() {
   worker.name = config_.worker.name;
   worker.slots = static_cast<int>(config_.worker.slots);
   worker.spawner.data_dir = std::filesystem::absolute(paths_.data);
+  worker.spawner.run_files = files_.before;
   worker.spawner.linger_ms = config_.worker.linger_ms;
   worker.run.grace_ms = config_.worker.kill_grace_ms;
   worker.run.output_cap = config_.worker.output_bytes;
@@ -225,7 +230,7 @@ Result<void> Server::listen() {
   net::HttpServerOptions options;
   options.address = config_.server.address;
   options.port = static_cast<uint16_t>(config_.server.port);
-  options.max_connections = static_cast<size_t>(config_.server.max_connections);
+  options.max_connections = static_cast<size_t>(connections_);
   auto* api = api_.get();
   TRY(http_,
       net::HttpServer::listen(
@@ -258,7 +263,16 @@ Result<Secret> Server::open_key(const kernel::KeyRow& row) const {
 }
 
 void Server::announce() const {
-  log_info("server.ready", {{"url", url_}, {"data", paths_.data}, {"pid", ::getpid()}});
+  log_info("server.ready", {{"url", url_},
+                            {"data", paths_.data},
+                            {"pid", ::getpid()},
+                            {"open_files", files_.now},
+                            {"max_connections", connections_}});
+  if (connections_ < config_.server.max_connections) {
+    log_warn("server.few_open_files", {{"wanted", config_.server.max_connections},
+                                       {"max_connections", connections_},
+                                       {"do", "raise the hard limit of open files (ulimit -Hn)"}});
+  }
   if (::isatty(STDOUT_FILENO) != 0) {
     fmt::print("Millrace {} is ready at {}\nAPI docs: {}/api/docs   Token file: {}\n", kVersion,
                url_, url_, paths_.admin_token);

@@ -11,7 +11,7 @@
 #include <string>
 #include <string_view>
 
-// The only place that includes a cryptographic library. Everything is thread-safe.
+// The only place that includes OpenSSL. Everything is thread-safe.
 namespace millrace::auth {
 
 // Fills the span with bytes that nobody can predict. An argument everywhere, so that tests can

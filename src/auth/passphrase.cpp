@@ -19,10 +19,10 @@ std::string key_of(const Secret& passphrase, std::string_view salt, int64_t memo
                    int64_t passes) {
   std::string key(kAesKeyBytes, '\0');
   const auto& text = passphrase.reveal();
-  int failed = crypto_pwhash(
-      reinterpret_cast<unsigned char*>(key.data()), key.size(), text.data(), text.size(),
-      reinterpret_cast<const unsigned char*>(salt.data()), static_cast<unsigned long long>(passes),
-      static_cast<size_t>(memory_kib) * 1024, crypto_pwhash_ALG_ARGON2ID13);
+  int failed = crypto_pwhash(reinterpret_cast<unsigned char*>(key.data()), key.size(), text.data(),
+                             text.size(), reinterpret_cast<const unsigned char*>(salt.data()),
+                             static_cast<unsigned long long>(passes),
+                             static_cast<size_t>(memory_kib) * 1024, crypto_pwhash_ALG_ARGON2ID13);
   ASSERT(failed == 0);  // out of memory
   return key;
 }

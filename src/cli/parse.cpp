@@ -30,8 +30,8 @@ Result<Found> find_command(const CommandTable& commands, const std::vector<std::
     }
     auto known = next_words(commands, found.path);
     // `backup verify` is a command, `backup DIR` is one, too.
-    bool goes_on = found.words < words.size() &&
-                   std::ranges::find(known, words[found.words]) != known.end();
+    bool goes_on =
+        found.words < words.size() && std::ranges::find(known, words[found.words]) != known.end();
     if (found.command && !goes_on) return found;
     found.command = nullptr;
     std::string where = found.path.empty() ? "millrace" : "millrace " + found.path;

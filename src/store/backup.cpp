@@ -52,8 +52,8 @@ Result<Unfinished> unfinished(sql::Connection& reader) {
   Unfinished found;
   TRY(found.deliveries, query_int(reader, "SELECT count(*) FROM outbox"));
   TRY(found.runs, query_int(reader, kRuns, kScheduled, kRunning, kCanceling));
-  TRY(found.runs_to_decide, query_int(reader, kToDecide, kScheduled, kRunning, kCanceling,
-                                      EffectClass::AtMostOnce));
+  TRY(found.runs_to_decide,
+      query_int(reader, kToDecide, kScheduled, kRunning, kCanceling, EffectClass::AtMostOnce));
   return found;
 }
 

@@ -19,9 +19,9 @@ Result<std::vector<kernel::KeyRow>> sealed_keys(sql::Connection& reader);
 
 // What was under way when the copy was made: it may happen a second time.
 struct Unfinished {
-  int64_t deliveries = 0;       // owed to somebody outside
-  int64_t runs = 0;             // that a worker had
-  int64_t runs_to_decide = 0;   // of these, at_most_once: they wait for a person
+  int64_t deliveries = 0;      // owed to somebody outside
+  int64_t runs = 0;            // that a worker had
+  int64_t runs_to_decide = 0;  // of these, at_most_once: they wait for a person
 };
 Result<Unfinished> unfinished(sql::Connection& reader);
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <atomic>
+#include <chrono>
 #include <future>
 #include <thread>
 
@@ -282,6 +283,35 @@ TEST_F(ApiTest, TheStreamTellsChangesAndResumes) {
       {{"Last-Event-ID", id}});
   EXPECT_EQ(again.find("\"sequence\":" + id + ",\"notif"), std::string::npos) << again;
   EXPECT_EQ(get("/api/v1/stream?topics=execusion").code(), "API-0034");
+}
+
+TEST_F(ApiTest, AFollowerThatRetentionOvertakesIsToldSo) {
+  bool is_overtaken = false;
+  auto overtake = [&] {
+    // This is the loop's thread: the follower reads nothing more before it returns.
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    for (const char* id : {"1", "2", "3"}) {
+      std::promise<bool> stored;
+      engine_->ingest({}, {.trigger = "core.webhook", .source = "s", .source_id = id},
+                      [&](auto done) { stored.set_value(done.ok()); });
+      ASSERT_TRUE(stored.get_future().get());
+    }
+    auto writer = store_->open_writer();
+    ASSERT_TRUE(writer.ok());
+    ASSERT_TRUE((*writer)
+                    ->run("DELETE FROM change_feed WHERE seq < (SELECT max(seq) FROM change_feed)")
+                    .ok());
+  };
+  auto text = stream("/api/v1/stream?topics=event", [&](const std::string& got) {
+    if (!is_overtaken && got.find("event: welcome") != std::string::npos) {
+      is_overtaken = true;
+      overtake();
+    }
+    return got.find("event: notification") != std::string::npos;
+  });
+  auto gap = text.find("event: gap");
+  ASSERT_NE(gap, std::string::npos) << text;
+  EXPECT_LT(gap, text.find("event: notification")) << text;
 }
 
 TEST_F(ApiTest, AStreamFromTheFutureIsToldSo) {

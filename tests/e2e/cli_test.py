@@ -118,7 +118,10 @@ def the_rest_answers(server):
     server.cli("auth", "token", "revoke", token["id"])
     server.cli("pack", "check", str(LEDGER_PACKS / "ledger"))
     server.cli("config", "check")
-    server.cli("backup", str(server.home / "copy.db"))
+    server.cli("backup", str(server.home / "copy"))
+    assert "whole" in server.cli("backup", "verify", str(server.home / "copy"))
+    assert "installed" in server.cli("pack", "list")
+    server.cli("pack", "uninstall", "core", expect=1)
     server.cli("doctor")
     server.cli("version")
     for shell in ("bash", "zsh", "fish"):
@@ -141,7 +144,9 @@ def local_commands_fail_like_the_others(server):
     nowhere, bad = server.home / "nowhere", server.home / "bad.yaml"
     bad.write_text("server: {prot: 1}\n")
     fails(server, 3, "doctor", "--data", str(nowhere))
-    fails(server, 3, "backup", str(server.home / "b.db"), "--data", str(nowhere))
+    fails(server, 3, "backup", str(server.home / "b"), "--data", str(nowhere))
+    fails(server, 3, "backup", "verify", str(nowhere))
+    fails(server, 3, "restore", str(nowhere), "--data", str(server.home / "r"))
     fails(server, 1, "backup", str(bad))
     assert bad.read_text() == "server: {prot: 1}\n"
     assert "did you mean 'port'" in fails(server, 2, "config", "check", "--config", str(bad))

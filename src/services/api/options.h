@@ -25,6 +25,7 @@ struct Observation {
 struct ApiOptions {
   std::string version;             // of the program
   kernel::Blobs* blobs = nullptr;  // process output above 64 KiB; outlives the API
+  int64_t max_connections = 0;     // told in /info
   size_t webhook_body_limit = 10 << 20;
   size_t event_body_limit = 1 << 20;
   int max_streams = 256;            // open event streams; one more is answered 429

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 
 #include "async/deadline.h"
@@ -126,9 +127,7 @@ class ChangeFollower {
     after_ = request_.after.value_or(ends.newest);
     bool expired = after_ + 1 < ends.oldest;
     if (expired || after_ > ends.newest) {
-      net::append_sse_event(events, {}, "gap",
-                            fmt::format(R"({{"from":{},"oldest":{},"newest":{}}})", after_ + 1,
-                                        ends.oldest, ends.newest));
+      append_gap(events, ends);
       after_ = expired ? ends.oldest - 1 : ends.newest;
     }
     net::append_sse_event(events, std::to_string(after_), "welcome",
@@ -136,20 +135,40 @@ class ChangeFollower {
     co_return co_await out_.write(events);
   }
 
+  void append_gap(std::string& events, const FeedEnds& ends) const {
+    net::append_sse_event(events, {}, "gap",
+                          fmt::format(R"({{"from":{},"oldest":{},"newest":{}}})", after_ + 1,
+                                      ends.oldest, ends.newest));
+  }
+
   // True when there may be more.
   Task<Result<bool>> send_changes() {
     std::vector<ChangeRow> rows;
+    FeedEnds before;
+    FeedEnds ends;
     CO_TRY(co_await shared_.readers.run([&](sql::Connection& db) -> Result<void> {
+      TRY(before, feed_ends(db));
       TRY(rows, store::changes_after(db, request_.tenant, after_, kRowsPerRead));
+      TRY(ends, feed_ends(db));
       return {};
     }));
     std::string events;
+    // Retention has overtaken it: what went before these rows were read was not sent.
+    int64_t next = rows.empty() ? before.newest + 1 : rows.front().seq;
+    int64_t oldest = std::min(ends.oldest, next);
+    if (after_ + 1 < oldest) {
+      append_gap(events, ends);
+      after_ = oldest - 1;
+    }
     for (const auto& row : rows) {
       if (request_.wants(row)) append_change(events, row);
       after_ = row.seq;
     }
     if (!events.empty()) CO_TRY(co_await out_.write(events));
-    co_return rows.size() == kRowsPerRead;
+    bool more = rows.size() == kRowsPerRead;
+    // The changes of other tenants are not waited for, and not missed.
+    if (!more) after_ = std::max(after_, before.newest);
+    co_return more;
   }
 
   Shared& shared_;

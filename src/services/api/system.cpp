@@ -29,6 +29,7 @@ struct InfoView {
   std::string phase;
   bool read_only = false;
   int64_t waiting = 0;
+  int64_t max_connections = 0;
 
   static const Fields& fields() {
     static const Field lines[] = {
@@ -37,6 +38,9 @@ struct InfoView {
         field("phase", &InfoView::phase, "starting, ready, draining"),
         field("read_only", &InfoView::read_only, "The disk is full: writes are refused."),
         field("waiting", &InfoView::waiting, "Requests that wait for a commit."),
+        field("max_connections", &InfoView::max_connections,
+              "Clients at the same time: server.max_connections, or fewer when the system allows "
+              "fewer open files."),
     };
     static const auto table = fields_of<InfoView>("Info", "The server.", lines);
     return table;
@@ -142,6 +146,7 @@ Response show_info(Call& call) {
   view.phase = name_of(call.api.phase.load(std::memory_order_relaxed));
   view.read_only = call.api.engine.read_only();
   view.waiting = call.api.engine.waiting();
+  view.max_connections = call.api.options.max_connections;
   return answer_one(view);
 }
 

@@ -17,6 +17,7 @@ struct SpawnerOptions {
   std::string data_dir;        // absolute
   int64_t linger_ms = 10'000;  // waits so long for a server once no run is left
   bool use_cgroups = true;     // where they can be had
+  int64_t run_files = 0;       // soft limit of open files of a run; 0: that of the spawner's start
 };
 
 // Opens the room for output and artifacts of a data folder.

@@ -120,6 +120,8 @@ std::string find_cgroup_home(const SpawnerOptions& options, const std::string& i
 
 Result<void> serve(const SpawnerOptions& options, const OpenBlobs& open_blobs) {
   rlimit open_files = settle_process();
+  // The server has raised its own limit, and its spawner's with it: not that of runs.
+  if (options.run_files > 0) open_files.rlim_cur = static_cast<rlim_t>(options.run_files);
   std::string run_folder = options.data_dir + "/run";
   TRY(Fd run, open_run_folder(options.data_dir));
   Fd lock(openat(run.get(), "spawner.lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
@@ -156,7 +158,7 @@ bool is_spawner_invocation(int argc, char** argv) {
 }
 
 int spawner_main(int argc, char** argv, const OpenBlobs& open_blobs) {
-  if (argc != 4) {
+  if (argc != 5) {
     fmt::print(stderr, "{} is started by the server, not by hand\n", kSpawnerName);
     return 2;
   }
@@ -168,6 +170,8 @@ int spawner_main(int argc, char** argv, const OpenBlobs& open_blobs) {
   std::string_view linger = argv[2];
   std::from_chars(linger.data(), linger.data() + linger.size(), options.linger_ms);
   options.use_cgroups = std::string_view(argv[3]) == "cgroups";
+  std::string_view files = argv[4];
+  std::from_chars(files.data(), files.data() + files.size(), options.run_files);
   auto served = serve(options, open_blobs);
   if (served.ok()) return 0;
   fmt::print(stderr, "spawner: {}\n", served.error().describe());

@@ -81,7 +81,9 @@ Result<void> execute_spawner(const SpawnerOptions& options, int log_fd, int conn
   std::string data_dir = options.data_dir;
   std::string linger = std::to_string(options.linger_ms);
   std::string cgroups = options.use_cgroups ? "cgroups" : "no-cgroups";
-  char* argv[] = {name.data(), data_dir.data(), linger.data(), cgroups.data(), nullptr};
+  std::string files = std::to_string(options.run_files);
+  char* argv[] = {name.data(),    data_dir.data(), linger.data(),
+                  cgroups.data(), files.data(),    nullptr};
   char* envp[] = {nullptr};
   pid_t pid = 0;
   int error = posix_spawn(&pid, "/proc/self/exe", &plan.files, &plan.attributes, argv, envp);

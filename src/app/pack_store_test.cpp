@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "app/pack_store.h"
+
+#include <algorithm>
+
+#include "app/test_support.h"
+
+namespace millrace::app {
+namespace {
+
+class PackStoreTest : public DataFolder {
+ protected:
+  void SetUp() override { open_store(); }
+
+  Result<Packs> load(std::vector<std::string> sources) {
+    auto db = reader();
+    return PackStore(data_, std::move(sources)).load(*db);
+  }
+  // Loads and remembers, as a server does.
+  Packs loaded(std::vector<std::string> sources) {
+    auto packs = load(std::move(sources));
+    EXPECT_TRUE(packs.ok()) << packs.error().describe();
+    if (!packs.ok()) return {};
+    remember(*packs, ++now_);
+    return *packs;
+  }
+  static std::shared_ptr<const Pack> find(const Packs& packs, const std::string& ref) {
+    auto found = std::ranges::find(packs, ref, [](const auto& pack) { return pack->ref; });
+    return found == packs.end() ? nullptr : *found;
+  }
+
+  int64_t now_ = 1'800'000'000'000;
+};
+
+TEST_F(PackStoreTest, TheCorePackIsAlwaysThere) {
+  auto packs = loaded({});
+  ASSERT_EQ(packs.size(), 1u);
+  EXPECT_EQ(packs[0]->ref, "core");
+  EXPECT_NE(packs[0]->find_action("core.noop"), nullptr);
+  EXPECT_FALSE(packs[0]->source_gone);
+}
+
+TEST_F(PackStoreTest, ASourceIsAPackOrAFolderOfPacks) {
+  pack("all/tea", tea_pack());
+  pack("all/nothing", {{"README", "no pack"}});
+  EXPECT_NE(find(loaded({home_ + "/all"}), "tea"), nullptr);
+  EXPECT_NE(find(loaded({home_ + "/all/tea"}), "tea"), nullptr);
+  EXPECT_EQ(load({home_ + "/nowhere"}).error().code(), "APP-0001");
+}
+
+TEST_F(PackStoreTest, AReleaseIsStagedReadOnlyAndCanBeExecuted) {
+  auto source = pack("tea", tea_pack());
+  auto tea = find(loaded({source}), "tea");
+  ASSERT_NE(tea, nullptr);
+  EXPECT_EQ(tea->folder, data_ + "/packs/tea/" + tea->digest);
+  EXPECT_EQ(tea->source, source);
+  EXPECT_EQ(mode_of(tea->folder + "/actions/brew.sh"), 0555u);
+  EXPECT_EQ(text_of(tea->folder + "/actions/brew.sh"), tea_pack()["actions/brew.sh"]);
+  EXPECT_FALSE(std::filesystem::exists(tea->folder + ".new"));
+}
+
+TEST_F(PackStoreTest, AnEditIsAnotherReleaseAndLeavesTheFirstAlone) {
+  auto source = pack("tea", tea_pack("green"));
+  auto first = find(loaded({source}), "tea");
+  pack("tea", tea_pack("black"));
+  auto second = find(loaded({source}), "tea");
+  EXPECT_NE(first->digest, second->digest);
+  EXPECT_NE(text_of(first->folder + "/actions/brew.sh").find("green"), std::string::npos);
+  pack("tea", tea_pack("green"));
+  EXPECT_EQ(find(loaded({source}), "tea")->digest, first->digest) << "content names a release";
+}
+
+TEST_F(PackStoreTest, AMistakeIsToldWithItsPlaceAndNothingIsStaged) {
+  auto good = pack("good", {{"pack.yaml", "ref: good\nversion: 1.0.0\n"}});
+  auto bad = pack("tea", tea_pack());
+  write(bad + "/actions/brew.yaml", "name: brew\nrunner_type: sehll\n");
+  auto refused = load({good, bad});
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code(), "APP-0002");
+  ASSERT_FALSE(refused.error().problems().empty());
+  EXPECT_NE(refused.error().problems()[0].path.find("actions/brew.yaml"), std::string::npos);
+  EXPECT_FALSE(std::filesystem::exists(data_ + "/packs"));
+}
+
+TEST_F(PackStoreTest, TwoPacksOfOneNameAreRefused) {
+  auto refused = load({pack("one", tea_pack()), pack("two", tea_pack())});
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code(), "APP-0003");
+}
+
+TEST_F(PackStoreTest, APackWithoutASourceComesFromItsLastRelease) {
+  auto source = pack("tea", tea_pack("green"));
+  loaded({source});
+  pack("tea", tea_pack("black"));
+  auto last = find(loaded({source}), "tea");
+  auto kept = find(loaded({}), "tea");
+  ASSERT_NE(kept, nullptr);
+  EXPECT_TRUE(kept->source_gone);
+  EXPECT_EQ(kept->digest, last->digest) << "not the older one";
+  EXPECT_EQ(kept->folder, last->folder);
+  EXPECT_NE(kept->find_action("tea.brew"), nullptr);
+  EXPECT_FALSE(find(loaded({source}), "tea")->source_gone) << "it is back";
+}
+
+TEST_F(PackStoreTest, AnUninstalledPackStaysAway) {
+  auto tea = find(loaded({pack("tea", tea_pack())}), "tea");
+  kernel::PackReleaseRow gone{
+      kDefaultTenant, "tea", "1.0.0", tea->digest, ++now_, kernel::PackState::Uninstalled, now_};
+  const auto* one = &gone;
+  commit([&](sql::Connection& db) { return store::upsert_pack_releases(db, {&one, 1}); });
+  EXPECT_EQ(find(loaded({}), "tea"), nullptr);
+}
+
+TEST_F(PackStoreTest, APackWhoseReleaseIsGoneTooCostsOnlyItself) {
+  auto tea = find(loaded({pack("tea", tea_pack())}), "tea");
+  std::filesystem::remove_all(tea->folder);
+  auto packs = loaded({});
+  EXPECT_EQ(find(packs, "tea"), nullptr);
+  EXPECT_NE(find(packs, "core"), nullptr);
+}
+
+TEST_F(PackStoreTest, PinnedReleasesAreFoundOrNamed) {
+  auto source = pack("tea", tea_pack("green"));
+  auto old = find(loaded({source}), "tea");
+  pack("tea", tea_pack("black"));
+  auto current = loaded({source});
+  add_execution(1, old->digest, ExecutionStatus::Requested);
+  add_execution(2, old->digest, ExecutionStatus::Pending);
+  add_execution(3, find(current, "tea")->digest, ExecutionStatus::Requested);
+  auto db = reader();
+  PackStore packs(data_, {});
+  auto pinned = packs.load_pinned(*db, current);
+  ASSERT_TRUE(pinned.ok()) << pinned.error().describe();
+  ASSERT_EQ(pinned->found.size(), 1u) << "what is current need not be loaded again";
+  EXPECT_EQ(pinned->found[0]->digest, old->digest);
+  EXPECT_EQ(pinned->found[0]->folder, old->folder);
+  EXPECT_TRUE(pinned->missing.empty());
+
+  std::filesystem::rename(old->folder, home_ + "/away");
+  pinned = packs.load_pinned(*db, current);
+  ASSERT_TRUE(pinned.ok());
+  EXPECT_TRUE(pinned->found.empty());
+  ASSERT_EQ(pinned->missing.size(), 1u);
+  EXPECT_EQ(pinned->missing[0].pack, "tea");
+  EXPECT_EQ(pinned->missing[0].digest, old->digest);
+  EXPECT_EQ(pinned->missing[0].executions, 2);
+  EXPECT_NE(pinned->missing[0].why.find(old->folder), std::string::npos);
+}
+
+TEST_F(PackStoreTest, AFolderThatHoldsAnotherPackIsNoRelease) {
+  auto tea = find(loaded({pack("tea", tea_pack())}), "tea");
+  add_execution(1, tea->digest, ExecutionStatus::Requested);
+  std::filesystem::remove_all(tea->folder);
+  write(tea->folder + "/pack.yaml", "ref: coffee\nversion: 1.0.0\n");
+  auto db = reader();
+  auto pinned = PackStore(data_, {}).load_pinned(*db, {});
+  ASSERT_TRUE(pinned.ok());
+  ASSERT_EQ(pinned->missing.size(), 1u);
+  EXPECT_NE(pinned->missing[0].why.find("holds no pack 'tea'"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace millrace::app

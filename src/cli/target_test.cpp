@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which server is meant, and as whom: the first source that says so.
+#include "cli/target.h"
+
+#include <gtest/gtest.h>
+#include <stdlib.h>
+
+#include <filesystem>
+#include <fstream>
+#include <map>
+
+namespace millrace::cli {
+namespace {
+
+class TargetTest : public testing::Test {
+ protected:
+  TargetTest() {
+    char name[] = "/tmp/millrace-cli-XXXXXX";
+    home_ = mkdtemp(name);
+    env_["HOME"] = home_;
+    write("data/url", "http://127.0.0.1:1/\n");
+    write("data/admin.token", "mr_data\n");
+    env_["MILLRACE_DATA"] = home_ + "/data";
+  }
+  ~TargetTest() override { std::filesystem::remove_all(home_); }
+
+  void write(const std::string& name, const std::string& text) {
+    auto path = std::filesystem::path(home_) / name;
+    std::filesystem::create_directories(path.parent_path());
+    std::ofstream(path) << text;
+  }
+  Result<Target> find(std::map<std::string, std::string> options = {}) {
+    Invocation in;
+    for (auto& [name, value] : options) in.set(name, {value});
+    return find_target(in, [this](const char* name) { return env_[name]; });
+  }
+  std::string found(std::map<std::string, std::string> options = {}) {
+    auto target = find(std::move(options));
+    if (!target.ok()) return std::string(target.error().code());
+    return target->url + " " + target->token.reveal();
+  }
+
+  std::string home_;
+  std::map<std::string, std::string> env_;
+};
+
+TEST_F(TargetTest, TheDataFolderOfTheUsersOwnServer) {
+  EXPECT_EQ(found(), "http://127.0.0.1:1 mr_data");
+}
+
+TEST_F(TargetTest, TheDefaultProfileComesBeforeTheDataFolder) {
+  write(".config/millrace/config.yaml",
+        "profiles:\n  default: {url: \"http://p:1/\", token_file: ~/token}\n"
+        "  other: {url: \"http://o:1\"}\n");
+  write("token", " mr_profile \n");
+  EXPECT_EQ(found(), "http://p:1 mr_profile");
+  EXPECT_EQ(found({{"--profile", "other"}}), "http://o:1 ");
+  EXPECT_EQ(found({{"--profile", "othr"}}), "CLI-0003");
+  EXPECT_NE(find({{"--profile", "othr"}}).error().message().find("did you mean 'other'"),
+            std::string::npos);
+}
+
+TEST_F(TargetTest, TheEnvironmentComesBeforeProfiles) {
+  env_["MILLRACE_URL"] = "http://e:1";
+  env_["MILLRACE_TOKEN"] = "mr_env";
+  EXPECT_EQ(found(), "http://e:1 mr_env");
+}
+
+TEST_F(TargetTest, OptionsComeFirst) {
+  env_["MILLRACE_URL"] = "http://e:1";
+  env_["MILLRACE_TOKEN"] = "mr_env";
+  write("token", "mr_file\n");
+  EXPECT_EQ(found({{"--url", "http://u:1//"}}), "http://u:1 mr_env");
+  EXPECT_EQ(found({{"--url", "http://u:1"}, {"--token-file", home_ + "/token"}}),
+            "http://u:1 mr_file");
+  EXPECT_EQ(found({{"--data", home_ + "/data"}}), "http://127.0.0.1:1 mr_data");
+}
+
+TEST_F(TargetTest, WithoutAnyItSaysWhereItHasLooked) {
+  env_["MILLRACE_DATA"] = home_ + "/nowhere";
+  EXPECT_EQ(found(), "CLI-0002");
+  EXPECT_NE(find().error().message().find("/nowhere/url"), std::string::npos);
+  EXPECT_EQ(find({{"--url", "http://u:1"}, {"--token-file", home_ + "/none"}}).error().kind(),
+            ErrorKind::NotFound);
+}
+
+TEST_F(TargetTest, AFolderIsNamedByOptionEnvironmentOrDefault) {
+  Invocation in;
+  auto env = [this](const char* name) { return env_[name]; };
+  EXPECT_EQ(data_folder(in, env), home_ + "/data");
+  env_["MILLRACE_DATA"] = "";
+  EXPECT_EQ(data_folder(in, env), "./millrace-data");
+  in.set("--data", {"/d"});
+  EXPECT_EQ(data_folder(in, env), "/d");
+}
+
+}  // namespace
+}  // namespace millrace::cli
