@@ -192,7 +192,11 @@ Result<int> backup_verify(const std::string& set) {
   TRY(auto manifest, read_manifest(set));
   TRY(auto problems, check_files(set, manifest));
   for (const auto& problem : problems) fmt::print("{}: {}\n", problem.path, problem.message);
-  bool is_bad = !problems.empty();
+  if (!problems.empty()) {
+    fmt::print("backup {}: {} files are not as they were written\n", set, problems.size());
+    return 1;
+  }
+  bool is_bad = false;
   TRY(auto config, load_config<Config>({.file = set + "/" + kConfigFile}));
   std::string store = set + "/" + kStoreFile;
   TRY(auto reader, store_sqlite::open_file_reader(store));

@@ -35,6 +35,7 @@ class BackupTest : public DataFolder {
     ASSERT_TRUE(store::claim_shards(**writer, "test").ok());
   }
   void add_output(int64_t id, const std::string& file, const std::string& bytes) {
+    add_execution(id, tea_, ExecutionStatus::Succeeded);
     kernel::OutputRow row{.execution = ExecutionId{id}, .tenant = kDefaultTenant};
     row.content.file = file;
     row.content.size = static_cast<int64_t>(bytes.size());

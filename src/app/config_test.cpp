@@ -65,8 +65,7 @@ TEST(ServerConfig, EveryKeyHasItsDoc) {
 TEST(ReadConfig, OptionsComeOverTheEnvironmentAndPacksAreAdded) {
   setenv("MILLRACE__SERVER__PORT", "11", 1);
   setenv("MILLRACE__WORKER__NAME", "env", 1);
-  auto config =
-      read_config({.settings = {"server.port=12", "packs.folders=[\"/a\"]"}, .packs = {"/b"}});
+  auto config = read_config({.settings = {"server.port=12", "packs.folders=/a"}, .packs = {"/b"}});
   unsetenv("MILLRACE__SERVER__PORT");
   unsetenv("MILLRACE__WORKER__NAME");
   ASSERT_TRUE(config.ok()) << config.error().describe();

@@ -133,6 +133,7 @@ class Server {
   Result<Secret> open_key(const kernel::KeyRow& row) const;
   Task<void> serve(const std::function<Result<Config>()>& reload);
   Result<Releases> load_releases() const;
+  Task<void> wait_for_stop(const std::function<Result<Config>()>& reload, async::Signals& signals);
   Task<void> reload_packs();
   Task<void> drain_runs();
   Task<void> sweep_files();
@@ -297,18 +298,12 @@ Task<void> Server::reload_packs() {
                                               pack_set(std::move(*releases)), std::move(told)));
 }
 
-// Runs until a signal ends it; then drains (K12): no new work, what runs may finish for a while,
-// the rest stays with the spawner.
-Task<void> Server::serve(const std::function<Result<Config>()>& reload) {
-  async::Signals signals(loop_.executor(), {SIGTERM, SIGINT, SIGHUP});
-  worker_->start();
-  async::Scope background(loop_.executor());
-  async::spawn("sweep_files", background, sweep_files());
-  api_->set_phase(api::Phase::Ready);
-  announce();
+// Until SIGTERM or SIGINT.
+Task<void> Server::wait_for_stop(const std::function<Result<Config>()>& reload,
+                                 async::Signals& signals) {
   for (;;) {
     int signal = co_await signals.next();
-    if (signal != SIGHUP) break;
+    if (signal != SIGHUP) co_return;
     if (auto config = reload(); config.ok()) {
       set_log_level(config->log.level);
       packs_ = PackStore(paths_.data, config->packs.folders);
@@ -317,6 +312,23 @@ Task<void> Server::serve(const std::function<Result<Config>()>& reload) {
       log_error("config.not_reloaded", {{"error", config.error().describe()}});
     }
   }
+}
+
+// Runs until a signal ends it; then drains (K12): no new work, what runs may finish for a while,
+// the rest stays with the spawner.
+Task<void> Server::serve(const std::function<Result<Config>()>& reload) {
+  auto signals = std::make_unique<async::Signals>(
+      loop_.executor(), std::initializer_list<int>{SIGTERM, SIGINT, SIGHUP});
+  worker_->start();
+  async::Scope background(loop_.executor());
+  async::spawn("sweep_files", background, sweep_files());
+  api_->set_phase(api::Phase::Ready);
+  announce();
+  co_await wait_for_stop(reload, *signals);
+  // They have their default action again: a second one ends the process at once, whatever it
+  // waits for. There is nothing to reload any more.
+  signals.reset();
+  std::signal(SIGHUP, SIG_IGN);
   log_info("server.draining", {{"timeout_ms", config_.server.drain_timeout_ms}});
   api_->set_phase(api::Phase::Draining);
   co_await drain_runs();

@@ -108,8 +108,8 @@ TEST_F(Commands, ALimitEndsTheReading) {
 }
 
 TEST_F(Commands, NamesAreEncodedIntoThePath) {
-  EXPECT_EQ(millrace({"rule", "show", "a/b ?"}), 0);
-  EXPECT_EQ(last().target, "/api/v1/rules/a%2Fb%20%3F");
+  ASSERT_EQ(millrace({"rule", "show", "a b?"}), 0) << err_;
+  EXPECT_EQ(last().target, "/api/v1/rules/a%20b%3F");
 }
 
 TEST_F(Commands, ErrorsOfTheServerKeepTheirCodeAndGiveTheExitCode) {
@@ -121,7 +121,8 @@ TEST_F(Commands, ErrorsOfTheServerKeepTheirCodeAndGiveTheExitCode) {
        {Case{400, 2}, {401, 4}, {403, 4}, {404, 3}, {409, 1}, {412, 1}, {413, 1}, {500, 1}}) {
     answers(status, R"({"code":"TST-0001","detail":"it is so"})");
     EXPECT_EQ(millrace({"rule", "show", "ci.a"}), code) << status;
-    EXPECT_NE(err_.find("TST-0001: it is so"), std::string::npos) << err_;
+    EXPECT_NE(err_.find("TST-0001: "), std::string::npos) << err_;
+    EXPECT_NE(err_.find("it is so"), std::string::npos) << err_;
     EXPECT_NE(err_.find("\nhint: "), std::string::npos) << err_;
     EXPECT_EQ(out_, "");
   }
@@ -198,8 +199,8 @@ TEST_F(Commands, AnUnreachableServerHasItsOwnExitCode) {
 
 TEST_F(Commands, WhatIsNoAnswerOfMillraceIsSaid) {
   answers(200, "no JSON");
-  EXPECT_NE(millrace({"rule", "show", "ci.a"}), 0);
-  EXPECT_NE(err_.find("CLI-"), std::string::npos) << err_;
+  EXPECT_EQ(millrace({"rule", "show", "ci.a"}), 1) << "it is no mistake of the command line";
+  EXPECT_NE(err_.find("CLI-0004"), std::string::npos) << err_;
 }
 
 }  // namespace

@@ -43,8 +43,9 @@ Result<Value> parse_answer(const net::ClientResponse& answer) {
   if (answer.status >= 300) return error_of_answer(answer);
   if (answer.body.empty()) return Value();
   auto parsed = parse_json(answer.body);
-  if (!parsed.ok()) return std::move(parsed).error().with_context("the server's answer");
-  return parsed;
+  if (parsed.ok()) return parsed;
+  return Error(ErrorKind::Internal, "CLI-0004",
+               fmt::format("the server's answer is no JSON: {}", parsed.error().message()));
 }
 
 }  // namespace

@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 import signal
-import subprocess
+import socket
 import sys
 import time
 
@@ -26,6 +26,7 @@ LOOP = {
     "actions/forever.yaml": "name: forever\nrunner_type: workflow\n"
                             "entry_point: workflows/forever.yaml\n",
     "actions/workflows/forever.yaml": """tasks:
+  start: {action: core.noop, next: [{do: turn}]}
   turn: {action: core.noop, next: [{do: again}]}
   again: {action: core.noop, next: [{do: turn}]}
 """,
@@ -138,21 +139,29 @@ def a_spawner_that_cannot_be_started():
 
 
 def a_spawner_that_never_greets():
-    """A process that stops as soon as it is started, as in a machine without memory."""
+    """Its socket takes connections and says nothing, as one that is stopped or short of memory."""
     with server_with() as server:
         server.start()
         server.stop()
         for pid, _ in server.spawners():
             os.kill(pid, signal.SIGKILL)
-        lock = server.data / "run/spawner.lock"
-        holder = subprocess.Popen(["flock", str(lock), "sleep", "120"])
-        try:
+        path = server.data / "run/spawner.sock"
+        path.unlink(missing_ok=True)
+        with socket.socket(socket.AF_UNIX) as mute:
+            mute.bind(str(path))
+            mute.listen(8)
             server.start()
-            time.sleep(0.5)
+            mute.settimeout(20)
+            connection, _ = mute.accept()  # the server waits for a greeting now
+            waiting = server.cli("run", "ledger.write_once", f"ledger={server.home}/ledger",
+                                 "--async").strip()
             must_end(server, "mute spawner")
-        finally:
-            holder.terminate()
-            holder.wait(timeout=10)
+            connection.close()
+        path.unlink()
+        server.start()
+        until("it has run", lambda: status_of(server, waiting) == "succeeded")
+        server.stop()
+        server.doctor()
 
 
 def a_second_signal_ends_it_at_once():
