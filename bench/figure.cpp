@@ -23,9 +23,8 @@ Sample measure(const std::function<int64_t()>& work) {
   return {now_on(CLOCK_MONOTONIC) - wall, now_on(CLOCK_PROCESS_CPUTIME_ID) - cpu, operations};
 }
 
-int64_t operations_per_round(const Sample& sample, bool quick) {
-  double seconds = quick ? 0.05 : 0.5;
-  return std::clamp<int64_t>(static_cast<int64_t>(sample.rate() * seconds), 200, 100'000);
+int64_t operations_per_round(const Sample& sample) {
+  return std::clamp<int64_t>(static_cast<int64_t>(sample.rate() * 0.5), 200, 100'000);
 }
 
 void Interleaved::round(const std::function<int64_t()>& ours,

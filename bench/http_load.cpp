@@ -58,7 +58,7 @@ HttpLoad::~HttpLoad() {
   close(epoll_);
 }
 
-LoadSample HttpLoad::run(const std::vector<std::string>& requests, int status,
+LoadSample HttpLoad::run(const std::vector<std::string>& requests, const Expected& expected,
                          const std::function<double()>& server_cpu) {
   std::vector<double> latencies;
   latencies.reserve(requests.size());
@@ -77,8 +77,9 @@ LoadSample HttpLoad::run(const std::vector<std::string>& requests, int status,
     for (int i = 0; i < count; ++i) {
       auto& connection = connections_[ready[i].data.u32];
       if (!receive(connection, answer)) continue;
-      if (answer.status != status) {
-        give_up(fmt::format("expected {}, found {}: {}", status, answer.status, answer.body));
+      if (answer.status != expected.status || !answer.body.contains(expected.part)) {
+        give_up(fmt::format("expected {} and '{}', found {}: {}", expected.status, expected.part,
+                            answer.status, answer.body));
       }
       latencies.push_back((wall_seconds() - connection.sent_at) * 1e6);
       if (next < requests.size()) send(connection, requests[next++]);

@@ -14,6 +14,12 @@ struct HttpAnswer {
   std::string body;
 };
 
+// What every answer of a round must be.
+struct Expected {
+  int status = 0;
+  std::string part;  // stands in the body
+};
+
 // What one round of load saw.
 struct LoadSample {
   double rate = 0;
@@ -34,9 +40,9 @@ class HttpLoad {
   ~HttpLoad();
   HttpLoad(const HttpLoad&) = delete;
 
-  // Sends all requests, one in flight per connection; every answer must have this status.
-  // `server_cpu` tells the CPU seconds of the other side so far.
-  LoadSample run(const std::vector<std::string>& requests, int status,
+  // Sends all requests, one in flight per connection. An answer that is not as expected ends the
+  // bench. `server_cpu` tells the CPU seconds of the other side so far.
+  LoadSample run(const std::vector<std::string>& requests, const Expected& expected,
                  const std::function<double()>& server_cpu);
   // One request on the first connection. Waits.
   HttpAnswer ask(const std::string& request);

@@ -197,10 +197,10 @@ std::vector<Line> kernel_figure(const Options& options) {
     ours.prepare(steps);
     floor.prepare(steps);
     ours.run(steps, in_flight);
-    steps =
-        operations_per_round(measure([&] { return floor.run(steps, in_flight); }), options.quick);
+    auto first = measure([&] { return floor.run(steps, in_flight); });
+    steps = options.count(operations_per_round(first), steps);
     Interleaved samples;
-    for (int round = 0; round < (options.quick ? 3 : 7); ++round) {
+    for (int round = 0; round < options.rounds(7); ++round) {
       ours.prepare(steps);
       floor.prepare(steps);
       samples.round([&] { return ours.run(steps, in_flight); },

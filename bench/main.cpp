@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// millrace_bench [--server BINARY] [--only NAME] [--json FILE] [--folder DIR] [--quick]
+// millrace_bench [--server BINARY] [--only NAME] [--json FILE] [--folder DIR] [--smoke]
 #include <fmt/format.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include <cmath>
 #include <cstdio>
 #include <cstring>
 #include <ctime>
@@ -49,13 +50,13 @@ struct Arguments {
   std::string json_file;
   std::string folder = ".";
   std::string server;
-  bool quick = false;
+  bool smoke = false;
 };
 
 int usage(const std::string& problem) {
   fmt::print(stderr,
              "millrace_bench: {}\nusage: millrace_bench [--server BINARY] [--only NAME] "
-             "[--json FILE] [--folder DIR] [--quick]\nfigures:\n",
+             "[--json FILE] [--folder DIR] [--smoke]\nfigures:\n",
              problem);
   for (const auto& figure : kFigures) fmt::print(stderr, "  {:10} {}\n", figure.name, figure.what);
   return 2;
@@ -117,7 +118,7 @@ int main(int argc, char** argv) {
                  : option == "--json"   ? take(arguments.json_file)
                  : option == "--server" ? take(arguments.server)
                  : option == "--folder" ? take(arguments.folder)
-                 : option == "--quick"  ? (arguments.quick = true)
+                 : option == "--smoke"  ? (arguments.smoke = true)
                  : !option.starts_with("-") && arguments.only.empty()
                      ? (arguments.only = option, true)
                      : false;
@@ -141,13 +142,14 @@ int main(int argc, char** argv) {
     }
     double begin = wall_seconds();
     double waited = waited_seconds();
-    auto measured = figure.run({folder, arguments.quick, arguments.server});
+    auto measured = figure.run({folder, arguments.smoke, arguments.server});
     // Above a few percent, rates and latencies tell about the neighbours: a floor of one thread
     // waits for its CPU after each sync. CPU time suffers less.
     measured.push_back({.figure = fmt::format("{}: the bench waited for a CPU", figure.name),
                         .unit = "%",
                         .ours = (waited_seconds() - waited) / (wall_seconds() - begin) * 100});
     for (const auto& line : measured) {
+      if (!std::isfinite(line.ours)) give_up(line.figure + ": no figure");
       print(line);
       lines.push_back(to_value(figure.name, line));
     }

@@ -97,10 +97,10 @@ std::vector<Line> rows_figure(const Options& options) {
     // The first steps, not counted, tell how fast the disk is now.
     int64_t steps = std::max<int64_t>(in_flight * 10, 100);
     run_ours(steps);
-    steps = operations_per_round(
-        measure([&] { return floor.webhooks(steps, in_flight, kPayload, true); }), options.quick);
+    auto first = measure([&] { return floor.webhooks(steps, in_flight, kPayload, true); });
+    steps = options.count(operations_per_round(first), steps);
     Interleaved samples;
-    for (int round = 0; round < (options.quick ? 3 : 7); ++round) {
+    for (int round = 0; round < options.rounds(7); ++round) {
       ours.checkpoint();
       floor.checkpoint();
       samples.round([&] { return run_ours(steps); },

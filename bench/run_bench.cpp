@@ -82,12 +82,12 @@ std::vector<Line> event_figure(const Options& options) {
   for (int i = 0; i < 20; ++i) send_and_wait(server, ++number);  // not counted
   std::vector<LoadSample> ours;
   std::vector<LoadSample> floor;
-  for (int round = 0; round < (options.quick ? 3 : 5); ++round) {
+  for (int round = 0; round < options.rounds(5); ++round) {
     std::vector<double> of_ours;
     std::vector<double> of_floor;
     double cpu = server.cpu_seconds();
     // One of each in turn: the server is idle while the floor runs.
-    for (int i = 0; i < (options.quick ? 50 : 300); ++i) {
+    for (int i = 0; i < options.count(300, 5); ++i) {
       double begin = wall_seconds();
       send_and_wait(server, ++number);
       of_ours.push_back((wall_seconds() - begin) * 1e6);
@@ -123,13 +123,13 @@ std::vector<Line> executions_figure(const Options& options) {
   for (int64_t at_once : {1, 16}) {
     HttpLoad load(server.port(), static_cast<int>(at_once));
     auto cpu = [&] { return server.cpu_seconds(); };
-    int64_t count = options.quick ? 200 : 1000;
-    load.run(std::vector<std::string>(50, request), 201, cpu);  // not counted
+    int64_t count = options.count(1000, 20);
+    load.run(std::vector<std::string>(50, request), kSucceeded, cpu);  // not counted
     std::vector<LoadSample> ours;
     std::vector<LoadSample> floor;
-    for (int round = 0; round < (options.quick ? 3 : 5); ++round) {
+    for (int round = 0; round < options.rounds(5); ++round) {
       std::vector<std::string> requests(static_cast<size_t>(count), request);
-      auto run_ours = [&] { ours.push_back(load.run(requests, 201, cpu)); };
+      auto run_ours = [&] { ours.push_back(load.run(requests, kSucceeded, cpu)); };
       if (round % 2 == 0) run_ours();
       floor.push_back({.rate = spawn_rate(count, at_once)});
       if (round % 2 != 0) run_ours();

@@ -41,6 +41,9 @@ class TestServer {
   std::optional<HttpLoad> client_;
 };
 
+// The answer to a start that waited for the end.
+inline const Expected kSucceeded{201, R"("status":"succeeded")"};
+
 // nginx with one worker that answers every request with 202 and a constant.
 class Nginx {
  public:

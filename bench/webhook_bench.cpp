@@ -8,6 +8,7 @@
 
 #include "auth/crypto.h"
 #include "bare_rows.h"
+#include "base/json.h"
 #include "base/text.h"
 #include "figure.h"
 #include "test_server.h"
@@ -98,24 +99,35 @@ class WebhookBench {
     HttpLoad theirs(nginx_.port(), static_cast<int>(at_once));
     auto server_cpu = [&] { return server_.cpu_seconds(); };
     auto nginx_cpu = [&] { return nginx_.cpu_seconds(); };
-    ours.run(requests(kind, 20 * at_once), 202, server_cpu);  // not counted
-    int64_t count = (options_.quick ? 200 : 2000) * (at_once == 1 ? 1 : 3);
+    ours.run(requests(kind, 20 * at_once), {202}, server_cpu);  // not counted
+    int64_t count = options_.count(2000, 20) * (at_once == 1 ? 1 : 3);
     std::vector<LoadSample> of_ours;
     std::vector<LoadSample> of_floor;
-    for (int round = 0; round < (options_.quick ? 3 : 5); ++round) {
+    for (int round = 0; round < options_.rounds(5); ++round) {
       auto texts = requests(kind, count);
-      auto run_ours = [&] { of_ours.push_back(ours.run(texts, 202, server_cpu)); };
+      auto run_ours = [&] { of_ours.push_back(ours.run(texts, {202}, server_cpu)); };
       // Who goes first changes: what the first leaves to the disk meets both.
       if (round % 2 == 0) run_ours();
       rows.checkpoint();
       auto bare = bare_rows(rows, count, at_once, kind);
-      of_floor.push_back(sum(bare, theirs.run(texts, 202, nginx_cpu)));
+      of_floor.push_back(sum(bare, theirs.run(texts, {202}, nginx_cpu)));
       if (round % 2 != 0) run_ours();
     }
+    check(kind, ours);
     return lines(kind, at_once, of_ours, of_floor);
   }
 
  private:
+  // One more webhook starts what its kind says.
+  void check(const Kind& kind, HttpLoad& load) {
+    auto answer = load.ask(request(kind, ++number_));
+    auto accepted = parse_json(answer.body);
+    if (!accepted.ok()) give_up(accepted.error().describe());
+    auto query = fmt::format("?event={}", (*accepted)["data"]["event"].as_string());
+    auto rows = server_.call("GET", "/api/v1/enforcements" + query);
+    if (rows.size() != (kind.matched ? 1 : 0)) give_up("a webhook did not match as it should");
+  }
+
   std::vector<std::string> requests(const Kind& kind, int64_t count) {
     std::vector<std::string> texts;
     for (int64_t i = 0; i < count; ++i) texts.push_back(request(kind, ++number_));

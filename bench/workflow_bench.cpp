@@ -39,20 +39,36 @@ std::vector<Line> recorded_runs() {
 }
 
 // Evaluations per second of one core, compiled.
-double evaluations(std::string_view text, bool quick) {
+double evaluations(std::string_view text, const Value& result, const Options& options) {
   expr::Engine engine;
   auto compiled = engine.compile(text, expr::Mode::Native);
   if (!compiled.ok()) give_up(compiled.error().describe());
   expr::Scope scope;
   scope.ctx = Value::map({{"a", Value::map({{"b", 41}})}, {"name", "main"}});
   auto sample = measure([&] {
-    int64_t count = quick ? 200'000 : 2'000'000;
+    int64_t count = options.count(2'000'000, 1000);
     for (int64_t i = 0; i < count; ++i) {
       if (!engine.evaluate(**compiled, scope).ok()) give_up("an expression failed");
     }
     return count;
   });
+  auto value = engine.evaluate(**compiled, scope);
+  if (*value != result) give_up(fmt::format("{} gave {}", text, to_json(*value)));
   return sample.operations / sample.cpu_seconds;
+}
+
+// One of the workflows that wait is answered, and succeeds.
+void answer_one(TestServer& server) {
+  auto waiting = server.call("GET", "/api/v1/inquiries?status=pending&limit=1");
+  if (waiting.size() != 1) give_up("no workflow waits any more");
+  const Value& inquiry = waiting.as_list()[0];
+  server.call("POST", fmt::format("/api/v1/inquiries/{}/answer", inquiry["id"].as_string()),
+              R"({"response":{}})");
+  auto step =
+      server.call("GET", fmt::format("/api/v1/executions/{}", inquiry["execution"].as_string()));
+  auto workflow =
+      server.call("GET", fmt::format("/api/v1/executions/{}?wait=30s", step["parent"].as_string()));
+  if (workflow["status"].as_string() != "succeeded") give_up("an answered workflow failed");
 }
 
 std::string start(const TestServer& server, std::string_view action, std::string_view parameters,
@@ -67,11 +83,11 @@ std::string start(const TestServer& server, std::string_view action, std::string
 std::vector<Line> conductor_figure(const Options& options) {
   auto lines = recorded_runs();
   lines.push_back(absolute("expressions: <% ctx().a.b + 1 %>", "/s",
-                           evaluations("<% ctx().a.b + 1 %>", options.quick), 1e6,
+                           evaluations("<% ctx().a.b + 1 %>", 42, options), 1e6,
                            Line::Better::More));
   lines.push_back(
       absolute("expressions: {{ ctx().name == 'main' and ctx().a.b > 1 }}", "/s",
-               evaluations("{{ ctx().name == 'main' and ctx().a.b > 1 }}", options.quick), 1e6,
+               evaluations("{{ ctx().name == 'main' and ctx().a.b > 1 }}", true, options), 1e6,
                Line::Better::More));
   return lines;
 }
@@ -85,13 +101,13 @@ std::vector<Line> workflows_figure(const Options& options) {
     BareRows rows(fmt::format("{}/workflows-floor-{}", options.folder, at_once));
     HttpLoad load(server.port(), static_cast<int>(at_once));
     auto cpu = [&] { return server.cpu_seconds(); };
-    int64_t count = (options.quick ? 300 : 3000) * (at_once == 1 ? 1 : 4);
-    load.run(std::vector<std::string>(300, request), 201, cpu);  // not counted
+    int64_t count = options.count(3000, 20) * (at_once == 1 ? 1 : 4);
+    load.run(std::vector<std::string>(300, request), kSucceeded, cpu);  // not counted
     std::vector<LoadSample> ours;
     Interleaved floor;
-    for (int round = 0; round < (options.quick ? 3 : 5); ++round) {
+    for (int round = 0; round < options.rounds(5); ++round) {
       std::vector<std::string> requests(static_cast<size_t>(count), request);
-      ours.push_back(load.run(requests, 201, cpu));
+      ours.push_back(load.run(requests, kSucceeded, cpu));
       rows.checkpoint();
       floor.round([&] { return rows.workflows(count, at_once); }, [] { return int64_t{1}; });
     }
@@ -129,11 +145,11 @@ std::vector<Line> items_figure(const Options& options) {
     double bytes = 0;
   };
   auto run = [&](const std::string& request, int64_t items, int64_t runs) {
-    load.run({request}, 201, cpu);  // not counted
+    load.run({request}, kSucceeded, cpu);  // not counted
     auto before = footprint_of(server.pid());
     double cpu_before = server.cpu_seconds();
     double begin = wall_seconds();
-    load.run(std::vector<std::string>(static_cast<size_t>(runs), request), 201, cpu);
+    load.run(std::vector<std::string>(static_cast<size_t>(runs), request), kSucceeded, cpu);
     auto total = static_cast<double>(items * runs);
     auto after = footprint_of(server.pid());
     return PerItem{(wall_seconds() - begin) * 1e6 / total,
@@ -143,9 +159,10 @@ std::vector<Line> items_figure(const Options& options) {
   std::vector<Line> lines;
   PerItem hundred;
   for (int64_t items : {100, 1000, 10'000}) {
+    if (options.smoke && items > 1000) break;
     std::string xs = "[";
     for (int64_t i = 0; i < items; ++i) xs += (i ? "," : "") + std::to_string(i);
-    int64_t runs = (options.quick ? 10'000 : 50'000) / items;
+    int64_t runs = options.count(50'000 / items, 1);
     auto each = run(start(server, "bench.items", R"({"xs":)" + xs + "]}", true), items, runs);
     if (items == 100) hundred = each;
     auto add = [&](std::string_view what, std::string unit, double PerItem::* figure) {
@@ -159,7 +176,7 @@ std::vector<Line> items_figure(const Options& options) {
     add("CPU", "us", &PerItem::cpu_us);
     add("written", "bytes", &PerItem::bytes);
   }
-  auto fan = run(start(server, "bench.fan", "{}", true), 102, options.quick ? 20 : 200);
+  auto fan = run(start(server, "bench.fan", "{}", true), 102, options.count(200, 1));
   lines.push_back({.figure = "fan-out 100 and join: CPU per step",
                    .unit = "us",
                    .ours = fan.cpu_us,
@@ -170,7 +187,8 @@ std::vector<Line> items_figure(const Options& options) {
 std::vector<Line> waiting_figure(const Options& options) {
   auto folder = options.folder + "/waiting";
   auto packs = make_bench_pack(options.folder);
-  int64_t count = options.quick ? 5'000 : 100'000;
+  int64_t few = options.count(20'000, 50);
+  int64_t count = options.count(100'000, 100);
   double fresh = 0;
   double full = 0;
   {
@@ -178,20 +196,18 @@ std::vector<Line> waiting_figure(const Options& options) {
     HttpLoad load(server.port(), 64);
     auto request = start(server, "bench.wait", "{}", false);
     auto cpu = [&] { return server.cpu_seconds(); };
-    for (int i = 0; i < (options.quick ? 1 : 4); ++i) {
-      load.run(std::vector<std::string>(5000, request), 201, cpu);
-    }
-    fresh = static_cast<double>(footprint_of(server.pid()).resident_bytes) / 1e6;
-    for (int64_t done = options.quick ? 5'000 : 20'000; done < count; done += 5'000) {
-      load.run(std::vector<std::string>(5'000, request), 201, cpu);
-    }
-    full = static_cast<double>(footprint_of(server.pid()).resident_bytes) / 1e6;
+    auto start_up_to = [&](int64_t begun, int64_t wanted) {
+      load.run(std::vector<std::string>(static_cast<size_t>(wanted - begun), request), {201}, cpu);
+      return static_cast<double>(footprint_of(server.pid()).resident_bytes) / 1e6;
+    };
+    fresh = start_up_to(0, few);
+    full = start_up_to(few, count);
   }
   TestServer again(options.server, folder, {}, packs);
+  answer_one(again);
   return {absolute(fmt::format("{} workflows wait: start to ready after kill -9", count), "ms",
                    again.start_seconds() * 1e3, 1000),
-          {.figure = fmt::format("{} workflows wait: resident, beside {} that wait", count,
-                                 options.quick ? 5'000 : 20'000),
+          {.figure = fmt::format("{} workflows wait: resident, beside {} that wait", count, few),
            .unit = "MB",
            .ours = full,
            .floor = fresh,
