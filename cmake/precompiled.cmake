@@ -23,17 +23,23 @@ if(MILLRACE_PRECOMPILED)
   get_directory_property(options COMPILE_OPTIONS)
   get_directory_property(definitions COMPILE_DEFINITIONS)
   list(TRANSFORM definitions PREPEND -D)
-  set(precompiled ${CMAKE_BINARY_DIR}/precompiled.pch)
-  add_custom_command(
-    OUTPUT ${precompiled}
-    COMMAND ${CMAKE_CXX_COMPILER} ${flags} ${options} ${definitions}
-            ${CMAKE_CXX23_STANDARD_COMPILE_OPTION} -fpch-instantiate-templates
-            -Xclang -fno-pch-timestamp -MD -MT precompiled.pch -MF ${precompiled}.d
-            ${headers} -x c++-header /usr/include/stdc-predef.h -o ${precompiled}
-    DEPFILE ${precompiled}.d
-    COMMENT "Precompiling the standard headers"
-    VERBATIM)
-  add_custom_target(precompiled DEPENDS ${precompiled})
+  # A second one, with their options, for tests (millrace_plain).
+  foreach(kind "" ${MILLRACE_PLAIN_KIND})
+    set(precompiled ${CMAKE_BINARY_DIR}/precompiled${kind}.pch)
+    add_custom_command(
+      OUTPUT ${precompiled}
+      COMMAND ${CMAKE_CXX_COMPILER} ${flags} ${options} ${definitions} ${MILLRACE_OPTIONS${kind}}
+              ${CMAKE_CXX23_STANDARD_COMPILE_OPTION} -fpch-instantiate-templates
+              -Xclang -fno-pch-timestamp -MD -MT precompiled${kind}.pch -MF ${precompiled}.d
+              ${headers} -x c++-header /usr/include/stdc-predef.h -o ${precompiled}
+      DEPFILE ${precompiled}.d
+      COMMENT "Precompiling the standard headers"
+      VERBATIM)
+    list(APPEND all_precompiled ${precompiled})
+  endforeach()
+  add_custom_target(precompiled DEPENDS ${all_precompiled})
   add_dependencies(mr_precompiled precompiled)
-  target_compile_options(mr_precompiled INTERFACE "SHELL:-include-pch ${precompiled}")
+  set(plain $<$<BOOL:$<TARGET_PROPERTY:MILLRACE_PLAIN>>:_plain>)
+  target_compile_options(mr_precompiled INTERFACE
+                         "SHELL:-include-pch ${CMAKE_BINARY_DIR}/precompiled${plain}.pch")
 endif()

@@ -66,8 +66,8 @@ TEST(KeyRing, DamagedTextsAreRefused) {
   auto sealed = ring.seal(kOwner, "hush", random);
   auto flipped = sealed;
   flipped[10] = flipped[10] == 'A' ? 'B' : 'A';
-  for (std::string bad : {std::string(), std::string("v1.k1."), std::string("v2.k1.AAAA"),
-                          std::string("v1.k1.????"), flipped, sealed.substr(0, 14)}) {
+  for (const std::string& bad : {std::string(), std::string("v1.k1."), std::string("v2.k1.AAAA"),
+                                 std::string("v1.k1.????"), flipped, sealed.substr(0, 14)}) {
     EXPECT_EQ(ring.open(kOwner, bad).error().code(), "AUT-0006") << bad;
   }
 }

@@ -118,9 +118,10 @@ TEST(RunTokens, NoOtherRunCanBeClaimed) {
   RunTokens tokens({Secret("key")});
   auto token = tokens.make({ExecutionId{42}, 1, 7}).reveal();
   auto proof = token.substr(token.rfind('.'));
-  for (std::string forged : {"mrx.43.1.7" + proof, "mrx.42.2.7" + proof, "mrx.42.1.8" + proof,
-                             token + "0", token.substr(0, token.size() - 1), std::string("mrx"),
-                             std::string("mrx...."), "mrx.-42.1.7" + proof}) {
+  for (const std::string& forged :
+       {"mrx.43.1.7" + proof, "mrx.42.2.7" + proof, "mrx.42.1.8" + proof, token + "0",
+        token.substr(0, token.size() - 1), std::string("mrx"), std::string("mrx...."),
+        "mrx.-42.1.7" + proof}) {
     auto claim = tokens.check(forged);
     ASSERT_FALSE(claim.ok()) << forged;
     EXPECT_EQ(claim.error().code(), "AUT-0004") << forged;

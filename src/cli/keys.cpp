@@ -50,7 +50,7 @@ Result<Value> read_value(const Invocation& in) {
   if (!given) {
     TRY(auto text, read_text(in.get("--file")));
     if (text.ends_with('\n')) text.pop_back();
-    return Value(std::move(text));
+    return Value(text);
   }
   if (in.has("--encrypt")) {
     return usage_error(
