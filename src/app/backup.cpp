@@ -42,12 +42,14 @@ int64_t unix_ms() {
 }
 
 // While this is held the server's sweep removes no output files.
-Result<std::optional<FolderLock>> hold_sweep(const std::string& output) {
-  if (!fs::exists(output)) return std::optional<FolderLock>();
+Result<FolderLock> hold_sweep(const std::string& folder) {
+  std::error_code ec;
+  fs::create_directories(folder, ec);
+  if (ec) return Error(ErrorKind::Unavailable, "APP-0001", folder + ": " + ec.message());
   auto end = std::chrono::steady_clock::now() + kSweepLimit;
   for (;;) {
-    auto lock = lock_folder(output);
-    if (lock.ok()) return std::optional<FolderLock>(std::move(*lock));
+    auto lock = lock_folder(folder);
+    if (lock.ok()) return lock;
     if (lock.error().kind() != ErrorKind::Conflict || std::chrono::steady_clock::now() > end) {
       return std::move(lock).error();
     }
@@ -122,7 +124,7 @@ class SetWriter {
 
   Result<void> add_output(sql::Connection& reader) {
     TRY(auto files, store::output_files(reader));
-    for (const auto& file : files) TRY(copy("output/" + file));
+    for (const auto& file : files) TRY(copy(file));
     return {};
   }
 
@@ -147,7 +149,7 @@ Result<void> sync_all(const std::string& folder) {
 }
 
 Result<Manifest> write_set(const BackupOptions& options, const std::string& part) {
-  TRY(auto held, hold_sweep(DataPaths(options.server.data).output));
+  TRY(auto held, hold_sweep(DataPaths(options.server.data).sweep));
   if (::mkdir(part.c_str(), 0700) != 0) {
     return Error(ErrorKind::Unavailable, "APP-0001",
                  fmt::format("{}: {}", part, std::generic_category().message(errno)));
@@ -204,8 +206,8 @@ Result<int> backup_verify(const std::string& set) {
   std::set<std::string> held;
   for (const auto& file : manifest.files) held.insert(file.path);
   for (const auto& file : files) {
-    if (held.contains("output/" + file)) continue;
-    fmt::print("output/{}: a row names it, and it is not in the set\n", file);
+    if (held.contains(file)) continue;
+    fmt::print("{}: a row names it, and it is not in the set\n", file);
     is_bad = true;
   }
   TRY(auto findings, examine(store, PackStore(set, {}), config.retention, manifest.created.ms));

@@ -91,7 +91,7 @@ Result<std::vector<std::string>> what_stays_closed(sql::Connection& reader,
     if (opens(owner, row.value_json)) continue;
     closed.push_back(fmt::format("key {} of {}", row.key.name, row.key.scope));
   }
-  TRY(auto webhooks, store::live_webhooks(reader));
+  TRY(auto webhooks, store::webhooks_of_all_tenants(reader));
   for (const auto& row : webhooks) {
     if (row.sealed_secrets.empty()) continue;
     if (opens({row.tenant, "webhook", row.name, 0}, row.sealed_secrets)) continue;
@@ -163,7 +163,7 @@ Result<void> take_over(const std::string& data) {
   TRY(auto store, store_sqlite::open(data));
   TRY(auto writer, store->open_writer());
   TRY(store::migrate(*writer));
-  TRY(store::claim_shards(*writer, "restore"));
+  TRY(store::claim_shards(*writer, "restore", kernel::ShardSet::all()));
   Secret token = auth::make_token(auth::system_random());
   TRY(store::add_token(*writer, {.tenant = kDefaultTenant,
                                  .hash = auth::token_hash(token.reveal()),

@@ -343,7 +343,7 @@ Task<void> Server::sweep_files() {
     co_await async::sleep_for(kFileSweep);
     int64_t before = unix_ms() - config_.retention.executions_days * kDayMs;
     auto swept = co_await pool_.run([this, before]() -> Result<int64_t> {
-      auto alone = lock_folder(paths_.output);
+      auto alone = lock_folder(paths_.sweep);
       if (!alone.ok()) return int64_t{0};  // a backup copies them: in an hour then
       TRY(auto reader, store_->open_reader());
       return sweep_blobs(*reader, *blobs_, before);

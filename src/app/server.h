@@ -15,11 +15,13 @@ struct DataPaths {
       : data(data),
         keys(data + "/keys.json"),
         admin_token(data + "/admin.token"),
-        url(data + "/url") {}
+        url(data + "/url"),
+        sweep(data + "/sweep") {}
   std::string data;
   std::string keys;
   std::string admin_token;  // 0600; the command line of the same user finds it
   std::string url;          // of the server that runs, or ran last
+  std::string sweep;        // its lock is held while files are swept or backed up
 };
 
 // `millrace up`: all roles in this process, until SIGTERM or SIGINT. `reload` reads the

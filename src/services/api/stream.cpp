@@ -135,7 +135,7 @@ class ChangeFollower {
     co_return co_await out_.write(events);
   }
 
-  void append_gap(std::string& events, const FeedEnds& ends) const {
+  void append_gap(std::string& events, const store::FeedEnds& ends) const {
     net::append_sse_event(events, {}, "gap",
                           fmt::format(R"({{"from":{},"oldest":{},"newest":{}}})", after_ + 1,
                                       ends.oldest, ends.newest));
@@ -144,12 +144,12 @@ class ChangeFollower {
   // True when there may be more.
   Task<Result<bool>> send_changes() {
     std::vector<ChangeRow> rows;
-    FeedEnds before;
-    FeedEnds ends;
+    store::FeedEnds before;
+    store::FeedEnds ends;
     CO_TRY(co_await shared_.readers.run([&](sql::Connection& db) -> Result<void> {
-      TRY(before, feed_ends(db));
+      TRY(before, store::feed_ends(db));
       TRY(rows, store::changes_after(db, request_.tenant, after_, kRowsPerRead));
-      TRY(ends, feed_ends(db));
+      TRY(ends, store::feed_ends(db));
       return {};
     }));
     std::string events;
