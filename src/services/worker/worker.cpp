@@ -18,6 +18,7 @@ namespace {
 
 // Closes a session that nobody waits for any more.
 void close_unwanted(kernel::WorkSource& source, const Opened& note) {
+  // What may fail: then there is none to close.
   if (note.session.ok()) source.close(note.session->id);
 }
 
