@@ -228,8 +228,10 @@ void Engine::open(WorkerHello hello, WorkReceiver& receiver,
     if (session.ok()) parts_->outlet.attach(*session, receiver);
     opened(std::move(session));
   };
-  submit(
-      open_worker(std::move(hello), {.ttl_ms = parts_->options.session_ttl_ms}, std::move(attach)));
+  // Of 30 s: renewed every 10, and after 22 in vain the worker ends its runs itself.
+  int64_t ttl_ms = parts_->options.session_ttl_ms;
+  SessionTerms terms{.ttl_ms = ttl_ms, .renew_ms = ttl_ms / 3, .fence_ms = ttl_ms * 11 / 15};
+  submit(open_worker(std::move(hello), terms, std::move(attach)));
 }
 
 void Engine::renew(SessionId session, std::function<void(Result<void>)> renewed) {

@@ -32,11 +32,11 @@ void Outlet::grant(WorkerId worker, std::vector<kernel::WorkOrder> orders) {
   }
 }
 
-void Outlet::cancel(WorkerId worker, const kernel::RunKey& key) {
+void Outlet::cancel(WorkerId worker, const Of<kernel::RunKey>& run) {
   std::lock_guard lock(mutex_);
   // Lost hints are repeated by the sweep.
   if (auto found = open_.find(worker); found != open_.end()) {
-    found->second.receiver->cancel(found->second.session, key, "it was canceled");
+    found->second.receiver->cancel(found->second.session, run, "it was canceled");
   }
 }
 

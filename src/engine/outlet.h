@@ -22,7 +22,7 @@ class Outlet final : public WorkOutlet {
   // Nothing: the session is over.
   std::optional<WorkerId> worker_of(SessionId session) const;
   void grant(WorkerId worker, std::vector<kernel::WorkOrder> orders) override;
-  void cancel(WorkerId worker, const kernel::RunKey& key) override;
+  void cancel(WorkerId worker, const Of<kernel::RunKey>& run) override;
 
  private:
   struct Open {

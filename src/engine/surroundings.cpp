@@ -17,22 +17,22 @@ class CommitDeliveries final : public Deliveries {
   void grant(WorkerId worker, kernel::WorkOrder order) override {
     grants_[worker].push_back(std::move(order));
   }
-  void cancel(WorkerId worker, const kernel::RunKey& key) override {
-    cancels_.emplace_back(worker, key);
+  void cancel(WorkerId worker, const Of<kernel::RunKey>& run) override {
+    cancels_.emplace_back(worker, run);
   }
   void watch(int64_t number, ExecutionId id, Reply<kernel::ExecutionRow> ended) override {
     observer_.watch(number, id, std::move(ended));
   }
   void flush() {
     for (auto& [worker, orders] : grants_) outlet_.grant(worker, std::move(orders));
-    for (const auto& [worker, key] : cancels_) outlet_.cancel(worker, key);
+    for (const auto& [worker, run] : cancels_) outlet_.cancel(worker, run);
   }
 
  private:
   WorkOutlet& outlet_;
   Observer& observer_;
   std::map<WorkerId, std::vector<kernel::WorkOrder>> grants_;
-  std::vector<std::pair<WorkerId, kernel::RunKey>> cancels_;
+  std::vector<std::pair<WorkerId, Of<kernel::RunKey>>> cancels_;
 };
 
 void report_ends(const std::vector<kernel::ExecutionRow>& rows, Observer& observer) {

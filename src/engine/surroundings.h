@@ -20,7 +20,7 @@ class WorkOutlet {
  public:
   virtual ~WorkOutlet() = default;
   virtual void grant(WorkerId worker, std::vector<kernel::WorkOrder> orders) = 0;
-  virtual void cancel(WorkerId worker, const kernel::RunKey& key) = 0;
+  virtual void cancel(WorkerId worker, const Of<kernel::RunKey>& run) = 0;
 };
 
 // Hears of what has happened. Thread-safe; quick.

@@ -129,8 +129,8 @@ class WorkReceiver {
   // Start these; `started` is already durable for each (K7).
   virtual void grant(SessionId session, std::vector<WorkOrder> orders) = 0;
   // End this run and report it as Canceled; `reason` is for people. Repeated until the run's
-  // completion is durable; an unknown run is reported as Lost.
-  virtual void cancel(SessionId session, const RunKey& key, std::string reason) = 0;
+  // completion is durable; an unknown run is reported as Lost, for its tenant.
+  virtual void cancel(SessionId session, const Of<RunKey>& run, std::string reason) = 0;
 };
 
 // All that a worker knows of the server. Thread-safe. Callbacks come once, on any thread, perhaps

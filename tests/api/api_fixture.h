@@ -39,7 +39,7 @@ struct Answer {
 class KeepingWorker final : public kernel::WorkReceiver {
  public:
   void grant(SessionId session, std::vector<kernel::WorkOrder> orders) override;
-  void cancel(SessionId, const kernel::RunKey&, std::string) override {}
+  void cancel(SessionId, const Of<kernel::RunKey>&, std::string) override {}
   // Waits for the next order.
   kernel::WorkOrder next();
 

@@ -11,6 +11,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <future>
 
@@ -88,9 +89,9 @@ class KeepingWorker : public WorkReceiver {
     for (auto& order : orders) orders_.push_back(std::move(order));
     changed_.notify_all();
   }
-  void cancel(SessionId, const RunKey& key, std::string) override {
+  void cancel(SessionId, const Of<RunKey>& run, std::string) override {
     std::lock_guard lock(mutex_);
-    cancels_.push_back(key);
+    cancels_.push_back(run.id);
     changed_.notify_all();
   }
   WorkOrder next() {

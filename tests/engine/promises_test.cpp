@@ -212,7 +212,7 @@ class CheckingWorker : public WorkReceiver {
       last_ = order;
     }
   }
-  void cancel(SessionId, const RunKey&, std::string) override {}
+  void cancel(SessionId, const Of<RunKey>&, std::string) override {}
 
   int durable() { return locked(durable_); }
   int early() { return locked(early_); }

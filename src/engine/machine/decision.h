@@ -47,7 +47,7 @@ class Deliveries {
  public:
   virtual ~Deliveries() = default;
   virtual void grant(WorkerId worker, kernel::WorkOrder order) = 0;
-  virtual void cancel(WorkerId worker, const kernel::RunKey& key) = 0;
+  virtual void cancel(WorkerId worker, const Of<kernel::RunKey>& run) = 0;
   // `ended` is called when the execution, which is not final, has become so.
   virtual void watch(int64_t number, ExecutionId id, Reply<kernel::ExecutionRow> ended) = 0;
 };
@@ -65,7 +65,7 @@ struct Decision final : store::Step {
   // Orders to hand out after the commit.
   std::vector<std::pair<WorkerId, kernel::WorkOrder>> grants;
   // Cancels to pass on.
-  std::vector<std::pair<WorkerId, kernel::RunKey>> cancels;
+  std::vector<std::pair<WorkerId, Of<kernel::RunKey>>> cancels;
   // Workflows whose state has moved.
   struct Moved {
     ExecutionId workflow;

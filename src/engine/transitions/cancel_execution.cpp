@@ -55,7 +55,7 @@ void cancel_run(Context& ctx, ExecutionId id) {
                                 .destination = Destination::WorkerCancel,
                                 .subject = row.id.value,
                                 .created = ctx.now()});
-  ctx.decision().cancels.emplace_back(row.worker, row.key());
+  ctx.decision().cancels.emplace_back(row.worker, Of{row.tenant, row.key()});
   note_update(ctx, row);
 }
 

@@ -64,7 +64,7 @@ WorkerRow OpenWorker::make_row(Context& ctx, const WorkerRow* known) const {
 bool OpenWorker::take_over(Context& ctx, const ExecutionRow& run, bool same_instance) const {
   if (std::ranges::find(hello_.adopted, run.key()) != hello_.adopted.end()) {
     if (run.status == ExecutionStatus::Canceling) {
-      ctx.decision().cancels.emplace_back(run.worker, run.key());
+      ctx.decision().cancels.emplace_back(run.worker, Of{run.tenant, run.key()});
     }
     return true;
   }
@@ -98,7 +98,9 @@ Decided OpenWorker::decide(Context& ctx) const {
   // Somebody else has the lease by now, or it has ended: nothing of it may go on (K6). With a part
   // of the shards it may be another partition's.
   if (ctx.shards() == ShardSet::all()) {
-    for (const auto& run : not_ours) ctx.decision().cancels.emplace_back(row.id, run);
+    // The worker has it and knows its tenant.
+    for (const auto& run : not_ours)
+      ctx.decision().cancels.emplace_back(row.id, Of{TenantId(), run});
   }
   TRY(work_off(ctx));
   Session session{.id = ctx.new_id<SessionId>(),

@@ -47,7 +47,7 @@ Decided Sweep::decide(Context& ctx) const {
   for (const auto& owed : rows.left_outbox()) {
     const auto* row = rows.execution(Of{owed.tenant, ExecutionId{owed.subject}});
     if (row && row->status == ExecutionStatus::Canceling) {
-      decision.cancels.emplace_back(row->worker, row->key());
+      decision.cancels.emplace_back(row->worker, Of{row->tenant, row->key()});
     } else {
       ctx.changes.outbox_done.push_back({owed.tenant, owed.id});  // the run has ended: confirmed
     }

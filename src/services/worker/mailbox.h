@@ -27,6 +27,7 @@ struct Granted {
 };
 struct Canceled {
   SessionId session;
+  TenantId tenant;
   kernel::RunKey key;
   std::string reason;
 };

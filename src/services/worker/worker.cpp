@@ -86,8 +86,8 @@ void Worker::grant(SessionId session, std::vector<kernel::WorkOrder> orders) {
   mailbox_->put(Granted{session, std::move(orders)});
 }
 
-void Worker::cancel(SessionId session, const kernel::RunKey& key, std::string reason) {
-  mailbox_->put(Canceled{session, key, std::move(reason)});
+void Worker::cancel(SessionId session, const Of<kernel::RunKey>& run, std::string reason) {
+  mailbox_->put(Canceled{session, run.tenant, run.id, std::move(reason)});
 }
 
 void Worker::read_mail() {
@@ -181,7 +181,8 @@ void Worker::on(Canceled& note) {
   if (!session_ || session_->id != note.session) return;
   auto at = runs_.find(note.key);
   if (at == runs_.end()) {
-    return report(ended({}, note.key, kernel::RunEnd::Lost, "the worker does not know this run"));
+    return report(
+        ended(note.tenant, note.key, kernel::RunEnd::Lost, "the worker does not know this run"));
   }
   Run& run = at->second;
   switch (run.state) {

@@ -83,7 +83,7 @@ class Worker final : public kernel::WorkReceiver {
   WorkerStats stats() const;
 
   void grant(SessionId session, std::vector<kernel::WorkOrder> orders) override;
-  void cancel(SessionId session, const kernel::RunKey& key, std::string reason) override;
+  void cancel(SessionId session, const Of<kernel::RunKey>& run, std::string reason) override;
 
  private:
   // What the worker knows of one run.

@@ -124,7 +124,7 @@ class FakeSource final : public kernel::WorkSource {
   }
   void cancel(const RunKey& key) {
     hello();
-    receiver_->cancel(may_grant_, key, "the test says so");
+    receiver_->cancel(may_grant_, Of{kDefaultTenant, key}, "the test says so");
   }
   kernel::WorkReceiver& receiver() { return *receiver_; }
   // The server forgets its sessions, as one that was started anew.

@@ -123,7 +123,7 @@ TEST_F(WorkerTest, OrdersAndCancelsOfAnotherSessionAreIgnored) {
   source_.hello();
   source_.receiver().grant(SessionId(1), {stale});
   source_.grant({ours});
-  source_.receiver().cancel(SessionId(1), ours.key, "stale");
+  source_.receiver().cancel(SessionId(1), Of{kDefaultTenant, ours.key}, "stale");
   EXPECT_EQ(source_.wait_finished(ours.key).end, RunEnd::Exited);
   EXPECT_EQ(source_.times_finished(stale.key), 0U);
   EXPECT_EQ(worker->stats().running, 0);

@@ -88,7 +88,9 @@ TEST_F(WorkerTest, CancelsARunAndReportsUnknownOnesAsLost) {
 
   RunKey unknown{ExecutionId(1), 1, 1};
   source_.cancel(unknown);
-  EXPECT_EQ(source_.wait_finished(unknown).end, RunEnd::Lost);
+  auto lost = source_.wait_finished(unknown);
+  EXPECT_EQ(lost.end, RunEnd::Lost);
+  EXPECT_EQ(lost.tenant, kDefaultTenant);  // its execution is found by both
 }
 
 TEST_F(WorkerTest, TheNextWorkerAdoptsWhatRunsAndWhatIsUnreported) {
