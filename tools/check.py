@@ -276,6 +276,7 @@ def main():
     tests = git_files("tests/*.h", "tests/*.cpp", "bench/*.h", "bench/*.cpp")
     check_includes(sources)
     check_pure(sources)
+    check_blob_paths(sources)
     check_shape(sources + tests)
     check_error_pages(sources)
     check_format(sources + tests)

@@ -42,14 +42,12 @@ int64_t unix_ms() {
 }
 
 // While this is held the server's sweep removes no output files.
-Result<FolderLock> hold_sweep(const std::string& folder) {
-  std::error_code ec;
-  fs::create_directories(folder, ec);
-  if (ec) return Error(ErrorKind::Unavailable, "APP-0001", folder + ": " + ec.message());
+Result<std::optional<FolderLock>> hold_sweep(const std::string& folder) {
+  if (!fs::exists(folder)) return std::optional<FolderLock>();
   auto end = std::chrono::steady_clock::now() + kSweepLimit;
   for (;;) {
     auto lock = lock_folder(folder);
-    if (lock.ok()) return lock;
+    if (lock.ok()) return std::optional<FolderLock>(std::move(*lock));
     if (lock.error().kind() != ErrorKind::Conflict || std::chrono::steady_clock::now() > end) {
       return std::move(lock).error();
     }
@@ -123,8 +121,8 @@ class SetWriter {
   }
 
   Result<void> add_output(sql::Connection& reader) {
-    TRY(auto files, store::output_files(reader));
-    for (const auto& file : files) TRY(copy(file));
+    TRY(auto blobs, store::output_blobs(reader));
+    for (const auto& ref : blobs) TRY(copy(ref));  // where the folder of blobs keeps it
     return {};
   }
 
@@ -202,12 +200,12 @@ Result<int> backup_verify(const std::string& set) {
   TRY(auto config, load_config<Config>({.file = set + "/" + kConfigFile}));
   std::string store = set + "/" + kStoreFile;
   TRY(auto reader, store_sqlite::open_file_reader(store));
-  TRY(auto files, store::output_files(*reader));
+  TRY(auto blobs, store::output_blobs(*reader));
   std::set<std::string> held;
   for (const auto& file : manifest.files) held.insert(file.path);
-  for (const auto& file : files) {
-    if (held.contains(file)) continue;
-    fmt::print("{}: a row names it, and it is not in the set\n", file);
+  for (const auto& ref : blobs) {
+    if (held.contains(ref)) continue;
+    fmt::print("{}: a row names it, and it is not in the set\n", ref);
     is_bad = true;
   }
   TRY(auto findings, examine(store, PackStore(set, {}), config.retention, manifest.created.ms));

@@ -22,6 +22,8 @@ std::pair<Result<int>, std::string> quietly(Call call) {
   return {std::move(done), testing::internal::GetCapturedStdout()};
 }
 
+const std::string kOutput = "output/1/07/7.1.1.out";
+
 class BackupTest : public DataFolder {
  protected:
   void SetUp() override {
@@ -32,16 +34,16 @@ class BackupTest : public DataFolder {
     remember(*packs, 1'800'000'000'000);
     tea_ = packs->back()->digest;
     auto writer = store_->open_writer();
-    ASSERT_TRUE(store::claim_shards(**writer, "test", kernel::ShardSet::all()).ok());
+    ASSERT_TRUE(store::claim_shards(**writer, "test").ok());
   }
-  void add_output(int64_t id, const std::string& file, const std::string& bytes) {
+  void add_output(int64_t id, const std::string& ref, const std::string& bytes) {
     add_execution(id, tea_, ExecutionStatus::Succeeded);
     kernel::OutputRow row{.execution = ExecutionId{id}, .tenant = kDefaultTenant};
-    row.content.blob = file;
+    row.content.blob = ref;
     row.content.size = static_cast<int64_t>(bytes.size());
     const auto* one = &row;
     commit([&](sql::Connection& db) { return store::insert_outputs(db, {&one, 1}); });
-    write(data_ + "/" + file, bytes);
+    write(data_ + "/" + ref, bytes);
   }
 
   Result<int> back_up(const std::string& target, std::string passphrase_file = {}) {
@@ -67,8 +69,8 @@ class BackupTest : public DataFolder {
 };
 
 TEST_F(BackupTest, ASetHoldsWhatRowsNameAndIsWhole) {
-  add_output(7, "output/1/07/7.1.1.out", "long");
-  write(data_ + "/output/1/cd/stray.out", "no row names it");
+  add_output(7, kOutput, "long");
+  write(data_ + "/output/1/08/8.1.1.out", "no row names it");
   write(data_ + "/packs/old/0123/pack.yaml", "no row names it either");
   auto done = back_up(set_);
   ASSERT_TRUE(done.ok()) << done.error().describe();
@@ -76,9 +78,9 @@ TEST_F(BackupTest, ASetHoldsWhatRowsNameAndIsWhole) {
   ASSERT_TRUE(manifest.ok()) << manifest.error().describe();
   EXPECT_TRUE(manifest->holds("millrace.db"));
   EXPECT_TRUE(manifest->holds("config.yaml"));
-  EXPECT_TRUE(manifest->holds("output/1/07/7.1.1.out"));
+  EXPECT_TRUE(manifest->holds(kOutput));
   EXPECT_TRUE(manifest->holds("packs/tea/" + tea_ + "/actions/brew.sh"));
-  EXPECT_FALSE(manifest->holds("output/1/cd/stray.out"));
+  EXPECT_FALSE(manifest->holds("output/1/08/8.1.1.out"));
   EXPECT_FALSE(manifest->holds("packs/old/0123/pack.yaml"));
   EXPECT_EQ(mode_of(set_), 0700u);
   EXPECT_EQ(mode_of(set_ + "/packs/tea/" + tea_ + "/actions/brew.sh"), 0600u);
@@ -88,8 +90,8 @@ TEST_F(BackupTest, ASetHoldsWhatRowsNameAndIsWhole) {
 }
 
 TEST_F(BackupTest, AnOutputFileThatIsMissingStopsTheBackupAndLeavesNothing) {
-  add_output(7, "output/1/07/7.1.1.out", "long");
-  std::filesystem::remove(data_ + "/output/1/07/7.1.1.out");
+  add_output(7, kOutput, "long");
+  std::filesystem::remove(data_ + "/" + kOutput);
   EXPECT_FALSE(back_up(set_).ok());
   EXPECT_FALSE(std::filesystem::exists(set_));
   EXPECT_FALSE(std::filesystem::exists(set_ + ".part"));
@@ -166,14 +168,14 @@ TEST_F(BackupTest, AManifestIsReadWithCare) {
 }
 
 TEST_F(BackupTest, ARestoredFolderHasItsOwnTokenAndEpoch) {
-  add_output(7, "output/1/07/7.1.1.out", "long");
+  add_output(7, kOutput, "long");
   ASSERT_TRUE(back_up(set_).ok());
   std::string fresh = home_ + "/new";
   std::filesystem::create_directory(fresh);  // empty
   auto done = bring_back({.set = set_, .data = fresh});
   ASSERT_TRUE(done.ok()) << done.error().describe();
   EXPECT_EQ(*done, 0) << said_;
-  EXPECT_EQ(text_of(fresh + "/output/1/07/7.1.1.out"), "long");
+  EXPECT_EQ(text_of(fresh + "/" + kOutput), "long");
   EXPECT_EQ(mode_of(fresh + "/packs/tea/" + tea_ + "/actions/brew.sh"), 0555u);
   EXPECT_EQ(mode_of(fresh + "/admin.token"), 0600u);
   EXPECT_EQ(mode_of(fresh), 0700u);

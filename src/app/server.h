@@ -13,11 +13,13 @@ namespace millrace::app {
 struct DataPaths {
   explicit DataPaths(const std::string& data)
       : data(data),
+        sweep(data + "/run"),
         keys(data + "/keys.json"),
         admin_token(data + "/admin.token"),
         url(data + "/url"),
         sweep(data + "/sweep") {}
   std::string data;
+  std::string sweep;  // locked while blobs are swept or backed up
   std::string keys;
   std::string admin_token;  // 0600; the command line of the same user finds it
   std::string url;          // of the server that runs, or ran last

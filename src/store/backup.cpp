@@ -10,7 +10,7 @@ namespace millrace::store {
 
 using namespace kernel;
 
-Result<std::vector<std::string>> output_files(sql::Connection& reader) {
+Result<std::vector<std::string>> output_blobs(sql::Connection& reader) {
   return query<std::string>(
       reader, "SELECT file FROM output WHERE file <> ''",
       +[](RowReader r, std::string& file) { r >> file; });

@@ -10,8 +10,8 @@
 
 namespace millrace::store {
 
-// The files, below the output folder, in which runs left what was too long for a row.
-Result<std::vector<std::string>> output_files(sql::Connection& reader);
+// References of the blobs in which runs left what was too long for a row.
+Result<std::vector<std::string>> output_blobs(sql::Connection& reader);
 // The releases that a pack has now, or that any execution names.
 Result<std::vector<kernel::PackReleaseRow>> named_releases(sql::Connection& reader);
 // Keys whose value is sealed.
