@@ -16,14 +16,12 @@ struct DataPaths {
         sweep(data + "/run"),
         keys(data + "/keys.json"),
         admin_token(data + "/admin.token"),
-        url(data + "/url"),
-        sweep(data + "/sweep") {}
+        url(data + "/url") {}
   std::string data;
   std::string sweep;  // locked while blobs are swept or backed up
   std::string keys;
   std::string admin_token;  // 0600; the command line of the same user finds it
   std::string url;          // of the server that runs, or ran last
-  std::string sweep;        // its lock is held while files are swept or backed up
 };
 
 // `millrace up`: all roles in this process, until SIGTERM or SIGINT. `reload` reads the

@@ -247,7 +247,7 @@ struct PackReleaseRow {
   std::string digest;  // empty: of a pack that was uninstalled when its release was gone
   int64_t created = 0;
   PackState state = PackState::Installed;
-  int64_t updated = 0;  // when it was last loaded, or uninstalled
+  int64_t updated = 0;  // an id: rises with each load and uninstall, whatever the clock says
 };
 
 // The head of a workflow's state, beside its execution. Version 1 is inserted; a later one replaces

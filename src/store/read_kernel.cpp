@@ -185,7 +185,7 @@ Result<int64_t> newest_id(sql::Connection& db) {
                    "timer UNION ALL SELECT max(id) FROM outbox UNION ALL SELECT max(id) FROM "
                    "quarantine UNION ALL SELECT max(id) FROM rule UNION ALL SELECT max(id) FROM "
                    "webhook UNION ALL SELECT max(id) FROM token UNION ALL SELECT max(id) FROM "
-                   "worker) AS newest");
+                   "worker UNION ALL SELECT max(updated) FROM pack_release) AS newest");
 }
 
 }  // namespace millrace::store

@@ -255,6 +255,29 @@ TEST_F(Packs, TheStoreKnowsThePacksAndWhetherTheirSourceIsGone) {
   EXPECT_EQ(ci->state, PackState::Installed);
 }
 
+TEST_F(Packs, TheLastLoadCountsAlsoWhenTheClockGoesBack) {
+  now_ms_ -= 3'600'000;
+  load({core_pack(), ci_with({}, "d2")});
+  auto digest = [&] {
+    auto rows = current();
+    auto ci = std::ranges::find(rows, "ci", &PackReleaseRow::pack);
+    return ci == rows.end() ? "" : ci->digest;
+  };
+  EXPECT_EQ(digest(), "d2");
+  now_ms_ -= 3'600'000;
+  ASSERT_TRUE(uninstall("ci").ok());
+  EXPECT_EQ(digest(), "");
+}
+
+TEST_F(Packs, AnotherTenantCannotUninstallIt) {
+  auto refused = await<Uninstalled>([&](Reply<Uninstalled> reply) {
+    engine_->uninstall_pack({.tenant = TenantId{2}}, "ci", true, std::move(reply));
+  });
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code(), "PCK-0004");
+  EXPECT_NE(engine_->catalog()->find_action("ci.build"), nullptr);
+}
+
 TEST_F(Packs, AnUninstallThatIsRepeatedWithItsKeyIsAnsweredAgain) {
   auto once = [&] {
     return await<Uninstalled>([&](Reply<Uninstalled> reply) {

@@ -75,7 +75,7 @@ Decided UninstallPack::decide(Context& ctx) const {
     own.erase(pack);
   }
   release.state = PackState::Uninstalled;
-  release.updated = ctx.now();
+  release.updated = ctx.new_raw_id();
   done.digest = release.digest;
   done.rules = static_cast<int64_t>(gone.size());
   ctx.changes.pack_releases.push_back(std::move(release));
