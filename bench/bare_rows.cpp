@@ -59,8 +59,8 @@ BareRows::BareRows(const std::string& folder) : db_((make_store(folder), folder 
       "INSERT INTO execution (id, tenant, shard, action, pack_release, status, failure, "
       "effect_class, priority, attempt, epoch, worker, parent, root, enforcement, original, "
       "timeout_ms, created, updated, started, ended, version, requested_by, trace, held, "
-      "parameters, env, result, result_size) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
-      "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+      "parameters, env, result, result_size, task, task_route, task_item) VALUES (?, ?, ?, ?, ?, "
+      "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '', 0, -1)");
   queue_ = db_.prepare(
       "INSERT INTO queue (execution, tenant, shard, queue_rank) "
       "VALUES (?, ?, ?, ?)");
@@ -74,8 +74,8 @@ BareRows::BareRows(const std::string& folder) : db_((make_store(folder), folder 
       "INSERT INTO execution (id, tenant, shard, action, pack_release, status, failure, "
       "effect_class, priority, attempt, epoch, worker, parent, root, enforcement, original, "
       "timeout_ms, created, updated, started, ended, version, requested_by, trace, held, "
-      "parameters, env, result, result_size, task) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
-      "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+      "parameters, env, result, result_size, task, task_route, task_item) VALUES (?, ?, ?, ?, ?, "
+      "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, -1)");
   head_ = db_.prepare(
       "INSERT INTO workflow (execution, tenant, shard, version, head) VALUES "
       "(?, ?, ?, ?, ?)");

@@ -151,9 +151,8 @@ class Floor {
         "INSERT INTO execution (id, tenant, shard, action, pack_release, status, failure, "
         "effect_class, priority, attempt, epoch, worker, parent, root, enforcement, original, "
         "timeout_ms, created, updated, started, ended, version, requested_by, trace, held, "
-        "parameters, env, result, result_size) VALUES (?, 1, 1, ?, ?, 0, 0, 0, 2, 1, 0, 0, 0, ?, "
-        "0, 0, 0, ?, ?, 0, "
-        "0, 1, ?, '', '', ?, ?, '', 0)");
+        "parameters, env, result, result_size, task, task_route, task_item) VALUES (?, 1, 1, ?, ?, "
+        "0, 0, 0, 2, 1, 0, 0, 0, ?, 0, 0, 0, ?, ?, 0, 0, 1, ?, '', '', ?, ?, '', 0, '', 0, -1)");
     db_.run(begin_);
     for (int64_t id = 1; id <= kExecutions; ++id) {
       auto row = first_row(id);

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""./dev check: format, layers, vendor headers by owner, sizes, pure modules, error pages, failures
+"""./dev check: format, layers, vendor headers by owner, sizes, pure modules, SQL, error pages, failures
 that nobody looks at, exceptions without a reason, headers that stand alone.
 
 Prints one line per problem and exits 1 if there is any. --quick compiles nothing; --full compiles
@@ -38,6 +38,14 @@ ERROR_CODE = re.compile(r'(?<!== )"([A-Z]{3}-\d{4})"')
 ERROR_PAGES = ROOT / "docs/errors"
 NOLINT = re.compile(r"NOLINT(?:NEXTLINE|BEGIN)?\([\w-]+\): \S")
 PAGE_PARTS = ("## What happened", "## What to do")
+# SQL: only in store and adapters, and what is in store stands in the golden list.
+STRINGS = re.compile(r'"(?:[^"\\]|\\.)*"(?:\s*"(?:[^"\\]|\\.)*")*')
+STATEMENT = re.compile(
+    r"\s*(?:SELECT\s|INSERT\s+INTO\s|UPDATE\s+\w+\s+SET\s|DELETE\s+FROM\s|PRAGMA\s|CREATE\s+TABLE\s"
+    r"|BEGIN\b|COMMIT$|ROLLBACK$)"
+)
+SQL_WORDS = re.compile(r"\b(?:SELECT|INSERT INTO|UPDATE|DELETE FROM|WHERE|ON CONFLICT|ORDER BY)\b")
+STATEMENTS = ROOT / "tests/contract/golden/statements.txt"
 problems = []
 
 
@@ -138,6 +146,35 @@ def check_pure(sources):
         for match in IMPURE.finditer(text):
             line = text.count("\n", 0, match.start()) + 1
             problem(shown, line, f"a pure module uses `{match.group(0).strip()}`")
+
+
+def strings_of(text):
+    """(line, content) of each string literal, with those that stand side by side as one."""
+    code = re.sub(r"^\s*(?://|#include).*$", "", text, flags=re.M)
+    for match in STRINGS.finditer(code):
+        parts = re.findall(r'"((?:[^"\\]|\\.)*)"', match.group(0))
+        yield code.count("\n", 0, match.start()) + 1, "".join(parts)
+
+
+def check_sql(sources):
+    golden = STATEMENTS.read_text()
+    for path in sources:
+        shown = path.relative_to(ROOT).as_posix()
+        where = path.relative_to(SRC).parts[0]
+        if where == "adapters" or path.stem.endswith(("_test", "_fuzz", "_bench")):
+            continue
+        if path.name in ("test_support.h", "watched_store.h"):
+            continue
+        for line, text in strings_of(path.read_text()):
+            if where != "store":
+                if STATEMENT.match(text):
+                    problem(shown, line, "SQL outside of src/store: a function of store/read.h")
+            elif SQL_WORDS.search(text):
+                # {name} and {} stand for what a statement is given.
+                parts = re.split(r"\{\w*\}", text.strip())
+                if not re.search(".*?".join(map(re.escape, parts)), golden):
+                    problem(shown, line, "SQL that tests/contract/statements_test.cpp does not see: "
+                            "call it there, UPDATE_GOLDEN=1 writes the list again")
 
 
 def check_shape(sources):
@@ -277,6 +314,7 @@ def main():
     check_includes(sources)
     check_pure(sources)
     check_blob_paths(sources)
+    check_sql(sources)
     check_shape(sources + tests)
     check_error_pages(sources)
     check_format(sources + tests)

@@ -34,7 +34,7 @@ class BackupTest : public DataFolder {
     remember(*packs, 1'800'000'000'000);
     tea_ = packs->back()->digest;
     auto writer = store_->open_writer();
-    ASSERT_TRUE(store::claim_shards(**writer, "test").ok());
+    ASSERT_TRUE(store::claim_shards(**writer, "test", kernel::ShardSet::all()).ok());
   }
   void add_output(int64_t id, const std::string& ref, const std::string& bytes) {
     add_execution(id, tea_, ExecutionStatus::Succeeded);
@@ -42,7 +42,9 @@ class BackupTest : public DataFolder {
     row.content.blob = ref;
     row.content.size = static_cast<int64_t>(bytes.size());
     const auto* one = &row;
-    commit([&](sql::Connection& db) { return store::insert_outputs(db, {&one, 1}); });
+    commit([&](sql::Connection& db) {
+      return store::write_rows<&kernel::Changes::outputs>(db, {&one, 1});
+    });
     write(data_ + "/" + ref, bytes);
   }
 
@@ -136,7 +138,9 @@ TEST_F(BackupTest, VerifyMissesAReleaseThatOpenExecutionsNeed) {
   add_execution(1, "0123456789abcdef", ExecutionStatus::Requested);
   kernel::PackReleaseRow row{kDefaultTenant, "tea", "0.9.0", "0123456789abcdef", 1};
   const auto* one = &row;
-  commit([&](sql::Connection& db) { return store::upsert_pack_releases(db, {&one, 1}); });
+  commit([&](sql::Connection& db) {
+    return store::write_rows<&kernel::Changes::pack_releases>(db, {&one, 1});
+  });
   ASSERT_TRUE(back_up(set_).ok());
   EXPECT_EQ(*verify(set_), 1);
   EXPECT_NE(said_.find("pack tea: release 0123456789ab"), std::string::npos) << said_;
@@ -233,7 +237,9 @@ TEST_F(BackupTest, TheRingTravelsOnlySealed) {
   row.value_json =
       ring.seal({kDefaultTenant, "system", "token", 1}, "\"x\"", auth::system_random());
   const auto* one = &row;
-  commit([&](sql::Connection& db) { return store::write_keys(db, {&one, 1}); });
+  commit([&](sql::Connection& db) {
+    return store::write_rows<&kernel::Changes::keys>(db, {&one, 1});
+  });
   write(home_ + "/word", "correct horse\n");
   write(home_ + "/other", "battery\n");
   write(home_ + "/empty", "\n");

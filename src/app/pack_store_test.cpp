@@ -107,7 +107,9 @@ TEST_F(PackStoreTest, AnUninstalledPackStaysAway) {
   kernel::PackReleaseRow gone{
       kDefaultTenant, "tea", "1.0.0", tea->digest, ++now_, kernel::PackState::Uninstalled, now_};
   const auto* one = &gone;
-  commit([&](sql::Connection& db) { return store::upsert_pack_releases(db, {&one, 1}); });
+  commit([&](sql::Connection& db) {
+    return store::write_rows<&kernel::Changes::pack_releases>(db, {&one, 1});
+  });
   EXPECT_EQ(find(loaded({}), "tea"), nullptr);
 }
 

@@ -89,7 +89,9 @@ class DataFolder : public testing::Test {
           pack->source_gone ? kernel::PackState::SourceGone : kernel::PackState::Installed,
           now};
       const auto* one = &row;
-      commit([&](sql::Connection& db) { return store::upsert_pack_releases(db, {&one, 1}); });
+      commit([&](sql::Connection& db) {
+        return store::write_rows<&kernel::Changes::pack_releases>(db, {&one, 1});
+      });
     }
   }
   // An open execution that is pinned to a release.
@@ -104,7 +106,9 @@ class DataFolder : public testing::Test {
                              .env_json = "{}"};
     if (status == ExecutionStatus::Running) row.worker = WorkerId{1};
     const auto* one = &row;
-    commit([&](sql::Connection& db) { return store::insert_executions(db, {&one, 1}); });
+    commit([&](sql::Connection& db) {
+      return store::write_rows<&kernel::Changes::new_executions>(db, {&one, 1});
+    });
   }
 
   std::string home_;

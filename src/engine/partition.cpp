@@ -198,10 +198,13 @@ Result<void> Partition::decide_batch(std::vector<Attempt> batch, Now now, Work& 
   if (batch.empty()) return {};
   Loaded rows;
   auto queued = queue_in_turn();
-  auto loaded = Loader::load(
-      *reader_, wanted_by(batch),
-      {.shards = options_.shards, .queued = queued, .live = workflows_, .catalog = *catalog_},
-      rows);
+  auto loaded = Loader::load(*reader_, wanted_by(batch),
+                             {.shards = options_.shards,
+                              .queued = queued,
+                              .live = workflows_,
+                              .catalog = *catalog_,
+                              .retention = expiry_},
+                             rows);
   if (!loaded.ok()) return cannot_load(std::move(batch), loaded.error(), now);
   std::erase_if(batch, [&](Attempt& attempt) { return wait_for_tree(attempt, rows); });
   Batch shared{.now = now.wall_ms,

@@ -141,6 +141,7 @@ class Partition {
   LiveWorkflows workflows_;
   kernel::TimerWheel wheel_;
   std::unordered_set<ExecutionId> granting_;
+  store::Retention expiry_;
   std::unordered_map<TenantId, int64_t> queued_;
   std::map<WorkerId, Session> sessions_;
 

@@ -9,18 +9,27 @@ namespace millrace::kernel {
 
 enum class Expirable : uint8_t { Events, Executions, Changes, Dedupe, Quarantine, Keys };
 
-// Deletes at most `limit` rows of a kind that are older than `before`; of Dedupe and Keys those
-// that have expired before it.
+// Asks for at most `limit` rows of a kind that are older than `before`; of Dedupe and Keys for
+// those that have expired before it.
 struct Expire {
   Expirable kind = Expirable::Events;
   int64_t before = 0;
   int limit = 0;
 };
 
-// All that one decision wants written: there whole after the commit, or not at all (K3).
-// Rows are written in the order of the members below, only timers after the deletion of timers. A
-// dedupe key that is taken turns the whole decision away before anything of it is written; one
-// decision names a key once.
+// A row that is old enough to go, with all that hangs on it. It stays when it has changed since.
+struct Expired {
+  Expirable kind = Expirable::Events;
+  TenantId tenant;
+  int64_t id = 0;     // of Changes the number in the feed
+  std::string scope;  // of Dedupe and Keys, which have no id
+  std::string name;
+  int64_t expires = 0;
+};
+
+// All that one decision wants written: there whole after the commit, or not at all (K3). A dedupe
+// key that is taken turns the whole decision away before anything of it is written; one decision
+// names a key once. In which order the members are written says ChangesMembers.
 struct Changes {
   std::vector<DedupeRow> dedupe;
   std::vector<EventRow> events;
@@ -51,10 +60,35 @@ struct Changes {
   std::vector<KeyRow> keys;
   std::vector<PackReleaseRow> pack_releases;
   std::vector<WorkerRow> workers;
-  std::vector<Expire> expire;
+  std::vector<Expired> expired;
   std::vector<ChangeRow> feed;
 
   bool empty() const;
 };
+
+template <auto... kMembers>
+struct MemberList {
+  static constexpr size_t kSize = sizeof...(kMembers);
+  // Calls `visit.template operator()<member>()` for each, in order, until one says false.
+  template <typename Visit>
+  static constexpr bool all_of(Visit visit) {
+    return (visit.template operator()<kMembers>() && ...);
+  }
+};
+
+// Every member of Changes, in the order in which they are written: a batch writes all its rows of
+// one, then all of the next. Whatever walks Changes walks this.
+using ChangesMembers =
+    MemberList<&Changes::dedupe, &Changes::events, &Changes::enforcements, &Changes::new_executions,
+               &Changes::executions, &Changes::enqueue, &Changes::dequeue, &Changes::outputs,
+               &Changes::result_blobs, &Changes::workflows, &Changes::workflow_pieces,
+               &Changes::workflow_runs, &Changes::inquiries, &Changes::messages, &Changes::acked,
+               &Changes::timers_done, &Changes::timers_of_done, &Changes::timers, &Changes::outbox,
+               &Changes::outbox_done, &Changes::quarantine, &Changes::rules, &Changes::webhooks,
+               &Changes::tokens, &Changes::tokens_done, &Changes::keys, &Changes::pack_releases,
+               &Changes::workers, &Changes::expired, &Changes::feed>;
+
+// A member that is missing above would never be written.
+static_assert(sizeof(Changes) == ChangesMembers::kSize * sizeof(std::vector<int>));
 
 }  // namespace millrace::kernel

@@ -15,6 +15,8 @@
 
 namespace millrace::kernel {
 
+using millrace::Of;
+
 struct EventRow {
   EventId id;
   TenantId tenant;
@@ -134,6 +136,21 @@ struct MessageRow {
 };
 
 enum class Destination : uint8_t { WorkerCancel = 0 };
+
+// What tells that a delivery has arrived, so that it is owed no more (K2).
+enum class Confirmation : uint8_t {
+  EndOfRun,  // the run that it is about has ended
+};
+
+struct DestinationEntry {
+  Destination id;
+  std::string_view name;
+  Confirmation confirmed_by;
+};
+// Every destination. The numbers are stored: only append.
+inline constexpr DestinationEntry kDestinations[] = {
+    {Destination::WorkerCancel, "worker.cancel", Confirmation::EndOfRun},
+};
 
 // A delivery that is owed until its destination has confirmed it (K2).
 struct OutboxRow {

@@ -51,35 +51,21 @@ TEST(EntityType, IsReadBackFromItsName) {
 
 TEST(Changes, AreEmptyOnlyWithoutAnyRow) {
   EXPECT_TRUE(Changes{}.empty());
-  auto filled = [](auto member) {
+  int members = 0;
+  ChangesMembers::all_of([&]<auto kMember>() {
     Changes changes;
-    (changes.*member).emplace_back();
-    return !changes.empty();
-  };
-  EXPECT_TRUE(filled(&Changes::dedupe));
-  EXPECT_TRUE(filled(&Changes::events));
-  EXPECT_TRUE(filled(&Changes::enforcements));
-  EXPECT_TRUE(filled(&Changes::new_executions));
-  EXPECT_TRUE(filled(&Changes::executions));
-  EXPECT_TRUE(filled(&Changes::enqueue));
-  EXPECT_TRUE(filled(&Changes::dequeue));
-  EXPECT_TRUE(filled(&Changes::outputs));
-  EXPECT_TRUE(filled(&Changes::messages));
-  EXPECT_TRUE(filled(&Changes::acked));
-  EXPECT_TRUE(filled(&Changes::timers));
-  EXPECT_TRUE(filled(&Changes::timers_done));
-  EXPECT_TRUE(filled(&Changes::timers_of_done));
-  EXPECT_TRUE(filled(&Changes::outbox));
-  EXPECT_TRUE(filled(&Changes::outbox_done));
-  EXPECT_TRUE(filled(&Changes::quarantine));
-  EXPECT_TRUE(filled(&Changes::rules));
-  EXPECT_TRUE(filled(&Changes::webhooks));
-  EXPECT_TRUE(filled(&Changes::tokens));
-  EXPECT_TRUE(filled(&Changes::tokens_done));
-  EXPECT_TRUE(filled(&Changes::pack_releases));
-  EXPECT_TRUE(filled(&Changes::workers));
-  EXPECT_TRUE(filled(&Changes::expire));
-  EXPECT_TRUE(filled(&Changes::feed));
+    (changes.*kMember).emplace_back();
+    EXPECT_FALSE(changes.empty()) << "member " << members;
+    return ++members > 0;
+  });
+  EXPECT_EQ(members, static_cast<int>(ChangesMembers::kSize));
+}
+
+TEST(Destinations, StandAtTheirNumbers) {
+  for (size_t i = 0; i < std::size(kDestinations); ++i) {
+    EXPECT_EQ(static_cast<size_t>(kDestinations[i].id), i);
+    EXPECT_FALSE(kDestinations[i].name.empty());
+  }
 }
 
 }  // namespace

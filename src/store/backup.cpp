@@ -12,7 +12,7 @@ using namespace kernel;
 
 Result<std::vector<std::string>> output_blobs(sql::Connection& reader) {
   return query<std::string>(
-      reader, "SELECT file FROM output WHERE file <> ''",
+      reader, "SELECT file FROM output /*every tenant: backup*/ WHERE file <> ''",
       +[](RowReader r, std::string& file) { r >> file; });
 }
 
@@ -20,7 +20,8 @@ Result<std::vector<PackReleaseRow>> named_releases(sql::Connection& reader) {
   return query<PackReleaseRow>(
       reader,
       "SELECT p.tenant, p.pack, p.version, p.digest, p.created, p.state, p.updated "
-      "FROM pack_release p WHERE p.digest IN (SELECT DISTINCT pack_release FROM execution) OR "
+      "FROM pack_release p /*every tenant: backup*/ WHERE p.digest IN (SELECT DISTINCT "
+      "pack_release FROM execution) OR "
       "(p.state <> $1 AND p.updated = (SELECT max(n.updated) FROM pack_release n "
       "WHERE n.tenant = p.tenant AND n.pack = p.pack))",
       +[](RowReader r, PackReleaseRow& p) {
@@ -32,7 +33,8 @@ Result<std::vector<PackReleaseRow>> named_releases(sql::Connection& reader) {
 Result<std::vector<KeyRow>> sealed_keys(sql::Connection& reader) {
   return query<KeyRow>(
       reader,
-      "SELECT tenant, scope, name, value, version FROM key_value WHERE encrypted = 1 "
+      "SELECT tenant, scope, name, value, version FROM key_value "
+      "/*every tenant: backup*/ WHERE encrypted = 1 "
       "ORDER BY tenant, scope, name",
       +[](RowReader r, KeyRow& k) {
         r >> k.key.tenant >> k.key.scope >> k.key.name >> k.value_json >> k.version;
@@ -42,15 +44,17 @@ Result<std::vector<KeyRow>> sealed_keys(sql::Connection& reader) {
 
 Result<Unfinished> unfinished(sql::Connection& reader) {
   constexpr std::string_view kRuns =
-      "SELECT count(*) FROM execution WHERE status IN ($1, $2, $3) AND worker <> 0";
+      "SELECT count(*) FROM execution /*every tenant: backup*/ WHERE status IN ($1, $2, $3) AND "
+      "worker <> 0";
   constexpr std::string_view kToDecide =
-      "SELECT count(*) FROM execution WHERE status IN ($1, $2, $3) AND worker <> 0 AND "
+      "SELECT count(*) FROM execution /*every tenant: backup*/ WHERE status IN ($1, $2, $3) AND "
+      "worker <> 0 AND "
       "effect_class = $4";
   constexpr auto kScheduled = ExecutionStatus::Scheduled;
   constexpr auto kRunning = ExecutionStatus::Running;
   constexpr auto kCanceling = ExecutionStatus::Canceling;
   Unfinished found;
-  TRY(found.deliveries, query_int(reader, "SELECT count(*) FROM outbox"));
+  TRY(found.deliveries, query_int(reader, "SELECT count(*) FROM outbox /*every tenant: backup*/"));
   TRY(found.runs, query_int(reader, kRuns, kScheduled, kRunning, kCanceling));
   TRY(found.runs_to_decide,
       query_int(reader, kToDecide, kScheduled, kRunning, kCanceling, EffectClass::AtMostOnce));
@@ -62,7 +66,7 @@ Result<TokenRow> add_token(sql::Connection& writer, TokenRow token) {
   token.id = IdSource(0, newest).next<TokenId>(token.created);
   const TokenRow* row = &token;
   TRY(writer.run("BEGIN IMMEDIATE"));
-  if (auto written = insert_tokens(writer, {&row, 1}); !written.ok()) {
+  if (auto written = write_rows<&Changes::tokens>(writer, {&row, 1}); !written.ok()) {
     auto undone = writer.run("ROLLBACK");
     return std::move(written).error();
   }

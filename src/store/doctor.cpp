@@ -7,6 +7,7 @@
 #include "store/doctor_checks.h"
 #include "store/migrate.h"
 #include "store/row_reader.h"
+#include "store/tables.h"
 
 namespace millrace::store {
 namespace {
@@ -44,7 +45,7 @@ class Examination {
 
   Result<void> run(const Check& check) {
     if (check.bound != Bound::None && options_.now_ms == 0) return {};
-    TRY(auto* query, db_.prepare(check.query));
+    TRY(auto* query, db_.prepare(query_of(check)));
     ResetAtExit reset(*query);
     if (check.bound != Bound::None) query->bind(bound(check.bound));
     for (int found = 0;; ++found) {
@@ -62,9 +63,9 @@ class Examination {
   // K4: the value of an event's key is the id of the event. Ids in text: no query can join them.
   Result<void> check_event_keys() {
     if (options_.now_ms == 0) return {};
-    TRY(auto* keys, db_.prepare("SELECT key, value FROM dedupe WHERE scope LIKE 'event:%' OR "
-                                "scope LIKE 'body:%'"));
-    TRY(auto* event, db_.prepare("SELECT 1 FROM event WHERE id = $1"));
+    TRY(auto* keys, db_.prepare("SELECT key, value, tenant FROM dedupe /*every tenant: doctor*/ "
+                                "WHERE scope LIKE 'event:%' OR scope LIKE 'body:%'"));
+    TRY(auto* event, db_.prepare("SELECT 1 FROM event WHERE id = $1 AND tenant = $2"));
     ResetAtExit reset(*keys);
     for (int found = 0; found < kMostFindings;) {
       TRY(bool more, keys->step());
@@ -73,7 +74,7 @@ class Examination {
       if (id.ok() && *id < bound(Bound::EventRetention)) continue;
       bool there = false;
       if (id.ok()) {
-        event->bind(*id);
+        event->bind(*id, keys->column_int(2));
         ResetAtExit reset_event(*event);
         TRY(there, event->step());
       }
@@ -89,8 +90,10 @@ class Examination {
 
   // Rows of one root share the shard that its id hashes to.
   Result<void> check_shards() {
-    TRY(auto* open, db_.prepare("SELECT id, tenant, root, shard FROM execution WHERE status < 16"));
+    TRY(auto* open, db_.prepare("SELECT id, tenant, root, shard FROM execution "
+                                "/*every tenant: doctor*/ WHERE status < $1"));
     ResetAtExit reset(*open);
+    open->bind(kFirstFinal);
     for (int found = 0; found < kMostFindings;) {
       TRY(bool more, open->step());
       if (!more) return {};

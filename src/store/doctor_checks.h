@@ -2,6 +2,7 @@
 #pragma once
 
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "store/doctor.h"
@@ -11,7 +12,8 @@ namespace millrace::store {
 // What a check compares ages with.
 enum class Bound : uint8_t { None, EventRetention, ExecutionRetention, Now };
 
-// A query for the ids of rows that break a promise, lowest first. Parameters: $1 is the bound when
+// A query for the ids of rows that break a promise, lowest first; `{name}` in it stands for the
+// number of an enum. Parameters: $1 is the bound when
 // there is one (a first id for the retentions, a time for Now).
 struct Check {
   std::string_view promise;
@@ -23,5 +25,7 @@ struct Check {
 };
 
 std::span<const Check> checks();
+// Its query as it is run.
+std::string query_of(const Check& check);
 
 }  // namespace millrace::store

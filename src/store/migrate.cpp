@@ -12,14 +12,18 @@
 namespace millrace::store {
 namespace {
 
+Result<void> note_version(sql::Connection& writer, size_t version) {
+  TRY(auto* note, writer.prepare("INSERT INTO meta (name, value) VALUES ('schema', $1) "
+                                 "ON CONFLICT (name) DO UPDATE SET value = $1"));
+  TRY(note->execute(std::to_string(version)));
+  return {};
+}
+
 Result<void> apply(sql::Connection& writer, size_t step) {
   TRY(writer.run("BEGIN IMMEDIATE"));
   auto applied = writer.run(schema_steps()[step]);
   if (applied.ok()) {
-    applied =
-        writer.run(fmt::format("INSERT INTO meta (name, value) VALUES ('schema', '{0}') "
-                               "ON CONFLICT (name) DO UPDATE SET value = '{0}'",
-                               step + 1));
+    applied = note_version(writer, step + 1);
   }
   if (applied.ok()) applied = writer.run("COMMIT");
   if (!applied.ok() && writer.in_transaction()) (void)writer.run("ROLLBACK");

@@ -18,6 +18,10 @@
 
 namespace millrace::store {
 
+// What is read between these is of one moment.
+Result<void> begin_snapshot(sql::Connection&);
+Result<void> end_snapshot(sql::Connection&);
+
 enum class Order : uint8_t { NewestFirst, OldestFirst };
 
 // One page of a list: newest first, ids below `before` (0: from the newest). Executions, events and
@@ -112,8 +116,6 @@ Result<std::vector<kernel::QuarantineRow>> list_quarantine(sql::Connection&, Ten
 // Entries with seq > after, oldest first.
 Result<std::vector<kernel::ChangeRow>> changes_after(sql::Connection&, TenantId, int64_t after,
                                                      int limit);
-// How many rows an Expire would delete, counted to `limit` + 1 at most.
-Result<int64_t> rows_due(sql::Connection&, const kernel::Expire&);
 // The numbers that the feed holds, over all tenants; old ones go by retention. 0: it is empty.
 struct FeedEnds {
   int64_t oldest = 0;
@@ -123,8 +125,6 @@ Result<FeedEnds> feed_ends(sql::Connection&);
 Result<int64_t> last_change(sql::Connection&);
 // The highest id in the store, of whatever kind: new ids continue behind it.
 Result<int64_t> newest_id(sql::Connection&);
-// True when an Expire of this kind would remove something.
-Result<bool> anything_to_expire(sql::Connection&, kernel::Expirable, int64_t before);
 
 // For the start of a server, of all tenants: what it keeps in memory.
 // The releases that open executions are pinned to.

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <functional>
 #include <utility>
 
 #include "store/read.h"
-#include "store/row_reader.h"
+#include "store/tables.h"
 
 namespace millrace::store {
 
@@ -12,75 +14,37 @@ using namespace kernel;
 
 namespace {
 
-#define EXECUTION_HEAD                                                                          \
-  "SELECT id, tenant, action, pack_release, status, failure, effect_class, priority, attempt, " \
-  "epoch, worker, parent, root, enforcement, original, timeout_ms, created, updated, started, " \
-  "ended, version, requested_by, trace, held, task, task_route, task_item"
-#define EXECUTION_ALL EXECUTION_HEAD ", parameters, env, result, result_size"
-
-void read_execution_head(RowReader r, ExecutionRow& e) {
-  r >> e.id >> e.tenant >> e.action >> e.release >> e.status >> e.failure >> e.effect_class >>
-      e.priority >> e.attempt >> e.epoch >> e.worker >> e.parent >> e.root >> e.enforcement >>
-      e.original >> e.timeout_ms >> e.created >> e.updated >> e.started >> e.ended >> e.version >>
-      e.identity >> e.trace >> e.held >> e.task >> e.task_route >> e.task_item;
-}
-
-void read_execution(RowReader r, ExecutionRow& e) {
-  r >> e.id >> e.tenant >> e.action >> e.release >> e.status >> e.failure >> e.effect_class >>
-      e.priority >> e.attempt >> e.epoch >> e.worker >> e.parent >> e.root >> e.enforcement >>
-      e.original >> e.timeout_ms >> e.created >> e.updated >> e.started >> e.ended >> e.version >>
-      e.identity >> e.trace >> e.held >> e.task >> e.task_route >> e.task_item >>
-      e.parameters_json >> e.env_json >> e.result_json >> e.result_size;
-}
-
-void read_output(RowReader r, OutputRow& o) {
-  r >> o.execution >> o.tenant >> o.attempt >> o.stream >> o.content.size >> o.content.dropped >>
-      o.content.blob >> o.content.bytes;
-}
-
-#define EVENT_HEAD                                                                         \
-  "SELECT id, tenant, event_trigger, source, source_id, type, trace, replay_of, created, " \
-  "trigger_parameters"
-
-void read_event_head(RowReader r, EventRow& e) {
-  r >> e.id >> e.tenant >> e.trigger >> e.source >> e.source_id >> e.type >> e.trace >>
-      e.replay_of >> e.created >> e.trigger_parameters_json;
-}
-
-void read_event(RowReader r, EventRow& e) {
-  r >> e.id >> e.tenant >> e.trigger >> e.source >> e.source_id >> e.type >> e.trace >>
-      e.replay_of >> e.created >> e.trigger_parameters_json >> e.payload_json;
-}
-
-#define ENFORCEMENT_ALL                                                                          \
-  "SELECT id, tenant, rule, rule_ref, rule_revision, event, execution, status, error, created, " \
-  "verdicts FROM enforcement "
-
-void read_enforcement(RowReader r, EnforcementRow& e) {
-  r >> e.id >> e.tenant >> e.rule >> e.rule_ref >> e.rule_revision >> e.event >> e.execution >>
-      e.status >> e.error >> e.created >> e.verdicts_json;
-}
-
 // The ids that a page may hold: above the first, below the second.
 std::pair<int64_t, int64_t> bounds(const Page& page) {
   if (page.order == Order::OldestFirst) return {page.before, INT64_MAX};
   return {0, page.before > 0 ? page.before : INT64_MAX};
 }
 
-#define IN_ORDER(page, select, limit)                                      \
-  ((page).order == Order::OldestFirst ? select " ORDER BY id LIMIT " limit \
-                                      : select " ORDER BY id DESC LIMIT " limit)
+// A list of heads in both orders. `limit` is the number of its last parameter.
+class List {
+ public:
+  template <typename Row>
+  static List of(std::string_view where, int limit) {
+    return {select_heads<Row>(fmt::format("{} ORDER BY id DESC LIMIT ${}", where, limit)),
+            select_heads<Row>(fmt::format("{} ORDER BY id LIMIT ${}", where, limit))};
+  }
+  const std::string& in(const Page& page) const {
+    return page.order == Order::OldestFirst ? oldest_ : newest_;
+  }
+
+ private:
+  List(std::string newest, std::string oldest)
+      : newest_(std::move(newest)), oldest_(std::move(oldest)) {}
+  std::string newest_;
+  std::string oldest_;
+};
 
 Result<std::vector<ExecutionRow>> list_in_status(sql::Connection& db, TenantId tenant,
                                                  ExecutionStatus status, Page page) {
+  static const auto texts =
+      List::of<ExecutionRow>("WHERE tenant = $1 AND status = $2 AND id > $3 AND id < $4", 5);
   auto [above, below] = bounds(page);
-  return query<ExecutionRow>(
-      db,
-      IN_ORDER(page,
-               EXECUTION_HEAD
-               " FROM execution WHERE tenant = $1 AND status = $2 AND id > $3 AND id < $4",
-               "$5"),
-      read_execution_head, tenant, status, above, below, page.limit);
+  return read_heads<ExecutionRow>(db, texts.in(page), tenant, status, above, below, page.limit);
 }
 
 // One indexed read per open status: sorting all that is open would cost its number.
@@ -105,76 +69,63 @@ Result<std::vector<ExecutionRow>> list_open(sql::Connection& db, TenantId tenant
 
 Result<std::optional<ExecutionRow>> find_execution(sql::Connection& db, TenantId tenant,
                                                    ExecutionId id) {
-  return query_one<ExecutionRow>(db, EXECUTION_ALL " FROM execution WHERE id = $1 AND tenant = $2",
-                                 read_execution, id, tenant);
+  static const auto text = select<ExecutionRow>("WHERE id = $1 AND tenant = $2");
+  return read_one<ExecutionRow>(db, text, id, tenant);
 }
 
 Result<std::optional<TenantId>> tenant_of_execution(sql::Connection& db, ExecutionId id) {
+  auto read = [](RowReader r, TenantId& tenant) { r >> tenant; };
   return query_one<TenantId>(
-      db, "/*every tenant: credential*/ SELECT tenant FROM execution WHERE id = $1",
-      +[](RowReader r, TenantId& tenant) { r >> tenant; }, id);
+      db, "SELECT tenant FROM execution /*every tenant: credential*/ WHERE id = $1", +read, id);
 }
 
 Result<std::vector<ExecutionRow>> list_executions(sql::Connection& db, TenantId tenant,
                                                   const ExecutionFilter& filter, Page page) {
   // Each shape of the filter walks the index that serves it. `+column` keeps an index from being
   // chosen that would have to be sorted.
+  static const auto of_parent = List::of<ExecutionRow>(
+      "WHERE tenant = $1 AND parent = $2 AND parent <> 0 AND id > $3 AND id < $4 AND "
+      "($5 < 0 OR +status = $5) AND +status < $6 AND ($7 = '' OR +action = $7)",
+      8);
+  static const auto of_action = List::of<ExecutionRow>(
+      "WHERE tenant = $1 AND action = $2 AND id > $3 AND id < $4 AND "
+      "($5 < 0 OR +status = $5) AND +status < $6",
+      7);
+  static const auto of_all =
+      List::of<ExecutionRow>("WHERE id > $1 AND id < $2 AND +tenant = $3", 4);
   auto [above, below] = bounds(page);
   int64_t status = filter.status ? static_cast<int64_t>(*filter.status) : -1;
-  int64_t below_status =
-      filter.open_only ? static_cast<int64_t>(ExecutionStatus::Succeeded) : INT64_MAX;
+  int64_t below_status = filter.open_only ? static_cast<int64_t>(kFirstFinal) : INT64_MAX;
   if (filter.parent) {
-    return query<ExecutionRow>(
-        db,
-        IN_ORDER(page,
-                 EXECUTION_HEAD
-                 " FROM execution WHERE tenant = $1 AND parent = $2 AND parent <> 0 AND id > $3 "
-                 "AND id < $4 AND ($5 < 0 OR +status = $5) AND +status < $6 "
-                 "AND ($7 = '' OR +action = $7)",
-                 "$8"),
-        read_execution_head, tenant, filter.parent, above, below, status, below_status,
-        filter.action, page.limit);
+    return read_heads<ExecutionRow>(db, of_parent.in(page), tenant, filter.parent, above, below,
+                                    status, below_status, filter.action, page.limit);
   }
   if (!filter.action.empty()) {
-    return query<ExecutionRow>(
-        db,
-        IN_ORDER(page,
-                 EXECUTION_HEAD
-                 " FROM execution WHERE tenant = $1 AND action = $2 AND id > $3 AND id < $4 AND "
-                 "($5 < 0 OR +status = $5) AND +status < $6",
-                 "$7"),
-        read_execution_head, tenant, filter.action, above, below, status, below_status, page.limit);
+    return read_heads<ExecutionRow>(db, of_action.in(page), tenant, filter.action, above, below,
+                                    status, below_status, page.limit);
   }
   if (filter.status) return list_in_status(db, tenant, *filter.status, page);
   if (filter.open_only) return list_open(db, tenant, page);
-  return query<ExecutionRow>(
-      db,
-      IN_ORDER(page, EXECUTION_HEAD " FROM execution WHERE id > $1 AND id < $2 AND +tenant = $3",
-               "$4"),
-      read_execution_head, above, below, tenant, page.limit);
+  return read_heads<ExecutionRow>(db, of_all.in(page), above, below, tenant, page.limit);
 }
 
 Result<std::vector<ExecutionRow>> children_of(sql::Connection& db, TenantId tenant,
                                               ExecutionId parent) {
-  return query<ExecutionRow>(db,
-                             EXECUTION_HEAD
-                             " FROM execution WHERE tenant = $1 AND parent = $2 AND parent <> 0 "
-                             "ORDER BY id",
-                             read_execution_head, tenant, parent);
+  static const auto text =
+      select_heads<ExecutionRow>("WHERE tenant = $1 AND parent = $2 AND parent <> 0 ORDER BY id");
+  return read_heads<ExecutionRow>(db, text, tenant, parent);
 }
 
 Result<std::vector<ExecutionRow>> open_descendants(sql::Connection& db, TenantId tenant,
                                                    ExecutionId parent) {
+  static const auto text = select<ExecutionRow>(
+      "WHERE tenant = $1 AND parent = $2 AND parent <> 0 AND +status < $3 ORDER BY id");
   std::vector<ExecutionRow> found;
   std::vector<ExecutionId> level{parent};
   while (!level.empty()) {
     std::vector<ExecutionId> next;
     for (ExecutionId id : level) {
-      TRY(auto children,
-          query<ExecutionRow>(db,
-                              EXECUTION_ALL " FROM execution WHERE tenant = $1 AND parent = $2 AND "
-                                            "parent <> 0 AND +status < 16 ORDER BY id",
-                              read_execution, tenant, id));
+      TRY(auto children, read_all<ExecutionRow>(db, text, tenant, id, kFirstFinal));
       for (auto& child : children) {
         next.push_back(child.id);
         found.push_back(std::move(child));
@@ -187,15 +138,13 @@ Result<std::vector<ExecutionRow>> open_descendants(sql::Connection& db, TenantId
 
 Result<std::vector<ExecutionRow>> executions_in(sql::Connection& db, ShardSet shards,
                                                 std::span<const ExecutionStatus> statuses) {
+  static const auto text =
+      select<ExecutionRow>("WHERE tenant = $1 AND status = $2 AND ($3 >> shard) & 1 = 1");
   std::vector<ExecutionRow> found;
   TRY(auto tenants, tenants_with_executions(db));
   for (TenantId tenant : tenants) {
     for (ExecutionStatus status : statuses) {
-      TRY(auto rows,
-          query<ExecutionRow>(db,
-                              EXECUTION_ALL " FROM execution WHERE tenant = $1 AND status = $2 AND "
-                                            "($3 >> shard) & 1 = 1",
-                              read_execution, tenant, status, shards.bits()));
+      TRY(auto rows, read_all<ExecutionRow>(db, text, tenant, status, shards.bits()));
       std::ranges::move(rows, std::back_inserter(found));
     }
   }
@@ -207,9 +156,8 @@ Result<std::vector<TenantId>> tenants_with_executions(sql::Connection& db) {
   std::vector<TenantId> tenants;
   for (TenantId last;; tenants.push_back(last)) {
     TRY(int64_t next, query_int(db,
-                                "/*every tenant: start*/ "
-                                "SELECT coalesce(min(tenant), 0) FROM execution WHERE "
-                                "tenant > $1",
+                                "SELECT coalesce(min(tenant), 0) FROM execution "
+                                "/*every tenant: start*/ WHERE tenant > $1",
                                 last));
     if (next == 0) return tenants;
     last = TenantId{next};
@@ -218,68 +166,55 @@ Result<std::vector<TenantId>> tenants_with_executions(sql::Connection& db) {
 
 Result<std::optional<ResultBlobRow>> find_result_blob(sql::Connection& db, TenantId tenant,
                                                       ExecutionId id) {
-  auto read = [](RowReader r, ResultBlobRow& b) { r >> b.execution >> b.tenant >> b.bytes; };
-  return query_one<ResultBlobRow>(
-      db, "SELECT execution, tenant, bytes FROM result_blob WHERE execution = $1 AND tenant = $2",
-      +read, id, tenant);
+  static const auto text = select<ResultBlobRow>("WHERE execution = $1 AND tenant = $2");
+  return read_one<ResultBlobRow>(db, text, id, tenant);
 }
 
 Result<std::vector<OutputRow>> outputs_of(sql::Connection& db, TenantId tenant, ExecutionId id) {
-  return query<OutputRow>(db,
-                          "SELECT execution, tenant, attempt, stream, size, dropped, file, bytes "
-                          "FROM output WHERE execution = $1 AND tenant = $2 "
-                          "ORDER BY attempt, stream",
-                          read_output, id, tenant);
+  static const auto text =
+      select<OutputRow>("WHERE execution = $1 AND tenant = $2 ORDER BY attempt, stream");
+  return read_all<OutputRow>(db, text, id, tenant);
 }
 
 Result<std::optional<EventRow>> find_event(sql::Connection& db, TenantId tenant, EventId id) {
-  return query_one<EventRow>(db, EVENT_HEAD ", payload FROM event WHERE id = $1 AND tenant = $2",
-                             read_event, id, tenant);
+  static const auto text = select<EventRow>("WHERE id = $1 AND tenant = $2");
+  return read_one<EventRow>(db, text, id, tenant);
 }
 
 Result<std::vector<EventRow>> list_events(sql::Connection& db, TenantId tenant,
                                           const std::string& trigger, Page page) {
+  static const auto of_all = List::of<EventRow>("WHERE id > $1 AND id < $2 AND +tenant = $3", 4);
+  static const auto of_trigger =
+      List::of<EventRow>("WHERE tenant = $1 AND event_trigger = $2 AND id > $3 AND id < $4", 5);
   auto [above, below] = bounds(page);
   if (trigger.empty()) {
-    return query<EventRow>(
-        db,
-        IN_ORDER(page, EVENT_HEAD " FROM event WHERE id > $1 AND id < $2 AND +tenant = $3", "$4"),
-        read_event_head, above, below, tenant, page.limit);
+    return read_heads<EventRow>(db, of_all.in(page), above, below, tenant, page.limit);
   }
-  return query<EventRow>(
-      db,
-      IN_ORDER(page,
-               EVENT_HEAD
-               " FROM event WHERE tenant = $1 AND event_trigger = $2 AND id > $3 AND id < $4",
-               "$5"),
-      read_event_head, tenant, trigger, above, below, page.limit);
+  return read_heads<EventRow>(db, of_trigger.in(page), tenant, trigger, above, below, page.limit);
 }
 
 Result<std::optional<EnforcementRow>> find_enforcement(sql::Connection& db, TenantId tenant,
                                                        EnforcementId id) {
-  return query_one<EnforcementRow>(db, ENFORCEMENT_ALL "WHERE id = $1 AND tenant = $2",
-                                   read_enforcement, id, tenant);
+  static const auto text = select<EnforcementRow>("WHERE id = $1 AND tenant = $2");
+  return read_one<EnforcementRow>(db, text, id, tenant);
 }
 
 Result<std::vector<EnforcementRow>> enforcements_of(sql::Connection& db, TenantId tenant,
                                                     EventId event) {
-  return query<EnforcementRow>(db, ENFORCEMENT_ALL "WHERE tenant = $1 AND event = $2 ORDER BY id",
-                               read_enforcement, tenant, event);
+  static const auto text = select<EnforcementRow>("WHERE tenant = $1 AND event = $2 ORDER BY id");
+  return read_all<EnforcementRow>(db, text, tenant, event);
 }
 
 Result<std::vector<EnforcementRow>> list_enforcements(sql::Connection& db, TenantId tenant,
                                                       RuleId rule, Page page) {
+  static const auto of_all =
+      List::of<EnforcementRow>("WHERE id > $1 AND id < $2 AND +tenant = $3", 4);
+  static const auto of_rule =
+      List::of<EnforcementRow>("WHERE tenant = $1 AND rule = $2 AND id > $3 AND id < $4", 5);
   auto [above, below] = bounds(page);
-  if (!rule) {
-    return query<EnforcementRow>(
-        db, IN_ORDER(page, ENFORCEMENT_ALL "WHERE id > $1 AND id < $2 AND +tenant = $3", "$4"),
-        read_enforcement, above, below, tenant, page.limit);
-  }
-  return query<EnforcementRow>(
-      db,
-      IN_ORDER(page, ENFORCEMENT_ALL "WHERE tenant = $1 AND rule = $2 AND id > $3 AND id < $4",
-               "$5"),
-      read_enforcement, tenant, rule, above, below, page.limit);
+  if (!rule)
+    return read_heads<EnforcementRow>(db, of_all.in(page), above, below, tenant, page.limit);
+  return read_heads<EnforcementRow>(db, of_rule.in(page), tenant, rule, above, below, page.limit);
 }
 
 }  // namespace millrace::store

@@ -9,6 +9,9 @@ using namespace kernel;
 
 namespace {
 
+// As the index execution_held says it.
+static_assert(static_cast<int>(FailureClass::NoRelease) == 8);
+
 void read_id(RowReader r, ExecutionId& id) { r >> id; }
 
 }  // namespace
@@ -16,21 +19,17 @@ void read_id(RowReader r, ExecutionId& id) { r >> id; }
 Result<std::vector<std::string>> releases_waited_for(sql::Connection& db, TenantId tenant) {
   return query<std::string>(
       db,
-      "SELECT DISTINCT pack_release FROM execution WHERE tenant = $1 AND status = $2 AND "
-      "failure = $3",
-      +[](RowReader r, std::string& digest) { r >> digest; }, tenant,
-      ExecutionStatus::NeedsDecision, FailureClass::NoRelease);
+      "SELECT DISTINCT pack_release FROM execution WHERE tenant = $1 AND failure = 8",
+      +[](RowReader r, std::string& digest) { r >> digest; }, tenant);
 }
 
 Result<std::vector<ExecutionId>> executions_held_for(sql::Connection& db, ShardSet shards,
                                                      TenantId tenant, const std::string& digest,
                                                      int limit) {
   return query<ExecutionId>(db,
-                            "SELECT id FROM execution WHERE tenant = $1 AND status = $2 AND "
-                            "failure = $3 AND pack_release = $4 AND ($5 >> shard) & 1 = 1 "
-                            "ORDER BY id LIMIT $6",
-                            read_id, tenant, ExecutionStatus::NeedsDecision,
-                            FailureClass::NoRelease, digest, shards.bits(), limit);
+                            "SELECT id FROM execution WHERE tenant = $1 AND pack_release = $2 AND "
+                            "failure = 8 AND ($3 >> shard) & 1 = 1 ORDER BY id LIMIT $4",
+                            read_id, tenant, digest, shards.bits(), limit);
 }
 
 Result<std::vector<ExecutionId>> executions_pinned_to(sql::Connection& db, ShardSet shards,
@@ -38,7 +37,7 @@ Result<std::vector<ExecutionId>> executions_pinned_to(sql::Connection& db, Shard
                                                       int limit) {
   return query<ExecutionId>(
       db,
-      "SELECT id FROM execution AS e WHERE e.tenant = $1 AND e.status < $2 AND "
+      "SELECT id FROM execution AS e /*every tenant: releases*/ WHERE e.tenant = $1 AND e.status < $2 AND "
       "e.pack_release = $3 AND e.failure <> $4 AND e.worker = 0 AND ($5 >> e.shard) & 1 = 1 AND "
       "(e.status = $6 OR EXISTS (SELECT 1 FROM workflow AS w WHERE w.execution = e.id AND "
       "w.tenant = $1)) ORDER BY e.id LIMIT $7",

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "store/read.h"
-#include "store/row_reader.h"
+#include "store/tables.h"
 
 namespace millrace::store {
 
@@ -8,49 +8,25 @@ using namespace kernel;
 
 namespace {
 
-#define RUN_ALL "SELECT workflow, task, route, item, tenant, execution, status FROM workflow_run "
-
-void read_run(RowReader r, WorkflowRunRow& run) {
-  r >> run.workflow >> run.task >> run.route >> run.item >> run.tenant >> run.execution >>
-      run.status;
-}
-
-#define INQUIRY_ALL                                                                     \
-  "SELECT id, tenant, status, prompt, route, users, roles, expires, created, updated, " \
-  "version, responder, response_schema, response FROM inquiry "
-
-void read_inquiry(RowReader r, InquiryRow& q) {
-  r >> q.id >> q.tenant >> q.status >> q.prompt >> q.route >> q.users_json >> q.roles_json >>
-      q.expires >> q.created >> q.updated >> q.version >> q.responder >> q.schema_json >>
-      q.response_json;
-}
-
 struct Piece {
   PieceKind kind = PieceKind::Context;
   std::string body;
 };
+void read_piece(RowReader r, Piece& piece) { r >> piece.kind >> piece.body; }
 
 }  // namespace
 
 Result<std::optional<StoredWorkflow>> load_workflow(sql::Connection& db, TenantId tenant,
                                                     ExecutionId id) {
-  auto read_head = [](RowReader r, WorkflowRow& w) {
-    r >> w.execution >> w.tenant >> w.version >> w.head_json;
-  };
-  TRY(auto head,
-      query_one<WorkflowRow>(
-          db,
-          "SELECT execution, tenant, version, head FROM workflow WHERE execution = $1 AND "
-          "tenant = $2",
-          +read_head, id, tenant));
+  static const auto text = select<WorkflowRow>("WHERE execution = $1 AND tenant = $2");
+  TRY(auto head, read_one<WorkflowRow>(db, text, id, tenant));
   std::optional<StoredWorkflow> stored;
   if (!head) return stored;
   stored.emplace().head = std::move(*head);
-  auto read_piece = [](RowReader r, Piece& p) { r >> p.kind >> p.body; };
   TRY(auto pieces, query<Piece>(db,
                                 "SELECT kind, body FROM workflow_piece WHERE workflow = $1 "
                                 "AND tenant = $2 ORDER BY kind, position",
-                                +read_piece, id, tenant));
+                                read_piece, id, tenant));
   for (auto& piece : pieces) {
     auto& list = piece.kind == PieceKind::Context ? stored->contexts
                  : piece.kind == PieceKind::Entry ? stored->entries
@@ -62,45 +38,37 @@ Result<std::optional<StoredWorkflow>> load_workflow(sql::Connection& db, TenantI
 
 Result<std::vector<WorkflowRunRow>> workflow_runs(sql::Connection& db, TenantId tenant,
                                                   ExecutionId workflow, bool open_only) {
-  if (!open_only) {
-    return query<WorkflowRunRow>(db,
-                                 RUN_ALL
-                                 "WHERE workflow = $1 AND tenant = $2 "
-                                 "ORDER BY task, route, item",
-                                 read_run, workflow, tenant);
-  }
-  return query<WorkflowRunRow>(
-      db,
-      "SELECT w.workflow, w.task, w.route, w.item, w.tenant, w.execution, w.status "
-      "FROM workflow_run AS w JOIN execution AS e ON e.id = w.execution AND e.tenant = w.tenant "
-      "WHERE w.workflow = $1 AND w.tenant = $2 AND e.status < 16 ORDER BY w.task, w.route, w.item",
-      read_run, workflow, tenant);
+  static const auto all =
+      select<WorkflowRunRow>("WHERE workflow = $1 AND tenant = $2 ORDER BY task, route, item");
+  static const auto open = select<WorkflowRunRow>(
+      "AS w WHERE workflow = $1 AND tenant = $2 AND EXISTS (SELECT 1 FROM execution AS e WHERE "
+      "e.id = w.execution AND e.tenant = w.tenant AND e.status < $3) ORDER BY task, route, item");
+  if (open_only) return read_all<WorkflowRunRow>(db, open, workflow, tenant, kFirstFinal);
+  return read_all<WorkflowRunRow>(db, all, workflow, tenant);
 }
 
 Result<std::vector<WorkflowRunRow>> task_runs(sql::Connection& db, TenantId tenant,
                                               ExecutionId workflow, const std::string& task,
                                               int32_t route) {
-  return query<WorkflowRunRow>(
-      db, RUN_ALL "WHERE workflow = $1 AND tenant = $2 AND task = $3 AND route = $4 ORDER BY item",
-      read_run, workflow, tenant, task, route);
+  static const auto text = select<WorkflowRunRow>(
+      "WHERE workflow = $1 AND tenant = $2 AND task = $3 AND route = $4 ORDER BY item");
+  return read_all<WorkflowRunRow>(db, text, workflow, tenant, task, route);
 }
 
 Result<std::optional<InquiryRow>> find_inquiry(sql::Connection& db, TenantId tenant, InquiryId id) {
-  return query_one<InquiryRow>(db, INQUIRY_ALL "WHERE id = $1 AND tenant = $2", read_inquiry, id,
-                               tenant);
+  static const auto text = select<InquiryRow>("WHERE id = $1 AND tenant = $2");
+  return read_one<InquiryRow>(db, text, id, tenant);
 }
 
 Result<std::vector<InquiryRow>> list_inquiries(sql::Connection& db, TenantId tenant,
                                                std::optional<InquiryStatus> status, Page page) {
+  static const auto any =
+      select<InquiryRow>("WHERE id < $1 AND +tenant = $2 ORDER BY id DESC LIMIT $3");
+  static const auto in_status =
+      select<InquiryRow>("WHERE tenant = $1 AND status = $2 AND id < $3 ORDER BY id DESC LIMIT $4");
   int64_t before = page.before > 0 ? page.before : INT64_MAX;
-  if (!status) {
-    return query<InquiryRow>(db,
-                             INQUIRY_ALL "WHERE id < $1 AND +tenant = $2 ORDER BY id DESC LIMIT $3",
-                             read_inquiry, before, tenant, page.limit);
-  }
-  return query<InquiryRow>(
-      db, INQUIRY_ALL "WHERE tenant = $1 AND status = $2 AND id < $3 ORDER BY id DESC LIMIT $4",
-      read_inquiry, tenant, *status, before, page.limit);
+  if (!status) return read_all<InquiryRow>(db, any, before, tenant, page.limit);
+  return read_all<InquiryRow>(db, in_status, tenant, *status, before, page.limit);
 }
 
 }  // namespace millrace::store

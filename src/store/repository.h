@@ -1,61 +1,117 @@
 // SPDX-License-Identifier: Apache-2.0
-// The write side: one function per entity, each taking the rows of a whole batch. They run on the
-// committer's connection inside its transaction and are called by write.cpp only.
+// The write side: what becomes of the rows of one member of Changes, those of a whole batch at
+// once. Runs on the writer's connection inside its transaction; called by write.cpp only.
 #pragma once
 
 #include <span>
 
 #include "kernel/changes.h"
-#include "store/sql.h"
+#include "store/tables.h"
 
 namespace millrace::store {
 
 template <typename Row>
 using Rows = std::span<const Row* const>;
 
-// True when the key was free (or had expired at `now`) and now belongs to `row`.
-Result<bool> claim_key(sql::Connection&, const kernel::DedupeRow& row, int64_t now);
-Result<void> release_key(sql::Connection&, const kernel::DedupeRow& row);
+template <typename Row>
+Row row_of(std::vector<Row> kernel::Changes::*);
+template <auto kMember>
+using RowOf = decltype(row_of(kMember));
 
-Result<void> insert_events(sql::Connection&, Rows<kernel::EventRow>);
-Result<void> insert_enforcements(sql::Connection&, Rows<kernel::EnforcementRow>);
-Result<void> insert_executions(sql::Connection&, Rows<kernel::ExecutionRow>);
+// Without more words rows are inserted. Each statement is one sql::Batch: the number of messages
+// does not grow with the rows.
+template <auto kMember>
+Result<void> write_rows(sql::Connection& db, Rows<RowOf<kMember>> rows) {
+  static const auto text = insert<RowOf<kMember>>();
+  TRY(auto batch, db.batch(text));
+  for (const auto* row : rows) add_row(*batch, *row);
+  TRY(batch->flush());
+  return {};
+}
+
+// What more is to be said of some:
+
+// Nothing is written: the writer's gate has claimed them.
+template <>
+Result<void> write_rows<&kernel::Changes::dedupe>(sql::Connection&, Rows<kernel::DedupeRow>);
 // kStale when a row's stored version is not `version - 1`, or its status is final (K9).
-Result<void> update_executions(sql::Connection&, Rows<kernel::ExecutionRow>);
-Result<void> insert_queue(sql::Connection&, Rows<kernel::QueueRow>);
-Result<void> delete_queue(sql::Connection&, Rows<Of<ExecutionId>>);
-Result<void> insert_result_blobs(sql::Connection&, Rows<kernel::ResultBlobRow>);
-Result<void> insert_outputs(sql::Connection&, Rows<kernel::OutputRow>);
-
+template <>
+Result<void> write_rows<&kernel::Changes::executions>(sql::Connection&, Rows<kernel::ExecutionRow>);
+template <>
+Result<void> write_rows<&kernel::Changes::dequeue>(sql::Connection&, Rows<kernel::Of<ExecutionId>>);
 // kStale when the stored version is not `version - 1`.
-Result<void> write_workflows(sql::Connection&, Rows<kernel::WorkflowRow>);
-Result<void> write_workflow_pieces(sql::Connection&, Rows<kernel::WorkflowPieceRow>);
-Result<void> write_workflow_runs(sql::Connection&, Rows<kernel::WorkflowRunRow>);
+template <>
+Result<void> write_rows<&kernel::Changes::workflows>(sql::Connection&, Rows<kernel::WorkflowRow>);
+template <>
+Result<void> write_rows<&kernel::Changes::workflow_pieces>(sql::Connection&,
+                                                           Rows<kernel::WorkflowPieceRow>);
+template <>
+Result<void> write_rows<&kernel::Changes::workflow_runs>(sql::Connection&,
+                                                         Rows<kernel::WorkflowRunRow>);
 // kStale when the stored version is not `version - 1`: a question is answered once.
-Result<void> write_inquiries(sql::Connection&, Rows<kernel::InquiryRow>);
-
-Result<void> insert_messages(sql::Connection&, Rows<kernel::MessageRow>);
-Result<void> delete_messages(sql::Connection&, Rows<Of<MessageId>>);
+template <>
+Result<void> write_rows<&kernel::Changes::inquiries>(sql::Connection&, Rows<kernel::InquiryRow>);
+template <>
+Result<void> write_rows<&kernel::Changes::acked>(sql::Connection&, Rows<kernel::Of<MessageId>>);
+template <>
+Result<void> write_rows<&kernel::Changes::timers_done>(sql::Connection&, Rows<kernel::Of<TimerId>>);
+template <>
+Result<void> write_rows<&kernel::Changes::timers_of_done>(sql::Connection&,
+                                                          Rows<kernel::Of<ExecutionId>>);
 // A timer with a name replaces the one that has it.
-Result<void> upsert_timers(sql::Connection&, Rows<kernel::TimerRow>);
-Result<void> delete_timers(sql::Connection&, Rows<Of<TimerId>>);
-Result<void> delete_timers_of(sql::Connection&, Rows<Of<ExecutionId>>);
-Result<void> insert_outbox(sql::Connection&, Rows<kernel::OutboxRow>);
-Result<void> delete_outbox(sql::Connection&, Rows<Of<OutboxId>>);
-Result<void> insert_quarantine(sql::Connection&, Rows<kernel::QuarantineRow>);
-Result<void> insert_feed(sql::Connection&, Rows<kernel::ChangeRow>);
-
+template <>
+Result<void> write_rows<&kernel::Changes::timers>(sql::Connection&, Rows<kernel::TimerRow>);
+template <>
+Result<void> write_rows<&kernel::Changes::outbox_done>(sql::Connection&,
+                                                       Rows<kernel::Of<OutboxId>>);
 // kStale when the revision is there already.
-Result<void> insert_rules(sql::Connection&, Rows<kernel::RuleRow>);
+template <>
+Result<void> write_rows<&kernel::Changes::rules>(sql::Connection&, Rows<kernel::RuleRow>);
 // kStale when the stored version is not `version - 1`.
-Result<void> upsert_webhooks(sql::Connection&, Rows<kernel::WebhookRow>);
-Result<void> insert_tokens(sql::Connection&, Rows<kernel::TokenRow>);
-Result<void> delete_tokens(sql::Connection&, Rows<Of<TokenId>>);
+template <>
+Result<void> write_rows<&kernel::Changes::webhooks>(sql::Connection&, Rows<kernel::WebhookRow>);
+template <>
+Result<void> write_rows<&kernel::Changes::tokens_done>(sql::Connection&, Rows<kernel::Of<TokenId>>);
 // kStale when the stored version is not `version - 1`.
-Result<void> write_keys(sql::Connection&, Rows<kernel::KeyRow>);
-Result<void> upsert_pack_releases(sql::Connection&, Rows<kernel::PackReleaseRow>);
-Result<void> upsert_workers(sql::Connection&, Rows<kernel::WorkerRow>);
-// See retention.cpp.
-Result<void> expire(sql::Connection&, Rows<kernel::Expire>);
+template <>
+Result<void> write_rows<&kernel::Changes::keys>(sql::Connection&, Rows<kernel::KeyRow>);
+template <>
+Result<void> write_rows<&kernel::Changes::pack_releases>(sql::Connection&,
+                                                         Rows<kernel::PackReleaseRow>);
+template <>
+Result<void> write_rows<&kernel::Changes::workers>(sql::Connection&, Rows<kernel::WorkerRow>);
+// See retention.h.
+template <>
+Result<void> write_rows<&kernel::Changes::expired>(sql::Connection&, Rows<kernel::Expired>);
+
+// The dedupe keys of a batch: for each whether it was free (or had expired at `now`) and is now of
+// its row.
+Result<std::vector<bool>> claim_keys(sql::Connection&, Rows<kernel::DedupeRow>, int64_t now);
+// Gives them back, whoever has them.
+Result<void> release_keys(sql::Connection&, Rows<kernel::DedupeRow>);
+
+// Of what an update, an upsert or a delete of one row each has touched: the first row that it did
+// not find gives the error.
+template <typename Row, typename ErrorOf>
+Result<void> expect_touched(sql::Batch& batch, Rows<Row> rows, ErrorOf error_of) {
+  TRY(auto touched, batch.flush());
+  for (size_t i = 0; i < rows.size(); ++i) {
+    if (touched[i] != 1) return error_of(*rows[i]);
+  }
+  return {};
+}
+
+// For rows that are named by their ids alone: `text` takes the id and the tenant.
+template <typename Id>
+Result<void> delete_rows(sql::Connection& db, std::string_view text, Rows<kernel::Of<Id>> rows) {
+  TRY(auto batch, db.batch(text));
+  for (const auto* row : rows) batch->add(row->id, row->tenant);
+  TRY(batch->flush());
+  return {};
+}
+
+Error stale(std::string message);
+// An upsert that touches nothing has met a row of another tenant.
+Error not_its_own(std::string_view what, std::string_view name);
 
 }  // namespace millrace::store

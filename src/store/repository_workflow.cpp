@@ -2,6 +2,11 @@
 // Workflows and inquiries.
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <map>
+#include <ranges>
+#include <set>
+
 #include "store/repository.h"
 
 namespace millrace::store {
@@ -9,110 +14,125 @@ namespace millrace::store {
 using namespace kernel;
 using sql::Blob;
 
-namespace {
-
-Result<void> expect_one(int64_t touched, std::string_view what, int64_t id, int64_t version) {
-  if (touched == 1) return {};
-  return Error(ErrorKind::Unavailable, sql::kStale,
-               fmt::format("{} {}: version {} does not hold any more", what, id, version));
-}
-
-// An upsert that touches nothing has met a row of another tenant.
-Result<void> expect_own(int64_t touched, std::string_view what, int64_t id) {
-  if (touched == 1) return {};
-  return Error(ErrorKind::Internal, sql::kConstraint,
-               fmt::format("{} {}: belongs to another tenant", what, id));
-}
-
-}  // namespace
-
-Result<void> write_workflows(sql::Connection& db, Rows<WorkflowRow> rows) {
-  TRY(auto* insert, db.prepare("INSERT INTO workflow (execution, tenant, shard, version, head) "
-                               "VALUES ($1, $2, $3, $4, $5)"));
-  TRY(auto* update, db.prepare("UPDATE workflow SET version = $1, head = $2 WHERE execution = $3 "
-                               "AND tenant = $4 AND version = $5"));
-  TRY(auto* touch, db.prepare("UPDATE workflow SET version = $1 WHERE execution = $2 AND "
-                              "tenant = $3 AND version = $4"));
+template <>
+Result<void> write_rows<&Changes::workflows>(sql::Connection& db, Rows<WorkflowRow> rows) {
+  static const auto text = insert<WorkflowRow>();
+  TRY(auto made, db.batch(text));
+  // Without a head only the version rises.
+  TRY(auto moved, db.batch("UPDATE workflow SET version = $4, head = CASE length($5) WHEN 0 THEN "
+                           "head ELSE $5 END "
+                           "WHERE execution = $1 AND tenant = $2 AND version = $3"));
+  std::vector<const WorkflowRow*> later;
+  bool any_made = false;
   for (const auto* r : rows) {
     if (r->version == 1) {
-      TRY(insert->execute(r->execution, r->tenant, shard_of(r->tenant, r->root.value), r->version,
-                          Blob{r->head_json}));
-      continue;
-    }
-    int64_t touched = 0;
-    if (r->head_json.empty()) {
-      TRY(touched, touch->execute(r->version, r->execution, r->tenant, r->version - 1));
+      add_row(*made, *r);
+      any_made = true;
     } else {
-      TRY(touched,
-          update->execute(r->version, Blob{r->head_json}, r->execution, r->tenant, r->version - 1));
+      later.push_back(r);
     }
-    TRY(expect_one(touched, "workflow", r->execution.value, r->version - 1));
   }
-  return {};
+  if (any_made) TRY(made->flush());
+  if (later.empty()) return {};
+  for (const auto* r : later) {
+    moved->add(r->execution, r->tenant, r->version - 1, r->version, Blob{r->head_json});
+  }
+  return expect_touched(*moved, Rows<WorkflowRow>(later), [](const WorkflowRow& r) {
+    return stale(fmt::format("workflow {}: version {} does not hold any more", r.execution.value,
+                             r.version - 1));
+  });
 }
 
-Result<void> write_workflow_pieces(sql::Connection& db, Rows<WorkflowPieceRow> rows) {
-  TRY(auto* upsert,
-      db.prepare(
-          "INSERT INTO workflow_piece (workflow, kind, position, tenant, body) "
-          "VALUES ($1, $2, $3, $4, $5) ON CONFLICT (workflow, kind, position) "
-          "DO UPDATE SET body = excluded.body WHERE workflow_piece.tenant = excluded.tenant"));
-  TRY(auto* cut, db.prepare("DELETE FROM workflow_piece WHERE workflow = $1 AND tenant = $2 "
-                            "AND kind = $3 AND position >= $4"));
-  for (const auto* r : rows) {
+// Cuts go first, and what a later cut of the batch takes away is not written at all: the outcome is
+// that of one row after the other.
+template <>
+Result<void> write_rows<&Changes::workflow_pieces>(sql::Connection& db,
+                                                   Rows<WorkflowPieceRow> rows) {
+  static const auto text = insert<WorkflowPieceRow>(
+      "ON CONFLICT (workflow, kind, position) DO UPDATE SET " + excluded<WorkflowPieceRow>() +
+      " WHERE workflow_piece.tenant = excluded.tenant");
+  std::map<std::pair<ExecutionId, PieceKind>, int64_t> cut_from;
+  std::vector<const WorkflowPieceRow*> kept;  // last first
+  TRY(auto cuts, db.batch("DELETE FROM workflow_piece WHERE workflow = $1 AND tenant = $2 AND "
+                          "kind = $3 AND position >= $4"));
+  for (const auto* r : std::views::reverse(rows)) {
     if (r->cut) {
-      TRY(cut->execute(r->workflow, r->tenant, r->kind, r->position));
-    } else {
-      TRY(int64_t touched,
-          upsert->execute(r->workflow, r->kind, r->position, r->tenant, Blob{r->body_json}));
-      TRY(expect_own(touched, "workflow", r->workflow.value));
-    }
-  }
-  return {};
-}
-
-Result<void> write_workflow_runs(sql::Connection& db, Rows<WorkflowRunRow> rows) {
-  TRY(auto* upsert,
-      db.prepare("INSERT INTO workflow_run (workflow, task, route, item, tenant, execution, "
-                 "status) VALUES ($1, $2, $3, $4, $5, $6, $7) "
-                 "ON CONFLICT (workflow, task, route, item) DO UPDATE SET "
-                 "status = excluded.status, execution = CASE excluded.execution WHEN 0 THEN "
-                 "workflow_run.execution ELSE excluded.execution END "
-                 "WHERE workflow_run.tenant = excluded.tenant"));
-  TRY(auto* reset, db.prepare("UPDATE workflow_run SET status = 0 WHERE workflow = $1 AND "
-                              "tenant = $2 AND task = $3 AND route = $4 AND status <> 0"));
-  for (const auto* r : rows) {
-    if (r->reset) {
-      TRY(reset->execute(r->workflow, r->tenant, r->task, r->route));
-    } else {
-      TRY(int64_t touched, upsert->execute(r->workflow, r->task, r->route, r->item, r->tenant,
-                                           r->execution, r->status));
-      TRY(expect_own(touched, "workflow", r->workflow.value));
-    }
-  }
-  return {};
-}
-
-Result<void> write_inquiries(sql::Connection& db, Rows<InquiryRow> rows) {
-  TRY(auto* insert,
-      db.prepare("INSERT INTO inquiry (id, tenant, status, prompt, route, users, roles, expires, "
-                 "created, updated, version, responder, response_schema, response) "
-                 "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)"));
-  TRY(auto* update,
-      db.prepare("UPDATE inquiry SET status = $1, updated = $2, version = $3, responder = $4, "
-                 "response = $5 WHERE id = $6 AND tenant = $7 AND version = $8"));
-  for (const auto* r : rows) {
-    if (r->version == 1) {
-      TRY(insert->execute(r->id, r->tenant, r->status, r->prompt, r->route, r->users_json,
-                          r->roles_json, r->expires, r->created, r->updated, r->version,
-                          r->responder, Blob{r->schema_json}, Blob{r->response_json}));
+      auto [cut, is_new] = cut_from.try_emplace({r->workflow, r->kind}, r->position);
+      cut->second = std::min(cut->second, r->position);
+      cuts->add(r->workflow, r->tenant, r->kind, r->position);
       continue;
     }
-    TRY(int64_t touched, update->execute(r->status, r->updated, r->version, r->responder,
-                                         Blob{r->response_json}, r->id, r->tenant, r->version - 1));
-    TRY(expect_one(touched, "inquiry", r->id.value, r->version - 1));
+    auto cut = cut_from.empty() ? cut_from.end() : cut_from.find({r->workflow, r->kind});
+    if (cut == cut_from.end() || r->position < cut->second) kept.push_back(r);
   }
-  return {};
+  if (!cut_from.empty()) TRY(cuts->flush());
+  if (kept.empty()) return {};
+  std::ranges::reverse(kept);
+  TRY(auto upserts, db.batch(text));
+  for (const auto* r : kept) add_row(*upserts, *r);
+  return expect_touched(*upserts, Rows<WorkflowPieceRow>(kept), [](const WorkflowPieceRow& r) {
+    return not_its_own("workflow", r.workflow.str());
+  });
+}
+
+// Resets go first, and an item that a later reset of the batch does not count any more is written
+// so: the outcome is that of one row after the other.
+template <>
+Result<void> write_rows<&Changes::workflow_runs>(sql::Connection& db, Rows<WorkflowRunRow> rows) {
+  static const auto text = insert<WorkflowRunRow>(
+      "ON CONFLICT (workflow, task, route, item) DO UPDATE SET status = excluded.status, "
+      "execution = CASE excluded.execution WHEN 0 THEN workflow_run.execution ELSE "
+      "excluded.execution END WHERE workflow_run.tenant = excluded.tenant");
+  std::set<std::tuple<ExecutionId, std::string_view, int32_t>> reset;
+  std::vector<std::pair<const WorkflowRunRow*, int32_t>> runs;  // with their status; last first
+  TRY(auto resets, db.batch("UPDATE workflow_run SET status = 0 WHERE workflow = $1 AND "
+                            "tenant = $2 AND task = $3 AND route = $4 AND status <> 0"));
+  for (const auto* r : std::views::reverse(rows)) {
+    if (r->reset) {
+      reset.emplace(r->workflow, r->task, r->route);
+      resets->add(r->workflow, r->tenant, r->task, r->route);
+      continue;
+    }
+    bool over = !reset.empty() && reset.contains({r->workflow, r->task, r->route});
+    runs.emplace_back(r, over ? 0 : r->status);
+  }
+  if (!reset.empty()) TRY(resets->flush());
+  if (runs.empty()) return {};
+  TRY(auto upserts, db.batch(text));
+  std::vector<const WorkflowRunRow*> written;
+  for (auto [r, status] : std::views::reverse(runs)) {
+    upserts->add(r->workflow, r->task, r->route, r->item, r->tenant, r->execution, status);
+    written.push_back(r);
+  }
+  return expect_touched(*upserts, Rows<WorkflowRunRow>(written), [](const WorkflowRunRow& r) {
+    return not_its_own("workflow", r.workflow.str());
+  });
+}
+
+template <>
+Result<void> write_rows<&Changes::inquiries>(sql::Connection& db, Rows<InquiryRow> rows) {
+  static const auto insert_text = insert<InquiryRow>();
+  static const auto update_text =
+      update<InquiryRow>("WHERE id = $1 AND tenant = $2 AND version = $3");
+  TRY(auto made, db.batch(insert_text));
+  TRY(auto changed, db.batch(update_text));
+  std::vector<const InquiryRow*> later;
+  bool any_made = false;
+  for (const auto* r : rows) {
+    if (r->version == 1) {
+      add_row(*made, *r);
+      any_made = true;
+    } else {
+      later.push_back(r);
+    }
+  }
+  if (any_made) TRY(made->flush());
+  if (later.empty()) return {};
+  for (const auto* r : later) add_update(*changed, *r, r->id, r->tenant, r->version - 1);
+  return expect_touched(*changed, Rows<InquiryRow>(later), [](const InquiryRow& r) {
+    return stale(
+        fmt::format("inquiry {}: version {} does not hold any more", r.id.value, r.version - 1));
+  });
 }
 
 }  // namespace millrace::store

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is old enough to go, and its removal in small batches. Nothing goes that an open execution
-// or a waiting message still needs.
-#include "store/read.h"
+#include "store/retention.h"
+
+#include <algorithm>
+
 #include "store/repository.h"
 #include "store/row_reader.h"
 
@@ -11,139 +12,256 @@ using namespace kernel;
 
 namespace {
 
-struct OldRow {
-  TenantId tenant;
-  int64_t id = 0;
+using FoundRows = Result<std::vector<Expired>>;
+
+void read_old(RowReader r, Expired& row) { r >> row.tenant >> row.id; }
+
+// A tree goes when its root has ended long enough ago: leaves first, the root last, so that what is
+// left of a large one is found again.
+class OldTrees {
+ public:
+  OldTrees(sql::Connection& db, size_t limit) : db_(db), limit_(limit) {}
+
+  Result<void> take(ShardSet shards, int64_t before) {
+    TRY(auto roots,
+        query<Expired>(db_,
+                       "SELECT tenant, id FROM execution /*every tenant: sweep*/ WHERE parent = 0 "
+                       "AND ended > 0 AND ended < $1 AND ($2 >> shard) & 1 = 1 "
+                       "ORDER BY ended, id LIMIT $3",
+                       read_old, before, shards.bits(), limit_));
+    for (const auto& root : roots) {
+      if (rows_.size() == limit_) break;
+      TRY(take_tree(root));
+    }
+    return {};
+  }
+  std::vector<Expired> rows() && { return std::move(rows_); }
+
+ private:
+  struct Node {
+    int64_t id = 0;
+    ExecutionStatus status = ExecutionStatus::Succeeded;
+    bool is_expanded = false;
+  };
+
+  Result<void> take_tree(const Expired& root) {
+    std::vector<Node> path{{root.id}};
+    while (!path.empty() && rows_.size() < limit_) {
+      Node& node = path.back();
+      // Not below a root that has ended (K9); if it is there, nothing above it goes.
+      if (!is_final(node.status)) return {};
+      if (node.is_expanded) {
+        rows_.push_back({.kind = Expirable::Executions, .tenant = root.tenant, .id = node.id});
+        path.pop_back();
+        continue;
+      }
+      node.is_expanded = true;
+      // When there are more children than this, the limit is reached before the node's turn comes.
+      TRY(auto children,
+          query<Node>(
+              db_,
+              "SELECT id, status FROM execution WHERE tenant = $1 AND parent = $2 AND "
+              "parent <> 0 ORDER BY id LIMIT $3",
+              +[](RowReader r, Node& child) { r >> child.id >> child.status; }, root.tenant,
+              node.id, limit_ - rows_.size()));
+      path.insert(path.end(), children.rbegin(), children.rend());
+    }
+    return {};
+  }
+
+  sql::Connection& db_;
+  size_t limit_;
+  std::vector<Expired> rows_;
 };
-using OldRows = Result<std::vector<OldRow>>;
 
-void read_old(RowReader r, OldRow& row) { r >> row.tenant >> row.id; }
-
-// Final for long enough, and not part of a tree whose root is still open.
-OldRows old_executions(sql::Connection& db, int64_t before, int limit) {
-  return query<OldRow>(db,
-                       "SELECT tenant, id FROM execution AS old WHERE id < $1 AND status >= 16 "
-                       "AND ended < $2 AND (root = id OR NOT EXISTS (SELECT 1 FROM execution AS r "
-                       "WHERE r.id = old.root AND r.status < 16)) ORDER BY id LIMIT $3",
-                       read_old, first_id_at(before), before, limit);
-}
-
-// Handled, and none of the executions that it caused is open.
-OldRows old_events(sql::Connection& db, int64_t before, int limit) {
-  return query<OldRow>(db,
-                       "SELECT tenant, id FROM event AS old WHERE id < $1 AND id NOT IN "
-                       "(SELECT subject FROM message WHERE kind = $2) AND NOT EXISTS "
-                       "(SELECT 1 FROM enforcement AS n JOIN execution AS x ON x.id = n.execution "
-                       "WHERE n.tenant = old.tenant AND n.event = old.id AND x.status < 16) "
-                       "ORDER BY id LIMIT $3",
-                       read_old, first_id_at(before), MessageKind::EnforceEvent, limit);
+FoundRows old_executions(sql::Connection& db, ShardSet shards, const Expire& request) {
+  OldTrees trees(db, static_cast<size_t>(request.limit));
+  TRY(trees.take(shards, request.before));
+  return std::move(trees).rows();
 }
 
 // From the oldest up to the first that is young: no gap, also when the clock has gone back.
 // The newest entry stays for ever: the numbering goes on behind it.
-OldRows old_changes(sql::Connection& db, int64_t before, int limit) {
-  TRY(auto oldest, query<ChangeRow>(
+FoundRows old_changes(sql::Connection& db, const Expire& request) {
+  struct Old {
+    Expired row;
+    int64_t at = 0;
+  };
+  TRY(auto oldest, query<Old>(
                        db,
-                       "SELECT tenant, seq, at FROM change_feed WHERE seq < "
-                       "(SELECT max(seq) FROM change_feed) ORDER BY seq LIMIT $1",
-                       +[](RowReader r, ChangeRow& c) { r >> c.tenant >> c.seq >> c.at; }, limit));
-  std::vector<OldRow> old;
-  for (const auto& change : oldest) {
-    if (change.at >= before) break;
-    old.push_back({change.tenant, change.seq});
+                       "SELECT tenant, seq, at FROM change_feed /*every tenant: sweep*/ WHERE "
+                       "seq < (SELECT max(seq) FROM change_feed) ORDER BY seq LIMIT $1",
+                       +[](RowReader r, Old& old) { r >> old.row.tenant >> old.row.id >> old.at; },
+                       request.limit));
+  std::vector<Expired> rows;
+  for (auto& old : oldest) {
+    if (old.at >= request.before) break;
+    rows.push_back(std::move(old.row));
   }
-  return old;
+  return rows;
 }
 
-OldRows old_quarantine(sql::Connection& db, int64_t before, int limit) {
-  return query<OldRow>(db, "SELECT tenant, id FROM quarantine WHERE id < $1 ORDER BY id LIMIT $2",
-                       read_old, first_id_at(before), limit);
+FoundRows old_quarantine(sql::Connection& db, const Expire& request) {
+  return query<Expired>(db,
+                        "SELECT tenant, id FROM quarantine /*every tenant: sweep*/ WHERE id < $1 "
+                        "ORDER BY id LIMIT $2",
+                        read_old, first_id_at(request.before), request.limit);
 }
 
-Result<std::vector<DedupeRow>> old_keys(sql::Connection& db, int64_t before, int limit) {
-  return query<DedupeRow>(
-      db, "SELECT tenant, scope, key FROM dedupe WHERE expires < $1 ORDER BY expires LIMIT $2",
-      +[](RowReader r, DedupeRow& d) { r >> d.tenant >> d.scope >> d.key; }, before, limit);
+void read_named(RowReader r, Expired& row) {
+  r >> row.tenant >> row.scope >> row.name >> row.expires;
 }
 
-Result<std::vector<KeyName>> over_keys(sql::Connection& db, int64_t before, int limit) {
-  return query<KeyName>(
+FoundRows over_dedupe(sql::Connection& db, const Expire& request) {
+  return query<Expired>(db,
+                        "SELECT tenant, scope, key, expires FROM dedupe /*every tenant: sweep*/ "
+                        "WHERE expires < $1 ORDER BY expires LIMIT $2",
+                        read_named, request.before, request.limit);
+}
+
+FoundRows over_keys(sql::Connection& db, const Expire& request) {
+  return query<Expired>(db,
+                        "SELECT tenant, scope, name, expires FROM key_value "
+                        "/*every tenant: sweep*/ WHERE expires > 0 AND expires < $1 "
+                        "ORDER BY expires LIMIT $2",
+                        read_named, request.before, request.limit);
+}
+
+struct OldEvent {
+  Expired row;
+  bool must_stay = false;
+};
+
+// The events with ids above and below these, and which of them an open execution or a waiting
+// message still needs. A message that enforces an event is made in the decision that made the
+// event: only messages as old count. `+` keeps the index of all that is open from being walked.
+Result<std::vector<OldEvent>> events_between(sql::Connection& db, int64_t above, int64_t below,
+                                             const Expire& request, size_t limit) {
+  constexpr int64_t kOneDecisionMs = 60'000;
+  return query<OldEvent>(
       db,
-      "SELECT tenant, scope, name FROM key_value WHERE expires > 0 AND expires < $1 "
-      "ORDER BY expires LIMIT $2",
-      +[](RowReader r, KeyName& k) { r >> k.tenant >> k.scope >> k.name; }, before, limit);
+      "SELECT e.tenant, e.id, e.id IN (SELECT m.subject FROM message AS m WHERE m.kind = $1 AND "
+      "m.id < $2) OR EXISTS (SELECT 1 FROM enforcement AS n JOIN execution AS x ON "
+      "x.id = n.execution AND x.tenant = n.tenant WHERE n.tenant = e.tenant AND n.event = e.id AND "
+      "+x.status < $3) FROM event AS e /*every tenant: sweep*/ WHERE e.id > $4 AND e.id < $5 "
+      "ORDER BY e.id LIMIT $6",
+      +[](RowReader r, OldEvent& old) { r >> old.row.tenant >> old.row.id >> old.must_stay; },
+      MessageKind::EnforceEvent, first_id_at(request.before + kOneDecisionMs), kFirstFinal, above,
+      below, limit);
 }
 
-Result<void> remove(sql::Connection& db, const std::vector<OldRow>& rows, std::string_view text) {
-  TRY(auto* statement, db.prepare(text));
-  for (const auto& row : rows) TRY(statement->execute(row.id));
+}  // namespace
+
+Result<Retention::Due> Retention::old_events(sql::Connection& db, const Expire& request) {
+  auto limit = static_cast<size_t>(request.limit);
+  Due due;
+  auto take = [&](std::vector<OldEvent>& events) {
+    for (auto& event : events) {
+      if (!event.must_stay) due.rows.push_back(std::move(event.row));
+    }
+  };
+  TRY(auto fresh, events_between(db, looked_to_, first_id_at(request.before), request, limit));
+  size_t left = limit - fresh.size();
+  if (left == 0) {
+    looked_to_ = fresh.back().row.id;
+    take(fresh);
+    due.more = true;
+    return due;
+  }
+  TRY(auto again, events_between(db, look_again_, looked_to_ + 1, request, left));
+  look_again_ = again.size() < left ? 0 : again.back().row.id;
+  if (!fresh.empty()) looked_to_ = fresh.back().row.id;
+  take(fresh);
+  take(again);
+  due.more = due.rows.size() == limit;
+  return due;
+}
+
+Result<Retention::Due> Retention::due(sql::Connection& db, ShardSet shards, const Expire& request) {
+  if (request.kind != Expirable::Executions && !shards.has(0)) return Due();
+  if (request.kind == Expirable::Events) return old_events(db, request);
+  auto find = [&]() -> FoundRows {
+    switch (request.kind) {
+      case Expirable::Executions: return old_executions(db, shards, request);
+      case Expirable::Changes: return old_changes(db, request);
+      case Expirable::Quarantine: return old_quarantine(db, request);
+      case Expirable::Dedupe: return over_dedupe(db, request);
+      case Expirable::Keys: return over_keys(db, request);
+      case Expirable::Events: break;
+    }
+    return std::vector<Expired>();
+  };
+  Due due;
+  TRY(due.rows, find());
+  for (auto& row : due.rows) row.kind = request.kind;
+  due.more = due.rows.size() == static_cast<size_t>(request.limit);
+  return due;
+}
+
+namespace {
+
+using ExpiredRows = std::vector<const Expired*>;
+
+// `text` takes the id and the tenant.
+Result<void> remove(sql::Connection& db, const ExpiredRows& rows, std::string_view text) {
+  TRY(auto batch, db.batch(text));
+  for (const auto* row : rows) batch->add(row->id, row->tenant);
+  TRY(batch->flush());
   return {};
 }
 
-Result<void> expire_one(sql::Connection& db, const Expire& request) {
-  switch (request.kind) {
-    case Expirable::Executions: {
-      TRY(auto rows, old_executions(db, request.before, request.limit));
-      TRY(remove(db, rows, "DELETE FROM output WHERE execution = $1"));
-      TRY(remove(db, rows, "DELETE FROM result_blob WHERE execution = $1"));
-      TRY(remove(db, rows, "DELETE FROM workflow WHERE execution = $1"));
-      TRY(remove(db, rows, "DELETE FROM workflow_piece WHERE workflow = $1"));
-      TRY(remove(db, rows, "DELETE FROM workflow_run WHERE workflow = $1"));
-      TRY(remove(db, rows, "DELETE FROM inquiry WHERE id = $1"));
-      return remove(db, rows, "DELETE FROM execution WHERE id = $1");
-    }
-    case Expirable::Events: {
-      TRY(auto rows, old_events(db, request.before, request.limit));
-      TRY(auto* enforcements,
-          db.prepare("DELETE FROM enforcement WHERE tenant = $1 AND event = $2"));
-      for (const auto& row : rows) TRY(enforcements->execute(row.tenant, row.id));
-      return remove(db, rows, "DELETE FROM event WHERE id = $1");
-    }
-    case Expirable::Changes: {
-      TRY(auto rows, old_changes(db, request.before, request.limit));
-      return remove(db, rows, "DELETE FROM change_feed WHERE seq = $1");
-    }
-    case Expirable::Quarantine: {
-      TRY(auto rows, old_quarantine(db, request.before, request.limit));
-      return remove(db, rows, "DELETE FROM quarantine WHERE id = $1");
-    }
-    case Expirable::Dedupe: {
-      TRY(auto rows, old_keys(db, request.before, request.limit));
-      for (const auto& row : rows) TRY(release_key(db, row));
-      return {};
-    }
-    case Expirable::Keys: {
-      TRY(auto keys, over_keys(db, request.before, request.limit));
-      TRY(auto* drop,
-          db.prepare("DELETE FROM key_value WHERE tenant = $1 AND scope = $2 AND name = $3"));
-      for (const auto& key : keys) TRY(drop->execute(key.tenant, key.scope, key.name));
-      return {};
-    }
+Result<void> remove_executions(sql::Connection& db, const ExpiredRows& rows) {
+  TRY(remove(db, rows, "DELETE FROM output WHERE execution = $1 AND tenant = $2"));
+  TRY(remove(db, rows, "DELETE FROM result_blob WHERE execution = $1 AND tenant = $2"));
+  TRY(remove(db, rows, "DELETE FROM workflow WHERE execution = $1 AND tenant = $2"));
+  TRY(remove(db, rows, "DELETE FROM workflow_piece WHERE workflow = $1 AND tenant = $2"));
+  TRY(remove(db, rows, "DELETE FROM workflow_run WHERE workflow = $1 AND tenant = $2"));
+  TRY(remove(db, rows, "DELETE FROM inquiry WHERE id = $1 AND tenant = $2"));
+  return remove(db, rows, "DELETE FROM execution WHERE id = $1 AND tenant = $2");
+}
+
+// One that was taken anew since is another: its time has not come.
+Result<void> remove_named(sql::Connection& db, const ExpiredRows& rows, std::string_view text) {
+  TRY(auto batch, db.batch(text));
+  for (const auto* row : rows) batch->add(row->tenant, row->scope, row->name, row->expires);
+  TRY(batch->flush());
+  return {};
+}
+
+Result<void> remove_kind(sql::Connection& db, Expirable kind, const ExpiredRows& rows) {
+  switch (kind) {
+    case Expirable::Executions: return remove_executions(db, rows);
+    case Expirable::Events:
+      TRY(remove(db, rows, "DELETE FROM enforcement WHERE event = $1 AND tenant = $2"));
+      return remove(db, rows, "DELETE FROM event WHERE id = $1 AND tenant = $2");
+    case Expirable::Changes:
+      return remove(db, rows, "DELETE FROM change_feed WHERE seq = $1 AND tenant = $2");
+    case Expirable::Quarantine:
+      return remove(db, rows, "DELETE FROM quarantine WHERE id = $1 AND tenant = $2");
+    case Expirable::Dedupe:
+      return remove_named(db, rows,
+                          "DELETE FROM dedupe WHERE tenant = $1 AND scope = $2 AND key = $3 AND "
+                          "expires = $4");
+    case Expirable::Keys:
+      return remove_named(db, rows,
+                          "DELETE FROM key_value WHERE tenant = $1 AND scope = $2 AND name = $3 "
+                          "AND expires = $4");
   }
   return {};
 }
 
 }  // namespace
 
-Result<void> expire(sql::Connection& db, Rows<Expire> requests) {
-  for (const auto* request : requests) TRY(expire_one(db, *request));
-  return {};
-}
-
-Result<bool> anything_to_expire(sql::Connection& db, Expirable kind, int64_t before) {
-  auto any = [](const auto& rows) -> Result<bool> {
-    if (!rows.ok()) return rows.error();
-    return !rows->empty();
-  };
-  switch (kind) {
-    case Expirable::Executions: return any(old_executions(db, before, 1));
-    case Expirable::Events: return any(old_events(db, before, 1));
-    case Expirable::Changes: return any(old_changes(db, before, 1));
-    case Expirable::Quarantine: return any(old_quarantine(db, before, 1));
-    case Expirable::Dedupe: return any(old_keys(db, before, 1));
-    case Expirable::Keys: return any(over_keys(db, before, 1));
+template <>
+Result<void> write_rows<&Changes::expired>(sql::Connection& db, Rows<Expired> rows) {
+  using enum Expirable;
+  for (auto kind : {Events, Executions, Changes, Dedupe, Quarantine, Keys}) {
+    ExpiredRows of_kind;
+    std::ranges::copy_if(rows, std::back_inserter(of_kind),
+                         [&](const Expired* row) { return row->kind == kind; });
+    if (!of_kind.empty()) TRY(remove_kind(db, kind, of_kind));
   }
-  return false;
+  return {};
 }
 
 }  // namespace millrace::store

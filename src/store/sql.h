@@ -44,12 +44,10 @@ class Binder {
   template <typename... Args>
   void bind(const Args&... args) {
     int index = 0;
-    (bind_one(++index, args), ...);
+    (bind_at(++index, args), ...);
   }
-
- private:
   template <typename T>
-  void bind_one(int index, const T& value) {
+  void bind_at(int index, const T& value) {
     if constexpr (std::is_same_v<T, Blob>) {
       bind_blob(index, value.bytes);
     } else if constexpr (std::is_convertible_v<const T&, std::string_view>) {

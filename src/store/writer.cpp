@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "store/writer.h"
 
-#include "store/repository.h"
+#include "store/gate.h"
 #include "store/row_reader.h"
 #include "store/write.h"
 
@@ -69,10 +69,10 @@ void Writer::write(Steps steps, Now now, Keys& turned_away, std::vector<Written>
 
 Result<void> Writer::try_batch(Steps steps, Now now, Keys& turned_away, std::vector<Written>& out) {
   Keys turned_away_now = turned_away;
-  std::vector<WriteEnd> ends(steps.size(), WriteEnd::Committed);
+  std::vector<WriteEnd> ends;
   auto attempt = [&]() -> Result<void> {
     TRY(begin());
-    TRY(pass_gate(steps, now, turned_away_now, ends));
+    TRY(ends, pass_gate(*db_, steps, now.unix_ms, turned_away_now));
     std::vector<kernel::Changes*> changes;
     changes.reserve(steps.size());
     for (size_t i = 0; i < steps.size(); ++i) {
@@ -89,30 +89,6 @@ Result<void> Writer::try_batch(Steps steps, Now now, Keys& turned_away, std::vec
   stats_.commits.fetch_add(1, std::memory_order_relaxed);
   stats_.steps.fetch_add(static_cast<int64_t>(steps.size()), std::memory_order_relaxed);
   for (size_t i = 0; i < steps.size(); ++i) out.push_back({std::move(steps[i]), ends[i], {}});
-  return {};
-}
-
-// The dedupe keys come first: whoever loses one leaves the batch before anything else of it is
-// written, so that a duplicate costs no rollback.
-Result<void> Writer::pass_gate(Steps steps, Now now, Keys& turned_away,
-                               std::vector<WriteEnd>& ends) {
-  for (size_t i = 0; i < steps.size(); ++i) {
-    const Step& step = *steps[i];
-    if (step.key != 0 && turned_away.contains(step.key)) {
-      // It was decided on rows that are not there.
-      ends[i] = WriteEnd::Stale;
-      continue;
-    }
-    const auto& keys = step.changes.dedupe;
-    for (size_t k = 0; k < keys.size(); ++k) {
-      TRY(bool claimed, claim_key(*db_, keys[k], now.unix_ms));
-      if (claimed) continue;
-      for (size_t taken = 0; taken < k; ++taken) TRY(release_key(*db_, keys[taken]));
-      ends[i] = WriteEnd::Duplicate;
-      if (step.key != 0) turned_away.insert(step.key);
-      break;
-    }
-  }
   return {};
 }
 

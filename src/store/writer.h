@@ -97,7 +97,6 @@ class Writer {
   // Adds one outcome per step to `out`. `turned_away`: keys whose later steps are Stale.
   void write(Steps steps, Now now, Keys& turned_away, std::vector<Written>& out);
   Result<void> try_batch(Steps steps, Now now, Keys& turned_away, std::vector<Written>& out);
-  Result<void> pass_gate(Steps steps, Now now, Keys& turned_away, std::vector<WriteEnd>& ends);
   Result<void> begin();
   Result<void> commit();
   Result<void> check_owner();

@@ -63,6 +63,29 @@ TEST_P(CommitterContract, AStepThatLosesItsSecondKeyGivesBackItsFirst) {
   EXPECT_EQ(must(find_dedupe(*reader_, kTenant, "event:webhook:github", "first"))->value, "3");
 }
 
+// The keys of a batch are claimed at once: who leaves gives his back to whoever comes next.
+TEST_P(CommitterContract, AKeyThatWasGivenBackGoesToTheNextOfTheBatchOnly) {
+  desk_->commit({taking(1, "taken")});
+  auto loser = taking(2, "x");
+  loser.changes.dedupe.push_back(key("taken", "2"));
+  auto stale = taking(3, "y", 50);
+  auto outcomes = desk_->commit({taking(9, "taken", 50), loser, stale, taking(4, "x"),
+                                 taking(5, "x"), taking(6, "y"), taking(7, "z")});
+  EXPECT_EQ(ends(outcomes),
+            (Ends{Duplicate, Duplicate, Stale, Committed, Duplicate, Committed, Committed}));
+  auto value = [&](const char* name) {
+    return must(find_dedupe(*reader_, kTenant, "event:webhook:github", name))->value;
+  };
+  EXPECT_EQ(value("x"), "4");
+  EXPECT_EQ(value("y"), "6");
+  EXPECT_EQ(value("taken"), "1");
+  // Nobody wanted what a loser gave back: it is free.
+  auto alone = taking(10, "w");
+  alone.changes.dedupe.push_back(key("taken", "10"));
+  EXPECT_EQ(ends(desk_->commit({alone})), Ends{Duplicate});
+  EXPECT_EQ(ends(desk_->commit({taking(11, "w")})), Ends{Committed});
+}
+
 TEST_P(CommitterContract, LaterStepsOfATurnedAwayKeyAreStale) {
   desk_->commit({taking(1, "a")});
   auto outcomes = desk_->commit(

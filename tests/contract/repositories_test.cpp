@@ -266,13 +266,14 @@ TEST_P(Repositories, AMessageWaitsUntilItIsAcknowledged) {
   MessageRow row = message(41, 11, MessageKind::CancelExecution);
   row.body_json = kBytes;
   desk_->write({.messages = {row, message(40, 12)}});
-  auto waiting = must(messages(*reader_, kAllShards, 10));
+  auto waiting = must(messages(*reader_, kAllShards, 0, 10));
   ASSERT_EQ(waiting.size(), 2U);
   EXPECT_EQ(waiting[0].id, MessageId{40});
   EXPECT_EQ(fields(waiting[1]), fields(row));
-  EXPECT_EQ(must(messages(*reader_, kAllShards, 1)).size(), 1U);
+  EXPECT_EQ(must(messages(*reader_, kAllShards, 0, 1)).size(), 1U);
+  EXPECT_EQ(must(messages(*reader_, kAllShards, 40, 10)).size(), 1U);
   desk_->write({.acked = {{kTenant, MessageId{40}}}});
-  EXPECT_EQ(must(messages(*reader_, kAllShards, 10)).size(), 1U);
+  EXPECT_EQ(must(messages(*reader_, kAllShards, 0, 10)).size(), 1U);
 }
 
 TEST_P(Repositories, TimersComeInDueOrderAndLeaveByIdOrSubject) {
@@ -306,15 +307,105 @@ TEST_P(Repositories, ANamedTimerTakesThePlaceOfItsPredecessor) {
   EXPECT_EQ(must(load_timer(*reader_, kTenant, TimerId{53}))->due, 400);
 }
 
+TEST_P(Repositories, OfTimersOfOneNameInOneDecisionTheLastStays) {
+  desk_->write({.timers = {timer(51, 300, 0, "interval:1"), timer(52, 400, 0, "interval:1"),
+                           timer(53, 500), timer(54, 600)}});
+  EXPECT_EQ(count("SELECT id FROM timer WHERE name = 'interval:1'"), 52);
+  EXPECT_EQ(count("SELECT count(*) FROM timer"), 3);
+}
+
+// Rows of a workflow's state are written cuts and resets first: the outcome is that of one after
+// the other.
+TEST_P(Repositories, PiecesAreWrittenAsIfOneAfterTheOther) {
+  auto piece = [](int64_t position, const char* body, PieceKind kind = PieceKind::Context) {
+    return WorkflowPieceRow{.workflow = ExecutionId{1},
+                            .tenant = kTenant,
+                            .kind = kind,
+                            .position = position,
+                            .body_json = body};
+  };
+  auto cut = [&](int64_t position) {
+    auto row = piece(position, "");
+    row.cut = true;
+    return row;
+  };
+  WorkflowRow head{.execution = ExecutionId{1}, .root = ExecutionId{1}, .tenant = kTenant};
+  desk_->write({.workflows = {head},
+                .workflow_pieces = {piece(0, "a"), piece(1, "b"), piece(2, "c"), piece(3, "d")}});
+  desk_->write({.workflow_pieces = {piece(4, "never"), piece(1, "B"), cut(2), piece(2, "C"),
+                                    piece(0, "e", PieceKind::Entry), piece(3, "never"), cut(3),
+                                    piece(0, "A"), piece(0, "AA")}});
+  auto stored = must(load_workflow(*reader_, kTenant, ExecutionId{1}));
+  EXPECT_EQ(stored->contexts, (std::vector<std::string>{"AA", "B", "C"}));
+  EXPECT_EQ(stored->entries, (std::vector<std::string>{"e"}));
+}
+
+TEST_P(Repositories, RunsAreWrittenAsIfOneAfterTheOther) {
+  auto run = [](int32_t item, int64_t id, int32_t status) {
+    return WorkflowRunRow{.workflow = ExecutionId{1},
+                          .tenant = kTenant,
+                          .task = "t",
+                          .item = item,
+                          .execution = ExecutionId{id},
+                          .status = status};
+  };
+  WorkflowRunRow reset = run(0, 0, 0);
+  reset.reset = true;
+  desk_->write({.workflow_runs = {run(0, 10, 3), run(1, 11, 4)}});
+  desk_->write(
+      {.workflow_runs = {run(2, 12, 5), run(1, 0, 9), reset, run(0, 0, 7), run(3, 13, 8)}});
+  std::vector<std::pair<int64_t, int32_t>> seen;
+  for (const auto& row : must(task_runs(*reader_, kTenant, ExecutionId{1}, "t", 0))) {
+    seen.emplace_back(row.execution.value, row.status);
+  }
+  EXPECT_EQ(seen, (std::vector<std::pair<int64_t, int32_t>>{{10, 7}, {11, 0}, {12, 0}, {13, 8}}));
+}
+
+TEST_P(Repositories, AWorkflowsHeadStaysWhenOnlyItsVersionRises) {
+  WorkflowRow row{.execution = ExecutionId{1}, .root = ExecutionId{1}, .tenant = kTenant};
+  row.head_json = "one";
+  Order made;
+  made.changes.workflows = {row};
+  row.version = 2;
+  row.head_json.clear();
+  Order touched;
+  touched.changes.workflows = {row};
+  row.version = 3;
+  row.head_json = "three";
+  Order moved;
+  moved.changes.workflows = {row};
+  using enum WriteEnd;
+  EXPECT_EQ(ends(desk_->commit({made, touched})), (std::vector{Committed, Committed}));
+  EXPECT_EQ(must(load_workflow(*reader_, kTenant, row.execution))->head.head_json, "one");
+  EXPECT_EQ(ends(desk_->commit({moved, moved})), (std::vector{Committed, Stale}));
+  EXPECT_EQ(must(load_workflow(*reader_, kTenant, row.execution))->head.head_json, "three");
+}
+
+TEST_P(Repositories, AKeyMayChangeTwiceInOneBatch) {
+  KeyRow row{.key = {kTenant, "system", "k"}, .value_json = "1"};
+  Order made;
+  made.changes.keys = {row};
+  row.version = 2;
+  row.deleted = true;
+  Order gone;
+  gone.changes.keys = {row};
+  Order again = made;
+  again.changes.keys[0].value_json = "2";
+  using enum WriteEnd;
+  EXPECT_EQ(ends(desk_->commit({made, gone, again})),
+            (std::vector{Committed, Committed, Committed}));
+  EXPECT_EQ(must(find_key(*reader_, row.key))->value_json, "2");
+}
+
 TEST_P(Repositories, AnOutboxRowStaysUntilItIsDelivered) {
   OutboxRow row = outbox_row(61, 31);
   row.body_json = kBytes;
   desk_->write({.outbox = {row}});
-  auto owed = must(outbox(*reader_, kAllShards, 10));
+  auto owed = must(outbox(*reader_, kAllShards, 0, 10));
   ASSERT_EQ(owed.size(), 1U);
   EXPECT_EQ(fields(owed[0]), fields(row));
   desk_->write({.outbox_done = {{kTenant, OutboxId{61}}}});
-  EXPECT_TRUE(must(outbox(*reader_, kAllShards, 10)).empty());
+  EXPECT_TRUE(must(outbox(*reader_, kAllShards, 0, 10)).empty());
 }
 
 TEST_P(Repositories, ADedupeKeyTellsWhatItsFirstRequestMade) {
@@ -399,7 +490,7 @@ TEST_P(Repositories, ARefThatWasDeletedAndMadeAgainIsFoundByTime) {
   desk_->write({.rules = {revision(77, 1, 100), revision(77, 2, 200), revision(77, 3, 300, true),
                           revision(78, 1, 400), revision(78, 2, 500)}});
   auto found_at = [&](int64_t at, TenantId tenant = kTenant) {
-    auto rule = must(find_rule_at(*reader_, tenant, "ci.on_push", at));
+    auto rule = must(rule_at(*reader_, tenant, "ci.on_push", at));
     return rule ? rule->id.value : 0;
   };
   EXPECT_EQ(found_at(99), 0);
@@ -612,8 +703,8 @@ TEST_P(Repositories, TheKernelReadsOnlyTheRowsOfItsShards) {
     EXPECT_EQ(must(executions_in(*reader_, halves[i], leased)).size(), size);
     EXPECT_EQ(must(queue_head(*reader_, halves[i], kTenant, 100)).size(), size);
     EXPECT_EQ(must(queue_depths(*reader_, halves[i])).at(0).waiting, expected[i]);
-    EXPECT_EQ(must(messages(*reader_, halves[i], 100)).size(), size);
-    EXPECT_EQ(must(outbox(*reader_, halves[i], 100)).size(), size);
+    EXPECT_EQ(must(messages(*reader_, halves[i], 0, 100)).size(), size);
+    EXPECT_EQ(must(outbox(*reader_, halves[i], 0, 100)).size(), size);
     auto due = must(timers_until(*reader_, halves[i], 1000, 100));
     EXPECT_EQ(due.size(), size);
     for (const auto& entry : due) {

@@ -99,7 +99,7 @@ TEST_F(EngineTest, SleepHoldsNoSlotAndEndsByItsTimer) {
   std::promise<void> ended;
   engine_->watch(engine_->new_watch(), sleeping->id, [&](auto) { ended.set_value(); });
   tick(31'000);
-  ASSERT_TRUE(run("core.noop").ok());  // wakes the executor, whose clock does not run by itself
+  ASSERT_TRUE(run("core.noop").ok());  // wakes the engine, whose clock does not run by itself
   ASSERT_EQ(ended.get_future().wait_for(std::chrono::seconds(10)), std::future_status::ready);
   EXPECT_EQ(stored(sleeping->id).status, ExecutionStatus::Succeeded);
 }
@@ -161,7 +161,7 @@ TEST_F(EngineTest, AnAdoptedRunThatEndsWhileItsWorkerOpensGivesItsSlotBack) {
   completion.key = order.key;
   open_worker(1, "s1", {order.key});
   engine_->submit(
-      command::run({.identity = "tester"}, other, [](auto) {}));  // keeps the executor busy
+      command::run({.identity = "tester"}, other, [](auto) {}));  // keeps the engine busy
   WorkerHello hello;
   hello.name = "local";
   hello.slots = 1;

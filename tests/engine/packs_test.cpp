@@ -256,7 +256,7 @@ TEST_F(Packs, TheStoreKnowsThePacksAndWhetherTheirSourceIsGone) {
 }
 
 TEST_F(Packs, TheLastLoadCountsAlsoWhenTheClockGoesBack) {
-  now_ms_ -= 3'600'000;
+  tick(-3'600'000);
   load({core_pack(), ci_with({}, "d2")});
   auto digest = [&] {
     auto rows = current();
@@ -264,18 +264,19 @@ TEST_F(Packs, TheLastLoadCountsAlsoWhenTheClockGoesBack) {
     return ci == rows.end() ? "" : ci->digest;
   };
   EXPECT_EQ(digest(), "d2");
-  now_ms_ -= 3'600'000;
+  tick(-3'600'000);
   ASSERT_TRUE(uninstall("ci").ok());
   EXPECT_EQ(digest(), "");
 }
 
 TEST_F(Packs, AnotherTenantCannotUninstallIt) {
   auto refused = await<Uninstalled>([&](Reply<Uninstalled> reply) {
-    engine_->uninstall_pack({.tenant = TenantId{2}}, "ci", true, std::move(reply));
+    engine_->submit(
+        command::uninstall_pack({.tenant = TenantId{2}}, {"ci", true}, std::move(reply)));
   });
   ASSERT_FALSE(refused.ok());
   EXPECT_EQ(refused.error().code(), "PCK-0004");
-  EXPECT_NE(engine_->catalog()->find_action("ci.build"), nullptr);
+  EXPECT_NE(engine_->catalog(kDefaultTenant)->find_action("ci.build"), nullptr);
 }
 
 TEST_F(Packs, AnUninstallThatIsRepeatedWithItsKeyIsAnsweredAgain) {

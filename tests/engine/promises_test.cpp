@@ -17,7 +17,7 @@ class Promises : public EngineTest {
     core->triggers.push_back(date);
     return {core, test_pack()};
   }
-  // Lets the executor, whose clock does not run by itself, see what time it is.
+  // Lets the engine, whose clock does not run by itself, see what time it is.
   void pass(int64_t ms) {
     tick(ms);
     ASSERT_TRUE(run("core.noop").ok());

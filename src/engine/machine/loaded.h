@@ -13,6 +13,7 @@
 #include "engine/machine/live_workflow.h"
 #include "kernel/changes.h"
 #include "store/read.h"
+#include "store/retention.h"
 
 namespace millrace::engine {
 
@@ -43,7 +44,7 @@ struct Wanted {
     int limit = 0;  // of each
   };
   std::optional<Left> left;
-  std::vector<kernel::Expire> expire;  // which rows each would delete
+  std::vector<kernel::Expire> expire;  // what each would remove
   // Open executions that are pinned to releases which are not there, and those that wait for one.
   bool unreleased = false;
 };
@@ -80,8 +81,8 @@ class Loaded {
   const kernel::WorkerRow* worker(std::string_view name) const;
   const std::vector<kernel::MessageRow>& left_messages() const { return left_messages_; }
   const std::vector<kernel::OutboxRow>& left_outbox() const { return left_outbox_; }
-  // In the order of Wanted::expire; counted to one more than the limit.
-  const std::vector<int64_t>& rows_due() const { return rows_due_; }
+  // Of all of Wanted::expire.
+  const store::Retention::Due& expired() const { return expired_; }
   const std::vector<ExecutionId>& unreleased() const { return unreleased_; }
   // Keys that were wanted or needed.
   const KeyRows& key_values() const { return key_values_; }
@@ -107,7 +108,7 @@ class Loaded {
   std::vector<kernel::WorkerRow> workers_;
   std::vector<kernel::MessageRow> left_messages_;
   std::vector<kernel::OutboxRow> left_outbox_;
-  std::vector<int64_t> rows_due_;
+  store::Retention::Due expired_;
   std::vector<ExecutionId> unreleased_;
   std::deque<ExecutionId> queue_;  // candidates in dispatch order
 };

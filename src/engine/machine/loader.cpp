@@ -81,15 +81,13 @@ Result<TaskRuns> load_task(sql::Connection& db, Of<ExecutionId> workflow, const 
 Result<void> Loader::load(sql::Connection& db, const Wanted& wanted, const Scope& scope,
                           Loaded& into) {
   // One snapshot for the whole batch.
-  TRY(auto* begin, db.prepare("BEGIN"));
-  TRY(auto* end, db.prepare("COMMIT"));
-  TRY(begin->execute());
+  TRY(store::begin_snapshot(db));
   Loader loader(db, wanted, scope, into);
   auto done = loader.load_executions();
   if (done.ok()) done = loader.load_workflows();
   if (done.ok()) done = loader.load_key_values();
   if (done.ok()) done = loader.load_rest();
-  auto ended = end->execute();
+  auto ended = store::end_snapshot(db);
   if (!done.ok()) return done;
   if (!ended.ok()) return std::move(ended).error();
   return {};
@@ -252,8 +250,9 @@ Result<void> Loader::load_rest() {
     std::ranges::move(rows, std::back_inserter(into_.schedules_));
   }
   for (const auto& expire : wanted_.expire) {
-    TRY(int64_t due, store::rows_due(db_, expire));
-    into_.rows_due_.push_back(due);
+    TRY(auto due, scope_.retention.due(db_, scope_.shards, expire));
+    std::ranges::move(due.rows, std::back_inserter(into_.expired_.rows));
+    into_.expired_.more |= due.more;
   }
   if (wanted_.left) TRY(load_left());
   if (wanted_.unreleased) {

@@ -21,6 +21,7 @@ class Loader {
     std::span<const store::QueueDepth> queued;
     const LiveWorkflows& live;  // their states are in memory and need not be read
     const Catalog& catalog;
+    store::Retention& retention;
   };
   static Result<void> load(sql::Connection& db, const Wanted& wanted, const Scope& scope,
                            Loaded& into);

@@ -47,8 +47,7 @@ Result<void> LoadPacks::check_names(const Catalog& catalog) const {
 void LoadPacks::note_release(Context& ctx, const Pack& pack) const {
   ctx.changes.pack_releases.push_back(
       {caller_.tenant, pack.ref, pack.version, pack.digest, ctx.now(),
-       pack.source_gone ? PackState::SourceGone : PackState::Installed,
-       ctx.new_raw_id()});
+       pack.source_gone ? PackState::SourceGone : PackState::Installed, ctx.new_raw_id()});
 }
 
 Result<void> LoadPacks::follow(Context& ctx, const Pack& pack, Entries& changed) const {

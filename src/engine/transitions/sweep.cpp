@@ -54,11 +54,8 @@ Decided Sweep::decide(Context& ctx) const {
   }
   // Small batches, but as many as it takes: what comes in faster than one batch a minute goes out
   // as fast.
-  for (size_t i = 0; i < expire_.size(); ++i) {
-    int64_t due = rows.rows_due()[i];
-    if (due > 0) ctx.changes.expire.push_back(expire_[i]);
-    swept.again |= due > expire_[i].limit;
-  }
+  ctx.changes.expired = rows.expired().rows;
+  swept.again = rows.expired().more;
   swept.found = rows.left_messages();
   // A full page: the next one goes on behind it, so that messages which cannot be handled hide
   // nobody.

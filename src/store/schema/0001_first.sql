@@ -13,6 +13,8 @@
 --               quarantine, the indexes on `expires`
 --   credential  a token or the run that it names is how the tenant is found
 --   worker      a worker serves every tenant
+--   backup      a set holds all of them
+--   releases    what is open is looked at when a release comes or goes
 --   doctor      reads the whole store
 -- meta and shard belong to no tenant. `test_statements` (tests/contract) holds all of this against
 -- the statements.
@@ -109,6 +111,8 @@ CREATE TABLE execution (
 CREATE INDEX execution_action ON execution (tenant, action, id);
 CREATE INDEX execution_parent ON execution (tenant, parent, id) WHERE parent <> 0;
 CREATE INDEX execution_status ON execution (tenant, status, id);
+-- Held because their release is not there: failure 8 is NoRelease.
+CREATE INDEX execution_held ON execution (tenant, pack_release, id) WHERE failure = 8;
 -- Trees that have ended, for retention: what must stay is not in it.
 CREATE INDEX execution_ended ON execution (ended, id, shard, tenant) WHERE parent = 0 AND ended > 0;
 
@@ -209,7 +213,7 @@ CREATE TABLE rule (
   spec BYTES NOT NULL,
   PRIMARY KEY (id, revision)
 ) /*norowid*/;
-CREATE INDEX rule_ref ON rule (tenant, ref);
+CREATE INDEX rule_ref ON rule (tenant, ref, updated, id, revision);
 
 CREATE TABLE webhook (
   id BIGINT_KEY PRIMARY KEY,
@@ -236,6 +240,7 @@ CREATE TABLE token (
   expires BIGINT NOT NULL
 );
 CREATE UNIQUE INDEX token_hash ON token (hash);
+CREATE INDEX token_tenant ON token (tenant, id);
 
 CREATE TABLE pack_release (
   tenant BIGINT NOT NULL,

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "store/gate.h"
+
+#include <algorithm>
+#include <map>
+#include <string_view>
+#include <tuple>
+
+#include "store/repository.h"
+
+namespace millrace::store {
+namespace {
+
+using kernel::DedupeRow;
+
+// Who has a key at the end of the batch.
+struct Claim {
+  const DedupeRow* first = nullptr;  // of the batch; stored, when the key was free
+  bool was_free = false;
+  const DedupeRow* owner = nullptr;
+};
+
+// Judges step after step as if each had claimed its keys alone, and puts right what was claimed for
+// a step that leaves: its key is free for the next.
+class Judgement {
+ public:
+  Judgement(Rows<DedupeRow> rows, const std::vector<bool>& claimed) {
+    for (size_t i = 0; i < rows.size(); ++i) {
+      claims_.try_emplace(name_of(*rows[i]), Claim{rows[i], claimed[i]});
+    }
+  }
+
+  bool gets_all(const Step& step) {
+    const auto& keys = step.changes.dedupe;
+    bool all = std::ranges::all_of(keys, [&](const auto& key) {
+      const Claim& claim = claims_.at(name_of(key));
+      return claim.was_free && !claim.owner;
+    });
+    if (!all) return false;
+    for (const auto& key : keys) claims_.at(name_of(key)).owner = &key;
+    return true;
+  }
+
+  Result<void> put_right(sql::Connection& db, int64_t now_ms) const {
+    std::vector<const DedupeRow*> released;
+    std::vector<const DedupeRow*> moved;
+    for (const auto& [name, claim] : claims_) {
+      if (!claim.was_free || claim.owner == claim.first) continue;
+      released.push_back(claim.first);
+      if (claim.owner) moved.push_back(claim.owner);
+    }
+    if (!released.empty()) TRY(release_keys(db, released));
+    if (!moved.empty()) TRY(claim_keys(db, moved, now_ms));
+    return {};
+  }
+
+ private:
+  using Name = std::tuple<TenantId, std::string_view, std::string_view>;
+  static Name name_of(const DedupeRow& row) { return {row.tenant, row.scope, row.key}; }
+  std::map<Name, Claim> claims_;
+};
+
+}  // namespace
+
+Result<std::vector<WriteEnd>> pass_gate(sql::Connection& db,
+                                        std::span<const std::unique_ptr<Step>> steps,
+                                        int64_t now_ms, std::unordered_set<int64_t>& turned_away) {
+  std::vector<WriteEnd> ends(steps.size(), WriteEnd::Committed);
+  std::vector<const DedupeRow*> rows;
+  auto is_turned_away = [&](const Step& step) {
+    return step.key != 0 && turned_away.contains(step.key);
+  };
+  for (size_t i = 0; i < steps.size(); ++i) {
+    // It was decided on rows that are not there.
+    if (is_turned_away(*steps[i])) {
+      ends[i] = WriteEnd::Stale;
+      continue;
+    }
+    for (const auto& key : steps[i]->changes.dedupe) rows.push_back(&key);
+  }
+  if (rows.empty()) return ends;
+  TRY(auto claimed, claim_keys(db, rows, now_ms));
+  if (std::ranges::find(claimed, false) == claimed.end()) return ends;
+
+  Judgement judgement(rows, claimed);
+  for (size_t i = 0; i < steps.size(); ++i) {
+    const Step& step = *steps[i];
+    if (ends[i] != WriteEnd::Committed) continue;
+    if (is_turned_away(step)) {
+      ends[i] = WriteEnd::Stale;
+    } else if (!judgement.gets_all(step)) {
+      ends[i] = WriteEnd::Duplicate;
+      if (step.key != 0) turned_away.insert(step.key);
+    }
+  }
+  TRY(judgement.put_right(db, now_ms));
+  return ends;
+}
+
+}  // namespace millrace::store
