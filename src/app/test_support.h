@@ -105,6 +105,7 @@ class DataFolder : public testing::Test {
                              .parameters_json = "{}",
                              .env_json = "{}"};
     if (status == ExecutionStatus::Running) row.worker = WorkerId{1};
+    if (is_final(status)) row.started = row.ended = 1;
     const auto* one = &row;
     commit([&](sql::Connection& db) {
       return store::write_rows<&kernel::Changes::new_executions>(db, {&one, 1});
