@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -336,6 +337,23 @@ def sighup_reloads_packs():
         os.kill(server.pid(), signal.SIGHUP)
         until("the new action is there",
               lambda: server.client().request("GET", "/api/v1/actions/fresh.hi")[0] == 200)
+
+
+def open_files_are_raised_for_the_server_and_not_for_runs():
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (600, hard))
+    try:
+        with Server(packs=(), settings={"log.level": "warn"}) as server:
+            server.start()
+            limits = open(f"/proc/{server.pid()}/limits", encoding="ascii").read()
+            line = next(line for line in limits.splitlines() if line.startswith("Max open files"))
+            assert line.split()[3] == line.split()[4], line
+            told = server.client().data("GET", "/info")["max_connections"]
+            assert told == min(4096, hard - 256), told
+            assert server.cli("run", "core.local", "cmd=ulimit -Sn").strip() == "600"
+            server.stop()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def main():
