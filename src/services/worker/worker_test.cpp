@@ -145,6 +145,9 @@ TEST_F(WorkerTest, OrdersThatComeWhileNoSpawnerIsThereWaitForOne) {
     source_.grant({orders.back()});
     usleep(2000);
   }
+  EXPECT_TRUE(eventually([&] { return !worker->ready() || worker->stats().reconnects > 0; }));
+  orders.push_back(shell("echo ran"));  // it has noticed
+  source_.grant({orders.back()});
   for (const auto& order : orders) {
     auto c = source_.wait_finished(order.key);
     // Those that were sent into the dying connection are lost, which is said of them.
