@@ -1,0 +1,54 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""What tools/dropped.py and tools/changes.py find, and what they leave alone."""
+import pathlib
+import sys
+import unittest
+
+sys.dont_write_bytecode = True
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tools"))
+from changes import includers  # noqa: E402
+from dropped import dropped  # noqa: E402
+
+
+def found(body):
+    return [name for _, name in dropped(f"void f() {{\n{body}\n}}\n")]
+
+
+class Dropped(unittest.TestCase):
+    def test_a_result_that_is_used_only_when_it_is_ok_is_found(self):
+        self.assertEqual(found("  if (auto x = g(); x.ok()) use(*x);"), ["x"])
+        self.assertEqual(found("  if (a->b.ok() && *a->b > 1) {\n    use(*a->b);\n  }"), ["a->b"])
+
+    def test_another_case_is_enough(self):
+        for other in ("  if (x.ok()) use(*x); else end();",
+                      "  if (x.ok()) return use(*x);\n  end();",
+                      "  if (x.ok()) use(*x);\n  log(x.error());",
+                      "  if (!x.ok()) return;\n  if (x.ok()) use(*x);",
+                      "  if (x.ok()) use(*x);\n  return x;",
+                      "  ASSERT(x.ok());\n  if (x.ok()) use(*x);"):
+            self.assertEqual(found(other), [], other)
+
+    def test_another_function_is_not_another_case(self):
+        self.assertEqual(found("  if (x.ok()) use(*x);\n}\n\nvoid g() {\n  log(x.error());"), ["x"])
+
+    def test_a_waiver_needs_its_reason(self):
+        self.assertEqual(found("  // may fail: nobody needs it\n  if (x.ok()) use(*x);"), [])
+        self.assertEqual(found("  // may fail:\n  if (x.ok()) use(*x);"), ["x"])
+
+    def test_texts_and_comments_are_no_code(self):
+        self.assertEqual(found('  log("if (x.ok()) use(x);");  // if (x.ok()) use(x);'), [])
+
+
+class Includers(unittest.TestCase):
+    def test_a_header_is_touched_by_what_it_includes_directly_or_not(self):
+        rows, time, text = (ROOT / "src" / name for name in
+                            ("kernel/rows.h", "base/time.h", "base/text.h"))
+        self.assertEqual(includers([rows, text], {"src/base/ids.h"}), [rows])
+        self.assertEqual(includers([time, text], {"src/base/result.h"}), [time])
+        self.assertEqual(includers([rows, text], None), [rows, text])
+
+
+if __name__ == "__main__":
+    unittest.main()
