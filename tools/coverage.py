@@ -60,13 +60,14 @@ def lines_of(profile):
     first, *others = binaries()
     export = subprocess.run(
         ["llvm-cov-19", "export", "-summary-only", f"-instr-profile={profile}",
-         "-ignore-filename-regex=_(test|fuzz|bench)\\.cpp|(^|/)(tests|bench|usr|build)/", first,
+         "-ignore-filename-regex=_(test|fuzz|bench)\\.cpp|(^|/)(tests|bench|usr)/", first,
          *[f"-object={other}" for other in others]],
         check=True, capture_output=True, text=True, cwd=ROOT,
     ).stdout
     rooms = collections.defaultdict(lambda: [0, 0])
     for entry in json.loads(export)["data"][0]["files"]:
-        name = entry["filename"].removeprefix(f"{ROOT}/").removeprefix("/")
+        # Names are relative (-ffile-prefix-map), and llvm-cov puts the build folder before them.
+        name = entry["filename"].removeprefix(f"{ROOT}/").removeprefix("build/coverage/")
         if not name.startswith("src/"):
             continue
         lines = entry["summary"]["lines"]
