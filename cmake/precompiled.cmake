@@ -23,7 +23,7 @@ if(MILLRACE_PRECOMPILED)
   get_directory_property(options COMPILE_OPTIONS)
   get_directory_property(definitions COMPILE_DEFINITIONS)
   list(TRANSFORM definitions PREPEND -D)
-  # A second one, with their options, for tests (millrace_plain).
+  # A second one for what is not optimised (millrace_plain).
   foreach(kind "" ${MILLRACE_PLAIN_KIND})
     set(precompiled ${CMAKE_BINARY_DIR}/precompiled${kind}.pch)
     add_custom_command(
