@@ -22,6 +22,7 @@
 #include "base/config.h"
 #include "base/files.h"
 #include "base/text.h"
+#include "base/time.h"
 #include "store/backup.h"
 #include "store/migrate.h"
 #include "store/read.h"
@@ -34,12 +35,6 @@ namespace {
 
 constexpr auto kSweepLimit = std::chrono::seconds(60);
 constexpr size_t kMaxSecretFile = 64 << 10;
-
-int64_t unix_ms() {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(
-             std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
 
 // While this is held the server's sweep removes no output files.
 Result<std::optional<FolderLock>> hold_sweep(const std::string& folder) {

@@ -29,11 +29,6 @@ std::vector<std::string> environment() {
   return entries;
 }
 
-int64_t unix_ms() {
-  auto since_epoch = std::chrono::system_clock::now().time_since_epoch();
-  return std::chrono::duration_cast<std::chrono::milliseconds>(since_epoch).count();
-}
-
 }  // namespace
 
 Result<Config> read_config(const UpOptions& options) {

@@ -5,7 +5,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <chrono>
 #include <filesystem>
 #include <iostream>
 
@@ -19,6 +18,7 @@
 #include "auth/token.h"
 #include "base/config.h"
 #include "base/files.h"
+#include "base/time.h"
 #include "store/backup.h"
 #include "store/migrate.h"
 #include "store/read.h"
@@ -30,12 +30,6 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr size_t kMaxKeys = 1 << 20;
-
-int64_t unix_ms() {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(
-             std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
 
 Result<void> check_target(const std::string& data) {
   std::error_code ec;
