@@ -12,7 +12,7 @@
 namespace millrace::cli {
 namespace {
 
-std::string error_of(const std::vector<std::string>& words) {
+std::string refusal_of(const std::vector<std::string>& words) {
   auto in = parse(remote_commands(), words);
   return in.ok() ? "" : in.error().message();
 }
@@ -39,20 +39,20 @@ TEST(Parse, GivesEachArgumentItsOwnWord) {
 }
 
 TEST(Parse, NamesTheNearestCommandOptionAndChoice) {
-  EXPECT_EQ(error_of({"rule", "lst"}),
+  EXPECT_EQ(refusal_of({"rule", "lst"}),
             "millrace rule: unknown command 'lst' (did you mean 'list'?)");
-  EXPECT_EQ(error_of({"execution", "list", "--stauts", "x"}),
+  EXPECT_EQ(refusal_of({"execution", "list", "--stauts", "x"}),
             "millrace execution list: unknown option '--stauts' (did you mean '--status'?)");
-  EXPECT_EQ(error_of({"execution", "resolve", "1", "retri"}),
+  EXPECT_EQ(refusal_of({"execution", "resolve", "1", "retri"}),
             "DECISION: expected one of retry, succeed, fail, abandon, found 'retri' (did you mean "
             "'retry'?)");
 }
 
 TEST(Parse, RefusesTooFewAndTooManyWords) {
-  EXPECT_NE(error_of({"execution", "show"}), "");
-  EXPECT_NE(error_of({"execution", "show", "1", "2"}), "");
-  EXPECT_NE(error_of({"rule", "create"}), "");
-  EXPECT_NE(error_of({}), "");
+  EXPECT_NE(refusal_of({"execution", "show"}), "");
+  EXPECT_NE(refusal_of({"execution", "show", "1", "2"}), "");
+  EXPECT_NE(refusal_of({"rule", "create"}), "");
+  EXPECT_NE(refusal_of({}), "");
 }
 
 TEST(Parse, HelpNamesWhatACommandTakes) {

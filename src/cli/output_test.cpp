@@ -10,11 +10,11 @@
 namespace millrace::cli {
 namespace {
 
-constexpr Column kColumns[] = {{"REF", "ref"},
-                               {"ON", "enabled", Look::Flag},
-                               {"ACTION", "action.ref"},
-                               {"AT", "at", Look::Time},
-                               {"TOOK", "took", Look::DurationMs}};
+constexpr Column kRowColumns[] = {{"REF", "ref"},
+                                  {"ON", "enabled", Look::Flag},
+                                  {"ACTION", "action.ref"},
+                                  {"AT", "at", Look::Time},
+                                  {"TOOK", "took", Look::DurationMs}};
 
 ValueList rows() {
   auto parsed = parse_json(R"([
@@ -25,27 +25,27 @@ ValueList rows() {
 }
 
 TEST(Rows, ATableIsAlignedAndEmptyWhereNothingIs) {
-  EXPECT_EQ(Style{}.rows(kColumns, rows()),
+  EXPECT_EQ(Style{}.rows(kRowColumns, rows()),
             "REF        ON   ACTION     AT                    TOOK\n"
             "ci.a       yes  core.echo  2026-01-31 12:00:00Z  1.5 s\n"
             "ci.longer  no                                    \n");
 }
 
 TEST(Rows, WithoutRowsThereIsTheHeader) {
-  EXPECT_EQ(Style{}.rows(kColumns, {}), "REF  ON  ACTION  AT  TOOK\n");
+  EXPECT_EQ(Style{}.rows(kRowColumns, {}), "REF  ON  ACTION  AT  TOOK\n");
 }
 
 TEST(Rows, JsonAndYamlAreReadBack) {
-  auto json = parse_json(Style{.format = Format::Json}.rows(kColumns, rows()));
+  auto json = parse_json(Style{.format = Format::Json}.rows(kRowColumns, rows()));
   ASSERT_TRUE(json.ok());
   EXPECT_EQ(json->as_list().size(), 2u);
   EXPECT_EQ(json->as_list()[0]["action"]["ref"], Value("core.echo"));
-  auto yaml = Style{.format = Format::Yaml}.rows(kColumns, rows());
+  auto yaml = Style{.format = Format::Yaml}.rows(kRowColumns, rows());
   EXPECT_NE(yaml.find("ref: ci.a"), std::string::npos) << yaml;
 }
 
 TEST(Rows, JsonLinesAreOneObjectALine) {
-  auto text = Style{.format = Format::JsonLines}.rows(kColumns, rows());
+  auto text = Style{.format = Format::JsonLines}.rows(kRowColumns, rows());
   auto end = text.find('\n');
   EXPECT_TRUE(parse_json(text.substr(0, end)).ok()) << text;
   EXPECT_EQ(std::ranges::count(text, '\n'), 2);

@@ -16,7 +16,7 @@ using namespace kernel;
 
 namespace {
 
-constexpr std::string_view kNeedPrefix = "task:";
+constexpr std::string_view kTaskPrefix = "task:";
 
 Result<std::vector<Value>> parse_all(const std::vector<std::string>& texts) {
   std::vector<Value> values;
@@ -48,12 +48,12 @@ Result<conductor::Pieces> pieces_of(const store::StoredWorkflow& stored,
 }  // namespace
 
 std::string need_of(const TaskKey& key) {
-  return fmt::format("{}{}:{}", kNeedPrefix, key.route, key.task);
+  return fmt::format("{}{}:{}", kTaskPrefix, key.route, key.task);
 }
 
 std::optional<TaskKey> task_of_need(std::string_view key) {
-  if (!key.starts_with(kNeedPrefix)) return std::nullopt;
-  key.remove_prefix(kNeedPrefix.size());
+  if (!key.starts_with(kTaskPrefix)) return std::nullopt;
+  key.remove_prefix(kTaskPrefix.size());
   size_t colon = key.find(':');
   if (colon == std::string_view::npos) return std::nullopt;
   TaskKey task{std::string(key.substr(colon + 1)), 0};
