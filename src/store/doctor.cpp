@@ -73,7 +73,7 @@ class Examination {
       auto id = parse_id(keys->column_bytes(1), "value");
       if (id.ok() && *id < bound(Bound::EventRetention)) continue;
       bool there = false;
-      if (id.ok()) {
+      if (id.ok()) {  // may fail: a value that is no id is told below
         event->bind(*id, keys->column_int(2));
         ResetAtExit reset_event(*event);
         TRY(there, event->step());

@@ -31,7 +31,8 @@ Result<std::vector<PackReleaseRow>> current_releases(sql::Connection& db) {
 Result<int64_t> executions_of_release(sql::Connection& db, TenantId tenant,
                                       const std::string& digest) {
   return query_int(
-      db, "SELECT count(*) FROM execution /*every tenant: releases*/ WHERE tenant = $1 AND status < $2 "
+      db,
+      "SELECT count(*) FROM execution /*every tenant: releases*/ WHERE tenant = $1 AND status < $2 "
       "AND pack_release = $3",
       tenant, kFirstFinal, digest);
 }

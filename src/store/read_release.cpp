@@ -18,8 +18,7 @@ void read_id(RowReader r, ExecutionId& id) { r >> id; }
 
 Result<std::vector<std::string>> releases_waited_for(sql::Connection& db, TenantId tenant) {
   return query<std::string>(
-      db,
-      "SELECT DISTINCT pack_release FROM execution WHERE tenant = $1 AND failure = 8",
+      db, "SELECT DISTINCT pack_release FROM execution WHERE tenant = $1 AND failure = 8",
       +[](RowReader r, std::string& digest) { r >> digest; }, tenant);
 }
 
@@ -37,7 +36,8 @@ Result<std::vector<ExecutionId>> executions_pinned_to(sql::Connection& db, Shard
                                                       int limit) {
   return query<ExecutionId>(
       db,
-      "SELECT id FROM execution AS e /*every tenant: releases*/ WHERE e.tenant = $1 AND e.status < $2 AND "
+      "SELECT id FROM execution AS e /*every tenant: releases*/ WHERE e.tenant = $1 AND e.status < "
+      "$2 AND "
       "e.pack_release = $3 AND e.failure <> $4 AND e.worker = 0 AND ($5 >> e.shard) & 1 = 1 AND "
       "(e.status = $6 OR EXISTS (SELECT 1 FROM workflow AS w WHERE w.execution = e.id AND "
       "w.tenant = $1)) ORDER BY e.id LIMIT $7",

@@ -213,7 +213,8 @@ CREATE TABLE rule (
   spec BYTES NOT NULL,
   PRIMARY KEY (id, revision)
 ) /*norowid*/;
-CREATE INDEX rule_ref ON rule (tenant, ref, updated, id, revision);
+CREATE INDEX rule_ref ON rule (tenant, ref, id, revision);
+CREATE INDEX rule_updated ON rule (tenant, ref, updated, id, revision);
 
 CREATE TABLE webhook (
   id BIGINT_KEY PRIMARY KEY,
