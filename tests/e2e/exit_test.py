@@ -157,7 +157,7 @@ def a_spawner_that_never_greets():
                                  "--async").strip()
             must_end(server, "mute spawner")
             connection.close()
-        path.unlink()
+        path.unlink(missing_ok=True)
         server.start()
         until("it has run", lambda: status_of(server, waiting) == "succeeded")
         server.stop()
