@@ -5,8 +5,8 @@
 
 #include "base/time.h"
 #include "fault_store.h"
-#include "harness.h"
 #include "store/row_reader.h"
+#include "workflow_harness.h"
 
 namespace millrace::engine {
 namespace {
@@ -67,6 +67,10 @@ class Failures : public EngineTest {
     completion.out.bytes = "{}";
     completion.out.size = 2;
     engine_->finished(session_, std::move(completion), [&done] { done = true; });
+  }
+
+  std::vector<std::shared_ptr<const Pack>> packs() override {
+    return {core_pack(), workflow_pack()};
   }
 
   std::unique_ptr<sql::FaultStore> faults_;
@@ -178,6 +182,41 @@ TEST_F(Failures, B6ARunIsAcknowledgedOnlyOnceItsQuarantineIsDurable) {
   EXPECT_EQ(count("quarantine"), 0);
   faults_->clear();
   EXPECT_TRUE(in_time([&] { return done.load(); }, 120));
+}
+
+// Of an ended step nobody can be handed over: it is its workflow that would wait for ever.
+TEST_F(Failures, B6NewsThatCannotBeReadHandOverTheWorkflowAbove) {
+  open_worker(1);
+  auto workflow = run("ci.sequence");
+  WorkOrder first = worker_.next();
+  finish(first, 0);
+  worker_.next();  // the second step runs on
+  engine_.reset();
+  plant("UPDATE execution SET result = x'7b' WHERE id = " + first.key.execution.str() +
+        "; INSERT INTO message SELECT 7, tenant, shard, 2, id, created, x'' FROM execution WHERE "
+        "id = " +
+        first.key.execution.str());
+  start();
+  EXPECT_TRUE(in_time([&] { return count("quarantine") == 1; }));
+  auto handed_over = stored(workflow->id);
+  EXPECT_EQ(handed_over.status, ExecutionStatus::NeedsDecision);
+  EXPECT_NE(handed_over.held.find("advance_workflow"), std::string::npos) << handed_over.held;
+  EXPECT_EQ(count("message"), 0);
+  plant("UPDATE execution SET result = '{}' WHERE id = " + first.key.execution.str());
+}
+
+TEST_F(Failures, AClockThatIsSetBackDelaysNoRetry) {
+  open_worker(1);
+  auto started = run("ci.build");
+  WorkOrder order = worker_.next();
+  faults_->add({.on = Fault::On::Writer, .text = "INTO output", .times = 1, .code = sql::kBusy});
+  std::atomic<bool> done = false;
+  report(order, done);
+  EXPECT_TRUE(eventually([&] { return faults_->struck() == 1; }));
+  now_ms_ -= 3'600'000;
+  mono_ms_ += 1'100;
+  EXPECT_TRUE(eventually([&] { return run("core.noop").ok() && done.load(); }));
+  EXPECT_EQ(stored(started->id).status, ExecutionStatus::Succeeded);
 }
 
 TEST_F(Failures, B10WhatACrashLeftBehindIsHandledAtOnce) {

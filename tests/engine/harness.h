@@ -182,7 +182,7 @@ class EngineTest : public ::testing::Test {
         .owner = "test",
         .blobs = blobs_.get(),
     };
-    auto engine = Engine::start(engine_store(), pack_set(packs()), {}, {}, outside);
+    auto engine = Engine::start(engine_store(), pack_set(packs()), {}, options_, outside);
     ASSERT_TRUE(engine.ok()) << engine.error().describe();
     engine_ = std::move(*engine);
   }
@@ -288,6 +288,7 @@ class EngineTest : public ::testing::Test {
   std::vector<std::shared_ptr<const Pack>> retired_;
   std::vector<PackReleaseRow> missing_;
   OpenKey open_key_;
+  Engine::Options options_;
   std::atomic<int64_t> now_ms_{1'800'000'000'000};  // the wall clock
   std::atomic<int64_t> mono_ms_{1'000};             // the monotonic one
   std::unique_ptr<sql::Store> store_;

@@ -119,5 +119,31 @@ TEST_F(Sessions, ARunThatWasBeingPreparedWhenItsWorkerDiedStartsAgain) {
   EXPECT_EQ(stored(started->id).status, ExecutionStatus::Succeeded);
 }
 
+TEST_F(Sessions, OneThatIsNotRenewedIsOverAndItsRunsAreLost) {
+  engine_.reset();
+  options_.session_ttl_ms = 30'000;
+  start();
+  open_worker(2);
+  auto again = run("ci.check");  // may run again
+  auto once = run("ci.build");
+  worker_.next();
+  worker_.next();
+  tick(20'000);
+  EXPECT_TRUE(renewed(session_));
+  tick(20'000);
+  ASSERT_TRUE(run("core.noop").ok());
+  settle();
+  EXPECT_EQ(stored(again->id).status, ExecutionStatus::Running);
+  tick(31'000);
+  ASSERT_TRUE(run("core.noop").ok());
+  settle();
+  EXPECT_EQ(stored(again->id).status, ExecutionStatus::Requested);
+  EXPECT_EQ(stored(again->id).attempt, 2);
+  EXPECT_EQ(stored(once->id).status, ExecutionStatus::NeedsDecision);
+  // It comes back: what waits is given to it.
+  open_worker(2);
+  EXPECT_EQ(worker_.next().key, stored(again->id).key());
+}
+
 }  // namespace
 }  // namespace millrace::engine

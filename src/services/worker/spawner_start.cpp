@@ -152,9 +152,9 @@ Result<Fd> connect_spawner(const SpawnerOptions& options, const std::function<bo
     }
     // Whoever is about to stop starts nothing that would outlive it with nobody to talk to.
     if (patience.left_ms() <= 0) {
-      return Error(ErrorKind::Unavailable, "WRK-0007",
-                   fmt::format("the spawner that runs below '{}/run' does not answer",
-                               options.data_dir));
+      return Error(
+          ErrorKind::Unavailable, "WRK-0007",
+          fmt::format("the spawner that runs below '{}/run' does not answer", options.data_dir));
     }
     auto started = start_new(options, run.get(), patience);
     if (started.ok() || i == kTries || patience.left_ms() <= 0) return started;

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+// B5: a release that is not there holds what is pinned to it, and lets it go on when it is back.
+#include "workflow_harness.h"
+
+namespace millrace::engine {
+namespace {
+
+class Releases : public EngineTest {
+ protected:
+  std::vector<std::shared_ptr<const Pack>> packs() override { return {core_pack(), current_}; }
+
+  // The server starts again with another release of the pack; `old` is found, or missed.
+  void restart_with_next(bool old_is_there) {
+    engine_.reset();
+    worker_.forget();
+    auto old = workflow_pack("d1");
+    current_ = workflow_pack("d2");
+    retired_.clear();
+    missing_.clear();
+    if (old_is_there) {
+      retired_.push_back(old);
+    } else {
+      missing_.push_back({.tenant = kDefaultTenant, .pack = "ci", .version = "", .digest = "d1"});
+    }
+    start();
+    settle();
+  }
+  Result<InquiryRow> answer(ExecutionId id, Value response) {
+    return await<InquiryRow>([&](auto reply) {
+      engine_->submit(command::answer({.tenant = kDefaultTenant, .identity = "tester"},
+                                      InquiryId{id.value}, {response}, reply));
+    });
+  }
+  ExecutionRow step(ExecutionId workflow, const std::string& task) {
+    auto reader = store_->open_reader();
+    for (const auto& row : *store::children_of(**reader, kDefaultTenant, workflow)) {
+      if (row.task == task) return row;
+    }
+    return {};
+  }
+
+  std::shared_ptr<const Pack> current_ = workflow_pack("d1");
+};
+
+TEST_F(Releases, AWorkflowWhoseReleaseIsGoneIsHeldAndGoesOnWhenItIsBack) {
+  open_worker(1);
+  auto started = run("ci.approval");
+  WorkOrder beside = worker_.next();
+  finish(beside, 0);
+  restart_with_next(false);
+  auto held = stored(started->id);
+  EXPECT_EQ(held.status, ExecutionStatus::NeedsDecision);
+  EXPECT_EQ(held.failure, FailureClass::NoRelease);
+  EXPECT_NE(held.held.find("d1"), std::string::npos) << held.held;
+  // What happens meanwhile is not lost.
+  ASSERT_TRUE(answer(step(started->id, "ask").id, Value::map({{"ok", true}})).ok());
+  settle();
+  EXPECT_EQ(stored(started->id).status, ExecutionStatus::NeedsDecision);
+  restart_with_next(true);
+  auto after = stored(started->id);
+  EXPECT_EQ(after.status, ExecutionStatus::Succeeded) << after.held;
+  EXPECT_EQ((*parse_json(after.result_json))["output"]["ok"], Value(true));
+}
+
+TEST_F(Releases, WhatWaitsForASlotIsHeldTooAndRunsWhenItIsBack) {
+  auto waiting = run("ci.build");
+  restart_with_next(false);
+  EXPECT_EQ(stored(waiting->id).failure, FailureClass::NoRelease);
+  open_worker(1);
+  EXPECT_EQ(worker_.waiting_orders(), 0U);
+  restart_with_next(true);
+  open_worker(1);
+  WorkOrder order = worker_.next();
+  EXPECT_EQ(order.key.execution, waiting->id);
+  EXPECT_EQ(order.key.attempt, 1);
+  finish(order, 0);
+  EXPECT_EQ(stored(waiting->id).status, ExecutionStatus::Succeeded);
+}
+
+TEST_F(Releases, AReloadBringsItBackWithoutARestart) {
+  auto started = run("ci.approval");
+  restart_with_next(false);
+  ASSERT_EQ(stored(started->id).status, ExecutionStatus::NeedsDecision);
+  missing_.clear();
+  retired_.push_back(workflow_pack("d1"));
+  auto loaded = await<int>([&](Reply<int> reply) {
+    engine_->submit(command::load_packs({.tenant = kDefaultTenant}, pack_set(packs()), reply));
+  });
+  ASSERT_TRUE(loaded.ok());
+  settle();
+  auto back = stored(started->id);
+  EXPECT_EQ(back.status, ExecutionStatus::Running) << back.held;
+  EXPECT_EQ(back.failure, FailureClass::None);
+}
+
+TEST_F(Releases, WhatIsHeldCanBeEndedByAnOperator) {
+  auto started = run("ci.approval");
+  restart_with_next(false);
+  auto resolve = [&](Resolution::Kind kind) {
+    return await<ExecutionRow>([&](Reply<ExecutionRow> reply) {
+      engine_->submit(command::resolve({.tenant = kDefaultTenant, .identity = "tester"},
+                                       started->id, {.kind = kind}, reply));
+    });
+  };
+  auto retried = resolve(Resolution::Kind::Retry);
+  ASSERT_FALSE(retried.ok());
+  EXPECT_EQ(retried.error().code(), "EXE-0025");
+  ASSERT_TRUE(resolve(Resolution::Kind::Abandon).ok());
+  settle();
+  EXPECT_EQ(stored(started->id).status, ExecutionStatus::Abandoned);
+  EXPECT_TRUE(is_final(step(started->id, "ask").status));
+}
+
+}  // namespace
+}  // namespace millrace::engine
