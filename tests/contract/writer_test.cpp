@@ -41,9 +41,10 @@ class WriterContract : public StoreContract {
   }
   // The statement that begins like this fails once with this code.
   void fail_once(std::string beginning, std::string_view code) {
-    watched_.watch.fail = [this, beginning, code](std::string_view text) -> std::optional<Error> {
-      if (!text.starts_with(beginning)) return std::nullopt;
-      watched_.watch.fail = nullptr;
+    watched_.watch.fail = [beginning, code,
+                           left = 1](std::string_view text) mutable -> std::optional<Error> {
+      if (left == 0 || !text.starts_with(beginning)) return std::nullopt;
+      --left;
       return Error(ErrorKind::Internal, std::string(code), "planted");
     };
   }
