@@ -13,7 +13,7 @@
 #include "engine/driver.h"
 #include "engine/outlet.h"
 #include "engine/transitions/messages.h"
-#include "engine/transitions/rule_rows.h"
+#include "engine/transitions/stored_catalog.h"
 #include "kernel/limits.h"
 #include "store/migrate.h"
 
@@ -27,32 +27,6 @@ int64_t monotonic_ns() {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(
              std::chrono::steady_clock::now().time_since_epoch())
       .count();
-}
-
-// The rules of all tenants as the store has them.
-Result<std::vector<std::shared_ptr<const RuleEntry>>> stored_rules(sql::Connection& reader) {
-  TRY(auto rows, store::gone_pack_rules(reader));  // one that is there again comes after
-  TRY(auto current, store::rules_of_all_tenants(reader));
-  std::ranges::move(current, std::back_inserter(rows));
-  std::vector<std::shared_ptr<const RuleEntry>> entries;
-  expr::Engine expressions;
-  for (auto& row : rows) {
-    auto entry = std::make_shared<RuleEntry>();
-    TRY(Value stored, parse_json(row.spec_json));
-    TRY(entry->spec, rule_from_value(stored));
-    if (!row.deleted) {
-      auto compiled = rules::compile(entry->spec, row.id, row.revision, expressions);
-      if (!compiled.ok()) {
-        // Written by another version: out of force, but not lost, and said.
-        log_error("rule.not_compiled", {{"rule", row.ref}, {"error", compiled.error().describe()}});
-        continue;
-      }
-      entry->compiled = std::move(*compiled);
-    }
-    entry->row = std::move(row);
-    entries.push_back(std::move(entry));
-  }
-  return entries;
 }
 
 }  // namespace
@@ -102,10 +76,7 @@ Result<void> Engine::Parts::load_catalog(const PackSet& packs) {
   for (const auto& pack : packs.retired) catalog = catalog->with_retired(kDefaultTenant, pack);
   catalog = catalog->with_missing(kDefaultTenant, packs.missing);
   TRY(auto reader, store.open_reader());
-  TRY(auto rules, stored_rules(*reader));
-  catalog = catalog->with_rules(rules);
-  TRY(auto webhooks, store::webhooks_of_all_tenants(*reader));
-  for (auto& webhook : webhooks) catalog = catalog->with_webhook(std::move(webhook));
+  TRY(catalog, with_stored(catalog, *reader));
   return {};
 }
 

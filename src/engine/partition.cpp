@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/log.h"
+#include "base/mutants.h"
 #include "engine/machine/loader.h"
 #include "engine/transitions/messages.h"
 
@@ -57,7 +58,9 @@ void Partition::offer(Message message, Now now) {
 // A stored message or timer that is in hand already is not taken twice.
 void Partition::add(Message message, Now now) {
   if (int64_t stored = stored_id(*message); stored != 0) {
-    if (!in_hand_.insert(stored).second) return;
+    bool again = mutant(Mutant::BroughtTwice) ||
+                 (mutant(Mutant::TimersRefilledAtOnce) && message->about().timer);
+    if (!in_hand_.insert(stored).second && !again) return;
     if (message->about().timer) ++firing_;
   }
   ready_.push_back({.message = std::move(message), .submitted_ns = now.mono_ns});
@@ -240,6 +243,10 @@ Result<void> Partition::cannot_load(std::vector<Attempt> batch, const Error& why
     meet_fate(std::move(batch[0]), Trouble::Load, why, now);
     return {};
   }
+  if (mutant(Mutant::BatchWaitsForCulprit)) {
+    for (auto& attempt : batch) retries_.emplace(now.mono_ms() + 1000, std::move(attempt));
+    return {};
+  }
   auto middle = batch.begin() + static_cast<ptrdiff_t>(batch.size() / 2);
   suspects_.emplace_back(std::move_iterator(batch.begin()), std::move_iterator(middle));
   suspects_.emplace_back(std::move_iterator(middle), std::move_iterator(batch.end()));
@@ -273,6 +280,17 @@ void Partition::decided(std::unique_ptr<Decision> decision, Batch& batch, Now no
     deliver_unwritten(*decision, surroundings_.outlet, surroundings_.observer);
     settle(*decision, now);
     return;
+  }
+  if (mutant(Mutant::AnswerBeforeCommit) && decision->reply && !decision->catalog) {
+    auto grants = std::exchange(decision->grants, {});
+    deliver_unwritten(*decision, surroundings_.outlet, surroundings_.observer);
+    decision->reply = {};
+    decision->grants = std::move(grants);
+  }
+  if (mutant(Mutant::OrderBeforeCommit)) {
+    for (auto& [worker, order] : std::exchange(decision->grants, {})) {
+      surroundings_.outlet.grant(worker, {order});
+    }
   }
   Turn of = decision->attempt.message->turn();
   decision->key = static_cast<int64_t>(of.number());
@@ -319,7 +337,7 @@ void Partition::settle(Decision& decision, Now now) {
   for (const auto& message : decision.changes.messages) {
     if (!options_.shards.has(message.shard)) {
       surroundings_.observer.sent(message);
-    } else if (!winding_up_) {
+    } else if (!winding_up_ || mutant(Mutant::WindUpGoesOn)) {
       add(stored_message(message), now);
     }
   }
@@ -330,7 +348,10 @@ void Partition::settle(Decision& decision, Now now) {
   if (decision.opened) {
     const auto& opened = *decision.opened;
     slots_.open(opened.worker.id, opened.worker.slots - opened.busy_slots);
-    sessions_[opened.worker.id] = {opened.ttl_ms, now.mono_ms() + opened.ttl_ms};
+    int64_t ttl_ms = mutant(Mutant::SessionNeverEnds)   ? 0
+                     : mutant(Mutant::SessionEndsEarly) ? opened.ttl_ms / 3
+                                                        : opened.ttl_ms;
+    sessions_[opened.worker.id] = {ttl_ms, now.mono_ms() + ttl_ms};
   }
   check_releases_ |= decision.check_again;
   if (decision.catalog) {
@@ -343,15 +364,17 @@ void Partition::settle(Decision& decision, Now now) {
 
 void Partition::settle_queue(const Decision& decision) {
   for (const auto& row : decision.changes.enqueue) ++queued_[row.tenant];
-  for (ExecutionId id : decision.dequeued) granting_.erase(id);
+  if (!mutant(Mutant::GrantingKept)) {
+    for (ExecutionId id : decision.dequeued) granting_.erase(id);
+  }
   for (const auto& row : decision.changes.dequeue) --queued_[row.tenant];
 }
 
 void Partition::not_written(store::Written outcome, Now now) {
   using store::WriteEnd;
   auto decision = as_decision(std::move(outcome.step));
-  forget_workflows(*decision);
-  give_back(*decision, slots_, granting_);
+  if (!mutant(Mutant::WorkflowKeptAfterFailedWrite)) forget_workflows(*decision);
+  if (!mutant(Mutant::SlotLeaked)) give_back(*decision, slots_, granting_);
   Attempt attempt = std::move(decision->attempt);
   switch (outcome.end) {
     case WriteEnd::Duplicate:
@@ -376,6 +399,7 @@ void Partition::not_written(store::Written outcome, Now now) {
 }
 
 void Partition::mark_in_flight(const Decision& decision) {
+  if (mutant(Mutant::TurnReleasedEarly)) return;
   if (decision.key != 0) in_flight_.try_emplace(static_cast<uint64_t>(decision.key));
   auto mark = [&](ExecutionId id) { in_flight_.try_emplace(static_cast<uint64_t>(id.value)); };
   for (const auto& row : decision.changes.executions) mark(row.id);
@@ -386,7 +410,9 @@ void Partition::release(const Decision& decision) {
   auto let_go = [&](uint64_t turn) {
     auto found = in_flight_.find(turn);
     if (found == in_flight_.end()) return;
-    std::ranges::move(found->second, std::back_inserter(ready_));
+    if (!mutant(Mutant::TurnNotReleased)) {
+      std::ranges::move(found->second, std::back_inserter(ready_));
+    }
     in_flight_.erase(found);
   };
   if (decision.key != 0) let_go(static_cast<uint64_t>(decision.key));
@@ -413,6 +439,10 @@ void Partition::meet_fate(Attempt attempt, Trouble trouble, const Error& why, No
   int tries = trouble == Trouble::Stale ? attempt.decisions : ++attempt.failures;
   Fate fate = burial ? fate_of_burial(trouble, tries)
                      : fate_of(trouble, sender_of(*attempt.message), tries);
+  bool vanishes = (mutant(Mutant::RefusedVanishes) && trouble == Trouble::Refused) ||
+                  (mutant(Mutant::BurialGivesUp) && burial && trouble == Trouble::Away);
+  if (vanishes) fate.what = Fate::What::Answer;
+  surroundings_.observer.met(trouble, fate.what);
   switch (fate.what) {
     case Fate::What::Again: ready_.push_back(std::move(attempt)); return;
     case Fate::What::Later:
@@ -430,6 +460,7 @@ void Partition::bury(Attempt attempt, const std::string& reason, Now now) {
   log_error("message.quarantined", {{"kind", attempt.message->name()},
                                     {"subject", attempt.message->about().subject},
                                     {"reason", reason}});
+  if (mutant(Mutant::BurialAcksFirst)) attempt.message->fail(Error(ErrorKind::Internal, "", ""));
   if (sender_of(*attempt.message) == Sender::Asker) ++answered_;
   int failures = attempt.message->name() == "bury_message" ? attempt.failures : 0;
   ready_.push_back({.message = bury_message(std::move(attempt.message), reason),

@@ -44,6 +44,7 @@ class Partition {
     uint16_t node = 0;       // of the ids
     size_t max_batch = 512;  // of requests in one turn, and of everything else
     int64_t sweep_ms = 60'000;
+    int left_at_once = 1000;  // of what was left behind: what one sweep brings
     Retention retention;
   };
 

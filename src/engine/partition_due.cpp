@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/log.h"
+#include "base/mutants.h"
 #include "engine/partition.h"
 #include "engine/transitions/messages.h"
 
@@ -14,7 +15,6 @@ namespace {
 // the wheel, so that 100,000 of them are a queue in the store and not in memory.
 constexpr size_t kMostTimersAtOnce = 512;
 constexpr size_t kMostTimersInHand = 1024;
-constexpr int kLeftAtOnce = 1000;
 constexpr size_t kMostInHand = 4000;
 constexpr int64_t kRefillPauseMs = 1000;
 
@@ -40,7 +40,7 @@ bool Partition::may_sweep(Now now) const {
 void Partition::add_sweep(Now now) {
   sweeping_ = true;
   next_sweep_ms_ = now.mono_ms() + options_.sweep_ms;
-  left_.limit = kLeftAtOnce;
+  left_.limit = options_.left_at_once;
   add(sweep(options_.retention, now.wall_ms, left_), now);
 }
 
@@ -48,13 +48,13 @@ void Partition::add_sweep(Now now) {
 void Partition::settle_sweep(const Decision::Swept& swept, Now now) {
   left_.messages_after = swept.messages_after;
   left_.outbox_after = swept.outbox_after;
-  if (swept.again) next_sweep_ms_ = now.mono_ms();
+  if (swept.again && !mutant(Mutant::CrashLeftoversWait)) next_sweep_ms_ = now.mono_ms();
   for (const auto& message : swept.found) add(stored_message(message), now);
 }
 
 // A slot can become free while the rows that wait for it are still being committed.
 bool Partition::work_waits_for_free_slots() const {
-  if (slots_.free() == 0) return false;
+  if (slots_.free() == 0 || mutant(Mutant::QueueNotLooked)) return false;
   int64_t queued = 0;
   for (const auto& [tenant, waiting] : queued_) queued += waiting;
   return queued > static_cast<int64_t>(granting_.size());
@@ -62,9 +62,11 @@ bool Partition::work_waits_for_free_slots() const {
 
 void Partition::fire_due_timers(Now now) {
   // A wheel that was cut short would bring those in hand again: it is refilled when they are done.
-  if (wheel_.needs_refill(now.wall_ms) && firing_ == 0) refill_wheel(now);
+  bool refill = wheel_.needs_refill(now.wall_ms) && firing_ == 0;
+  if (refill || mutant(Mutant::TimersRefilledAtOnce)) refill_wheel(now);
   if (firing_ >= kMostTimersInHand) return;
-  for (auto timer : wheel_.take_due(now.wall_ms, kMostTimersAtOnce)) add(fire_timer(timer), now);
+  int64_t until = now.wall_ms + (mutant(Mutant::TimerEarly) ? 2000 : 0);
+  for (auto timer : wheel_.take_due(until, kMostTimersAtOnce)) add(fire_timer(timer), now);
 }
 
 void Partition::refill_wheel(Now now) {

@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/fate.h"
 #include "engine/machine/keys.h"
 #include "engine/machine/reply.h"
 #include "kernel/work.h"
@@ -38,6 +39,8 @@ class Observer {
   virtual void sent(const kernel::MessageRow&) {}
   // The first decision of a message: its kind and how long it waited for it. For metrics.
   virtual void decided(std::string_view kind, int64_t waited_ns) = 0;
+  // A message could not be handled, and what becomes of it.
+  virtual void met(Trouble, Fate::What) {}
 };
 
 // What a partition reaches outside of itself. All of it outlives it.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "store/writer.h"
 
+#include "base/mutants.h"
 #include "store/gate.h"
 #include "store/row_reader.h"
 #include "store/write.h"
@@ -97,9 +98,13 @@ Result<void> Writer::begin() {
   return beside_the_rows(check_owner());
 }
 
-Result<void> Writer::commit() { return beside_the_rows(execute("COMMIT")); }
+Result<void> Writer::commit() {
+  auto done = beside_the_rows(execute("COMMIT"));
+  return mutant(Mutant::FailedCommitSucceeds) ? Result<void>() : std::move(done);
+}
 
 Result<void> Writer::check_owner() {
+  if (mutant(Mutant::ShardsNotChecked)) return {};
   // Every claim gets a higher epoch than all before: while the highest is the one that was looked
   // at last, nobody has claimed a shard since.
   TRY(int64_t highest, query_int(*db_, "SELECT coalesce(max(epoch), 0) FROM shard"));
@@ -124,7 +129,9 @@ Result<void> Writer::execute(std::string_view literal) {
 
 void Writer::roll_back() {
   // After SQLITE_FULL or IOERR the engine has rolled back the whole transaction by itself.
-  if (db_->in_transaction()) (void)execute("ROLLBACK");
+  if (db_->in_transaction()) {
+    (void)execute(mutant(Mutant::RollbackCommits) ? "COMMIT" : "ROLLBACK");
+  }
 }
 
 void Writer::note_failure(const Error& error, Now now) {

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "base/mutants.h"
 #include "engine/machine/loader.h"
 #include "engine/machine/transition.h"
 
@@ -191,7 +192,9 @@ void Context::undo() {
     batch_.spoiled.insert(moved.workflow);
     batch_.memory.workflows.drop(moved.workflow);
   }
-  give_back(*decision_, batch_.memory.slots, batch_.memory.granting);
+  if (!mutant(Mutant::UndoLeaks)) {
+    give_back(*decision_, batch_.memory.slots, batch_.memory.granting);
+  }
 }
 
 }  // namespace millrace::engine

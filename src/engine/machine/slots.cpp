@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/machine/slots.h"
 
+#include "base/mutants.h"
+
 #include <algorithm>
 
 namespace millrace::engine {
 
 void Slots::open(WorkerId worker, int slots) {
   auto since = opening_.find(worker);
+  if (mutant(Mutant::DrainForgotten)) draining_ = false;
   free_[worker] = slots + (since == opening_.end() ? 0 : since->second);
   if (since != opening_.end()) opening_.erase(since);
 }
@@ -24,7 +27,9 @@ std::optional<WorkerId> Slots::take() {
 }
 
 void Slots::give_back(WorkerId worker, int count) {
-  if (auto opening = opening_.find(worker); opening != opening_.end()) opening->second += count;
+  auto opening = opening_.find(worker);
+  bool counts = opening != opening_.end() && !mutant(Mutant::SlotOfOpeningLost);
+  if (counts) opening->second += count;
   auto found = free_.find(worker);
   if (found != free_.end()) found->second += count;
 }

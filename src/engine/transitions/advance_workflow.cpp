@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "base/mutants.h"
 #include "engine/machine/transition.h"
 #include "engine/transitions/messages.h"
 #include "engine/transitions/work_off.h"
@@ -38,8 +39,10 @@ class AdvanceWorkflow final : public Transition {
 };
 
 Decided AdvanceWorkflow::decide(Context& ctx) const {
-  if (!ctx.rows().has_message(message_)) return ctx.decided();  // handled before (K4)
-  ctx.changes.acked.push_back({tenant_, message_});
+  bool waits = ctx.rows().has_message(message_) || mutant(Mutant::BroughtTwice);
+  if (!waits) return ctx.decided();  // handled before (K4)
+  if (!mutant(Mutant::MessageNotAcked)) ctx.changes.acked.push_back({tenant_, message_});
+  if (mutant(Mutant::MessageAckedWithoutEffect)) return ctx.decided();
   const auto* row = ctx.rows().execution(Of{tenant_, subject_});
   if (!row) return ctx.decided();  // expired by retention
   if (is_final(row->status)) {

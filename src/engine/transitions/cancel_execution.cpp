@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
+#include "base/mutants.h"
 #include "engine/transitions/messages.h"
 #include "engine/transitions/operate.h"
 #include "engine/transitions/request.h"
@@ -49,12 +50,14 @@ void cancel_run(Context& ctx, ExecutionId id) {
   if (row.status == ExecutionStatus::Canceling) return;
   row.status = ExecutionStatus::Canceling;
   row.held = fmt::format("waits for worker {} to confirm the end", row.worker.value);
-  ctx.changes.outbox.push_back({.id = OutboxId{row.id.value},
-                                .tenant = row.tenant,
-                                .shard = shard_of(row.tenant, row.root.value),
-                                .destination = Destination::WorkerCancel,
-                                .subject = row.id.value,
-                                .created = ctx.now()});
+  if (!mutant(Mutant::OutboxNotWritten)) {
+    ctx.changes.outbox.push_back({.id = OutboxId{row.id.value},
+                                  .tenant = row.tenant,
+                                  .shard = shard_of(row.tenant, row.root.value),
+                                  .destination = Destination::WorkerCancel,
+                                  .subject = row.id.value,
+                                  .created = ctx.now()});
+  }
   ctx.decision().cancels.emplace_back(row.worker, Of{row.tenant, row.key()});
   note_update(ctx, row);
 }
@@ -88,6 +91,7 @@ Result<void> CancelExecution::cancel_tree(Context& ctx, ExecutionId id) const {
       finish(ctx, id, ExecutionStatus::Canceled, FailureClass::Canceled, Value());
     }
   }
+  if (mutant(Mutant::CancelSparesSteps)) return {};
   for (ExecutionId step : below) TRY(cancel_tree(ctx, step));
   return {};
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/json.h"
+#include "base/mutants.h"
 #include "engine/machine/transition.h"
 #include "engine/transitions/enforce.h"
 #include "engine/transitions/messages.h"
@@ -33,7 +34,8 @@ class EnforceEvent final : public Transition {
 };
 
 Decided EnforceEvent::decide(Context& ctx) const {
-  if (!ctx.rows().has_message(message_.id)) return ctx.decided();  // handled before (K4)
+  bool waits = ctx.rows().has_message(message_.id) || mutant(Mutant::BroughtTwice);
+  if (!waits) return ctx.decided();  // handled before (K4)
   ctx.changes.acked.push_back({message_.tenant, message_.id});
   const auto* event = ctx.rows().event({message_.tenant, EventId{message_.subject}});
   if (!event) return ctx.decided();  // expired by retention

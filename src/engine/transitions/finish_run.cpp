@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "base/json.h"
+#include "base/mutants.h"
 #include "base/text.h"
 #include "base/yaml.h"
 #include "engine/machine/transition.h"
@@ -65,7 +66,7 @@ struct End {
 // How a run's end and the state of its execution together make the final status.
 End end_of(const Completion& completion, const ExecutionRow& row) {
   // A cancel that was committed first has won, however the process ended.
-  if (row.status == ExecutionStatus::Canceling) {
+  if (row.status == ExecutionStatus::Canceling && !mutant(Mutant::CancelLoses)) {
     return {ExecutionStatus::Canceled, FailureClass::Canceled};
   }
   switch (completion.end) {
@@ -191,13 +192,21 @@ Value FinishRun::result(const Action* action, Output printed) const {
 Decided FinishRun::decide(Context& ctx) const {
   Of<ExecutionId> of{completion_.tenant, completion_.key.execution};
   const auto* stored = ctx.rows().execution(of);
-  // A holder with an old epoch cannot commit anything (K6), and a final status never changes (K9).
-  if (!stored || is_final(stored->status) || stored->key() != completion_.key || !stored->worker) {
+  if (mutant(Mutant::AckBeforeCommit)) done_();
+  if (mutant(Mutant::FinalWritten) && stored && is_final(stored->status)) {
+    ctx.edit(*stored).status = ExecutionStatus::Failed;
     return acknowledged(ctx);
   }
-  ctx.free_slot(stored->worker);
+  // A holder with an old epoch cannot commit anything (K6), and a final status never changes (K9).
+  bool is_holder = stored && (stored->key() == completion_.key || mutant(Mutant::EpochNotChecked));
+  if (!is_holder || is_final(stored->status) || !stored->worker) {
+    return acknowledged(ctx);
+  }
+  if (!mutant(Mutant::SlotNotFreed)) ctx.free_slot(stored->worker);
+  if (mutant(Mutant::SlotFreedTwice)) ctx.free_slot(stored->worker);
   bool canceling = stored->status == ExecutionStatus::Canceling;
-  if (canceling) ctx.changes.outbox_done.push_back({of.tenant, OutboxId{of.id.value}});
+  if (canceling && !mutant(Mutant::OutboxKept))
+    ctx.changes.outbox_done.push_back({of.tenant, OutboxId{of.id.value}});
   if (completion_.end == RunEnd::Lost && !canceling) {
     lose_run(ctx, *stored, completion_.message);
   } else {
@@ -215,7 +224,7 @@ Decided FinishRun::decide(Context& ctx) const {
     if (completion_.started_ms > 0) row.started = completion_.started_ms;
     finish(ctx, of.id, end.status, end.failure, result(action, std::move(printed)));
   }
-  start_waiting(ctx);  // who waits comes before the next step
+  if (!mutant(Mutant::QueueNotLooked)) start_waiting(ctx);  // who waits comes before the next step
   TRY(work_off(ctx));
   return acknowledged(ctx);
 }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "base/mutants.h"
 #include "engine/machine/transition.h"
 #include "engine/transitions/messages.h"
 #include "engine/transitions/schedule.h"
@@ -59,7 +60,7 @@ Result<void> time_out(Context& ctx, const ExecutionRow& row) {
 Decided FireTimer::decide(Context& ctx) const {
   const auto* timer = ctx.rows().timer(timer_.id);
   if (!timer) return ctx.decided();  // canceled, or fired before
-  ctx.changes.timers_done.push_back(timer_);
+  if (!mutant(Mutant::TimerKept)) ctx.changes.timers_done.push_back(timer_);
   if (timer->kind == TimerKind::Schedule) {
     TRY(fire_schedule(ctx, *timer));
     return ctx.decided();

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/transitions/idempotency.h"
 
+#include "base/mutants.h"
+
 #include <fmt/format.h>
 
 namespace millrace::engine {
@@ -32,6 +34,7 @@ void want_answer(Wanted& wanted, const Caller& caller) {
 }
 
 void remember_answer(Context& ctx, const Caller& caller, int64_t entity) {
+  if (mutant(Mutant::AnswerForgotten)) return;
   if (caller.idempotency_key.empty()) return;
   auto row = row_of(caller);
   row.value = fmt::format("{} {}", caller.request_hash, entity);

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "base/json.h"
+#include "base/mutants.h"
 #include "engine/transitions/enforce.h"
 #include "engine/transitions/request.h"
 #include "engine/transitions/work_off.h"
@@ -36,7 +37,7 @@ const std::string* IngestEvent::claim(Context& ctx, EventId id, std::string scop
   DedupeRow dedupe{caller_.tenant, std::move(scope), key, id.str(),
                    ctx.now() + ctx.retention().dedupe};
   const std::string* first = ctx.rows().key(dedupe);
-  ctx.changes.dedupe.push_back(std::move(dedupe));
+  if (!mutant(Mutant::DedupeNotWritten)) ctx.changes.dedupe.push_back(std::move(dedupe));
   return first;
 }
 

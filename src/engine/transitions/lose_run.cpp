@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/transitions/lose_run.h"
 
+#include "base/mutants.h"
+
 #include <fmt/format.h>
 
 namespace millrace::engine {
 
 void lose_run(Context& ctx, const kernel::ExecutionRow& row, std::string_view why) {
-  if (may_rerun_when_lost(row.effect_class)) {
+  if (may_rerun_when_lost(row.effect_class) || mutant(Mutant::LostRunAgain)) {
     requeue(ctx, ctx.edit(row).id);
     return;
   }

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "base/json.h"
+#include "base/mutants.h"
 #include "engine/transitions/builtins.h"
 #include "packs/parameters.h"
 
@@ -13,6 +14,9 @@ using namespace kernel;
 
 void hold_for_release(Context& ctx, ExecutionId id) {
   const ExecutionRow& row = *ctx.execution(id);
+  if (mutant(Mutant::ReleaseGoneFails)) {
+    return finish(ctx, id, ExecutionStatus::Failed, FailureClass::NoRelease, Value());
+  }
   hold(ctx, id, FailureClass::NoRelease,
        fmt::format("the release {} of '{}' that it is pinned to is not there; it goes on when the "
                    "release is back, or by: millrace execution resolve {}",
@@ -106,8 +110,8 @@ void run_inside(Context& ctx, ExecutionId id, const Value& parameters) {
 Result<void> grant(Context& ctx, ExecutionRow& row, WorkerId worker) {
   row.status = ExecutionStatus::Running;
   row.worker = worker;
-  row.epoch += 1;
-  row.started = ctx.now();
+  if (!mutant(Mutant::EpochNotRaised)) row.epoch += 1;
+  if (!mutant(Mutant::StartedNotWritten)) row.started = ctx.now();
   TRY(auto order, make_order(ctx.catalog(row.tenant), row));
   ctx.decision().grants.emplace_back(worker, std::move(order));
   return {};
@@ -115,7 +119,7 @@ Result<void> grant(Context& ctx, ExecutionRow& row, WorkerId worker) {
 
 // The execution that asks ends; unless it does so with an answer, the question is closed.
 void close_inquiry(Context& ctx, const ExecutionRow& row, ExecutionStatus status) {
-  if (status == ExecutionStatus::Succeeded) return;
+  if (status == ExecutionStatus::Succeeded || mutant(Mutant::InquiryKept)) return;
   InquiryRow inquiry;
   inquiry.id = InquiryId{row.id.value};
   inquiry.tenant = row.tenant;
@@ -234,7 +238,7 @@ void start_queued(Context& ctx, const ExecutionRow& waiting) {
     cannot_start(ctx, id, granted.error().message());
     return;
   }
-  ctx.changes.dequeue.push_back({row.tenant, row.id});
+  if (!mutant(Mutant::QueueRowKept)) ctx.changes.dequeue.push_back({row.tenant, row.id});
   note_update(ctx, row);
 }
 
@@ -247,6 +251,7 @@ Value result_of(std::string_view out, std::string_view err, int exit_code, Value
 }
 
 void set_timer(Context& ctx, const ExecutionRow& row, TimerKind kind, int64_t due) {
+  if (mutant(Mutant::TimerLost) && kind == TimerKind::Wake) return;
   TimerRow timer;
   timer.id = ctx.new_id<TimerId>();
   timer.tenant = row.tenant;
@@ -289,6 +294,7 @@ int depth_of(const Context& ctx, const ExecutionRow& row) {
 
 void tell_workflow(Context& ctx, const ExecutionRow& step, Value result) {
   if (!step.parent) return;
+  if (mutant(Mutant::WorkflowNotTold) && step.status == ExecutionStatus::Canceled) return;
   ctx.agenda.add(depth_of(ctx, step) - 1,
                  {Due::What::Changed, {step.tenant, step.id}, std::move(result)});
 }
@@ -372,6 +378,7 @@ void start_waiting(Context& ctx) {
 }
 
 void enqueue(Context& ctx, const ExecutionRow& row) {
+  if (mutant(Mutant::QueueRowLost)) return;
   ctx.changes.enqueue.push_back(
       {row.id, row.tenant, ctx.now() + rank_offset_ms(row.priority), row.root});
 }
@@ -397,7 +404,8 @@ void finish(Context& ctx, ExecutionId id, ExecutionStatus status, FailureClass f
     }
     if (row.status == ExecutionStatus::Pending) close_inquiry(ctx, row, status);
     // Only runs inside the server have timers of their own.
-    if (!row.worker) ctx.changes.timers_of_done.push_back({row.tenant, row.id});
+    bool has_timers = !row.worker && !mutant(Mutant::TimersOfEndedKept);
+    if (has_timers) ctx.changes.timers_of_done.push_back({row.tenant, row.id});
   }
   row.status = status;
   row.failure = failure;

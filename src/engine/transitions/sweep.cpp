@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "base/mutants.h"
 #include "engine/machine/transition.h"
 #include "engine/transitions/messages.h"
 
@@ -46,7 +47,8 @@ Decided Sweep::decide(Context& ctx) const {
   Decision::Swept swept;
   for (const auto& owed : rows.left_outbox()) {
     const auto* row = rows.execution(Of{owed.tenant, ExecutionId{owed.subject}});
-    if (row && row->status == ExecutionStatus::Canceling) {
+    bool ends = row && row->status == ExecutionStatus::Canceling;
+    if (ends && !mutant(Mutant::OutboxDeletedEarly)) {
       decision.cancels.emplace_back(row->worker, Of{row->tenant, row->key()});
     } else {
       ctx.changes.outbox_done.push_back({owed.tenant, owed.id});  // the run has ended: confirmed
@@ -55,8 +57,8 @@ Decided Sweep::decide(Context& ctx) const {
   // Small batches, but as many as it takes: what comes in faster than one batch a minute goes out
   // as fast.
   ctx.changes.expired = rows.expired().rows;
-  swept.again = rows.expired().more;
-  swept.found = rows.left_messages();
+  swept.again = rows.expired().more || mutant(Mutant::SweepNeverRests);
+  if (!mutant(Mutant::SweepDead)) swept.found = rows.left_messages();
   // A full page: the next one goes on behind it, so that messages which cannot be handled hide
   // nobody.
   auto limit = static_cast<size_t>(left_.limit);

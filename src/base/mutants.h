@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+
+namespace millrace {
+
+// Ways to break the protocol, for the simulation (tests/sim) to find: docs/reliability.md tells
+// each. A place that can be broken asks `mutant(Mutant::Name)`, which is false at compile time but
+// in the objects that the simulation makes for itself.
+enum class Mutant : uint8_t {
+  None,
+  // K1: acknowledged only when durable
+  AckBeforeCommit,
+  AnswerBeforeCommit,
+  FailedCommitSucceeds,
+  BurialAcksFirst,
+  BurialGivesUp,
+  RefusedVanishes,
+  MessageNotAcked,
+  MessageAckedWithoutEffect,
+  SweepDead,
+  CrashLeftoversWait,
+  // K2: what is owed
+  OutboxNotWritten,
+  OutboxDeletedEarly,
+  OutboxKept,
+  // K3: all or nothing, on rows that hold
+  RollbackCommits,
+  StaleRowWritten,
+  WorkflowKeptAfterFailedWrite,
+  // K4: once
+  DedupeSkipped,
+  DedupeNotWritten,
+  AnswerForgotten,
+  BroughtTwice,
+  // K5: timers
+  TimerLost,
+  TimerKept,
+  TimerEarly,
+  TimersOfEndedKept,
+  TimersRefilledAtOnce,
+  // K6: one holder
+  EpochNotChecked,
+  EpochNotRaised,
+  ShardsNotChecked,
+  SessionEndsEarly,
+  SlotFreedTwice,
+  // K7: started is durable
+  OrderBeforeCommit,
+  StartedNotWritten,
+  LostRunAgain,
+  // K8: nothing is stuck
+  QueueRowLost,
+  QueueRowKept,
+  SlotLeaked,
+  SlotNotFreed,
+  SlotOfOpeningLost,
+  GrantingKept,
+  QueueNotLooked,
+  SessionNeverEnds,
+  WorkflowNotTold,
+  AboveNotHandedOver,
+  TurnNotReleased,
+  TurnReleasedEarly,
+  UndoLeaks,
+  BatchWaitsForCulprit,
+  CancelSparesSteps,
+  // K9: a final status never changes
+  FinalWritten,
+  CancelLoses,
+  InquiryKept,
+  ReleaseGoneFails,
+  // K12: a stop ends, and starts nothing
+  DrainForgotten,
+  WindUpGoesOn,
+  SweepNeverRests,
+};
+inline constexpr int kMutants = static_cast<int>(Mutant::SweepNeverRests) + 1;
+
+#ifdef MILLRACE_MUTANTS
+extern Mutant mutant_in_force;
+inline namespace breakable {  // or the linker might take the other one
+inline bool mutant(Mutant which) { return which == mutant_in_force; }
+}  // namespace breakable
+#else
+constexpr bool mutant(Mutant) { return false; }
+#endif
+
+}  // namespace millrace

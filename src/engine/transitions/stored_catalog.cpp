@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/transitions/stored_catalog.h"
+
+#include <algorithm>
+
+#include "base/json.h"
+#include "base/log.h"
+#include "engine/transitions/rule_rows.h"
+#include "store/read.h"
+
+namespace millrace::engine {
+
+namespace {
+
+Result<std::vector<std::shared_ptr<const RuleEntry>>> stored_rules(sql::Connection& reader) {
+  TRY(auto rows, store::gone_pack_rules(reader));  // one that is there again comes after
+  TRY(auto current, store::rules_of_all_tenants(reader));
+  std::ranges::move(current, std::back_inserter(rows));
+  std::vector<std::shared_ptr<const RuleEntry>> entries;
+  expr::Engine expressions;
+  for (auto& row : rows) {
+    auto entry = std::make_shared<RuleEntry>();
+    TRY(Value stored, parse_json(row.spec_json));
+    TRY(entry->spec, rule_from_value(stored));
+    if (!row.deleted) {
+      auto compiled = rules::compile(entry->spec, row.id, row.revision, expressions);
+      if (!compiled.ok()) {
+        // Written by another version: out of force, but not lost, and said.
+        log_error("rule.not_compiled", {{"rule", row.ref}, {"error", compiled.error().describe()}});
+        continue;
+      }
+      entry->compiled = std::move(*compiled);
+    }
+    entry->row = std::move(row);
+    entries.push_back(std::move(entry));
+  }
+  return entries;
+}
+
+}  // namespace
+
+Result<std::shared_ptr<const Catalog>> with_stored(std::shared_ptr<const Catalog> catalog,
+                                                   sql::Connection& reader) {
+  TRY(auto rules, stored_rules(reader));
+  catalog = catalog->with_rules(rules);
+  TRY(auto webhooks, store::webhooks_of_all_tenants(reader));
+  for (auto& webhook : webhooks) catalog = catalog->with_webhook(std::move(webhook));
+  return catalog;
+}
+
+}  // namespace millrace::engine

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "coverage.h"
+
+#include <fmt/format.h>
+
+#include "plan.h"
+
+namespace millrace::sim {
+
+namespace {
+
+using engine::Fate;
+using engine::Trouble;
+
+// Transition::name() of each kind.
+constexpr std::string_view kMessages[] = {
+    "advance_workflow", "answer_inquiry",  "bury_message",    "cancel_execution",
+    "check_releases",   "delete_rule",     "delete_token",    "dispatch_queue",
+    "enforce_event",    "finish_run",      "fire_timer",      "ingest_event",
+    "load_packs",       "lose_worker",     "open_worker",     "pause_execution",
+    "prepare_run",      "replay_event",    "rerun_execution", "resolve_execution",
+    "resume_execution", "start_execution", "sweep",           "uninstall_pack",
+    "write_key",        "write_rule",      "write_token",     "write_webhook",
+};
+
+struct Met {
+  Trouble trouble;
+  Fate::What fate;
+};
+constexpr Met kFates[] = {
+    {Trouble::Load, Fate::What::Later},   {Trouble::Load, Fate::What::Answer},
+    {Trouble::Load, Fate::What::Bury},    {Trouble::Refused, Fate::What::Answer},
+    {Trouble::Refused, Fate::What::Bury}, {Trouble::Stale, Fate::What::Again},
+    {Trouble::Write, Fate::What::Bury},   {Trouble::Away, Fate::What::Answer},
+    {Trouble::Away, Fate::What::Later},
+};
+constexpr std::string_view kTroubles[] = {"load", "refused", "undecided", "stale", "write", "away"};
+constexpr std::string_view kWhats[] = {"again", "later", "answer", "bury"};
+constexpr std::string_view kEnds[] = {"committed", "duplicate", "stale", "refused", "unavailable"};
+
+std::string edge_name(size_t from, size_t to) {
+  return fmt::format("{} -> {}", to_string(static_cast<ExecutionStatus>(from)),
+                     to_string(static_cast<ExecutionStatus>(to)));
+}
+
+}  // namespace
+
+std::vector<std::string> report_coverage(const Coverage& coverage, bool in_full) {
+  std::vector<std::string> missing;
+  auto count = [&](std::string name, int64_t seen) {
+    if (in_full) fmt::print("  {:<40} {}\n", name, seen);
+    if (seen == 0) missing.push_back(std::move(name));
+  };
+  for (auto name : kMessages) {
+    auto found = coverage.messages.find(name);
+    count("message " + std::string(name), found == coverage.messages.end() ? 0 : found->second);
+  }
+  for (const auto& [trouble, fate] : kFates) {
+    auto t = static_cast<size_t>(trouble);
+    auto f = static_cast<size_t>(fate);
+    count(fmt::format("fate {} -> {}", kTroubles[t], kWhats[f]), coverage.fates[t][f]);
+  }
+  for (size_t i = 0; i < std::size(kEnds); ++i) {
+    count("commit " + std::string(kEnds[i]), coverage.ends[i]);
+  }
+  for (int i = 0; i < kOpKinds; ++i) {
+    auto name = to_string(static_cast<OpKind>(i));
+    auto found = coverage.ops.find(name);
+    count("operation " + std::string(name), found == coverage.ops.end() ? 0 : found->second);
+  }
+  for (size_t from = 0; from < coverage.edges.size(); ++from) {
+    for (size_t to = 0; to < coverage.edges.size(); ++to) {
+      if (coverage.edges[from][to] > 0)
+        count("edge " + edge_name(from, to), coverage.edges[from][to]);
+    }
+  }
+  return missing;
+}
+
+}  // namespace millrace::sim

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "packs.h"
+
+#include <array>
+
+#include "workflow_harness.h"
+
+namespace millrace::sim {
+
+namespace {
+
+constexpr const char* kWaits = R"(
+tasks:
+  wait: {action: core.sleep, input: {seconds: 7}, next: [{do: after}]}
+  after: {action: ci.check}
+)";
+constexpr const char* kNested = R"(
+tasks:
+  left: {action: ci.fork, next: [{do: last}]}
+  right: {action: ci.above_one, next: [{do: last}]}
+  last: {join: all, action: ci.build}
+)";
+constexpr const char* kTells = R"(
+tasks:
+  tell: {action: core.inject_trigger, input: {trigger: ci.push, payload: {branch: other}},
+    next: [{do: again}]}
+  again: {action: core.inject_trigger, input: {trigger: ci.push, payload: {branch: main}}}
+)";
+// Sixty ends inside the server in one decision.
+constexpr const char* kLoop = R"(
+vars: [{i: 0}]
+tasks:
+  begin: {action: core.noop, next: [{do: turn}]}
+  turn:
+    action: core.noop
+    next: [{when: <% ctx().i < 60 %>, publish: [{i: <% ctx().i + 1 %>}], do: turn}]
+)";
+constexpr const char* kExpires = R"(
+tasks:
+  ask: {action: core.ask, input: {ttl: 1}, next: [{when: <% succeeded() %>, do: after},
+    {when: <% failed() %>, do: after}]}
+  after: {action: core.noop}
+)";
+
+std::shared_ptr<const Pack> make_release(int number) {
+  using namespace engine;
+  auto pack = std::make_shared<Pack>(*test_pack());
+  pack->digest = "d" + std::to_string(number);
+  auto add = [&](const char* ref, const char* text, const char* type = "workflow") {
+    pack->actions.push_back(workflow(ref, text, type));
+  };
+  add("ci.pure", kPure);
+  add("ci.sequence", kSequence);
+  add("ci.fork", kFork);
+  add("ci.items", kItems);
+  add("ci.some_items", kSomeItems);
+  add("ci.bad_items", kBadItems);
+  add("ci.retry", kRetry);
+  add("ci.cycle", kCycle);
+  add("ci.parent", kParent);
+  add("ci.parents", kParents);
+  add("ci.one", kOne);
+  add("ci.above_one", kAboveOne);
+  add("ci.approval", kApproval);
+  add("ci.saga", kSaga);
+  add("ci.hold", kHold);
+  add("ci.timeout", kTimeout);
+  add("ci.orquesta_ask", kOrquestaAsk, "orquesta");
+  add("ci.misspelt", kMisspelt);
+  add("ci.unknown_action", kUnknownAction);
+  add("ci.endless", kEndless);
+  add("ci.reads", kReads);
+  add("ci.chain", kChain, "action-chain");
+  add("ci.waits", kWaits);
+  add("ci.nested", kNested);
+  add("ci.tells", kTells);
+  add("ci.loop", kLoop);
+  add("ci.expires", kExpires);
+  if (number > 0) {
+    RuleSpec rule;
+    rule.ref = "ci.of_the_pack";
+    rule.trigger = "ci.push";
+    rule.criteria = Value::map();
+    rule.action = number == 1 ? "core.noop" : "ci.check";
+    rule.action_parameters = Value::map();
+    pack->rules.push_back(rule);
+  }
+  return pack;
+}
+
+}  // namespace
+
+std::shared_ptr<const Pack> core_pack() {
+  static const auto pack = engine::core_pack();
+  return pack;
+}
+
+std::shared_ptr<const Pack> release(int number) {
+  static const auto all = [] {
+    std::array<std::shared_ptr<const Pack>, kReleases> packs;
+    for (int i = 0; i < kReleases; ++i) packs[static_cast<size_t>(i)] = make_release(i);
+    return packs;
+  }();
+  return all[static_cast<size_t>(number)];
+}
+
+std::shared_ptr<const engine::Catalog> catalog_of(int number) {
+  static std::array<std::shared_ptr<const engine::Catalog>, kReleases> made;
+  auto& catalog = made[static_cast<size_t>(number)];
+  if (!catalog) {
+    catalog =
+        engine::Catalog().with_system({core_pack()})->with_packs(kDefaultTenant, {release(number)});
+  }
+  return catalog;
+}
+
+const std::vector<Startable>& startables() {
+  static const auto all = [] {
+    auto n = [](int64_t value) { return Value::map({{"n", value}}); };
+    Value xs = Value::map({{"xs", Value(ValueList{Value(1), Value(2), Value(3)})}});
+    Value none = Value::map();
+    Value main = Value::map({{"branch", "main"}});
+    return std::vector<Startable>{
+        {"ci.build", main, 3},      {"ci.check", main, 3},
+        {"ci.shell", none, 1},      {"core.noop", none, 1},
+        {"core.fail", none, 1},     {"core.sleep", Value::map({{"seconds", 3}}), 2},
+        {"core.ask", none, 2},      {"core.ask", Value::map({{"ttl", 1}}), 1},
+        {"ci.pure", n(4), 1},       {"ci.sequence", none, 2},
+        {"ci.fork", none, 2},       {"ci.items", xs, 2},
+        {"ci.some_items", none, 1}, {"ci.bad_items", xs, 1},
+        {"ci.retry", none, 3},      {"ci.cycle", none, 1},
+        {"ci.parent", none, 2},     {"ci.parents", xs, 1},
+        {"ci.above_one", none, 2},  {"ci.approval", none, 2},
+        {"ci.saga", none, 3},       {"ci.hold", none, 3},
+        {"ci.timeout", none, 2},    {"ci.orquesta_ask", none, 2},
+        {"ci.misspelt", none, 1},   {"ci.unknown_action", none, 1},
+        {"ci.endless", none, 1},    {"ci.reads", none, 2},
+        {"ci.chain", none, 1},      {"ci.waits", none, 2},
+        {"ci.nested", none, 2},     {"ci.tells", none, 1},
+        {"ci.loop", none, 1},       {"ci.expires", none, 1},
+    };
+  }();
+  return all;
+}
+
+}  // namespace millrace::sim

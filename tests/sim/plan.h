@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace millrace::sim {
+
+// One thing that happens in a simulated world. What exactly (whom it strikes, how much of it) comes
+// from the operation's own number, so that leaving one out changes no other.
+enum class OpKind : uint8_t {
+  // what clients ask
+  Ingest,
+  Replay,
+  Run,
+  Cancel,
+  Pause,
+  Resume,
+  Rerun,
+  Resolve,
+  Answer,
+  WriteRule,
+  DeleteRule,
+  Webhook,
+  WriteKey,
+  Token,
+  Reload,
+  Uninstall,
+  Retry,  // of what has had no answer
+  // the server: a turn, the commit of what turns have decided, its outcomes; all of it
+  Turn,
+  Commit,
+  Settle,
+  Cycle,
+  Restart,  // drained, wound up, and started again
+  Crash,    // with all that is in memory, before or after the commit in hand
+  // time
+  Tick,
+  Jump,  // to what is due next
+  ClockStep,
+  // workers
+  Start,
+  Finish,
+  Repeat,  // a completion that was reported before
+  Build,   // an environment, before the run begins
+  Freeze,  // beyond the lease
+  Die,
+  Open,
+  // the store
+  FailRead,
+  FailWrite,
+  Busy,
+  Full,
+  SyncFails,
+  Damage,  // of a stored row
+  BadRow,  // one execution that cannot be read, until the very end
+  Heal,
+};
+inline constexpr int kOpKinds = static_cast<int>(OpKind::Heal) + 1;
+std::string_view to_string(OpKind kind);
+
+struct Op {
+  OpKind kind = OpKind::Cycle;
+  uint64_t number = 0;
+};
+
+// A world and what happens in it. The same plan gives the same trace.
+struct Plan {
+  uint64_t seed = 0;
+  std::vector<Op> ops;
+};
+
+Plan plan_of(uint64_t seed);
+
+// Numbers that follow from one number (splitmix64).
+class Dice {
+ public:
+  explicit Dice(uint64_t seed) : state_(seed) {}
+  uint64_t next() {
+    uint64_t z = (state_ += 0x9e3779b97f4a7c15);
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
+    return z ^ (z >> 31);
+  }
+  uint64_t below(uint64_t end) { return end == 0 ? 0 : next() % end; }
+  bool one_in(uint64_t many) { return below(many) == 0; }
+  template <typename T>
+  const T& pick(const std::vector<T>& from) {
+    return from[below(from.size())];
+  }
+
+ private:
+  uint64_t state_;
+};
+
+}  // namespace millrace::sim

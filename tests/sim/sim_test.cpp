@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <gtest/gtest.h>
+
+#include "base/log.h"
+#include "broken.h"
+#include "shrink.h"
+
+namespace millrace::sim {
+namespace {
+
+class Simulation : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    ASSERT_TRUE(open_log({.level = LogLevel::Error, .capture = [](auto) {}}).ok());
+    auto store = SimStore::open();
+    ASSERT_TRUE(store.ok()) << store.error().describe();
+    store_ = store->release();
+  }
+  static void TearDownTestSuite() { delete store_; }
+  void TearDown() override { mutant_in_force = Mutant::None; }
+
+  std::optional<Violation> run(uint64_t seed, uint64_t* hash = nullptr) {
+    return run_plan(*store_, plan_of(seed), coverage_, {}, hash);
+  }
+  // Within how many seeds it is found; 0: not within `most`.
+  uint64_t found_within(Mutant mutant, uint64_t most) {
+    mutant_in_force = mutant;
+    for (uint64_t seed = 1; seed <= most; ++seed) {
+      if (run(seed)) return seed;
+    }
+    return 0;
+  }
+
+  static inline SimStore* store_ = nullptr;
+  Coverage coverage_;
+};
+
+TEST_F(Simulation, TheSameSeedGivesTheSameTrace) {
+  std::set<uint64_t> different;
+  for (uint64_t seed = 1; seed <= 20; ++seed) {
+    uint64_t first = 0;
+    uint64_t second = 0;
+    EXPECT_FALSE(run(seed, &first));
+    EXPECT_FALSE(run(seed, &second));
+    EXPECT_EQ(first, second) << seed;
+    different.insert(first);
+  }
+  EXPECT_EQ(different.size(), 20U);
+}
+
+TEST_F(Simulation, AFailingPlanShrinksToWhatMatters) {
+  uint64_t seed = found_within(Mutant::AckBeforeCommit, 200);
+  ASSERT_NE(seed, 0U);
+  auto violation = run(seed);
+  ASSERT_TRUE(violation);
+  Plan small = shrink(*store_, plan_of(seed), *violation);
+  EXPECT_LE(small.ops.size(), 10U);
+  auto again = run_plan(*store_, small, coverage_);
+  ASSERT_TRUE(again);
+  EXPECT_EQ(again->promise, violation->promise);
+}
+
+// Seeds that have found something: each is told in docs/reliability.md.
+class FoundBefore : public Simulation, public ::testing::WithParamInterface<uint64_t> {};
+
+TEST_P(FoundBefore, HoldsNow) {
+  auto violation = run(GetParam());
+  EXPECT_FALSE(violation) << violation->promise << ": " << violation->what;
+}
+
+INSTANTIATE_TEST_SUITE_P(Seeds, FoundBefore, ::testing::Values(1));
+
+}  // namespace
+}  // namespace millrace::sim

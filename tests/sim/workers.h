@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "kernel/work.h"
+
+namespace millrace::sim {
+
+// A run at a worker, from the order to the day its end is acknowledged.
+struct WorkerRun {
+  enum class State : uint8_t { Building, AsksToBegin, Runs, Ended };
+  kernel::WorkOrder order;
+  State state = State::Runs;
+  std::optional<kernel::Completion> end;
+};
+
+// A worker: what it has been ordered, what it runs, what it has to tell. It lives on when the
+// server dies; when it dies itself, its runs die with it.
+struct Worker {
+  std::string name;
+  int slots = 2;
+  bool remote = false;  // its session ends when it is not renewed
+  int instance = 1;     // another one has forgotten its runs
+  std::optional<kernel::Session> session;
+  bool opens = false;                     // has asked for a session
+  bool frozen = false;                    // does nothing, renews nothing
+  bool gone = false;                      // for ever
+  int64_t renewed_ms = 0;                 // monotonic
+  std::vector<kernel::WorkOrder> orders;  // on their way to it: lost with the server
+  std::map<kernel::RunKey, WorkerRun> runs;
+  std::vector<kernel::Completion> told;  // acknowledged ones, to be told once more
+
+  kernel::WorkerHello hello() const {
+    kernel::WorkerHello hello{.name = name,
+                              .slots = slots,
+                              .runtimes = {},
+                              .instance = name + std::to_string(instance),
+                              .adopted = {}};
+    for (const auto& [key, run] : runs) {
+      if (run.state != WorkerRun::State::Building && run.state != WorkerRun::State::AsksToBegin) {
+        hello.adopted.push_back(key);
+      }
+    }
+    return hello;
+  }
+};
+
+}  // namespace millrace::sim

@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: Apache-2.0
+// After all that went wrong: everything is mended, and the world has to come to rest.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "engine/machine/transition.h"
+#include "packs.h"
+#include "store/doctor.h"
+#include "world.h"
+
+namespace millrace::sim {
+
+using namespace kernel;
+using namespace engine;
+
+namespace {
+
+constexpr int kMostRounds = 160;
+
+}  // namespace
+
+bool World::something_is_due() {
+  return server_ && (server_->partition->pause_ms(now()) == 0 || !server_->decided.empty() ||
+                     !server_->written.empty());
+}
+
+// One round: the server does what it can, the workers run and tell what they have.
+bool World::rest_round(int) {
+  bool any = false;
+  for (int i = 0; i < 60; ++i) {
+    bool moved = cycle();
+    any |= moved;
+    if (!moved && !something_is_due()) break;
+  }
+  for (auto& worker : workers_) {
+    if (!server_) return any;
+    if (worker.gone) continue;
+    bool lost = worker.session && !server_->outlet->worker_of(worker.session->id);
+    if (!worker.session || lost) open(worker);
+    any |= !worker.orders.empty() || !worker.runs.empty();
+    take_orders(worker, SIZE_MAX);
+    for (auto& [key, run] : worker.runs) {
+      if (run.state == WorkerRun::State::Building) ask_to_begin(worker, key);
+      if (run.state == WorkerRun::State::Runs) {
+        end(worker, run, Dice(0));
+      } else if (run.state == WorkerRun::State::Ended) {
+        tell(worker, *run.end);
+      }
+    }
+  }
+  return any;
+}
+
+// What only people can do.
+void World::help(int round) {
+  std::vector<std::pair<OpKind, ExecutionId>> todo;
+  for (const auto& [id, known] : ledger_.executions()) {
+    const auto& row = known.row;
+    if (is_final(row.status)) continue;
+    if (row.action == "ci.endless" && row.status != ExecutionStatus::Canceling) {
+      todo.emplace_back(OpKind::Cancel, row.id);
+    } else if (row.status == ExecutionStatus::NeedsDecision &&
+               row.failure != FailureClass::NoRelease) {
+      todo.emplace_back(OpKind::Resolve, row.id);
+    } else if (row.status == ExecutionStatus::Paused) {
+      todo.emplace_back(OpKind::Resume, row.id);
+    }
+  }
+  for (const auto& [kind, id] : todo) {
+    ask(fmt::format("help: {} {}", to_string(kind), id.value), false,
+        [this, kind, id, round](size_t number) {
+          auto reply = answer<ExecutionRow>(number, nullptr);
+          if (kind == OpKind::Cancel) return command::cancel(caller(number), id, reply);
+          if (kind == OpKind::Resume) return command::resume(caller(number), id, reply);
+          // Who cannot be helped on, is let go.
+          auto how = round < 24 ? Resolution::Kind::Succeed : Resolution::Kind::Abandon;
+          return command::resolve(caller(number), id, {.kind = how, .result = Value::map()}, reply);
+        });
+  }
+  for (int64_t id : std::set<int64_t>(ledger_.inquiries())) {
+    ask(fmt::format("help: answer {}", id), false, [this, id](size_t number) {
+      return command::answer({.identity = "ada"}, InquiryId{id},
+                             {.response = Value::map({{"ok", true}}), .is_admin = true},
+                             answer<InquiryRow>(number, nullptr));
+    });
+  }
+}
+
+bool World::all_done(bool but_for_bad_rows) const {
+  auto is_bad = [&](ExecutionId id) { return but_for_bad_rows && bad_rows_.contains(id.value); };
+  if (!ledger_.messages().empty() || !ledger_.timers().empty()) return false;
+  for (const auto& [id, known] : ledger_.executions()) {
+    bool rests = is_final(known.row.status) && !known.queued && !known.owed;
+    if (!rests && !is_bad(known.row.id)) return false;
+  }
+  return std::ranges::all_of(workers_, [&](const auto& worker) {
+    return std::ranges::all_of(worker.runs,
+                               [&](const auto& run) { return is_bad(run.first.execution); });
+  });
+}
+
+// What a crash has left in the store is handled as fast as commits go, not when it is time.
+void World::handle_leftovers() {
+  crash();
+  start();
+  if (!server_) return;
+  std::set<int64_t> left = ledger_.messages();
+  for (int i = 0; i < 400 && !violation_; ++i) {
+    if (!cycle() && !something_is_due()) break;
+  }
+  for (int64_t id : left) {
+    if (ledger_.messages().contains(id)) {
+      return violate("K12", fmt::format("message {} was left by a crash and is not handled", id));
+    }
+  }
+}
+
+void World::come_to_rest() {
+  tell_trace("quiet");
+  store_.heal();
+  quiet_ = true;
+  for (auto& worker : workers_) {
+    bool late = worker.frozen && mono_ms_ - worker.renewed_ms >= 7'000;
+    worker.frozen = false;
+    if (worker.remote && late) lose_session(worker);
+  }
+  if (!server_) start();
+  if (!server_) return violate("K8", "the server does not start in a sound world");
+  Worker& last = workers_.back();
+  bool known = last.session && server_->outlet->worker_of(last.session->id);
+  if (workers_.size() == 2 && last.remote && known) {
+    last.gone = true;
+    server_->outlet->detach(last.session->id);
+    lose_session(last);
+    last.runs.clear();
+  } else if (release_ != 1 && bad_rows_.empty()) {
+    handle_leftovers();
+    if (violation_ || !server_) return;
+  }
+  ask("all releases", false, [this](size_t number) {
+    return command::load_packs({.tenant = kDefaultTenant}, pack_set(true),
+                               answer<int>(number, nullptr));
+  });
+  // Schedules never end.
+  for (int i = 0; i < 3; ++i) {
+    auto ref = fmt::format("ci.rule{}_timer", i);
+    ask("delete rule", false, [this, ref](size_t number) {
+      return command::delete_rule(caller(number), ref, std::nullopt,
+                                  answer<RuleRow>(number, nullptr));
+    });
+  }
+  for (size_t i = 0; i < requests_.size(); ++i) {
+    if (requests_[i].lost && requests_[i].keyed && !requests_[i].answered && i % 4 != 0) send(i);
+  }
+  if (!bad_rows_.empty()) {
+    rest(true);
+    if (violation_) return;
+    check_rest(true);
+    store_.heal_all();
+    for (auto& worker : workers_) open(worker);
+  }
+  if (!violation_) rest(false);
+  if (!violation_) check_rest(false);
+  if (!violation_) check_slots();
+  if (!violation_) examine(false);
+}
+
+void World::rest(bool but_for_bad_rows) {
+  for (int round = 0; round < kMostRounds && !violation_; ++round) {
+    bool any = rest_round(round);
+    if (violation_ || !server_) return;
+    if (all_done(but_for_bad_rows) && !something_is_due() && server_->partition->is_idle()) return;
+    if (any) {
+      if (round % 8 == 7) help(round);
+      continue;
+    }
+    help(round);
+    rest_round(round);
+    if (violation_ || !server_) return;
+    time_passes(std::clamp<int64_t>(server_->partition->pause_ms(now()), 1, 61'000));
+  }
+}
+
+void World::check_rest(bool but_for_bad_rows) {
+  if (!server_) return violate("K8", "the server does not start in a sound world");
+  auto is_bad = [&](int64_t id) { return but_for_bad_rows && bad_rows_.contains(id); };
+  for (const auto& [id, known] : ledger_.executions()) {
+    const auto& row = known.row;
+    if (is_bad(id)) continue;
+    if (known.owed) violate("K2", fmt::format("the cancel of execution {} stays owed", id));
+    if (is_final(row.status)) continue;
+    violate("K8", fmt::format("execution {} ({}{}{}) is stuck: {} '{}' {}{}{}", id, row.action,
+                              row.task.empty() ? "" : ", task ", row.task, to_string(row.status),
+                              row.held, known.queued ? "queued " : "", row.worker ? "leased " : "",
+                              known.timers.empty() ? "" : "timer"));
+  }
+  if (!ledger_.messages().empty()) {
+    violate("K1", fmt::format("{} messages are never handled", ledger_.messages().size()));
+  }
+  if (!ledger_.timers().empty()) {
+    violate("K5", fmt::format("{} timers never fire", ledger_.timers().size()));
+  }
+  for (const auto& worker : workers_) {
+    for (const auto& [key, run] : worker.runs) {
+      if (is_bad(key.execution.value)) continue;
+      violate("K1",
+              fmt::format("the end of execution {} is never acknowledged", key.execution.value));
+    }
+  }
+  if (!server_->partition->is_idle()) violate("K12", "the partition does not come to rest");
+  if (!harm_ && ledger_.quarantined() > 0) {
+    violate("K1", "a message was put into quarantine though nothing was wrong with it");
+  }
+  if (!but_for_bad_rows) check_answers();
+}
+
+// Every slot can be taken: none was lost on the way.
+void World::check_slots() {
+  ask("all releases", false, [this](size_t number) {
+    return command::load_packs({.tenant = kDefaultTenant}, pack_set(true),
+                               answer<int>(number, nullptr));
+  });
+  // The server knows by then who is gone.
+  if (workers_.back().gone) time_passes(ttl_ms_ + 1'000);
+  for (int i = 0; i < 6; ++i) cycle();
+  size_t slots = 0;
+  for (const auto& worker : workers_) {
+    if (!worker.gone) slots += static_cast<size_t>(worker.slots);
+  }
+  for (size_t i = 0; i < slots + 1; ++i) {
+    ask("run for a slot", false, [this](size_t number) {
+      return command::run(caller(number), {.action = "ci.shell", .parameters = Value::map()},
+                          answer<ExecutionRow>(number, nullptr));
+    });
+  }
+  auto held = [&] {
+    size_t orders = 0;
+    for (const auto& worker : workers_) orders += worker.orders.size();
+    return orders;
+  };
+  for (int i = 0; i < 6; ++i) cycle();
+  if (violation_ || held() == slots) return;
+  violate("K8", fmt::format("of {} free slots {} can be used", slots, held()));
+}
+
+// The doctor, and the ledger against the store.
+void World::examine(bool bytes) {
+  auto findings =
+      store::examine(store_.inspector(), {.now_ms = wall_ms_,
+                                          .event_retention_ms = retention().events,
+                                          .execution_retention_ms = retention().executions,
+                                          .check_bytes = bytes});
+  ASSERT_MSG(findings.ok(), findings.error().describe());
+  for (const auto& finding : *findings) {
+    if (finding.severity != store::Severity::Broken) continue;
+    violate(finding.promise, fmt::format("doctor: {}: {}", finding.entity, finding.message));
+  }
+  if (!violation_) ledger_.compare(store_.inspector(), false, forgets_);
+}
+
+}  // namespace millrace::sim
