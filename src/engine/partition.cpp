@@ -229,6 +229,9 @@ Result<void> Partition::decide_batch(std::vector<Attempt> batch, Now now, Work& 
   for (size_t i = before; i < work.steps.size(); ++i) {
     mark_in_flight(static_cast<const Decision&>(*work.steps[i]));
   }
+  for (auto& decision : std::exchange(unwritten_, {})) {
+    answer_unwritten(std::move(decision), rows, now);
+  }
   return {};
 }
 
@@ -265,10 +268,10 @@ void Partition::decide_one(Attempt attempt, Batch& batch, Now now, Work& work) {
   }
   auto decision = std::move(*made);
   decision->attempt = std::move(attempt);
-  decided(std::move(decision), batch, now, work);
+  decided(std::move(decision), batch, work);
 }
 
-void Partition::decided(std::unique_ptr<Decision> decision, Batch& batch, Now now, Work& work) {
+void Partition::decided(std::unique_ptr<Decision> decision, Batch& batch, Work& work) {
   for (const auto& moved : decision->workflows) {
     if (auto* live = workflows_.find(moved.workflow)) {
       live->take_changes(decision->changes);
@@ -276,9 +279,7 @@ void Partition::decided(std::unique_ptr<Decision> decision, Batch& batch, Now no
     }
   }
   if (decision->changes.empty()) {
-    // Nothing to write: answered at once.
-    deliver_unwritten(*decision, surroundings_.outlet, surroundings_.observer);
-    settle(*decision, now);
+    unwritten_.push_back(std::move(decision));
     return;
   }
   if (mutant(Mutant::AnswerBeforeCommit) && decision->reply && !decision->catalog) {
@@ -296,6 +297,17 @@ void Partition::decided(std::unique_ptr<Decision> decision, Batch& batch, Now no
   decision->key = static_cast<int64_t>(of.number());
   Loader::apply(decision->changes, batch.rows);
   work.steps.push_back(std::move(decision));
+}
+
+// With nothing to write it is answered at once, unless it may rest on what another one of its batch
+// has decided, which is not durable yet: then it waits for that and is decided again.
+void Partition::answer_unwritten(std::unique_ptr<Decision> decision, const Loaded& rows, Now now) {
+  if (wait_for_turn(decision->attempt) || wait_for_tree(decision->attempt, rows)) {
+    give_back(*decision, slots_, granting_);
+    return;
+  }
+  deliver_unwritten(*decision, surroundings_.outlet, surroundings_.observer);
+  settle(*decision, now);
 }
 
 void Partition::not_decided(Attempt attempt, const Error& why, Now now) {
@@ -432,6 +444,7 @@ void Partition::answered(const Attempt& attempt) {
   if (about.message) in_hand_.erase(about.message.value);
   if (about.timer && in_hand_.erase(about.timer.value) > 0) --firing_;
   if (attempt.message->name() == "sweep") sweeping_ = false;
+  if (attempt.message->name() == "dispatch_queue") dispatching_ = false;
 }
 
 void Partition::meet_fate(Attempt attempt, Trouble trouble, const Error& why, Now now) {
@@ -449,6 +462,7 @@ void Partition::meet_fate(Attempt attempt, Trouble trouble, const Error& why, No
       retries_.emplace(now.mono_ms() + fate.after_ms, std::move(attempt));
       return;
     case Fate::What::Answer:
+      if (attempt.message->name() == "dispatch_queue") next_dispatch_ms_ = now.mono_ms() + 1000;
       answered(attempt);
       attempt.message->fail(why);
       return;

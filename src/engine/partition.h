@@ -102,13 +102,15 @@ class Partition {
   bool may_sweep(Now now) const;
   void add_sweep(Now now);
   bool work_waits_for_free_slots() const;
+  bool may_dispatch(Now now) const { return !dispatching_ && now.mono_ms() >= next_dispatch_ms_; }
 
   // Deciding.
   std::vector<Attempt> next_batch();
   Result<void> decide_batch(std::vector<Attempt> batch, Now now, Work& work);
   Result<void> cannot_load(std::vector<Attempt> batch, const Error& why, Now now);
   void decide_one(Attempt attempt, Batch& batch, Now now, Work& work);
-  void decided(std::unique_ptr<Decision> decision, Batch& batch, Now now, Work& work);
+  void decided(std::unique_ptr<Decision> decision, Batch& batch, Work& work);
+  void answer_unwritten(std::unique_ptr<Decision> decision, const Loaded& rows, Now now);
   void not_decided(Attempt attempt, const Error& why, Now now);
   bool wait_for_turn(Attempt& attempt);
   bool wait_for_tree(Attempt& attempt, const Loaded& rows);
@@ -154,13 +156,16 @@ class Partition {
   std::unordered_map<uint64_t, std::vector<Attempt>> in_flight_;
   // Stored messages and timers that are in hand: not to be brought twice.
   std::unordered_set<int64_t> in_hand_;
-  size_t firing_ = 0;  // timers among them
+  std::vector<std::unique_ptr<Decision>> unwritten_;  // of the batch that is being decided
+  size_t firing_ = 0;                                 // timers among them
   int64_t in_flight_steps_ = 0;
   int64_t answered_ = 0;
   size_t tenant_turn_ = 0;
 
   int64_t next_sweep_ms_ = 0;  // monotonic; at once after the start
   bool sweeping_ = false;
+  int64_t next_dispatch_ms_ = 0;  // monotonic; later than now: the last one found no store
+  bool dispatching_ = false;
   Wanted::Left left_;
   bool check_releases_ = false;
   bool draining_ = false;

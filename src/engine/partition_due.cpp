@@ -30,7 +30,10 @@ void Partition::collect_due(Now now) {
     add(check_releases(), now);
   }
   fire_due_timers(now);
-  if (work_waits_for_free_slots()) add(dispatch_queue(), now);
+  if (may_dispatch(now) && work_waits_for_free_slots()) {
+    dispatching_ = true;
+    add(dispatch_queue(), now);
+  }
 }
 
 bool Partition::may_sweep(Now now) const {
@@ -106,7 +109,8 @@ int64_t Partition::pause_ms(Now now) const {
   };
   if (!retries_.empty()) until(retries_.begin()->first, now.mono_ms());
   if (winding_up_) return pause;
-  if (check_releases_ || work_waits_for_free_slots()) return 0;
+  if (check_releases_) return 0;
+  if (!dispatching_ && work_waits_for_free_slots()) until(next_dispatch_ms_, now.mono_ms());
   if (!sweeping_ && in_hand_.size() < kMostInHand) until(next_sweep_ms_, now.mono_ms());
   bool waits_for_commit =
       firing_ >= kMostTimersInHand || (firing_ > 0 && wheel_.needs_refill(now.wall_ms));

@@ -81,7 +81,12 @@ void report_failure(SimStore& store, const Plan& plan, const Violation& violatio
   fmt::print("repro: ./dev sim --seed {} --keep {}\n", plan.seed, kept(plan, small));
   for (const auto& op : small.ops) fmt::print("  op {}\n", to_string(op.kind));
   Coverage ignored;
-  run_plan(store, small, ignored, print_line);
+  std::vector<std::string> lines;
+  run_plan(store, small, ignored, [&](std::string line) { lines.push_back(std::move(line)); });
+  constexpr size_t kMostLines = 60;
+  if (lines.size() > kMostLines) fmt::print("    ... {} lines\n", lines.size() - kMostLines);
+  size_t from = lines.size() > kMostLines ? lines.size() - kMostLines : 0;
+  for (size_t i = from; i < lines.size(); ++i) print_line(lines[i]);
   std::fflush(stdout);
 }
 

@@ -17,6 +17,7 @@ struct WorkerRun {
   kernel::WorkOrder order;
   State state = State::Runs;
   std::optional<kernel::Completion> end;
+  SessionId told;  // in this session
 };
 
 // A worker: what it has been ordered, what it runs, what it has to tell. It lives on when the

@@ -38,16 +38,16 @@ bool World::rest_round(int) {
     if (worker.gone) continue;
     bool lost = worker.session && !server_->outlet->worker_of(worker.session->id);
     if (!worker.session || lost) open(worker);
-    any |= !worker.orders.empty() || !worker.runs.empty();
+    int64_t before = messages_;
     take_orders(worker, SIZE_MAX);
     for (auto& [key, run] : worker.runs) {
       if (run.state == WorkerRun::State::Building) ask_to_begin(worker, key);
       if (run.state == WorkerRun::State::Runs) {
         end(worker, run, Dice(0));
-      } else if (run.state == WorkerRun::State::Ended) {
-        tell(worker, *run.end);
       }
     }
+    tell_all(worker);
+    any |= messages_ > before;
   }
   return any;
 }

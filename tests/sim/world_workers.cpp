@@ -182,7 +182,7 @@ void World::end(Worker& worker, WorkerRun& run, Dice dice) {
   }
   completion.out.size = static_cast<int64_t>(completion.out.bytes.size());
   run.end = std::move(completion);
-  tell(worker, *run.end);
+  tell_all(worker);
 }
 
 void World::tell(Worker& worker, const Completion& completion) {
@@ -211,9 +211,11 @@ void World::acknowledged(const std::string& name, const RunKey& key) {
   worker.runs.erase(run);
 }
 
+// Once in each session.
 void World::tell_all(Worker& worker) {
   for (auto& [key, run] : worker.runs) {
-    if (run.state == WorkerRun::State::Ended && run.end) tell(worker, *run.end);
+    if (run.state != WorkerRun::State::Ended || !worker.session) continue;
+    if (std::exchange(run.told, worker.session->id) != worker.session->id) tell(worker, *run.end);
   }
 }
 
@@ -265,7 +267,9 @@ void World::work(const Op& op, Dice dice) {
       return end(worker, worker.runs[dice.pick(running)], dice);
     }
     case OpKind::Repeat:
-      tell_all(worker);
+      for (auto& [key, run] : worker.runs) {
+        if (run.end) tell(worker, *run.end);
+      }
       if (!worker.told.empty()) tell(worker, dice.pick(worker.told));
       return;
     case OpKind::Freeze:

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <functional>
 #include <set>
 
 #include "engine/machine/transition.h"
@@ -34,6 +35,10 @@ class OpenWorker final : public Transition {
       : hello_(std::move(hello)), terms_(terms), opened_(std::move(opened)) {}
   std::string_view name() const override { return "open_worker"; }
   About about() const override { return {.tenant = kDefaultTenant}; }
+  // The openings of one worker one after the other; another worker may share a turn by chance.
+  Turn turn() const override {
+    return Turn::exclusive(std::hash<std::string>()("worker/" + hello_.name) | 1);
+  }
   void want(Wanted& wanted) const override { wanted.leased = true; }
   bool insists() const override { return true; }
   void fail(const Error& error) override { opened_(error); }
