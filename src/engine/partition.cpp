@@ -67,8 +67,8 @@ void Partition::add(Message message, Now now) {
 }
 
 bool Partition::is_idle() const {
-  return asked_.empty() && ready_.empty() && suspects_.empty() && retries_.empty() &&
-         in_flight_.empty() && in_flight_steps_ == 0 && !sweeping_;
+  return asked_.empty() && ready_.empty() && alone_.empty() && suspects_.empty() &&
+         retries_.empty() && in_flight_.empty() && in_flight_steps_ == 0 && !sweeping_;
 }
 
 void Partition::drain() {
@@ -93,7 +93,7 @@ void Partition::abandon(const Error& why) {
     attempt.message->fail(why);
     ++answered_;
   };
-  for (auto* queue : {&asked_, &ready_}) {
+  for (auto* queue : {&asked_, &ready_, &alone_}) {
     for (auto& attempt : *queue) give_up(attempt);
     queue->clear();
   }
@@ -110,16 +110,26 @@ void Partition::abandon(const Error& why) {
 Result<Partition::Work> Partition::take(Now now) {
   collect_due(now);
   Work work;
-  auto batch = next_batch();
-  if (!batch.empty()) TRY(decide_batch(std::move(batch), now, work));
-  if (!suspects_.empty()) {
-    auto group = std::move(suspects_.front());
-    suspects_.pop_front();
-    TRY(decide_batch(std::move(group), now, work));
-  }
+  TRY(decide_what_is_there(now, work));
   in_flight_steps_ += static_cast<int64_t>(work.steps.size());
   workflows_.trim();
   return work;
+}
+
+Result<void> Partition::decide_what_is_there(Now now, Work& work) {
+  if (!alone_.empty()) {
+    if (in_flight_steps_ > 0) return {};
+    std::vector<Attempt> one;
+    one.push_back(std::move(alone_.front()));
+    alone_.pop_front();
+    return decide_batch(std::move(one), now, work);
+  }
+  auto batch = next_batch();
+  if (!batch.empty()) TRY(decide_batch(std::move(batch), now, work));
+  if (suspects_.empty()) return {};
+  auto group = std::move(suspects_.front());
+  suspects_.pop_front();
+  return decide_batch(std::move(group), now, work);
 }
 
 // Requests and the machine's own messages each have a share of their own: neither waits behind any
@@ -130,7 +140,8 @@ std::vector<Attempt> Partition::next_batch() {
                 std::min(asked_.size(), options_.max_batch));
   for (auto* queue : {&ready_, &asked_}) {
     for (size_t n = 0; n < options_.max_batch && !queue->empty(); ++n) {
-      batch.push_back(std::move(queue->front()));
+      bool alone = queue->front().message->turn().kind == Turn::Kind::Alone;
+      (alone ? alone_.emplace_back() : batch.emplace_back()) = std::move(queue->front());
       queue->pop_front();
     }
   }
@@ -139,7 +150,7 @@ std::vector<Attempt> Partition::next_batch() {
 
 bool Partition::wait_for_turn(Attempt& attempt) {
   Turn turn = attempt.message->turn();
-  if (turn.kind == Turn::Kind::None) return false;
+  if (turn.kind == Turn::Kind::None || turn.kind == Turn::Kind::Alone) return false;
   auto found = in_flight_.find(turn.number());
   if (found == in_flight_.end()) return false;
   found->second.push_back(std::move(attempt));

@@ -106,6 +106,7 @@ class Partition {
 
   // Deciding.
   std::vector<Attempt> next_batch();
+  Result<void> decide_what_is_there(Now now, Work& work);
   Result<void> decide_batch(std::vector<Attempt> batch, Now now, Work& work);
   Result<void> cannot_load(std::vector<Attempt> batch, const Error& why, Now now);
   void decide_one(Attempt attempt, Batch& batch, Now now, Work& work);
@@ -149,6 +150,7 @@ class Partition {
   std::map<WorkerId, Session> sessions_;
 
   std::deque<Attempt> asked_;                  // from outside
+  std::deque<Attempt> alone_;                  // wait until nothing is in flight, others after them
   std::deque<Attempt> ready_;                  // the machine's own, and what is to be decided again
   std::deque<std::vector<Attempt>> suspects_;  // their rows could not be read together
   std::multimap<int64_t, Attempt> retries_;    // by the monotonic time, in ms

@@ -102,6 +102,7 @@ void Partition::collect_sessions(Now now) {
 }
 
 int64_t Partition::pause_ms(Now now) const {
+  if (!alone_.empty()) return in_flight_steps_ > 0 ? INT64_MAX : 0;
   if (!ready_.empty() || !asked_.empty() || !suspects_.empty()) return 0;
   int64_t pause = INT64_MAX;
   auto until = [&](int64_t due, int64_t at) {

@@ -113,6 +113,9 @@ Result<std::vector<kernel::OutboxRow>> outbox(sql::Connection&, kernel::ShardSet
 // The schedules of rules: timers with a name.
 Result<std::vector<kernel::TimerRow>> named_timers(sql::Connection&, TenantId);
 Result<std::vector<kernel::QuarantineRow>> list_quarantine(sql::Connection&, TenantId, Page);
+// For a worker that comes back, of all tenants: the executions whose end it has told, but which
+// could not be taken.
+Result<std::vector<ExecutionId>> ends_in_quarantine(sql::Connection&);
 // Entries with seq > after, oldest first.
 Result<std::vector<kernel::ChangeRow>> changes_after(sql::Connection&, TenantId, int64_t after,
                                                      int limit);

@@ -87,6 +87,13 @@ Result<std::vector<QuarantineRow>> list_quarantine(sql::Connection& db, TenantId
   return read_all<QuarantineRow>(db, text, before, tenant, page.limit);
 }
 
+Result<std::vector<ExecutionId>> ends_in_quarantine(sql::Connection& db) {
+  return query<ExecutionId>(db,
+                            "/*every tenant: worker*/ "
+                            "SELECT DISTINCT subject FROM quarantine WHERE kind = 'finish_run'",
+                            [](RowReader read, ExecutionId& id) { read >> id; });
+}
+
 Result<std::vector<ChangeRow>> changes_after(sql::Connection& db, TenantId tenant, int64_t after,
                                              int limit) {
   static const auto text =

@@ -83,9 +83,9 @@ void World::open(Worker& worker) {
            run.second.state == WorkerRun::State::AsksToBegin;
   });
   std::string name = worker.name;
-  auto opened = [this, name, epoch = epoch_](Result<Session> session) {
-    if (epoch != epoch_) return;
+  auto opened = [this, name, instance = worker.instance](Result<Session> session) {
     auto& asked = *std::ranges::find(workers_, name, &Worker::name);
+    if (asked.instance != instance) return;  // who has asked is dead
     asked.opens = false;
     if (!session.ok()) return;
     server_->outlet->attach(*session, *this);

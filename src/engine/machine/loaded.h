@@ -79,6 +79,8 @@ class Loaded {
   bool has_message(MessageId id) const { return messages_.contains(id); }
   std::vector<const kernel::ExecutionRow*> leased() const;
   const kernel::WorkerRow* worker(std::string_view name) const;
+  // Of a leased one: its worker has told its end, which is in quarantine.
+  bool has_untaken_end(ExecutionId id) const { return untaken_ends_.contains(id); }
   const std::vector<kernel::MessageRow>& left_messages() const { return left_messages_; }
   const std::vector<kernel::OutboxRow>& left_outbox() const { return left_outbox_; }
   // Of all of Wanted::expire.
@@ -106,6 +108,7 @@ class Loaded {
   std::unordered_set<MessageId> messages_;
   std::vector<ExecutionId> leased_;
   std::vector<kernel::WorkerRow> workers_;
+  std::unordered_set<ExecutionId> untaken_ends_;
   std::vector<kernel::MessageRow> left_messages_;
   std::vector<kernel::OutboxRow> left_outbox_;
   store::Retention::Due expired_;

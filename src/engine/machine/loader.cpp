@@ -127,6 +127,8 @@ Result<void> Loader::load_leased() {
     into_.executions_.try_emplace(row.id, std::move(row));
   }
   TRY(into_.workers_, store::all_workers(db_));
+  TRY(auto ends, store::ends_in_quarantine(db_));
+  into_.untaken_ends_.insert(ends.begin(), ends.end());
   return {};
 }
 

@@ -16,8 +16,10 @@ struct Wanted;
 // Which messages wait for each other. Shared: those of one number are decided one after the other,
 // and while one of them is being committed the others wait. Exclusive: besides, only one of a
 // batch is decided, because what it makes (a snapshot of the catalogue) changes between batches.
+// Alone: decided when nothing else is being decided or committed, because it looks at what any of
+// them may change (the leases of a worker).
 struct Turn {
-  enum class Kind : uint8_t { None, Shared, Exclusive };
+  enum class Kind : uint8_t { None, Shared, Exclusive, Alone };
   Kind kind = Kind::None;
   uint64_t of = 0;
   bool operator==(const Turn&) const = default;
@@ -27,6 +29,7 @@ struct Turn {
   static Turn shared(Id<Tag> id) {
     return {id ? Kind::Shared : Kind::None, static_cast<uint64_t>(id.value)};
   }
+  static Turn alone() { return {Kind::Alone, 0}; }
   static Turn exclusive(uint64_t of) { return {Kind::Exclusive, of}; }
   // Ids have 63 bits: the two kinds never meet. 0: none.
   uint64_t number() const { return kind == Kind::Exclusive ? of | uint64_t{1} << 63 : of; }

@@ -17,6 +17,7 @@ class LoseWorker final : public Transition {
   explicit LoseWorker(WorkerId worker) : worker_(worker) {}
   std::string_view name() const override { return "lose_worker"; }
   About about() const override { return {.tenant = kDefaultTenant, .subject = worker_.value}; }
+  Turn turn() const override { return Turn::alone(); }
   void want(Wanted& wanted) const override { wanted.leased = true; }
   bool insists() const override { return true; }
   Decided decide(Context& ctx) const override;

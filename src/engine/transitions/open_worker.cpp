@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
-#include <functional>
 #include <set>
 
 #include "engine/machine/transition.h"
@@ -35,10 +34,7 @@ class OpenWorker final : public Transition {
       : hello_(std::move(hello)), terms_(terms), opened_(std::move(opened)) {}
   std::string_view name() const override { return "open_worker"; }
   About about() const override { return {.tenant = kDefaultTenant}; }
-  // The openings of one worker one after the other; another worker may share a turn by chance.
-  Turn turn() const override {
-    return Turn::exclusive(std::hash<std::string>()("worker/" + hello_.name) | 1);
-  }
+  Turn turn() const override { return Turn::alone(); }
   void want(Wanted& wanted) const override { wanted.leased = true; }
   bool insists() const override { return true; }
   void fail(const Error& error) override { opened_(error); }
@@ -76,6 +72,8 @@ bool OpenWorker::take_over(Context& ctx, const ExecutionRow& run, bool same_inst
   if (run.status == ExecutionStatus::Canceling) {
     ctx.changes.outbox_done.push_back({run.tenant, OutboxId{run.id.value}});
     finish(ctx, run.id, ExecutionStatus::Canceled, FailureClass::Canceled, Value());
+  } else if (ctx.rows().has_untaken_end(run.id)) {
+    lose_run(ctx, run, "it has ended, but how could not be taken: see quarantine");
   } else if (run.status == ExecutionStatus::Scheduled ||
              (same_instance && !runs_in_worker(ctx, run))) {
     start_again(ctx, run);
