@@ -97,7 +97,8 @@ class World final : private engine::Observer, private kernel::WorkReceiver {
 
   // world_workers.cpp
   void grant(SessionId session, std::vector<kernel::WorkOrder> orders) override;
-  void cancel(SessionId session, const kernel::RunKey& key, std::string reason) override;
+  void cancel(SessionId session, const kernel::Of<kernel::RunKey>& of,
+              std::string reason) override;
   Worker* worker_of(SessionId session);
   void work(const Op& op, Dice dice);
   void open(Worker& worker);

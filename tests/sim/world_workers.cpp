@@ -54,7 +54,8 @@ void World::grant(SessionId session, std::vector<WorkOrder> orders) {
   }
 }
 
-void World::cancel(SessionId session, const RunKey& key, std::string) {
+void World::cancel(SessionId session, const Of<RunKey>& of, std::string) {
+  const RunKey& key = of.id;
   Worker* worker = worker_of(session);
   if (!worker || worker->frozen) return;
   std::erase_if(worker->orders, [&](const auto& order) { return order.key == key; });
