@@ -96,7 +96,7 @@ class SharedSource final : public WorkSource, private WorkReceiver {
     for (const auto& order : orders) holders_[order.key] = sessions_.at(session);
     receiver_->grant(SessionId{1}, std::move(orders));
   }
-  void cancel(SessionId, const RunKey& key, std::string reason) override {
+  void cancel(SessionId, const Of<RunKey>& key, std::string reason) override {
     receiver_->cancel(SessionId{1}, key, std::move(reason));
   }
 
