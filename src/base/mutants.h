@@ -21,6 +21,7 @@ enum class Mutant : uint8_t {
   MessageAckedWithoutEffect,
   SweepDead,
   CrashLeftoversWait,
+  AnswerOnUndurable,
   // K2: what is owed
   OutboxNotWritten,
   OutboxDeletedEarly,
@@ -50,6 +51,7 @@ enum class Mutant : uint8_t {
   OrderBeforeCommit,
   StartedNotWritten,
   LostRunAgain,
+  UntakenEndAgain,
   // K8: nothing is stuck
   QueueRowLost,
   QueueRowKept,
@@ -65,6 +67,8 @@ enum class Mutant : uint8_t {
   TurnReleasedEarly,
   UndoLeaks,
   BatchWaitsForCulprit,
+  BadHeadBlocksQueue,
+  OpenAmongOthers,
   CancelSparesSteps,
   // K9: a final status never changes
   FinalWritten,
@@ -75,8 +79,9 @@ enum class Mutant : uint8_t {
   DrainForgotten,
   WindUpGoesOn,
   SweepNeverRests,
+  DispatchSpins,
 };
-inline constexpr int kMutants = static_cast<int>(Mutant::SweepNeverRests) + 1;
+inline constexpr int kMutants = static_cast<int>(Mutant::DispatchSpins) + 1;
 
 #ifdef MILLRACE_MUTANTS
 extern Mutant mutant_in_force;

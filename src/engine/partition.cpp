@@ -313,7 +313,8 @@ void Partition::decided(std::unique_ptr<Decision> decision, Batch& batch, Work& 
 // With nothing to write it is answered at once, unless it may rest on what another one of its batch
 // has decided, which is not durable yet: then it waits for that and is decided again.
 void Partition::answer_unwritten(std::unique_ptr<Decision> decision, const Loaded& rows, Now now) {
-  if (wait_for_turn(decision->attempt) || wait_for_tree(decision->attempt, rows)) {
+  bool at_once = mutant(Mutant::AnswerOnUndurable);
+  if (!at_once && (wait_for_turn(decision->attempt) || wait_for_tree(decision->attempt, rows))) {
     give_back(*decision, slots_, granting_);
     return;
   }
@@ -352,6 +353,9 @@ void Partition::written(std::vector<store::Written> outcomes, Now now) {
 }
 
 void Partition::settle(Decision& decision, Now now) {
+  // What waits cannot be read.
+  bool nobody = decision.attempt.message->name() == "dispatch_queue" && decision.dequeued.empty();
+  if (nobody) dispatch_later(now);
   answered(decision.attempt);
   settle_queue(decision);
   for (const auto& timer : decision.changes.timers) {
@@ -473,7 +477,7 @@ void Partition::meet_fate(Attempt attempt, Trouble trouble, const Error& why, No
       retries_.emplace(now.mono_ms() + fate.after_ms, std::move(attempt));
       return;
     case Fate::What::Answer:
-      if (attempt.message->name() == "dispatch_queue") next_dispatch_ms_ = now.mono_ms() + 1000;
+      if (attempt.message->name() == "dispatch_queue") dispatch_later(now);
       answered(attempt);
       attempt.message->fail(why);
       return;

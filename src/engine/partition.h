@@ -102,6 +102,7 @@ class Partition {
   bool may_sweep(Now now) const;
   void add_sweep(Now now);
   bool work_waits_for_free_slots() const;
+  void dispatch_later(Now now);
   bool may_dispatch(Now now) const { return !dispatching_ && now.mono_ms() >= next_dispatch_ms_; }
 
   // Deciding.

@@ -17,6 +17,7 @@ constexpr size_t kMostTimersAtOnce = 512;
 constexpr size_t kMostTimersInHand = 1024;
 constexpr size_t kMostInHand = 4000;
 constexpr int64_t kRefillPauseMs = 1000;
+constexpr int64_t kDispatchPauseMs = 1000;
 
 }  // namespace
 
@@ -53,6 +54,11 @@ void Partition::settle_sweep(const Decision::Swept& swept, Now now) {
   left_.outbox_after = swept.outbox_after;
   if (swept.again && !mutant(Mutant::CrashLeftoversWait)) next_sweep_ms_ = now.mono_ms();
   for (const auto& message : swept.found) add(stored_message(message), now);
+}
+
+// The store takes or gives nothing: to ask again at once would keep both threads busy with that.
+void Partition::dispatch_later(Now now) {
+  if (!mutant(Mutant::DispatchSpins)) next_dispatch_ms_ = now.mono_ms() + kDispatchPauseMs;
 }
 
 // A slot can become free while the rows that wait for it are still being committed.

@@ -27,6 +27,8 @@ constexpr Broken kBroken[] = {
     {Mutant::SweepDead, "sweep-dead", "messages that a crash left behind are not looked for"},
     {Mutant::CrashLeftoversWait, "leftovers-wait",
      "B10: a sweep that brought a full page waits a minute for the next"},
+    {Mutant::AnswerOnUndurable, "answer-on-undurable",
+     "found here: a decision that writes nothing is answered on the word of one of its batch"},
     {Mutant::OutboxNotWritten, "outbox-not-written", "a cancel is not owed to its worker"},
     {Mutant::OutboxDeletedEarly, "outbox-deleted-early",
      "the sweep drops the cancel of a run that still ends"},
@@ -58,6 +60,8 @@ constexpr Broken kBroken[] = {
      "an order leaves before its lease is durable"},
     {Mutant::StartedNotWritten, "started-not-written", "a run begins without `started`"},
     {Mutant::LostRunAgain, "lost-run-again", "a lost run that must not be repeated is repeated"},
+    {Mutant::UntakenEndAgain, "untaken-end-again",
+     "found here: a run whose end is in quarantine is started again"},
     {Mutant::QueueRowLost, "queue-row-lost", "what waits for a slot has no row in the queue"},
     {Mutant::QueueRowKept, "queue-row-kept", "what has its slot stays in the queue"},
     {Mutant::SlotLeaked, "slot-leaked", "a decision that is not written keeps its slot"},
@@ -77,6 +81,10 @@ constexpr Broken kBroken[] = {
     {Mutant::UndoLeaks, "undo-leaks", "a decision that comes to nothing keeps its slots"},
     {Mutant::BatchWaitsForCulprit, "batch-waits",
      "B4: a row that cannot be read puts off its whole batch"},
+    {Mutant::BadHeadBlocksQueue, "bad-head-blocks-queue",
+     "found here: a row in the queue that cannot be read holds up all that ends and waits"},
+    {Mutant::OpenAmongOthers, "open-among-others",
+     "found here: a session is opened while orders for its worker are being committed"},
     {Mutant::CancelSparesSteps, "cancel-spares-steps", "the steps of a canceled workflow go on"},
     {Mutant::FinalWritten, "final-written", "a late completion changes a final status"},
     {Mutant::CancelLoses, "cancel-loses", "a run that ends after its cancel succeeds"},
@@ -88,6 +96,8 @@ constexpr Broken kBroken[] = {
      "B3: a server that stops goes on with stored messages"},
     {Mutant::SweepNeverRests, "sweep-never-rests",
      "B1: rows that are old and must stay bring the next sweep at once"},
+    {Mutant::DispatchSpins, "dispatch-spins",
+     "found here: with a full disk the queue is looked at without end"},
 };
 static_assert(std::size(kBroken) == kMutants - 1);
 

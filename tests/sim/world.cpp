@@ -393,6 +393,10 @@ void World::decided(std::string_view kind, int64_t) {
     sweeps_ = sweeps_at_ms_ == mono_ms_ ? sweeps_ + 1 : 1;
     sweeps_at_ms_ = mono_ms_;
     if (sweeps_ > 100) violate("K12", "sweeps follow each other without end");
+  } else if (kind == "dispatch_queue") {
+    dispatches_ = dispatched_at_ms_ == mono_ms_ ? dispatches_ + 1 : 1;
+    dispatched_at_ms_ = mono_ms_;
+    if (dispatches_ > 150) violate("K12", "the queue is looked at without end");
   } else if (kind == "fire_timer" && ++fires_ > 2 * ledger_.timers_made() + 20) {
     violate("K12", "timers that are in hand are brought again and again");
   }

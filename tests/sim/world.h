@@ -97,8 +97,7 @@ class World final : private engine::Observer, private kernel::WorkReceiver {
 
   // world_workers.cpp
   void grant(SessionId session, std::vector<kernel::WorkOrder> orders) override;
-  void cancel(SessionId session, const kernel::Of<kernel::RunKey>& of,
-              std::string reason) override;
+  void cancel(SessionId session, const kernel::Of<kernel::RunKey>& of, std::string reason) override;
   Worker* worker_of(SessionId session);
   void work(const Op& op, Dice dice);
   void open(Worker& worker);
@@ -145,7 +144,9 @@ class World final : private engine::Observer, private kernel::WorkReceiver {
   bool forgets_ = false;        // old rows go after a minute and a half
   int left_at_once_ = 1000;     // of what a sweep brings
   std::set<int64_t> bad_rows_;  // executions that cannot be read
-  int sweeps_ = 0;              // in this instant
+  int dispatches_ = 0;
+  int64_t dispatched_at_ms_ = 0;
+  int sweeps_ = 0;  // in this instant
   int64_t sweeps_at_ms_ = 0;
   int64_t fires_ = 0;  // of timers, by this server
   // One that has lost the store and does not know it yet.

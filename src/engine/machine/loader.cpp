@@ -4,6 +4,8 @@
 #include <algorithm>
 
 #include "base/json.h"
+#include "base/log.h"
+#include "base/mutants.h"
 #include "engine/machine/catalog.h"
 
 namespace millrace::engine {
@@ -132,13 +134,30 @@ Result<void> Loader::load_leased() {
   return {};
 }
 
+// One that cannot be read is passed over and stays where it is: it holds up neither those behind it
+// nor the messages that would only like to start somebody.
 Result<void> Loader::load_queue() {
-  TRY(auto order, take_turns(db_, scope_.shards, scope_.queued, wanted_.queue_heads));
-  for (auto of : order) {
-    into_.queue_.push_back(of.id);
-    TRY(load_one(of));
+  constexpr int kMostPassedOver = 64;
+  for (int passed_over = 0;;) {
+    int limit = wanted_.queue_heads + passed_over;
+    TRY(auto order, take_turns(db_, scope_.shards, scope_.queued, limit));
+    into_.queue_.clear();
+    int unread = 0;
+    for (auto of : order) {
+      auto loaded = load_one(of);
+      if (loaded.ok()) {
+        into_.queue_.push_back(of.id);
+        continue;
+      }
+      if (loaded.error().code() == sql::kDamaged || mutant(Mutant::BadHeadBlocksQueue)) {
+        return loaded;
+      }
+      ++unread;
+      log_warn("queue.not_read", {{"execution", of.id}, {"error", loaded.error().message()}});
+    }
+    if (unread <= passed_over || passed_over >= kMostPassedOver) return {};
+    passed_over = unread;
   }
-  return {};
 }
 
 Result<void> Loader::load_one(Of<ExecutionId> of) {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "base/mutants.h"
 #include "engine/machine/transition.h"
 #include "engine/transitions/lose_run.h"
 #include "engine/transitions/messages.h"
@@ -17,7 +18,9 @@ class LoseWorker final : public Transition {
   explicit LoseWorker(WorkerId worker) : worker_(worker) {}
   std::string_view name() const override { return "lose_worker"; }
   About about() const override { return {.tenant = kDefaultTenant, .subject = worker_.value}; }
-  Turn turn() const override { return Turn::alone(); }
+  Turn turn() const override {
+    return mutant(Mutant::OpenAmongOthers) ? Turn::none() : Turn::alone();
+  }
   void want(Wanted& wanted) const override { wanted.leased = true; }
   bool insists() const override { return true; }
   Decided decide(Context& ctx) const override;

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <set>
 
+#include "base/mutants.h"
 #include "engine/machine/transition.h"
 #include "engine/transitions/lose_run.h"
 #include "engine/transitions/messages.h"
@@ -34,7 +35,9 @@ class OpenWorker final : public Transition {
       : hello_(std::move(hello)), terms_(terms), opened_(std::move(opened)) {}
   std::string_view name() const override { return "open_worker"; }
   About about() const override { return {.tenant = kDefaultTenant}; }
-  Turn turn() const override { return Turn::alone(); }
+  Turn turn() const override {
+    return mutant(Mutant::OpenAmongOthers) ? Turn::none() : Turn::alone();
+  }
   void want(Wanted& wanted) const override { wanted.leased = true; }
   bool insists() const override { return true; }
   void fail(const Error& error) override { opened_(error); }
@@ -72,7 +75,7 @@ bool OpenWorker::take_over(Context& ctx, const ExecutionRow& run, bool same_inst
   if (run.status == ExecutionStatus::Canceling) {
     ctx.changes.outbox_done.push_back({run.tenant, OutboxId{run.id.value}});
     finish(ctx, run.id, ExecutionStatus::Canceled, FailureClass::Canceled, Value());
-  } else if (ctx.rows().has_untaken_end(run.id)) {
+  } else if (ctx.rows().has_untaken_end(run.id) && !mutant(Mutant::UntakenEndAgain)) {
     lose_run(ctx, run, "it has ended, but how could not be taken: see quarantine");
   } else if (run.status == ExecutionStatus::Scheduled ||
              (same_instance && !runs_in_worker(ctx, run))) {
