@@ -69,6 +69,8 @@ enum class Mutant : uint8_t {
   BatchWaitsForCulprit,
   BadHeadBlocksQueue,
   OpenAmongOthers,
+  LostThoughBack,
+  RoutineBuried,
   CancelSparesSteps,
   // K9: a final status never changes
   FinalWritten,

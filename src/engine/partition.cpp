@@ -23,6 +23,10 @@ Sender sender_of(const Transition& message) {
   return message.insists() ? Sender::Machine : Sender::Asker;
 }
 
+bool is_routine(const Transition& message) {
+  return message.name() == "dispatch_queue" || message.name() == "sweep";
+}
+
 int64_t stored_id(const Transition& message) {
   About about = message.about();
   return about.message ? about.message.value : about.timer.value;
@@ -476,13 +480,24 @@ void Partition::meet_fate(Attempt attempt, Trouble trouble, const Error& why, No
     case Fate::What::Later:
       retries_.emplace(now.mono_ms() + fate.after_ms, std::move(attempt));
       return;
-    case Fate::What::Answer:
-      if (attempt.message->name() == "dispatch_queue") dispatch_later(now);
-      answered(attempt);
-      attempt.message->fail(why);
+    case Fate::What::Answer: give_up(std::move(attempt), why, now); return;
+    case Fate::What::Bury:
+      // What the partition does all the time comes again by itself.
+      if (is_routine(*attempt.message) && !mutant(Mutant::RoutineBuried)) {
+        log_error("partition.routine_failed",
+                  {{"kind", attempt.message->name()}, {"error", why.message()}});
+        give_up(std::move(attempt), why, now);
+        return;
+      }
+      bury(std::move(attempt), why.message(), now);
       return;
-    case Fate::What::Bury: bury(std::move(attempt), why.message(), now); return;
   }
+}
+
+void Partition::give_up(Attempt attempt, const Error& why, Now now) {
+  if (attempt.message->name() == "dispatch_queue") dispatch_later(now);
+  answered(attempt);
+  attempt.message->fail(why);
 }
 
 void Partition::bury(Attempt attempt, const std::string& reason, Now now) {

@@ -132,6 +132,7 @@ class Partition {
   // What becomes of it (fate.h).
   void meet_fate(Attempt attempt, Trouble trouble, const Error& why, Now now);
   void bury(Attempt attempt, const std::string& reason, Now now);
+  void give_up(Attempt attempt, const Error& why, Now now);
   void answered(const Attempt& attempt);
   void add(Message message, Now now);
 

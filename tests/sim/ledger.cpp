@@ -171,7 +171,10 @@ void Ledger::committed(const engine::Decision& decision, int64_t now) {
   }
   take_timers(decision, now);
   quarantined_ += static_cast<int64_t>(changes.quarantine.size());
-  for (const auto& row : changes.quarantine) quarantined_subjects_.insert(row.subject);
+  for (const auto& row : changes.quarantine) {
+    quarantined_subjects_.insert(row.subject);
+    if (row.reason.contains("nobody was handed over")) ++not_handed_over_;
+  }
   for (const auto& row : changes.new_executions) check(executions_[row.id.value]);
   for (const auto& row : changes.executions) check(executions_[row.id.value]);
 }
@@ -228,6 +231,7 @@ void Ledger::compare(sql::Connection& store, bool surprises, bool forgets) {
   enforced_ = std::move(there.enforced_);
   quarantined_ = there.quarantined_;
   quarantined_subjects_ = std::move(there.quarantined_subjects_);
+  not_handed_over_ = there.not_handed_over_;
 }
 
 void Ledger::read(sql::Connection& store) {
@@ -288,9 +292,13 @@ void Ledger::read(sql::Connection& store) {
   ids("SELECT id FROM message", [&](int64_t id) { messages_.insert(id); });
   ids("SELECT id FROM inquiry WHERE status = 0", [&](int64_t id) { inquiries_.insert(id); });
   ids("SELECT id FROM event ORDER BY id", [&](int64_t id) { events_.push_back(id); });
-  ids("SELECT subject FROM quarantine", [&](int64_t id) {
+  each("SELECT subject, reason FROM quarantine", [&](auto read) {
+    int64_t subject = 0;
+    std::string reason;
+    read >> subject >> reason;
     ++quarantined_;
-    quarantined_subjects_.insert(id);
+    quarantined_subjects_.insert(subject);
+    if (reason.contains("nobody was handed over")) ++not_handed_over_;
   });
   each("SELECT source, source_id FROM event WHERE replay_of = 0", [&](auto read) {
     std::string source;

@@ -58,6 +58,8 @@ class Ledger {
   const std::set<int64_t>& inquiries() const { return inquiries_; }     // those that are open
   const std::vector<int64_t>& events() const { return events_; }
   int64_t quarantined() const { return quarantined_; }
+  // Burials that have handed nobody over: an operator has to look for whom they hold up.
+  int64_t not_handed_over() const { return not_handed_over_; }
   // A message about it is in quarantine: an operator knows.
   bool is_quarantined(ExecutionId id) const { return quarantined_subjects_.contains(id.value); }
   int64_t timers_made() const { return timers_made_; }
@@ -83,6 +85,7 @@ class Ledger {
   std::set<std::pair<int64_t, int64_t>> enforced_;  // event, rule
   int64_t quarantined_ = 0;
   std::set<int64_t> quarantined_subjects_;
+  int64_t not_handed_over_ = 0;
   int64_t timers_made_ = 0;
   uint64_t hash_ = 0xcbf29ce484222325;
 };

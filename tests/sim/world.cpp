@@ -99,7 +99,9 @@ void World::apply(const Op& op) {
         server_ = std::make_unique<Server>();
       }
       crash();
-      return start();
+      start();
+      if (!server_) usurped_.reset();  // it has lost nothing yet
+      return;
     case OpKind::Tick: return time_passes(static_cast<int64_t>(1 + dice.below(4'000)));
     case OpKind::Jump:
       if (server_) {
@@ -176,7 +178,9 @@ void World::fail_store(const Op& op, Dice dice) {
         return !is_final(known.row.status) && !known.row.parent && known.row.worker;
       };
       ExecutionId id = pick_execution(dice, stands_alone);
-      if (!id || !stands_alone(*ledger_.find(id)) || !bad_rows_.empty()) return;
+      // Its slot stays taken: there has to be another.
+      bool fits = workers_.size() > 1 || workers_[0].slots > 1;
+      if (!id || !stands_alone(*ledger_.find(id)) || !bad_rows_.empty() || !fits) return;
       harm_ = true;
       bad_rows_.insert(id.value);
       store_.add(
@@ -242,9 +246,20 @@ void World::start() {
   tell_trace(fmt::format("server {} starts", epoch_));
   fires_ = 0;
   server_ = std::move(server);
-  offer(engine::command::load_packs({.tenant = kDefaultTenant}, pack_set(quiet_),
-                                    [](const Result<int>&) {}));
+  if (!load_first_packs()) return;
   for (auto& worker : workers_) open(worker);
+}
+
+// The releases are in the store before anybody asks for anything; without that it does not start.
+bool World::load_first_packs() {
+  bool loaded = false;
+  offer(engine::command::load_packs({.tenant = kDefaultTenant}, pack_set(quiet_),
+                                    [&loaded](const Result<int>& done) { loaded = done.ok(); }));
+  int servers = epoch_;
+  for (int i = 0; i < 8 && !loaded && epoch_ == servers; ++i) cycle();
+  if (epoch_ != servers) return false;
+  if (!loaded) crash();
+  return loaded;
 }
 
 // What is in memory is lost: of what was asked nobody will hear.
@@ -281,7 +296,7 @@ void World::turn() {
     if (server_->drains && !decision.grants.empty()) {
       violate("K12", "work is handed out by a server that drains");
     }
-    server_->decided.push_back(std::move(step));
+    server_->decided.push_back({std::move(step), wall_ms_});
   }
 }
 
@@ -293,7 +308,7 @@ engine::Retention World::retention() const {
 void World::write_as_usurped() {
   auto old = std::exchange(usurped_, nullptr);
   std::vector<std::unique_ptr<store::Step>> batch;
-  for (auto& step : old->decided) batch.push_back(std::move(step));
+  for (auto& decided : old->decided) batch.push_back(std::move(decided.step));
   auto outcomes = old->writer->write(batch, {.unix_ms = wall_ms_, .monotonic_ms = mono_ms_});
   for (const auto& outcome : outcomes) {
     if (outcome.end == store::WriteEnd::Unavailable) continue;
@@ -305,8 +320,10 @@ void World::commit(size_t most, bool dies_before_it_tells) {
   if (usurped_) write_as_usurped();
   if (!server_ || server_->decided.empty()) return;
   std::vector<std::unique_ptr<store::Step>> batch;
+  std::map<const store::Step*, int64_t> decided_at;
   while (!server_->decided.empty() && batch.size() < most) {
-    batch.push_back(std::move(server_->decided.front()));
+    batch.push_back(std::move(server_->decided.front().step));
+    decided_at[batch.back().get()] = server_->decided.front().wall_ms;
     server_->decided.pop_front();
   }
   auto outcomes = server_->writer->write(batch, {.unix_ms = wall_ms_, .monotonic_ms = mono_ms_});
@@ -318,7 +335,8 @@ void World::commit(size_t most, bool dies_before_it_tells) {
                              decision.attempt.message->about().subject,
                              static_cast<int>(outcome.end), outcome.reason));
     }
-    if (outcome.end == store::WriteEnd::Committed) ledger_.committed(decision, wall_ms_);
+    if (outcome.end != store::WriteEnd::Committed) continue;
+    ledger_.committed(decision, decided_at[outcome.step.get()]);
   }
   if (server_->writer->fatal()) {
     surprises_ = true;

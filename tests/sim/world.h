@@ -52,13 +52,18 @@ class World final : private engine::Observer, private kernel::WorkReceiver {
     std::unique_ptr<store::Writer> writer;
     std::unique_ptr<engine::Outlet> outlet;
     std::unique_ptr<engine::Partition> partition;
-    std::deque<std::unique_ptr<store::Step>> decided;  // with the committer
-    std::vector<store::Written> written;               // outcomes on their way back
+    struct Decided {
+      std::unique_ptr<store::Step> step;
+      int64_t wall_ms;
+    };
+    std::deque<Decided> decided;          // with the committer
+    std::vector<store::Written> written;  // outcomes on their way back
     bool drains = false;
   };
 
   // world.cpp: the server's life
   void start();
+  bool load_first_packs();
   void crash();
   void write_as_usurped();
   engine::Retention retention() const;

@@ -46,6 +46,11 @@ void World::grant(SessionId session, std::vector<WorkOrder> orders) {
     };
     Worker* worker = worker_of(session);
     auto leased = known ? std::ranges::count_if(ledger_.executions(), is_leased) : 0;
+    if (worker) {  // what has ended at the worker takes none of its slots
+      leased -= std::ranges::count_if(worker->runs, [](const auto& run) {
+        return run.second.state == WorkerRun::State::Ended;
+      });
+    }
     if (worker && leased > worker->slots) {
       violate("K6", fmt::format("worker {} has {} slots and {} runs", worker->name, worker->slots,
                                 leased));
@@ -86,8 +91,8 @@ void World::open(Worker& worker) {
   std::string name = worker.name;
   auto opened = [this, name, instance = worker.instance](Result<Session> session) {
     auto& asked = *std::ranges::find(workers_, name, &Worker::name);
-    if (asked.instance != instance) return;  // who has asked is dead
     asked.opens = false;
+    if (asked.instance != instance) return;  // who has asked is dead
     if (!session.ok()) return;
     server_->outlet->attach(*session, *this);
     asked.session = *session;
@@ -223,7 +228,6 @@ void World::tell_all(Worker& worker) {
 // It was not renewed in time: the worker ends all its runs, before somebody else may start them.
 void World::lose_session(Worker& worker) {
   worker.session.reset();
-  worker.opens = false;
   worker.orders.clear();
   std::erase_if(worker.runs,
                 [](const auto& run) { return run.second.state != WorkerRun::State::Ended; });

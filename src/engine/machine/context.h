@@ -98,6 +98,7 @@ class Context {
   // A slot for one run, charged to this decision until its commit.
   std::optional<WorkerId> take_slot();
   void free_slot(WorkerId worker);
+  bool has_session(WorkerId worker) const { return batch_.memory.slots.is_open(worker); }
   int free_slots() const { return batch_.memory.slots.free(); }
   void worker_opens(WorkerId worker) { batch_.memory.slots.opening(worker); }
   bool somebody_waits() const { return batch_.memory.somebody_waits; }

@@ -16,6 +16,7 @@ class Slots {
   void opening(WorkerId worker) { opening_[worker] = 0; }
   void open(WorkerId worker, int slots);
   void close(WorkerId worker);
+  bool is_open(WorkerId worker) const { return free_.contains(worker); }
   // From now on nothing is granted, whoever opens.
   void drain() { draining_ = true; }
   // The worker with the most free slots, or none.

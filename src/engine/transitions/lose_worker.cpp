@@ -30,6 +30,8 @@ class LoseWorker final : public Transition {
 };
 
 Decided LoseWorker::decide(Context& ctx) const {
+  // It has come back before this could be decided, and said itself what it still runs.
+  if (ctx.has_session(worker_) && !mutant(Mutant::LostThoughBack)) return ctx.decided();
   for (const auto* run : ctx.rows().leased()) {
     if (run->worker != worker_ || is_final(run->status)) continue;
     if (run->status == ExecutionStatus::Canceling) {
