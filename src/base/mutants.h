@@ -26,6 +26,7 @@ enum class Mutant : uint8_t {
   OutboxNotWritten,
   OutboxDeletedEarly,
   OutboxKept,
+  HandedOverOwed,
   // K3: all or nothing, on rows that hold
   RollbackCommits,
   StaleRowWritten,

@@ -33,6 +33,8 @@ constexpr Broken kBroken[] = {
     {Mutant::OutboxDeletedEarly, "outbox-deleted-early",
      "the sweep drops the cancel of a run that still ends"},
     {Mutant::OutboxKept, "outbox-kept", "a run ends and its cancel stays owed"},
+    {Mutant::HandedOverOwed, "handed-over-owed",
+     "found here: a canceled run is handed to an operator and its cancel stays owed"},
     {Mutant::RollbackCommits, "rollback-commits", "what was written of a failed batch stays"},
     {Mutant::StaleRowWritten, "stale-row-written",
      "a decision on a row that has changed since is written"},

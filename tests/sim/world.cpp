@@ -289,6 +289,7 @@ void World::offer(engine::Message message) {
 
 void World::turn() {
   if (!server_) return start();
+  latest_ms_ = std::max(latest_ms_, wall_ms_);
   auto work = server_->partition->take(now());
   if (!work.ok()) return violate("K0", "the partition gives up: " + work.error().describe());
   for (auto& step : work->steps) {
@@ -296,7 +297,7 @@ void World::turn() {
     if (server_->drains && !decision.grants.empty()) {
       violate("K12", "work is handed out by a server that drains");
     }
-    server_->decided.push_back({std::move(step), wall_ms_});
+    server_->decided.push_back({std::move(step), latest_ms_});
   }
 }
 

@@ -140,6 +140,7 @@ class World final : private engine::Observer, private kernel::WorkReceiver {
   Ledger ledger_;
 
   int64_t wall_ms_ = 1'800'000'000'000;
+  int64_t latest_ms_ = wall_ms_;  // that the wall clock has shown
   int64_t mono_ms_ = 1'000;
   std::unique_ptr<Server> server_;
   int epoch_ = 0;           // of servers

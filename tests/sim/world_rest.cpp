@@ -57,7 +57,8 @@ void World::help(int round) {
   std::vector<std::pair<OpKind, ExecutionId>> todo;
   for (const auto& [id, known] : ledger_.executions()) {
     const auto& row = known.row;
-    if (is_final(row.status)) continue;
+    bool unreadable = store_.is_ill() && bad_rows_.contains(id);
+    if (is_final(row.status) || unreadable) continue;
     // Nobody knows whom a burial without a hand-over has left behind: whoever does not move.
     bool left_behind = round >= 40 && ledger_.not_handed_over() > 0;
     if ((row.action == "ci.endless" || left_behind) && row.status != ExecutionStatus::Canceling) {

@@ -70,6 +70,9 @@ void BuryMessage::hand_over(Context& ctx, ExecutionRow row) const {
   }
   if (row.status == ExecutionStatus::NeedsDecision) return;
   if (row.worker) ctx.free_slot(row.worker);
+  if (row.worker && row.status == ExecutionStatus::Canceling && !mutant(Mutant::HandedOverOwed)) {
+    ctx.changes.outbox_done.push_back({row.tenant, OutboxId{row.id.value}});
+  }
   hold(ctx, row.id, FailureClass::InfraLost,
        fmt::format("its {} could not be handled ({}): millrace execution resolve {}",
                    refused_->name(), reason_, row.id.value));
