@@ -77,6 +77,7 @@ enum class Mutant : uint8_t {
   FinalWritten,
   CancelLoses,
   InquiryKept,
+  HeldGoesOnAsking,
   ReleaseGoneFails,
   // K12: a stop ends, and starts nothing
   DrainForgotten,

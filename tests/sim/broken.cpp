@@ -95,6 +95,8 @@ constexpr Broken kBroken[] = {
     {Mutant::FinalWritten, "final-written", "a late completion changes a final status"},
     {Mutant::CancelLoses, "cancel-loses", "a run that ends after its cancel succeeds"},
     {Mutant::InquiryKept, "inquiry-kept", "a question outlives the execution that asks"},
+    {Mutant::HeldGoesOnAsking, "held-goes-on-asking",
+     "found here: who asks is handed to an operator and its question stays open for ever"},
     {Mutant::ReleaseGoneFails, "release-gone-fails",
      "B5: an execution whose release is missing ends as failed"},
     {Mutant::DrainForgotten, "drain-forgotten", "B11: a worker that opens ends the drain"},

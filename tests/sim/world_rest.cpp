@@ -257,7 +257,7 @@ void World::check_slots() {
 void World::examine(bool bytes) {
   auto findings =
       store::examine(store_.inspector(), {.now_ms = wall_ms_,
-                                          .event_retention_ms = retention().events,
+                                          .event_retention_ms = forgets_ ? 0 : retention().events,
                                           .execution_retention_ms = retention().executions,
                                           .check_bytes = bytes});
   ASSERT_MSG(findings.ok(), findings.error().describe());

@@ -162,7 +162,10 @@ void World::ask_to_begin(Worker& worker, RunKey key) {
       return;
     }
     const auto* known = ledger_.find(key.execution);
-    if (!known || known->row.status != ExecutionStatus::Running || known->row.key() != key) {
+    // A cancel in the same commit follows it.
+    bool may_run = known && (known->row.status == ExecutionStatus::Running ||
+                             known->row.status == ExecutionStatus::Canceling);
+    if (!may_run || known->row.started == 0 || known->row.key() != key) {
       violate("K7",
               fmt::format("execution {} may begin before that is durable", key.execution.value));
     }
@@ -229,6 +232,7 @@ void World::tell_all(Worker& worker) {
 void World::lose_session(Worker& worker) {
   worker.session.reset();
   worker.orders.clear();
+  ++worker.instance;
   std::erase_if(worker.runs,
                 [](const auto& run) { return run.second.state != WorkerRun::State::Ended; });
 }
@@ -285,7 +289,6 @@ void World::work(const Op& op, Dice dice) {
     case OpKind::Die:
       tell_trace("worker " + worker.name + " dies");
       if (server_ && worker.session) server_->outlet->detach(worker.session->id);
-      ++worker.instance;
       lose_session(worker);
       worker.runs.clear();
       if (dice.one_in(2)) open(worker);

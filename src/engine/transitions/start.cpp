@@ -117,7 +117,7 @@ Result<void> grant(Context& ctx, ExecutionRow& row, WorkerId worker) {
   return {};
 }
 
-// The execution that asks ends; unless it does so with an answer, the question is closed.
+// The execution that asks ends, or is held; unless it ends with an answer, the question is closed.
 void close_inquiry(Context& ctx, const ExecutionRow& row, ExecutionStatus status) {
   if (status == ExecutionStatus::Succeeded || mutant(Mutant::InquiryKept)) return;
   InquiryRow inquiry;
@@ -420,6 +420,10 @@ void hold(Context& ctx, ExecutionId id, FailureClass failure, std::string why) {
   ExecutionRow& row = edit(ctx, id);
   if (row.status == ExecutionStatus::Requested && !is_fresh(row)) {
     ctx.changes.dequeue.push_back({row.tenant, row.id});
+  }
+  bool asks = row.status == ExecutionStatus::Pending && !is_fresh(row);
+  if (asks && !mutant(Mutant::HeldGoesOnAsking)) {
+    close_inquiry(ctx, row, ExecutionStatus::NeedsDecision);
   }
   row.status = ExecutionStatus::NeedsDecision;
   row.failure = failure;
