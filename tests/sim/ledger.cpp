@@ -41,6 +41,10 @@ void Ledger::execution(const ExecutionRow& row, bool is_new) {
     if (is_final(before.status)) {
       violate_("K9", fmt::format("{} was {} before", named(row), to_string(before.status)));
     }
+    bool runs = before.status == ExecutionStatus::Canceling && before.worker;
+    if (runs && row.status == ExecutionStatus::Succeeded) {
+      violate_("K5", named(row) + " was canceled first");
+    }
     if (row.version != before.version + 1) {
       violate_("K3", fmt::format("{}: version {} on top of {}: an update is lost", named(row),
                                  row.version, before.version));
@@ -53,11 +57,34 @@ void Ledger::execution(const ExecutionRow& row, bool is_new) {
     }
     ++coverage_.edges[static_cast<size_t>(before.status)][static_cast<size_t>(row.status)];
   }
+  // The end that counts is that of the run which had the lease.
+  bool has_output = row.result_json.contains("\"run\":\"");
+  auto own = fmt::format("\"run\":\"{}.{}\"", row.attempt, row.epoch);
+  if (has_output && row.worker && !row.result_json.contains(own)) {
+    violate_("K6", named(row) + " has ended with what another run has left");
+  }
   known.row = row;
   known.row.parameters_json.clear();
   known.row.env_json.clear();
   note(static_cast<uint64_t>(row.id.value));
   note(static_cast<uint64_t>(row.status) << 32 | static_cast<uint64_t>(row.version));
+}
+
+// A workflow that is canceled takes its steps along, but for those that undo others.
+void Ledger::check_cancel(const Changes& changes) {
+  auto undoes = [](const ExecutionRow& row) {
+    return row.task == "unbook" || row.task == "refund";
+  };
+  for (const auto& row : changes.executions) {
+    if (row.status != ExecutionStatus::Canceling || row.worker) continue;
+    for (const auto& [id, known] : executions_) {
+      const auto& step = known.row;
+      bool goes_on = !is_final(step.status) && step.status != ExecutionStatus::Canceling;
+      if (step.parent == row.id && goes_on && !undoes(step)) {
+        violate_("K8", named(step) + " goes on though its workflow is canceled");
+      }
+    }
+  }
 }
 
 // What can be said of one execution after a commit that has touched it.
@@ -170,6 +197,7 @@ void Ledger::committed(const engine::Decision& decision, int64_t now) {
     if (messages_.erase(of.id.value) > 0) continue;
     violate_("K4", fmt::format("message {} is handled a second time", of.id.value));
   }
+  if (decision.attempt.message->name() == "cancel_execution") check_cancel(changes);
   take_timers(decision, now);
   quarantined_ += static_cast<int64_t>(changes.quarantine.size());
   for (const auto& row : changes.quarantine) {

@@ -26,14 +26,14 @@ tasks:
     next: [{do: again}]}
   again: {action: core.inject_trigger, input: {trigger: ci.push, payload: {branch: main}}}
 )";
-// Sixty ends inside the server in one decision.
+// Some ends inside the server in one decision.
 constexpr const char* kLoop = R"(
 vars: [{i: 0}]
 tasks:
   begin: {action: core.noop, next: [{do: turn}]}
   turn:
     action: core.noop
-    next: [{when: <% ctx().i < 60 %>, publish: [{i: <% ctx().i + 1 %>}], do: turn}]
+    next: [{when: <% ctx().i < 6 %>, publish: [{i: <% ctx().i + 1 %>}], do: turn}]
 )";
 constexpr const char* kExpires = R"(
 tasks:

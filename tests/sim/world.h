@@ -72,6 +72,7 @@ class World final : private engine::Observer, private kernel::WorkReceiver {
   void commit(size_t most, bool dies_before_it_tells);
   void settle();
   bool cycle();  // false: nothing happened
+  void hasty_cycle();
   void die_if_it_must();
   engine::Now now() const { return {wall_ms_, mono_ms_ * 1'000'000}; }
   void offer(engine::Message message);

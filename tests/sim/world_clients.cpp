@@ -194,7 +194,7 @@ void World::run_something(Dice dice) {
   }();
   size_t number = dice.pick(urn);
   // Five hundred steps in each turn: now and then.
-  if (startables()[number].action == "ci.endless" && !dice.one_in(8)) number = 0;
+  if (startables()[number].action == "ci.endless" && !dice.one_in(40)) number = 0;
   const auto& what = startables()[number];
   auto priority = static_cast<Priority>(dice.below(4));
   bool keyed = !dice.one_in(5);
