@@ -71,12 +71,12 @@ void Ledger::execution(const ExecutionRow& row, bool is_new) {
 }
 
 // A workflow that is canceled takes its steps along, but for those that undo others.
-void Ledger::check_cancel(const Changes& changes) {
+void Ledger::check_cancel(const Changes& changes, int64_t subject) {
   auto undoes = [](const ExecutionRow& row) {
     return row.task == "unbook" || row.task == "refund";
   };
   for (const auto& row : changes.executions) {
-    if (row.status != ExecutionStatus::Canceling || row.worker) continue;
+    if (row.id.value != subject || row.status != ExecutionStatus::Canceling) continue;
     for (const auto& [id, known] : executions_) {
       const auto& step = known.row;
       bool goes_on = !is_final(step.status) && step.status != ExecutionStatus::Canceling;
@@ -197,7 +197,9 @@ void Ledger::committed(const engine::Decision& decision, int64_t now) {
     if (messages_.erase(of.id.value) > 0) continue;
     violate_("K4", fmt::format("message {} is handled a second time", of.id.value));
   }
-  if (decision.attempt.message->name() == "cancel_execution") check_cancel(changes);
+  if (decision.attempt.message->name() == "cancel_execution") {
+    check_cancel(changes, decision.attempt.message->about().subject);
+  }
   take_timers(decision, now);
   quarantined_ += static_cast<int64_t>(changes.quarantine.size());
   for (const auto& row : changes.quarantine) {

@@ -69,7 +69,7 @@ class Ledger {
  private:
   void execution(const kernel::ExecutionRow& row, bool is_new);
   void check(const Known& known);
-  void check_cancel(const kernel::Changes& changes);
+  void check_cancel(const kernel::Changes& changes, int64_t subject);
   void take_timers(const engine::Decision& decision, int64_t now);
   void read(sql::Connection& store);
 
