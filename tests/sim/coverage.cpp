@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "plan.h"
 
 namespace millrace::sim {
@@ -34,6 +36,29 @@ constexpr Met kFates[] = {
     {Trouble::Write, Fate::What::Bury},   {Trouble::Away, Fate::What::Answer},
     {Trouble::Away, Fate::What::Later},
 };
+using enum ExecutionStatus;
+struct Edge {
+  ExecutionStatus from;
+  ExecutionStatus to;
+};
+// What an execution can become; rarer ones are told, but not asked for.
+constexpr Edge kEdges[] = {
+    {Requested, Running},      {Requested, NeedsDecision}, {Requested, Canceled},
+    {Delayed, Running},        {Scheduled, Requested},     {Scheduled, Running},
+    {Scheduled, Canceling},    {Running, Requested},       {Running, Scheduled},
+    {Running, Pausing},        {Running, Paused},          {Running, Canceling},
+    {Running, NeedsDecision},  {Running, Succeeded},       {Running, Failed},
+    {Running, Timeout},        {Running, Canceled},        {Pending, Succeeded},
+    {Pending, Timeout},        {Pending, Canceled},        {Pausing, Running},
+    {Pausing, Pausing},        {Pausing, Paused},          {Pausing, Canceling},
+    {Pausing, Failed},         {Pausing, Canceled},        {Paused, Running},
+    {Paused, Paused},          {Paused, Succeeded},        {Paused, Failed},
+    {Paused, Canceled},        {Canceling, Canceling},     {Canceling, Failed},
+    {Canceling, Canceled},     {NeedsDecision, Requested}, {NeedsDecision, Running},
+    {NeedsDecision, Paused},   {NeedsDecision, Succeeded}, {NeedsDecision, Failed},
+    {NeedsDecision, Canceled}, {NeedsDecision, Abandoned},
+};
+
 constexpr std::string_view kTroubles[] = {"load", "refused", "undecided", "stale", "write", "away"};
 constexpr std::string_view kWhats[] = {"again", "later", "answer", "bury"};
 constexpr std::string_view kEnds[] = {"committed", "duplicate", "stale", "refused", "unavailable"};
@@ -68,10 +93,15 @@ std::vector<std::string> report_coverage(const Coverage& coverage, bool in_full)
     auto found = coverage.ops.find(name);
     count("operation " + std::string(name), found == coverage.ops.end() ? 0 : found->second);
   }
+  auto is_asked_for = [](size_t from, size_t to) {
+    return std::ranges::any_of(kEdges, [&](const Edge& edge) {
+      return static_cast<size_t>(edge.from) == from && static_cast<size_t>(edge.to) == to;
+    });
+  };
   for (size_t from = 0; from < coverage.edges.size(); ++from) {
     for (size_t to = 0; to < coverage.edges.size(); ++to) {
-      if (coverage.edges[from][to] > 0)
-        count("edge " + edge_name(from, to), coverage.edges[from][to]);
+      int64_t seen = coverage.edges[from][to];
+      if (seen > 0 || is_asked_for(from, to)) count("edge " + edge_name(from, to), seen);
     }
   }
   return missing;

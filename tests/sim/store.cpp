@@ -8,6 +8,13 @@
 
 namespace millrace::sim {
 
+namespace {
+
+// In one thread nobody comes whom it would pay to wait for.
+constexpr std::string_view kNoWaiting = "PRAGMA busy_timeout=0";
+
+}  // namespace
+
 class SimStore::FaultStatement final : public sql::Statement {
  public:
   FaultStatement(SimStore& store, bool writer, std::string text, sql::Statement& inner)
@@ -98,6 +105,7 @@ Result<std::unique_ptr<SimStore>> SimStore::open() {
   std::string folder = "/millrace-sim-" + std::to_string(++number);
   TRY(store->inner_, store_sqlite::open(folder, {.reader_limit_ms = 60'000, .vfs = "memdb"}));
   TRY(store->inspector_, store->inner_->open_writer());
+  TRY(store->inspector_->run(kNoWaiting));
   TRY(store::migrate(*store->inspector_));
   TRY(auto* names, store->inspector_->prepare("SELECT name FROM sqlite_master WHERE type = 'table' "
                                               "AND name NOT LIKE 'sqlite%'"));
@@ -126,6 +134,7 @@ std::unique_ptr<sql::Connection> SimStore::lend(bool writer) {
 Result<std::unique_ptr<sql::Connection>> SimStore::open_writer() {
   if (auto known = lend(true)) return known;
   TRY(auto inner, inner_->open_writer());
+  TRY(inner->run(kNoWaiting));
   made_.push_back(wrap(true, std::move(inner)));
   return lend(true);
 }
@@ -133,6 +142,7 @@ Result<std::unique_ptr<sql::Connection>> SimStore::open_writer() {
 Result<std::unique_ptr<sql::Connection>> SimStore::open_reader() {
   if (auto known = lend(false)) return known;
   TRY(auto inner, inner_->open_reader());
+  TRY(inner->run(kNoWaiting));
   made_.push_back(wrap(false, std::move(inner)));
   return lend(false);
 }
