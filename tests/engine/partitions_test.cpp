@@ -165,7 +165,8 @@ class TwoPartitions : public ::testing::Test {
   // The worker ends what it has, until neither partition has anything to do.
   void work() {
     for (int i = 0; i < 200; ++i) {
-      bool any = low_.turn() | high_.turn();
+      bool any = low_.turn();
+      any |= high_.turn();
       while (worker_.waiting_orders() > 0) {
         WorkOrder order = worker_.next();
         Completion completion{.tenant = order.tenant, .key = order.key};

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "base/log.h"
 #include "broken.h"
 #include "shrink.h"
@@ -60,15 +62,28 @@ TEST_F(Simulation, AFailingPlanShrinksToWhatMatters) {
   EXPECT_EQ(again->promise, violation->promise);
 }
 
-// Seeds that have found something: each is told in docs/reliability.md.
-class FoundBefore : public Simulation, public ::testing::WithParamInterface<uint64_t> {};
+// What the engine did until the simulation met it: each world holds now, and fails again when the
+// mend is taken out.
+struct Found {
+  Mutant without;
+  uint64_t seed;
+};
+class FoundBefore : public Simulation, public ::testing::WithParamInterface<Found> {};
 
-TEST_P(FoundBefore, HoldsNow) {
-  auto violation = run(GetParam());
-  EXPECT_FALSE(violation) << violation->promise << ": " << violation->what;
+TEST_P(FoundBefore, HoldsNowAndFailsWithoutTheMend) {
+  auto now = run(GetParam().seed);
+  EXPECT_FALSE(now) << now->promise << ": " << now->what;
+  mutant_in_force = GetParam().without;
+  EXPECT_TRUE(run(GetParam().seed));
 }
 
-INSTANTIATE_TEST_SUITE_P(Seeds, FoundBefore, ::testing::Values(1));
+INSTANTIATE_TEST_SUITE_P(
+    Seeds, FoundBefore,
+    ::testing::Values(Found{Mutant::AnswerOnUndurable, 86}, Found{Mutant::HandedOverOwed, 723},
+                      Found{Mutant::UntakenEndAgain, 233}, Found{Mutant::BadHeadBlocksQueue, 173},
+                      Found{Mutant::OpenAmongOthers, 115}, Found{Mutant::LostThoughBack, 2080},
+                      Found{Mutant::RoutineBuried, 102}, Found{Mutant::HeldGoesOnAsking, 5430},
+                      Found{Mutant::DispatchSpins, 173}));
 
 }  // namespace
 }  // namespace millrace::sim
