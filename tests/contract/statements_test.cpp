@@ -208,6 +208,7 @@ class Statements : public StoreContract {
     must(sealed_keys(*db));
     must(unfinished(*db));
     must(list_quarantine(*db, kTenant, {}));
+    must(ends_in_quarantine(*db));
     must(changes_after(*db, kTenant, 0, 1));
     must(feed_ends(*db));
     must(newest_id(*db));
