@@ -121,7 +121,8 @@ void Driver::stop(std::chrono::milliseconds within) {
   }
   wish(Wish::End);
   thread_.join();
-  committer_->close();  // commits what was handed over; its outcomes are delivered, not settled
+  committer_->close();  // commits what was handed over
+  partition_->written(std::exchange(written_, {}), now());
   for (auto& message : inbox_) {
     if (!message->insists()) message->fail(stopping());
   }

@@ -30,7 +30,7 @@ int64_t pause_after(int tries) {
 //   Away      | the answer                  | a second later, for as long as it takes
 //
 // A row that cannot be read puts off nobody else: the batch is halved until the culprit stands
-// alone (Partition::split). A damaged page is no trouble of a message: it ends the process.
+// alone (Partition::cannot_load). A damaged page is no trouble of a message: it ends the process.
 Fate fate_of(Trouble trouble, Sender sender, int tries) {
   bool asked = sender == Sender::Asker;
   switch (trouble) {

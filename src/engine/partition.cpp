@@ -14,6 +14,7 @@ namespace {
 
 // Values that a decision had to have loaded, one round after the other.
 constexpr size_t kMostNeeds = 1000;
+constexpr int kMostSuspectsAtOnce = 64;
 
 std::unique_ptr<Decision> as_decision(std::unique_ptr<store::Step> step) {
   return std::unique_ptr<Decision>(static_cast<Decision*>(step.release()));
@@ -56,7 +57,7 @@ Partition::Partition(std::unique_ptr<sql::Connection> reader,
 
 void Partition::offer(Message message, Now now) {
   if (sender_of(*message) == Sender::Machine) return add(std::move(message), now);
-  asked_.push_back({.message = std::move(message), .submitted_ns = now.mono_ns});
+  asked_.push_back({.message = std::move(message), .submitted_ns = now.mono_ns, .asked = true});
 }
 
 // A stored message or timer that is in hand already is not taken twice.
@@ -93,7 +94,7 @@ void Partition::renew(WorkerId worker, Now now) {
 
 void Partition::abandon(const Error& why) {
   auto give_up = [&](Attempt& attempt) {
-    if (sender_of(*attempt.message) == Sender::Machine) return;
+    if (!attempt.asked) return;
     attempt.message->fail(why);
     ++answered_;
   };
@@ -130,10 +131,24 @@ Result<void> Partition::decide_what_is_there(Now now, Work& work) {
   }
   auto batch = next_batch();
   if (!batch.empty()) TRY(decide_batch(std::move(batch), now, work));
-  if (suspects_.empty()) return {};
-  auto group = std::move(suspects_.front());
-  suspects_.pop_front();
-  return decide_batch(std::move(group), now, work);
+  // Those that can be read are quick. One that cannot may have taken seconds: the rest comes after
+  // what has arrived meanwhile.
+  int64_t failed = failed_loads_;
+  for (int i = 0; i < kMostSuspectsAtOnce && !suspects_.empty() && failed_loads_ == failed; ++i) {
+    auto group = std::move(suspects_.front());
+    suspects_.pop_front();
+    TRY(decide_batch(std::move(group), now, work));
+  }
+  return {};
+}
+
+void Partition::take_again(Attempt attempt) {
+  bool alone = attempt.message->turn().kind == Turn::Kind::Alone;
+  if (attempt.suspect && !alone) {
+    suspects_.emplace_back().push_back(std::move(attempt));
+  } else {
+    ready_.push_back(std::move(attempt));
+  }
 }
 
 // Requests and the machine's own messages each have a share of their own: neither waits behind any
@@ -253,6 +268,7 @@ Result<void> Partition::decide_batch(std::vector<Attempt> batch, Now now, Work& 
 // The batch is halved until the culprit stands alone; the others go on.
 Result<void> Partition::cannot_load(std::vector<Attempt> batch, const Error& why, Now now) {
   if (why.code() == sql::kDamaged) return why;
+  ++failed_loads_;
   if (batch.size() == 1) {
     log_warn("message.not_loaded", {{"kind", batch[0].message->name()},
                                     {"subject", batch[0].message->about().subject},
@@ -442,7 +458,7 @@ void Partition::release(const Decision& decision) {
     auto found = in_flight_.find(turn);
     if (found == in_flight_.end()) return;
     if (!mutant(Mutant::TurnNotReleased)) {
-      std::ranges::move(found->second, std::back_inserter(ready_));
+      for (auto& attempt : found->second) take_again(std::move(attempt));
     }
     in_flight_.erase(found);
   };
@@ -458,7 +474,7 @@ void Partition::forget_workflows(const Decision& decision) {
 // Fates
 
 void Partition::answered(const Attempt& attempt) {
-  if (sender_of(*attempt.message) == Sender::Asker) ++answered_;
+  if (attempt.asked) ++answered_;
   About about = attempt.message->about();
   if (about.message) in_hand_.erase(about.message.value);
   if (about.timer && in_hand_.erase(about.timer.value) > 0) --firing_;
@@ -475,6 +491,7 @@ void Partition::meet_fate(Attempt attempt, Trouble trouble, const Error& why, No
                   (mutant(Mutant::BurialGivesUp) && burial && trouble == Trouble::Away);
   if (vanishes) fate.what = Fate::What::Answer;
   surroundings_.observer.met(trouble, fate.what);
+  attempt.suspect = trouble == Trouble::Load;
   switch (fate.what) {
     case Fate::What::Again: ready_.push_back(std::move(attempt)); return;
     case Fate::What::Later:
@@ -505,11 +522,13 @@ void Partition::bury(Attempt attempt, const std::string& reason, Now now) {
                                     {"subject", attempt.message->about().subject},
                                     {"reason", reason}});
   if (mutant(Mutant::BurialAcksFirst)) attempt.message->fail(Error(ErrorKind::Internal, "", ""));
-  if (sender_of(*attempt.message) == Sender::Asker) ++answered_;
   int failures = attempt.message->name() == "bury_message" ? attempt.failures : 0;
-  ready_.push_back({.message = bury_message(std::move(attempt.message), reason),
-                    .submitted_ns = now.mono_ns,
-                    .failures = failures});
+  // Who asks is answered by the burial, which loads what could not be loaded.
+  take_again({.message = bury_message(std::move(attempt.message), reason),
+              .submitted_ns = now.mono_ns,
+              .failures = failures,
+              .asked = attempt.asked,
+              .suspect = attempt.suspect});
 }
 
 }  // namespace millrace::engine

@@ -107,6 +107,7 @@ class Partition {
 
   // Deciding.
   std::vector<Attempt> next_batch();
+  void take_again(Attempt attempt);
   Result<void> decide_what_is_there(Now now, Work& work);
   Result<void> decide_batch(std::vector<Attempt> batch, Now now, Work& work);
   Result<void> cannot_load(std::vector<Attempt> batch, const Error& why, Now now);
@@ -164,6 +165,7 @@ class Partition {
   size_t firing_ = 0;                                 // timers among them
   int64_t in_flight_steps_ = 0;
   int64_t answered_ = 0;
+  int64_t failed_loads_ = 0;
   size_t tenant_turn_ = 0;
 
   int64_t next_sweep_ms_ = 0;  // monotonic; at once after the start

@@ -92,7 +92,7 @@ void Partition::refill_wheel(Now now) {
 
 void Partition::collect_retries(Now now) {
   auto end = retries_.upper_bound(now.mono_ms());
-  for (auto it = retries_.begin(); it != end; ++it) ready_.push_back(std::move(it->second));
+  for (auto it = retries_.begin(); it != end; ++it) take_again(std::move(it->second));
   retries_.erase(retries_.begin(), end);
 }
 

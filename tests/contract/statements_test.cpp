@@ -125,7 +125,8 @@ class Statements : public StoreContract {
   }
   void lose_keys() {
     std::vector<std::unique_ptr<Step>> steps;
-    for (std::vector<DedupeRow> keys : {std::vector{key("x"), key("k1")}, std::vector{key("x")}}) {
+    for (const std::vector<DedupeRow>& keys :
+         {std::vector{key("x"), key("k1")}, std::vector{key("x")}}) {
       steps.push_back(std::make_unique<Step>());
       steps.back()->changes.dedupe = keys;
     }

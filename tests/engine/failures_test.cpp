@@ -76,6 +76,19 @@ class Failures : public EngineTest {
   std::unique_ptr<sql::FaultStore> faults_;
 };
 
+// The outcome of its commit comes when the engine's thread has ended already.
+TEST_F(Failures, WhoAsksWhileTheServerLeavesIsAnsweredThoughTheCommitFails) {
+  faults_->add({.on = Fault::On::Writer, .text = "COMMIT", .times = 1, .delay_ms = 300});
+  std::promise<Result<ExecutionRow>> promise;
+  auto future = promise.get_future();
+  engine_->submit(command::run({.identity = "tester"}, {.action = "core.noop"},
+                               [&](Result<ExecutionRow> row) { promise.set_value(std::move(row)); }));
+  ASSERT_TRUE(eventually([&] { return faults_->struck() == 1; }));
+  engine_.reset();
+  ASSERT_EQ(future.wait_for(std::chrono::seconds(0)), std::future_status::ready);
+  EXPECT_FALSE(future.get().ok());
+}
+
 TEST_F(Failures, B1OldStepsOfAnOpenWorkflowCostNoWrites) {
   auto asking = run("core.ask", Value::map({{"prompt", "?"}}));
   ASSERT_TRUE(asking.ok());

@@ -8,6 +8,7 @@
 
 #include "engine/machine/transition.h"
 #include "engine/outlet.h"
+#include "fault_store.h"
 #include "store/migrate.h"
 #include "store/writer.h"
 #include "workflow_harness.h"
@@ -114,6 +115,7 @@ class TwoPartitions : public ::testing::Test {
     auto store = store_sqlite::open(folder_);
     ASSERT_TRUE(store.ok()) << store.error().describe();
     store_ = std::move(*store);
+    faults_ = std::make_unique<sql::FaultStore>(*store_);
     auto writer = store_->open_writer();
     ASSERT_TRUE(store::migrate(**writer).ok());
     auto catalog =
@@ -140,7 +142,7 @@ class TwoPartitions : public ::testing::Test {
     auto opened = store::Writer::open(*store_, {.shards = shards, .owner_epoch = *epoch});
     ASSERT_TRUE(opened.ok());
     node.writer = std::move(*opened);
-    auto reader = store_->open_reader();
+    auto reader = faults_->open_reader();
     auto partition = Partition::open(std::move(*reader), catalog, {node.outlet, node.observer, {}},
                                      {.shards = shards, .node = number});
     ASSERT_TRUE(partition.ok()) << partition.error().describe();
@@ -186,6 +188,7 @@ class TwoPartitions : public ::testing::Test {
 
   std::string folder_;
   std::unique_ptr<sql::Store> store_;
+  std::unique_ptr<sql::FaultStore> faults_;
   Node low_;
   Node high_;
   std::optional<SharedSource> source_;
@@ -227,6 +230,44 @@ TEST_F(TwoPartitions, WhatOneHasLeftBehindTheOtherDoesNotTouch) {
   EXPECT_EQ(stored(of_low).status, ExecutionStatus::Succeeded);
   EXPECT_EQ(stored(of_high).status, ExecutionStatus::Requested);
   EXPECT_EQ(stored(slow).status, ExecutionStatus::Running);  // its timer is another's
+}
+
+// Who counts the waiting requests adds what it has offered: sweeps and looks at the queue are not.
+TEST_F(TwoPartitions, OnlyWhatWasAskedCountsAsAnswered) {
+  begin_worker();
+  work();
+  low_.partition->take_answered();
+  for (int i = 0; i < 8; ++i) run(low_, "ci.check");  // more than there are slots
+  for (int minute = 0; minute < 5; ++minute) {
+    work();
+    low_.time += 61'000;
+  }
+  EXPECT_EQ(low_.partition->take_answered(), 8);
+}
+
+// A message that has stood alone does not go among others again.
+TEST_F(TwoPartitions, OneThatCannotBeReadHalvesItsBatchOnce) {
+  auto culprit = run(low_, "core.sleep", Value::map({{"seconds", 10}}));
+  faults_->add({.text = "FROM execution", .bound = culprit.value});
+  int answers = 0;
+  auto cancel = [&](ExecutionId id) {
+    low_.partition->offer(
+        command::cancel({.identity = "tester"}, id,
+                        [&](const Result<ExecutionRow>& row) { answers += row.ok() ? 0 : 1; }),
+        low_.now());
+  };
+  cancel(culprit);
+  constexpr int kOthers = 31;
+  for (int round = 0; round < 4; ++round) {
+    for (int i = 0; i < kOthers; ++i) cancel(ExecutionId{culprit.value + 1000 + i});
+    while (low_.turn()) {
+    }
+    low_.time += 2'100;
+  }
+  EXPECT_EQ(answers, 4 * kOthers + 1);
+  // 32, 16, 8, 4, 2, 1, and two more tries alone.
+  EXPECT_EQ(faults_->struck(), 8);
+  faults_->clear();
 }
 
 }  // namespace

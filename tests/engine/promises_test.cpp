@@ -2,8 +2,8 @@
 // The kernel's promises K1-K9, where no other test of the engine would miss them. Which test guards
 // which promise stands in tests/README.md.
 #include "base/time.h"
-#include "harness.h"
 #include "store/row_reader.h"
+#include "workflow_harness.h"
 
 namespace millrace::engine {
 namespace {
@@ -15,7 +15,9 @@ class Promises : public EngineTest {
     Trigger date;
     date.ref = "core.datetimetimer";
     core->triggers.push_back(date);
-    return {core, test_pack()};
+    auto pack = std::make_shared<Pack>(*test_pack());
+    pack->actions.push_back(workflow("ci.later", "tasks: {one: {action: core.noop, delay: 5}}"));
+    return {core, pack};
   }
   // Lets the engine, whose clock does not run by itself, see what time it is.
   void pass(int64_t ms) {
@@ -251,6 +253,20 @@ TEST_F(Promises, K8WhatWaitsForASlotIsStartedByTheNextServer) {
   start();
   open_worker(1);
   EXPECT_EQ(worker_.next().key.execution, waiting->id);
+}
+
+// A delayed step that ends as it starts was never in the queue: those that are must still count.
+TEST_F(Promises, K8ADelayedStepInsideTheServerTakesNobodyOffTheQueue) {
+  open_worker(1);
+  auto later = run("ci.later");
+  pass(6'000);
+  ASSERT_EQ(stored(later->id).status, ExecutionStatus::Succeeded);
+  auto first = run("ci.build");
+  auto second = run("ci.build");
+  finish(worker_.next(), 0);
+  ASSERT_EQ(worker_.waiting_orders(), 1U) << "the second has a slot and is not started";
+  finish(worker_.next(), 0);
+  EXPECT_EQ(stored(second->id).status, ExecutionStatus::Succeeded);
 }
 
 TEST_F(Promises, K8WhatNeedsADecisionSaysWhoDecides) {

@@ -93,6 +93,26 @@ TEST_F(Releases, AReloadBringsItBackWithoutARestart) {
   EXPECT_EQ(back.failure, FailureClass::None);
 }
 
+// The release is there, but its workflow was written for another version: it stays held, and nobody
+// looks again and again.
+TEST_F(Releases, OneThatDoesNotCompileAnyMoreStaysHeldAndIsLookedAtOnce) {
+  auto started = run("ci.approval");
+  restart_with_next(false);
+  ASSERT_EQ(stored(started->id).status, ExecutionStatus::NeedsDecision);
+  auto old = std::make_shared<Pack>(*workflow_pack("d1"));
+  std::erase_if(old->actions, [](const Action& action) { return action.ref == "ci.approval"; });
+  old->actions.push_back(workflow("ci.approval", "tasks: {ask: {nonsense: true}}"));
+  missing_.clear();
+  retired_.push_back(old);
+  engine_.reset();
+  worker_.forget();
+  start();
+  settle();
+  auto row = stored(started->id);
+  EXPECT_EQ(row.status, ExecutionStatus::NeedsDecision) << row.held;
+  EXPECT_NE(row.held.find("nonsense"), std::string::npos) << row.held;
+}
+
 TEST_F(Releases, WhatIsHeldCanBeEndedByAnOperator) {
   auto started = run("ci.approval");
   restart_with_next(false);

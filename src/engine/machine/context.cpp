@@ -100,9 +100,7 @@ Result<LiveWorkflow*> Context::workflow(ExecutionId id) {
     if (!stored || !row) return static_cast<LiveWorkflow*>(nullptr);
     auto action = catalog(row->tenant).find_action(row->action, row->release);
     if (!action || !action->workflow || !action->workflow->definition) {
-      return Error(ErrorKind::Unavailable, kNoRelease,
-                   fmt::format("the release {} of '{}' that it is pinned to is not there",
-                               row->release.substr(0, 12), row->action));
+      return no_release(*row);
     }
     auto restored = LiveWorkflow::restore(stored->state, stored->runs, stored->open, *row,
                                           action->workflow->definition, environment(*action->pack));
@@ -118,6 +116,18 @@ Result<LiveWorkflow*> Context::workflow(ExecutionId id) {
   absorb_needs({live->tenant, id}, *live);
   live->results->read_keys(keys(live->reader));  // of this batch
   return live;
+}
+
+Error Context::no_release(const kernel::ExecutionRow& row) const {
+  std::string pinned = fmt::format("the release {} of '{}' that it is pinned to",
+                                   row.release.substr(0, 12), row.action);
+  auto action = catalog(row.tenant).find_action(row.action, row.release);
+  if (action && action->workflow && !action->workflow->definition) {
+    pinned += " cannot be used by this version: " + action->workflow->faults;
+  } else {
+    pinned += " is not there";
+  }
+  return Error(ErrorKind::Unavailable, kNoRelease, std::move(pinned));
 }
 
 void Context::absorb_needs(Of<ExecutionId> of, LiveWorkflow& live) const {

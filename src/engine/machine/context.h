@@ -120,6 +120,8 @@ class Context {
   // The workflow in memory, brought there if it was loaded; nullptr: there is no such workflow, or
   // it was not loaded. Errors: Spoiled; NoRelease and Broken, the message says why it cannot go on.
   Result<LiveWorkflow*> workflow(ExecutionId id);
+  // Says whether its release is missing, or there and of no use to this version.
+  Error no_release(const kernel::ExecutionRow& row) const;
   LiveWorkflow& add_workflow(std::unique_ptr<LiveWorkflow> live);
   // The decision moves this workflow.
   void moves(const LiveWorkflow& live);

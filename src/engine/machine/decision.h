@@ -39,6 +39,8 @@ struct Attempt {
   int64_t submitted_ns = 0;  // of the monotonic clock; 0: not counted
   int decisions = 0;         // that counted
   int failures = 0;          // loads that failed, writes that found no store
+  bool asked = false;        // by somebody outside, who waits for the answer
+  bool suspect = false;      // its rows could not be read: it does not go among others again
   Learned learned;
 };
 

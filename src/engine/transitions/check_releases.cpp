@@ -44,12 +44,13 @@ Decided CheckReleases::decide(Context& ctx) const {
     bool is_there = ctx.catalog(row->tenant).has_release(row->release);
     bool is_held = row->failure == FailureClass::NoRelease;
     if (is_there == !is_held) continue;
-    any = true;
     if (is_there) {
       TRY(let_go_on(ctx, *row));
     } else {
       hold_for_release(ctx, row->id);
     }
+    // One that does not compile any more stays held: to look again would find the same.
+    any |= (ctx.execution(id)->failure == FailureClass::NoRelease) != is_held;
   }
   TRY(work_off(ctx));
   ctx.decision().check_again = any;

@@ -17,10 +17,12 @@ void hold_for_release(Context& ctx, ExecutionId id) {
   if (mutant(Mutant::ReleaseGoneFails)) {
     return finish(ctx, id, ExecutionStatus::Failed, FailureClass::NoRelease, Value());
   }
-  hold(ctx, id, FailureClass::NoRelease,
-       fmt::format("the release {} of '{}' that it is pinned to is not there; it goes on when the "
-                   "release is back, or by: millrace execution resolve {}",
-                   row.release.substr(0, 12), row.action, id.value));
+  auto why = fmt::format(
+      "{}; it goes on when that is mended, or by: millrace execution resolve {}",
+      ctx.no_release(row).message(), id.value);
+  // Said once: whoever follows the feed would hear the same at every look.
+  if (row.failure == FailureClass::NoRelease && row.held == why) return;
+  hold(ctx, id, FailureClass::NoRelease, std::move(why));
 }
 
 namespace {
@@ -356,7 +358,7 @@ void start_delayed(Context& ctx, ExecutionId id) {
     hold_for_release(ctx, id);
     return;
   }
-  row.status = ExecutionStatus::Requested;
+  // Its status stays until it is launched: Requested would mean that it is in the queue.
   row.failure = FailureClass::None;
   row.held.clear();
   auto parameters = parse_json(row.parameters_json);

@@ -128,7 +128,7 @@ Result<void> cannot_go_on(Context& ctx, ExecutionId workflow, const Error& why) 
     finish(ctx, workflow, ExecutionStatus::Canceled, FailureClass::Canceled, Value());
   } else if (why.code() != kNoRelease) {
     fail_workflow(ctx, workflow, why.message());
-  } else if (row->failure != FailureClass::NoRelease) {
+  } else {
     hold_for_release(ctx, workflow);
   }
   return {};
