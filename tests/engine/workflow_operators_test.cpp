@@ -162,6 +162,29 @@ TEST_P(WorkflowOperators, AListOfWorkflowsIsPausedAndResumed) {
   EXPECT_EQ(stored(row.id).status, ExecutionStatus::Succeeded) << shown(row.id);
 }
 
+// Found by the simulation, seed 11141.
+TEST_P(WorkflowOperators, OneOfAListIsPausedAndThenCanceled) {
+  begin();
+  auto row = begun("ci.parents", Value::map({{"xs", ValueList{1, 2, 3}}}));
+  auto first = take();
+  auto second = take();
+  ExecutionId paused = stored(first.key.execution).parent;
+  end(first);
+  first = take();
+  ASSERT_TRUE(pause(paused).ok());
+  end(second);
+  end(take());
+  auto third = take();
+  end(first);
+  end(third);
+  third = take();
+  end(third);
+  EXPECT_EQ(stored(paused).status, ExecutionStatus::Paused) << shown(row.id);
+  EXPECT_EQ(stored(row.id).status, ExecutionStatus::Paused) << shown(row.id);
+  ASSERT_TRUE(cancel(paused).ok());
+  EXPECT_EQ(stored(row.id).status, ExecutionStatus::Canceled) << shown(row.id);
+}
+
 TEST_P(WorkflowOperators, ARerunGoesOnFromWhereItFailed) {
   begin();
   auto row = begun("ci.sequence");

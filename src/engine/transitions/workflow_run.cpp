@@ -243,7 +243,10 @@ Result<void> WorkflowRun::step_changed(const ExecutionRow& step, const Value& re
     open->second.told = status;
   }
   bool was_pending = is_pending(key);
-  bool goes_on = !conductor::kPause.has(status) && !conductor::kCancel.has(status);
+  // A task knows how its paused action is canceled, but not how one of its paused items is.
+  bool canceled_item = item >= 0 && status == Status::Canceled;
+  bool goes_on =
+      canceled_item || (!conductor::kPause.has(status) && !conductor::kCancel.has(status));
   if (conductor::kPause.has(told) && goes_on) {
     // The only way out of a pause, also when nothing was left to do and it ends at once.
     TRY(tell(key, item, Status::Resuming));
