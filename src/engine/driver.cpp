@@ -61,7 +61,7 @@ Driver::Driver(std::unique_ptr<Partition> partition, Surroundings surroundings, 
 Driver::~Driver() { stop(std::chrono::milliseconds(0)); }
 
 void Driver::submit(Message message) {
-  bool request = !message->insists();
+  bool request = message->whose() == Whose::Asker;
   int64_t waiting = waiting_.load(std::memory_order_relaxed);
   if (request && waiting >= static_cast<int64_t>(options_.max_waiting)) {
     return message->fail(busy());
@@ -124,7 +124,7 @@ void Driver::stop(std::chrono::milliseconds within) {
   committer_->close();  // commits what was handed over
   partition_->written(std::exchange(written_, {}), now());
   for (auto& message : inbox_) {
-    if (!message->insists()) message->fail(stopping());
+    if (message->whose() == Whose::Asker) message->fail(stopping());
   }
   inbox_.clear();
   partition_->abandon(stopping());

@@ -19,43 +19,61 @@ int64_t pause_after(int tries) {
   return std::min(kLongestPauseMs, kFirstPauseMs << std::clamp(tries - 1, 0, 6));
 }
 
-}  // namespace
+Fate later(int tries) { return {What::Later, pause_after(tries)}; }
 
-//             | somebody asks               | the machine itself
-//   Load      | once more, then the answer  | with growing pauses, then buried
-//   Refused   | the answer                  | buried
-//   Undecided | buried, and the answer      | buried
-//   Stale     | again, then buried          | again, then buried
-//   Write     | buried, and the answer      | buried
-//   Away      | the answer                  | a second later, for as long as it takes
-//
-// A row that cannot be read puts off nobody else: the batch is halved until the culprit stands
-// alone (Partition::cannot_load). A damaged page is no trouble of a message: it ends the process.
-Fate fate_of(Trouble trouble, Sender sender, int tries) {
-  bool asked = sender == Sender::Asker;
+Fate of_asker(Trouble trouble, int tries) {
   switch (trouble) {
-    case Trouble::Load:
-      if (tries <= (asked ? kMostAskerLoads : kMostLoads)) return {What::Later, pause_after(tries)};
-      return {asked ? What::Answer : What::Bury};
-    case Trouble::Refused: return {asked ? What::Answer : What::Bury};
-    case Trouble::Stale: return {tries <= kMostDecisions ? What::Again : What::Bury};
+    case Trouble::Load: return tries <= kMostAskerLoads ? later(tries) : Fate{What::Answer};
+    case Trouble::Refused:
+    case Trouble::Away: return {What::Answer};
+    case Trouble::Stale:
     case Trouble::Undecided:
     case Trouble::Write: return {What::Bury};
-    case Trouble::Away:
-      if (asked) return {What::Answer};
-      return {What::Later, kFirstPauseMs};
   }
   return {What::Bury};
 }
 
+Fate of_machine(Trouble trouble, int tries) {
+  if (trouble == Trouble::Load && tries <= kMostLoads) return later(tries);
+  if (trouble == Trouble::Away) return {What::Later, kFirstPauseMs};
+  return {What::Bury};
+}
+
+Fate of_routine(Trouble trouble, int tries) {
+  return trouble == Trouble::Away ? Fate{What::Later, kFirstPauseMs} : later(tries);
+}
+
 // Buried again, it does not load whom it holds up any more. When even that cannot be written, it
 // stays and is tried for ever: to forget it would be to lose the message.
-Fate fate_of_burial(Trouble trouble, int tries) {
+Fate of_burial(Trouble trouble, int tries) {
+  bool again = trouble == Trouble::Refused || trouble == Trouble::Undecided ||
+               (trouble == Trouble::Load && tries > kMostLoads) ||
+               (trouble == Trouble::Write && tries == 1);
+  return again ? Fate{What::Bury} : later(tries);
+}
+
+}  // namespace
+
+//             | somebody asks        | the machine itself | its routine       | a burial
+//   Load      | later, then answered | later, then buried | later             | later, then buried
+//   Refused   | answered             | buried             | later             | buried
+//   Undecided | buried, and answered | buried             | later             | buried
+//   Stale     | again, then buried   | again, then buried | again, then later | again, then later
+//   Write     | buried, and answered | buried             | later             | buried, then later
+//   Away      | answered             | later              | later             | later
+//
+// Later: after pauses that grow to a minute; for as long as it takes where nothing comes after it.
+// A row that cannot be read puts off nobody else: the batch is halved until the culprit stands
+// alone (Partition::cannot_load). A damaged page is no trouble of a message: it ends the process.
+Fate fate_of(Trouble trouble, Whose whose, int tries) {
   if (trouble == Trouble::Stale && tries <= kMostDecisions) return {What::Again};
-  if (trouble == Trouble::Load && tries > kMostLoads) return {What::Bury};
-  if (trouble == Trouble::Refused || trouble == Trouble::Undecided) return {What::Bury};
-  if (trouble == Trouble::Write && tries == 1) return {What::Bury};
-  return {What::Later, pause_after(tries)};
+  switch (whose) {
+    case Whose::Asker: return of_asker(trouble, tries);
+    case Whose::Machine: return of_machine(trouble, tries);
+    case Whose::Routine: return of_routine(trouble, tries);
+    case Whose::Burial: return of_burial(trouble, tries);
+  }
+  return {What::Bury};
 }
 
 }  // namespace millrace::engine

@@ -2,7 +2,8 @@
 #pragma once
 
 #include <cstdint>
-#include <string_view>
+
+#include "engine/machine/transition.h"
 
 namespace millrace::engine {
 
@@ -27,15 +28,8 @@ struct Fate {
   int64_t after_ms = 0;
 };
 
-// Whom a message comes from: somebody who hears the answer and may ask again, or the machine itself
-// (completions, timers, stored messages), which has nobody else who would send it again.
-enum class Sender : uint8_t { Asker, Machine };
-
 // The one place that says what becomes of a message that cannot be handled. `tries`: how often this
-// trouble has been met with it, 1 at the first.
-Fate fate_of(Trouble trouble, Sender sender, int tries);
-
-// Sooner or later a burial has to be written: there is nothing after it.
-Fate fate_of_burial(Trouble trouble, int tries);
+// trouble has been met with it without another one between, 1 at the first.
+Fate fate_of(Trouble trouble, Whose whose, int tries);
 
 }  // namespace millrace::engine

@@ -20,14 +20,6 @@ std::unique_ptr<Decision> as_decision(std::unique_ptr<store::Step> step) {
   return std::unique_ptr<Decision>(static_cast<Decision*>(step.release()));
 }
 
-Sender sender_of(const Transition& message) {
-  return message.insists() ? Sender::Machine : Sender::Asker;
-}
-
-bool is_routine(const Transition& message) {
-  return message.name() == "dispatch_queue" || message.name() == "sweep";
-}
-
 int64_t stored_id(const Transition& message) {
   About about = message.about();
   return about.message ? about.message.value : about.timer.value;
@@ -56,7 +48,7 @@ Partition::Partition(std::unique_ptr<sql::Connection> reader,
       ids_(options.node, last_id) {}
 
 void Partition::offer(Message message, Now now) {
-  if (sender_of(*message) == Sender::Machine) return add(std::move(message), now);
+  if (message->whose() != Whose::Asker) return add(std::move(message), now);
   asked_.push_back({.message = std::move(message), .submitted_ns = now.mono_ns, .asked = true});
 }
 
@@ -84,6 +76,11 @@ void Partition::drain() {
 void Partition::wind_up() {
   drain();
   winding_up_ = true;
+  std::erase_if(retries_, [&](const auto& put_off) {
+    bool routine = put_off.second.message->whose() == Whose::Routine;
+    if (routine) answered(put_off.second);
+    return routine;
+  });
 }
 
 void Partition::renew(WorkerId worker, Now now) {
@@ -348,7 +345,7 @@ void Partition::not_decided(Attempt attempt, const Error& why, Now now) {
   size_t needs = attempt.learned.needs.size();
   bool may_try =
       needs <= kMostNeeds &&
-      fate_of(Trouble::Stale, Sender::Machine, attempt.decisions - static_cast<int>(needs)).what ==
+      fate_of(Trouble::Stale, Whose::Machine, attempt.decisions - static_cast<int>(needs)).what ==
           Fate::What::Again;
   if (may_try) {
     ready_.push_back(std::move(attempt));
@@ -400,7 +397,7 @@ void Partition::settle(Decision& decision, Now now) {
                                                         : opened.ttl_ms;
     sessions_[opened.worker.id] = {ttl_ms, now.mono_ms() + ttl_ms};
   }
-  check_releases_ |= decision.check_again;
+  if (decision.check_releases_after) check_releases_after_ = decision.check_releases_after;
   if (decision.catalog) {
     catalog_ = decision.catalog;
     surroundings_.observer.catalog_changed(decision.catalog);
@@ -483,38 +480,37 @@ void Partition::answered(const Attempt& attempt) {
 }
 
 void Partition::meet_fate(Attempt attempt, Trouble trouble, const Error& why, Now now) {
-  bool burial = attempt.message->name() == "bury_message";
+  Whose whose = attempt.message->whose();
+  if (attempt.trouble != static_cast<int>(trouble)) attempt.failures = 0;
+  attempt.trouble = static_cast<int>(trouble);
   int tries = trouble == Trouble::Stale ? attempt.decisions : ++attempt.failures;
-  Fate fate = burial ? fate_of_burial(trouble, tries)
-                     : fate_of(trouble, sender_of(*attempt.message), tries);
+  Fate fate = fate_of(trouble, whose, tries);
+  bool burial = whose == Whose::Burial;
   bool vanishes = (mutant(Mutant::RefusedVanishes) && trouble == Trouble::Refused) ||
                   (mutant(Mutant::BurialGivesUp) && burial && trouble == Trouble::Away);
   if (vanishes) fate.what = Fate::What::Answer;
+  if (whose == Whose::Routine) {
+    if (mutant(Mutant::RoutineBuried) && trouble != Trouble::Away) fate.what = Fate::What::Bury;
+    if (winding_up_) fate.what = Fate::What::Answer;  // the next server does it anew
+  }
   surroundings_.observer.met(trouble, fate.what);
   attempt.suspect = trouble == Trouble::Load;
   switch (fate.what) {
     case Fate::What::Again: ready_.push_back(std::move(attempt)); return;
     case Fate::What::Later:
+      if (whose == Whose::Routine) {
+        log_warn("partition.routine_failed",
+                 {{"kind", attempt.message->name()}, {"error", why.message()}});
+      }
+      if (attempt.message->about().timer) ++put_off_;
       retries_.emplace(now.mono_ms() + fate.after_ms, std::move(attempt));
       return;
-    case Fate::What::Answer: give_up(std::move(attempt), why, now); return;
-    case Fate::What::Bury:
-      // What the partition does all the time comes again by itself.
-      if (is_routine(*attempt.message) && !mutant(Mutant::RoutineBuried)) {
-        log_error("partition.routine_failed",
-                  {{"kind", attempt.message->name()}, {"error", why.message()}});
-        give_up(std::move(attempt), why, now);
-        return;
-      }
-      bury(std::move(attempt), why.message(), now);
+    case Fate::What::Answer:
+      answered(attempt);
+      attempt.message->fail(why);
       return;
+    case Fate::What::Bury: bury(std::move(attempt), why.message(), now); return;
   }
-}
-
-void Partition::give_up(Attempt attempt, const Error& why, Now now) {
-  if (attempt.message->name() == "dispatch_queue") dispatch_later(now);
-  answered(attempt);
-  attempt.message->fail(why);
 }
 
 void Partition::bury(Attempt attempt, const std::string& reason, Now now) {
@@ -522,13 +518,13 @@ void Partition::bury(Attempt attempt, const std::string& reason, Now now) {
                                     {"subject", attempt.message->about().subject},
                                     {"reason", reason}});
   if (mutant(Mutant::BurialAcksFirst)) attempt.message->fail(Error(ErrorKind::Internal, "", ""));
-  int failures = attempt.message->name() == "bury_message" ? attempt.failures : 0;
+  bool again = attempt.message->whose() == Whose::Burial;
+  Attempt burial{.submitted_ns = now.mono_ns, .asked = attempt.asked, .suspect = attempt.suspect};
+  if (again) burial.failures = attempt.failures;
+  if (again) burial.trouble = attempt.trouble;
   // Who asks is answered by the burial, which loads what could not be loaded.
-  take_again({.message = bury_message(std::move(attempt.message), reason),
-              .submitted_ns = now.mono_ns,
-              .failures = failures,
-              .asked = attempt.asked,
-              .suspect = attempt.suspect});
+  burial.message = bury_message(std::move(attempt.message), reason);
+  take_again(std::move(burial));
 }
 
 }  // namespace millrace::engine

@@ -133,7 +133,6 @@ class Partition {
   // What becomes of it (fate.h).
   void meet_fate(Attempt attempt, Trouble trouble, const Error& why, Now now);
   void bury(Attempt attempt, const std::string& reason, Now now);
-  void give_up(Attempt attempt, const Error& why, Now now);
   void answered(const Attempt& attempt);
   void add(Message message, Now now);
 
@@ -163,6 +162,7 @@ class Partition {
   std::unordered_set<int64_t> in_hand_;
   std::vector<std::unique_ptr<Decision>> unwritten_;  // of the batch that is being decided
   size_t firing_ = 0;                                 // timers among them
+  size_t put_off_ = 0;  // and among these, those that wait in retries_
   int64_t in_flight_steps_ = 0;
   int64_t answered_ = 0;
   int64_t failed_loads_ = 0;
@@ -173,7 +173,7 @@ class Partition {
   int64_t next_dispatch_ms_ = 0;  // monotonic; later than now: the last one found no store
   bool dispatching_ = false;
   Wanted::Left left_;
-  bool check_releases_ = false;
+  std::optional<ExecutionId> check_releases_after_;
   bool draining_ = false;
   bool winding_up_ = false;
 };

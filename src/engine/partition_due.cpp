@@ -26,10 +26,7 @@ void Partition::collect_due(Now now) {
   if (winding_up_) return;
   collect_sessions(now);
   if (may_sweep(now)) add_sweep(now);
-  if (check_releases_) {
-    check_releases_ = false;
-    add(check_releases(), now);
-  }
+  if (auto after = std::exchange(check_releases_after_, {})) add(check_releases(*after), now);
   fire_due_timers(now);
   if (may_dispatch(now) && work_waits_for_free_slots()) {
     dispatching_ = true;
@@ -70,8 +67,9 @@ bool Partition::work_waits_for_free_slots() const {
 }
 
 void Partition::fire_due_timers(Now now) {
-  // A wheel that was cut short would bring those in hand again: it is refilled when they are done.
-  bool refill = wheel_.needs_refill(now.wall_ms) && firing_ == 0;
+  // A wheel that was cut short would bring those in hand again: it is refilled when they are done,
+  // or put off, which may take minutes.
+  bool refill = wheel_.needs_refill(now.wall_ms) && firing_ == put_off_;
   if (refill || mutant(Mutant::TimersRefilledAtOnce)) refill_wheel(now);
   if (firing_ >= kMostTimersInHand) return;
   int64_t until = now.wall_ms + (mutant(Mutant::TimerEarly) ? 2000 : 0);
@@ -92,7 +90,10 @@ void Partition::refill_wheel(Now now) {
 
 void Partition::collect_retries(Now now) {
   auto end = retries_.upper_bound(now.mono_ms());
-  for (auto it = retries_.begin(); it != end; ++it) take_again(std::move(it->second));
+  for (auto it = retries_.begin(); it != end; ++it) {
+    if (it->second.message->about().timer) --put_off_;
+    take_again(std::move(it->second));
+  }
   retries_.erase(retries_.begin(), end);
 }
 
@@ -116,11 +117,11 @@ int64_t Partition::pause_ms(Now now) const {
   };
   if (!retries_.empty()) until(retries_.begin()->first, now.mono_ms());
   if (winding_up_) return pause;
-  if (check_releases_) return 0;
+  if (check_releases_after_) return 0;
   if (!dispatching_ && work_waits_for_free_slots()) until(next_dispatch_ms_, now.mono_ms());
   if (!sweeping_ && in_hand_.size() < kMostInHand) until(next_sweep_ms_, now.mono_ms());
   bool waits_for_commit =
-      firing_ >= kMostTimersInHand || (firing_ > 0 && wheel_.needs_refill(now.wall_ms));
+      firing_ >= kMostTimersInHand || (firing_ > put_off_ && wheel_.needs_refill(now.wall_ms));
   if (!waits_for_commit) until(wheel_.next_wake(), now.wall_ms);
   for (const auto& [worker, session] : sessions_) {
     if (session.ttl_ms > 0) until(session.until_ms, now.mono_ms());

@@ -49,9 +49,8 @@ Result<std::vector<kernel::ExecutionRow>> children_of(sql::Connection&, TenantId
 // The non-final executions below `parent`, at every depth.
 Result<std::vector<kernel::ExecutionRow>> open_descendants(sql::Connection&, TenantId, ExecutionId);
 Result<std::vector<TenantId>> tenants_with_executions(sql::Connection&);
-// All executions in these statuses, of all tenants: for a worker that comes back.
-Result<std::vector<kernel::ExecutionRow>> executions_in(sql::Connection&, kernel::ShardSet,
-                                                        std::span<const ExecutionStatus>);
+// What workers hold, of all tenants: for one that comes back or is lost.
+Result<std::vector<Of<ExecutionId>>> leased_executions(sql::Connection&, kernel::ShardSet);
 Result<std::optional<kernel::ResultBlobRow>> find_result_blob(sql::Connection&, TenantId,
                                                               ExecutionId);
 Result<std::vector<kernel::OutputRow>> outputs_of(sql::Connection&, TenantId, ExecutionId);
@@ -140,11 +139,13 @@ Result<std::vector<kernel::PackReleaseRow>> current_releases(sql::Connection&);
 Result<std::vector<std::string>> releases_waited_for(sql::Connection&, TenantId);
 // The executions among them that are held for this one, oldest first.
 Result<std::vector<ExecutionId>> executions_held_for(sql::Connection&, kernel::ShardSet, TenantId,
-                                                     const std::string& digest, int limit);
+                                                     const std::string& digest, ExecutionId after,
+                                                     size_t limit);
 // Open executions of a release that would need it to go on, and are not held: workflows, and what
 // waits for a slot.
 Result<std::vector<ExecutionId>> executions_pinned_to(sql::Connection&, kernel::ShardSet, TenantId,
-                                                      const std::string& digest, int limit);
+                                                      const std::string& digest, ExecutionId after,
+                                                      size_t limit);
 // The last revision of each rule of a pack that is deleted, oldest id first.
 Result<std::vector<kernel::RuleRow>> gone_pack_rules(sql::Connection&);
 // The newest revision of each rule that is not deleted.

@@ -24,25 +24,27 @@ Result<std::vector<std::string>> releases_waited_for(sql::Connection& db, Tenant
 
 Result<std::vector<ExecutionId>> executions_held_for(sql::Connection& db, ShardSet shards,
                                                      TenantId tenant, const std::string& digest,
-                                                     int limit) {
+                                                     ExecutionId after, size_t limit) {
   return query<ExecutionId>(db,
                             "SELECT id FROM execution WHERE tenant = $1 AND pack_release = $2 AND "
-                            "failure = 8 AND ($3 >> shard) & 1 = 1 ORDER BY id LIMIT $4",
-                            read_id, tenant, digest, shards.bits(), limit);
+                            "failure = 8 AND ($3 >> shard) & 1 = 1 AND id > $4 ORDER BY id "
+                            "LIMIT $5",
+                            read_id, tenant, digest, shards.bits(), after,
+                            static_cast<int64_t>(limit));
 }
 
 Result<std::vector<ExecutionId>> executions_pinned_to(sql::Connection& db, ShardSet shards,
                                                       TenantId tenant, const std::string& digest,
-                                                      int limit) {
+                                                      ExecutionId after, size_t limit) {
   return query<ExecutionId>(
       db,
       "SELECT id FROM execution AS e /*every tenant: releases*/ WHERE e.tenant = $1 AND e.status < "
       "$2 AND "
       "e.pack_release = $3 AND e.failure <> $4 AND e.worker = 0 AND ($5 >> e.shard) & 1 = 1 AND "
       "(e.status = $6 OR EXISTS (SELECT 1 FROM workflow AS w WHERE w.execution = e.id AND "
-      "w.tenant = $1)) ORDER BY e.id LIMIT $7",
+      "w.tenant = $1)) AND e.id > $7 ORDER BY e.id LIMIT $8",
       read_id, tenant, ExecutionStatus::Succeeded, digest, FailureClass::NoRelease, shards.bits(),
-      ExecutionStatus::Requested, limit);
+      ExecutionStatus::Requested, after, static_cast<int64_t>(limit));
 }
 
 }  // namespace millrace::store

@@ -330,7 +330,7 @@ struct Table<kernel::InquiryRow> {
       column("route", &Row::route),
       column("users", &Row::users_json),
       column("roles", &Row::roles_json),
-      column("expires", &Row::expires),
+      column("expires", &Row::expires).changing(),
       column("created", &Row::created),
       column("updated", &Row::updated).changing(),
       column("version", &Row::version).changing(),

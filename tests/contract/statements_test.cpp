@@ -173,8 +173,7 @@ class Statements : public StoreContract {
     }
     must(children_of(*db, kTenant, ExecutionId{1}));
     must(open_descendants(*db, kTenant, ExecutionId{1}));
-    std::vector<ExecutionStatus> live{ExecutionStatus::Running};
-    must(executions_in(*db, kAllShards, live));
+    must(leased_executions(*db, kAllShards));
     must(pinned_releases(*db));
     must(find_result_blob(*db, kTenant, ExecutionId{1}));
     must(outputs_of(*db, kTenant, ExecutionId{1}));
@@ -198,8 +197,8 @@ class Statements : public StoreContract {
     must(outbox(*db, kAllShards, 0, 1));
     must(named_timers(*db, kTenant));
     must(releases_waited_for(*db, kTenant));
-    must(executions_held_for(*db, kAllShards, kTenant, "d", 1));
-    must(executions_pinned_to(*db, kAllShards, kTenant, "d", 1));
+    must(executions_held_for(*db, kAllShards, kTenant, "d", {}, 1));
+    must(executions_pinned_to(*db, kAllShards, kTenant, "d", {}, 1));
     must(executions_of_release(*db, kTenant, "d"));
     must(current_releases(*db));
     must(gone_pack_rules(*db));

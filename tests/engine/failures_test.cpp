@@ -81,8 +81,9 @@ TEST_F(Failures, WhoAsksWhileTheServerLeavesIsAnsweredThoughTheCommitFails) {
   faults_->add({.on = Fault::On::Writer, .text = "COMMIT", .times = 1, .delay_ms = 300});
   std::promise<Result<ExecutionRow>> promise;
   auto future = promise.get_future();
-  engine_->submit(command::run({.identity = "tester"}, {.action = "core.noop"},
-                               [&](Result<ExecutionRow> row) { promise.set_value(std::move(row)); }));
+  engine_->submit(
+      command::run({.identity = "tester"}, {.action = "core.noop"},
+                   [&](Result<ExecutionRow> row) { promise.set_value(std::move(row)); }));
   ASSERT_TRUE(eventually([&] { return faults_->struck() == 1; }));
   engine_.reset();
   ASSERT_EQ(future.wait_for(std::chrono::seconds(0)), std::future_status::ready);
@@ -216,6 +217,97 @@ TEST_F(Failures, B6NewsThatCannotBeReadHandOverTheWorkflowAbove) {
   EXPECT_NE(handed_over.held.find("advance_workflow"), std::string::npos) << handed_over.held;
   EXPECT_EQ(count("message"), 0);
   plant("UPDATE execution SET result = '{}' WHERE id = " + first.key.execution.str());
+}
+
+// What is held does its work where it did it before.
+TEST_F(Failures, ARetryOfWhatRunsInsideTheServerStaysInside) {
+  open_worker(1);
+  auto asks = run("core.ask", Value::map({{"prompt", "go?"}, {"ttl", 1}}));
+  ASSERT_TRUE(asks.ok());
+  engine_.reset();
+  plant(fmt::format(
+      "UPDATE execution SET status = {}, failure = {}, held = 'for a test';"
+      "UPDATE inquiry SET status = {}, version = 2",
+      static_cast<int>(ExecutionStatus::NeedsDecision), static_cast<int>(FailureClass::InfraLost),
+      static_cast<int>(InquiryStatus::Canceled)));
+  start();
+  open_worker(1);
+  auto retried = await<ExecutionRow>([&](Reply<ExecutionRow> reply) {
+    engine_->submit(command::resolve({.tenant = kDefaultTenant, .identity = "tester"}, asks->id,
+                                     {.kind = Resolution::Kind::Retry}, reply));
+  });
+  ASSERT_TRUE(retried.ok()) << retried.error().describe();
+  settle();
+  EXPECT_EQ(worker_.waiting_orders(), 0U);
+  EXPECT_EQ(stored(asks->id).status, ExecutionStatus::Pending);
+  EXPECT_EQ(
+      count(fmt::format("inquiry WHERE status = {}", static_cast<int>(InquiryStatus::Pending))), 1);
+  auto answered = await<InquiryRow>([&](auto reply) {
+    engine_->submit(command::answer({.tenant = kDefaultTenant, .identity = "tester"},
+                                    InquiryId{asks->id.value}, {Value::map()}, reply));
+  });
+  ASSERT_TRUE(answered.ok()) << answered.error().describe();
+  EXPECT_EQ(stored(asks->id).status, ExecutionStatus::Succeeded);
+}
+
+TEST_F(Failures, ALostWorkerIsDealtWithHoweverLongThatCannotBeRead) {
+  options_.session_ttl_ms = 30'000;
+  engine_.reset();
+  start();
+  open_worker(1);
+  auto started = run("ci.check");  // may run again
+  ASSERT_TRUE(started.ok());
+  worker_.next();
+  faults_->add({.text = "FROM worker"});
+  tick(31'000);
+  for (int i = 0; i < 30; ++i) {
+    ASSERT_TRUE(run("core.noop").ok());
+    tick(61'000);
+  }
+  EXPECT_EQ(count("quarantine"), 0);
+  faults_->clear();
+  EXPECT_TRUE(in_time([&] { return stored(started->id).status != ExecutionStatus::Running; }, 300));
+}
+
+TEST_F(Failures, ALeasedRowThatCannotBeReadKeepsNoWorkerOut) {
+  open_worker(2);
+  auto bad = run("ci.build");
+  worker_.next();
+  engine_.reset();
+  worker_.forget();
+  start();
+  faults_->add({.text = "FROM execution WHERE", .bound = bad->id.value});
+  open_worker(2);
+  ASSERT_TRUE(run("ci.build").ok());
+  EXPECT_NE(worker_.next().key.execution, bad->id);
+  faults_->clear();
+}
+
+// The kernel's own cancel, of what has run out of time.
+TEST_F(Failures, ACancelThatCannotBeReadHandsTheWorkflowOver) {
+  open_worker(1);
+  auto started = await<ExecutionRow>([&](Reply<ExecutionRow> reply) {
+    NewExecution request{.action = "ci.sequence"};
+    request.timeout_ms = 5000;
+    engine_->submit(command::run({.identity = "tester"}, std::move(request), std::move(reply)));
+  });
+  worker_.next();
+  faults_->add({.text = "parent <> 0 AND +status <", .bound = started->id.value});
+  EXPECT_TRUE(in_time([&] { return count("quarantine WHERE kind = 'cancel_execution'") == 1; }));
+  faults_->clear();
+  EXPECT_EQ(stored(started->id).status, ExecutionStatus::NeedsDecision);
+}
+
+// One of more timers than the wheel holds.
+TEST_F(Failures, ATimerThatCannotBeReadHoldsUpNoOther) {
+  engine_.reset();
+  constexpr int kTimers = 10'500;
+  plant("INSERT INTO timer SELECT 1001 + n, 1, n % 64, 1000 + n, 0, 0, '', x'' FROM " +
+        numbers(kTimers));
+  faults_->add({.text = "FROM timer WHERE id", .bound = 1001});
+  start();
+  EXPECT_TRUE(in_time([&] { return count("timer") == 1; }, 60)) << count("timer");
+  faults_->clear();
 }
 
 TEST_F(Failures, AClockThatIsSetBackDelaysNoRetry) {

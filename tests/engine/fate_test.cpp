@@ -9,7 +9,7 @@ namespace {
 using What = Fate::What;
 
 // A trouble that goes on for ever.
-Fate last(Trouble trouble, Sender sender) { return fate_of(trouble, sender, 1000); }
+Fate last(Trouble trouble, Whose whose) { return fate_of(trouble, whose, 1000); }
 
 TEST(Fate, WhoeverAsksHearsOfItAndNothingOfTheMachineIsLost) {
   struct Row {
@@ -23,9 +23,8 @@ TEST(Fate, WhoeverAsksHearsOfItAndNothingOfTheMachineIsLost) {
       {Trouble::Write, What::Bury, What::Bury},     {Trouble::Away, What::Answer, What::Later},
   };
   for (const auto& row : kRows) {
-    EXPECT_EQ(last(row.trouble, Sender::Asker).what, row.asker) << static_cast<int>(row.trouble);
-    EXPECT_EQ(last(row.trouble, Sender::Machine).what, row.machine)
-        << static_cast<int>(row.trouble);
+    EXPECT_EQ(last(row.trouble, Whose::Asker).what, row.asker) << static_cast<int>(row.trouble);
+    EXPECT_EQ(last(row.trouble, Whose::Machine).what, row.machine) << static_cast<int>(row.trouble);
   }
 }
 
@@ -34,7 +33,7 @@ TEST(Fate, ARowThatCannotBeReadIsTriedWithGrowingPauses) {
   int64_t all = 0;
   int tries = 1;
   for (;; ++tries) {
-    Fate fate = fate_of(Trouble::Load, Sender::Machine, tries);
+    Fate fate = fate_of(Trouble::Load, Whose::Machine, tries);
     if (fate.what != What::Later) break;
     EXPECT_GE(fate.after_ms, before);
     before = fate.after_ms;
@@ -46,13 +45,21 @@ TEST(Fate, ARowThatCannotBeReadIsTriedWithGrowingPauses) {
 
 TEST(Fate, ABurialIsNeverGivenUp) {
   for (auto trouble : {Trouble::Stale, Trouble::Write, Trouble::Away}) {
-    EXPECT_EQ(fate_of_burial(trouble, 1000).what, What::Later) << static_cast<int>(trouble);
+    EXPECT_EQ(last(trouble, Whose::Burial).what, What::Later) << static_cast<int>(trouble);
+  }
+}
+
+TEST(Fate, WhatThePartitionDoesByItselfIsPutOffButNeverGivenUp) {
+  for (auto trouble : {Trouble::Load, Trouble::Refused, Trouble::Undecided, Trouble::Stale,
+                       Trouble::Write, Trouble::Away}) {
+    EXPECT_EQ(last(trouble, Whose::Routine).what, What::Later) << static_cast<int>(trouble);
+    EXPECT_GT(last(trouble, Whose::Routine).after_ms, 0);
   }
 }
 
 TEST(Fate, ADecisionOnStaleRowsIsMadeAgainAtOnce) {
-  EXPECT_EQ(fate_of(Trouble::Stale, Sender::Asker, 1).what, What::Again);
-  EXPECT_EQ(fate_of(Trouble::Stale, Sender::Machine, 1).after_ms, 0);
+  EXPECT_EQ(fate_of(Trouble::Stale, Whose::Asker, 1).what, What::Again);
+  EXPECT_EQ(fate_of(Trouble::Stale, Whose::Machine, 1).after_ms, 0);
 }
 
 }  // namespace

@@ -113,6 +113,78 @@ TEST_F(Releases, OneThatDoesNotCompileAnyMoreStaysHeldAndIsLookedAtOnce) {
   EXPECT_NE(row.held.find("nonsense"), std::string::npos) << row.held;
 }
 
+TEST_F(Releases, WhatIsBeingCanceledDoesNotWaitForTheRelease) {
+  open_worker(1);
+  auto started = run("ci.sequence");
+  WorkOrder checkout = worker_.next();
+  ASSERT_TRUE(await<ExecutionRow>([&](Reply<ExecutionRow> reply) {
+                engine_->submit(command::cancel({.identity = "tester"}, started->id, reply));
+              }).ok());
+  ASSERT_EQ(stored(started->id).status, ExecutionStatus::Canceling);
+  restart_with_next(false);
+  EXPECT_EQ(stored(started->id).status, ExecutionStatus::Canceling) << stored(started->id).held;
+  open_worker(1);
+  settle();
+  EXPECT_EQ(stored(started->id).status, ExecutionStatus::Canceled) << stored(started->id).held;
+}
+
+// Its time is over while it is held: it ends by that once it can undo what it did.
+TEST_F(Releases, ATimeoutIsNotForgottenWhileTheReleaseIsGone) {
+  open_worker(1);
+  auto started = await<ExecutionRow>([&](Reply<ExecutionRow> reply) {
+    NewExecution request{.action = "ci.approval"};
+    request.timeout_ms = 600'000;
+    engine_->submit(command::run({.identity = "tester"}, std::move(request), std::move(reply)));
+  });
+  ASSERT_TRUE(started.ok());
+  finish(worker_.next(), 0);
+  restart_with_next(false);
+  tick(700'000);
+  settle();
+  EXPECT_EQ(stored(started->id).status, ExecutionStatus::NeedsDecision);
+  restart_with_next(true);
+  for (int minute = 0; minute < 3; ++minute) {
+    tick(60'000);
+    settle();
+  }
+  EXPECT_EQ(stored(started->id).status, ExecutionStatus::Timeout) << stored(started->id).held;
+}
+
+// More than one look takes: those that stay held hide nobody behind them.
+TEST_F(Releases, ManyThatStayHeldHideNobody) {
+  auto started = run("ci.approval");
+  restart_with_next(false);
+  ASSERT_EQ(stored(started->id).failure, FailureClass::NoRelease);
+  auto waiting = run("ci.build");
+  engine_.reset();
+  auto writer = store_->open_writer();
+  auto copy = [&](const std::string& from, const std::string& set) {
+    auto done = (*writer)->run(from + set);
+    ASSERT_TRUE(done.ok()) << done.error().describe();
+  };
+  std::string numbers =
+      "(WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 600) SELECT n "
+      "FROM "
+      "c)";
+  std::string id = std::to_string(started->id.value);
+  // Before it in the order of ids, and of an action that nobody can start.
+  copy("INSERT INTO execution SELECT " + id +
+           " - n, tenant, shard, 'ci.gone', pack_release, status, "
+           "failure, effect_class, priority, attempt, epoch, 0, 0, root, enforcement, original, "
+           "0, created, updated, started, ended, version, requested_by, trace, held, parameters, "
+           "env, "
+           "result, result_size, '', 0, -1 FROM execution, " +
+           numbers,
+       " WHERE id = " + id);
+  worker_.forget();
+  retired_.push_back(workflow_pack("d1"));
+  missing_.clear();
+  start();
+  settle();
+  EXPECT_EQ(stored(started->id).status, ExecutionStatus::Running) << stored(started->id).held;
+  EXPECT_TRUE(waiting.ok());
+}
+
 TEST_F(Releases, WhatIsHeldCanBeEndedByAnOperator) {
   auto started = run("ci.approval");
   restart_with_next(false);

@@ -119,6 +119,22 @@ TEST_F(Sessions, ARunThatWasBeingPreparedWhenItsWorkerDiedStartsAgain) {
   EXPECT_EQ(stored(started->id).status, ExecutionStatus::Succeeded);
 }
 
+TEST_F(Sessions, ARunThatWasBeingPreparedWhenItsWorkerWasLostStartsAgain) {
+  options_.session_ttl_ms = 30'000;
+  engine_.reset();
+  start();
+  open_worker(1);
+  auto started = run("ci.build");
+  WorkOrder order = worker_.next();
+  engine_->preparing(session_, kDefaultTenant, order.key, "an environment");
+  settle();
+  tick(31'000);
+  settle();
+  auto row = stored(started->id);
+  EXPECT_EQ(row.status, ExecutionStatus::Requested) << row.held;
+  EXPECT_EQ(row.attempt, 1);
+}
+
 TEST_F(Sessions, OneThatIsNotRenewedIsOverAndItsRunsAreLost) {
   engine_.reset();
   options_.session_ttl_ms = 30'000;

@@ -196,6 +196,12 @@ constexpr const char* kAssigned = R"(
 tasks:
   ask: {action: core.ask, input: {users: [ada], roles: [sre]}, next: [{do: noop}]}
 )";
+constexpr const char* kReadsLater = R"(
+tasks:
+  first: {action: ci.check, next: [{do: second}]}
+  second: {action: core.noop, next: [{do: third}]}
+  third: {action: ci.build, input: {branch: <% str(task(first).result.output.n) %>}}
+)";
 constexpr const char* kReads = R"(
 tasks:
   first: {action: ci.check, next: [{when: <% succeeded() %>, do: second}]}
@@ -223,6 +229,7 @@ inline std::shared_ptr<const Pack> workflow_pack(std::string digest = "d1") {
   add("ci.bad_items", kBadItems);
   add("ci.some_items", kSomeItems);
   add("ci.reads", kReads);
+  add("ci.reads_later", kReadsLater);
   add("ci.assigned", kAssigned);
   add("ci.bad_retry", kBadRetry);
   add("ci.above_bad_retry", kAboveBadRetry);

@@ -275,6 +275,20 @@ TEST_P(WorkflowOperators, ARerunReadsTheResultsOfBefore) {
   EXPECT_EQ(stored(again->id).status, ExecutionStatus::Succeeded) << shown(again->id);
 }
 
+// The step that reads the result begins in the same decision as the rerun.
+TEST_P(WorkflowOperators, ARerunReadsTheResultsOfBeforeInItsFirstDecision) {
+  begin();
+  auto row = begun("ci.reads_later");
+  end(take(), 0, "{\"n\": 4}");
+  run_steps({"third"}, 1);
+  auto again = rerun(row.id, {.tasks = {"second"}});
+  ASSERT_TRUE(again.ok()) << again.error().describe();
+  auto third = take();
+  EXPECT_EQ(third.parameters["branch"], Value("4"));
+  end(third);
+  EXPECT_EQ(stored(again->id).status, ExecutionStatus::Succeeded) << shown(again->id);
+}
+
 TEST_P(WorkflowOperators, ARerunOfWhatWasCanceledHasToNameItsTasks) {
   begin();
   auto row = begun("ci.sequence");

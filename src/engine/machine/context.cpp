@@ -113,7 +113,7 @@ Result<LiveWorkflow*> Context::workflow(ExecutionId id) {
     }
     live = &batch_.memory.workflows.add(std::move(*restored));
   }
-  absorb_needs({live->tenant, id}, *live);
+  absorb_needs(*live);
   live->results->read_keys(keys(live->reader));  // of this batch
   return live;
 }
@@ -130,10 +130,10 @@ Error Context::no_release(const kernel::ExecutionRow& row) const {
   return Error(ErrorKind::Unavailable, kNoRelease, std::move(pinned));
 }
 
-void Context::absorb_needs(Of<ExecutionId> of, LiveWorkflow& live) const {
+void Context::absorb_needs(LiveWorkflow& live) const {
   const auto& conductor = *live.conductor;
   for (const auto& need : learned_.needs) {
-    const auto* stored = need.workflow == of ? batch_.rows.needed(need) : nullptr;
+    const auto* stored = need.workflow == live.runs_of ? batch_.rows.needed(need) : nullptr;
     auto task = task_of_need(need.key);
     if (!stored || !task) continue;
     TaskRuns runs = *stored;
@@ -178,16 +178,15 @@ std::optional<Error> Context::need(const Error& error, Of<ExecutionId> workflow)
   return needs_error();
 }
 
-Error Context::broke(ExecutionId workflow, const Error& why) {
-  learned_.broken_workflows[workflow] = why.describe();
-  return spoiled_error();
-}
-
-Error Context::broke_beginning(int place, const Error& why) {
-  // Those that began after it are counted anew.
-  auto& broken = learned_.broken_beginnings;
-  broken.erase(broken.lower_bound(place), broken.end());
-  broken[place] = why.describe();
+Error Context::broke(const LiveWorkflow& live, const Error& why) {
+  if (live.beginning < 0) {
+    learned_.broken_workflows[live.runs_of.id] = why.describe();
+  } else {
+    // Those that began after it are counted anew.
+    auto& broken = learned_.broken_beginnings;
+    broken.erase(broken.lower_bound(live.beginning), broken.end());
+    broken[live.beginning] = why.describe();
+  }
   return spoiled_error();
 }
 

@@ -123,18 +123,19 @@ class Context {
   // Says whether its release is missing, or there and of no use to this version.
   Error no_release(const kernel::ExecutionRow& row) const;
   LiveWorkflow& add_workflow(std::unique_ptr<LiveWorkflow> live);
+  // It is read from the store when it is asked for again.
+  void forget_workflow(ExecutionId id) { batch_.memory.workflows.drop(id); }
   // The decision moves this workflow.
   void moves(const LiveWorkflow& live);
   // What was loaded for the decision about the results of its tasks.
-  void absorb_needs(Of<ExecutionId> of, LiveWorkflow& live) const;
+  void absorb_needs(LiveWorkflow& live) const;
   conductor::Environment environment(const Pack& pack);
 
   // What an error of an evaluation means: a Need, when it names what has to be loaded; `workflow`:
   // whose tasks it may name. Nothing: it is an error as any other.
   std::optional<Error> need(const Error& error, Of<ExecutionId> workflow = {});
   // Its conductor cannot go on: the next decision will know. Spoiled.
-  Error broke(ExecutionId workflow, const Error& why);
-  Error broke_beginning(int place, const Error& why);
+  Error broke(const LiveWorkflow& live, const Error& why);
   // Its place among the workflows that begin in this decision.
   int next_beginning() { return beginnings_++; }
   // Steps that ended inside the server by this decision.

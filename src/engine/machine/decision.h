@@ -38,7 +38,8 @@ struct Attempt {
   Message message;
   int64_t submitted_ns = 0;  // of the monotonic clock; 0: not counted
   int decisions = 0;         // that counted
-  int failures = 0;          // loads that failed, writes that found no store
+  int failures = 0;          // of the trouble that was met last, one after the other
+  int trouble = -1;          // of engine/fate.h; -1: none yet
   bool asked = false;        // by somebody outside, who waits for the answer
   bool suspect = false;      // its rows could not be read: it does not go among others again
   Learned learned;
@@ -92,7 +93,9 @@ struct Decision final : store::Step {
     bool again = false;
   };
   std::optional<Swept> swept;
-  bool check_again = false;  // there may be more executions whose release has come or gone
+  // There may be more executions whose release has come or gone, behind this one (0: from the
+  // start).
+  std::optional<ExecutionId> check_releases_after;
 
   Attempt attempt;
 };

@@ -125,6 +125,7 @@ std::unique_ptr<LiveWorkflow> LiveWorkflow::of(const ExecutionRow& row) {
   live->id = row.id;
   live->root = row.root;
   live->tenant = row.tenant;
+  live->runs_of = {row.tenant, row.id};
   live->reader = {row.tenant, key_user(row.identity), row.action.substr(0, row.action.find('.')),
                   row.action};
   return live;
@@ -161,15 +162,28 @@ Result<std::unique_ptr<LiveWorkflow>> LiveWorkflow::restore(
       live->open[run.execution] = {{run.task, run.route}, run.item, status, true};
     }
   }
-  for (const auto* texts : {&stored.contexts, &stored.entries, &stored.errors}) {
-    for (const auto& text : *texts) live->bytes += static_cast<int64_t>(text.size());
-  }
+  auto weigh = [&](PieceKind kind, const std::vector<std::string>& texts) {
+    for (size_t i = 0; i < texts.size(); ++i) live->weigh_piece(kind, i, texts[i].size());
+  };
+  weigh(PieceKind::Context, stored.contexts);
+  weigh(PieceKind::Entry, stored.entries);
+  weigh(PieceKind::Error, stored.errors);
   environment.outside = live->results.get();
   live->conductor.emplace(std::move(definition), std::move(state), environment);
   return live;
 }
 
+// One that is written again takes the place of what was there.
+void LiveWorkflow::weigh_piece(PieceKind kind, size_t position, size_t bytes) {
+  auto& known = piece_bytes_[kind];
+  if (known.size() <= position) known.resize(position + 1);
+  int64_t before = std::exchange(known[position], static_cast<int64_t>(bytes));
+  state_bytes += known[position] - before;
+}
+
 void LiveWorkflow::take_changes(Changes& into) {
+  beginning = -1;
+  runs_of = {tenant, id};
   conductor::Changes changed = conductor->take_changes();
   const auto& state = conductor->state();
   const auto& graph = conductor->definition().graph();
@@ -185,7 +199,7 @@ void LiveWorkflow::take_changes(Changes& into) {
 
   auto add_piece = [&](PieceKind kind, size_t position, const Value& body) {
     std::string text = to_json(body);
-    bytes += static_cast<int64_t>(text.size());
+    weigh_piece(kind, position, text.size());
     into.workflow_pieces.push_back(
         {id, tenant, kind, static_cast<int64_t>(position), std::move(text), false});
   };
@@ -199,6 +213,9 @@ void LiveWorkflow::take_changes(Changes& into) {
   if (changed.errors_from < errors_stored_) {
     auto from = static_cast<int64_t>(changed.errors_from);
     into.workflow_pieces.push_back({id, tenant, PieceKind::Error, from, {}, true});
+    for (size_t i = changed.errors_from; i < errors_stored_; ++i) {
+      weigh_piece(PieceKind::Error, i, 0);
+    }
   }
   for (size_t i = changed.errors_from; i < state.errors.size(); ++i) {
     add_piece(PieceKind::Error, i, state.errors[i].to_value());
@@ -249,11 +266,11 @@ std::string LiveWorkflow::too_large() const {
         "its own",
         entries, kMostEntries);
   }
-  if (bytes > kMostBytes) {
+  if (state_bytes > kMostBytes) {
     return fmt::format(
         "its state has {} MiB; {} are allowed: publish less, or store large values "
         "elsewhere",
-        bytes >> 20, kMostBytes >> 20);
+        state_bytes >> 20, kMostBytes >> 20);
   }
   return {};
 }
@@ -286,8 +303,8 @@ void LiveWorkflows::weigh(ExecutionId id) {
   auto found = entries_.find(id);
   if (found == entries_.end()) return;
   Entry& entry = found->second;
-  bytes_ += entry.workflow->bytes - entry.bytes;
-  entry.bytes = entry.workflow->bytes;
+  bytes_ += entry.workflow->bytes() - entry.bytes;
+  entry.bytes = entry.workflow->bytes();
 }
 
 void LiveWorkflows::drop(ExecutionId id) {

@@ -93,13 +93,18 @@ struct LiveWorkflow {
   ExecutionId root;
   TenantId tenant;
   KeyReader reader;
-  int depth = 0;        // 0: not a step of another workflow
+  // Whose stored runs are its own: of a rerun that is being decided those of the original.
+  Of<ExecutionId> runs_of;
+  int beginning = -1;  // its place among those that begin in the decision in hand; -1: it has begun
+  int depth = 0;       // 0: not a step of another workflow
   int64_t version = 0;  // as stored, or as the decision in hand will store it; 0: new
   std::unique_ptr<TaskResults> results = std::make_unique<TaskResults>();
   std::optional<conductor::Conductor> conductor;
   std::unordered_map<ExecutionId, Step> open;  // whose end the conductor waits for
   bool over = false;
-  int64_t bytes = 0;  // of its state and results, about
+  int64_t state_bytes = 0;   // as stored
+  int64_t result_bytes = 0;  // of the results that are in memory
+  int64_t bytes() const { return state_bytes + result_bytes; }
 
   // Without a conductor.
   static std::unique_ptr<LiveWorkflow> of(const kernel::ExecutionRow& row);
@@ -122,8 +127,10 @@ struct LiveWorkflow {
 
  private:
   void take_runs(const conductor::Changes& changed, kernel::Changes& into);
+  void weigh_piece(kernel::PieceKind kind, size_t position, size_t bytes);
   std::map<std::pair<TaskKey, int32_t>, ExecutionId> made_;
   size_t errors_stored_ = 0;
+  std::map<kernel::PieceKind, std::vector<int64_t>> piece_bytes_;
 };
 
 // The workflows in memory, the least recently used leave. Belongs to one partition.

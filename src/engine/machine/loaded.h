@@ -45,8 +45,9 @@ struct Wanted {
   };
   std::optional<Left> left;
   std::vector<kernel::Expire> expire;  // what each would remove
-  // Open executions that are pinned to releases which are not there, and those that wait for one.
-  bool unreleased = false;
+  // Open executions that are pinned to releases which are not there, and those that wait for one:
+  // a share of those behind this one.
+  std::optional<ExecutionId> unreleased_after;
 };
 
 struct StoredState {
@@ -86,6 +87,8 @@ class Loaded {
   // Of all of Wanted::expire.
   const store::Retention::Due& expired() const { return expired_; }
   const std::vector<ExecutionId>& unreleased() const { return unreleased_; }
+  // Where the next share begins; nothing: there is none.
+  std::optional<ExecutionId> unreleased_after() const { return unreleased_after_; }
   // Keys that were wanted or needed.
   const KeyRows& key_values() const { return key_values_; }
   // The value under a dedupe key, when it is taken.
@@ -113,6 +116,7 @@ class Loaded {
   std::vector<kernel::OutboxRow> left_outbox_;
   store::Retention::Due expired_;
   std::vector<ExecutionId> unreleased_;
+  std::optional<ExecutionId> unreleased_after_;
   std::deque<ExecutionId> queue_;  // candidates in dispatch order
 };
 

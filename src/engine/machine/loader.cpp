@@ -15,9 +15,7 @@ using namespace kernel;
 namespace {
 
 // How many executions of one kind a sweep looks at.
-constexpr int kMostUnreleased = 500;
-constexpr ExecutionStatus kLeasedStatuses[] = {ExecutionStatus::Scheduled, ExecutionStatus::Running,
-                                               ExecutionStatus::Canceling};
+constexpr size_t kMostUnreleased = 500;
 
 // One candidate of each tenant in turn, so that a tenant with a long queue cannot starve another.
 Result<std::deque<Of<ExecutionId>>> take_turns(sql::Connection& db, ShardSet shards,
@@ -122,11 +120,10 @@ Result<void> Loader::load_trees() {
 }
 
 Result<void> Loader::load_leased() {
-  TRY(auto rows, store::executions_in(db_, scope_.shards, kLeasedStatuses));
-  for (auto& row : rows) {
-    if (!row.worker) continue;
-    into_.leased_.push_back(row.id);
-    into_.executions_.try_emplace(row.id, std::move(row));
+  TRY(auto leased, store::leased_executions(db_, scope_.shards));
+  for (auto of : leased) {
+    TRY(bool read, passes_over(load_one(of), of.id.value));
+    if (read) into_.leased_.push_back(of.id);
   }
   TRY(into_.workers_, store::all_workers(db_));
   TRY(auto ends, store::ends_in_quarantine(db_));
@@ -145,15 +142,10 @@ Result<void> Loader::load_queue() {
     int unread = 0;
     for (auto of : order) {
       auto loaded = load_one(of);
-      if (loaded.ok()) {
-        into_.queue_.push_back(of.id);
-        continue;
-      }
-      if (loaded.error().code() == sql::kDamaged || mutant(Mutant::BadHeadBlocksQueue)) {
-        return loaded;
-      }
-      ++unread;
-      log_warn("queue.not_read", {{"execution", of.id}, {"error", loaded.error().message()}});
+      if (!loaded.ok() && mutant(Mutant::BadHeadBlocksQueue)) return loaded;
+      TRY(bool read, passes_over(std::move(loaded), of.id.value));
+      if (read) into_.queue_.push_back(of.id);
+      unread += read ? 0 : 1;
     }
     if (unread <= passed_over || passed_over >= kMostPassedOver) return {};
     passed_over = unread;
@@ -276,24 +268,36 @@ Result<void> Loader::load_rest() {
     into_.expired_.more |= due.more;
   }
   if (wanted_.left) TRY(load_left());
-  if (wanted_.unreleased) {
-    TRY(load_unreleased());
-  }
+  if (wanted_.unreleased_after) TRY(load_unreleased(*wanted_.unreleased_after));
   return {};
 }
 
+// True: it was read. One that no message has named and that cannot be read stays where it is: it
+// holds up none of the others.
+Result<bool> Loader::passes_over(Result<void> loaded, int64_t id) {
+  if (loaded.ok()) return true;
+  if (loaded.error().code() == sql::kDamaged) return std::move(loaded).error();
+  log_warn("row.not_read", {{"id", id}, {"error", loaded.error().message()}});
+  return false;
+}
+
 // What is to be held for a release that is not there, and what was held for one that is.
-Result<void> Loader::load_unreleased() {
+Result<void> Loader::load_unreleased(ExecutionId after) {
   auto load = [&](TenantId tenant, const std::vector<ExecutionId>& ids) -> Result<void> {
     for (ExecutionId id : ids) {
-      TRY(load_lineage({tenant, id}));
-      into_.unreleased_.push_back(id);
+      TRY(bool read, passes_over(load_lineage({tenant, id}), id.value));
+      if (read) into_.unreleased_.push_back(id);
+    }
+    // A full page: the next one begins behind the shortest of them.
+    if (ids.size() == kMostUnreleased) {
+      auto& next = into_.unreleased_after_;
+      next = next ? std::min(*next, ids.back()) : ids.back();
     }
     return {};
   };
   for (const auto& release : scope_.catalog.missing()) {
     TRY(auto ids, store::executions_pinned_to(db_, scope_.shards, release.tenant, release.digest,
-                                              kMostUnreleased));
+                                              after, kMostUnreleased));
     TRY(load(release.tenant, ids));
   }
   for (TenantId tenant : scope_.catalog.tenants()) {
@@ -301,7 +305,7 @@ Result<void> Loader::load_unreleased() {
     for (const auto& digest : digests) {
       if (!scope_.catalog.of(tenant).has_release(digest)) continue;
       TRY(auto ids,
-          store::executions_held_for(db_, scope_.shards, tenant, digest, kMostUnreleased));
+          store::executions_held_for(db_, scope_.shards, tenant, digest, after, kMostUnreleased));
       TRY(load(tenant, ids));
     }
   }
@@ -313,7 +317,7 @@ Result<void> Loader::load_left() {
   TRY(into_.left_messages_, store::messages(db_, scope_.shards, left.messages_after, left.limit));
   TRY(into_.left_outbox_, store::outbox(db_, scope_.shards, left.outbox_after, left.limit));
   for (const auto& owed : into_.left_outbox_) {
-    TRY(load_one({owed.tenant, ExecutionId{owed.subject}}));
+    TRY(passes_over(load_one({owed.tenant, ExecutionId{owed.subject}}), owed.subject));
   }
   return {};
 }

@@ -40,7 +40,8 @@ class Loader {
   Result<void> load_key_values();
   Result<void> load_rest();
   Result<void> load_left();
-  Result<void> load_unreleased();
+  Result<void> load_unreleased(ExecutionId after);
+  static Result<bool> passes_over(Result<void> loaded, int64_t id);
   Result<void> load_one(Of<ExecutionId> of);
   Result<void> load_lineage(Of<ExecutionId> of);
   Result<void> load_state(Of<ExecutionId> of);

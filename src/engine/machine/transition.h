@@ -35,6 +35,14 @@ struct Turn {
   uint64_t number() const { return kind == Kind::Exclusive ? of | uint64_t{1} << 63 : of; }
 };
 
+// Whose a message is; what becomes of one that cannot be handled depends on it (engine/fate.h).
+enum class Whose : uint8_t {
+  Asker,    // somebody hears the answer and may ask again
+  Machine,  // completions, timers, stored messages: nobody else would send it again
+  Routine,  // what the partition does by itself, again and again
+  Burial,   // of another one: there is nothing after it
+};
+
 // What a message is about, for whoever has to do with it when it cannot be handled: logs,
 // quarantine, the operator.
 struct About {
@@ -45,6 +53,8 @@ struct About {
   TimerId timer;
   // The execution that nobody would ever move again if this message were lost.
   ExecutionId holds_up;
+  // It is news of that execution's end: whom it holds up is the workflow above.
+  bool of_an_end = false;
 };
 
 // One message: what it wants loaded, and the decision that it comes to. Each kind is one class in
@@ -67,9 +77,7 @@ class Transition {
   virtual Decided decide(Context& ctx) const = 0;
   // It will not be handled: answers whoever asked. Called at most once, instead of the reply.
   virtual void fail(const Error&) {}
-  // True: nobody would send it again. It is tried until it is written or buried; a store that is
-  // away is no answer to it.
-  virtual bool insists() const { return false; }
+  virtual Whose whose() const { return Whose::Asker; }
 };
 
 }  // namespace millrace::engine

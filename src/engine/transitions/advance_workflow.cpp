@@ -18,8 +18,11 @@ class AdvanceWorkflow final : public Transition {
       : tenant_(message.tenant), message_(message.id), subject_(message.subject) {}
   std::string_view name() const override { return "advance_workflow"; }
   About about() const override {
-    return {
-        .tenant = tenant_, .subject = subject_.value, .message = message_, .holds_up = subject_};
+    return {.tenant = tenant_,
+            .subject = subject_.value,
+            .message = message_,
+            .holds_up = subject_,
+            .of_an_end = true};
   }
   // The sweep may bring the same message twice.
   Turn turn() const override { return Turn::shared(message_); }
@@ -29,7 +32,7 @@ class AdvanceWorkflow final : public Transition {
     wanted.results.push_back({tenant_, subject_});
   }
   ExecutionId tree(const Loaded&) const override { return subject_; }
-  bool insists() const override { return true; }
+  Whose whose() const override { return Whose::Machine; }
   Decided decide(Context& ctx) const override;
 
  private:

@@ -104,6 +104,8 @@ Result<BuiltinOutcome> ask(Context& ctx, const kernel::ExecutionRow& row, const 
         ctx.now() + static_cast<int64_t>(std::llround(minutes.as_float() * 60'000));
   }
   inquiry.created = inquiry.updated = ctx.now();
+  // Each attempt asks once, and its question is closed or answered once.
+  inquiry.version = row.attempt * int64_t{2} - 1;
   ctx.changes.feed.push_back({.tenant = inquiry.tenant,
                               .type = kernel::EntityType::Inquiry,
                               .op = kernel::ChangeOp::Created,

@@ -28,12 +28,13 @@ class BuryMessage final : public Transition {
   void want(Wanted& wanted) const override;
   ExecutionId tree(const Loaded& rows) const override { return held_up(rows).id; }
   void fail(const Error& error) override { refused_->fail(error); }
-  bool insists() const override { return true; }
+  Whose whose() const override { return Whose::Burial; }
   Decided decide(Context& ctx) const override;
   std::unique_ptr<BuryMessage> without_handing_over(const std::string& why_not) {
-    return std::make_unique<BuryMessage>(
-        std::move(refused_), fmt::format("{}; nobody was handed over: {}", reason_, why_not),
-        false);
+    std::string reason = !hands_over_
+                             ? std::move(reason_)
+                             : fmt::format("{}; nobody was handed over: {}", reason_, why_not);
+    return std::make_unique<BuryMessage>(std::move(refused_), std::move(reason), false);
   }
 
  private:
@@ -63,7 +64,7 @@ Of<ExecutionId> BuryMessage::held_up(const Loaded& rows) const {
 void BuryMessage::hand_over(Context& ctx, ExecutionRow row) const {
   // News about a step that has ended: it is the workflow above that would wait for ever.
   while (is_final(row.status)) {
-    if (mutant(Mutant::AboveNotHandedOver)) return;
+    if (!about_.of_an_end || mutant(Mutant::AboveNotHandedOver)) return;
     const auto* above = ctx.rows().execution(Of{row.tenant, row.parent});
     if (!above) return;
     row = *above;
@@ -73,6 +74,7 @@ void BuryMessage::hand_over(Context& ctx, ExecutionRow row) const {
   if (row.worker && row.status == ExecutionStatus::Canceling && !mutant(Mutant::HandedOverOwed)) {
     ctx.changes.outbox_done.push_back({row.tenant, OutboxId{row.id.value}});
   }
+  ctx.forget_workflow(row.id);  // it may be what cannot be handled
   hold(ctx, row.id, FailureClass::InfraLost,
        fmt::format("its {} could not be handled ({}): millrace execution resolve {}",
                    refused_->name(), reason_, row.id.value));
@@ -98,8 +100,8 @@ Decided BuryMessage::decide(Context& ctx) const {
 }  // namespace
 
 Message bury_message(Message refused, std::string reason) {
-  if (auto* burial = dynamic_cast<BuryMessage*>(refused.get())) {
-    return burial->without_handing_over(reason);
+  if (refused->whose() == Whose::Burial) {
+    return static_cast<BuryMessage&>(*refused).without_handing_over(reason);
   }
   return std::make_unique<BuryMessage>(std::move(refused), std::move(reason), true);
 }

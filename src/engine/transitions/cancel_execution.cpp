@@ -21,12 +21,15 @@ class CancelExecution final : public Request<ExecutionRow> {
       : Request(std::move(caller), std::move(reply)), id_(id), message_(message) {}
   std::string_view name() const override { return "cancel_execution"; }
   About about() const override {
-    return {.tenant = caller_.tenant, .subject = id_.value, .message = message_};
+    return {.tenant = caller_.tenant,
+            .subject = id_.value,
+            .message = message_,
+            .holds_up = message_ ? id_ : ExecutionId{}};
   }
   Turn turn() const override { return Turn::shared(id_); }
   void want(Wanted& wanted) const override;
   ExecutionId tree(const Loaded&) const override { return id_; }
-  bool insists() const override { return static_cast<bool>(message_); }
+  Whose whose() const override { return message_ ? Whose::Machine : Whose::Asker; }
   Decided decide(Context& ctx) const override;
 
  private:

@@ -14,11 +14,15 @@ namespace {
 // time.
 class CheckReleases final : public Transition {
  public:
+  explicit CheckReleases(ExecutionId after) : after_(after) {}
   std::string_view name() const override { return "check_releases"; }
   About about() const override { return {}; }
-  void want(Wanted& wanted) const override { wanted.unreleased = true; }
-  bool insists() const override { return true; }
+  void want(Wanted& wanted) const override { wanted.unreleased_after = after_; }
+  Whose whose() const override { return Whose::Routine; }
   Decided decide(Context& ctx) const override;
+
+ private:
+  ExecutionId after_;
 };
 
 // It waits in the queue for a release that is there, or it is a workflow that has missed news.
@@ -37,7 +41,6 @@ Result<void> let_go_on(Context& ctx, const ExecutionRow& row) {
 }
 
 Decided CheckReleases::decide(Context& ctx) const {
-  bool any = false;
   for (ExecutionId id : ctx.rows().unreleased()) {
     const auto* row = ctx.execution(id);
     if (!row || is_final(row->status)) continue;
@@ -46,19 +49,17 @@ Decided CheckReleases::decide(Context& ctx) const {
     if (is_there == !is_held) continue;
     if (is_there) {
       TRY(let_go_on(ctx, *row));
-    } else {
+    } else if (row->status != ExecutionStatus::Canceling) {  // that ends with its steps
       hold_for_release(ctx, row->id);
     }
-    // One that does not compile any more stays held: to look again would find the same.
-    any |= (ctx.execution(id)->failure == FailureClass::NoRelease) != is_held;
   }
   TRY(work_off(ctx));
-  ctx.decision().check_again = any;
+  ctx.decision().check_releases_after = ctx.rows().unreleased_after();
   return ctx.decided();
 }
 
 }  // namespace
 
-Message check_releases() { return std::make_unique<CheckReleases>(); }
+Message check_releases(ExecutionId after) { return std::make_unique<CheckReleases>(after); }
 
 }  // namespace millrace::engine

@@ -11,6 +11,7 @@ class DispatchQueue final : public Transition {
  public:
   std::string_view name() const override { return "dispatch_queue"; }
   About about() const override { return {}; }
+  Whose whose() const override { return Whose::Routine; }
   void want(Wanted& wanted) const override { wanted.queue_heads = 1; }
   Decided decide(Context& ctx) const override {
     start_waiting(ctx);

@@ -26,7 +26,7 @@ class EnforceEvent final : public Transition {
     wanted.events.push_back({message_.tenant, EventId{message_.subject}});
     wanted.messages.push_back({message_.tenant, message_.id});
   }
-  bool insists() const override { return true; }
+  Whose whose() const override { return Whose::Machine; }
   Decided decide(Context& ctx) const override;
 
  private:

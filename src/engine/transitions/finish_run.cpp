@@ -128,7 +128,7 @@ class FinishRun final : public Transition {
   ExecutionId tree(const Loaded&) const override { return completion_.key.execution; }
   // The worker may forget the run only once somebody else remembers it (K1).
   void fail(const Error&) override { done_(); }
-  bool insists() const override { return true; }
+  Whose whose() const override { return Whose::Machine; }
   Decided decide(Context& ctx) const override;
 
  private:

@@ -11,6 +11,8 @@ using namespace kernel;
 
 namespace {
 
+constexpr int64_t kLookAgainMs = 60'000;
+
 // A timer is due: an execution that sleeps inside the server wakes up, one that took too long ends,
 // or a schedule sends its events. The row goes in the same commit: its effect happens once (K5).
 class FireTimer final : public Transition {
@@ -26,7 +28,7 @@ class FireTimer final : public Transition {
     const auto* timer = rows.timer(timer_.id);
     return timer ? ExecutionId{timer->subject} : ExecutionId{};
   }
-  bool insists() const override { return true; }
+  Whose whose() const override { return Whose::Machine; }
   Decided decide(Context& ctx) const override;
 
  private:
@@ -45,7 +47,13 @@ Result<void> time_out(Context& ctx, const ExecutionRow& row) {
     return {};
   }
   auto live = ctx.workflow(row.id);
-  if (!live.ok()) return cannot_go_on(ctx, row.id, live.error());
+  if (!live.ok()) {
+    // It cannot undo anything now: its time is over once it can go on.
+    if (live.error().code() == kNoRelease) {
+      set_timer(ctx, row, TimerKind::Timeout, ctx.now() + kLookAgainMs);
+    }
+    return cannot_go_on(ctx, row.id, live.error());
+  }
   if (!*live) {
     Value result = Value::map({{"output", Value()}, {"message", "its time was over"}});
     finish(ctx, row.id, ExecutionStatus::Timeout, FailureClass::Timeout, result);

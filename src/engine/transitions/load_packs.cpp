@@ -84,7 +84,7 @@ Decided LoadPacks::decide(Context& ctx) const {
   catalog = catalog->with_packs(caller_.tenant, packs_.own)->with_rules(changed);
   for (const auto& pack : packs_.retired) catalog = catalog->with_retired(caller_.tenant, pack);
   ctx.decision().catalog = catalog->with_missing(caller_.tenant, packs_.missing);
-  ctx.decision().check_again = true;
+  ctx.decision().check_releases_after = ExecutionId{};
   return answer(ctx, static_cast<int>(packs_.system.size() + packs_.own.size()));
 }
 

@@ -7,7 +7,13 @@
 
 namespace millrace::engine {
 
+void start_again(Context& ctx, const kernel::ExecutionRow& row) {
+  ctx.edit(row).attempt -= 1;
+  requeue(ctx, row.id);
+}
+
 void lose_run(Context& ctx, const kernel::ExecutionRow& row, std::string_view why) {
+  if (row.status == ExecutionStatus::Scheduled) return start_again(ctx, row);
   if (may_rerun_when_lost(row.effect_class) || mutant(Mutant::LostRunAgain)) {
     requeue(ctx, ctx.edit(row).id);
     return;

@@ -22,7 +22,7 @@ class LoseWorker final : public Transition {
     return mutant(Mutant::OpenAmongOthers) ? Turn::none() : Turn::alone();
   }
   void want(Wanted& wanted) const override { wanted.leased = true; }
-  bool insists() const override { return true; }
+  Whose whose() const override { return Whose::Routine; }
   Decided decide(Context& ctx) const override;
 
  private:

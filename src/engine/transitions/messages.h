@@ -24,7 +24,8 @@ Message fire_timer(Of<TimerId> timer);
 Message dispatch_queue();
 // `left`: where it begins to look for what was left behind.
 Message sweep(const Retention& retention, int64_t now, Wanted::Left left);
-Message check_releases();
+// Behind this execution; 0: from the start.
+Message check_releases(ExecutionId after);
 // A burial that cannot be made itself is replaced by one that loads nothing.
 Message bury_message(Message refused, std::string reason);
 

@@ -20,13 +20,6 @@ bool runs_in_worker(Context& ctx, const ExecutionRow& row) {
   return !found || found->action->runner == Runner::Http;
 }
 
-// The lease was durable, but the spawner that lives since then has never heard of the run, or its
-// environment was still being built: nothing of this attempt has happened.
-void start_again(Context& ctx, const ExecutionRow& stored) {
-  ctx.edit(stored).attempt -= 1;
-  requeue(ctx, stored.id);
-}
-
 // A worker opens its session: what it still runs stays, what it has lost is decided by its effect
 // class, what it never started is started again.
 class OpenWorker final : public Transition {
@@ -39,7 +32,7 @@ class OpenWorker final : public Transition {
     return mutant(Mutant::OpenAmongOthers) ? Turn::none() : Turn::alone();
   }
   void want(Wanted& wanted) const override { wanted.leased = true; }
-  bool insists() const override { return true; }
+  Whose whose() const override { return Whose::Machine; }
   void fail(const Error& error) override { opened_(error); }
   Decided decide(Context& ctx) const override;
 
@@ -77,8 +70,8 @@ bool OpenWorker::take_over(Context& ctx, const ExecutionRow& run, bool same_inst
     finish(ctx, run.id, ExecutionStatus::Canceled, FailureClass::Canceled, Value());
   } else if (ctx.rows().has_untaken_end(run.id) && !mutant(Mutant::UntakenEndAgain)) {
     lose_run(ctx, run, "it has ended, but how could not be taken: see quarantine");
-  } else if (run.status == ExecutionStatus::Scheduled ||
-             (same_instance && !runs_in_worker(ctx, run))) {
+  } else if (same_instance && !runs_in_worker(ctx, run)) {
+    // The lease was durable, but the spawner that lives since then has never heard of the run.
     start_again(ctx, run);
   } else {
     lose_run(ctx, run, "server and spawner both went away while it ran");

@@ -106,7 +106,7 @@ Result<void> begin_rerun(Context& ctx, ExecutionId id, const ExecutionRow& origi
   TRY(auto copy, LiveWorkflow::restore(stored->state, stored->runs, {}, original,
                                        action->workflow->definition, environment));
   auto fresh = LiveWorkflow::of(row);
-  fresh->bytes = copy->bytes;
+  fresh->runs_of = {original.tenant, original.id};
   auto own = ctx.environment(*action->pack);
   own.outside = fresh->results.get();
   fresh->conductor.emplace(action->workflow->definition, conductor::State(copy->conductor->state()),
@@ -116,17 +116,12 @@ Result<void> begin_rerun(Context& ctx, ExecutionId id, const ExecutionRow& origi
     live.results->note_stored({run.task, run.route});
     live.add_run({run.task, run.route}, run.item, run.execution);
   }
-  Of<ExecutionId> of{original.tenant, original.id};
-  ctx.absorb_needs(of, live);
+  ctx.absorb_needs(live);
   WorkflowRun run(ctx, live);
   TRY(end_questions(*live.conductor));
   TRY(live.conductor->rerun(tasks));
   TRY(live.conductor->request_status(Status::Running));
-  auto done = run.go_on();
-  if (!done.ok()) {
-    if (auto need = ctx.need(done.error(), of)) return std::move(*need);
-    return ctx.broke(original.id, done.error());
-  }
+  TRY(run.check(run.go_on()));
   bool stands_still =
       !is_final(ctx.execution(id)->status) && live.open.empty() && ctx.changes.messages.empty();
   if (!stands_still) return {};

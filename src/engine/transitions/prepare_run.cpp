@@ -27,7 +27,7 @@ class PrepareRun final : public Transition {
     wanted.executions.push_back({tenant_, run_.execution});
   }
   ExecutionId tree(const Loaded&) const override { return run_.execution; }
-  bool insists() const override { return true; }
+  Whose whose() const override { return Whose::Machine; }
   void fail(const Error&) override {
     if (go_) go_(false);
   }

@@ -35,7 +35,7 @@ void ResolveExecution::end(Context& ctx) const {
     finish(ctx, id_, status, failure, result);
   };
   switch (resolution_.kind) {
-    case Resolution::Kind::Retry: requeue(ctx, id_); return;
+    case Resolution::Kind::Retry: retry(ctx, id_); return;
     case Resolution::Kind::Succeed:
       result.set("output", resolution_.result);
       return end(ExecutionStatus::Succeeded, FailureClass::None);

@@ -17,9 +17,8 @@ void hold_for_release(Context& ctx, ExecutionId id) {
   if (mutant(Mutant::ReleaseGoneFails)) {
     return finish(ctx, id, ExecutionStatus::Failed, FailureClass::NoRelease, Value());
   }
-  auto why = fmt::format(
-      "{}; it goes on when that is mended, or by: millrace execution resolve {}",
-      ctx.no_release(row).message(), id.value);
+  auto why = fmt::format("{}; it goes on when that is mended, or by: millrace execution resolve {}",
+                         ctx.no_release(row).message(), id.value);
   // Said once: whoever follows the feed would hear the same at every look.
   if (row.failure == FailureClass::NoRelease && row.held == why) return;
   hold(ctx, id, FailureClass::NoRelease, std::move(why));
@@ -128,7 +127,7 @@ void close_inquiry(Context& ctx, const ExecutionRow& row, ExecutionStatus status
   inquiry.status =
       status == ExecutionStatus::Timeout ? InquiryStatus::Expired : InquiryStatus::Canceled;
   inquiry.updated = ctx.now();
-  inquiry.version = 2;
+  inquiry.version = row.attempt * int64_t{2};
   ctx.changes.feed.push_back({.tenant = row.tenant,
                               .type = EntityType::Inquiry,
                               .op = ChangeOp::Updated,
@@ -394,6 +393,17 @@ void requeue(Context& ctx, ExecutionId id) {
   row.held.clear();
   enqueue(ctx, row);
   note_update(ctx, row);
+}
+
+void retry(Context& ctx, ExecutionId id) {
+  const ExecutionRow& held = *ctx.execution(id);
+  auto action = ctx.catalog(held.tenant).find_action(held.action, held.release);
+  bool inside = action && (action->action->runner == Runner::Builtin ||
+                           action->action->runner == Runner::Workflow);
+  if (!inside) return requeue(ctx, id);
+  ctx.changes.timers_of_done.push_back({held.tenant, id});  // it is given its own anew
+  edit(ctx, id).attempt += 1;
+  start_delayed(ctx, id);
 }
 
 void finish(Context& ctx, ExecutionId id, ExecutionStatus status, FailureClass failure,

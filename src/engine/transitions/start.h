@@ -49,6 +49,8 @@ void start_delayed(Context& ctx, ExecutionId id);
 void start_waiting(Context& ctx);
 // Runs an execution again after its run was lost or a person asked for it: attempt + 1.
 void requeue(Context& ctx, ExecutionId id);
+// One more attempt of what was held for an operator: in the queue, or inside the server.
+void retry(Context& ctx, ExecutionId id);
 // Into the queue as it is.
 void enqueue(Context& ctx, const kernel::ExecutionRow& row);
 

@@ -18,6 +18,7 @@ class Sweep final : public Transition {
   Sweep(const Retention& retention, int64_t now, Wanted::Left left);
   std::string_view name() const override { return "sweep"; }
   About about() const override { return {}; }
+  Whose whose() const override { return Whose::Routine; }
   void want(Wanted& wanted) const override {
     wanted.left = left_;
     wanted.expire = expire_;  // a batch has one sweep

@@ -53,14 +53,13 @@ Result<void> begin(Context& ctx, const Due& due) {
   if (auto why = broken.find(place); why != broken.end()) return end(why->second);
   auto fresh = LiveWorkflow::of(row);
   fresh->depth = depth;
+  fresh->beginning = place;
   auto environment = ctx.environment(*action->pack);
   environment.outside = fresh->results.get();
   fresh->conductor.emplace(action->workflow->definition, conductor::State(), environment);
   auto& live = ctx.add_workflow(std::move(fresh));
-  auto begun = WorkflowRun(ctx, live).begin(context_of(row, *action->pack), due.value);
-  if (begun.ok()) return {};
-  if (auto need = ctx.need(begun.error(), due.execution)) return std::move(*need);
-  return ctx.broke_beginning(place, begun.error());
+  WorkflowRun run(ctx, live);
+  return run.check(run.begin(context_of(row, *action->pack), due.value));
 }
 
 Result<void> changed(Context& ctx, const Due& due) {
@@ -115,6 +114,7 @@ Result<void> work_off(Context& ctx) {
 }
 
 void fail_workflow(Context& ctx, ExecutionId workflow, std::string_view why) {
+  ctx.forget_workflow(workflow);
   send(ctx, *ctx.execution(workflow), MessageKind::CancelExecution, workflow);
   finish(ctx, workflow, ExecutionStatus::Failed, FailureClass::UserError, failed_with(why));
 }

@@ -74,8 +74,8 @@ WorkflowRun::WorkflowRun(Context& ctx, LiveWorkflow& live)
 
 Result<void> WorkflowRun::check(Result<void> done) {
   if (done.ok()) return {};
-  if (auto need = ctx_.need(done.error(), {live_.tenant, live_.id})) return std::move(*need);
-  return ctx_.broke(live_.id, done.error());
+  if (auto need = ctx_.need(done.error(), live_.runs_of)) return std::move(*need);
+  return ctx_.broke(live_, done.error());
 }
 
 Result<void> WorkflowRun::begin(Value context, const Value& inputs) {
@@ -212,7 +212,7 @@ Result<void> WorkflowRun::start_action(const conductor::NextTask& task,
   int32_t item = call.item ? static_cast<int32_t>(*call.item) : -1;
   auto started = start_execution(ctx_, request_for(task, call));
   if (!started.ok()) {
-    if (auto need = ctx_.need(started.error(), {live_.tenant, live_.id})) return std::move(*need);
+    if (auto need = ctx_.need(started.error(), live_.runs_of)) return std::move(*need);
     ended_.push_back({.key = key,
                       .item = item,
                       .status = Status::Failed,
@@ -236,7 +236,7 @@ Result<void> WorkflowRun::step_changed(const ExecutionRow& step, const Value& re
   bool final = is_final(step.status);
   if (final) {
     live_.open.erase(open);
-    live_.bytes += step.result_size;
+    live_.result_bytes += step.result_size;
     live_.results->ended(key, task_info(live_.id, key, &step, item < 0 ? result : Value()), item,
                          result);
   } else {
