@@ -131,6 +131,7 @@ void Worker::accept(kernel::WorkOrder order) {
 }
 
 void Worker::on(Prepared& note) {
+  if (!session_) return;
   auto at = runs_.find(note.key);
   if (at == runs_.end() || at->second.state != Run::State::Preparing) return;
   if (!note.built.ok()) {
@@ -138,11 +139,14 @@ void Worker::on(Prepared& note) {
         ended(at->second.tenant, note.key, kernel::RunEnd::SpawnFailed,
               fmt::format("its environment could not be built: {}", note.built.error().message())));
   }
+  // Who stops begins nothing: until the source is asked the run counts as not started.
+  if (stopping_) return;
   source_.prepared(session_->id, at->second.tenant, note.key,
                    [mailbox = mailbox_, key = note.key](bool go) { mailbox->put(Went{key, go}); });
 }
 
 void Worker::on(Went& note) {
+  if (!session_) return;
   auto at = runs_.find(note.key);
   if (at == runs_.end() || at->second.state != Run::State::Preparing) return;
   if (note.go) return launch(note.key, at->second);
@@ -201,6 +205,7 @@ void Worker::on(Canceled& note) {
 
 void Worker::on(Ended& note) {
   // Not of a session that is over: the next one hears from the spawner that it is lost.
+  if (!session_) return;
   auto at = runs_.find(note.completion.key);
   if (at == runs_.end() || at->second.state != Run::State::InHouse) return;
   report(std::move(note.completion));

@@ -126,7 +126,7 @@ class Worker final : public kernel::WorkReceiver {
   void end_session();
   void fence();
 
-  // Runs (worker.cpp).
+  // Runs (worker.cpp). Mail comes at any time: what has to be said of a run needs the session.
   void read_mail();
   void on(Opened& note);
   void on(Renewed& note);

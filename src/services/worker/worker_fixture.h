@@ -29,6 +29,7 @@ class FakeSource final : public kernel::WorkSource {
   std::vector<kernel::WorkOrder> grants_at_once;  // before `open` has returned
   int64_t ttl_ms = 0, renew_ms = 0, fence_ms = 0;
   std::function<void()> on_finished = [] {};
+  std::function<void()> on_closed = [] {};
   std::function<bool()> may_start = [] { return true; };  // the answer to `prepared`
 
   void open(kernel::WorkerHello hello, kernel::WorkReceiver& receiver,
@@ -73,10 +74,13 @@ class FakeSource final : public kernel::WorkSource {
     if (answers && !known) renewed(Error(ErrorKind::NotFound, "ENG-0004", "it is over"));
   }
   void close(SessionId session) override {
-    std::lock_guard lock(mutex_);
-    closed_.push_back(session);
-    if (session == session_) session_ = {};
-    changed_.notify_all();
+    {
+      std::lock_guard lock(mutex_);
+      closed_.push_back(session);
+      if (session == session_) session_ = {};
+      changed_.notify_all();
+    }
+    on_closed();
   }
   void output(SessionId, kernel::OutputChunk chunk) override {
     std::lock_guard lock(mutex_);

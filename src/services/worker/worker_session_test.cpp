@@ -117,6 +117,37 @@ TEST_F(PreparingTest, WhatAWorkerDidNotBeginIsNotAdoptedByTheNext) {
   EXPECT_EQ(source_.wait_finished(order.key).exit_code, 0);
 }
 
+// Its thread reads a note that takes its time, and meanwhile more mail comes and the stop.
+TEST_F(PreparingTest, WhatIsInTheMailIsReportedBeforeTheSessionIsClosed) {
+  std::promise<void> release;
+  source_.on_finished = [released = release.get_future().share()] { released.wait(); };
+  RunningWorker worker(source_, config_);
+  auto order = shell("true"), slow = http("http://127.0.0.1:1/");
+  source_.grant({order, slow});
+  source_.wait_for_call(fmt::format("finished {}", slow.key.execution.value));
+  builder_.end(Error(ErrorKind::Unavailable, "WRK-0002", "no space left on device"));
+  EXPECT_FALSE(worker.stops_within(async::Duration(50)));
+  release.set_value();
+  EXPECT_TRUE(worker.stops_within(20s));
+  EXPECT_EQ(source_.times_finished(order.key), 1U);
+}
+
+TEST_F(PreparingTest, WhoHasClosedHisSessionNamesItNoMore) {
+  for (Result<void> built : {Result<void>(), Result<void>(Error(ErrorKind::Unavailable, "WRK-0002",
+                                                                "no space left on device"))}) {
+    FakeSource source;
+    source.on_closed = [&] { builder_.end(built); };
+    auto order = shell("true");
+    {
+      RunningWorker worker(source, config_);
+      source.grant({order});
+      source.wait_for_call(fmt::format("preparing {} environment of pack 'ci'",
+                                       order.key.execution.value));
+    }
+    EXPECT_EQ(source.calls().size(), 1U) << source.calls().back();
+  }
+}
+
 TEST_F(WorkerTest, OrdersAndCancelsOfAnotherSessionAreIgnored) {
   RunningWorker worker(source_, config_);
   auto stale = shell("echo > stale"), ours = shell("echo > ours");

@@ -47,6 +47,7 @@ void Worker::run() {
     pause(retry_ms);
     retry_ms = std::min(2 * retry_ms, kLastRetryMs);
   }
+  read_mail();  // what has ended is reported while there is a session to report it in
   if (session_) source_.close(std::exchange(session_, {})->id);
   say_goodbye();
 }
@@ -222,7 +223,8 @@ void Worker::wait_for_mail(int64_t ms) {
   read_mail();
 }
 
-// Tells the spawner that nobody needs to be waited for, as far as it can be told at once.
+// Tells the spawner that nobody needs to be waited for, as far as it can be told at once. The last
+// acknowledgements first; other mail finds no session.
 void Worker::say_goodbye() {
   read_mail();
   if (greeted_) {
