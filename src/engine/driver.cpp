@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/driver.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <chrono>
 
@@ -85,10 +87,29 @@ void Driver::submit(Message message) {
   if (request) message->fail(stopping());
 }
 
-void Driver::renew(WorkerId worker) {
-  std::lock_guard lock(mutex_);
-  renewed_.push_back(worker);
-  if (sleeping_) wake_.notify_one();
+void Driver::renew(SessionId session, std::function<void(Result<void>)> renewed) {
+  say({session, std::move(renewed)});
+}
+
+void Driver::close(SessionId session) { say({session, nullptr}); }
+
+void Driver::say(Word word) {
+  {
+    std::lock_guard lock(mutex_);
+    if (!closed_) {
+      words_.push_back(std::move(word));
+      if (sleeping_) wake_.notify_one();
+      return;
+    }
+  }
+  if (word.renewed) word.renewed(stopping());
+}
+
+void Driver::tell(Word word, Now at) {
+  if (!word.renewed) return partition_->close(word.session, at);
+  if (partition_->renew(word.session, at)) return word.renewed({});
+  word.renewed(Error(ErrorKind::NotFound, "ENG-0004",
+                     fmt::format("session {} is over: open another one", word.session.value)));
 }
 
 void Driver::wish(Wish wish) {
@@ -127,21 +148,25 @@ void Driver::stop(std::chrono::milliseconds within) {
     if (message->whose() == Whose::Asker) message->fail(stopping());
   }
   inbox_.clear();
+  for (auto& word : words_) {
+    if (word.renewed) word.renewed(stopping());
+  }
+  words_.clear();
   partition_->abandon(stopping());
 }
 
 void Driver::run() {
   std::vector<Message> inbox;
   std::vector<store::Written> written;
-  std::vector<WorkerId> renewed;
+  std::vector<Word> words;
   Wish wished = Wish::Run;
-  while (wait(inbox, written, renewed, wished)) {
+  while (wait(inbox, written, words, wished)) {
     Now at = now();
     if (wished >= Wish::Drain) partition_->drain();
     if (wished >= Wish::WindUp) partition_->wind_up();
     partition_->written(std::exchange(written, {}), at);
     for (auto& message : std::exchange(inbox, {})) partition_->offer(std::move(message), at);
-    for (WorkerId worker : std::exchange(renewed, {})) partition_->renew(worker, at);
+    for (auto& word : std::exchange(words, {})) tell(std::move(word), at);
     auto work = partition_->take(at);
     if (!work.ok()) {
       fatal_(work.error());
@@ -153,7 +178,7 @@ void Driver::run() {
 }
 
 bool Driver::wait(std::vector<Message>& inbox, std::vector<store::Written>& written,
-                  std::vector<WorkerId>& renewed, Wish& wished) {
+                  std::vector<Word>& words, Wish& wished) {
   std::unique_lock lock(mutex_);
   for (;;) {
     if (wish_ == Wish::End) return false;
@@ -161,7 +186,7 @@ bool Driver::wait(std::vector<Message>& inbox, std::vector<store::Written>& writ
     int64_t pause = partition_->pause_ms(now());
     bool has_input =
         !inbox_.empty() && (partition_->in_flight() == 0 || inbox_.size() >= kWorthWaking);
-    if (has_input || !written_.empty() || !renewed_.empty() || pause == 0) break;
+    if (has_input || !written_.empty() || !words_.empty() || pause == 0) break;
     idle_ = inbox_.empty() && partition_->is_idle();
     if (idle_) quiet_.notify_all();
     sleeping_ = true;
@@ -171,7 +196,7 @@ bool Driver::wait(std::vector<Message>& inbox, std::vector<store::Written>& writ
   }
   inbox.swap(inbox_);
   written.swap(written_);
-  renewed.swap(renewed_);
+  words.swap(words_);
   wished = wish_;
   return true;
 }

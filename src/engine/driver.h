@@ -40,7 +40,9 @@ class Driver {
   // A request over the bound is refused with Busy, and while the disk is full with Unavailable;
   // `fail` is then called before this returns. What the machine itself sends is never refused.
   void submit(Message message);
-  void renew(WorkerId worker);
+  // `renewed` is called on the driver's thread, or at once when that is ending.
+  void renew(SessionId session, std::function<void(Result<void>)> renewed);
+  void close(SessionId session);
 
   // No slot is given any more; what runs goes on, what is admitted waits in the queue.
   void drain();
@@ -56,12 +58,19 @@ class Driver {
 
  private:
   enum class Wish : uint8_t { Run, Drain, WindUp, End };
+  // What a worker says of its session.
+  struct Word {
+    SessionId session;
+    std::function<void(Result<void>)> renewed;  // empty: it leaves
+  };
   Driver(std::unique_ptr<Partition> partition, Surroundings surroundings, Options options,
          Clock clock, std::function<void(const Error&)> fatal);
   void run();
   // Waits for input, or until something is due. False: it is to end.
   bool wait(std::vector<Message>& inbox, std::vector<store::Written>& written,
-            std::vector<WorkerId>& renewed, Wish& wish);
+            std::vector<Word>& words, Wish& wish);
+  void say(Word word);
+  void tell(Word word, Now now);
   void on_commit(std::vector<store::Written> written);  // committer's thread
   void wish(Wish wish);
   Now now() const { return {clock_.wall_ms(), clock_.mono_ns()}; }
@@ -77,7 +86,7 @@ class Driver {
   std::condition_variable quiet_;
   std::vector<Message> inbox_;
   std::vector<store::Written> written_;
-  std::vector<WorkerId> renewed_;
+  std::vector<Word> words_;
   Wish wish_ = Wish::Run;
   bool sleeping_ = false;
   bool idle_ = false;

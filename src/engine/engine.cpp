@@ -206,15 +206,13 @@ void Engine::open(WorkerHello hello, WorkReceiver& receiver,
 }
 
 void Engine::renew(SessionId session, std::function<void(Result<void>)> renewed) {
-  if (auto worker = parts_->outlet.worker_of(session)) {
-    parts_->driver->renew(*worker);
-    return renewed({});
-  }
-  renewed(Error(ErrorKind::NotFound, "ENG-0004",
-                fmt::format("session {} is over: open another one", session.value)));
+  parts_->driver->renew(session, std::move(renewed));
 }
 
-void Engine::close(SessionId session) { parts_->outlet.detach(session); }
+void Engine::close(SessionId session) {
+  parts_->outlet.end(session);
+  parts_->driver->close(session);
+}
 
 void Engine::output(SessionId session, OutputChunk chunk) {
   if (parts_->outlet.worker_of(session)) parts_->listeners.output(chunk);

@@ -10,7 +10,7 @@ void Outlet::attach(const kernel::Session& session, kernel::WorkReceiver& receiv
   open_[session.worker] = {session.id, &receiver};
 }
 
-void Outlet::detach(SessionId session) {
+void Outlet::end(SessionId session) {
   std::lock_guard lock(mutex_);
   std::erase_if(open_, [&](const auto& one) { return one.second.session == session; });
 }

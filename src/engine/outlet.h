@@ -17,12 +17,12 @@ class Outlet final : public WorkOutlet {
 
   // Ends the session that the worker had before.
   void attach(const kernel::Session& session, kernel::WorkReceiver& receiver);
-  // Returns when no call into its receiver is under way.
-  void detach(SessionId session);
   // Nothing: the session is over.
   std::optional<WorkerId> worker_of(SessionId session) const;
   void grant(WorkerId worker, std::vector<kernel::WorkOrder> orders) override;
   void cancel(WorkerId worker, const Of<kernel::RunKey>& run) override;
+  // Returns when no call into its receiver is under way.
+  void end(SessionId session) override;
 
  private:
   struct Open {

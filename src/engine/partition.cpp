@@ -83,12 +83,6 @@ void Partition::wind_up() {
   });
 }
 
-void Partition::renew(WorkerId worker, Now now) {
-  auto session = sessions_.find(worker);
-  if (session == sessions_.end()) return;
-  session->second.until_ms = now.mono_ms() + session->second.ttl_ms;
-}
-
 void Partition::abandon(const Error& why) {
   auto give_up = [&](Attempt& attempt) {
     if (!attempt.asked) return;
@@ -395,13 +389,15 @@ void Partition::settle(Decision& decision, Now now) {
     int64_t ttl_ms = mutant(Mutant::SessionNeverEnds)   ? 0
                      : mutant(Mutant::SessionEndsEarly) ? opened.ttl_ms / 3
                                                         : opened.ttl_ms;
-    sessions_[opened.worker.id] = {ttl_ms, now.mono_ms() + ttl_ms};
+    sessions_[opened.worker.id] = {opened.session, ttl_ms, now.mono_ms() + ttl_ms};
   }
   if (decision.check_releases_after) check_releases_after_ = decision.check_releases_after;
   if (decision.catalog) {
     catalog_ = decision.catalog;
     surroundings_.observer.catalog_changed(decision.catalog);
-    reply_in_force(decision, surroundings_.outlet, surroundings_.observer);
+  }
+  if (decision.comes_into_force()) {
+    deliver_in_force(decision, surroundings_.outlet, surroundings_.observer);
   }
   if (decision.swept) settle_sweep(*decision.swept, now);
 }

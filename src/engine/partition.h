@@ -77,8 +77,11 @@ class Partition {
   size_t waiting() const { return asked_.size() + ready_.size(); }
   // How many requests have been answered since the last call.
   int64_t take_answered() { return std::exchange(answered_, 0); }
-  // A worker has renewed its session.
-  void renew(WorkerId worker, Now now);
+  // A worker renews its session. False: it is over.
+  bool renew(SessionId session, Now now);
+  // A worker leaves: nothing more is granted to it. With a lease its runs are decided now; without
+  // one its spawner keeps them for whoever opens next.
+  void close(SessionId session, Now now);
   // Answers all that is still in hand: it will not be handled here.
   void abandon(const Error& why);
 
@@ -86,6 +89,7 @@ class Partition {
 
  private:
   struct Session {
+    SessionId id;
     int64_t ttl_ms = 0;
     int64_t until_ms = 0;  // monotonic
   };
@@ -99,6 +103,9 @@ class Partition {
   void refill_wheel(Now now);
   void collect_retries(Now now);
   void collect_sessions(Now now);
+  using Sessions = std::map<WorkerId, Session>;
+  Sessions::iterator find_session(SessionId session);
+  Sessions::iterator end_session(Sessions::iterator session, std::string_view why, Now now);
   bool may_sweep(Now now) const;
   void add_sweep(Now now);
   bool work_waits_for_free_slots() const;
@@ -149,7 +156,7 @@ class Partition {
   std::unordered_set<ExecutionId> granting_;
   store::Retention expiry_;
   std::unordered_map<TenantId, int64_t> queued_;
-  std::map<WorkerId, Session> sessions_;
+  Sessions sessions_;
 
   std::deque<Attempt> asked_;                  // from outside
   std::deque<Attempt> alone_;                  // wait until nothing is in flight, others after them

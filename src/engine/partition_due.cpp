@@ -98,14 +98,36 @@ void Partition::collect_retries(Now now) {
 }
 
 void Partition::collect_sessions(Now now) {
-  std::erase_if(sessions_, [&](const auto& entry) {
-    const auto& [worker, session] = entry;
-    if (session.ttl_ms == 0 || session.until_ms > now.mono_ms()) return false;
-    log_warn("worker.lost", {{"worker", worker}, {"ttl_ms", session.ttl_ms}});
-    slots_.close(worker);
-    add(lose_worker(worker), now);
-    return true;
-  });
+  for (auto it = sessions_.begin(); it != sessions_.end();) {
+    const auto& [worker, session] = *it;
+    bool lasts = session.ttl_ms == 0 || session.until_ms > now.mono_ms();
+    if (!lasts) log_warn("worker.lost", {{"worker", worker}, {"ttl_ms", session.ttl_ms}});
+    it = lasts ? std::next(it) : end_session(it, "its worker did not renew its session", now);
+  }
+}
+
+Partition::Sessions::iterator Partition::find_session(SessionId session) {
+  return std::ranges::find_if(sessions_, [&](const auto& one) { return one.second.id == session; });
+}
+
+bool Partition::renew(SessionId session, Now now) {
+  auto found = find_session(session);
+  if (found == sessions_.end()) return false;
+  found->second.until_ms = now.mono_ms() + found->second.ttl_ms;
+  return true;
+}
+
+void Partition::close(SessionId session, Now now) {
+  auto found = find_session(session);
+  if (found != sessions_.end()) end_session(found, "its worker has closed its session", now);
+}
+
+Partition::Sessions::iterator Partition::end_session(Sessions::iterator session,
+                                                     std::string_view why, Now now) {
+  const auto& [worker, over] = *session;
+  slots_.close(worker);
+  if (over.ttl_ms > 0) add(lose_worker(worker, over.id, why), now);
+  return sessions_.erase(session);
 }
 
 int64_t Partition::pause_ms(Now now) const {

@@ -20,6 +20,7 @@ class CommitDeliveries final : public Deliveries {
   void cancel(WorkerId worker, const Of<kernel::RunKey>& run) override {
     cancels_.emplace_back(worker, run);
   }
+  void end(SessionId session) { outlet_.end(session); }
   void watch(int64_t number, ExecutionId id, Reply<kernel::ExecutionRow> ended) override {
     observer_.watch(number, id, std::move(ended));
   }
@@ -42,9 +43,10 @@ void report_ends(const std::vector<kernel::ExecutionRow>& rows, Observer& observ
 }
 
 void pass_on(Decision& decision, CommitDeliveries& out) {
-  if (decision.reply && !decision.catalog) decision.reply(out);
+  if (decision.reply) decision.reply(out);
   for (auto& [worker, order] : decision.grants) out.grant(worker, std::move(order));
   for (const auto& [worker, run] : decision.cancels) out.cancel(worker, run);
+  if (decision.session_over) out.end(decision.session_over);
 }
 
 }  // namespace
@@ -56,7 +58,7 @@ void deliver(std::span<store::Written> outcomes, WorkOutlet& outlet, Observer& o
     if (outcome.end != store::WriteEnd::Committed) continue;
     any = true;
     auto& decision = static_cast<Decision&>(*outcome.step);
-    pass_on(decision, deliveries);
+    if (!decision.comes_into_force()) pass_on(decision, deliveries);
     report_ends(decision.changes.executions, observer);
     report_ends(decision.changes.new_executions, observer);
   }
@@ -65,14 +67,12 @@ void deliver(std::span<store::Written> outcomes, WorkOutlet& outlet, Observer& o
 }
 
 void deliver_unwritten(Decision& decision, WorkOutlet& outlet, Observer& observer) {
-  CommitDeliveries deliveries(outlet, observer);
-  pass_on(decision, deliveries);
-  deliveries.flush();
+  if (!decision.comes_into_force()) deliver_in_force(decision, outlet, observer);
 }
 
-void reply_in_force(Decision& decision, WorkOutlet& outlet, Observer& observer) {
+void deliver_in_force(Decision& decision, WorkOutlet& outlet, Observer& observer) {
   CommitDeliveries deliveries(outlet, observer);
-  if (decision.reply) decision.reply(deliveries);
+  pass_on(decision, deliveries);
   deliveries.flush();
 }
 

@@ -22,6 +22,8 @@ class WorkOutlet {
   virtual ~WorkOutlet() = default;
   virtual void grant(WorkerId worker, std::vector<kernel::WorkOrder> orders) = 0;
   virtual void cancel(WorkerId worker, const Of<kernel::RunKey>& run) = 0;
+  // The session is over: nothing that its worker says is heard.
+  virtual void end(SessionId session) = 0;
 };
 
 // Hears of what has happened. Thread-safe; quick.
@@ -55,7 +57,7 @@ struct Surroundings {
 void deliver(std::span<store::Written> outcomes, WorkOutlet& outlet, Observer& observer);
 // The same for a decision that had nothing to write.
 void deliver_unwritten(Decision& decision, WorkOutlet& outlet, Observer& observer);
-// The reply of a decision whose catalogue is in force now.
-void reply_in_force(Decision& decision, WorkOutlet& outlet, Observer& observer);
+// The same for a decision that had to come into force first, and now is.
+void deliver_in_force(Decision& decision, WorkOutlet& outlet, Observer& observer);
 
 }  // namespace millrace::engine

@@ -147,7 +147,9 @@ class WorkSource {
                     std::function<void(Result<Session>)> opened) = 0;
   // NotFound: the session is over. Its worker opens another one, and names what it still runs.
   virtual void renew(SessionId session, std::function<void(Result<void>)> renewed) = 0;
-  // Ends this session and no other; returns after the last call into its receiver has ended.
+  // Ends this session and no other; returns after the last call into its receiver has ended. Its
+  // worker leaves. With a ttl it has ended its runs, and what becomes of them is decided now;
+  // without one its spawner keeps them for the next session.
   virtual void close(SessionId session) = 0;
   // A hint for followers of the output.
   virtual void output(SessionId session, OutputChunk chunk) = 0;

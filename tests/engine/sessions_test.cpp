@@ -8,6 +8,12 @@ namespace {
 
 class Sessions : public EngineTest {
  protected:
+  // The worker is in another process: it has to renew.
+  void start_with_lease() {
+    engine_.reset();
+    options_.session_ttl_ms = 30'000;
+    start();
+  }
   bool prepared(const RunKey& run) {
     std::promise<bool> answer;
     auto future = answer.get_future();
@@ -54,9 +60,39 @@ TEST_F(Sessions, ANewSessionEndsTheOneBefore) {
 TEST_F(Sessions, AClosedSessionIsGivenNothing) {
   open_worker(1);
   engine_->close(session_);
-  ASSERT_TRUE(run("ci.build").ok());
+  auto started = run("ci.build");
   settle();
   EXPECT_EQ(worker_.waiting_orders(), 0U);
+  EXPECT_EQ(stored(started->id).status, ExecutionStatus::Requested);
+  open_worker(1);
+  EXPECT_EQ(worker_.next().key.execution, started->id);
+}
+
+// The server stops, and the spawner keeps what runs for the next one.
+TEST_F(Sessions, WithoutALeaseAClosedSessionHandsItsRunsOver) {
+  open_worker(1);
+  auto started = run("ci.build");
+  WorkOrder order = worker_.next();
+  engine_->close(session_);
+  settle();
+  EXPECT_EQ(stored(started->id).status, ExecutionStatus::Running);
+  open_worker(1, "s1", {order.key});
+  finish(order, 0);
+  EXPECT_EQ(stored(started->id).status, ExecutionStatus::Succeeded);
+}
+
+TEST_F(Sessions, WithALeaseWhatAClosedSessionRanIsDecidedAtOnce) {
+  start_with_lease();
+  open_worker(2);
+  auto again = run("ci.check");  // may run again
+  auto once = run("ci.build");
+  engine_->close(session_);
+  settle();
+  EXPECT_EQ(stored(again->id).status, ExecutionStatus::Requested);
+  EXPECT_EQ(stored(again->id).attempt, 2);
+  auto held = stored(once->id);
+  EXPECT_EQ(held.status, ExecutionStatus::NeedsDecision);
+  EXPECT_NE(held.held.find("its worker has closed its session"), std::string::npos) << held.held;
 }
 
 TEST_F(Sessions, AnAdoptedRunOfSomebodyElseIsToldToEnd) {
@@ -119,26 +155,48 @@ TEST_F(Sessions, ARunThatWasBeingPreparedWhenItsWorkerDiedStartsAgain) {
   EXPECT_EQ(stored(started->id).status, ExecutionStatus::Succeeded);
 }
 
+// The same when its worker has not renewed.
 TEST_F(Sessions, ARunThatWasBeingPreparedWhenItsWorkerWasLostStartsAgain) {
-  options_.session_ttl_ms = 30'000;
-  engine_.reset();
-  start();
+  start_with_lease();
   open_worker(1);
   auto started = run("ci.build");
   WorkOrder order = worker_.next();
-  engine_->preparing(session_, kDefaultTenant, order.key, "an environment");
+  engine_->preparing(session_, kDefaultTenant, order.key, "environment of pack 'ci'");
   settle();
   tick(31'000);
+  ASSERT_TRUE(run("core.noop").ok());
   settle();
-  auto row = stored(started->id);
-  EXPECT_EQ(row.status, ExecutionStatus::Requested) << row.held;
-  EXPECT_EQ(row.attempt, 1);
+  EXPECT_EQ(stored(started->id).status, ExecutionStatus::Requested);
+  EXPECT_EQ(stored(started->id).attempt, 1);
+}
+
+// It would go on working with a lease that it has no more.
+TEST_F(Sessions, AWorkerThatIsLostHearsItWhenItRenews) {
+  start_with_lease();
+  open_worker(1);
+  EXPECT_TRUE(renewed(session_));
+  auto started = run("ci.check");
+  WorkOrder order = worker_.next();
+  tick(31'000);
+  ASSERT_TRUE(run("core.noop").ok());
+  settle();
+  EXPECT_FALSE(renewed(session_));
+  // Nor is anything heard that it says.
+  Completion completion;
+  completion.tenant = order.tenant;
+  completion.key = order.key;
+  bool done = false;
+  engine_->finished(session_, completion, [&] { done = true; });
+  settle();
+  EXPECT_FALSE(done);
+  // It opens another one, and is told to end what somebody else may run by now.
+  open_worker(1, "s1", {order.key});
+  EXPECT_EQ(worker_.next_cancel(), order.key);
+  EXPECT_EQ(worker_.next().key.execution, started->id);
 }
 
 TEST_F(Sessions, OneThatIsNotRenewedIsOverAndItsRunsAreLost) {
-  engine_.reset();
-  options_.session_ttl_ms = 30'000;
-  start();
+  start_with_lease();
   open_worker(2);
   auto again = run("ci.check");  // may run again
   auto once = run("ci.build");

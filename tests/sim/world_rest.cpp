@@ -143,7 +143,7 @@ void World::come_to_rest() {
   bool known = last.session && server_->outlet->worker_of(last.session->id);
   if (workers_.size() == 2 && last.remote && known) {
     last.gone = true;
-    server_->outlet->detach(last.session->id);
+    server_->outlet->end(last.session->id);
     lose_session(last);
     last.runs.clear();
   } else if (release_ != 1 && bad_rows_.empty()) {

@@ -248,8 +248,7 @@ void World::time_passes(int64_t ms) {
       bool known = server_ && server_->outlet->worker_of(worker.session->id).has_value();
       if (known && mono_ms_ - worker.renewed_ms >= 2'500 &&
           mono_ms_ - worker.renewed_ms < kFenceMs) {
-        worker.renewed_ms = mono_ms_;
-        server_->partition->renew(worker.session->worker, now());
+        if (server_->partition->renew(worker.session->id, now())) worker.renewed_ms = mono_ms_;
       }
       if (mono_ms_ - worker.renewed_ms >= kFenceMs) lose_session(worker);
     }
@@ -288,7 +287,7 @@ void World::work(const Op& op, Dice dice) {
       return;
     case OpKind::Die:
       tell_trace("worker " + worker.name + " dies");
-      if (server_ && worker.session) server_->outlet->detach(worker.session->id);
+      if (server_ && worker.session) server_->outlet->end(worker.session->id);
       lose_session(worker);
       worker.runs.clear();
       if (dice.one_in(2)) open(worker);

@@ -57,6 +57,7 @@ class Deliveries {
 
 // A worker whose session a decision opens.
 struct Opened {
+  SessionId session;
   kernel::WorkerRow worker;
   int64_t ttl_ms = 0;  // 0: it lives as long as this process
   int busy_slots = 0;
@@ -75,8 +76,9 @@ struct Decision final : store::Step {
     ExecutionId root;
   };
   std::vector<Moved> workflows;
-  // Tells whoever asked. On the committer's thread, quick; may be empty. With a new catalogue it
-  // is called once that is in force, on the partition's thread.
+  // Tells whoever asked. On the committer's thread, quick; may be empty. When it has to be in force
+  // first (a catalogue, a session), what follows the commit comes after that, on the partition's
+  // thread.
   std::move_only_function<void(Deliveries&)> reply;
 
   // What changes in the partition's memory with the commit.
@@ -84,6 +86,7 @@ struct Decision final : store::Step {
   std::vector<ExecutionId> dequeued;
   std::shared_ptr<const Catalog> catalog;
   std::optional<Opened> opened;
+  SessionId session_over;  // its worker is lost
   // What a sweep has come to: stored messages that nobody may be handling, and where the next one
   // begins to look (0: from the start). `again`: there is more, at once.
   struct Swept {
@@ -96,6 +99,8 @@ struct Decision final : store::Step {
   // There may be more executions whose release has come or gone, behind this one (0: from the
   // start).
   std::optional<ExecutionId> check_releases_after;
+
+  bool comes_into_force() const { return catalog || opened; }
 
   Attempt attempt;
 };

@@ -5,10 +5,12 @@
 
 namespace millrace::engine {
 
-// Nothing of this attempt has happened: the same one waits for a slot again.
-void start_again(Context& ctx, const kernel::ExecutionRow& row);
 // The run of `row` is lost: re-run it if nothing of it has happened or its effects allow that, else
 // ask a person.
 void lose_run(Context& ctx, const kernel::ExecutionRow& row, std::string_view why);
+
+// Its worker does not run `row` any more, and has not said how it ended: it is canceled if that was
+// asked for, starts again if it has never heard of it (`unheard`), else it is lost.
+void end_lease(Context& ctx, const kernel::ExecutionRow& row, bool unheard, std::string_view why);
 
 }  // namespace millrace::engine

@@ -11,11 +11,12 @@ using namespace kernel;
 
 namespace {
 
-// A worker has not renewed its session in time: it has ended its runs itself by now, and each is
-// decided by its effect class.
+// The session of a worker is over: it was not renewed in time, or the worker has left. It has ended
+// its runs itself, and each is decided by its effect class.
 class LoseWorker final : public Transition {
  public:
-  explicit LoseWorker(WorkerId worker) : worker_(worker) {}
+  LoseWorker(WorkerId worker, SessionId session, std::string_view why)
+      : worker_(worker), session_(session), why_(why) {}
   std::string_view name() const override { return "lose_worker"; }
   About about() const override { return {.tenant = kDefaultTenant, .subject = worker_.value}; }
   Turn turn() const override {
@@ -27,19 +28,17 @@ class LoseWorker final : public Transition {
 
  private:
   WorkerId worker_;
+  SessionId session_;
+  std::string_view why_;
 };
 
 Decided LoseWorker::decide(Context& ctx) const {
+  ctx.decision().session_over = session_;
   // It has come back before this could be decided, and said itself what it still runs.
   if (ctx.has_session(worker_) && !mutant(Mutant::LostThoughBack)) return ctx.decided();
   for (const auto* run : ctx.rows().leased()) {
     if (run->worker != worker_ || is_final(run->status)) continue;
-    if (run->status == ExecutionStatus::Canceling) {
-      ctx.changes.outbox_done.push_back({run->tenant, OutboxId{run->id.value}});
-      finish(ctx, run->id, ExecutionStatus::Canceled, FailureClass::Canceled, Value());
-    } else {
-      lose_run(ctx, *run, "its worker did not renew its session");
-    }
+    end_lease(ctx, *run, false, why_);
   }
   TRY(work_off(ctx));
   return ctx.decided();
@@ -47,6 +46,8 @@ Decided LoseWorker::decide(Context& ctx) const {
 
 }  // namespace
 
-Message lose_worker(WorkerId worker) { return std::make_unique<LoseWorker>(worker); }
+Message lose_worker(WorkerId worker, SessionId session, std::string_view why) {
+  return std::make_unique<LoseWorker>(worker, session, why);
+}
 
 }  // namespace millrace::engine

@@ -35,10 +35,11 @@ struct SessionTerms {
   int64_t renew_ms = 0;
   int64_t fence_ms = 0;
 };
-// `opened` is called once it is durable, on the committer's thread.
+// `opened` is called once it is durable and in force, on the partition's thread.
 Message open_worker(kernel::WorkerHello hello, SessionTerms terms,
                     std::function<void(Result<kernel::Session>)> opened);
-Message lose_worker(WorkerId worker);
+// `why` is a literal.
+Message lose_worker(WorkerId worker, SessionId session, std::string_view why);
 // `stored_stdout`: the whole of stdout when it is a blob, or why it cannot be had. `done` is called
 // once the completion, or the reason why it cannot be taken, is durable.
 Message finish_run(kernel::Completion completion, Result<std::string> stored_stdout,

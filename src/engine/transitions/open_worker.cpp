@@ -65,17 +65,9 @@ bool OpenWorker::take_over(Context& ctx, const ExecutionRow& run, bool same_inst
     }
     return true;
   }
-  if (run.status == ExecutionStatus::Canceling) {
-    ctx.changes.outbox_done.push_back({run.tenant, OutboxId{run.id.value}});
-    finish(ctx, run.id, ExecutionStatus::Canceled, FailureClass::Canceled, Value());
-  } else if (ctx.rows().has_untaken_end(run.id) && !mutant(Mutant::UntakenEndAgain)) {
-    lose_run(ctx, run, "it has ended, but how could not be taken: see quarantine");
-  } else if (same_instance && !runs_in_worker(ctx, run)) {
-    // The lease was durable, but the spawner that lives since then has never heard of the run.
-    start_again(ctx, run);
-  } else {
-    lose_run(ctx, run, "server and spawner both went away while it ran");
-  }
+  // The lease was durable, but the spawner that lives since then has never heard of the run.
+  bool unheard = same_instance && !runs_in_worker(ctx, run);
+  end_lease(ctx, run, unheard, "server and spawner both went away while it ran");
   return false;
 }
 
@@ -107,7 +99,7 @@ Decided OpenWorker::decide(Context& ctx) const {
                   .ttl_ms = terms_.ttl_ms,
                   .renew_ms = terms_.renew_ms,
                   .fence_ms = terms_.fence_ms};
-  ctx.decision().opened = Opened{row, terms_.ttl_ms, busy};
+  ctx.decision().opened = Opened{session.id, row, terms_.ttl_ms, busy};
   return ctx.decided([this, session](Deliveries&) { opened_(session); });
 }
 

@@ -74,7 +74,8 @@ class Worker final : public kernel::WorkReceiver {
   // Connects to the spawner, or starts one, and opens the session, in its own time.
   void start();
   // Takes no more orders, closes the session and lets go: runs that are not done stay with the
-  // spawner, for the next worker; those without a process are cut off. On the loop, which goes on
+  // spawner, for the next worker (in a session with a lease they are ended); those without a
+  // process are cut off. On the loop, which goes on
   // meanwhile. False when the thread has not come back after `limit` (it hangs in a system call):
   // then the process must end without destroying the worker.
   [[nodiscard]] Task<bool> stop(async::Duration limit);
@@ -124,6 +125,8 @@ class Worker final : public kernel::WorkReceiver {
   bool may_go_on();
   int64_t next_renewal_ms() const;
   void end_session();
+  void close_session();
+  void kill_runs();
   void fence();
 
   // Runs (worker.cpp). Mail comes at any time: what has to be said of a run needs the session.

@@ -106,23 +106,36 @@ int64_t Worker::next_renewal_ms() const {
   return std::max<int64_t>(0, due - monotonic_ms());
 }
 
-// The next session adopts what the spawner holds. What never began is granted again.
+// The next session ends this one, and adopts what the spawner holds. What never began is granted
+// again.
 void Worker::end_session() {
   for (const auto& [key, run] : runs_) {
     if (run.state == Run::State::InHouse) http_->cancel(key);
   }
-  source_.close(session_->id);
   session_.reset();
   runs_.clear();
   reported_ = 0;
   counters_.running = 0;
 }
 
-void Worker::fence() {
+// Goodbye. Without a lease the spawner keeps the runs for the next session; with one they are
+// somebody else's from now on.
+void Worker::close_session() {
+  read_mail();  // what has ended is reported while there is a session to report it in
+  if (!session_) return;
+  if (session_->ttl_ms > 0) kill_runs();
+  source_.close(std::exchange(session_, {})->id);
+}
+
+void Worker::kill_runs() {
   for (const auto& [key, run] : runs_) {
     if (run.state == Run::State::Sent && greeted_) encode(out_, Kill{key});
   }
   flush();
+}
+
+void Worker::fence() {
+  kill_runs();
   log_error("worker.fenced", {{"worker", config_.name},
                               {"runs", runs_.size()},
                               {"silent_ms", monotonic_ms() - renewed_ms_}});

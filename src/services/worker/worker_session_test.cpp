@@ -141,8 +141,8 @@ TEST_F(PreparingTest, WhoHasClosedHisSessionNamesItNoMore) {
     {
       RunningWorker worker(source, config_);
       source.grant({order});
-      source.wait_for_call(fmt::format("preparing {} environment of pack 'ci'",
-                                       order.key.execution.value));
+      source.wait_for_call(
+          fmt::format("preparing {} environment of pack 'ci'", order.key.execution.value));
     }
     EXPECT_EQ(source.calls().size(), 1U) << source.calls().back();
   }
@@ -215,6 +215,21 @@ TEST_F(WorkerTest, WhoCannotRenewEndsHisRunsBeforeTheLeaseDoes) {
   EXPECT_TRUE(eventually([&] { return !is_alive(pid); }));
   source_.wait_for_session(2);
   EXPECT_EQ(source_.wait_finished(order.key).end, RunEnd::Canceled);
+}
+
+TEST_F(WorkerTest, WhoLeavesEndsWhatHisLeaseCovers) {
+  source_.ttl_ms = 60'000;
+  source_.renew_ms = 30'000;
+  source_.fence_ms = 50'000;
+  auto order = shell("echo $$ > pid; exec sleep 1000");
+  int pid = 0;
+  {
+    RunningWorker worker(source_, config_);
+    source_.grant({order});
+    pid = std::atoi(wait_for_line(path("pid")).c_str());
+  }
+  EXPECT_TRUE(eventually([&] { return !is_alive(pid); }));
+  EXPECT_TRUE(source_.was_closed(SessionId(101)));
 }
 
 TEST_F(WorkerTest, StopSaysWhenTheThreadHangs) {

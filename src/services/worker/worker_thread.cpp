@@ -47,8 +47,7 @@ void Worker::run() {
     pause(retry_ms);
     retry_ms = std::min(2 * retry_ms, kLastRetryMs);
   }
-  read_mail();  // what has ended is reported while there is a session to report it in
-  if (session_) source_.close(std::exchange(session_, {})->id);
+  close_session();
   say_goodbye();
 }
 
