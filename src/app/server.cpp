@@ -14,6 +14,7 @@
 #include "adapters/blob_fs/blob_fs.h"
 #include "adapters/store_sqlite/store_sqlite.h"
 #include "app/blob_sweep.h"
+#include "app/exit_limit.h"
 #include "app/metrics.h"
 #include "app/open_files.h"
 #include "app/pack_store.h"
@@ -22,6 +23,7 @@
 #include "async/loop.h"
 #include "async/pool.h"
 #include "async/scope.h"
+#include "async/wakeup.h"
 #include "auth/key_ring.h"
 #include "auth/token.h"
 #include "base/files.h"
@@ -40,9 +42,12 @@ namespace millrace::app {
 namespace {
 
 constexpr async::Duration kDrainLook{50};
-constexpr async::Duration kHttpGrace{1000};
-constexpr std::chrono::milliseconds kEngineStop{2000};
-constexpr async::Duration kWorkerStop{3000};
+// After the drain the process ends within 5 s (K12). Of that:
+constexpr async::Duration kExitLimit{4700};      // for all of it
+constexpr async::Duration kHttpGrace{1000};      // requests in flight may end by themselves
+constexpr async::Duration kReadGrace{1500};      // then their reads are cut off
+constexpr async::Duration kEngineReserve{1500};  // is left when the worker has stopped
+constexpr async::Duration kJoinReserve{500};     // is left when the engine has settled
 constexpr async::Duration kFileSweep{3'600'000};
 constexpr int kExitStoreFailed = 74;  // EX_IOERR
 
@@ -68,13 +73,6 @@ engine::Retention retention_of(const Config& config) {
   log_error("store.failed", {{"error", error.message()}, {"exit", kExitStoreFailed}});
   std::fflush(nullptr);
   _exit(kExitStoreFailed);
-}
-
-// A thread hangs in a system call and nothing can be joined. What was answered is in the store,
-// what runs stays with the spawner.
-[[noreturn]] void leave_at_once() {
-  std::fflush(nullptr);
-  _exit(0);
 }
 
 // The first start makes an admin token and leaves it where the same user's command line finds it.
@@ -135,10 +133,13 @@ class Server {
   Result<Releases> load_releases() const;
   Task<void> wait_for_stop(const std::function<Result<Config>()>& reload, async::Signals& signals);
   Task<void> reload_packs();
+  void put_in_force(Releases releases);
   Task<void> drain_runs();
+  Task<void> stop_what_serves(async::Scope& background);
   Task<void> sweep_files();
   void announce() const;
 
+  std::optional<ExitLimit> exit_limit_;  // of a stop, until all else is gone
   Config config_;
   OpenFiles files_ = raise_open_files();
   int64_t connections_ = connections_within(files_.now, config_.server.max_connections);
@@ -153,6 +154,7 @@ class Server {
   std::unique_ptr<sql::Store> store_;
   std::unique_ptr<kernel::Blobs> blobs_;  // output above 64 KiB, artifacts
   async::Loop loop_;                      // HTTP: this thread
+  async::Wakeup reload_{loop_.executor()};
   async::Pool pool_{{.name = "read", .threads = 2}};
   std::unique_ptr<engine::Engine> engine_;  // its executor and committer: two threads
   std::unique_ptr<api::Api> api_;
@@ -281,12 +283,21 @@ void Server::announce() const {
   }
 }
 
+// Each time that it is asked: a load may take long, and signals are heard meanwhile.
 Task<void> Server::reload_packs() {
-  auto releases = co_await pool_.run([this] { return load_releases(); });
-  if (!releases.ok()) {
-    log_error("packs.not_reloaded", {{"error", releases.error().describe()}});
-    co_return;
+  for (;;) {
+    co_await reload_.wait();
+    packs_ = PackStore(paths_.data, config_.packs.folders);
+    auto releases = co_await pool_.run([this] { return load_releases(); });
+    if (releases.ok()) {
+      put_in_force(std::move(*releases));
+    } else {
+      log_error("packs.not_reloaded", {{"error", releases.error().describe()}});
+    }
   }
+}
+
+void Server::put_in_force(Releases releases) {
   auto told = [](Result<int> done) {
     if (done.ok()) {
       log_info("packs.reloaded", {{"packs", *done}});
@@ -295,7 +306,7 @@ Task<void> Server::reload_packs() {
     }
   };
   engine_->submit(engine::command::load_packs({.tenant = kDefaultTenant},
-                                              pack_set(std::move(*releases)), std::move(told)));
+                                              pack_set(std::move(releases)), std::move(told)));
 }
 
 // Until SIGTERM or SIGINT.
@@ -306,8 +317,8 @@ Task<void> Server::wait_for_stop(const std::function<Result<Config>()>& reload,
     if (signal != SIGHUP) co_return;
     if (auto config = reload(); config.ok()) {
       set_log_level(config->log.level);
-      packs_ = PackStore(paths_.data, config->packs.folders);
-      co_await reload_packs();
+      config_.packs = config->packs;
+      reload_.notify();
     } else {
       log_error("config.not_reloaded", {{"error", config.error().describe()}});
     }
@@ -322,6 +333,7 @@ Task<void> Server::serve(const std::function<Result<Config>()>& reload) {
   worker_->start();
   async::Scope background(loop_.executor());
   async::spawn("sweep_files", background, sweep_files());
+  async::spawn("reload_packs", background, reload_packs());
   api_->set_phase(api::Phase::Ready);
   announce();
   co_await wait_for_stop(reload, *signals);
@@ -332,9 +344,18 @@ Task<void> Server::serve(const std::function<Result<Config>()>& reload) {
   log_info("server.draining", {{"timeout_ms", config_.server.drain_timeout_ms}});
   api_->set_phase(api::Phase::Draining);
   co_await drain_runs();
+  co_await stop_what_serves(background);
+}
+
+// In an order in which nobody is asked who has gone. All of it within one limit, which goes on
+// until the last thread is joined.
+Task<void> Server::stop_what_serves(async::Scope& background) {
+  exit_limit_.emplace(kExitLimit);
+  store_->cut_reads(std::chrono::steady_clock::now() + kReadGrace);
   co_await http_->stop(kHttpGrace);
-  if (!co_await worker_->stop(kWorkerStop)) leave_at_once();
   co_await background.stop();
+  store_->cut_reads(std::chrono::steady_clock::time_point::max());  // the engine reads on
+  if (!co_await worker_->stop(exit_limit_->left(kEngineReserve))) leave_at_once();
 }
 
 // Once an hour: files of executions that retention has removed.
@@ -365,7 +386,7 @@ Result<void> Server::run(const Config& config, const std::string& data,
   Server server(config, data);
   TRY(server.open());
   server.loop_.block_on(server.serve(reload));
-  server.engine_->stop(kEngineStop);
+  server.engine_->stop(server.exit_limit_->left(kJoinReserve));
   log_info("server.stopped", {});
   return {};
 }

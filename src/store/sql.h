@@ -2,6 +2,7 @@
 // The SQL port. Shared SQL uses $1..$N and no casts; each adapter maps it to its engine.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -127,6 +128,9 @@ class Store {
   virtual ~Store() = default;
   virtual Result<std::unique_ptr<Connection>> open_writer() = 0;
   virtual Result<std::unique_ptr<Connection>> open_reader() = 0;
+  // From `at` on every reader's query is cut off with kBusy, those under way as well: who stops
+  // waits for none. time_point::max() takes it back.
+  virtual void cut_reads(std::chrono::steady_clock::time_point at) = 0;
   // Copies the running store to a new file at `target` without stopping it. The file is there
   // whole or not at all; one that exists is refused with kExists.
   virtual Result<void> backup(const std::string& target) = 0;

@@ -117,6 +117,7 @@ class WatchedStore final : public sql::Store {
   Result<std::unique_ptr<sql::Connection>> open_reader() override {
     return watched(inner_.open_reader());
   }
+  void cut_reads(std::chrono::steady_clock::time_point at) override { inner_.cut_reads(at); }
   Result<void> backup(const std::string& target) override { return inner_.backup(target); }
   Result<int64_t> checkpoint() override { return inner_.checkpoint(); }
 

@@ -5,12 +5,16 @@
 After each case a restart goes on with what was left, and doctor is clean. strace injects the
 faults, as in faults_test.py.
 """
+import contextlib
+import ctypes
 import json
 import os
+import pathlib
 import shutil
 import signal
 import socket
 import sys
+import threading
 import time
 
 from faults_test import EVENT, Trace
@@ -80,9 +84,7 @@ def loads_that_fail():
     """The readers get EIO for each page that is not in memory: a completion cannot be decided."""
     with server_with() as server:
         server.start()
-        for number in range(400):  # more rows than stay in a cache of one page
-            server.client().data("POST", "/api/v1/events",
-                                 json.dumps(cloud_event("e", str(number))), EVENT)
+        fill(server)
         run = run_once(server, "1")
         trace = Trace(server, "pread64", "EIO", "1+")
         with trace.attached(server):
@@ -164,6 +166,77 @@ def a_spawner_that_never_greets():
         server.doctor()
 
 
+def fill(server):
+    for number in range(400):  # more rows than stay in a cache of one page
+        server.client().data("POST", "/api/v1/events",
+                             json.dumps(cloud_event("e", str(number))), EVENT)
+
+
+def a_disk_that_is_slow_to_read():
+    """Somebody reads when the stop comes, and each page takes its time."""
+    with server_with(packs=()) as server:
+        server.start()
+        fill(server)
+        trace = Trace(server, "pread64", delay_ms=700)
+
+        def read():
+            with contextlib.suppress(OSError, AssertionError):  # it is cut off
+                server.client().data("GET", "/api/v1/events?limit=500")
+        reader = threading.Thread(target=read)
+        with trace.attached(server):
+            reader.start()
+            until("it reads", lambda: len(trace.begun()) > 2, 20)
+            must_end(server, "slow read")
+        reader.join()
+        server.start()
+        server.stop()
+        server.doctor()
+
+
+class Held:
+    """Holds the threads of this name, as a system call does that never returns."""
+    SEIZE, INTERRUPT, WALL = 0x4206, 0x4207, 0x40000000
+
+    def __init__(self, server, name):
+        tasks = pathlib.Path(f"/proc/{server.pid()}/task")
+        self.threads = [int(task.name) for task in tasks.iterdir()
+                        if (task / "comm").read_text().strip() == name]
+        assert self.threads, f"no thread is called {name}"
+        libc = ctypes.CDLL(None, use_errno=True)
+        for thread in self.threads:
+            for request in (self.SEIZE, self.INTERRUPT):
+                if libc.ptrace(request, thread, None, None) != 0:
+                    raise OSError(ctypes.get_errno(), "ptrace")
+            os.waitpid(thread, self.WALL)
+            # Nobody else may bury it.
+            threading.Thread(target=os.waitpid, args=(thread, self.WALL), daemon=True).start()
+
+
+def a_thread_of_the_worker_that_does_not_come_back():
+    with server_with() as server:
+        server.start()
+        run = run_once(server, "8")
+        Held(server, "worker")
+        must_end(server, "worker hangs")
+        server.start()
+        until("it has ended", lambda: status_of(server, run) == "succeeded")
+        assert (server.home / "ledger").read_text().count(run) == 1, "it ran twice"
+        server.stop()
+        server.doctor()
+
+
+def a_reload_that_does_not_come_back():
+    """It is read on a thread that hangs."""
+    with server_with() as server:
+        server.start()
+        Held(server, "read")
+        server.reload()
+        must_end(server, "reload hangs")
+        server.start()
+        server.stop()
+        server.doctor()
+
+
 def a_second_signal_ends_it_at_once():
     with server_with(**{"server.drain_timeout_ms": 30_000}) as server:
         server.start()
@@ -185,5 +258,8 @@ if __name__ == "__main__":
         a_workflow_of_pure_actions_that_loops_for_ever,
         a_spawner_that_cannot_be_started,
         a_spawner_that_never_greets,
+        a_disk_that_is_slow_to_read,
+        a_thread_of_the_worker_that_does_not_come_back,
+        a_reload_that_does_not_come_back,
         a_second_signal_ends_it_at_once,
     ]))

@@ -49,13 +49,15 @@ def deadline(seconds, what):
 class Trace:
     """What strace is to do, and what it saw."""
 
-    def __init__(self, server, call, error=None, number=0):
+    def __init__(self, server, call, error=None, number=0, delay_ms=0):
         self.file = server.home / "strace.log"
         # Children that it starts are none of ours: the spawner outlives the server.
         self.command = ["strace", "-f", "-y", "-qq", "-b", "execve", "-o", str(self.file),
                         "-e", f"trace={call}"]
         if error:
             self.command += ["-e", f"inject={call}:error={error}:when={number}"]
+        if delay_ms:
+            self.command += ["-e", f"inject={call}:delay_enter={delay_ms * 1000}"]
 
     @contextlib.contextmanager
     def attached(self, server):
@@ -86,6 +88,9 @@ class Trace:
 
     def injected(self):
         return [line for line in self.lines() if "INJECTED" in line]
+
+    def begun(self):
+        return [line for line in self.lines() if "(" in line]
 
     def struck_store(self):
         """SQLite does not mind a failed sync of the folder."""

@@ -68,6 +68,7 @@ class FaultStore final : public Store {
     TRY(auto inner, inner_.open_reader());
     return wrap(Fault::On::Reader, std::move(inner));
   }
+  void cut_reads(std::chrono::steady_clock::time_point at) override { inner_.cut_reads(at); }
   Result<void> backup(const std::string& target) override { return inner_.backup(target); }
   Result<int64_t> checkpoint() override { return inner_.checkpoint(); }
 

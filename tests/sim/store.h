@@ -31,6 +31,7 @@ class SimStore final : public sql::Store {
 
   Result<std::unique_ptr<sql::Connection>> open_writer() override;
   Result<std::unique_ptr<sql::Connection>> open_reader() override;
+  void cut_reads(std::chrono::steady_clock::time_point) override {}
   Result<void> backup(const std::string&) override { return {}; }
   Result<int64_t> checkpoint() override { return int64_t{0}; }
 

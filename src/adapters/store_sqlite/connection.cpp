@@ -12,7 +12,7 @@ namespace {
 
 constexpr int kBusyTimeoutMs = 5000;
 // How many steps of SQLite's machine pass between two looks at the clock: some 20 us.
-constexpr int kStepsPerLook = 1000;
+constexpr int kStepsPerLook = 250;          // few pages: each may come from a slow disk
 constexpr int64_t kFrameBytes = 4096 + 24;  // a page of the log and its header
 
 // SQLite's dialect: type names, and tables that live in their primary key.
@@ -115,7 +115,7 @@ class SqliteStatement final : public sql::Statement {
     int rc = sqlite3_step(stmt_);
     if (rc == SQLITE_ROW) return true;
     if (rc == SQLITE_DONE) return false;
-    if (rc == SQLITE_INTERRUPT) return connection_.too_slow(sqlite3_sql(stmt_));
+    if (rc == SQLITE_INTERRUPT) return connection_.cut_off(sqlite3_sql(stmt_));
     return error_of(db_, rc, sqlite3_sql(stmt_));
   }
   void reset() override { sqlite3_reset(stmt_); }
@@ -202,19 +202,24 @@ Result<std::vector<std::string>> SqliteConnection::check_integrity() {
   return found;
 }
 
-void SqliteConnection::limit_queries(std::chrono::milliseconds limit) {
+void SqliteConnection::limit_queries(std::chrono::milliseconds limit,
+                                     std::shared_ptr<const std::atomic<Moment>> cut) {
   limit_ = limit;
-  auto is_over = [](void* self) {
-    return std::chrono::steady_clock::now() > static_cast<SqliteConnection*>(self)->deadline_ ? 1
-                                                                                              : 0;
+  cut_ = std::move(cut);
+  auto is_over = [](void* connection) {
+    auto& self = *static_cast<SqliteConnection*>(connection);
+    Moment now = std::chrono::steady_clock::now();
+    return now > self.deadline_ || now >= self.cut_->load(std::memory_order_relaxed) ? 1 : 0;
   };
   sqlite3_progress_handler(db_, kStepsPerLook, is_over, this);
 }
 
-Error SqliteConnection::too_slow(std::string_view query) const {
-  return Error(
-      ErrorKind::Unavailable, sql::kBusy,
-      fmt::format("sqlite: {}: took longer than {} ms", query.substr(0, 80), limit_.count()));
+Error SqliteConnection::cut_off(std::string_view query) const {
+  std::string why = std::chrono::steady_clock::now() > deadline_
+                        ? fmt::format("took longer than {} ms", limit_.count())
+                        : std::string("cut off, the server is stopping");
+  return Error(ErrorKind::Unavailable, sql::kBusy,
+               fmt::format("sqlite: {}: {}", query.substr(0, 80), why));
 }
 
 void SqliteConnection::watch_log() {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <memory>
 #include <string>
@@ -18,6 +19,8 @@ namespace millrace::store_sqlite {
 // `rc` as a stable code with SQLite's own words. `db` may be null.
 Error error_of(sqlite3* db, int rc, std::string_view doing);
 
+using Moment = std::chrono::steady_clock::time_point;
+
 class SqliteConnection final : public sql::Connection {
  public:
   // `flags`: SQLITE_OPEN_*. `vfs` empty: the system's.
@@ -33,11 +36,12 @@ class SqliteConnection final : public sql::Connection {
   int64_t log_bytes() const override { return log_bytes_; }
   Result<std::vector<std::string>> check_integrity() override;
 
-  // Cuts off each query that runs longer.
-  void limit_queries(std::chrono::milliseconds limit);
+  // Cuts off each query that runs longer, or that runs at the moment `cut`, which may be moved.
+  void limit_queries(std::chrono::milliseconds limit,
+                     std::shared_ptr<const std::atomic<Moment>> cut);
   bool has_limit() const { return limit_.count() > 0; }
   void query_begins() { deadline_ = std::chrono::steady_clock::now() + limit_; }
-  Error too_slow(std::string_view query) const;
+  Error cut_off(std::string_view query) const;
   // Keeps log_bytes() and leaves checkpoints to Store::checkpoint().
   void watch_log();
   sqlite3* handle() { return db_; }
@@ -51,7 +55,8 @@ class SqliteConnection final : public sql::Connection {
       statements_;
   int64_t log_bytes_ = 0;
   std::chrono::milliseconds limit_{0};
-  std::chrono::steady_clock::time_point deadline_;
+  Moment deadline_;
+  std::shared_ptr<const std::atomic<Moment>> cut_;
 };
 
 }  // namespace millrace::store_sqlite

@@ -122,6 +122,24 @@ TEST_F(SqliteTest, AReaderIsCutOffAndCanReadOn) {
   EXPECT_EQ(must(store::newest_id(*reader)), 0);
 }
 
+TEST_F(SqliteTest, WhoStopsWaitsForNoReader) {
+  auto store = must(open(folder_.path()));
+  Desk desk(*store);
+  auto reader = must(store->open_reader());
+  auto* endless =
+      must(reader->prepare("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) "
+                           "SELECT max(i) FROM n"));
+  store->cut_reads(std::chrono::steady_clock::now());
+  auto cut = endless->step();
+  endless->reset();
+  ASSERT_FALSE(cut.ok());
+  EXPECT_EQ(cut.error().code(), sql::kBusy);
+  EXPECT_NE(cut.error().message().find("the server is stopping"), std::string::npos)
+      << cut.error().message();
+  store->cut_reads(std::chrono::steady_clock::time_point::max());
+  EXPECT_EQ(must(store::newest_id(*reader)), 0);
+}
+
 TEST_F(SqliteTest, TheStoreIsForItsUserOnly) {
   auto store = must(open(folder_.path()));
   Desk desk(*store);

@@ -37,9 +37,11 @@ class SqliteStore final : public sql::Store {
   Result<std::unique_ptr<sql::Connection>> open_reader() override {
     TRY(auto connection, open_connection(SQLITE_OPEN_READONLY));
     TRY(connection->run("PRAGMA temp_store=MEMORY; PRAGMA cache_size=-8192"));
-    connection->limit_queries(std::chrono::milliseconds(options_.reader_limit_ms));
+    connection->limit_queries(std::chrono::milliseconds(options_.reader_limit_ms), cut_);
     return std::unique_ptr<sql::Connection>(std::move(connection));
   }
+
+  void cut_reads(Moment at) override { *cut_ = at; }
 
   Result<void> backup(const std::string& target) override {
     std::error_code ignored;
@@ -97,6 +99,8 @@ class SqliteStore final : public sql::Store {
 
   const std::string file_;
   const Options options_;
+  const std::shared_ptr<std::atomic<Moment>> cut_ =
+      std::make_shared<std::atomic<Moment>>(Moment::max());
   std::mutex checkpointing_;
   std::unique_ptr<SqliteConnection> checkpointer_;
 };

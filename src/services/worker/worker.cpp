@@ -5,6 +5,7 @@
 #include "services/worker/worker.h"
 
 #include <fmt/format.h>
+#include <pthread.h>
 
 #include <algorithm>
 
@@ -53,6 +54,7 @@ void Worker::start() {
     run();
     ended.notify();
   });
+  pthread_setname_np(thread_.native_handle(), "worker");
 }
 
 Task<bool> Worker::stop(async::Duration limit) {
