@@ -12,6 +12,7 @@
 #include "engine/board.h"
 #include "engine/driver.h"
 #include "engine/outlet.h"
+#include "engine/preparations.h"
 #include "engine/transitions/messages.h"
 #include "engine/transitions/stored_catalog.h"
 #include "kernel/limits.h"
@@ -65,6 +66,7 @@ struct Engine::Parts final : public Observer {
   Board board;
   Listeners listeners;
   Outlet outlet{outside.equip};
+  Preparations preparations;
   std::atomic<int64_t> last_watch{0};
   std::mutex catalog_mutex;
   std::shared_ptr<const Catalog> catalog = std::make_shared<const Catalog>();
@@ -219,13 +221,18 @@ void Engine::output(SessionId session, OutputChunk chunk) {
 }
 
 void Engine::preparing(SessionId session, TenantId tenant, const RunKey& key, std::string what) {
-  if (parts_->outlet.worker_of(session)) submit(prepare_run(tenant, key, std::move(what)));
+  if (!parts_->outlet.worker_of(session)) return;
+  parts_->preparations.begins(key);
+  auto known = [this, key] { parts_->preparations.ends(key); };
+  submit(prepare_run(tenant, key, std::move(what), std::move(known)));
 }
 
 void Engine::prepared(SessionId session, TenantId tenant, const RunKey& key,
                       std::function<void(bool)> go) {
   if (!parts_->outlet.worker_of(session)) return go(false);
-  submit(run_is_prepared(tenant, key, std::move(go)));
+  parts_->preparations.after(key, [this, tenant, key, go = std::move(go)]() mutable {
+    submit(run_is_prepared(tenant, key, std::move(go)));
+  });
 }
 
 void Engine::finished(SessionId session, Completion completion, std::function<void()> done) {

@@ -90,6 +90,26 @@ TEST_F(Failures, WhoAsksWhileTheServerLeavesIsAnsweredThoughTheCommitFails) {
   EXPECT_FALSE(future.get().ok());
 }
 
+// The word that its environment is being built is tried again when the word that it is there has
+// been handled: what runs by then must not count as not begun (K7).
+TEST_F(Failures, AStartThatWasAllowedIsNotTakenBackByAnOlderWord) {
+  open_worker(1);
+  auto started = run("ci.build");
+  WorkOrder order = worker_.next();
+  faults_->add({.on = Fault::On::Writer, .text = "COMMIT", .times = 1});
+  engine_->preparing(session_, kDefaultTenant, order.key, "environment of pack 'ci'");
+  ASSERT_TRUE(eventually([&] { return faults_->struck() == 1; }));
+  std::atomic<int> answer{-1};
+  engine_->prepared(session_, kDefaultTenant, order.key, [&](bool go) { answer = go ? 1 : 0; });
+  ASSERT_TRUE(in_time([&] { return answer >= 0; }));
+  EXPECT_EQ(answer, 1);
+  tick(5000);
+  ASSERT_TRUE(run("core.noop").ok());
+  settle();
+  EXPECT_EQ(stored(started->id).status, ExecutionStatus::Running);
+  EXPECT_GT(stored(started->id).started, 0);
+}
+
 TEST_F(Failures, B1OldStepsOfAnOpenWorkflowCostNoWrites) {
   auto asking = run("core.ask", Value::map({{"prompt", "?"}}));
   ASSERT_TRUE(asking.ok());

@@ -16,6 +16,7 @@ struct WorkerRun {
   enum class State : uint8_t { Building, AsksToBegin, Runs, Ended };
   kernel::WorkOrder order;
   State state = State::Runs;
+  bool known = false;  // that it is being built
   std::optional<kernel::Completion> end;
   SessionId told;  // in this session
 };

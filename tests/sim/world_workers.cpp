@@ -138,7 +138,7 @@ void World::begin(Worker& worker, WorkerRun& run) {
 void World::build(Worker& worker, Dice dice) {
   if (worker.orders.empty()) {
     for (auto& [key, run] : worker.runs) {
-      if (run.state == WorkerRun::State::Building) return ask_to_begin(worker, key);
+      if (run.state == WorkerRun::State::Building && run.known) return ask_to_begin(worker, key);
     }
     return;
   }
@@ -146,8 +146,15 @@ void World::build(Worker& worker, Dice dice) {
   worker.orders.erase(worker.orders.begin());
   RunKey key = order.key;
   worker.runs[key] = {.order = std::move(order), .state = WorkerRun::State::Building};
-  offer(prepare_run(kDefaultTenant, key, "an environment"));
-  if (dice.one_in(3)) ask_to_begin(worker, key);
+  // As the engine does: it is not said to be ready before that is known.
+  auto known = [this, name = worker.name, key, at_once = dice.one_in(3)] {
+    auto& builder = *std::ranges::find(workers_, name, &Worker::name);
+    auto run = builder.runs.find(key);
+    if (run == builder.runs.end()) return;
+    run->second.known = true;
+    if (at_once) ask_to_begin(builder, key);
+  };
+  offer(prepare_run(kDefaultTenant, key, "an environment", std::move(known)));
 }
 
 void World::ask_to_begin(Worker& worker, RunKey key) {

@@ -44,9 +44,11 @@ Message lose_worker(WorkerId worker, SessionId session, std::string_view why);
 // once the completion, or the reason why it cannot be taken, is durable.
 Message finish_run(kernel::Completion completion, Result<std::string> stored_stdout,
                    std::function<void()> done);
-// The worker builds something before the run can begin.
-Message prepare_run(TenantId tenant, kernel::RunKey run, std::string builds);
-// `go` is called with whether it may begin.
+// The worker builds something before the run can begin. `known` is called once that is durable, or
+// will not be.
+Message prepare_run(TenantId tenant, kernel::RunKey run, std::string builds,
+                    std::function<void()> known);
+// `go` is called with whether it may begin. Only after `known`: one must not overtake the other.
 Message run_is_prepared(TenantId tenant, kernel::RunKey run, std::function<void(bool)> go);
 
 }  // namespace millrace::engine

@@ -16,8 +16,8 @@ namespace {
 // the process starts (K7).
 class PrepareRun final : public Transition {
  public:
-  PrepareRun(TenantId tenant, RunKey run, std::string builds, std::function<void(bool)> go)
-      : tenant_(tenant), run_(run), builds_(std::move(builds)), go_(std::move(go)) {}
+  PrepareRun(TenantId tenant, RunKey run, std::string builds, std::function<void(bool)> told)
+      : tenant_(tenant), run_(run), builds_(std::move(builds)), told_(std::move(told)) {}
   std::string_view name() const override { return "prepare_run"; }
   About about() const override {
     return {.tenant = tenant_, .subject = run_.execution.value, .holds_up = run_.execution};
@@ -28,16 +28,14 @@ class PrepareRun final : public Transition {
   }
   ExecutionId tree(const Loaded&) const override { return run_.execution; }
   Whose whose() const override { return Whose::Machine; }
-  void fail(const Error&) override {
-    if (go_) go_(false);
-  }
+  void fail(const Error&) override { told_(false); }
   Decided decide(Context& ctx) const override;
 
  private:
   TenantId tenant_;
   RunKey run_;
-  std::string builds_;            // empty: it is ready
-  std::function<void(bool)> go_;  // of one that is ready
+  std::string builds_;              // empty: it is ready
+  std::function<void(bool)> told_;  // whether it may begin, when it is ready
 };
 
 Decided PrepareRun::decide(Context& ctx) const {
@@ -52,15 +50,14 @@ Decided PrepareRun::decide(Context& ctx) const {
     after.held = builds_.empty() ? std::string() : "its worker is building: " + builds_;
     note_update(ctx, after);
   }
-  return ctx.decided([this, may_go](Deliveries&) {
-    if (go_) go_(may_go);
-  });
+  return ctx.decided([this, may_go](Deliveries&) { told_(may_go); });
 }
 
 }  // namespace
 
-Message prepare_run(TenantId tenant, RunKey run, std::string builds) {
-  return std::make_unique<PrepareRun>(tenant, run, std::move(builds), nullptr);
+Message prepare_run(TenantId tenant, RunKey run, std::string builds, std::function<void()> known) {
+  return std::make_unique<PrepareRun>(tenant, run, std::move(builds),
+                                      [known = std::move(known)](bool) { known(); });
 }
 
 Message run_is_prepared(TenantId tenant, RunKey run, std::function<void(bool)> go) {
