@@ -10,6 +10,7 @@
 #include "adapters/store_sqlite/store_sqlite.h"
 #include "base/json.h"
 #include "base/text.h"
+#include "base/yaml.h"
 #include "engine/machine/context.h"
 #include "engine/transitions/commands.h"
 #include "services/api/shared.h"
@@ -22,7 +23,7 @@ std::shared_ptr<const Pack> core_pack() {
   pack->ref = "core";
   pack->version = "1.0.0";
   pack->digest = "c1";
-  for (const char* ref : {"core.noop", "core.echo"}) {
+  for (const char* ref : {"core.noop", "core.echo", "core.ask"}) {
     Action action;
     action.ref = ref;
     action.runner = Runner::Builtin;
@@ -47,6 +48,18 @@ std::shared_ptr<const Pack> core_pack() {
   return pack;
 }
 
+Action greet_workflow() {
+  Action action;
+  action.ref = "ci.greet";
+  action.runner = Runner::Workflow;
+  action.entry_point = "workflows/greet.yaml";
+  auto text = parse_yaml("tasks: {one: {action: core.echo, input: {message: hello}}}", "greet");
+  action.workflow = std::make_shared<const YamlNode>(std::move(*text));
+  return action;
+}
+
+}  // namespace
+
 std::shared_ptr<const Pack> ci_pack() {
   auto pack = std::make_shared<Pack>();
   pack->ref = "ci";
@@ -70,13 +83,12 @@ std::shared_ptr<const Pack> ci_pack() {
     build.parameters.push_back(parameter);
   }
   pack->actions.push_back(build);
+  pack->actions.push_back(greet_workflow());
   Trigger push;
   push.ref = "ci.push";
   pack->triggers.push_back(push);
   return pack;
 }
-
-}  // namespace
 
 std::string Answer::header(std::string_view name) const {
   for (const auto& [key, value] : headers) {
@@ -154,11 +166,11 @@ void ApiTest::TearDown() {
   std::filesystem::remove_all(folder_);
 }
 
-Secret ApiTest::token(const std::string& permissions, int64_t expires) {
+Secret ApiTest::token(const std::string& permissions, int64_t expires, TenantId tenant) {
   auto token = auth::make_token(auth::system_random());
   std::promise<Result<kernel::TokenRow>> written;
   engine_->submit(
-      engine::command::write_token({},
+      engine::command::write_token({.tenant = tenant},
                                    {.hash = auth::token_hash(token.reveal()),
                                     .identity = "ada",
                                     .permissions = permissions,
@@ -170,6 +182,21 @@ Secret ApiTest::token(const std::string& permissions, int64_t expires) {
   return token;
 }
 
+void ApiTest::load_packs(TenantId tenant, std::vector<std::shared_ptr<const Pack>> packs) {
+  std::promise<Result<int>> loaded;
+  engine_->submit(engine::command::load_packs({.tenant = tenant}, {.own = std::move(packs)},
+                                              [&](auto done) { loaded.set_value(done); }));
+  auto done = loaded.get_future().get();
+  ASSERT_TRUE(done.ok()) << done.error().describe();
+}
+
+void ApiTest::authorize(net::ClientRequest& request) const {
+  for (const auto& line : request.headers) {
+    if (line.first == "Authorization") return;
+  }
+  request.headers.emplace_back("Authorization", "Bearer " + admin_.reveal());
+}
+
 Answer ApiTest::send(std::string_view method, const std::string& path, std::string body,
                      Lines headers) {
   net::ClientRequest request;
@@ -177,9 +204,7 @@ Answer ApiTest::send(std::string_view method, const std::string& path, std::stri
   request.url = fmt::format("http://127.0.0.1:{}{}", server_->port(), path);
   request.body = std::move(body);
   request.headers = std::move(headers);
-  bool has_own = false;
-  for (const auto& line : request.headers) has_own |= line.first == "Authorization";
-  if (!has_own) request.headers.emplace_back("Authorization", "Bearer " + admin_.reveal());
+  authorize(request);
   auto response = loop_.block_on(client_->send(std::move(request)));
   EXPECT_TRUE(response.ok()) << response.error().describe();
   if (!response.ok()) return {};
@@ -193,7 +218,7 @@ std::string ApiTest::stream(const std::string& path,
   net::ClientRequest request;
   request.url = fmt::format("http://127.0.0.1:{}{}", server_->port(), path);
   request.headers = std::move(headers);
-  request.headers.emplace_back("Authorization", "Bearer " + admin_.reveal());
+  authorize(request);
   std::string text;
   auto response = loop_.block_on(client_->stream(std::move(request), [&](std::string_view piece) {
     text += piece;

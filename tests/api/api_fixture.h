@@ -17,6 +17,7 @@
 #include "auth/token.h"
 #include "base/value.h"
 #include "engine/engine.h"
+#include "model/pack.h"
 #include "net/http_client.h"
 #include "net/http_server.h"
 #include "services/api/api.h"
@@ -49,8 +50,11 @@ class KeepingWorker final : public kernel::WorkReceiver {
   std::vector<kernel::WorkOrder> orders_;
 };
 
+// A script action with a secret parameter, a workflow and a trigger.
+std::shared_ptr<const Pack> ci_pack();
+
 // A server on a free port of the loopback, with two packs: `core` as far as these tests need it,
-// and `ci` with a script action, a secret parameter and a trigger.
+// which every tenant sees, and `ci` of the default tenant.
 class ApiTest : public testing::Test {
  protected:
   using Lines = net::HeaderList;
@@ -68,8 +72,10 @@ class ApiTest : public testing::Test {
   // Server-sent events until `enough` says so.
   std::string stream(const std::string& path, const std::function<bool(const std::string&)>& enough,
                      Lines headers = {});
-  // A token with these permissions.
-  Secret token(const std::string& permissions, int64_t expires = 0);
+  // A token with these permissions. A second tenant is there as soon as somebody has a token of it.
+  Secret token(const std::string& permissions, int64_t expires = 0,
+               TenantId tenant = kDefaultTenant);
+  void load_packs(TenantId tenant, std::vector<std::shared_ptr<const Pack>> packs);
   static Lines bearer(const Secret& token) {
     return {{"Authorization", "Bearer " + token.reveal()}};
   }
@@ -77,6 +83,9 @@ class ApiTest : public testing::Test {
   void open_worker(const std::string& instance = "i1");
   // Ends a run with this output.
   void finish(const kernel::WorkOrder& order, std::string out, std::string err = {});
+
+  // As the admin, unless it says itself as whom.
+  void authorize(net::ClientRequest& request) const;
 
   std::string folder_;
   std::atomic<int64_t> now_ms_{1'767'225'600'000};

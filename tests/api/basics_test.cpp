@@ -256,8 +256,8 @@ TEST_F(ApiTest, NobodyGivesAwayWhatTheyLack) {
 
 TEST_F(ApiTest, CataloguesAndSystemAnswer) {
   EXPECT_EQ(get("/api/v1/packs").data().size(), 2u);
-  EXPECT_EQ(get("/api/v1/packs/ci").data()["actions"], Value(1));
-  EXPECT_EQ(get("/api/v1/actions?pack=core").data().size(), 2u);
+  EXPECT_EQ(get("/api/v1/packs/ci").data()["actions"], Value(2));
+  EXPECT_EQ(get("/api/v1/actions?pack=core").data().size(), 3u);
   EXPECT_EQ(get("/api/v1/actions/ci.build").data()["parameters"].as_list()[1]["secret"],
             Value(true));
   auto missing = get("/api/v1/actions/ci.biuld");

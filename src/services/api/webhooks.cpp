@@ -188,17 +188,18 @@ Task<Response> delete_endpoint(Call& call) {
   co_return response;
 }
 
+// Whoever delivers has shown no credential that counts here: no hint at names that exist.
+Error nothing_here(std::string_view name) {
+  return Error(ErrorKind::NotFound, "WHK-0101", fmt::format("no webhook endpoint '{}'", name));
+}
+
 // Who delivers: a signature over the raw body, or a token. Nothing is stored before this holds.
 Result<void> check_sender(Call& call, const WebhookRow& endpoint,
                           const auth::SignatureScheme* scheme) {
   if (!scheme) {
     TRY(call.who, principal_of(call));
-    if (call.who.permissions.allow(Permission::EventsSend) && call.who.tenant == endpoint.tenant) {
-      return {};
-    }
-    return Error(ErrorKind::Forbidden, "API-0011",
-                 fmt::format("'{}' lacks the permission '{}'", call.who.identity,
-                             auth::to_string(Permission::EventsSend)));
+    if (call.who.tenant != endpoint.tenant) return nothing_here(endpoint.name);
+    return require(call, Permission::EventsSend);
   }
   TRY(const auto* secrets, call.api.webhook_secrets.of(endpoint));
   auto header = [&call](std::string_view name) { return call.http.headers.find(name); };
@@ -217,11 +218,7 @@ std::optional<std::string> slack_challenge(const WebhookRow& endpoint, const Val
 Task<Response> deliver_webhook(Call& call) {
   auto catalog = call.api.engine.catalog(kDefaultTenant);  // a path without a tenant
   const auto* endpoint = catalog->find_webhook(call.param());
-  if (!endpoint) {
-    // Whoever asks here has shown no credential: no hint at names that exist.
-    co_return Error(ErrorKind::NotFound, "WHK-0101",
-                    fmt::format("no webhook endpoint '{}'", call.param()));
-  }
+  if (!endpoint) co_return nothing_here(call.param());
   const auto* scheme = auth::find_signature_scheme(endpoint->scheme);
   CO_TRY(check_sender(call, *endpoint, scheme));
   CO_TRY(auto event, webhook_event(*endpoint, scheme, call.http));
