@@ -3,10 +3,10 @@
 
 namespace millrace::engine {
 
-void Board::watch(int64_t number, ExecutionId id, Reply<kernel::ExecutionRow> reply) {
+void Board::watch(int64_t number, Of<ExecutionId> execution, Reply<kernel::ExecutionRow> reply) {
   std::lock_guard lock(mutex_);
-  entries_.emplace(number, std::pair(id, std::move(reply)));
-  by_execution_.emplace(id, number);
+  entries_.emplace(number, std::pair(execution, std::move(reply)));
+  by_execution_.emplace(execution, number);
 }
 
 void Board::forget(int64_t number) {
@@ -26,7 +26,7 @@ void Board::ended(const kernel::ExecutionRow& row) {
   std::vector<Reply<kernel::ExecutionRow>> replies;
   {
     std::lock_guard lock(mutex_);
-    auto [first, last] = by_execution_.equal_range(row.id);
+    auto [first, last] = by_execution_.equal_range(Of{row.tenant, row.id});
     for (auto it = first; it != last; ++it) {
       auto found = entries_.find(it->second);
       replies.push_back(std::move(found->second.second));
@@ -43,15 +43,15 @@ int64_t Listeners::on_change(std::function<void()> changed) {
   return next_++;
 }
 
-int64_t Listeners::on_output(ExecutionId id,
+int64_t Listeners::on_output(Of<ExecutionId> execution,
                              std::function<void(const kernel::OutputChunk&)> chunk) {
   std::lock_guard lock(mutex_);
-  if (auto tails = tails_.find(id); tails != tails_.end()) {
+  if (auto tails = tails_.find(execution); tails != tails_.end()) {
     for (const auto& tail : tails->second) {
       if (!tail.bytes.empty()) chunk(tail);
     }
   }
-  output_.emplace(next_, Output{id, std::move(chunk)});
+  output_.emplace(next_, Output{execution, std::move(chunk)});
   return next_++;
 }
 
@@ -67,7 +67,7 @@ void Listeners::changed() {
 }
 
 void Listeners::keep(const kernel::OutputChunk& chunk) {
-  auto& tails = tails_[chunk.key.execution];
+  auto& tails = tails_[Of{chunk.tenant, chunk.key.execution}];
   if (chunk.key < tails[0].key) return;  // an attempt of the past
   if (tails[0].key < chunk.key) {
     for (auto stream : {kernel::Stream::Stdout, kernel::Stream::Stderr}) {
@@ -90,16 +90,17 @@ void Listeners::keep(const kernel::OutputChunk& chunk) {
   }
 }
 
-void Listeners::ended(ExecutionId id) {
+void Listeners::ended(Of<ExecutionId> execution) {
   std::lock_guard lock(mutex_);
-  tails_.erase(id);
+  tails_.erase(execution);
 }
 
 void Listeners::output(const kernel::OutputChunk& chunk) {
   std::lock_guard lock(mutex_);
   keep(chunk);
+  Of execution{chunk.tenant, chunk.key.execution};
   for (auto& [id, listener] : output_) {
-    if (listener.id == chunk.key.execution) listener.chunk(chunk);
+    if (listener.execution == execution) listener.chunk(chunk);
   }
 }
 

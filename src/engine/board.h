@@ -16,15 +16,15 @@ namespace millrace::engine {
 // is one entry here until the end or its deadline. Thread-safe.
 class Board {
  public:
-  void watch(int64_t number, ExecutionId id, Reply<kernel::ExecutionRow> reply);
+  void watch(int64_t number, Of<ExecutionId> execution, Reply<kernel::ExecutionRow> reply);
   void forget(int64_t number);
   // Answers and removes all who wait for this execution.
   void ended(const kernel::ExecutionRow& row);
 
  private:
   std::mutex mutex_;
-  std::unordered_map<int64_t, std::pair<ExecutionId, Reply<kernel::ExecutionRow>>> entries_;
-  std::unordered_multimap<ExecutionId, int64_t> by_execution_;
+  std::unordered_map<int64_t, std::pair<Of<ExecutionId>, Reply<kernel::ExecutionRow>>> entries_;
+  std::unordered_multimap<Of<ExecutionId>, int64_t> by_execution_;
 };
 
 // Who wants to hear of changes and of live output. Keeps the last bytes of every run under way, so
@@ -33,12 +33,13 @@ class Board {
 class Listeners {
  public:
   int64_t on_change(std::function<void()> changed);
-  int64_t on_output(ExecutionId id, std::function<void(const kernel::OutputChunk&)> chunk);
+  int64_t on_output(Of<ExecutionId> execution,
+                    std::function<void(const kernel::OutputChunk&)> chunk);
   void forget(int64_t subscription);
   void changed();
   void output(const kernel::OutputChunk& chunk);
   // The output of a final execution is in the store.
-  void ended(ExecutionId id);
+  void ended(Of<ExecutionId> execution);
 
  private:
   static constexpr size_t kTail = 64 << 10;  // per stream
@@ -47,14 +48,14 @@ class Listeners {
   void keep(const kernel::OutputChunk& chunk);
 
   struct Output {
-    ExecutionId id;
+    Of<ExecutionId> execution;
     std::function<void(const kernel::OutputChunk&)> chunk;
   };
   std::mutex mutex_;
   int64_t next_ = 1;
   std::map<int64_t, std::function<void()>> change_;
   std::map<int64_t, Output> output_;
-  std::unordered_map<ExecutionId, Tails> tails_;
+  std::unordered_map<Of<ExecutionId>, Tails> tails_;
 };
 
 }  // namespace millrace::engine

@@ -42,10 +42,10 @@ struct Engine::Parts final : public Observer {
   // Observer
   void ended(const ExecutionRow& row) override {
     board.ended(row);
-    listeners.ended(row.id);
+    listeners.ended({row.tenant, row.id});
   }
-  void watch(int64_t number, ExecutionId id, Reply<ExecutionRow> reply) override {
-    board.watch(number, id, std::move(reply));
+  void watch(int64_t number, Of<ExecutionId> execution, Reply<ExecutionRow> reply) override {
+    board.watch(number, execution, std::move(reply));
   }
   void committed() override { listeners.changed(); }
   void catalog_changed(std::shared_ptr<const Catalog> next) override {
@@ -124,8 +124,8 @@ void Engine::submit(Message message) { parts_->driver->submit(std::move(message)
 
 int64_t Engine::new_watch() { return ++parts_->last_watch; }
 
-void Engine::watch(int64_t number, ExecutionId id, Reply<ExecutionRow> ended) {
-  parts_->board.watch(number, id, std::move(ended));
+void Engine::watch(int64_t number, Of<ExecutionId> execution, Reply<ExecutionRow> ended) {
+  parts_->board.watch(number, execution, std::move(ended));
 }
 
 void Engine::forget_watch(int64_t number) { parts_->board.forget(number); }
@@ -149,8 +149,9 @@ int64_t Engine::on_change(std::function<void()> changed) {
   return parts_->listeners.on_change(std::move(changed));
 }
 
-int64_t Engine::on_output(ExecutionId id, std::function<void(const OutputChunk&)> chunk) {
-  return parts_->listeners.on_output(id, std::move(chunk));
+int64_t Engine::on_output(Of<ExecutionId> execution,
+                          std::function<void(const OutputChunk&)> chunk) {
+  return parts_->listeners.on_output(execution, std::move(chunk));
 }
 
 void Engine::forget(int64_t subscription) { parts_->listeners.forget(subscription); }

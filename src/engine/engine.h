@@ -74,7 +74,7 @@ class Engine final : public kernel::WorkSource {
   // Waiting for the end: take a number, watch, then read the row once (it may have ended before);
   // forget the watch when you stop waiting. `ended` is called on any thread.
   int64_t new_watch();
-  void watch(int64_t number, ExecutionId id, Reply<kernel::ExecutionRow> ended);
+  void watch(int64_t number, Of<ExecutionId> execution, Reply<kernel::ExecutionRow> ended);
   void forget_watch(int64_t number);
 
   std::shared_ptr<const Catalog> catalogs() const;
@@ -87,7 +87,8 @@ class Engine final : public kernel::WorkSource {
   // Live output of one execution; not durable. `chunk` is called from any thread and must not
   // block: first, before this returns, with the last 64 KiB or more of each stream of a run under
   // way. Gone when forgotten.
-  int64_t on_output(ExecutionId id, std::function<void(const kernel::OutputChunk&)> chunk);
+  int64_t on_output(Of<ExecutionId> execution,
+                    std::function<void(const kernel::OutputChunk&)> chunk);
   void forget(int64_t subscription);  // of on_change and on_output
 
   bool read_only() const;

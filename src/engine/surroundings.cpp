@@ -21,8 +21,9 @@ class CommitDeliveries final : public Deliveries {
     cancels_.emplace_back(worker, run);
   }
   void end(SessionId session) { outlet_.end(session); }
-  void watch(int64_t number, ExecutionId id, Reply<kernel::ExecutionRow> ended) override {
-    observer_.watch(number, id, std::move(ended));
+  void watch(int64_t number, Of<ExecutionId> execution,
+             Reply<kernel::ExecutionRow> ended) override {
+    observer_.watch(number, execution, std::move(ended));
   }
   void flush() {
     for (auto& [worker, orders] : grants_) outlet_.grant(worker, std::move(orders));

@@ -33,7 +33,8 @@ class Observer {
   // An execution is durably final.
   virtual void ended(const kernel::ExecutionRow& row) = 0;
   // Somebody waits for the end of one that is not.
-  virtual void watch(int64_t number, ExecutionId id, Reply<kernel::ExecutionRow> ended) = 0;
+  virtual void watch(int64_t number, Of<ExecutionId> execution,
+                     Reply<kernel::ExecutionRow> ended) = 0;
   // A commit has been made: the change feed may have grown.
   virtual void committed() = 0;
   virtual void catalog_changed(std::shared_ptr<const Catalog> catalog) = 0;

@@ -97,7 +97,8 @@ TEST_F(EngineTest, SleepHoldsNoSlotAndEndsByItsTimer) {
   ASSERT_TRUE(sleeping.ok());
   EXPECT_EQ(sleeping->status, ExecutionStatus::Running);
   std::promise<void> ended;
-  engine_->watch(engine_->new_watch(), sleeping->id, [&](auto) { ended.set_value(); });
+  engine_->watch(engine_->new_watch(), {sleeping->tenant, sleeping->id},
+                 [&](auto) { ended.set_value(); });
   tick(31'000);
   ASSERT_TRUE(run("core.noop").ok());  // wakes the engine, whose clock does not run by itself
   ASSERT_EQ(ended.get_future().wait_for(std::chrono::seconds(10)), std::future_status::ready);

@@ -21,7 +21,7 @@ constexpr int64_t kNow = 1'800'000'000'000;
 class Silent final : public Observer {
  public:
   void ended(const ExecutionRow&) override {}
-  void watch(int64_t, ExecutionId, Reply<ExecutionRow>) override {}
+  void watch(int64_t, Of<ExecutionId>, Reply<ExecutionRow>) override {}
   void committed() override {}
   void catalog_changed(std::shared_ptr<const Catalog>) override {}
   void decided(std::string_view, int64_t) override {}

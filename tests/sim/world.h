@@ -81,7 +81,7 @@ class World final : private engine::Observer, private kernel::WorkReceiver {
 
   // Observer
   void ended(const kernel::ExecutionRow& row) override;
-  void watch(int64_t, ExecutionId, engine::Reply<kernel::ExecutionRow>) override {}
+  void watch(int64_t, Of<ExecutionId>, engine::Reply<kernel::ExecutionRow>) override {}
   void committed() override {}
   void catalog_changed(std::shared_ptr<const engine::Catalog>) override {}
   void decided(std::string_view kind, int64_t waited_ns) override;

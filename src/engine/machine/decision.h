@@ -52,7 +52,8 @@ class Deliveries {
   virtual void grant(WorkerId worker, kernel::WorkOrder order) = 0;
   virtual void cancel(WorkerId worker, const Of<kernel::RunKey>& run) = 0;
   // `ended` is called when the execution, which is not final, has become so.
-  virtual void watch(int64_t number, ExecutionId id, Reply<kernel::ExecutionRow> ended) = 0;
+  virtual void watch(int64_t number, Of<ExecutionId> execution,
+                     Reply<kernel::ExecutionRow> ended) = 0;
 };
 
 // A worker whose session a decision opens.

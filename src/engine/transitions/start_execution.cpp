@@ -61,7 +61,7 @@ std::unique_ptr<Decision> StartExecution::answer_and_watch(Context& ctx, Executi
       if (is_final(row.status)) {
         request_->ended(row);
       } else {
-        out.watch(request_->watch, row.id, std::move(request_->ended));
+        out.watch(request_->watch, {row.tenant, row.id}, std::move(request_->ended));
       }
     }
     reply_(std::move(row));

@@ -21,11 +21,18 @@ Task<Result<kernel::ExecutionRow>> read_execution(Shared& shared, TenantId tenan
   co_return *std::move(row);
 }
 
-Task<Result<kernel::ExecutionRow>> EndWatch::wait(TenantId tenant, ExecutionId id,
-                                                  int64_t wait_ms) {
+Task<Result<kernel::ExecutionRow>> EndWatch::wait(Of<ExecutionId> execution, int64_t wait_ms) {
   auto row = co_await ended_.wait(async::Duration(wait_ms));
   if (row.ok()) co_return row;
-  co_return co_await read_execution(shared_, tenant, id);
+  co_return co_await read_execution(shared_, execution.tenant, execution.id);
+}
+
+// Read once more after the watch is taken: it may have ended in between.
+Task<Result<kernel::ExecutionRow>> EndWatch::end_of(Of<ExecutionId> execution, int64_t wait_ms) {
+  shared_.engine.watch(number_, execution, reply());
+  CO_TRY(auto row, co_await read_execution(shared_, execution.tenant, execution.id));
+  if (is_final(row.status)) co_return row;
+  co_return co_await wait(execution, wait_ms);
 }
 
 }  // namespace millrace::api

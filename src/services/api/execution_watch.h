@@ -22,7 +22,9 @@ class EndWatch {
     return [ended = ended_](Result<kernel::ExecutionRow> row) { ended.fulfil(std::move(row)); };
   }
   // The final row, or as it is when the time is over.
-  Task<Result<kernel::ExecutionRow>> wait(TenantId tenant, ExecutionId id, int64_t wait_ms);
+  Task<Result<kernel::ExecutionRow>> wait(Of<ExecutionId> execution, int64_t wait_ms);
+  // The same for one that nobody watches yet.
+  Task<Result<kernel::ExecutionRow>> end_of(Of<ExecutionId> execution, int64_t wait_ms);
 
  private:
   Shared& shared_;

@@ -159,7 +159,7 @@ Task<Response> run_execution(Call& call) {
   };
   CO_TRY(auto row, co_await ask<ExecutionRow>(command));
   if (wait_ms > 0 && !is_final(row.status)) {
-    CO_TRY(row, co_await watch.wait(call.who.tenant, row.id, wait_ms));
+    CO_TRY(row, co_await watch.wait({call.who.tenant, row.id}, wait_ms));
   }
   auto response = answer_one(full_view(row, *call.api.engine.catalog(call.who.tenant)), 201);
   response.header("Location", fmt::format("/api/v1/executions/{}", row.id.value));
@@ -170,11 +170,10 @@ Task<Response> show_execution(Call& call) {
   CO_TRY(auto id, call.id<ExecutionId>());
   CO_TRY(auto query, call.query<WaitQuery>());
   CO_TRY(int64_t wait_ms, parse_wait(query.wait));
-  EndWatch watch(call.api, co_await async::this_executor());
-  if (wait_ms > 0) call.api.engine.watch(watch.number(), id, watch.reply());
   CO_TRY(auto row, co_await read_execution(call.api, call.who.tenant, id));
   if (wait_ms > 0 && !is_final(row.status)) {
-    CO_TRY(row, co_await watch.wait(call.who.tenant, id, wait_ms));
+    EndWatch watch(call.api, co_await async::this_executor());
+    CO_TRY(row, co_await watch.end_of({call.who.tenant, id}, wait_ms));
   }
   co_return answer_one(full_view(row, *call.api.engine.catalog(call.who.tenant)));
 }

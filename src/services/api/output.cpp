@@ -89,7 +89,7 @@ Response follow(Call& call, const OutputQuery& query, ExecutionId id) {
 
 // What a run under way has printed, as far as the server has it in memory: the engine gives that
 // to a new listener at once. Bytes before it come with the end of the run.
-OutputSlice live_output(Shared& shared, ExecutionId id, const OutputQuery& query,
+OutputSlice live_output(Shared& shared, Of<ExecutionId> execution, const OutputQuery& query,
                         kernel::Stream stream) {
   OutputSlice slice;
   auto take = [&](const kernel::OutputChunk& chunk) {
@@ -100,7 +100,7 @@ OutputSlice live_output(Shared& shared, ExecutionId id, const OutputQuery& query
     if (chunk.offset > next || end <= next) return;
     slice.bytes += chunk.bytes.substr(static_cast<size_t>(next - chunk.offset));
   };
-  shared.engine.forget(shared.engine.on_output(id, take));
+  shared.engine.forget(shared.engine.on_output(execution, take));
   auto limit = static_cast<size_t>(query.limit);
   if (slice.bytes.size() > limit) slice.bytes.resize(limit);
   return slice;
@@ -110,7 +110,7 @@ Response output_piece(Call& call, sql::Connection& db, const OutputQuery& query,
   auto stream = query.stream == Streams::Stderr ? kernel::Stream::Stderr : kernel::Stream::Stdout;
   TRY(auto slice, read_output(db, *call.api.options.blobs, call.who.tenant, id, query.attempt,
                               stream, query.from, query.limit));
-  if (!slice.durable) slice = live_output(call.api, id, query, stream);
+  if (!slice.durable) slice = live_output(call.api, {call.who.tenant, id}, query, stream);
   std::string_view bytes = slice.bytes;
   if (!slice.durable || query.from + static_cast<int64_t>(bytes.size()) < slice.size) {
     auto whole = whole_characters(bytes);

@@ -81,8 +81,8 @@ class OutputFollower {
         inbox_(std::make_shared<Inbox>(std::move(loop))),
         watch_(shared.engine.new_watch()) {
     auto inbox = inbox_;
-    shared_.engine.watch(watch_, request_.id, [inbox](auto) { inbox->end(); });
-    output_ = shared_.engine.on_output(request_.id,
+    shared_.engine.watch(watch_, {request_.tenant, request_.id}, [inbox](auto) { inbox->end(); });
+    output_ = shared_.engine.on_output({request_.tenant, request_.id},
                                        [inbox](const OutputChunk& chunk) { inbox->put(chunk); });
     changes_ = shared_.engine.on_change([inbox] { inbox->change(); });
   }
