@@ -13,12 +13,12 @@ class Orphans {
  public:
   Orphans(sql::Connection& reader, int64_t before_ms) : reader_(reader), before_ms_(before_ms) {}
 
-  Result<bool> has(ExecutionId id) {
-    if (!id || id_time_ms(id.value) >= before_ms_) return false;
-    if (id != asked_) {
-      TRY(auto tenant, store::tenant_of_execution(reader_, id));
-      asked_ = id;
-      is_gone_ = !tenant;
+  Result<bool> has(Of<ExecutionId> of) {
+    if (!of || id_time_ms(of.id.value) >= before_ms_) return false;
+    if (of != asked_) {
+      TRY(bool is_there, store::has_execution(reader_, of.tenant, of.id));
+      asked_ = of;
+      is_gone_ = !is_there;
     }
     return is_gone_;
   }
@@ -26,7 +26,7 @@ class Orphans {
  private:
   sql::Connection& reader_;
   int64_t before_ms_;
-  ExecutionId asked_;
+  Of<ExecutionId> asked_;
   bool is_gone_ = false;
 };
 

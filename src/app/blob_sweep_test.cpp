@@ -43,12 +43,15 @@ TEST_F(BlobSweep, TakesOldBlobsWhoseExecutionIsGoneAndNoOthers) {
     orphans.push_back(kernel::output_ref(kOtherTenant, gone, stream));
   }
   orphans.push_back(kernel::artifacts_prefix(kTenant, gone) + "sub/log");
+  // The folder of a tenant is its own: what lies there under the id of another's execution is
+  // nobody's.
+  orphans.push_back(kernel::output_ref(kOtherTenant, known, Stream::Stdout));
   kept.push_back("output/1/strange");
   for (const auto& ref : kept) put(ref);
   for (const auto& ref : orphans) put(ref);
 
   auto reader = must(store_->open_reader());
-  EXPECT_EQ(must(sweep_blobs(*reader, *blobs_, kNow - kDay)), 3);
+  EXPECT_EQ(must(sweep_blobs(*reader, *blobs_, kNow - kDay)), 4);
   for (const auto& ref : kept) EXPECT_TRUE(is_there(ref)) << ref;
   for (const auto& ref : orphans) EXPECT_FALSE(is_there(ref)) << ref;
   EXPECT_EQ(must(sweep_blobs(*reader, *blobs_, kNow - kDay)), 0);

@@ -249,7 +249,8 @@ Result<void> Server::listen() {
 void Server::equip(kernel::WorkOrder& order) const {
   order.env.emplace_back("MILLRACE_API_URL", url_);
   if (order.permissions.empty()) return;
-  Secret token = run_tokens_->make({order.key.execution, order.key.attempt, order.key.epoch});
+  Secret token =
+      run_tokens_->make({order.tenant, order.key.execution, order.key.attempt, order.key.epoch});
   order.secrets.emplace_back(token.reveal());
   order.env.emplace_back("MILLRACE_API_TOKEN", token.reveal());
 }

@@ -67,25 +67,26 @@ size_t TokenCache::size() const {
 }
 
 Secret RunTokens::make(const RunClaim& run) const {
-  auto text = fmt::format("mrx.{}.{}.{}", run.execution.value, run.attempt, run.epoch);
+  auto text =
+      fmt::format("mrx.{}.{}.{}.{}", run.tenant.value, run.execution.value, run.attempt, run.epoch);
   auto proof = hmac_sha256(keys_.front().reveal(), {text});
   return Secret(text + '.' + hex_encode(bytes_of(proof)));
 }
 
 Result<RunClaim> RunTokens::check(std::string_view token) const {
   auto parts = split(token, '.');
-  if (parts.size() != 5 || parts[0] != "mrx") {
-    return bad_run_token("expected mrx.EXECUTION.ATTEMPT.EPOCH.HMAC");
+  if (parts.size() != 6 || parts[0] != "mrx") {
+    return bad_run_token("expected mrx.TENANT.EXECUTION.ATTEMPT.EPOCH.HMAC");
   }
   RunClaim run;
-  if (!parse_whole(parts[1], run.execution.value) || !parse_whole(parts[2], run.attempt) ||
-      !parse_whole(parts[3], run.epoch)) {
-    return bad_run_token("execution, attempt and epoch must be numbers");
+  if (!parse_whole(parts[1], run.tenant.value) || !parse_whole(parts[2], run.execution.value) ||
+      !parse_whole(parts[3], run.attempt) || !parse_whole(parts[4], run.epoch)) {
+    return bad_run_token("tenant, execution, attempt and epoch must be numbers");
   }
-  auto text = token.substr(0, token.size() - parts[4].size() - 1);
+  auto text = token.substr(0, token.size() - parts[5].size() - 1);
   for (const auto& key : keys_) {
     auto proof = hex_encode(bytes_of(hmac_sha256(key.reveal(), {text})));
-    if (equal_in_constant_time(proof, parts[4])) return run;
+    if (equal_in_constant_time(proof, parts[5])) return run;
   }
   return bad_run_token("it was not made by this server");
 }

@@ -67,16 +67,17 @@ class TokenCache {
 
 // One run of one execution, as its token names it.
 struct RunClaim {
+  TenantId tenant;
   ExecutionId execution;
   int32_t attempt = 1;
   int64_t epoch = 0;
   bool operator==(const RunClaim&) const = default;
 };
 
-// Execution-scoped tokens: `mrx.EXECUTION.ATTEMPT.EPOCH.HMAC`, the HMAC-SHA-256 in hex over all
-// that stands before it. Nothing is stored: the key proves that the server made it, and whoever
-// accepts one must still see that this run is the current one (K6).
-// `keys`: the first one signs, all are accepted (after a rotation).
+// Execution-scoped tokens: `mrx.TENANT.EXECUTION.ATTEMPT.EPOCH.HMAC`, the HMAC-SHA-256 in hex
+// over all that stands before it. Nothing is stored: the key proves that the server made it, and
+// whoever accepts one must still see that this run is the current one (K6). `keys`: the first one
+// signs, all are accepted (after a rotation).
 class RunTokens {
  public:
   explicit RunTokens(std::vector<Secret> keys) : keys_(std::move(keys)) {}

@@ -99,9 +99,9 @@ TEST(Permissions, AllUnknownNamesAreToldWithTheNearest) {
 
 TEST(RunTokens, NameTheRunTheyWereMadeFor) {
   RunTokens tokens({Secret("key")});
-  RunClaim run{ExecutionId{42}, 2, 7};
+  RunClaim run{TenantId{3}, ExecutionId{42}, 2, 7};
   auto token = tokens.make(run);
-  EXPECT_TRUE(token.reveal().starts_with("mrx.42.2.7."));
+  EXPECT_TRUE(token.reveal().starts_with("mrx.3.42.2.7."));
   EXPECT_TRUE(RunTokens::is_run_token(token.reveal()));
   auto claim = tokens.check(token.reveal());
   ASSERT_TRUE(claim.ok());
@@ -109,19 +109,20 @@ TEST(RunTokens, NameTheRunTheyWereMadeFor) {
 }
 
 TEST(RunTokens, ARotatedKeyStillOpensOldTokens) {
-  auto token = RunTokens({Secret("old")}).make({ExecutionId{1}, 1, 1});
+  auto token = RunTokens({Secret("old")}).make({TenantId{1}, ExecutionId{1}, 1, 1});
   EXPECT_TRUE(RunTokens({Secret("new"), Secret("old")}).check(token.reveal()).ok());
   EXPECT_FALSE(RunTokens({Secret("new")}).check(token.reveal()).ok());
 }
 
 TEST(RunTokens, NoOtherRunCanBeClaimed) {
   RunTokens tokens({Secret("key")});
-  auto token = tokens.make({ExecutionId{42}, 1, 7}).reveal();
+  auto token = tokens.make({TenantId{3}, ExecutionId{42}, 1, 7}).reveal();
   auto proof = token.substr(token.rfind('.'));
   for (const std::string& forged :
-       {"mrx.43.1.7" + proof, "mrx.42.2.7" + proof, "mrx.42.1.8" + proof, token + "0",
-        token.substr(0, token.size() - 1), std::string("mrx"), std::string("mrx...."),
-        "mrx.-42.1.7" + proof}) {
+       {"mrx.4.42.1.7" + proof, "mrx.3.43.1.7" + proof, "mrx.3.42.2.7" + proof,
+        "mrx.3.42.1.8" + proof, "mrx.42.1.7" + proof, token + "0",
+        token.substr(0, token.size() - 1), std::string("mrx"), std::string("mrx....."),
+        "mrx.3.-42.1.7" + proof}) {
     auto claim = tokens.check(forged);
     ASSERT_FALSE(claim.ok()) << forged;
     EXPECT_EQ(claim.error().code(), "AUT-0004") << forged;

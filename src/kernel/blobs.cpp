@@ -26,13 +26,14 @@ std::string artifacts_prefix(TenantId tenant, const RunKey& key) {
   return fmt::format("{}{}/{}/", kArtifactBlobs, place(tenant, key.execution), key.attempt);
 }
 
-ExecutionId execution_of(std::string_view ref) {
+Of<ExecutionId> execution_of(std::string_view ref) {
   if (!ref.starts_with(kOutputBlobs) && !ref.starts_with(kArtifactBlobs)) return {};
   auto parts = split(ref, '/');
   if (parts.size() < 4) return {};
-  int64_t id = 0;
-  std::from_chars(parts[3].data(), parts[3].data() + parts[3].size(), id);
-  return ExecutionId(id);
+  Of<ExecutionId> of;
+  std::from_chars(parts[1].data(), parts[1].data() + parts[1].size(), of.tenant.value);
+  std::from_chars(parts[3].data(), parts[3].data() + parts[3].size(), of.id.value);
+  return of;
 }
 
 }  // namespace millrace::kernel

@@ -24,7 +24,7 @@ std::string artifacts_prefix(TenantId tenant, const RunKey& key);  // ends with 
 inline constexpr std::string_view kOutputBlobs = "output/";
 inline constexpr std::string_view kArtifactBlobs = "artifacts/";
 // The execution that a blob is of; none when the reference is not of these forms.
-ExecutionId execution_of(std::string_view ref);
+Of<ExecutionId> execution_of(std::string_view ref);
 
 // A blob that is being written. Destroyed before `commit`: it is gone. When the process dies
 // before, part of it may stay.

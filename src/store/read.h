@@ -40,8 +40,7 @@ struct ExecutionFilter {
 };
 
 Result<std::optional<kernel::ExecutionRow>> find_execution(sql::Connection&, TenantId, ExecutionId);
-// Whose execution it is: for whoever has nothing but an id that was proven otherwise.
-Result<std::optional<TenantId>> tenant_of_execution(sql::Connection&, ExecutionId);
+Result<bool> has_execution(sql::Connection&, TenantId, ExecutionId);
 // Without parameters, environment and result.
 Result<std::vector<kernel::ExecutionRow>> list_executions(sql::Connection&, TenantId,
                                                           const ExecutionFilter&, Page);

@@ -73,10 +73,10 @@ Result<std::optional<ExecutionRow>> find_execution(sql::Connection& db, TenantId
   return read_one<ExecutionRow>(db, text, id, tenant);
 }
 
-Result<std::optional<TenantId>> tenant_of_execution(sql::Connection& db, ExecutionId id) {
-  auto read = [](RowReader r, TenantId& tenant) { r >> tenant; };
-  return query_one<TenantId>(
-      db, "SELECT tenant FROM execution /*every tenant: credential*/ WHERE id = $1", +read, id);
+Result<bool> has_execution(sql::Connection& db, TenantId tenant, ExecutionId id) {
+  TRY(int64_t count,
+      query_int(db, "SELECT count(*) FROM execution WHERE id = $1 AND tenant = $2", id, tenant));
+  return count > 0;
 }
 
 Result<std::vector<ExecutionRow>> list_executions(sql::Connection& db, TenantId tenant,

@@ -253,14 +253,19 @@ TEST_F(ApiTest, ARunsTokenWorksOnlyWhileItRuns) {
   open_worker();
   auto id = id_of(post("/api/v1/executions", R"({"action":"ci.build"})"));
   auto order = worker_.next();
-  auto run_token = run_tokens_.make({order.key.execution, order.key.attempt, order.key.epoch});
+  auto run_token =
+      run_tokens_.make({order.tenant, order.key.execution, order.key.attempt, order.key.epoch});
   auto lines = bearer(run_token);
   auto identity = send("GET", "/api/v1/identity", "", lines);
   EXPECT_EQ(identity.data()["execution"], Value(id)) << identity.text;
   EXPECT_EQ(send("GET", "/api/v1/rules", "", lines).status, 200);
   EXPECT_EQ(send("GET", "/api/v1/executions", "", lines).status, 403);
-  auto older = run_tokens_.make({order.key.execution, order.key.attempt, order.key.epoch - 1});
+  auto older =
+      run_tokens_.make({order.tenant, order.key.execution, order.key.attempt, order.key.epoch - 1});
   EXPECT_EQ(send("GET", "/api/v1/rules", "", bearer(older)).code(), "API-0009");
+  auto others =
+      run_tokens_.make({TenantId{2}, order.key.execution, order.key.attempt, order.key.epoch});
+  EXPECT_EQ(send("GET", "/api/v1/rules", "", bearer(others)).code(), "API-0009");
   finish(order, "");
   EXPECT_EQ(send("GET", "/api/v1/rules", "", lines).code(), "API-0009");
 }

@@ -195,10 +195,10 @@ TEST(BlobRefs, NameTenantExecutionAndAttempt) {
   EXPECT_EQ(output_ref(TenantId(4), key, Stream::Stdout), "output/4/ab/427.2.3.out");
   EXPECT_EQ(output_ref(TenantId(4), key, Stream::Stderr), "output/4/ab/427.2.3.err");
   EXPECT_EQ(artifacts_prefix(TenantId(4), key), "artifacts/4/ab/427/2/");
-  EXPECT_EQ(execution_of("output/4/ab/427.2.3.out"), key.execution);
-  EXPECT_EQ(execution_of("artifacts/4/ab/427/2/sub/file"), key.execution);
-  EXPECT_EQ(execution_of("output/4/427.2.3.out"), ExecutionId());
-  EXPECT_EQ(execution_of("packs/4/ab/427"), ExecutionId());
+  EXPECT_EQ(execution_of("output/4/ab/427.2.3.out"), Of(TenantId(4), key.execution));
+  EXPECT_EQ(execution_of("artifacts/4/ab/427/2/sub/file"), Of(TenantId(4), key.execution));
+  EXPECT_FALSE(execution_of("output/4/427.2.3.out"));
+  EXPECT_FALSE(execution_of("packs/4/ab/427"));
 }
 
 INSTANTIATE_TEST_SUITE_P(Adapters, BlobsContract, testing::Values(Adapter{"fs", blob_fs::open}),

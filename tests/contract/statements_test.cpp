@@ -155,7 +155,7 @@ class Statements : public StoreContract {
     must(begin_snapshot(*db));
     must(end_snapshot(*db));
     must(find_execution(*db, kTenant, ExecutionId{1}));
-    must(tenant_of_execution(*db, ExecutionId{1}));
+    must(has_execution(*db, kTenant, ExecutionId{1}));
     for (auto order : {store::Order::NewestFirst, store::Order::OldestFirst}) {
       Page page{.order = order};
       for (const ExecutionFilter& filter :

@@ -60,12 +60,7 @@ Error run_is_over(const auth::RunClaim& run) {
 // The permissions that the action of a running execution asks for.
 Result<auth::Principal> principal_of_run(Shared& shared, sql::Connection& db,
                                          const auth::RunClaim& run) {
-  // The token names no tenant: the run that it was made for does.
-  std::optional<kernel::ExecutionRow> row;
-  TRY(auto tenant, store::tenant_of_execution(db, run.execution));
-  if (tenant) {
-    TRY(row, store::find_execution(db, *tenant, run.execution));
-  }
+  TRY(auto row, store::find_execution(db, run.tenant, run.execution));
   bool current =
       row && row->attempt == run.attempt && row->epoch == run.epoch &&
       (row->status == ExecutionStatus::Running || row->status == ExecutionStatus::Canceling);

@@ -129,8 +129,8 @@ Response list_executions(Call& call, sql::Connection& db) {
 Response list_children(Call& call, sql::Connection& db) {
   TRY(auto id, call.id<ExecutionId>());
   TRY(auto query, call.query<PageQuery>());
-  TRY(auto parent, store::find_execution(db, call.who.tenant, id));
-  if (!parent) return no_execution(id);
+  TRY(bool is_there, store::has_execution(db, call.who.tenant, id));
+  if (!is_there) return no_execution(id);
   TRY(auto rows, store::children_of(db, call.who.tenant, id));
   std::vector<ExecutionView> views;
   for (const auto& row : rows) views.push_back(brief_view(row));

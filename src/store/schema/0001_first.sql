@@ -11,7 +11,6 @@
 --   sweep       the kernel looks for what was left behind or is due or too old, and then acts tenant
 --               by tenant: messages, outbox, timer_due, execution_ended, events, the feed,
 --               quarantine, the indexes on `expires`
---   credential  a token or the run that it names is how the tenant is found
 --   worker      a worker serves every tenant
 --   backup      a set holds all of them
 --   releases    what is open is looked at when a release comes or goes
