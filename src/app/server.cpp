@@ -83,7 +83,7 @@ Result<void> ensure_admin_token(engine::Engine& engine, auth::TokenCache& tokens
   TRY(replace_file(paths.admin_token, std::string(token.reveal()) + "\n", 0600));
   std::promise<Result<kernel::TokenRow>> written;
   engine.submit(engine::command::write_token(
-      {.identity = "millrace"},
+      {.tenant = kDefaultTenant, .identity = "millrace"},
       {.hash = auth::token_hash(token.reveal()), .identity = "admin", .permissions = "*"},
       [&](Result<kernel::TokenRow> row) { written.set_value(std::move(row)); }));
   TRY(auto row, written.get_future().get());

@@ -23,7 +23,7 @@ std::string token_hash(std::string_view token);
 
 // Who stands behind a request, and what they may do.
 struct Principal {
-  TenantId tenant = kDefaultTenant;
+  TenantId tenant;
   std::string identity;
   Permissions permissions;
   ExecutionId execution;           // of an execution-scoped token

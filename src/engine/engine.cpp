@@ -120,7 +120,16 @@ Result<std::unique_ptr<Engine>> Engine::start(sql::Store& store, PackSet packs,
   return engine;
 }
 
-void Engine::submit(Message message) { parts_->driver->submit(std::move(message)); }
+void Engine::submit(Message message) {
+  bool is_request = message->whose() == Whose::Asker;  // the machine's own may be about no tenant
+  if (is_request && !message->about().tenant) {
+    return message->fail(
+        Error(ErrorKind::Internal, "SEC-0003",
+              fmt::format("{}: the request names no tenant, and nothing is done without one",
+                          message->name())));
+  }
+  parts_->driver->submit(std::move(message));
+}
 
 int64_t Engine::new_watch() { return ++parts_->last_watch; }
 

@@ -68,7 +68,7 @@ class Engine final : public kernel::WorkSource {
                                                Outside outside);
   ~Engine() override;
 
-  // A command.
+  // A command. One that names no tenant is refused: Internal, SEC-0003.
   void submit(Message message);
 
   // Waiting for the end: take a number, watch, then read the row once (it may have ended before);

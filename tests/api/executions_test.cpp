@@ -298,9 +298,9 @@ TEST_F(ApiTest, AFollowerThatRetentionOvertakesIsToldSo) {
     std::this_thread::sleep_for(std::chrono::milliseconds(200));
     for (const char* id : {"1", "2", "3"}) {
       std::promise<bool> stored;
-      engine_->submit(
-          engine::command::ingest({}, {.trigger = "core.webhook", .source = "s", .source_id = id},
-                                  [&](auto done) { stored.set_value(done.ok()); }));
+      engine_->submit(engine::command::ingest(
+          {.tenant = kDefaultTenant}, {.trigger = "core.webhook", .source = "s", .source_id = id},
+          [&](auto done) { stored.set_value(done.ok()); }));
       ASSERT_TRUE(stored.get_future().get());
     }
     auto writer = store_->open_writer();

@@ -57,6 +57,15 @@ TEST_F(EngineTest, WorkBeyondTheSlotsWaitsAndStartsWithTheCompletionThatFreesOne
   EXPECT_EQ(engine_->stats().commits, before + 1);
 }
 
+TEST_F(EngineTest, ARequestWithoutATenantIsRefused) {
+  auto refused = await<ExecutionRow>([&](Reply<ExecutionRow> reply) {
+    engine_->submit(command::run({.tenant = TenantId{}, .identity = "tester"},
+                                 {.action = "core.noop"}, std::move(reply)));
+  });
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code(), "SEC-0003");
+}
+
 TEST_F(EngineTest, UnknownActionIsRefusedWithTheNearestName) {
   auto refused = run("ci.biuld");
   ASSERT_FALSE(refused.ok());
@@ -79,7 +88,7 @@ TEST_F(EngineTest, CancelOfARunIsOwedUntilItsEndAndWins) {
   auto started = run("ci.build");
   WorkOrder order = worker_.next();
   auto canceled = await<ExecutionRow>([&](Reply<ExecutionRow> reply) {
-    engine_->submit(command::cancel({.identity = "tester"}, started->id, std::move(reply)));
+    engine_->submit(command::cancel(kTester, started->id, std::move(reply)));
   });
   ASSERT_TRUE(canceled.ok());
   EXPECT_EQ(canceled->status, ExecutionStatus::Canceling);
@@ -161,8 +170,7 @@ TEST_F(EngineTest, AnAdoptedRunThatEndsWhileItsWorkerOpensGivesItsSlotBack) {
   completion.tenant = order.tenant;
   completion.key = order.key;
   open_worker(1, "s1", {order.key});
-  engine_->submit(
-      command::run({.identity = "tester"}, other, [](auto) {}));  // keeps the engine busy
+  engine_->submit(command::run(kTester, other, [](auto) {}));  // keeps the engine busy
   WorkerHello hello;
   hello.name = "local";
   hello.slots = 1;

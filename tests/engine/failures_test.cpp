@@ -81,9 +81,9 @@ TEST_F(Failures, WhoAsksWhileTheServerLeavesIsAnsweredThoughTheCommitFails) {
   faults_->add({.on = Fault::On::Writer, .text = "COMMIT", .times = 1, .delay_ms = 300});
   std::promise<Result<ExecutionRow>> promise;
   auto future = promise.get_future();
-  engine_->submit(
-      command::run({.identity = "tester"}, {.action = "core.noop"},
-                   [&](Result<ExecutionRow> row) { promise.set_value(std::move(row)); }));
+  engine_->submit(command::run(kTester, {.action = "core.noop"}, [&](Result<ExecutionRow> row) {
+    promise.set_value(std::move(row));
+  }));
   ASSERT_TRUE(eventually([&] { return faults_->struck() == 1; }));
   engine_.reset();
   ASSERT_EQ(future.wait_for(std::chrono::seconds(0)), std::future_status::ready);
@@ -309,7 +309,7 @@ TEST_F(Failures, ACancelThatCannotBeReadHandsTheWorkflowOver) {
   auto started = await<ExecutionRow>([&](Reply<ExecutionRow> reply) {
     NewExecution request{.action = "ci.sequence"};
     request.timeout_ms = 5000;
-    engine_->submit(command::run({.identity = "tester"}, std::move(request), std::move(reply)));
+    engine_->submit(command::run(kTester, std::move(request), std::move(reply)));
   });
   worker_.next();
   faults_->add({.text = "parent <> 0 AND +status <", .bound = started->id.value});

@@ -81,6 +81,8 @@ inline std::shared_ptr<const Pack> core_pack() {
   return pack;
 }
 
+inline const Caller kTester{.tenant = kDefaultTenant, .identity = "tester"};
+
 // Keeps grants and cancels for the test to look at.
 class KeepingWorker : public WorkReceiver {
  public:
@@ -232,7 +234,7 @@ class EngineTest : public ::testing::Test {
       NewExecution request;
       request.action = std::move(action);
       request.parameters = std::move(parameters);
-      Caller caller{.identity = "tester"};
+      Caller caller = kTester;
       caller.idempotency_key = std::move(idempotency_key);
       caller.request_hash = std::move(hash);
       engine_->submit(command::run(caller, std::move(request), std::move(reply)));
@@ -247,7 +249,7 @@ class EngineTest : public ::testing::Test {
       event.source_id = std::move(id);
       event.payload = Value::map({{"branch", branch}});
       event.payload_json = to_json(event.payload);
-      engine_->submit(command::ingest({.identity = "tester"}, std::move(event), std::move(reply)));
+      engine_->submit(command::ingest(kTester, std::move(event), std::move(reply)));
     });
   }
 
@@ -260,8 +262,7 @@ class EngineTest : public ::testing::Test {
     spec.action = std::move(action);
     spec.action_parameters = Value::map({{"branch", "{{ event.payload.branch }}"}});
     return await<RuleRow>([&](Reply<RuleRow> reply) {
-      engine_->submit(command::write_rule({.identity = "tester"}, {spec, std::nullopt, true},
-                                          std::move(reply)));
+      engine_->submit(command::write_rule(kTester, {spec, std::nullopt, true}, std::move(reply)));
     });
   }
 

@@ -92,7 +92,7 @@ class Keys : public EngineTest, public ::testing::WithParamInterface<bool> {
     auto reader = store_->open_reader();
     return *store::find_key(**reader, {kDefaultTenant, scope, name});
   }
-  Result<KeyRow> write(KeyWrite write, Caller caller = {.identity = "tester"}) {
+  Result<KeyRow> write(KeyWrite write, Caller caller = kTester) {
     auto row = await<KeyRow>(
         [&](auto reply) { engine_->submit(command::write_key(caller, write, reply)); });
     between();
@@ -119,8 +119,7 @@ class Keys : public EngineTest, public ::testing::WithParamInterface<bool> {
     spec.action = std::move(action);
     spec.action_parameters = std::move(parameters);
     auto row = await<RuleRow>([&](auto reply) {
-      engine_->submit(
-          command::write_rule({.identity = "tester"}, {spec, std::nullopt, true}, reply));
+      engine_->submit(command::write_rule(kTester, {spec, std::nullopt, true}, reply));
     });
     between();
     return row;
@@ -162,7 +161,8 @@ TEST_P(Keys, IsWrittenOnlyOnTheVersionThatWasRead) {
 }
 
 TEST_P(Keys, ARepeatedRequestIsAnsweredWithoutASecondWrite) {
-  Caller caller{.identity = "tester", .idempotency_key = "k1", .request_hash = "h"};
+  Caller caller{
+      .tenant = kDefaultTenant, .identity = "tester", .idempotency_key = "k1", .request_hash = "h"};
   KeyWrite first = next("host", "1");
   first.if_version = 0;
   ASSERT_TRUE(write(first, caller).ok());

@@ -59,16 +59,16 @@ class Packs : public EngineTest {
     spec.enabled = enabled;
     tick(1000);
     auto written = await<RuleRow>([&](Reply<RuleRow> reply) {
-      engine_->submit(
-          command::write_rule({.identity = "operator"}, {spec, std::nullopt, false}, reply));
+      engine_->submit(command::write_rule({.tenant = kDefaultTenant, .identity = "operator"},
+                                          {spec, std::nullopt, false}, reply));
     });
     ASSERT_TRUE(written.ok()) << written.error().describe();
   }
   Result<Uninstalled> uninstall(const std::string& ref, bool force = false) {
     tick(1000);
     return await<Uninstalled>([&](Reply<Uninstalled> reply) {
-      engine_->submit(
-          command::uninstall_pack({.identity = "operator"}, {ref, force}, std::move(reply)));
+      engine_->submit(command::uninstall_pack({.tenant = kDefaultTenant, .identity = "operator"},
+                                              {ref, force}, std::move(reply)));
     });
   }
   std::vector<PackReleaseRow> current() {
@@ -144,8 +144,7 @@ TEST_F(Packs, WhyFindsTheRuleAsItStoodWhenTheEventCame) {
   ASSERT_TRUE(event.ok());
   tick(1000);
   auto gone = await<RuleRow>([&](Reply<RuleRow> reply) {
-    engine_->submit(
-        command::delete_rule({.identity = "tester"}, "ci.on_main", std::nullopt, std::move(reply)));
+    engine_->submit(command::delete_rule(kTester, "ci.on_main", std::nullopt, std::move(reply)));
   });
   ASSERT_TRUE(gone.ok());
   tick(1000);
@@ -282,7 +281,10 @@ TEST_F(Packs, AnotherTenantCannotUninstallIt) {
 TEST_F(Packs, AnUninstallThatIsRepeatedWithItsKeyIsAnsweredAgain) {
   auto once = [&] {
     return await<Uninstalled>([&](Reply<Uninstalled> reply) {
-      Caller caller{.identity = "operator", .idempotency_key = "k", .request_hash = "h"};
+      Caller caller{.tenant = kDefaultTenant,
+                    .identity = "operator",
+                    .idempotency_key = "k",
+                    .request_hash = "h"};
       engine_->submit(command::uninstall_pack(caller, {"ci", false}, std::move(reply)));
     });
   };

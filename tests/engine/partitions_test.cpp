@@ -150,13 +150,13 @@ class TwoPartitions : public ::testing::Test {
   }
   ExecutionId run(Node& node, const std::string& action, Value parameters = Value::map()) {
     ExecutionId id;
-    node.partition->offer(command::run({.identity = "tester"},
-                                       {.action = action, .parameters = std::move(parameters)},
-                                       [&](const Result<ExecutionRow>& row) {
-                                         ASSERT_TRUE(row.ok()) << row.error().describe();
-                                         id = row->id;
-                                       }),
-                          node.now());
+    node.partition->offer(
+        command::run(kTester, {.action = action, .parameters = std::move(parameters)},
+                     [&](const Result<ExecutionRow>& row) {
+                       ASSERT_TRUE(row.ok()) << row.error().describe();
+                       id = row->id;
+                     }),
+        node.now());
     while (node.turn()) {
     }
     return id;
@@ -252,7 +252,7 @@ TEST_F(TwoPartitions, OneThatCannotBeReadHalvesItsBatchOnce) {
   int answers = 0;
   auto cancel = [&](ExecutionId id) {
     low_.partition->offer(
-        command::cancel({.identity = "tester"}, id,
+        command::cancel(kTester, id,
                         [&](const Result<ExecutionRow>& row) { answers += row.ok() ? 0 : 1; }),
         low_.now());
   };

@@ -27,13 +27,13 @@ class Promises : public EngineTest {
   }
   Result<ExecutionRow> cancel(ExecutionId id) {
     return await<ExecutionRow>([&](Reply<ExecutionRow> reply) {
-      engine_->submit(command::cancel({.identity = "tester"}, id, std::move(reply)));
+      engine_->submit(command::cancel(kTester, id, std::move(reply)));
     });
   }
   Result<ExecutionRow> resolve(ExecutionId id) {
     return await<ExecutionRow>([&](Reply<ExecutionRow> reply) {
-      engine_->submit(command::resolve({.identity = "tester"}, id,
-                                       {.kind = Resolution::Kind::Retry}, std::move(reply)));
+      engine_->submit(
+          command::resolve(kTester, id, {.kind = Resolution::Kind::Retry}, std::move(reply)));
     });
   }
   Result<ExecutionRow> sleep(int seconds) {
@@ -173,8 +173,7 @@ TEST_F(Promises, K5ADateFiresOnce) {
   spec.trigger_parameters = Value::map({{"fire_at", to_rfc3339(now_ms_ + 10'000)}});
   spec.action = "core.noop";
   auto made = await<RuleRow>([&](Reply<RuleRow> reply) {
-    engine_->submit(
-        command::write_rule({.identity = "tester"}, {spec, std::nullopt, true}, std::move(reply)));
+    engine_->submit(command::write_rule(kTester, {spec, std::nullopt, true}, std::move(reply)));
   });
   ASSERT_TRUE(made.ok()) << made.error().describe();
   pass(11'000);

@@ -27,8 +27,7 @@ class Releases : public EngineTest {
   }
   Result<InquiryRow> answer(ExecutionId id, Value response) {
     return await<InquiryRow>([&](auto reply) {
-      engine_->submit(command::answer({.tenant = kDefaultTenant, .identity = "tester"},
-                                      InquiryId{id.value}, {response}, reply));
+      engine_->submit(command::answer(kTester, InquiryId{id.value}, {response}, reply));
     });
   }
   ExecutionRow step(ExecutionId workflow, const std::string& task) {
@@ -118,7 +117,7 @@ TEST_F(Releases, WhatIsBeingCanceledDoesNotWaitForTheRelease) {
   auto started = run("ci.sequence");
   WorkOrder checkout = worker_.next();
   ASSERT_TRUE(await<ExecutionRow>([&](Reply<ExecutionRow> reply) {
-                engine_->submit(command::cancel({.identity = "tester"}, started->id, reply));
+                engine_->submit(command::cancel(kTester, started->id, reply));
               }).ok());
   ASSERT_EQ(stored(started->id).status, ExecutionStatus::Canceling);
   restart_with_next(false);
@@ -134,7 +133,7 @@ TEST_F(Releases, ATimeoutIsNotForgottenWhileTheReleaseIsGone) {
   auto started = await<ExecutionRow>([&](Reply<ExecutionRow> reply) {
     NewExecution request{.action = "ci.approval"};
     request.timeout_ms = 600'000;
-    engine_->submit(command::run({.identity = "tester"}, std::move(request), std::move(reply)));
+    engine_->submit(command::run(kTester, std::move(request), std::move(reply)));
   });
   ASSERT_TRUE(started.ok());
   finish(worker_.next(), 0);
@@ -190,8 +189,7 @@ TEST_F(Releases, WhatIsHeldCanBeEndedByAnOperator) {
   restart_with_next(false);
   auto resolve = [&](Resolution::Kind kind) {
     return await<ExecutionRow>([&](Reply<ExecutionRow> reply) {
-      engine_->submit(command::resolve({.tenant = kDefaultTenant, .identity = "tester"},
-                                       started->id, {.kind = kind}, reply));
+      engine_->submit(command::resolve(kTester, started->id, {.kind = kind}, reply));
     });
   };
   auto retried = resolve(Resolution::Kind::Retry);

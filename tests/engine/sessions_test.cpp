@@ -22,7 +22,7 @@ class Sessions : public EngineTest {
   }
   Result<ExecutionRow> cancel(ExecutionId id) {
     return await<ExecutionRow>(
-        [&](auto reply) { engine_->submit(command::cancel({.identity = "tester"}, id, reply)); });
+        [&](auto reply) { engine_->submit(command::cancel(kTester, id, reply)); });
   }
   bool renewed(SessionId session) {
     std::promise<Result<void>> answer;

@@ -336,25 +336,23 @@ class Workflows : public EngineTest, public ::testing::WithParamInterface<bool> 
   }
   Result<ExecutionRow> cancel(ExecutionId id) {
     return command<ExecutionRow>(
-        [&](auto reply) { engine_->submit(command::cancel({.identity = "tester"}, id, reply)); });
+        [&](auto reply) { engine_->submit(command::cancel(kTester, id, reply)); });
   }
   Result<ExecutionRow> pause(ExecutionId id) {
     return command<ExecutionRow>(
-        [&](auto reply) { engine_->submit(command::pause({.identity = "tester"}, id, reply)); });
+        [&](auto reply) { engine_->submit(command::pause(kTester, id, reply)); });
   }
   Result<ExecutionRow> resume(ExecutionId id) {
     return command<ExecutionRow>(
-        [&](auto reply) { engine_->submit(command::resume({.identity = "tester"}, id, reply)); });
+        [&](auto reply) { engine_->submit(command::resume(kTester, id, reply)); });
   }
   Result<ExecutionRow> rerun(ExecutionId id, Rerun request = {}) {
-    return command<ExecutionRow>([&](auto reply) {
-      engine_->submit(command::rerun({.identity = "tester"}, id, request, reply));
-    });
+    return command<ExecutionRow>(
+        [&](auto reply) { engine_->submit(command::rerun(kTester, id, request, reply)); });
   }
   Result<InquiryRow> answer(ExecutionId id, Value response) {
     return command<InquiryRow>([&](auto reply) {
-      engine_->submit(
-          command::answer({.identity = "tester"}, InquiryId{id.value}, {response}, reply));
+      engine_->submit(command::answer(kTester, InquiryId{id.value}, {response}, reply));
     });
   }
   void pass(int64_t ms) {

@@ -67,8 +67,7 @@ TEST_P(WorkflowOperators, ACompensationThatFailsWaitsForADecision) {
   run_steps({"unbook"}, 1);
   EXPECT_EQ(stored(row.id).status, ExecutionStatus::NeedsDecision) << shown(row.id);
   auto resolved = command<ExecutionRow>([&](auto reply) {
-    engine_->submit(
-        command::resolve({.identity = "tester"}, row.id, {.kind = Resolution::Kind::Retry}, reply));
+    engine_->submit(command::resolve(kTester, row.id, {.kind = Resolution::Kind::Retry}, reply));
   });
   ASSERT_TRUE(resolved.ok()) << resolved.error().describe();
   run_steps({"unbook"});
@@ -83,9 +82,8 @@ TEST_P(WorkflowOperators, AHeldTaskIsResolvedByAnOperator) {
   EXPECT_EQ(held.status, ExecutionStatus::NeedsDecision);
   EXPECT_NE(held.held.find("'risky'"), std::string::npos) << held.held;
   auto resolved = command<ExecutionRow>([&](auto reply) {
-    engine_->submit(command::resolve({.identity = "tester"}, row.id,
-                                     {.kind = Resolution::Kind::Succeed, .result = Value(5)},
-                                     reply));
+    engine_->submit(command::resolve(
+        kTester, row.id, {.kind = Resolution::Kind::Succeed, .result = Value(5)}, reply));
   });
   ASSERT_TRUE(resolved.ok()) << resolved.error().describe();
   EXPECT_EQ(stored(row.id).status, ExecutionStatus::Succeeded) << shown(row.id);
@@ -228,7 +226,7 @@ TEST_P(WorkflowOperators, ACancelWinsOnlyIfItWasCommittedFirst) {
   std::promise<void> done;
   auto canceled = await<ExecutionRow>([&](auto reply) {
     engine_->finished(session_, completion, [&] { done.set_value(); });
-    engine_->submit(command::cancel({.identity = "tester"}, row.id, reply));
+    engine_->submit(command::cancel(kTester, row.id, reply));
   });
   done.get_future().wait();
   settle();
@@ -248,7 +246,8 @@ TEST_P(WorkflowOperators, AnInquiryIsAnsweredByThoseItIsPutToOnly) {
   auto say = [&](ExecutionId id, std::string who, Answer said) {
     said.response = Value::map();
     return command<InquiryRow>([&](auto reply) {
-      engine_->submit(command::answer({.identity = who}, InquiryId{id.value}, said, reply));
+      engine_->submit(command::answer({.tenant = kDefaultTenant, .identity = who},
+                                      InquiryId{id.value}, said, reply));
     });
   };
   std::vector<std::pair<std::string, Answer>> allowed = {
@@ -330,8 +329,7 @@ TEST_P(WorkflowOperators, ACompensationThatAnOperatorGivesUpIsNotTriedAgain) {
   run_steps({"pay"}, 1);
   run_steps({"unbook"}, 1);
   auto resolved = command<ExecutionRow>([&](auto reply) {
-    engine_->submit(
-        command::resolve({.identity = "tester"}, row.id, {.kind = Resolution::Kind::Fail}, reply));
+    engine_->submit(command::resolve(kTester, row.id, {.kind = Resolution::Kind::Fail}, reply));
   });
   ASSERT_TRUE(resolved.ok()) << resolved.error().describe();
   EXPECT_EQ(worker_.waiting_orders(), 0U);
@@ -360,9 +358,8 @@ TEST_P(WorkflowOperators, ALoopOfPureStepsHoldsNobodyUpAndCanBeCanceled) {
   auto pure = run("ci.pure", Value::map({{"n", 1}}));
   ASSERT_TRUE(pure.ok());
   EXPECT_EQ(pure->status, ExecutionStatus::Succeeded);
-  auto canceled = await<ExecutionRow>([&](auto reply) {
-    engine_->submit(command::cancel({.identity = "tester"}, row->id, reply));
-  });
+  auto canceled = await<ExecutionRow>(
+      [&](auto reply) { engine_->submit(command::cancel(kTester, row->id, reply)); });
   ASSERT_TRUE(canceled.ok()) << canceled.error().describe();
   settle();
   EXPECT_EQ(stored(row->id).status, ExecutionStatus::Canceled);

@@ -113,7 +113,7 @@ TEST_P(Workflows, AWorkflowThatTakesTooLongIsEnded) {
     NewExecution request;
     request.action = "ci.parent";
     request.timeout_ms = 60'000;
-    engine_->submit(command::run({.identity = "tester"}, std::move(request), reply));
+    engine_->submit(command::run(kTester, std::move(request), reply));
   });
   ASSERT_TRUE(started.ok());
   auto checkout = take();
@@ -143,8 +143,7 @@ TEST_P(Workflows, AnItemThatRunsAgainKeepsTheResultsOfTheOthers) {
   end(orders[2], 0, "{\"n\": 3}");
   ASSERT_EQ(stored(row.id).status, ExecutionStatus::NeedsDecision) << shown(row.id);
   auto resolved = command<ExecutionRow>([&](auto reply) {
-    engine_->submit(
-        command::resolve({.identity = "tester"}, row.id, {.kind = Resolution::Kind::Retry}, reply));
+    engine_->submit(command::resolve(kTester, row.id, {.kind = Resolution::Kind::Retry}, reply));
   });
   ASSERT_TRUE(resolved.ok()) << resolved.error().describe();
   end(take(), 0, "{\"n\": 1}");

@@ -91,7 +91,7 @@ void World::client(const Op& op, Dice dice) {
         NewEvent event{.trigger = "ci.push", .source = "git", .source_id = id};
         event.payload = Value::map({{"branch", branch}});
         event.payload_json = to_json(event.payload);
-        return command::ingest({.identity = "git"}, std::move(event),
+        return command::ingest({.tenant = kDefaultTenant, .identity = "git"}, std::move(event),
                                answer<Ingested>(number, [this, number](auto& got) {
                                  int64_t& made = requests_[number].made;
                                  if (made != 0 && made != got.event.value) {
@@ -259,7 +259,7 @@ void World::operate(OpKind kind, Dice dice) {
     std::vector<int64_t> open(ledger_.inquiries().begin(), ledger_.inquiries().end());
     InquiryId id{dice.pick(open)};
     return ask(fmt::format("answer {}", id.value), false, [this, id](size_t number) {
-      return command::answer({.identity = "ada"}, id,
+      return command::answer({.tenant = kDefaultTenant, .identity = "ada"}, id,
                              {.response = Value::map({{"ok", true}}), .is_admin = true},
                              answer<InquiryRow>(number, nullptr));
     });

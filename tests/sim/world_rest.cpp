@@ -83,7 +83,7 @@ void World::help(int round) {
   }
   for (int64_t id : std::set<int64_t>(ledger_.inquiries())) {
     ask(fmt::format("help: answer {}", id), false, [this, id](size_t number) {
-      return command::answer({.identity = "ada"}, InquiryId{id},
+      return command::answer({.tenant = kDefaultTenant, .identity = "ada"}, InquiryId{id},
                              {.response = Value::map({{"ok", true}}), .is_admin = true},
                              answer<InquiryRow>(number, nullptr));
     });

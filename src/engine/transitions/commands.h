@@ -16,9 +16,9 @@
 
 namespace millrace::engine {
 
-// Who asks, and where it came from.
+// Who asks, and where it came from. Without a tenant nothing is done: SEC-0003.
 struct Caller {
-  TenantId tenant = kDefaultTenant;
+  TenantId tenant;
   std::string identity;
   std::string trace;            // W3C traceparent; goes into what is made
   std::string idempotency_key;  // empty: none
