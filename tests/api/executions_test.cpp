@@ -76,38 +76,69 @@ TEST_F(ApiTest, AnIdempotencyKeyMakesOneExecution) {
   EXPECT_EQ(run("a").status, 400);
 }
 
-TEST_F(ApiTest, AKeyWhoseRequestStillRunsIsAConflict) {
-  open_worker();
-  Lines lines = {{"Content-Type", "application/json"},
-                 {"Idempotency-Key", "k1"},
-                 {"Authorization", "Bearer " + admin_.reveal()}};
-  net::ClientRequest request{
-      "POST", fmt::format("http://127.0.0.1:{}/api/v1/executions?wait=20s", server_->port()), lines,
-      R"({"action":"ci.build"})"};
-  // Both requests go over one loop: the second one while the first one waits for its run.
-  auto both = [&]() -> Task<int> {
-    std::optional<int> second;
+// Two requests over one loop: the second one while the first one waits for its run.
+class RunningRequest : public ApiTest {
+ protected:
+  struct Asker {
+    std::string token, idempotency_key;
+  };
+  net::ClientRequest request(const Asker& who, const std::string& path, const std::string& body) {
+    return {"POST", fmt::format("http://127.0.0.1:{}{}", server_->port(), path),
+            Lines{{"Content-Type", "application/json"},
+                  {"Idempotency-Key", who.idempotency_key},
+                  {"Authorization", "Bearer " + who.token}},
+            body};
+  }
+  std::string token_of(const std::string& identity) {
+    return std::string(
+        post("/api/v1/tokens", R"({"permissions":["*"],"identity":")" + identity + "\"}")
+            .data()
+            .string_or("token", ""));
+  }
+  // How the second one is answered.
+  int second_while_first_runs(const Asker& first, const Asker& second) {
+    open_worker();
+    return loop_.block_on(
+        both(request(first, "/api/v1/executions?wait=20s", R"({"action":"ci.build"})"),
+             request(second, "/api/v1/executions", R"({"action":"core.noop"})")));
+  }
+
+ private:
+  static Task<void> send_first(net::HttpClient& client, net::ClientRequest request,
+                               async::Completion<int> done) {
+    auto response = co_await client.send(std::move(request));
+    done.fulfil(response.ok() ? response->status : 0);
+  }
+  Task<int> both(net::ClientRequest first, net::ClientRequest second) {
     auto executor = co_await async::this_executor();
-    async::Completion<int> first(executor);
+    async::Completion<int> done(executor);
     net::HttpClient other;
-    auto send_first = [](net::HttpClient& client, net::ClientRequest r,
-                         async::Completion<int> done) -> Task<void> {
-      auto response = co_await client.send(std::move(r));
-      done.fulfil(response.ok() ? response->status : 0);
-    };
     async::Scope scope(executor);
-    async::spawn("first", scope, send_first(*client_, request, first));
+    async::spawn("first", scope, send_first(*client_, std::move(first), done));
     auto order = co_await pool_.run([this] { return worker_.next(); });
-    auto response = co_await other.send(request);
-    second = response.ok() ? response->status : 0;
+    auto response = co_await other.send(std::move(second));
     auto ended = co_await pool_.run([this, &order] { finish(*order, "x"); });
     EXPECT_TRUE(ended.ok());
-    auto status = co_await first.wait(async::Duration(20'000));
+    auto status = co_await done.wait(async::Duration(20'000));
     EXPECT_EQ(status.ok() ? *status : 0, 201);
     co_await scope.join();
-    co_return *second;
-  };
-  EXPECT_EQ(loop_.block_on(both()), 409);
+    co_return response.ok() ? response->status : 0;
+  }
+};
+
+TEST_F(RunningRequest, MakesItsKeyAConflict) {
+  Asker admin{std::string(admin_.reveal()), "k1"};
+  EXPECT_EQ(second_while_first_runs(admin, admin), 409);
+}
+
+TEST_F(RunningRequest, DoesNotHoldUpWhoseNameAndKeyReadTheSame) {
+  EXPECT_EQ(second_while_first_runs({token_of("ada x"), "k1"}, {token_of("ada"), "x k1"}), 201);
+}
+
+TEST_F(RunningRequest, DoesNotHoldUpAnotherTenant) {
+  Asker first{std::string(admin_.reveal()), "k1"};
+  Asker second{std::string(token("*", 0, TenantId{2}).reveal()), "k1"};
+  EXPECT_EQ(second_while_first_runs(first, second), 201);
 }
 
 TEST_F(ApiTest, OutputIsReadByOffset) {

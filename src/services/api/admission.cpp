@@ -187,15 +187,14 @@ Result<RunningKey> RunningKey::take(Call& call) {
                  fmt::format("Idempotency-Key: expected at most {} bytes, found {}", kLongestKey,
                              given.size()));
   }
-  auto name = fmt::format("{} {} {}", call.who.tenant.value, call.who.identity, given);
-  if (!call.api.running_keys.insert(name).second) {
+  key.key_ = {call.who.tenant, call.who.identity, std::string(given)};
+  if (!call.api.running_keys.insert(key.key_).second) {
     return Error(ErrorKind::Conflict, "API-0014",
                  fmt::format("a request with Idempotency-Key '{}' is still running: ask again "
                              "when it has answered",
                              given));
   }
   key.shared_ = &call.api;
-  key.key_ = std::move(name);
   return key;
 }
 

@@ -50,7 +50,7 @@ class RunningKey {
  private:
   void release();
   Shared* shared_ = nullptr;
-  std::string key_;
+  RequestKey key_;
 };
 
 // "application/json" of "Application/JSON; charset=utf-8".

@@ -65,6 +65,14 @@ class WebhookSecrets {
   std::unordered_map<WebhookId, Entry> opened_;
 };
 
+// Whose Idempotency-Key it is.
+struct RequestKey {
+  TenantId tenant;
+  std::string identity;
+  std::string key;
+  auto operator<=>(const RequestKey&) const = default;
+};
+
 // What the handlers work with; lives as long as the Api. Loop thread, except where a member says
 // otherwise.
 struct Shared {
@@ -76,7 +84,7 @@ struct Shared {
   Readers readers;
   RandomHex hex;
   WebhookSecrets webhook_secrets;
-  std::set<std::string> running_keys;  // Idempotency-Keys of requests that are under way
+  std::set<RequestKey> running_keys;  // of requests that are under way
   int open_streams = 0;
   std::atomic<Phase> phase{Phase::Starting};
   std::string openapi_json;
