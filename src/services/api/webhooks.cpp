@@ -21,6 +21,7 @@ using kernel::WebhookRow;
 
 constexpr std::string_view kTokenScheme = "token";
 constexpr std::string_view kDefaultTrigger = "core.webhook";
+constexpr TenantId kUnnamed = kDefaultTenant;  // whose deliveries need no tenant in their path
 
 struct EndpointInput {
   std::string name;
@@ -30,7 +31,7 @@ struct EndpointInput {
 
   static const Fields& fields() {
     static const Field lines[] = {
-        field("name", &EndpointInput::name, "Delivered to /api/v1/webhooks/NAME.").length(0, 64),
+        field("name", &EndpointInput::name, "Ends the path that deliveries go to.").length(0, 64),
         field("scheme", &EndpointInput::scheme,
               "github, gitea, forgejo, gitlab, gitlab-signed, standard, slack, stripe; or token: "
               "the sender has an API token.")
@@ -75,13 +76,18 @@ struct EndpointView {
   }
 };
 
+std::string path_of(const WebhookRow& row) {
+  if (row.tenant == kUnnamed) return "/api/v1/webhooks/" + row.name;
+  return fmt::format("/api/v1/tenants/{}/webhooks/{}", row.tenant.value, row.name);
+}
+
 EndpointView view_of(const WebhookRow& row) {
   EndpointView view;
   view.id = row.id;
   view.name = row.name;
   view.scheme = row.scheme;
   view.trigger = row.trigger;
-  view.path = "/api/v1/webhooks/" + row.name;
+  view.path = path_of(row);
   view.has_secret = !row.sealed_secrets.empty();
   view.version = row.version;
   view.created = {row.created};
@@ -215,10 +221,10 @@ std::optional<std::string> slack_challenge(const WebhookRow& endpoint, const Val
   return std::string(body.string_or("challenge", ""));
 }
 
-Task<Response> deliver_webhook(Call& call) {
-  auto catalog = call.api.engine.catalog(kDefaultTenant);  // a path without a tenant
-  const auto* endpoint = catalog->find_webhook(call.param());
-  if (!endpoint) co_return nothing_here(call.param());
+Task<Response> deliver(Call& call, TenantId tenant, std::string_view name) {
+  auto catalog = call.api.engine.catalog(tenant);
+  const auto* endpoint = catalog->find_webhook(name);
+  if (!endpoint) co_return nothing_here(name);
   const auto* scheme = auth::find_signature_scheme(endpoint->scheme);
   CO_TRY(check_sender(call, *endpoint, scheme));
   CO_TRY(auto event, webhook_event(*endpoint, scheme, call.http));
@@ -236,10 +242,32 @@ Task<Response> deliver_webhook(Call& call) {
                        accepted.duplicate));
 }
 
+Task<Response> deliver_webhook(Call& call) { return deliver(call, kUnnamed, call.param()); }
+
+Task<Response> deliver_tenant_webhook(Call& call) {
+  CO_TRY(auto tenant, call.id<TenantId>());
+  co_return co_await deliver(call, tenant, call.param(1));
+}
+
+Route delivery_route(std::string_view name, std::string_view pattern, Handler handler,
+                     std::string_view summary, size_t max_body) {
+  return {.name = name,
+          .method = "POST",
+          .pattern = pattern,
+          .access = Access::signature(),
+          .handler = handler,
+          .summary = summary,
+          .body_form = BodyForm::Raw,
+          .answer = &AcceptedView::fields(),
+          .status = 202,
+          .max_body = max_body};
+}
+
 }  // namespace
 
 std::vector<Route> webhook_routes(const ApiOptions& options) {
   const auto* endpoint = &EndpointView::fields();
+  size_t most = options.webhook_body_limit;
   return {
       {.name = "list_webhook_endpoints",
        .method = "GET",
@@ -287,16 +315,11 @@ std::vector<Route> webhook_routes(const ApiOptions& options) {
        .answer_form = AnswerForm::Empty,
        .status = 204,
        .takes_key = true},
-      {.name = "deliver_webhook",
-       .method = "POST",
-       .pattern = "/api/v1/webhooks/{name}",
-       .access = Access::signature(),
-       .handler = deliver_webhook,
-       .summary = "A delivery. Durable before the 202; the same one twice gives the same event.",
-       .body_form = BodyForm::Raw,
-       .answer = &AcceptedView::fields(),
-       .status = 202,
-       .max_body = options.webhook_body_limit},
+      delivery_route("deliver_webhook", "/api/v1/webhooks/{name}", deliver_webhook,
+                     "A delivery. Durable before the 202; the same one twice gives the same event.",
+                     most),
+      delivery_route("deliver_tenant_webhook", "/api/v1/tenants/{tenant}/webhooks/{name}",
+                     deliver_tenant_webhook, "A delivery to a tenant, by its id.", most),
   };
 }
 
