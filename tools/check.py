@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""./dev check: format, layers, vendor headers by owner, sizes, pure modules, SQL, error pages, failures
-that nobody looks at, exceptions without a reason, headers that stand alone.
+"""./dev check: format, layers, vendor headers by owner, sizes, pure modules, the default tenant, SQL,
+error pages, failures that nobody looks at, exceptions without a reason, headers that stand alone.
 
 Prints one line per problem and exits 1 if there is any. --quick compiles nothing; --full compiles
 every header and not only those that a change can have broken. UPDATE_GOLDEN=1 writes the index of
@@ -46,6 +46,16 @@ STATEMENT = re.compile(
 )
 SQL_WORDS = re.compile(r"\b(?:SELECT|INSERT INTO|UPDATE|DELETE FROM|WHERE|ON CONFLICT|ORDER BY)\b")
 STATEMENTS = ROOT / "tests/contract/golden/statements.txt"
+# Where the tenant that the first start makes may be named. Elsewhere a tenant comes with what is
+# asked or with the row: one that is missing is an error (SEC-0003), never the default.
+DEFAULT_TENANT = re.compile(r"\bkDefaultTenant\b|\bTenantId\s*[({]\s*1\s*[)}]")
+DEFAULT_TENANT_IN = {
+    "src/base/ids.h": "says what it is",
+    "src/app/server.cpp": "the first start makes its token; the folders of packs are its own",
+    "src/app/restore.cpp": "a restored store gets a token to begin with",
+    "src/engine/engine.cpp": "the packs that a server starts with are its own",
+    "src/services/api/webhooks.cpp": "a delivery whose path has no tenant is its own",
+}
 problems = []
 
 
@@ -146,6 +156,22 @@ def check_pure(sources):
         for match in IMPURE.finditer(text):
             line = text.count("\n", 0, match.start()) + 1
             problem(shown, line, f"a pure module uses `{match.group(0).strip()}`")
+
+
+def check_default_tenant(sources):
+    unused = set(DEFAULT_TENANT_IN)
+    for path in sources:
+        shown = path.relative_to(ROOT).as_posix()
+        if path.stem.endswith(("_test", "_fuzz", "_bench", "_fixture", "test_support")):
+            continue
+        text = path.read_text()
+        for match in DEFAULT_TENANT.finditer(text):
+            unused.discard(shown)
+            if shown not in DEFAULT_TENANT_IN:
+                problem(shown, text.count("\n", 0, match.start()) + 1,
+                        "names the default tenant: take that of the caller or of the row")
+    for shown in sorted(unused):
+        problem(shown, 1, "does not name the default tenant: strike it from DEFAULT_TENANT_IN")
 
 
 def strings_of(text):
@@ -314,6 +340,7 @@ def main():
     check_includes(sources)
     check_pure(sources)
     check_blob_paths(sources)
+    check_default_tenant(sources)
     check_sql(sources)
     check_shape(sources + tests)
     check_error_pages(sources)

@@ -174,7 +174,7 @@ struct DedupeRow {
 
 struct QuarantineRow {
   int64_t id = 0;
-  TenantId tenant;
+  TenantId tenant;  // none: a message of the machine itself
   std::string kind;
   int64_t subject = 0;
   std::string reason;
@@ -348,7 +348,7 @@ struct KeyRow {
 // The last session of a worker. `instance` changes whenever the worker may have forgotten runs.
 struct WorkerRow {
   WorkerId id;
-  TenantId tenant;
+  TenantId tenant;  // none: it serves all of them
   std::string name;
   std::string instance;
   int slots = 0;

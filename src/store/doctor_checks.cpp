@@ -129,6 +129,9 @@ constexpr Check kChecks[] = {
      "SELECT q.execution FROM queue q WHERE NOT EXISTS (SELECT 1 FROM execution x WHERE "
      "x.id = q.execution AND (x.status = {requested} OR x.status >= {final})) ORDER BY "
      "q.execution"},
+    {"K8", "quarantine entry",
+     "a message of the machine itself could not be handled: the log says why",
+     "SELECT id FROM quarantine WHERE tenant = 0 ORDER BY id", Bound::None, Severity::Warning},
 
     // K9: a final status never changes, and nothing works on it any more.
     {"K9", "execution", "final without `ended`",
@@ -217,6 +220,20 @@ constexpr Check kChecks[] = {
     {"K10", "token", "of another tenant than its execution",
      "SELECT a.id FROM token a JOIN execution b ON b.id = a.execution WHERE a.execution <> 0 AND "
      "a.tenant <> b.tenant ORDER BY a.id"},
+    {"K10", "worker", "of a tenant, but a worker serves all of them",
+     "SELECT id FROM worker WHERE tenant <> 0 ORDER BY id"},
+    {"K10", "quarantine entry", "of another tenant than its execution",
+     "SELECT a.id FROM quarantine a JOIN execution b ON b.id = a.subject WHERE "
+     "a.tenant <> b.tenant ORDER BY a.id"},
+    {"K10", "quarantine entry", "of another tenant than its event",
+     "SELECT a.id FROM quarantine a JOIN event b ON b.id = a.subject WHERE a.tenant <> b.tenant "
+     "ORDER BY a.id"},
+    {"K10", "quarantine entry", "of no tenant, but no message of the machine itself",
+     "SELECT id FROM quarantine WHERE tenant = 0 AND kind NOT IN ('open_worker', 'lose_worker', "
+     "'check_releases') ORDER BY id"},
+    {"K10", "quarantine entry", "a message of the machine itself, but of a tenant",
+     "SELECT id FROM quarantine WHERE tenant <> 0 AND kind IN ('open_worker', 'lose_worker', "
+     "'check_releases') ORDER BY id"},
     {"K10", "rule", "its revisions are of several tenants",
      "SELECT id FROM rule GROUP BY id HAVING min(tenant) <> max(tenant) ORDER BY id"},
     {"K10", "change", "of another tenant than its execution",

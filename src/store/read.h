@@ -167,8 +167,7 @@ Result<std::optional<kernel::KeyRow>> find_key(sql::Connection&, const kernel::K
 // By scope and name, those behind `after`, which names a tenant. `scope` empty: any.
 Result<std::vector<kernel::KeyRow>> list_keys(sql::Connection&, const kernel::KeyName& after,
                                               const std::string& scope, int limit);
-Result<std::vector<kernel::WorkerRow>> workers_of(sql::Connection&, TenantId);
-// A worker serves every tenant: for one that opens its session.
+// They serve every tenant.
 Result<std::vector<kernel::WorkerRow>> all_workers(sql::Connection&);
 
 }  // namespace millrace::store

@@ -115,9 +115,4 @@ Result<std::vector<WorkerRow>> all_workers(sql::Connection& db) {
   return read_all<WorkerRow>(db, text);
 }
 
-Result<std::vector<WorkerRow>> workers_of(sql::Connection& db, TenantId tenant) {
-  static const auto text = select<WorkerRow>("WHERE tenant = $1");
-  return read_all<WorkerRow>(db, text, tenant);
-}
-
 }  // namespace millrace::store

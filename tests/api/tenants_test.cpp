@@ -298,6 +298,21 @@ TEST_F(TenantsTest, AnEndpointsPathIsWhereItsDeliveriesGo) {
   EXPECT_EQ(ask(second_, "POST", "/api/v1/tenants/3/webhooks/ci", "{}").code(), "WHK-0101");
 }
 
+TEST_F(TenantsTest, AWorkerServesBoth) {
+  open_worker();
+  for (const auto* who : {&first_, &second_}) {
+    EXPECT_EQ(ask(*who, "GET", "/api/v1/workers").data().size(), 1u);
+    auto path =
+        "/api/v1/executions/" +
+        text_of(ask(*who, "POST", "/api/v1/executions", R"({"action":"ci.build"})").data(), "id");
+    auto order = worker_.next();
+    EXPECT_EQ(order.tenant, who->tenant);
+    finish(order, "of " + who->name);
+    EXPECT_EQ(ask(*who, "GET", path + "?wait=10s").data()["status"], Value("succeeded"));
+    EXPECT_EQ(ask(*who, "GET", path + "/output").data()["data"], Value("of " + who->name));
+  }
+}
+
 TEST_F(TenantsTest, TheStreamShowsTheTenantsOwnChanges) {
   auto text = stream(
       "/api/v1/stream?from=0",

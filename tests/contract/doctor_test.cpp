@@ -104,7 +104,7 @@ TEST_P(Doctor, FindsNothingInASoundStore) {
                            timer(id_at_now(33), kNow, 0, "schedule")},
                 .outbox = {outbox_row(id_at_now(41), canceling.id.value)},
                 .tokens = {{.id = TokenId{1}, .tenant = kTenant, .execution = leased.id}},
-                .workers = {{.id = WorkerId{9}, .tenant = kTenant, .name = "local"}},
+                .workers = {{.id = WorkerId{9}, .name = "local"}},
                 .feed = {change(1), change(2)}});
   auto found = examine_now();
   EXPECT_TRUE(found.empty()) << describe(found);
@@ -142,7 +142,7 @@ TEST_P(Doctor, K1CancelOfNothing) {
 TEST_P(Doctor, K2CancelThatNobodyTellsTheWorker) {
   auto row = running(execution(x_));
   row.status = ExecutionStatus::Canceling;
-  desk_->write({.new_executions = {row}, .workers = {{.id = WorkerId{9}, .tenant = kTenant}}});
+  desk_->write({.new_executions = {row}, .workers = {{.id = WorkerId{9}}}});
   expect_only("K2", "execution " + str(x_), "no outbox row");
 }
 
@@ -246,7 +246,7 @@ TEST_P(Doctor, K6LeaseWithoutEpochOrWorker) {
 TEST_P(Doctor, K6LeasedAndQueued) {
   desk_->write({.new_executions = {running(execution(x_))},
                 .enqueue = {{ExecutionId{x_}, kTenant, 1}},
-                .workers = {{.id = WorkerId{9}, .tenant = kTenant}}});
+                .workers = {{.id = WorkerId{9}}}});
   expect_among("K6", "execution " + str(x_), "two may run it");
   expect_among("K8", "execution " + str(x_), "does not wait for a slot");
 }
@@ -272,7 +272,7 @@ TEST_P(Doctor, K6ExecutionInTheWrongShard) {
 TEST_P(Doctor, K7RunningThatNeverStarted) {
   auto row = running(execution(x_));
   row.started = 0;
-  desk_->write({.new_executions = {row}, .workers = {{.id = WorkerId{9}, .tenant = kTenant}}});
+  desk_->write({.new_executions = {row}, .workers = {{.id = WorkerId{9}}}});
   expect_only("K7", "execution " + str(x_), "without `started`");
 }
 
@@ -339,6 +339,12 @@ TEST_P(Doctor, K9FinalWithoutEnd) {
   expect_only("K9", "execution " + str(x_), "final without `ended`");
 }
 
+TEST_P(Doctor, K8AMessageOfTheMachineThatWasSetAside) {
+  desk_->write({.quarantine = {{.id = m_, .kind = "open_worker"}}});
+  expect_only("K8", "quarantine entry " + str(m_), "could not be handled");
+  EXPECT_EQ(examine_now()[0].severity, Severity::Warning);
+}
+
 TEST_P(Doctor, K9EndedButNotFinal) {
   auto row = execution(x_);
   row.ended = kNow;
@@ -399,8 +405,13 @@ TEST_P(Doctor, K10RowsThatPointToAnotherTenant) {
                     with_tenant(message(id_at_now(63), x_, MessageKind::CancelExecution))},
        .timers = {with_tenant(timer(id_at_now(64), kNow, x_))},
        .outbox = {with_tenant(outbox_row(id_at_now(65), x_))},
+       .quarantine = {{.id = id_at_now(66), .tenant = kOtherTenant, .subject = x_},
+                      {.id = id_at_now(67), .tenant = kOtherTenant, .subject = e_},
+                      {.id = id_at_now(68), .kind = "finish_run", .subject = y_},
+                      {.id = id_at_now(69), .tenant = kTenant, .kind = "lose_worker"}},
        .rules = {rule, other_revision},
        .tokens = {{.id = TokenId{1}, .tenant = kOtherTenant, .execution = ours.id}},
+       .workers = {{.id = WorkerId{9}, .tenant = kTenant}},
        .feed = {change(x_, "", kOtherTenant), of_event}});
   auto found = examine_now();
   for (const Check& check : checks()) {
@@ -459,7 +470,7 @@ TEST_P(Doctor, LooksAtOneMomentWhileAServerWrites) {
 }
 
 // A check whose violation no test plants could be wrong for ever.
-TEST(DoctorChecks, AreThisMany) { EXPECT_EQ(checks().size(), 61U); }
+TEST(DoctorChecks, AreThisMany) { EXPECT_EQ(checks().size(), 67U); }
 
 }  // namespace
 }  // namespace millrace::store::testing

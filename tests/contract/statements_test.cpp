@@ -223,7 +223,6 @@ class Statements : public StoreContract {
     must(list_keys(*db, {kTenant, "", ""}, "", 1));
     must(list_keys(*db, {kTenant, "", ""}, "system", 1));
     must(all_workers(*db));
-    must(workers_of(*db, kTenant));
   }
 };
 STORE_CONTRACT(Statements);

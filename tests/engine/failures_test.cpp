@@ -190,6 +190,20 @@ TEST_F(Failures, B6AStoredMessageThatIsRefusedIsQuarantined) {
   EXPECT_EQ(count("quarantine WHERE kind = 'enforce_event'"), 1);
 }
 
+// Nobody's: a worker serves every tenant.
+TEST_F(Failures, AMessageOfTheMachineItselfIsQuarantinedOfNoTenant) {
+  faults_->add(
+      {.on = Fault::On::Writer, .text = "INTO worker", .times = 1, .code = sql::kConstraint});
+  std::atomic<bool> refused = false;
+  engine_->open({.name = "local", .slots = 1, .runtimes = {}, .instance = "s1", .adopted = {}},
+                worker_, [&](const Result<Session>& opened) { refused = !opened.ok(); });
+  EXPECT_TRUE(in_time([&] { return refused.load(); }));
+  EXPECT_EQ(count("quarantine WHERE kind = 'open_worker'"), 1);
+  EXPECT_EQ(count("quarantine WHERE tenant = 0"), 1);
+  open_worker(1);
+  EXPECT_EQ(count("worker WHERE tenant = 0"), 1);
+}
+
 TEST_F(Failures, B6AQuarantineOutlivesAFullDisk) {
   open_worker(1);
   auto started = run("ci.build");

@@ -46,7 +46,7 @@ enum class Whose : uint8_t {
 // What a message is about, for whoever has to do with it when it cannot be handled: logs,
 // quarantine, the operator.
 struct About {
-  TenantId tenant;
+  TenantId tenant;      // none: it is the machine's own
   int64_t subject = 0;  // an execution, an event
   // The stored row that it comes from: gone with its burial. 0: none, it only lives in memory.
   MessageId message;

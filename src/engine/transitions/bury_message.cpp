@@ -85,7 +85,7 @@ Decided BuryMessage::decide(Context& ctx) const {
   if (about_.message) ctx.changes.acked.push_back({about_.tenant, about_.message});
   if (about_.timer) ctx.changes.timers_done.push_back({about_.tenant, about_.timer});
   ctx.changes.quarantine.push_back({.id = ctx.new_raw_id(),
-                                    .tenant = about_.tenant ? about_.tenant : kDefaultTenant,
+                                    .tenant = about_.tenant,
                                     .kind = std::string(refused_->name()),
                                     .subject = about_.subject,
                                     .reason = reason_,

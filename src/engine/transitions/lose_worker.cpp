@@ -18,7 +18,7 @@ class LoseWorker final : public Transition {
   LoseWorker(WorkerId worker, SessionId session, std::string_view why)
       : worker_(worker), session_(session), why_(why) {}
   std::string_view name() const override { return "lose_worker"; }
-  About about() const override { return {.tenant = kDefaultTenant, .subject = worker_.value}; }
+  About about() const override { return {.subject = worker_.value}; }
   Turn turn() const override {
     return mutant(Mutant::OpenAmongOthers) ? Turn::none() : Turn::alone();
   }

@@ -27,7 +27,7 @@ class OpenWorker final : public Transition {
   OpenWorker(WorkerHello hello, SessionTerms terms, std::function<void(Result<Session>)> opened)
       : hello_(std::move(hello)), terms_(terms), opened_(std::move(opened)) {}
   std::string_view name() const override { return "open_worker"; }
-  About about() const override { return {.tenant = kDefaultTenant}; }
+  About about() const override { return {}; }
   Turn turn() const override {
     return mutant(Mutant::OpenAmongOthers) ? Turn::none() : Turn::alone();
   }
@@ -49,7 +49,6 @@ WorkerRow OpenWorker::make_row(Context& ctx, const WorkerRow* known) const {
   WorkerRow row = known ? *known : WorkerRow{};
   if (!known) {
     row.id = ctx.new_id<WorkerId>();
-    row.tenant = kDefaultTenant;
     row.name = hello_.name;
   }
   row.instance = hello_.instance;

@@ -15,7 +15,8 @@
 --   backup      a set holds all of them
 --   releases    what is open is looked at when a release comes or goes
 --   doctor      reads the whole store
--- meta and shard belong to no tenant. `test_statements` (tests/contract) holds all of this against
+-- meta and shard belong to no tenant; workers, and in quarantine the messages of the machine itself,
+-- have 0 as theirs (README.md). `test_statements` (tests/contract) holds all of this against
 -- the statements.
 
 CREATE TABLE meta (
