@@ -229,11 +229,9 @@ constexpr Check kChecks[] = {
      "SELECT a.id FROM quarantine a JOIN event b ON b.id = a.subject WHERE a.tenant <> b.tenant "
      "ORDER BY a.id"},
     {"K10", "quarantine entry", "of no tenant, but no message of the machine itself",
-     "SELECT id FROM quarantine WHERE tenant = 0 AND kind NOT IN ('open_worker', 'lose_worker', "
-     "'check_releases') ORDER BY id"},
+     "SELECT id FROM quarantine WHERE tenant = 0 AND kind <> 'open_worker' ORDER BY id"},
     {"K10", "quarantine entry", "a message of the machine itself, but of a tenant",
-     "SELECT id FROM quarantine WHERE tenant <> 0 AND kind IN ('open_worker', 'lose_worker', "
-     "'check_releases') ORDER BY id"},
+     "SELECT id FROM quarantine WHERE tenant <> 0 AND kind = 'open_worker' ORDER BY id"},
     {"K10", "rule", "its revisions are of several tenants",
      "SELECT id FROM rule GROUP BY id HAVING min(tenant) <> max(tenant) ORDER BY id"},
     {"K10", "change", "of another tenant than its execution",

@@ -408,7 +408,7 @@ TEST_P(Doctor, K10RowsThatPointToAnotherTenant) {
        .quarantine = {{.id = id_at_now(66), .tenant = kOtherTenant, .subject = x_},
                       {.id = id_at_now(67), .tenant = kOtherTenant, .subject = e_},
                       {.id = id_at_now(68), .kind = "finish_run", .subject = y_},
-                      {.id = id_at_now(69), .tenant = kTenant, .kind = "lose_worker"}},
+                      {.id = id_at_now(69), .tenant = kTenant, .kind = "open_worker"}},
        .rules = {rule, other_revision},
        .tokens = {{.id = TokenId{1}, .tenant = kOtherTenant, .execution = ours.id}},
        .workers = {{.id = WorkerId{9}, .tenant = kTenant}},
