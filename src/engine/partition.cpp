@@ -15,6 +15,8 @@ namespace {
 // Values that a decision had to have loaded, one round after the other.
 constexpr size_t kMostNeeds = 1000;
 constexpr int kMostSuspectsAtOnce = 64;
+// How often a row that no message names is tried before they go on without it.
+constexpr int kUnreadTries = 4;
 
 std::unique_ptr<Decision> as_decision(std::unique_ptr<store::Step> step) {
   return std::unique_ptr<Decision>(static_cast<Decision*>(step.release()));
@@ -194,6 +196,7 @@ Wanted Partition::wanted_by(const std::vector<Attempt>& batch) const {
   auto append = [](auto& to, const auto& from) { to.insert(to.end(), from.begin(), from.end()); };
   for (const auto& attempt : batch) {
     attempt.message->want(wanted);
+    wanted.without_unread |= attempt.failures >= kUnreadTries;
     append(wanted.keys, attempt.learned.taken_keys);
     append(wanted.needs, attempt.learned.needs);
   }

@@ -48,8 +48,9 @@ Result<std::vector<kernel::ExecutionRow>> children_of(sql::Connection&, TenantId
 // The non-final executions below `parent`, at every depth.
 Result<std::vector<kernel::ExecutionRow>> open_descendants(sql::Connection&, TenantId, ExecutionId);
 Result<std::vector<TenantId>> tenants_with_executions(sql::Connection&);
-// What workers hold, of all tenants: for one that comes back or is lost.
-Result<std::vector<Of<ExecutionId>>> leased_executions(sql::Connection&, kernel::ShardSet);
+// All executions in these statuses, of all tenants: for a worker that comes back.
+Result<std::vector<kernel::ExecutionRow>> executions_in(sql::Connection&, kernel::ShardSet,
+                                                        std::span<const ExecutionStatus>);
 Result<std::optional<kernel::ResultBlobRow>> find_result_blob(sql::Connection&, TenantId,
                                                               ExecutionId);
 Result<std::vector<kernel::OutputRow>> outputs_of(sql::Connection&, TenantId, ExecutionId);

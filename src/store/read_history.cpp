@@ -136,19 +136,16 @@ Result<std::vector<ExecutionRow>> open_descendants(sql::Connection& db, TenantId
   return found;
 }
 
-Result<std::vector<Of<ExecutionId>>> leased_executions(sql::Connection& db, ShardSet shards) {
-  std::vector<Of<ExecutionId>> found;
+Result<std::vector<ExecutionRow>> executions_in(sql::Connection& db, ShardSet shards,
+                                                std::span<const ExecutionStatus> statuses) {
+  static const auto text =
+      select<ExecutionRow>("WHERE tenant = $1 AND status = $2 AND ($3 >> shard) & 1 = 1");
+  std::vector<ExecutionRow> found;
   TRY(auto tenants, tenants_with_executions(db));
   for (TenantId tenant : tenants) {
-    for (ExecutionStatus status :
-         {ExecutionStatus::Scheduled, ExecutionStatus::Running, ExecutionStatus::Canceling}) {
-      TRY(auto ids,
-          query<ExecutionId>(
-              db,
-              "SELECT id FROM execution WHERE tenant = $1 AND status = $2 "
-              "AND worker <> 0 AND ($3 >> shard) & 1 = 1",
-              [](RowReader read, ExecutionId& id) { read >> id; }, tenant, status, shards.bits()));
-      for (ExecutionId id : ids) found.push_back({tenant, id});
+    for (ExecutionStatus status : statuses) {
+      TRY(auto rows, read_all<ExecutionRow>(db, text, tenant, status, shards.bits()));
+      std::ranges::move(rows, std::back_inserter(found));
     }
   }
   return found;

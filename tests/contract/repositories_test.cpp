@@ -198,6 +198,8 @@ TEST_P(Repositories, ExecutionsAreListedByStatusActionAndParent) {
   EXPECT_EQ(list({.parent = ExecutionId{31}, .open_only = true}), Ids{33});
   EXPECT_EQ(ids(must(children_of(*reader_, kTenant, ExecutionId{31}))), Ids{33});
   EXPECT_EQ(ids(must(open_descendants(*reader_, kTenant, ExecutionId{31}))), (Ids{33, 35}));
+  std::vector<ExecutionStatus> live{ExecutionStatus::Running, ExecutionStatus::Requested};
+  EXPECT_EQ(ids(must(executions_in(*reader_, kAllShards, live))), (Ids{31, 33, 34, 35, 36}));
 }
 
 TEST_P(Repositories, ExecutionsAreListedOldestFirstToo) {
@@ -697,7 +699,8 @@ TEST_P(Repositories, TheKernelReadsOnlyTheRowsOfItsShards) {
   ShardSet halves[] = {ShardSet::range(0, 32), ShardSet::range(32, kShards)};
   for (size_t i : {0U, 1U}) {
     auto size = static_cast<size_t>(expected[i]);
-    EXPECT_EQ(must(leased_executions(*reader_, halves[i])).size(), size);
+    std::vector<ExecutionStatus> leased{ExecutionStatus::Running};
+    EXPECT_EQ(must(executions_in(*reader_, halves[i], leased)).size(), size);
     EXPECT_EQ(must(queue_head(*reader_, halves[i], kTenant, 100)).size(), size);
     EXPECT_EQ(must(queue_depths(*reader_, halves[i])).at(0).waiting, expected[i]);
     EXPECT_EQ(must(messages(*reader_, halves[i], 0, 100)).size(), size);

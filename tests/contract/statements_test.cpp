@@ -173,7 +173,8 @@ class Statements : public StoreContract {
     }
     must(children_of(*db, kTenant, ExecutionId{1}));
     must(open_descendants(*db, kTenant, ExecutionId{1}));
-    must(leased_executions(*db, kAllShards));
+    std::vector<ExecutionStatus> live{ExecutionStatus::Running};
+    must(executions_in(*db, kAllShards, live));
     must(pinned_releases(*db));
     must(find_result_blob(*db, kTenant, ExecutionId{1}));
     must(outputs_of(*db, kTenant, ExecutionId{1}));

@@ -303,20 +303,6 @@ TEST_F(Failures, ALostWorkerIsDealtWithHoweverLongThatCannotBeRead) {
   EXPECT_TRUE(in_time([&] { return stored(started->id).status != ExecutionStatus::Running; }, 300));
 }
 
-TEST_F(Failures, ALeasedRowThatCannotBeReadKeepsNoWorkerOut) {
-  open_worker(2);
-  auto bad = run("ci.build");
-  worker_.next();
-  engine_.reset();
-  worker_.forget();
-  start();
-  faults_->add({.text = "FROM execution WHERE", .bound = bad->id.value});
-  open_worker(2);
-  ASSERT_TRUE(run("ci.build").ok());
-  EXPECT_NE(worker_.next().key.execution, bad->id);
-  faults_->clear();
-}
-
 // The kernel's own cancel, of what has run out of time.
 TEST_F(Failures, ACancelThatCannotBeReadHandsTheWorkflowOver) {
   open_worker(1);

@@ -32,6 +32,7 @@ size_t RowIndex::find(const std::vector<kernel::ExecutionRow>& rows, ExecutionId
 void give_back(const Decision& decision, Slots& slots, std::unordered_set<ExecutionId>& granting) {
   for (const auto& [worker, count] : decision.slots_taken) slots.give_back(worker, count);
   for (ExecutionId id : decision.dequeued) granting.erase(id);
+  if (decision.opening) slots.not_opened(decision.opening);
 }
 
 Context::Context(Batch& batch, Learned& learned)

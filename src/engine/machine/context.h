@@ -100,7 +100,10 @@ class Context {
   void free_slot(WorkerId worker);
   bool has_session(WorkerId worker) const { return batch_.memory.slots.is_open(worker); }
   int free_slots() const { return batch_.memory.slots.free(); }
-  void worker_opens(WorkerId worker) { batch_.memory.slots.opening(worker); }
+  void worker_opens(WorkerId worker) {
+    decision_->opening = worker;
+    batch_.memory.slots.opening(worker);
+  }
   bool somebody_waits() const { return batch_.memory.somebody_waits; }
   // The next waiting execution that this batch has loaded, or nullptr.
   const kernel::ExecutionRow* next_queued();

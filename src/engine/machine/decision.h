@@ -86,6 +86,7 @@ struct Decision final : store::Step {
   std::map<WorkerId, int> slots_taken;  // negative: given back
   std::vector<ExecutionId> dequeued;
   std::shared_ptr<const Catalog> catalog;
+  WorkerId opening;
   std::optional<Opened> opened;
   SessionId session_over;  // its worker is lost
   // What a sweep has come to: stored messages that nobody may be handling, and where the next one

@@ -37,6 +37,8 @@ struct Wanted {
   std::vector<Of<MessageId>> messages;
   int queue_heads = 0;  // how many waiting executions it could start
   bool leased = false;  // every execution that a worker holds, and the workers
+  // A row that no message names and that cannot be read is passed over: it has been tried often.
+  bool without_unread = false;
   // Messages and outbox rows that were left behind: those behind these ids.
   struct Left {
     int64_t messages_after = 0;

@@ -16,6 +16,8 @@ namespace {
 
 // How many executions of one kind a sweep looks at.
 constexpr size_t kMostUnreleased = 500;
+constexpr ExecutionStatus kLeasedStatuses[] = {ExecutionStatus::Scheduled, ExecutionStatus::Running,
+                                               ExecutionStatus::Canceling};
 
 // One candidate of each tenant in turn, so that a tenant with a long queue cannot starve another.
 Result<std::deque<Of<ExecutionId>>> take_turns(sql::Connection& db, ShardSet shards,
@@ -120,10 +122,11 @@ Result<void> Loader::load_trees() {
 }
 
 Result<void> Loader::load_leased() {
-  TRY(auto leased, store::leased_executions(db_, scope_.shards));
-  for (auto of : leased) {
-    TRY(bool read, passes_over(load_one(of), of.id.value));
-    if (read) into_.leased_.push_back(of.id);
+  TRY(auto rows, store::executions_in(db_, scope_.shards, kLeasedStatuses));
+  for (auto& row : rows) {
+    if (!row.worker) continue;
+    into_.leased_.push_back(row.id);
+    into_.executions_.try_emplace(row.id, std::move(row));
   }
   TRY(into_.workers_, store::all_workers(db_));
   TRY(auto ends, store::ends_in_quarantine(db_));
@@ -143,9 +146,13 @@ Result<void> Loader::load_queue() {
     for (auto of : order) {
       auto loaded = load_one(of);
       if (!loaded.ok() && mutant(Mutant::BadHeadBlocksQueue)) return loaded;
-      TRY(bool read, passes_over(std::move(loaded), of.id.value));
-      if (read) into_.queue_.push_back(of.id);
-      unread += read ? 0 : 1;
+      if (loaded.ok()) {
+        into_.queue_.push_back(of.id);
+        continue;
+      }
+      if (loaded.error().code() == sql::kDamaged) return loaded;
+      ++unread;
+      log_warn("queue.not_read", {{"execution", of.id}, {"error", loaded.error().message()}});
     }
     if (unread <= passed_over || passed_over >= kMostPassedOver) return {};
     passed_over = unread;
@@ -272,11 +279,12 @@ Result<void> Loader::load_rest() {
   return {};
 }
 
-// True: it was read. One that no message has named and that cannot be read stays where it is: it
-// holds up none of the others.
+// True: it was read. False: no message has named it, and it holds up none of the others.
 Result<bool> Loader::passes_over(Result<void> loaded, int64_t id) {
   if (loaded.ok()) return true;
-  if (loaded.error().code() == sql::kDamaged) return std::move(loaded).error();
+  if (loaded.error().code() == sql::kDamaged || !wanted_.without_unread) {
+    return std::move(loaded).error();
+  }
   log_warn("row.not_read", {{"id", id}, {"error", loaded.error().message()}});
   return false;
 }
@@ -316,9 +324,12 @@ Result<void> Loader::load_left() {
   const auto& left = *wanted_.left;
   TRY(into_.left_messages_, store::messages(db_, scope_.shards, left.messages_after, left.limit));
   TRY(into_.left_outbox_, store::outbox(db_, scope_.shards, left.outbox_after, left.limit));
+  std::unordered_set<OutboxId> unread;
   for (const auto& owed : into_.left_outbox_) {
-    TRY(passes_over(load_one({owed.tenant, ExecutionId{owed.subject}}), owed.subject));
+    TRY(bool read, passes_over(load_one({owed.tenant, ExecutionId{owed.subject}}), owed.subject));
+    if (!read) unread.insert(owed.id);
   }
+  std::erase_if(into_.left_outbox_, [&](const auto& owed) { return unread.contains(owed.id); });
   return {};
 }
 

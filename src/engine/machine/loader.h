@@ -41,7 +41,7 @@ class Loader {
   Result<void> load_rest();
   Result<void> load_left();
   Result<void> load_unreleased(ExecutionId after);
-  static Result<bool> passes_over(Result<void> loaded, int64_t id);
+  Result<bool> passes_over(Result<void> loaded, int64_t id);
   Result<void> load_one(Of<ExecutionId> of);
   Result<void> load_lineage(Of<ExecutionId> of);
   Result<void> load_state(Of<ExecutionId> of);

@@ -18,11 +18,13 @@ void Slots::close(WorkerId worker) { free_.erase(worker); }
 
 std::optional<WorkerId> Slots::take() {
   if (draining_) return std::nullopt;
-  auto best = std::max_element(free_.begin(), free_.end(),
-                               [](const auto& a, const auto& b) { return a.second < b.second; });
-  if (best == free_.end() || best->second <= 0) return std::nullopt;
+  auto best = free_.end();
+  for (auto at = free_.begin(); at != free_.end(); ++at) {
+    if (at->second <= 0 || opening_.contains(at->first)) continue;
+    if (best == free_.end() || at->second > best->second) best = at;
+  }
+  if (best == free_.end()) return std::nullopt;
   --best->second;
-  if (auto opening = opening_.find(best->first); opening != opening_.end()) --opening->second;
   return best->first;
 }
 
@@ -37,7 +39,9 @@ void Slots::give_back(WorkerId worker, int count) {
 int Slots::free() const {
   if (draining_) return 0;
   int total = 0;
-  for (const auto& [worker, free] : free_) total += std::max(0, free);
+  for (const auto& [worker, free] : free_) {
+    if (!opening_.contains(worker)) total += std::max(0, free);
+  }
   return total;
 }
 

@@ -12,8 +12,10 @@ namespace millrace::engine {
 // that is not written is undone. Belongs to one partition.
 class Slots {
  public:
-  // Its opening is on its way to the store: what ends until `open` is counted too.
+  // Its opening is on its way to the store. Until `open` or `not_opened` it is given nothing, for
+  // its session would not hear of it; what ends meanwhile is counted.
   void opening(WorkerId worker) { opening_[worker] = 0; }
+  void not_opened(WorkerId worker) { opening_.erase(worker); }
   void open(WorkerId worker, int slots);
   void close(WorkerId worker);
   bool is_open(WorkerId worker) const { return free_.contains(worker); }
@@ -26,7 +28,7 @@ class Slots {
 
  private:
   std::map<WorkerId, int> free_;
-  std::map<WorkerId, int> opening_;  // given back less taken since `opening`
+  std::map<WorkerId, int> opening_;  // given back since `opening`
   bool draining_ = false;
 };
 
