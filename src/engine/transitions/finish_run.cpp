@@ -137,6 +137,7 @@ class FinishRun final : public Transition {
   struct Output {
     Value value;
     std::string error;
+    bool is_stored = true;  // false: what it printed cannot be read, which is no fault of the run
   };
   Output output(const Action* action) const;
   Value result(const Action* action, Output printed) const;
@@ -168,7 +169,10 @@ FinishRun::Output FinishRun::output(const Action* action) const {
     return {Value(),
             fmt::format("stdout is not whole: {} bytes beyond the cap were dropped", out.dropped)};
   }
-  if (!stored_stdout_.ok()) return {Value(), stored_stdout_.error().message()};
+  if (!stored_stdout_.ok()) {
+    const Error& why = stored_stdout_.error();
+    return {Value(), why.message(), why.kind() == ErrorKind::TooLarge};
+  }
   std::string_view text = out.blob.empty() ? out.bytes : *stored_stdout_;
   if (trim(text).empty() && !action->output_schema.is_null()) {
     return {Value(), "stdout is empty: expected the output that the action declares"};
@@ -217,7 +221,7 @@ Decided FinishRun::decide(Context& ctx) const {
     const Action* action = found ? found->action.get() : nullptr;
     Output printed = output(action);
     // Who declares an output owes it; for others the result says why there is none.
-    bool owes_output = action && !action->output_schema.is_null();
+    bool owes_output = action && !action->output_schema.is_null() && printed.is_stored;
     if (end.status == ExecutionStatus::Succeeded && owes_output && !printed.error.empty()) {
       end = {ExecutionStatus::Failed, FailureClass::UserError};
     }
