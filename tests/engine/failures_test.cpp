@@ -110,6 +110,29 @@ TEST_F(Failures, AStartThatWasAllowedIsNotTakenBackByAnOlderWord) {
   EXPECT_GT(stored(started->id).started, 0);
 }
 
+TEST_F(Failures, AScheduleOutlivesAFiringThatIsRefused) {
+  RuleSpec spec;
+  spec.ref = "ci.hourly";
+  spec.trigger = "core.intervaltimer";
+  spec.trigger_parameters = Value::map({{"unit", "hours"}, {"interval", 1}});
+  spec.action = "core.noop";
+  spec.action_parameters = Value::map();
+  auto pack = std::make_shared<Pack>(*workflow_pack());
+  pack->rules = {spec};
+  auto set = pack_set({core_pack(), pack});
+  auto loaded = await<int>([&](Reply<int> reply) {
+    engine_->submit(command::load_packs({.tenant = kDefaultTenant}, std::move(set), reply));
+  });
+  ASSERT_TRUE(loaded.ok()) << loaded.error().describe();
+  faults_->add({.on = Fault::On::Writer, .text = "INSERT INTO event", .code = sql::kConstraint});
+  tick(3'601'000);
+  ASSERT_TRUE(in_time([&] { return count("quarantine") == 1; }, 60));
+  faults_->clear();
+  EXPECT_EQ(count("timer"), 1) << "its next firing";
+  tick(3'600'000);
+  EXPECT_TRUE(in_time([&] { return count("event") == 1; }, 60));
+}
+
 TEST_F(Failures, B1OldStepsOfAnOpenWorkflowCostNoWrites) {
   auto asking = run("core.ask", Value::map({{"prompt", "?"}}));
   ASSERT_TRUE(asking.ok());

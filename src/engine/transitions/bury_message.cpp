@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
+#include "base/log.h"
 #include "base/mutants.h"
 #include "engine/machine/transition.h"
 #include "engine/transitions/messages.h"
+#include "engine/transitions/schedule.h"
 #include "engine/transitions/start.h"
 
 namespace millrace::engine {
@@ -40,6 +42,7 @@ class BuryMessage final : public Transition {
  private:
   Of<ExecutionId> held_up(const Loaded& rows) const;
   void hand_over(Context& ctx, ExecutionRow row) const;
+  void bury_timer(Context& ctx) const;
   Message refused_;
   About about_;
   std::string reason_;
@@ -80,10 +83,20 @@ void BuryMessage::hand_over(Context& ctx, ExecutionRow row) const {
                    refused_->name(), reason_, row.id.value));
 }
 
+// One firing of a schedule is not its last: the next one may be made.
+void BuryMessage::bury_timer(Context& ctx) const {
+  ctx.changes.timers_done.push_back({about_.tenant, about_.timer});
+  const auto* timer = ctx.rows().timer(about_.timer);
+  if (!timer || timer->kind != TimerKind::Schedule) return;
+  if (auto skipped = skip_firing(ctx, *timer); !skipped.ok()) {
+    log_error("schedule.ended", {{"timer", timer->name}, {"error", skipped.error().describe()}});
+  }
+}
+
 Decided BuryMessage::decide(Context& ctx) const {
   if (const auto* row = ctx.rows().execution(held_up(ctx.rows()))) hand_over(ctx, *row);
   if (about_.message) ctx.changes.acked.push_back({about_.tenant, about_.message});
-  if (about_.timer) ctx.changes.timers_done.push_back({about_.tenant, about_.timer});
+  if (about_.timer) bury_timer(ctx);
   ctx.changes.quarantine.push_back({.id = ctx.new_raw_id(),
                                     .tenant = about_.tenant,
                                     .kind = std::string(refused_->name()),

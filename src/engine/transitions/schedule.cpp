@@ -27,6 +27,12 @@ TimerRow schedule_row(Context& ctx, TenantId tenant, std::string name, std::stri
   return timer;
 }
 
+void add_next_firing(Context& ctx, const TimerRow& timer, std::optional<int64_t> at_ms) {
+  if (!at_ms) return;
+  ctx.changes.timers.push_back(
+      schedule_row(ctx, timer.tenant, timer.name, timer.body_json, *at_ms));
+}
+
 bool any_rule_uses(const TenantCatalog& catalog, const std::string& name,
                    const std::set<std::string>& without = {}) {
   for (const auto& [ref, entry] : catalog.rules()) {
@@ -71,6 +77,7 @@ Result<void> fire_schedule(Context& ctx, const TimerRow& timer) {
   const Value& parameters = body["parameters"];
   TRY(auto schedule, rules::parse_schedule(trigger, parameters));
   auto firings = rules::due_firings(schedule, timer.due, ctx.now());
+  add_next_firing(ctx, timer, firings.next_ms);
   for (int64_t at : firings.at_ms) {
     EventRow event;
     event.id = ctx.new_root<EventId>(timer.tenant);
@@ -84,10 +91,14 @@ Result<void> fire_schedule(Context& ctx, const TimerRow& timer) {
         to_json(Value::map({{"executed_at", to_rfc3339(at)}, {"schedule", parameters}}));
     store_event_for_later(ctx, std::move(event));
   }
-  if (firings.next_ms) {
-    ctx.changes.timers.push_back(
-        schedule_row(ctx, timer.tenant, timer.name, timer.body_json, *firings.next_ms));
-  }
+  return {};
+}
+
+Result<void> skip_firing(Context& ctx, const TimerRow& timer) {
+  if (!any_rule_uses(ctx.catalog(timer.tenant), timer.name)) return {};
+  TRY(Value body, parse_json(timer.body_json));
+  TRY(auto schedule, rules::parse_schedule(body.string_or("trigger", ""), body["parameters"]));
+  add_next_firing(ctx, timer, rules::due_firings(schedule, timer.due, ctx.now()).next_ms);
   return {};
 }
 

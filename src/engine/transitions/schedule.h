@@ -16,5 +16,7 @@ Result<void> set_schedule(Context& ctx, TenantId tenant, const RuleSpec& spec);
 void end_schedules(Context& ctx, TenantId tenant, const std::set<std::string>& rules_that_go);
 // A timer is due: adds its events, and its next firing. Nothing when no rule uses it any more.
 Result<void> fire_schedule(Context& ctx, const kernel::TimerRow& timer);
+// Its events cannot be made: adds the next firing alone.
+Result<void> skip_firing(Context& ctx, const kernel::TimerRow& timer);
 
 }  // namespace millrace::engine
