@@ -49,6 +49,8 @@ constexpr async::Duration kReadGrace{1500};      // then their reads are cut off
 constexpr async::Duration kEngineReserve{1500};  // is left when the worker has stopped
 constexpr async::Duration kJoinReserve{500};     // is left when the engine has settled
 constexpr async::Duration kFileSweep{3'600'000};
+// The worker is a thread of this process: its session lasts as long as both, and needs no renewal.
+constexpr int64_t kSessionTtlMs = 0;
 constexpr int kExitStoreFailed = 74;  // EX_IOERR
 
 Result<void> make_data_folder(const DataPaths& paths) {
@@ -133,7 +135,7 @@ class Server {
   Result<Releases> load_releases() const;
   Task<void> wait_for_stop(const std::function<Result<Config>()>& reload, async::Signals& signals);
   Task<void> reload_packs();
-  void put_in_force(Releases releases);
+  void put_in_force(Releases releases, std::shared_ptr<const engine::TenantCatalog> before);
   Task<void> drain_runs();
   Task<void> stop_what_serves(async::Scope& background);
   Task<void> sweep_files();
@@ -183,7 +185,8 @@ Result<void> Server::open_engine() {
   TRY(auto releases, load_releases());
   TRY(engine_, engine::Engine::start(
                    *store_, pack_set(std::move(releases)), retention_of(config_),
-                   {.max_waiting = static_cast<size_t>(config_.intake.max_waiting)},
+                   {.max_waiting = static_cast<size_t>(config_.intake.max_waiting),
+                    .session_ttl_ms = kSessionTtlMs},
                    {.now_ms = unix_ms,
                     .fatal = die,
                     .equip = [this](kernel::WorkOrder& order) { equip(order); },
@@ -289,16 +292,17 @@ Task<void> Server::reload_packs() {
   for (;;) {
     co_await reload_.wait();
     packs_ = PackStore(paths_.data, config_.packs.folders);
+    auto before = engine_->catalog(kDefaultTenant);
     auto releases = co_await pool_.run([this] { return load_releases(); });
     if (releases.ok()) {
-      put_in_force(std::move(*releases));
+      put_in_force(std::move(*releases), std::move(before));
     } else {
       log_error("packs.not_reloaded", {{"error", releases.error().describe()}});
     }
   }
 }
 
-void Server::put_in_force(Releases releases) {
+void Server::put_in_force(Releases releases, std::shared_ptr<const engine::TenantCatalog> before) {
   auto told = [](Result<int> done) {
     if (done.ok()) {
       log_info("packs.reloaded", {{"packs", *done}});
@@ -306,8 +310,10 @@ void Server::put_in_force(Releases releases) {
       log_error("packs.not_reloaded", {{"error", done.error().describe()}});
     }
   };
-  engine_->submit(engine::command::load_packs({.tenant = kDefaultTenant},
-                                              pack_set(std::move(releases)), std::move(told)));
+  auto set = pack_set(std::move(releases));
+  set.before = std::move(before);
+  engine_->submit(
+      engine::command::load_packs({.tenant = kDefaultTenant}, std::move(set), std::move(told)));
 }
 
 // Until SIGTERM or SIGINT.

@@ -136,6 +136,48 @@ TEST_F(Packs, WhatAnOperatorSaysOfARuleHoldsWhenItVanishesAndComesBack) {
   EXPECT_FALSE(find("ci.hook")->spec.enabled) << "a start has enabled what was disabled";
 }
 
+TEST_F(Packs, WhatAnOperatorWritesOfARuleOutlivesEveryReload) {
+  RuleSpec spec = find("ci.hook")->spec;
+  spec.action = "ci.check";
+  ASSERT_TRUE(await<RuleRow>([&](Reply<RuleRow> reply) {
+                engine_->submit(command::write_rule({.identity = "operator"},
+                                                    {spec, std::nullopt, false}, reply));
+              }).ok());
+  load({core_pack(), ci_with({rule("ci.hook", "ci.push", "ci.shell")}, "d2")});
+  EXPECT_EQ(find("ci.hook")->spec.action, "ci.check");
+  switch_rule("ci.hook", false);
+  restart_with(packs_);
+  EXPECT_EQ(find("ci.hook")->spec.action, "ci.check");
+}
+
+TEST_F(Packs, ARuleThatAnOperatorDeletedStaysDeletedOverEveryReload) {
+  ASSERT_TRUE(await<RuleRow>([&](Reply<RuleRow> reply) {
+                engine_->submit(
+                    command::delete_rule({.identity = "operator"}, "ci.hook", std::nullopt, reply));
+              }).ok());
+  load(packs_);
+  EXPECT_EQ(find("ci.hook"), nullptr);
+  restart_with(packs_);
+  EXPECT_EQ(find("ci.hook"), nullptr);
+}
+
+// A reload has read the packs, and takes its time.
+TEST_F(Packs, WhatIsUninstalledDuringAReloadDoesNotComeBackWithIt) {
+  auto read = pack_set(packs_);
+  read.before = engine_->catalog(kDefaultTenant);
+  ASSERT_TRUE(uninstall("ci").ok());
+  auto loaded = await<int>([&](Reply<int> reply) {
+    engine_->submit(command::load_packs({.tenant = kDefaultTenant}, std::move(read), reply));
+  });
+  ASSERT_TRUE(loaded.ok()) << loaded.error().describe();
+  EXPECT_EQ(find("ci.hook"), nullptr);
+  EXPECT_TRUE(std::ranges::none_of(current(), [](const auto& row) {
+    return row.pack == "ci" && row.state == PackState::Installed;
+  }));
+  load(packs_);  // its folder is there: the next one brings it back
+  EXPECT_NE(find("ci.hook"), nullptr);
+}
+
 TEST_F(Packs, WhyFindsTheRuleAsItStoodWhenTheEventCame) {
   auto made = make_rule();
   ASSERT_TRUE(made.ok());

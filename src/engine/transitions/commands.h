@@ -16,6 +16,8 @@
 
 namespace millrace::engine {
 
+class TenantCatalog;
+
 // Who asks, and where it came from. Without a tenant nothing is done: SEC-0003.
 struct Caller {
   TenantId tenant;
@@ -115,6 +117,8 @@ struct PackSet {
   std::vector<std::shared_ptr<const Pack>> own;
   std::vector<std::shared_ptr<const Pack>> retired;  // that open executions are pinned to
   std::vector<kernel::PackReleaseRow> missing;       // the same, but they cannot be had
+  // As it was before these were read, from which time on others may uninstall; null: nobody may.
+  std::shared_ptr<const TenantCatalog> before = nullptr;
 };
 
 struct PackRemoval {

@@ -32,10 +32,13 @@ Decided DeleteRule::decide(Context& ctx) const {
   if (earlier) return answer(ctx, row_now(nullptr, RuleId{*earlier}, ref_));
   if (!old) return no_rule(catalog, ref_);
   TRY(check_revision(*old, if_revision_));
-  auto gone = add_deletion(ctx, *old);
+  bool of_pack = old->row.pack != kNoPack;
+  auto gone = add_deletion(ctx, *old, std::string(of_pack ? kDeleter : kNoPack));
   remember_answer(ctx, caller_, gone->row.id.value);
   ctx.decision().catalog = ctx.catalogs().with_rules({gone});
-  return answer(ctx, gone->row);
+  RuleRow told = gone->row;
+  told.pack = old->row.pack;
+  return answer(ctx, std::move(told));
 }
 
 }  // namespace

@@ -16,7 +16,8 @@ namespace {
 
 // Another set of a tenant's pack releases. The rules that these packs own follow their files: new
 // ones are created, changed ones get a revision, vanished ones are deleted. Whether a rule is
-// enabled stays the operator's word, also when it vanishes and comes back. The rules of a pack that
+// enabled stays the operator's word, also when it vanishes and comes back; one that he has edited
+// or deleted is his own from then on, and no file's. The rules of a pack that
 // is not among them stay as they are: only UninstallPack ends them.
 class LoadPacks final : public Request<int> {
  public:
@@ -28,6 +29,8 @@ class LoadPacks final : public Request<int> {
 
  private:
   using Entries = std::vector<std::shared_ptr<const RuleEntry>>;
+  using Packs = std::vector<std::shared_ptr<const Pack>>;
+  Packs still_installed(const TenantCatalog& now) const;
   Result<void> check_names(const Catalog& catalog) const;
   void note_release(Context& ctx, const Pack& pack) const;
   Result<void> follow(Context& ctx, const Pack& pack, Entries& changed) const;
@@ -58,6 +61,8 @@ Result<void> LoadPacks::follow(Context& ctx, const Pack& pack, Entries& changed)
     const auto* there = catalog.find_rule(spec.ref);
     const auto* old = there ? there : catalog.find_gone_rule(spec.ref);
     RuleSpec next = spec;
+    bool is_theirs = old && (old->row.pack == kNoPack || old->row.pack == kDeleter);
+    if (is_theirs) continue;  // an operator has edited or deleted it
     if (old) next.enabled = old->spec.enabled;
     if (there && to_json(rule_to_value(next)) == there->row.spec_json) continue;
     TRY(auto entry, add_revision(ctx, caller_.tenant, next, pack.ref, old));
@@ -65,9 +70,21 @@ Result<void> LoadPacks::follow(Context& ctx, const Pack& pack, Entries& changed)
   }
   for (const auto& [ref, entry] : catalog.rules()) {
     if (entry->row.pack != pack.ref || wanted.contains(ref)) continue;
-    changed.push_back(add_deletion(ctx, *entry));
+    changed.push_back(add_deletion(ctx, *entry, pack.ref));
   }
   return {};
+}
+
+// What was uninstalled while the packs were being read does not come back with them.
+LoadPacks::Packs LoadPacks::still_installed(const TenantCatalog& now) const {
+  auto has = [](const TenantCatalog& catalog, const Pack& pack) {
+    return std::ranges::any_of(catalog.packs(), [&](auto& each) { return each->ref == pack.ref; });
+  };
+  Packs own = packs_.own;
+  if (packs_.before) {
+    std::erase_if(own, [&](auto& pack) { return has(*packs_.before, *pack) && !has(now, *pack); });
+  }
+  return own;
 }
 
 Decided LoadPacks::decide(Context& ctx) const {
@@ -75,13 +92,14 @@ Decided LoadPacks::decide(Context& ctx) const {
                                        : ctx.catalogs().with_system(packs_.system);
   TRY(check_names(*catalog));
   Entries changed;
-  for (const auto* packs : {&packs_.system, &packs_.own}) {
+  const Packs own = still_installed(ctx.catalog(caller_.tenant));
+  for (const auto* packs : {&packs_.system, &own}) {
     for (const auto& pack : *packs) {
       note_release(ctx, *pack);
       TRY(follow(ctx, *pack, changed));
     }
   }
-  catalog = catalog->with_packs(caller_.tenant, packs_.own)->with_rules(changed);
+  catalog = catalog->with_packs(caller_.tenant, own)->with_rules(changed);
   for (const auto& pack : packs_.retired) catalog = catalog->with_retired(caller_.tenant, pack);
   ctx.decision().catalog = catalog->with_missing(caller_.tenant, packs_.missing);
   ctx.decision().check_releases_after = ExecutionId{};

@@ -39,11 +39,13 @@ Result<std::shared_ptr<const RuleEntry>> add_revision(Context& ctx, TenantId ten
   return std::shared_ptr<const RuleEntry>(std::move(entry));
 }
 
-std::shared_ptr<const RuleEntry> add_deletion(Context& ctx, const RuleEntry& old) {
+std::shared_ptr<const RuleEntry> add_deletion(Context& ctx, const RuleEntry& old,
+                                              std::string owner) {
   auto gone = std::make_shared<RuleEntry>(old);
   gone->row.revision += 1;
   gone->row.enabled = false;
   gone->row.deleted = true;
+  gone->row.pack = std::move(owner);
   gone->row.updated = ctx.now();
   ctx.changes.rules.push_back(gone->row);
   ctx.changes.feed.push_back({.tenant = old.row.tenant,

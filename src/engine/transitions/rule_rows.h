@@ -6,6 +6,11 @@
 
 namespace millrace::engine {
 
+// Owns the rules that people write, those of a pack included that they have edited.
+inline constexpr std::string_view kNoPack = "";
+// Owns a pack's rule that somebody has deleted: no file brings it back.
+inline constexpr std::string_view kDeleter = "(deleted by an operator)";
+
 // All writes of the catalogue take turns: each makes a snapshot from the one before it. They answer
 // when the new snapshot is in force, not only durable: who has created a rule may send its event at
 // once. A repeated request with an Idempotency-Key is answered with the rule or the endpoint as it
@@ -21,7 +26,8 @@ Result<std::shared_ptr<const RuleEntry>> add_revision(Context& ctx, TenantId ten
                                                       const RuleSpec& spec, std::string owner,
                                                       const RuleEntry* old);
 // The last revision of a rule that goes, as a row and in the feed.
-std::shared_ptr<const RuleEntry> add_deletion(Context& ctx, const RuleEntry& old);
+std::shared_ptr<const RuleEntry> add_deletion(Context& ctx, const RuleEntry& old,
+                                              std::string owner);
 
 // What a repeated request is answered with: the rule that it made, as it is now.
 kernel::RuleRow row_now(const RuleEntry* entry, RuleId id, std::string_view ref);

@@ -59,7 +59,7 @@ Decided UninstallPack::decide(Context& ctx) const {
   std::set<std::string> refs;
   for (const auto& [ref, entry] : catalog.rules()) {
     if (entry->row.pack != name) continue;
-    gone.push_back(add_deletion(ctx, *entry));
+    gone.push_back(add_deletion(ctx, *entry, name));
     refs.insert(ref);
   }
   auto own = catalog.own_packs(ctx.catalogs().system().size());

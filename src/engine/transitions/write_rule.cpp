@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
+#include "base/json.h"
 #include "engine/transitions/request.h"
 #include "engine/transitions/rule_rows.h"
 
@@ -24,6 +25,12 @@ class WriteRule final : public Request<RuleRow> {
   RuleWrite write_;
 };
 
+// On or off: the rest of a pack's rule follows its file as before.
+bool only_switches(const RuleEntry& old, RuleSpec spec) {
+  spec.enabled = old.spec.enabled;
+  return to_json(rule_to_value(spec)) == to_json(rule_to_value(old.spec));
+}
+
 Decided WriteRule::decide(Context& ctx) const {
   const auto& spec = write_.spec;
   const auto& catalog = ctx.catalog(caller_.tenant);
@@ -43,7 +50,9 @@ Decided WriteRule::decide(Context& ctx) const {
                  fmt::format("rule '{}': {}", spec.ref, problems.front().message))
         .with_problems(std::move(problems));
   }
-  TRY(auto entry, add_revision(ctx, caller_.tenant, spec, old ? old->row.pack : "", old));
+  bool stays_of_pack = old && only_switches(*old, spec);
+  std::string owner = stays_of_pack ? old->row.pack : std::string(kNoPack);
+  TRY(auto entry, add_revision(ctx, caller_.tenant, spec, std::move(owner), old));
   remember_answer(ctx, caller_, entry->row.id.value);
   ctx.decision().catalog = ctx.catalogs().with_rules({entry});
   return answer(ctx, entry->row);
