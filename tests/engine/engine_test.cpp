@@ -212,6 +212,25 @@ TEST_F(EngineTest, WhyTellsTheRevisionOfThatTime) {
       << to_json(verdict->criteria);
 }
 
+TEST_F(EngineTest, WhoRepeatsARequestWithItsKeyWaitsForTheFirstOnesEnd) {
+  open_worker(1);
+  ASSERT_TRUE(run("ci.build", Value::map(), "key").ok());
+  std::promise<ExecutionRow> promise;
+  auto future = promise.get_future();
+  auto again = await<ExecutionRow>([&](Reply<ExecutionRow> reply) {
+    NewExecution request{.action = "ci.build", .parameters = Value::map()};
+    request.watch = engine_->new_watch();
+    request.ended = [&](Result<ExecutionRow> row) { promise.set_value(*row); };
+    Caller caller{.identity = "tester", .idempotency_key = "key", .request_hash = "h"};
+    engine_->submit(command::run(caller, std::move(request), std::move(reply)));
+  });
+  ASSERT_TRUE(again.ok()) << again.error().describe();
+  EXPECT_EQ(again->status, ExecutionStatus::Running);
+  finish(worker_.next(), 0);
+  ASSERT_EQ(future.wait_for(std::chrono::seconds(10)), std::future_status::ready);
+  EXPECT_EQ(future.get().id, again->id);
+}
+
 TEST_F(EngineTest, ShellResultsOfStackStormHaveItsNamesToo) {
   open_worker(1);
   auto row = run("ci.shell");

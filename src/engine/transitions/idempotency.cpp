@@ -29,6 +29,13 @@ Result<std::optional<int64_t>> answered_before(Context& ctx, const Caller& calle
   return std::optional<int64_t>(id);
 }
 
+ExecutionId first_of_key(const Loaded& rows, const Caller& caller) {
+  const std::string* stored = caller.idempotency_key.empty() ? nullptr : rows.key(row_of(caller));
+  if (!stored) return {};
+  auto id = parse_id(stored->substr(stored->find(' ') + 1), "stored idempotency value");
+  return id.ok() ? ExecutionId{*id} : ExecutionId{};
+}
+
 void want_answer(Wanted& wanted, const Caller& caller) {
   if (!caller.idempotency_key.empty()) wanted.keys.push_back(row_of(caller));
 }

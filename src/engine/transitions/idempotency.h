@@ -17,6 +17,9 @@ Result<std::optional<int64_t>> answered_before(Context& ctx, const Caller& calle
 // before the first decision.
 void want_answer(Wanted& wanted, const Caller& caller);
 
+// The execution that an earlier request with this key has started; none, or not known yet.
+ExecutionId first_of_key(const Loaded& rows, const Caller& caller);
+
 // Keeps what this request makes under its key, in the same commit.
 void remember_answer(Context& ctx, const Caller& caller, int64_t entity);
 

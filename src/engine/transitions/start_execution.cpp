@@ -19,6 +19,9 @@ class StartExecution final : public Request<ExecutionRow> {
     // Of a taken Idempotency-Key the answer is the first request's execution.
     wanted.executions_of_keys |= !caller_.idempotency_key.empty();
   }
+  // While the end of the first one is being committed the answer waits: a watch that begins now
+  // would miss it.
+  ExecutionId tree(const Loaded& rows) const override { return first_of_key(rows, caller_); }
   Decided decide(Context& ctx) const override;
 
  private:
