@@ -221,7 +221,10 @@ TEST_F(EngineTest, WhoRepeatsARequestWithItsKeyWaitsForTheFirstOnesEnd) {
     NewExecution request{.action = "ci.build", .parameters = Value::map()};
     request.watch = engine_->new_watch();
     request.ended = [&](Result<ExecutionRow> row) { promise.set_value(*row); };
-    Caller caller{.identity = "tester", .idempotency_key = "key", .request_hash = "h"};
+    Caller caller{.tenant = kDefaultTenant,
+                  .identity = "tester",
+                  .idempotency_key = "key",
+                  .request_hash = "h"};
     engine_->submit(command::run(caller, std::move(request), std::move(reply)));
   });
   ASSERT_TRUE(again.ok()) << again.error().describe();

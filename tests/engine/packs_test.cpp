@@ -140,8 +140,9 @@ TEST_F(Packs, WhatAnOperatorWritesOfARuleOutlivesEveryReload) {
   RuleSpec spec = find("ci.hook")->spec;
   spec.action = "ci.check";
   ASSERT_TRUE(await<RuleRow>([&](Reply<RuleRow> reply) {
-                engine_->submit(command::write_rule({.identity = "operator"},
-                                                    {spec, std::nullopt, false}, reply));
+                engine_->submit(
+                    command::write_rule({.tenant = kDefaultTenant, .identity = "operator"},
+                                        {spec, std::nullopt, false}, reply));
               }).ok());
   load({core_pack(), ci_with({rule("ci.hook", "ci.push", "ci.shell")}, "d2")});
   EXPECT_EQ(find("ci.hook")->spec.action, "ci.check");
@@ -153,7 +154,8 @@ TEST_F(Packs, WhatAnOperatorWritesOfARuleOutlivesEveryReload) {
 TEST_F(Packs, ARuleThatAnOperatorDeletedStaysDeletedOverEveryReload) {
   ASSERT_TRUE(await<RuleRow>([&](Reply<RuleRow> reply) {
                 engine_->submit(
-                    command::delete_rule({.identity = "operator"}, "ci.hook", std::nullopt, reply));
+                    command::delete_rule({.tenant = kDefaultTenant, .identity = "operator"},
+                                         "ci.hook", std::nullopt, reply));
               }).ok());
   load(packs_);
   EXPECT_EQ(find("ci.hook"), nullptr);
