@@ -73,18 +73,20 @@ void Driver::submit(Message message) {
   if (request && waiting > 0 && committer_->read_only()) return message->fail(disk_full());
   if (request) waiting_.fetch_add(1, std::memory_order_relaxed);
   bool wake = false;
+  bool taken = false;
   {
     std::lock_guard lock(mutex_);
     if (!closed_) {
+      taken = true;
       inbox_.push_back(std::move(message));
       wake = sleeping_ && (!committer_->busy() || inbox_.size() >= kWorthWaking);
       if (wake) sleeping_ = false;
     }
   }
   if (wake) wake_.notify_one();
-  if (!message) return;
-  if (request) waiting_.fetch_sub(1, std::memory_order_relaxed);
-  if (request) message->fail(stopping());
+  if (taken || !request) return;
+  waiting_.fetch_sub(1, std::memory_order_relaxed);
+  message->fail(stopping());  // NOLINT(bugprone-use-after-move): it was not taken
 }
 
 void Driver::renew(SessionId session, std::function<void(Result<void>)> renewed) {

@@ -78,8 +78,8 @@ Result<void> WorkflowRun::check(Result<void> done) {
   return ctx_.broke(live_, done.error());
 }
 
-Result<void> WorkflowRun::begin(Value context, const Value& inputs) {
-  TRY(conductor_.begin(std::move(context), inputs));
+Result<void> WorkflowRun::begin(const Value& context, const Value& inputs) {
+  TRY(conductor_.begin(context, inputs));
   TRY(conductor_.request_status(Status::Running));
   return go_on();
 }

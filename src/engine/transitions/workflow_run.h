@@ -16,7 +16,7 @@ class WorkflowRun {
   WorkflowRun(Context& ctx, LiveWorkflow& live);
 
   // Its first steps, or its end.
-  Result<void> begin(Value context, const Value& inputs);
+  Result<void> begin(const Value& context, const Value& inputs);
   Result<void> step_changed(const kernel::ExecutionRow& step, const Value& result);
   // Starts what may start, until nothing more does, and brings the execution's row up to date.
   Result<void> go_on();

@@ -75,7 +75,7 @@ class OutputFollower {
  public:
   OutputFollower(Shared& shared, FollowRequest request, net::BodyWriter& out, async::Executor loop)
       : shared_(shared),
-        request_(std::move(request)),
+        request_(request),
         at_(request_.position),
         out_(out),
         inbox_(std::make_shared<Inbox>(std::move(loop))),
@@ -280,7 +280,7 @@ void append_output_members(std::string& json, int64_t from, std::string_view byt
 }
 
 Task<void> follow_output(Shared& shared, FollowRequest request, net::BodyWriter& out) {
-  OutputFollower follower(shared, std::move(request), out, co_await async::this_executor());
+  OutputFollower follower(shared, request, out, co_await async::this_executor());
   auto end = co_await follower.run();
   if (!end.ok() && end.error().kind() != ErrorKind::Unavailable) {
     std::string event;
