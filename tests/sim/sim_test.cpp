@@ -81,7 +81,7 @@ INSTANTIATE_TEST_SUITE_P(
     Seeds, FoundBefore,
     ::testing::Values(Found{Mutant::AnswerOnUndurable, 86}, Found{Mutant::HandedOverOwed, 723},
                       Found{Mutant::UntakenEndAgain, 233}, Found{Mutant::BadHeadBlocksQueue, 173},
-                      Found{Mutant::OpenAmongOthers, 51}, Found{Mutant::LostThoughBack, 2080},
+                      Found{Mutant::OpenAmongOthers, 125}, Found{Mutant::LostThoughBack, 2080},
                       Found{Mutant::RoutineBuried, 102}, Found{Mutant::HeldGoesOnAsking, 5430},
                       Found{Mutant::DispatchSpins, 173}));
 
