@@ -72,21 +72,18 @@ void Driver::submit(Message message) {
   // that.
   if (request && waiting > 0 && committer_->read_only()) return message->fail(disk_full());
   if (request) waiting_.fetch_add(1, std::memory_order_relaxed);
-  bool wake = false;
-  bool taken = false;
-  {
-    std::lock_guard lock(mutex_);
-    if (!closed_) {
-      taken = true;
-      inbox_.push_back(std::move(message));
-      wake = sleeping_ && (!committer_->busy() || inbox_.size() >= kWorthWaking);
-      if (wake) sleeping_ = false;
-    }
+  std::unique_lock lock(mutex_);
+  if (closed_) {
+    lock.unlock();
+    if (!request) return;
+    waiting_.fetch_sub(1, std::memory_order_relaxed);
+    return message->fail(stopping());
   }
+  inbox_.push_back(std::move(message));
+  bool wake = sleeping_ && (!committer_->busy() || inbox_.size() >= kWorthWaking);
+  if (wake) sleeping_ = false;
+  lock.unlock();
   if (wake) wake_.notify_one();
-  if (taken || !request) return;
-  waiting_.fetch_sub(1, std::memory_order_relaxed);
-  message->fail(stopping());  // NOLINT(bugprone-use-after-move): it was not taken
 }
 
 void Driver::renew(SessionId session, std::function<void(Result<void>)> renewed) {

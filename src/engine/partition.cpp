@@ -394,7 +394,9 @@ void Partition::settle(Decision& decision, Now now) {
                                                         : opened.ttl_ms;
     sessions_[opened.worker.id] = {opened.session, ttl_ms, now.mono_ms() + ttl_ms};
   }
-  if (decision.check_releases_after) check_releases_after_ = decision.check_releases_after;
+  if (auto after = decision.check_releases_after) {
+    check_releases_after_ = std::min(check_releases_after_.value_or(*after), *after);
+  }
   if (decision.catalog) {
     catalog_ = decision.catalog;
     surroundings_.observer.catalog_changed(decision.catalog);
@@ -480,8 +482,8 @@ void Partition::answered(const Attempt& attempt) {
 
 void Partition::meet_fate(Attempt attempt, Trouble trouble, const Error& why, Now now) {
   Whose whose = attempt.message->whose();
-  if (attempt.trouble != static_cast<int>(trouble)) attempt.failures = 0;
-  attempt.trouble = static_cast<int>(trouble);
+  if (attempt.trouble != trouble) attempt.failures = 0;
+  attempt.trouble = trouble;
   int tries = trouble == Trouble::Stale ? attempt.decisions : ++attempt.failures;
   Fate fate = fate_of(trouble, whose, tries);
   bool burial = whose == Whose::Burial;

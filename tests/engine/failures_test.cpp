@@ -69,9 +69,9 @@ class Failures : public EngineTest {
     engine_->finished(session_, std::move(completion), [&done] { done = true; });
   }
 
-  std::vector<std::shared_ptr<const Pack>> packs() override {
-    return {core_pack(), workflow_pack()};
-  }
+  std::vector<std::shared_ptr<const Pack>> packs() override { return packs_; }
+
+  std::vector<std::shared_ptr<const Pack>> packs_{core_pack(), workflow_pack()};
 
   std::unique_ptr<sql::FaultStore> faults_;
 };
@@ -376,6 +376,43 @@ TEST_F(Failures, B10WhatACrashLeftBehindIsHandledAtOnce) {
         numbers(5000));
   start();
   EXPECT_TRUE(eventually([&] { return count("message") == 0; }, 30));
+}
+
+// A row that no message names: a cancel is owed to a run that cannot be read.
+TEST_F(Failures, ARowThatCannotBeReadDoesNotHoldUpWhatElseWasLeftBehind) {
+  ASSERT_TRUE(make_rule().ok());
+  ASSERT_TRUE(send("other", "e1").ok());
+  open_worker(1);
+  auto bad = run("ci.build");
+  worker_.next();
+  auto canceled = await<ExecutionRow>(
+      [&](auto reply) { engine_->submit(command::cancel(kTester, bad->id, reply)); });
+  ASSERT_TRUE(canceled.ok());
+  settle();
+  engine_.reset();
+  worker_.forget();
+  plant("INSERT INTO message SELECT 1, tenant, 0, 0, id, created, x'' FROM event");
+  faults_->add({.text = "FROM execution WHERE id", .bound = bad->id.value});
+  start();
+  EXPECT_TRUE(in_time([&] { return count("message") == 0; }, 120));
+  EXPECT_EQ(count("outbox"), 1);  // it is still owed
+  faults_->clear();
+}
+
+TEST_F(Failures, ARowThatCannotBeReadKeepsNobodyElseFromHisRelease) {
+  auto bad = run("ci.approval");
+  auto good = run("ci.approval");
+  settle();
+  engine_.reset();
+  packs_ = {core_pack(), workflow_pack("d2")};
+  missing_.push_back({.tenant = kDefaultTenant, .pack = "ci", .version = "", .digest = "d1"});
+  faults_->add({.text = "FROM execution WHERE id", .bound = bad->id.value});
+  start();
+  auto is_held = [&](ExecutionId id) {
+    return stored(id).status == ExecutionStatus::NeedsDecision;
+  };
+  EXPECT_TRUE(in_time([&] { return is_held(good->id); }, 120));
+  faults_->clear();
 }
 
 TEST_F(Failures, B11AWorkerThatOpensWhileTheServerDrainsGetsNoWork) {

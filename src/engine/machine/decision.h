@@ -20,6 +20,7 @@
 namespace millrace::engine {
 
 class Catalog;
+enum class Trouble : uint8_t;  // engine/fate.h
 
 // What earlier decisions of the same message have found out. A decision starts from nothing but
 // this; whatever else it made is dropped with it.
@@ -39,9 +40,9 @@ struct Attempt {
   int64_t submitted_ns = 0;  // of the monotonic clock; 0: not counted
   int decisions = 0;         // that counted
   int failures = 0;          // of the trouble that was met last, one after the other
-  int trouble = -1;          // of engine/fate.h; -1: none yet
-  bool asked = false;        // by somebody outside, who waits for the answer
-  bool suspect = false;      // its rows could not be read: it does not go among others again
+  std::optional<Trouble> trouble;
+  bool asked = false;    // by somebody outside, who waits for the answer
+  bool suspect = false;  // its rows could not be read: it does not go among others again
   Learned learned;
 };
 
@@ -86,7 +87,7 @@ struct Decision final : store::Step {
   std::map<WorkerId, int> slots_taken;  // negative: given back
   std::vector<ExecutionId> dequeued;
   std::shared_ptr<const Catalog> catalog;
-  WorkerId opening;
+  WorkerId opening;  // whose slots wait for this decision
   std::optional<Opened> opened;
   SessionId session_over;  // its worker is lost
   // What a sweep has come to: stored messages that nobody may be handling, and where the next one
