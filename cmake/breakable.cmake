@@ -8,6 +8,7 @@ set(MILLRACE_BREAKABLE
     engine/machine/slots.cpp
     engine/partition.cpp
     engine/partition_due.cpp
+    engine/partition_written.cpp
     engine/transitions/advance_workflow.cpp
     engine/transitions/bury_message.cpp
     engine/transitions/cancel_execution.cpp
@@ -21,6 +22,7 @@ set(MILLRACE_BREAKABLE
     engine/transitions/open_worker.cpp
     engine/transitions/start.cpp
     engine/transitions/sweep.cpp
+    engine/transitions/workflow_run.cpp
     store/gate.cpp
     store/repository_history.cpp
     store/writer.cpp)

@@ -128,7 +128,7 @@ class Partition {
   Wanted wanted_by(const std::vector<Attempt>& batch) const;
   std::vector<store::QueueDepth> queue_in_turn();
 
-  // After the commit.
+  // After the commit (partition_written.cpp).
   void settle(Decision& decision, Now now);
   void settle_queue(const Decision& decision);
   void settle_sweep(const Decision::Swept& swept, Now now);

@@ -139,6 +139,7 @@ class Evaluator {
   Result<Item> eval_compare(const Node& node);
   Result<Item> eval_slice(const Node& node);
   Result<Item> eval_name(const Node& node);
+  Result<Item> eval_filter(const Node& node);
   Result<Item> eval_kv(const Node& node);
   Result<Item> eval_call(const Node& node);
   Result<Item> eval_list(const Node& node, Flavor flavor);

@@ -71,24 +71,25 @@ Result<Item> Evaluator::eval_jinja(const Node& node) {
     case Op::Call:
     case Op::Method: return eval_call(node);
     case Op::Filter:
-    case Op::Test: {
-      Args args;
-      if (node.a == kNone) {
-        args.push(captured_);
-      } else {
-        TRY(Item input, eval(node.a));
-        args.push(std::move(input));
-      }
-      TRY(eval_args(tree_.args_of(node), args));
-      if (node.op == Op::Test) return apply(jinja_tests().at(node.b), args);
-      const Function& filter = jinja_filters().at(node.b);
-      bool takes_undefined =
-          filter.name == "default" || filter.name == "d" || filter.name == "items";
-      if (args[0].is_undefined() && !takes_undefined) return undefined_use(args[0]);
-      return apply(filter, args);
-    }
+    case Op::Test: return eval_filter(node);
     default: return eval_error("this statement has no value");
   }
+}
+
+Result<Item> Evaluator::eval_filter(const Node& node) {
+  Args args;
+  if (node.a == kNone) {
+    args.push(captured_);
+  } else {
+    TRY(Item input, eval(node.a));
+    args.push(std::move(input));
+  }
+  TRY(eval_args(tree_.args_of(node), args));
+  if (node.op == Op::Test) return apply(jinja_tests().at(node.b), args);
+  const Function& filter = jinja_filters().at(node.b);
+  bool takes_undefined = filter.name == "default" || filter.name == "d" || filter.name == "items";
+  if (args[0].is_undefined() && !takes_undefined) return undefined_use(args[0]);
+  return apply(filter, args);
 }
 
 const Item* Evaluator::find_local(std::string_view name) const {

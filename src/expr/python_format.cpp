@@ -324,21 +324,37 @@ class PercentFormatter {
     return {};
   }
 
+  Result<std::string> convert_text(Spec spec, bool as_str, const Item& value) {
+    std::string text;
+    if (as_str) {
+      TRY(append_str(eval_.meter, text, value));
+    } else {
+      TRY(append_repr(eval_.meter, text, value));
+    }
+    if (spec.align == '=') spec.align = '>', spec.fill = " ";
+    if (spec.align == '\0') spec.align = '>';
+    return format_text(spec, text);
+  }
+
+  static Result<std::string> convert_int(Spec spec, char type, const Item& value) {
+    bool decimal = type == 'd' || type == 'i' || type == 'u';
+    if (!is_number(value) || (value.is_float() && !decimal)) {
+      return type_error(
+          fmt::format("%{} format: a number is required, not {}", type, type_name(value)));
+    }
+    Item whole = value;
+    if (value.is_float()) {
+      TRY(whole, float_to_int(value.value().as_float()));
+    }
+    spec.type = decimal ? 'd' : type;
+    return format_int(spec, as_int128(whole));
+  }
+
   Result<std::string> convert(Spec spec, char type, const Item& value) {
     switch (type) {
       case 's':
       case 'r':
-      case 'a': {
-        std::string text;
-        if (type == 's') {
-          TRY(append_str(eval_.meter, text, value));
-        } else {
-          TRY(append_repr(eval_.meter, text, value));
-        }
-        if (spec.align == '=') spec.align = '>', spec.fill = " ";
-        if (spec.align == '\0') spec.align = '>';
-        return format_text(spec, text);
-      }
+      case 'a': return convert_text(spec, type == 's', value);
       case 'c':
         if (value.is_string() && unicode::length(value.str()) == 1) {
           return pad(spec, "", std::string(value.str()), '>');
@@ -349,18 +365,7 @@ class PercentFormatter {
       case 'u':
       case 'x':
       case 'X':
-      case 'o': {
-        if (!is_number(value) || (value.is_float() && type != 'd' && type != 'i' && type != 'u')) {
-          return type_error(
-              fmt::format("%{} format: a number is required, not {}", type, type_name(value)));
-        }
-        Item whole = value;
-        if (value.is_float()) {
-          TRY(whole, float_to_int(value.value().as_float()));
-        }
-        spec.type = type == 'i' || type == 'u' ? 'd' : type;
-        return format_int(spec, as_int128(whole));
-      }
+      case 'o': return convert_int(spec, type, value);
       case 'f':
       case 'F':
       case 'e':

@@ -5,7 +5,6 @@
 
 #include "base/time.h"
 #include "fault_store.h"
-#include "store/row_reader.h"
 #include "workflow_harness.h"
 
 namespace millrace::engine {
@@ -22,16 +21,6 @@ class Failures : public EngineTest {
   void TearDown() override {
     faults_->clear();
     EngineTest::TearDown();
-  }
-  void plant(const std::string& script) {
-    auto writer = store_->open_writer();
-    ASSERT_TRUE(writer.ok());
-    auto done = (*writer)->run(script);
-    ASSERT_TRUE(done.ok()) << done.error().describe();
-  }
-  int64_t count(const std::string& from) {
-    auto reader = store_->open_reader();
-    return *store::query_int(**reader, "SELECT count(*) FROM " + from);
   }
   // For what happens on the engine's own threads and in its own time. False: it did not come.
   bool eventually(const std::function<bool()>& holds, int seconds = 10) {
@@ -215,12 +204,12 @@ TEST_F(Failures, B6AStoredMessageThatIsRefusedIsQuarantined) {
 
 // Nobody's: a worker serves every tenant.
 TEST_F(Failures, AMessageOfTheMachineItselfIsQuarantinedOfNoTenant) {
-  faults_->add(
-      {.on = Fault::On::Writer, .text = "INTO worker", .times = 1, .code = sql::kConstraint});
+  faults_->add({.on = Fault::On::Writer, .text = "INTO worker", .code = sql::kConstraint});
   std::atomic<bool> refused = false;
   engine_->open({.name = "local", .slots = 1, .runtimes = {}, .instance = "s1", .adopted = {}},
                 worker_, [&](const Result<Session>& opened) { refused = !opened.ok(); });
   EXPECT_TRUE(in_time([&] { return refused.load(); }));
+  faults_->clear();
   EXPECT_EQ(count("quarantine WHERE kind = 'open_worker'"), 1);
   EXPECT_EQ(count("quarantine WHERE tenant = 0"), 1);
   open_worker(1);
@@ -274,6 +263,26 @@ TEST_F(Failures, B6NewsThatCannotBeReadHandOverTheWorkflowAbove) {
   EXPECT_NE(handed_over.held.find("advance_workflow"), std::string::npos) << handed_over.held;
   EXPECT_EQ(count("message"), 0);
   plant("UPDATE execution SET result = '{}' WHERE id = " + first.key.execution.str());
+}
+
+// Handed over, it goes on when another of its steps ends: what it has missed is told then.
+TEST_F(Failures, AWorkflowThatWasHandedOverHearsLaterWhatItHasMissed) {
+  open_worker(1);
+  auto workflow = run("ci.fork");
+  WorkOrder left = worker_.next();  // the other one waits
+  engine_.reset();
+  plant(
+      fmt::format("DELETE FROM queue; UPDATE execution SET status = {}, ended = created, result "
+                  "= x'7b' WHERE task = 'right'; INSERT INTO message SELECT 7, tenant, shard, 2, "
+                  "id, created, x'' FROM execution WHERE task = 'right'",
+                  static_cast<int>(ExecutionStatus::Canceled)));
+  start();
+  EXPECT_TRUE(in_time([&] { return count("quarantine") == 1; }));
+  EXPECT_EQ(stored(workflow->id).status, ExecutionStatus::NeedsDecision);
+  plant("UPDATE execution SET result = '{}' WHERE task = 'right'");
+  open_worker(1, "s1", {left.key});
+  finish(left, 0);
+  EXPECT_EQ(stored(workflow->id).status, ExecutionStatus::Canceled) << stored(workflow->id).held;
 }
 
 // What is held does its work where it did it before.

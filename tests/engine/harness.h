@@ -20,6 +20,7 @@
 #include "base/json.h"
 #include "rules/rule.h"
 #include "store/doctor.h"
+#include "store/row_reader.h"
 
 namespace millrace::engine {
 
@@ -283,6 +284,18 @@ class EngineTest : public ::testing::Test {
     auto reader = store_->open_reader();
     auto row = store::find_execution(**reader, kDefaultTenant, id);
     return row.ok() && *row ? **row : ExecutionRow{};
+  }
+
+  // Changes rows behind the engine's back.
+  void plant(const std::string& script) {
+    auto writer = store_->open_writer();
+    ASSERT_TRUE(writer.ok());
+    auto done = (*writer)->run(script);
+    ASSERT_TRUE(done.ok()) << done.error().describe();
+  }
+  int64_t count(const std::string& from) {
+    auto reader = store_->open_reader();
+    return *store::query_int(**reader, "SELECT count(*) FROM " + from);
   }
 
   std::string folder_;

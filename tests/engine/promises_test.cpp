@@ -2,7 +2,6 @@
 // The kernel's promises K1-K9, where no other test of the engine would miss them. Which test guards
 // which promise stands in tests/README.md.
 #include "base/time.h"
-#include "store/row_reader.h"
 #include "workflow_harness.h"
 
 namespace millrace::engine {
@@ -38,17 +37,6 @@ class Promises : public EngineTest {
   }
   Result<ExecutionRow> sleep(int seconds) {
     return run("core.sleep", Value::map({{"seconds", seconds}}));
-  }
-  // Changes rows behind the engine's back.
-  void plant(const std::string& script) {
-    auto writer = store_->open_writer();
-    ASSERT_TRUE(writer.ok());
-    auto done = (*writer)->run(script);
-    ASSERT_TRUE(done.ok()) << done.error().describe();
-  }
-  int64_t count(const std::string& from) {
-    auto reader = store_->open_reader();
-    return *store::query_int(**reader, "SELECT count(*) FROM " + from);
   }
   void inject_push() {
     auto sent =

@@ -3,7 +3,6 @@
 #include <thread>
 
 #include "harness.h"
-#include "store/row_reader.h"
 
 namespace millrace::engine {
 namespace {
@@ -15,16 +14,6 @@ class EngineRetention : public EngineTest {
   void pass(int64_t ms) {
     tick(ms);
     ASSERT_TRUE(run("core.noop").ok());
-  }
-  void plant(const std::string& script) {
-    auto writer = store_->open_writer();
-    ASSERT_TRUE(writer.ok());
-    auto done = (*writer)->run(script);
-    ASSERT_TRUE(done.ok()) << done.error().describe();
-  }
-  int64_t count(const std::string& from) {
-    auto reader = store_->open_reader();
-    return *store::query_int(**reader, "SELECT count(*) FROM " + from);
   }
   int64_t commits() { return engine_->stats().commits; }
   void look_around() {

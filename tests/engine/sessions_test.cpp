@@ -195,6 +195,27 @@ TEST_F(Sessions, AWorkerThatIsLostHearsItWhenItRenews) {
   EXPECT_EQ(worker_.next().key.execution, started->id);
 }
 
+// It could not renew, and has ended its runs before the session is over: nobody has asked for that.
+TEST_F(Sessions, ARunThatItsWorkerHasEndedUnaskedIsLostAndNotCanceled) {
+  start_with_lease();
+  open_worker(2);
+  auto again = run("ci.check");  // may run again
+  auto once = run("ci.build");
+  for (const auto& order : {worker_.next(), worker_.next()}) {
+    Completion completion;
+    completion.tenant = order.tenant;
+    completion.key = order.key;
+    completion.end = RunEnd::Canceled;
+    std::promise<void> done;
+    engine_->finished(session_, completion, [&] { done.set_value(); });
+    ASSERT_EQ(done.get_future().wait_for(std::chrono::seconds(10)), std::future_status::ready);
+  }
+  settle();
+  EXPECT_EQ(stored(again->id).attempt, 2);
+  EXPECT_EQ(stored(once->id).status, ExecutionStatus::NeedsDecision);
+  EXPECT_NE(stored(once->id).held.find("its worker has ended it"), std::string::npos);
+}
+
 TEST_F(Sessions, OneThatIsNotRenewedIsOverAndItsRunsAreLost) {
   start_with_lease();
   open_worker(2);

@@ -135,6 +135,12 @@ tasks:
     publish: [{r: <% result() %>}]}]}
 output: [{r: <% ctx(r) %>}]
 )";
+constexpr const char* kHoldBeside = R"(
+tasks:
+  risky: {action: ci.check, on_failure: hold}
+  beside: {action: ci.check, next: [{do: after}]}
+  after: {action: core.noop}
+)";
 constexpr const char* kTimeout = R"(
 tasks:
   slow: {action: core.sleep, input: {seconds: 3600}, timeout: 10,
@@ -245,6 +251,7 @@ inline std::shared_ptr<const Pack> workflow_pack(std::string digest = "d1") {
   add("ci.approval", kApproval);
   add("ci.saga", kSaga);
   add("ci.hold", kHold);
+  add("ci.hold_beside", kHoldBeside);
   add("ci.timeout", kTimeout);
   add("ci.orquesta_ask", kOrquestaAsk, "orquesta");
   add("ci.misspelt", kMisspelt);

@@ -350,6 +350,32 @@ TEST_P(WorkflowOperators, APausedWorkflowSaysByWhom) {
   run_steps({"build"});
 }
 
+TEST_P(WorkflowOperators, AStepThatIsHeldHidesNotWhoHasPaused) {
+  begin();
+  auto row = begun("ci.hold_beside");
+  std::map<std::string, WorkOrder> orders;
+  for (int i = 0; i < 2; ++i) {
+    auto order = take();
+    orders[task_of(order)] = order;
+  }
+  ASSERT_TRUE(pause(row.id).ok());
+  end(orders["risky"], 1);
+  EXPECT_EQ(stored(row.id).status, ExecutionStatus::Pausing);
+  EXPECT_NE(stored(row.id).held.find("paused by tester"), std::string::npos) << shown(row.id);
+  end(orders["beside"]);
+  EXPECT_EQ(stored(row.id).status, ExecutionStatus::NeedsDecision);
+  EXPECT_NE(stored(row.id).held.find("'risky'"), std::string::npos) << shown(row.id);
+  auto resolved = command<ExecutionRow>([&](auto reply) {
+    engine_->submit(command::resolve(kTester, row.id, {.kind = Resolution::Kind::Succeed}, reply));
+  });
+  ASSERT_TRUE(resolved.ok()) << resolved.error().describe();
+  auto paused = stored(row.id);
+  EXPECT_EQ(paused.status, ExecutionStatus::Paused);
+  EXPECT_EQ(paused.held, fmt::format("paused: millrace execution resume {}", row.id.value));
+  ASSERT_TRUE(resume(row.id).ok());
+  EXPECT_EQ(stored(row.id).status, ExecutionStatus::Succeeded) << shown(row.id);
+}
+
 TEST_P(WorkflowOperators, ALoopOfPureStepsHoldsNobodyUpAndCanBeCanceled) {
   begin();
   auto row = run("ci.endless");

@@ -79,11 +79,12 @@ TEST_P(FoundBefore, HoldsNowAndFailsWithoutTheMend) {
 
 INSTANTIATE_TEST_SUITE_P(
     Seeds, FoundBefore,
-    ::testing::Values(Found{Mutant::AnswerOnUndurable, 86}, Found{Mutant::HandedOverOwed, 723},
+    ::testing::Values(Found{Mutant::AnswerOnUndurable, 137}, Found{Mutant::HandedOverOwed, 723},
                       Found{Mutant::UntakenEndAgain, 233}, Found{Mutant::BadHeadBlocksQueue, 173},
                       Found{Mutant::OpenAmongOthers, 125}, Found{Mutant::LostThoughBack, 2080},
                       Found{Mutant::RoutineBuried, 102}, Found{Mutant::HeldGoesOnAsking, 5430},
-                      Found{Mutant::DispatchSpins, 173}));
+                      Found{Mutant::DispatchSpins, 173}, Found{Mutant::MissedNotTold, 90201},
+                      Found{Mutant::SlotFreedEarly, 68183}));
 
 }  // namespace
 }  // namespace millrace::sim

@@ -21,8 +21,9 @@ namespace fs = std::filesystem;
 using kernel::BlobEntry;
 
 constexpr int64_t kWriteBackStep = 1 << 20;
-// A folder that the sweep has just removed may be needed again, and be removed again.
-constexpr int kTries = 5;
+// A folder that the sweep has just removed may be needed again, and be removed again: each try can
+// lose its folder to another removal.
+constexpr int kTries = 1000;
 
 Error blob_error(std::string_view doing, const std::string& ref, int error) {
   ErrorKind kind = error == ENOENT || error == ENOTDIR || error == ELOOP ? ErrorKind::NotFound
@@ -217,6 +218,7 @@ class Folder final : public kernel::Blobs {
       auto parent = open_beneath(root_, parent_of(folder), O_RDONLY | O_DIRECTORY);
       if (!parent.ok()) return absent_is_fine(parent.error());  // swept meanwhile: tried again
       if (mkdirat(parent->get(), name_of(folder).c_str(), 0700) != 0) {
+        if (errno == ENOENT) return {};  // swept as well
         if (errno != EEXIST) return blob_error("make the folder of", ref, errno);
       } else if (fsync(parent->get()) != 0) {
         return blob_error("sync the folder of", ref, errno);

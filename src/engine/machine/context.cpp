@@ -30,7 +30,9 @@ size_t RowIndex::find(const std::vector<kernel::ExecutionRow>& rows, ExecutionId
 }
 
 void give_back(const Decision& decision, Slots& slots, std::unordered_set<ExecutionId>& granting) {
-  for (const auto& [worker, count] : decision.slots_taken) slots.give_back(worker, count);
+  for (const auto& [worker, count] : decision.slots_taken) {
+    if (count > 0 || mutant(Mutant::SlotFreedEarly)) slots.give_back(worker, count);
+  }
   for (ExecutionId id : decision.dequeued) granting.erase(id);
   if (decision.opening) slots.not_opened(decision.opening);
 }
@@ -45,15 +47,36 @@ Context::Context(Batch& batch, Learned& learned, std::unique_ptr<Decision> fresh
       owned_(std::move(fresh)),
       decision_(owned_.get()) {}
 
+int Context::freed_here(WorkerId worker) const {
+  auto taken = decision_->slots_taken.find(worker);
+  if (taken == decision_->slots_taken.end() || mutant(Mutant::SlotFreedEarly)) return 0;
+  auto free = batch_.memory.slots.free_of(worker);
+  return free ? std::clamp(*free - taken->second, 0, std::max(0, -taken->second)) : 0;
+}
+
+int Context::free_slots() const {
+  int free = batch_.memory.slots.free();
+  for (const auto& [worker, count] : decision_->slots_taken) free += freed_here(worker);
+  return free;
+}
+
+// First what this decision itself frees: others have that only when it is durable.
 std::optional<WorkerId> Context::take_slot() {
+  for (auto& [worker, count] : decision_->slots_taken) {
+    if (freed_here(worker) == 0) continue;
+    ++count;
+    return worker;
+  }
   auto worker = batch_.memory.slots.take();
   if (worker) ++decision_->slots_taken[*worker];
   return worker;
 }
 
 void Context::free_slot(WorkerId worker) {
-  batch_.memory.slots.give_back(worker);
-  --decision_->slots_taken[worker];
+  int& count = decision_->slots_taken[worker];
+  bool taken_here = count > 0;
+  if (taken_here || mutant(Mutant::SlotFreedEarly)) batch_.memory.slots.give_back(worker);
+  --count;
 }
 
 const kernel::ExecutionRow* Context::next_queued() {

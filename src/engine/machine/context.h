@@ -95,11 +95,12 @@ class Context {
   const Retention& retention() const { return batch_.memory.retention; }
   kernel::ShardSet shards() const { return batch_.memory.shards; }
 
-  // A slot for one run, charged to this decision until its commit.
+  // A slot for one run, given back when this decision is not written.
   std::optional<WorkerId> take_slot();
+  // This decision may give it to another run; others can when it is durable.
   void free_slot(WorkerId worker);
   bool has_session(WorkerId worker) const { return batch_.memory.slots.is_open(worker); }
-  int free_slots() const { return batch_.memory.slots.free(); }
+  int free_slots() const;
   void worker_opens(WorkerId worker) {
     decision_->opening = worker;
     batch_.memory.slots.opening(worker);
@@ -153,6 +154,9 @@ class Context {
   // A decision that comes to nothing: what it did to the partition's memory is undone, and whoever
   // comes after it in the batch decides again about the workflows that it moved.
   void undo();
+
+  // Slots of a worker that this decision frees and has not given to another run.
+  int freed_here(WorkerId worker) const;
 
   Batch& batch_;
   Learned& learned_;

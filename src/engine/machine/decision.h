@@ -84,7 +84,7 @@ struct Decision final : store::Step {
   std::move_only_function<void(Deliveries&)> reply;
 
   // What changes in the partition's memory with the commit.
-  std::map<WorkerId, int> slots_taken;  // negative: given back
+  std::map<WorkerId, int> slots_taken;  // negative: free with the commit
   std::vector<ExecutionId> dequeued;
   std::shared_ptr<const Catalog> catalog;
   WorkerId opening;  // whose slots wait for this decision

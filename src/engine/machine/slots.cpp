@@ -8,10 +8,9 @@
 namespace millrace::engine {
 
 void Slots::open(WorkerId worker, int slots) {
-  auto since = opening_.find(worker);
   if (mutant(Mutant::DrainForgotten)) draining_ = false;
-  free_[worker] = slots + (since == opening_.end() ? 0 : since->second);
-  if (since != opening_.end()) opening_.erase(since);
+  free_[worker] = slots;
+  opening_.erase(worker);
 }
 
 void Slots::close(WorkerId worker) { free_.erase(worker); }
@@ -29,11 +28,14 @@ std::optional<WorkerId> Slots::take() {
 }
 
 void Slots::give_back(WorkerId worker, int count) {
-  auto opening = opening_.find(worker);
-  bool counts = opening != opening_.end() && !mutant(Mutant::SlotOfOpeningLost);
-  if (counts) opening->second += count;
   auto found = free_.find(worker);
   if (found != free_.end()) found->second += count;
+}
+
+std::optional<int> Slots::free_of(WorkerId worker) const {
+  auto found = free_.find(worker);
+  if (draining_ || found == free_.end() || opening_.contains(worker)) return std::nullopt;
+  return found->second;
 }
 
 int Slots::free() const {

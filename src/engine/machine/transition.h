@@ -43,6 +43,9 @@ enum class Whose : uint8_t {
   Burial,   // of another one: there is nothing after it
 };
 
+// What it does again and again; one of each is in hand.
+enum class Routine : uint8_t { None, Sweep, Dispatch };
+
 // What a message is about, for whoever has to do with it when it cannot be handled: logs,
 // quarantine, the operator.
 struct About {
@@ -78,6 +81,7 @@ class Transition {
   // It will not be handled: answers whoever asked. Called at most once, instead of the reply.
   virtual void fail(const Error&) {}
   virtual Whose whose() const { return Whose::Asker; }
+  virtual Routine routine() const { return Routine::None; }
 };
 
 }  // namespace millrace::engine

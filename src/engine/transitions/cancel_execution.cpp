@@ -102,6 +102,7 @@ Result<void> CancelExecution::cancel_tree(Context& ctx, ExecutionId id) const {
 Result<void> CancelExecution::cancel_workflow(Context& ctx, LiveWorkflow& live) const {
   const ExecutionRow* row = ctx.execution(live.id);
   if (row->status != ExecutionStatus::Canceling) {
+    if (row->status == ExecutionStatus::NeedsDecision) tell_missed(ctx, *row, live);
     ExecutionRow& changed = ctx.edit(*row);
     changed.status = ExecutionStatus::Canceling;
     changed.held = "waits for its steps to end";

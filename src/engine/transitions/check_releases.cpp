@@ -30,10 +30,7 @@ Result<void> let_go_on(Context& ctx, const ExecutionRow& row) {
   auto live = ctx.workflow(row.id);
   if (!live.ok()) return cannot_go_on(ctx, row.id, live.error());
   if (*live) {
-    ExecutionRow& after = ctx.edit(row);
-    after.failure = FailureClass::None;
-    after.held.clear();
-    catch_up(ctx, after, **live);
+    go_on_later(ctx, row);
   } else {
     start_delayed(ctx, row.id);
   }

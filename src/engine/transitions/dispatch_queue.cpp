@@ -12,6 +12,7 @@ class DispatchQueue final : public Transition {
   std::string_view name() const override { return "dispatch_queue"; }
   About about() const override { return {}; }
   Whose whose() const override { return Whose::Routine; }
+  Routine routine() const override { return Routine::Dispatch; }
   void want(Wanted& wanted) const override { wanted.queue_heads = 1; }
   Decided decide(Context& ctx) const override {
     start_waiting(ctx);

@@ -133,6 +133,10 @@ class FinishRun final : public Transition {
 
  private:
   void write_outputs(Context& ctx) const;
+  std::string why_lost() const {
+    return completion_.message.empty() ? std::string("its worker has ended it")
+                                       : completion_.message;
+  }
   // What the action printed as its output format says, or why there is none.
   struct Output {
     Value value;
@@ -211,8 +215,10 @@ Decided FinishRun::decide(Context& ctx) const {
   bool canceling = stored->status == ExecutionStatus::Canceling;
   if (canceling && !mutant(Mutant::OutboxKept))
     ctx.changes.outbox_done.push_back({of.tenant, OutboxId{of.id.value}});
-  if (completion_.end == RunEnd::Lost && !canceling) {
-    lose_run(ctx, *stored, completion_.message);
+  // A worker whose session is over ends its runs unasked.
+  bool lost = completion_.end == RunEnd::Lost || completion_.end == RunEnd::Canceled;
+  if (lost && !canceling) {
+    lose_run(ctx, *stored, why_lost());
   } else {
     write_outputs(ctx);
     End end = end_of(completion_, *stored);

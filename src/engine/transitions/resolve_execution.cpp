@@ -51,7 +51,7 @@ Result<void> ResolveExecution::resolve_workflow(Context& ctx, const ExecutionRow
   bool handed_over = row.status == ExecutionStatus::NeedsDecision && !holds_a_task(live);
   if (!handed_over) return resolve_held(ctx, row, live, resolution_);
   if (resolution_.kind == Resolution::Kind::Retry) {
-    catch_up(ctx, row, live);
+    go_on_later(ctx, row);
     return {};
   }
   send(ctx, row, MessageKind::CancelExecution, id_);

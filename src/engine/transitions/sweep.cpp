@@ -19,6 +19,7 @@ class Sweep final : public Transition {
   std::string_view name() const override { return "sweep"; }
   About about() const override { return {}; }
   Whose whose() const override { return Whose::Routine; }
+  Routine routine() const override { return Routine::Sweep; }
   void want(Wanted& wanted) const override {
     wanted.left = left_;
     wanted.expire = expire_;  // a batch has one sweep

@@ -139,11 +139,4 @@ void go_on_later(Context& ctx, const ExecutionRow& workflow) {
                  {Due::What::GoOn, {workflow.tenant, workflow.id}, Value()});
 }
 
-void catch_up(Context& ctx, const ExecutionRow& workflow, const LiveWorkflow& live) {
-  for (const auto& [step, how] : live.open) {
-    if (how.ended) send(ctx, workflow, MessageKind::AdvanceWorkflow, step);
-  }
-  go_on_later(ctx, workflow);
-}
-
 }  // namespace millrace::engine

@@ -21,7 +21,4 @@ Result<void> cannot_go_on(Context& ctx, ExecutionId workflow, const Error& why);
 // The workflow goes on with what waits, once what is on the agenda is done.
 void go_on_later(Context& ctx, const kernel::ExecutionRow& workflow);
 
-// What ended while it could not be told is told by messages; then it goes on.
-void catch_up(Context& ctx, const kernel::ExecutionRow& workflow, const LiveWorkflow& live);
-
 }  // namespace millrace::engine

@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "base/json.h"
+#include "base/mutants.h"
 
 namespace millrace::engine {
 
@@ -267,6 +268,13 @@ bool WorkflowRun::is_pending(const TaskKey& key) const {
   return entry && conductor_.state().entry(*entry).status == Status::Pending;
 }
 
+void tell_missed(Context& ctx, const ExecutionRow& workflow, const LiveWorkflow& live) {
+  if (mutant(Mutant::MissedNotTold)) return;
+  for (const auto& [step, how] : live.open) {
+    if (how.ended) send(ctx, workflow, MessageKind::AdvanceWorkflow, step);
+  }
+}
+
 // The execution's row follows the conductor's status.
 void WorkflowRun::follow() {
   std::string held = held_tasks();
@@ -278,16 +286,21 @@ void WorkflowRun::follow() {
                status == ExecutionStatus::Paused;
   if (!held.empty() && live_.open.empty()) {
     status = ExecutionStatus::NeedsDecision;
-  } else if (held.empty() && waits) {
-    held = before.held;  // says for whom
+  } else if (waits) {
+    bool was_held = before.status == ExecutionStatus::NeedsDecision;
+    held = was_held ? fmt::format("paused: millrace execution resume {}", live_.id.value)
+                    : before.held;  // says for whom
   }
   if (before.status == status && before.held == held) return;
   bool changed = before.status != status;
+  bool was_handed_over =
+      before.status == ExecutionStatus::NeedsDecision && before.failure != FailureClass::None;
   ExecutionRow& after = ctx_.edit(before);
   after.status = status;
   after.held = std::move(held);
-  if (status == ExecutionStatus::Running && after.failure == FailureClass::NoRelease) {
+  if (was_handed_over) {
     after.failure = FailureClass::None;
+    tell_missed(ctx_, after, live_);
   }
   note_update(ctx_, after);
   if (changed && status != ExecutionStatus::NeedsDecision) tell_workflow(ctx_, after);

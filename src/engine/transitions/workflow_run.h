@@ -54,6 +54,9 @@ class WorkflowRun {
   bool done_for_now_ = false;
 };
 
+// It was held, and goes on or is canceled: what has ended meanwhile is told by messages.
+void tell_missed(Context& ctx, const kernel::ExecutionRow& workflow, const LiveWorkflow& live);
+
 // The status of an execution as its workflow's conductor knows it, and back.
 conductor::Status conductor_status(ExecutionStatus status);
 ExecutionStatus execution_status(conductor::Status status);
