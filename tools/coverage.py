@@ -5,7 +5,8 @@ reach beside what we aim at, and how many the API and end-to-end suites reach al
 its aim is named again at the end; --strict exits 1 then.
 
 The kill and fault tests are left out: they take long, and repeat what the others reach. Counters
-lie in a mapped file (%c), so that those of a server that is killed count too."""
+lie in a mapped file (%c), so that those of a server that is killed count too. A spawner has nothing
+in its environment: its counters go where the preset says."""
 import collections
 import json
 import os
@@ -18,6 +19,8 @@ from changes import ROOT
 
 BUILD = ROOT / "build/coverage"
 PROFILES = BUILD / "profiles"
+SPAWNED = PROFILES / "spawned"
+IGNORED = r"_(test|fuzz|bench)\.cpp|_fixture\.h|test_support\.h|(^|/)(tests|bench|usr)/"
 # The suites that see the whole server from outside, and the tests that are left out.
 SUITES = "^(api_test|guides|e2e_slice_test|e2e_cli_test|e2e_workflow_cli_test|e2e_doctor_test)$"
 OTHERS = "^(e2e_|api_test$|guides$)"
@@ -32,15 +35,16 @@ AIMS = {
 def run_tests(name, *selection):
     """Runs tests with their counters in a folder of their own; returns the merged profile."""
     folder = PROFILES / name
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    for each in folder, SPAWNED:
+        shutil.rmtree(each, ignore_errors=True)
+        each.mkdir(parents=True)
     environment = os.environ | {"LLVM_PROFILE_FILE": f"{folder}/%m%c.profraw"}
     subprocess.run(
         ["ctest", "--test-dir", BUILD, "-j2", "--output-on-failure", "--quiet", *selection],
         env=environment, check=True,
     )
     merged = PROFILES / f"{name}.profdata"
-    raw = sorted(folder.glob("*.profraw"))
+    raw = sorted([*folder.glob("*.profraw"), *SPAWNED.glob("*.profraw")])
     subprocess.run(["llvm-profdata-19", "merge", "-sparse", *raw, "-o", merged], check=True)
     return merged
 
@@ -60,7 +64,7 @@ def lines_of(profile):
     first, *others = binaries()
     export = subprocess.run(
         ["llvm-cov-19", "export", "-summary-only", f"-instr-profile={profile}",
-         "-ignore-filename-regex=_(test|fuzz|bench)\\.cpp|(^|/)(tests|bench|usr)/", first,
+         f"-ignore-filename-regex={IGNORED}", first,
          *[f"-object={other}" for other in others]],
         check=True, capture_output=True, text=True, cwd=ROOT,
     ).stdout
