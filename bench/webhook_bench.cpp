@@ -8,6 +8,7 @@
 
 #include "auth/crypto.h"
 #include "bare_rows.h"
+#include "bare_sqlite.h"
 #include "base/json.h"
 #include "base/text.h"
 #include "figure.h"
@@ -163,7 +164,76 @@ class WebhookBench {
   int floors_ = 0;
 };
 
+// As many executions that sleep, in a server that is gone again; all are due when the next starts.
+void leave_due(const Options& options, const std::string& folder, int64_t count) {
+  {
+    TestServer server(options.server, folder);
+    HttpLoad load(server.port(), 64);
+    auto sleeps = http_request("POST", "/api/v1/executions",
+                               server.authorization() + "Content-Type: application/json\r\n",
+                               R"({"action":"core.sleep","parameters":{"seconds":86400}})");
+    load.run(std::vector<std::string>(static_cast<size_t>(count), sleeps), {201},
+             [&] { return server.cpu_seconds(); });
+  }
+  BareSqlite store(folder + "/data/millrace.db");
+  store.exec("UPDATE timer SET due = 1");
+}
+
+int64_t timers_left(BareSqlite& store) {
+  static sqlite3_stmt* count = store.prepare("SELECT count(*) FROM timer");
+  sqlite3_step(count);
+  int64_t left = sqlite3_column_int64(count, 0);
+  sqlite3_reset(count);
+  return left;
+}
+
 }  // namespace
+
+std::vector<Line> drain_figure(const Options& options) {
+  constexpr int kConnections = 16;
+  constexpr int kRequests = 400;  // of a round
+  int64_t due = options.count(100'000, 500);
+  auto folder = options.folder + "/drain";
+  leave_due(options, folder, due);
+  TestServer server(options.server, folder);
+  double begin = wall_seconds();
+  double cpu_begin = server.cpu_seconds();
+  server.call("POST", "/api/v1/webhook-endpoints",
+              fmt::format(R"({{"name":"github","scheme":"github","secrets":["{}"]}})", kSecret));
+  HttpLoad load(server.port(), kConnections);
+  int64_t number = 0;
+  auto round = [&] {
+    std::vector<std::string> texts;
+    for (int i = 0; i < kRequests; ++i) texts.push_back(request(kKinds[0], ++number));
+    return load.run(texts, {202}, [&] { return server.cpu_seconds(); });
+  };
+  BareSqlite store(folder + "/data/millrace.db");
+  std::vector<LoadSample> beside;
+  do beside.push_back(round());
+  while (timers_left(store) > 0);
+  double seconds = wall_seconds() - begin;
+  double cpu = server.cpu_seconds() - cpu_begin;
+  std::vector<LoadSample> quiet;
+  for (int i = 0; i < options.rounds(20); ++i) quiet.push_back(round());
+  auto ended = server.call("GET", "/api/v1/executions?status=succeeded&limit=1");
+  if (ended.size() != 1) give_up("no execution that was due has ended");
+  auto name = fmt::format("webhook 1 KB beside {} due timers, {} at once", due, kConnections);
+  auto line = [&](std::string_view what, double LoadSample::* figure) {
+    return Line{.figure = fmt::format("{}: {}", name, what),
+                .unit = "us",
+                .ours = median(beside, figure),
+                .floor = median(quiet, figure)};
+  };
+  return {line("p50", &LoadSample::p50_us),
+          line("p99", &LoadSample::p99_us),
+          {.figure = fmt::format("{} timers that are due: fired beside webhooks", due),
+           .unit = "/s",
+           .ours = static_cast<double>(due) / seconds,
+           .better = Line::Better::More},
+          {.figure = "the same: server CPU, the webhooks' included",
+           .unit = "us",
+           .ours = cpu * 1e6 / static_cast<double>(due)}};
+}
 
 std::vector<Line> webhook_figure(const Options& options) {
   WebhookBench bench(options);
