@@ -7,6 +7,7 @@ timer is due stands in the store's row of it.
 UPDATE_GOLDEN=1 writes what the server says (places, notes, messages, times) into the guide again.
 """
 import calendar
+import contextlib
 import datetime
 import json
 import os
@@ -107,15 +108,18 @@ def events_meet_the_rules_that_match():
             wanted.add(name)
         c.data("POST", "/api/v1/events", cloud_event("guide", name, "t", {"number": number, "x": data}),
                EVENT)
-    run = lambda: [e for e in everything(c, "/api/v1/executions?action=core.echo")]
-    until("each event that matches has started its action", lambda: len(run()) >= len(wanted))
-    started = {c.data("GET", f"/api/v1/executions/{e['id']}")["parameters"]["message"] for e in run()}
-    assert started == wanted, started ^ wanted
+
+    def runs():
+        return everything(c, "/api/v1/executions?action=core.echo")
+
+    until("each event that matches has started its action", lambda: len(runs()) >= len(wanted))
     ids = {e["source_id"]: e["id"] for e in everything(c, "/api/v1/events")}
     for number, column, _ in made:
         event = ids[f"{number} {column}"]
         verdict = c.data("GET", f"/api/v1/rules/guide.n{number}/why?event={event}")
         assert verdict["matched"] == (column == "matches"), verdict
+    started = {c.data("GET", f"/api/v1/executions/{e['id']}")["parameters"]["message"] for e in runs()}
+    assert started == wanted, started ^ wanted
 
 
 def paths_find_what_the_guide_says():
@@ -146,6 +150,27 @@ def mistakes_are_told():
                       for row in table("criteria", "message")}, "message")
 
 
+def mistakes_of_other_parts_are_told():
+    c, found = SERVER.client(), {}
+    for row in table("part of a rule", "message"):
+        sound = rule("guide.bad", "core.noop", {})
+        status, _, answer = c.request("POST", "/api/v1/rules", sound | value(row, "part of a rule"))
+        assert status == 400, (row, status, answer)
+        found[row["line"]] = "; ".join(e["message"] for e in answer["errors"])
+    agree("message", found, "message")
+
+
+def parameters_are_rendered_as_the_guide_says():
+    found = {}
+    for row in table("parameters", "payload", "gives"):
+        body = {"rule": rule("guide.test", "core.echo", value(row, "parameters")),
+                "payload": value(row, "payload")}
+        verdict = SERVER.client().data("POST", "/api/v1/rules/test", body)
+        found[row["line"]] = (json.dumps(verdict["parameters"]["message"]) if "parameters" in verdict
+                              else " ".join(verdict["error"].split()))
+    agree("gives", found, "gives")
+
+
 def mistakes_of_timers_are_told():
     c, found = SERVER.client(), {}
     for row in table("timer", "parameters", "message"):
@@ -160,7 +185,8 @@ def due_of(trigger, parameters):
     """Makes a rule on this timer; when it was made and when it is due, in seconds, or None."""
     c = SERVER.client()
     made = c.data("POST", "/api/v1/rules", rule("guide.timer", "core.noop", {}, None, trigger, parameters))
-    with sqlite3.connect(f"file:{SERVER.data}/millrace.db?mode=ro", uri=True) as store:
+    file = f"file:{SERVER.data}/millrace.db?mode=ro"
+    with contextlib.closing(sqlite3.connect(file, uri=True)) as store:
         due = [row[1] / 1000 for row in store.execute("SELECT name, due FROM timer")
                if row[0].startswith(f"schedule:{trigger}:")
                and json.loads(row[0].split(":", 2)[2]) == parameters]
@@ -178,6 +204,8 @@ def intervals_are_due_after_their_time():
 
 
 def times_of_the_calendar_are_due():
+    """The guide's times are of 2035: far enough to come first for years, and within what the zone
+    files spell out (to 2037)."""
     found = {}
     for row in [*table("timer", "parameters", "first fires"), *table("parameters", "first fires")]:
         _, due = due_of(code(row.get("timer", "core.st2.CronTimer")), value(row, "parameters"))
@@ -273,7 +301,9 @@ CASES = [
     events_meet_the_rules_that_match,
     paths_find_what_the_guide_says,
     notes_say_why_it_cannot_hold,
+    parameters_are_rendered_as_the_guide_says,
     mistakes_are_told,
+    mistakes_of_other_parts_are_told,
     mistakes_of_timers_are_told,
     intervals_are_due_after_their_time,
     times_of_the_calendar_are_due,
