@@ -7,6 +7,7 @@ timer is due stands in the store's row of it.
 UPDATE_GOLDEN=1 writes what the server says (places, notes, messages, times) into the guide again.
 """
 import calendar
+import collections
 import contextlib
 import datetime
 import json
@@ -15,6 +16,7 @@ import re
 import sqlite3
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
@@ -271,6 +273,36 @@ def cron_expressions_are_due_when_they_say():
     assert not wrong, "\n  ".join(wrong)
 
 
+def missed_timers_catch_up():
+    """The server is stopped, its timers are set back, and it comes back."""
+    c = SERVER.client()
+    wanted = {code(row["catch_up"]): int(code(row["times"])) for row in table("catch_up", "times", "")}
+    for name in wanted:
+        given = {"unit": "minutes", "interval": 10, "catch_up": name}
+        c.data("POST", "/api/v1/rules",
+               rule(f"guide.{name}", "core.noop", {}, None, "core.intervaltimer", given))
+    c.data("POST", "/api/v1/rules",
+           rule("guide.cron", "core.noop", {}, None, "core.crontimer", {"expression": "*/10 * * * *"}))
+    assert SERVER.stop() == 0
+    file = f"{SERVER.data}/millrace.db"
+    with contextlib.closing(sqlite3.connect(file)) as store, store:
+        due = int(time.time() * 1000) - 62 * 60_000
+        store.execute("UPDATE timer SET due = ? WHERE name LIKE 'schedule:%'", (due,))
+    SERVER.start()
+    c = SERVER.client()
+
+    def fired(trigger):
+        events = everything(c, f"/api/v1/events?trigger={trigger}")
+        return collections.Counter(
+            c.data("GET", f"/api/v1/events/{e['id']}")["trigger_parameters"].get("catch_up", "one")
+            for e in events)
+
+    until("all that was missed has fired", lambda: fired("core.intervaltimer")["all"] >= wanted["all"])
+    until("the cron timer has fired", lambda: fired("core.crontimer"))
+    assert fired("core.intervaltimer") == {k: n for k, n in wanted.items() if n}, fired("core.intervaltimer")
+    assert fired("core.crontimer") == {"one": 1}, fired("core.crontimer")
+
+
 def block(mark):
     return re.search(rf"<!-- {re.escape(mark)} -->\n```\w+\n(.*?)```", GUIDE.read_text(), re.S)[1]
 
@@ -309,6 +341,7 @@ CASES = [
     times_of_the_calendar_are_due,
     cron_expressions_are_due_when_they_say,
     the_shown_outputs_are_real,
+    missed_timers_catch_up,
 ]
 
 
