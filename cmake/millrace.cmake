@@ -37,7 +37,6 @@ if(MILLRACE_SANITIZE)
   set(MILLRACE_OPTIONS_plain -O0)
 endif()
 include(precompiled)
-include(breakable)
 # Files are named from the root of the project, in messages and objects alike: builds of two
 # working copies are the same. After the precompiled header, which must not know where it is.
 add_compile_options(-ffile-prefix-map=${CMAKE_SOURCE_DIR}/=)
@@ -48,8 +47,7 @@ function(millrace_batches target)
   if(MILLRACE_UNITY AND NOT type STREQUAL "INTERFACE_LIBRARY")
     set_target_properties(${target} PROPERTIES UNITY_BUILD ON
                                                UNITY_BUILD_BATCH_SIZE ${MILLRACE_BATCH})
-    set_source_files_properties(${ARGN} ${MILLRACE_BREAKABLE}
-                                PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
+    set_source_files_properties(${ARGN} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
   endif()
 endfunction()
 
