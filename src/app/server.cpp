@@ -177,11 +177,10 @@ Result<Releases> Server::load_releases() const {
 Result<void> Server::open_engine() {
   TRY(store_, store_sqlite::open(paths_.data));
   TRY(blobs_, blob_fs::open(paths_.data));
-  {
-    // Which packs it knows is asked before the engine starts.
-    TRY(auto writer, store_->open_writer());
-    TRY(store::migrate(*writer));
-  }
+  // Which packs it knows is asked before the engine starts. Open until that has connections of its
+  // own: the last one to close moves the log, and syncs.
+  TRY(auto writer, store_->open_writer());
+  TRY(store::migrate(*writer));
   TRY(auto releases, load_releases());
   TRY(engine_, engine::Engine::start(
                    *store_, pack_set(std::move(releases)), retention_of(config_),

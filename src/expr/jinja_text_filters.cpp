@@ -227,7 +227,7 @@ class Wrapper {
       : width_(width), break_long_(break_long), break_hyphens_(break_hyphens) {}
 
   std::vector<std::string> wrap(std::string_view line) {
-    for (auto chunk : chunks(line)) add(chunk);
+    for (const auto& chunk : chunks(line)) add(chunk);
     flush();
     return std::move(lines_);
   }

@@ -349,9 +349,11 @@ TEST_F(HttpServerTest, ATakenPortIsAnErrorThatNamesIt) {
 
 TEST_F(HttpServerTest, AStreamIsSentChunkByChunk) {
   async::Completion<bool> go_on(loop_.executor());
+  // NOLINTNEXTLINE(cppcoreguidelines-avoid-capturing-lambda-coroutines): the server keeps it
   start({.handle = [&](HttpRequest&) -> Task<HttpResponse> {
     HttpResponse response;
     response.content_type = "text/event-stream";
+    // NOLINTNEXTLINE(cppcoreguidelines-avoid-capturing-lambda-coroutines): the server keeps it
     response.stream = [&](BodyWriter& out) -> Task<void> {
       EXPECT_TRUE((co_await out.write("one")).ok());
       (void)co_await go_on.wait(1h);
@@ -375,8 +377,10 @@ struct AtEnd {
 };
 
 HttpHandlers endless_stream(const async::Completion<bool>& ended) {
+  // NOLINTNEXTLINE(cppcoreguidelines-avoid-capturing-lambda-coroutines): the server keeps it
   return {.handle = [&ended](HttpRequest&) -> Task<HttpResponse> {
     HttpResponse response;
+    // NOLINTNEXTLINE(cppcoreguidelines-avoid-capturing-lambda-coroutines): the server keeps it
     response.stream = [&ended](BodyWriter& out) -> Task<void> {
       AtEnd at_end{ended};
       (void)co_await out.write("x");
@@ -411,6 +415,7 @@ TEST_F(HttpServerTest, StopEndsStreamsAndIdleConnectionsAtOnce) {
 }
 
 HttpHandlers slow_handler(async::Completion<bool>& started, async::Completion<bool>& go_on) {
+  // NOLINTNEXTLINE(cppcoreguidelines-avoid-capturing-lambda-coroutines): the server keeps it
   return {.handle = [&](HttpRequest&) -> Task<HttpResponse> {
     started.fulfil(true);
     (void)co_await go_on.wait(1h);

@@ -66,8 +66,8 @@ TEST(Cursor, ReadsBackInItsList) {
 
 TEST(Cursor, OfAnotherListOrDamagedIsRefused) {
   auto cursor = make_cursor("events", "12");
-  for (std::string bad : {make_cursor("rules", "12"), cursor + "x", std::string("12"),
-                          std::string("???"), make_cursor("events", "a")}) {
+  for (const std::string& bad : {make_cursor("rules", "12"), cursor + "x", std::string("12"),
+                                 std::string("???"), make_cursor("events", "a")}) {
     auto opened = open_id_cursor("events", bad);
     ASSERT_FALSE(opened.ok()) << bad;
     EXPECT_EQ(opened.error().code(), "API-0002") << bad;
