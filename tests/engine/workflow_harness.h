@@ -153,6 +153,12 @@ tasks:
   ask: {action: core.ask, next: [{when: <% succeeded() %>, do: after}]}
   after: {action: core.noop}
 )";
+constexpr const char* kOrquestaBadInput = R"(
+version: 1.0
+input: [n]
+tasks:
+  one: {action: core.noop}
+)";
 constexpr const char* kMisspelt = R"(
 tasks:
   a: {action: core.noop, next: [{do: bb}]}
@@ -254,6 +260,7 @@ inline std::shared_ptr<const Pack> workflow_pack(std::string digest = "d1") {
   add("ci.hold_beside", kHoldBeside);
   add("ci.timeout", kTimeout);
   add("ci.orquesta_ask", kOrquestaAsk, "orquesta");
+  add("ci.orquesta_bad_input", kOrquestaBadInput, "orquesta");
   add("ci.misspelt", kMisspelt);
   add("ci.unknown_action", kUnknownAction);
   add("ci.endless", kEndless);

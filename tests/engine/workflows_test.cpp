@@ -168,6 +168,15 @@ TEST_P(Workflows, AMistakeInTheFileEndsTheRunWithItsLine) {
   EXPECT_NE(ended.result_json.find("bb"), std::string::npos) << ended.result_json;
 }
 
+// The reference evaluates what is given; in native mode it is data.
+TEST_P(Workflows, AnInputThatCannotBeRenderedEndsTheRunAndSaysWhy) {
+  begin();
+  auto row = begun("ci.orquesta_bad_input", Value::map({{"n", "<% 1 / 0 %>"}}));
+  auto ended = stored(row.id);
+  EXPECT_EQ(ended.status, ExecutionStatus::Failed);
+  EXPECT_NE(ended.result_json.find("zero"), std::string::npos) << ended.result_json;
+}
+
 TEST_P(Workflows, AStepThatCannotStartFailsWithItsReason) {
   begin();
   auto row = begun("ci.unknown_action");

@@ -81,7 +81,9 @@ Result<void> WorkflowRun::check(Result<void> done) {
 
 Result<void> WorkflowRun::begin(const Value& context, const Value& inputs) {
   TRY(conductor_.begin(context, inputs));
-  TRY(conductor_.request_status(Status::Running));
+  // An input or a variable that cannot be rendered has failed it, and says why.
+  bool failed = conductor::kCompleted.has(conductor_.state().status);
+  if (!failed) TRY(conductor_.request_status(Status::Running));
   return go_on();
 }
 
