@@ -2,12 +2,13 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 
 #include "base/result.h"
 
-namespace date {
+namespace cctz {
 class time_zone;
 }
 
@@ -15,7 +16,8 @@ namespace millrace::rules {
 
 // One IANA time zone. Times are seconds; local ones count as if the wall clock showed UTC.
 // The zone files come from the operating system (tzdata), are read once on first use and then
-// kept: to the rest of this module they are constants. "UTC" needs no file. Cheap to copy.
+// kept: to the rest of this module they are constants. "UTC" needs no file. Cheap to copy. Beyond
+// the last change that a file lists, its rule for the years to come holds (RFC 8536, 3.3).
 class Zone {
  public:
   Zone() = default;  // UTC
@@ -35,8 +37,8 @@ class Zone {
   int64_t to_unix(int64_t local_s) const;
 
  private:
-  explicit Zone(const date::time_zone* zone) : zone_(zone) {}
-  const date::time_zone* zone_ = nullptr;  // nullptr: UTC. Lives as long as the process.
+  explicit Zone(std::shared_ptr<const cctz::time_zone> zone) : zone_(std::move(zone)) {}
+  std::shared_ptr<const cctz::time_zone> zone_;  // nullptr: UTC
 };
 
 }  // namespace millrace::rules

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "rules/zone.h"
+
+#include <gtest/gtest.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include <filesystem>
+
+#include "rules/dates.h"
+
+namespace millrace::rules {
+namespace {
+
+int64_t utc(std::string_view text) { return *parse_date(text, "UTC") / 1000; }
+
+Zone zone(std::string_view name) {
+  auto found = Zone::find(name);
+  EXPECT_TRUE(found.ok()) << found.error().describe();
+  return *found;
+}
+
+TEST(Zone, KnowsItsStretches) {
+  auto summer = zone("Europe/Berlin").at(utc("2026-07-01"));
+  EXPECT_EQ(summer.begin, utc("2026-03-29T01:00:00Z"));
+  EXPECT_EQ(summer.end, utc("2026-10-25T01:00:00Z"));
+  EXPECT_EQ(summer.offset, 7200);
+  // The ends belong to the stretch that begins there.
+  EXPECT_EQ(zone("Europe/Berlin").at(summer.begin).begin, summer.begin);
+  EXPECT_EQ(zone("Europe/Berlin").at(summer.end).begin, summer.end);
+  EXPECT_EQ(Zone().at(0).offset, 0);
+}
+
+TEST(Zone, ATimeInAGapIsItsEndAndOneThatIsTwiceTheFirst) {
+  Zone berlin = zone("Europe/Berlin");
+  EXPECT_EQ(berlin.to_unix(utc("2026-03-29 02:30:00")), utc("2026-03-29T01:00:00Z"));
+  EXPECT_EQ(berlin.to_unix(utc("2026-10-25 02:30:00")), utc("2026-10-25T00:30:00Z"));
+  EXPECT_EQ(berlin.to_unix(utc("2026-07-01 12:00:00")), utc("2026-07-01T10:00:00Z"));
+}
+
+// A file lists the changes up to 2037; then a rule at its end holds.
+TEST(Zone, SummerTimeGoesOnBehindWhatItsFileLists) {
+  Zone berlin = zone("Europe/Berlin");
+  EXPECT_EQ(berlin.to_unix(utc("2040-07-01 12:00:00")), utc("2040-07-01T10:00:00Z"));
+  EXPECT_EQ(berlin.at(utc("2040-07-01")).end, utc("2040-10-28T01:00:00Z"));
+  EXPECT_EQ(zone("Australia/Lord_Howe").at(utc("2045-01-01")).offset, 11 * 3600);
+  EXPECT_EQ(zone("America/New_York").at(utc("2100-07-01")).offset, -4 * 3600);
+}
+
+TEST(Zone, OnlyNamesAreTaken) {
+  for (auto name : {"/etc/passwd", "../zoneinfo/Europe/Berlin", "posix/Europe/Berlin", "localtime",
+                    "file:Europe/Berlin", "Europe", "europe/berlin", "tzdata.zi"}) {
+    auto found = Zone::find(name);
+    ASSERT_FALSE(found.ok()) << name;
+    EXPECT_EQ(found.error().code(), "RUL-0004") << name;
+  }
+}
+
+// glibc reads the same files with code of its own.
+TEST(Zone, EveryZoneOfTheSystemIsAsGlibcHasIt) {
+  namespace fs = std::filesystem;
+  const fs::path folder = "/usr/share/zoneinfo";
+  int zones = 0;
+  for (const auto& file : fs::recursive_directory_iterator(folder)) {
+    auto name = file.path().lexically_relative(folder).string();
+    if (!file.is_regular_file() || name[0] < 'A' || name[0] > 'Z') continue;
+    auto found = Zone::find(name);
+    ASSERT_TRUE(found.ok()) << name;
+    ++zones;
+    setenv("TZ", (":" + name).c_str(), 1);
+    tzset();
+    for (int64_t at = utc("2020-01-01"); at < utc("2041-01-01"); at += 29 * 86'400 + 4'021) {
+      auto stretch = found->at(at);
+      for (int64_t when : {at, std::max(stretch.begin, int64_t{0}), stretch.end}) {
+        if (when > utc("2041-01-01")) continue;
+        time_t seconds = when;
+        tm local{};
+        localtime_r(&seconds, &local);
+        ASSERT_EQ(found->at(when).offset, local.tm_gmtoff) << name << " at " << when;
+      }
+    }
+  }
+  unsetenv("TZ");
+  tzset();
+  EXPECT_GT(zones, 400);
+}
+
+}  // namespace
+}  // namespace millrace::rules
