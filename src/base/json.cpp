@@ -21,6 +21,9 @@ class ValueBuilder {
   using error_code = boost::json::error_code;
 
   Value take() { return stack_.empty() ? Value() : std::move(stack_.back()); }
+  void round_numbers() { rounds_ = true; }
+  // Why the parser was stopped from here; empty: it was not.
+  const std::string& refused() const { return refused_; }
 
   bool on_document_begin(error_code&) { return true; }
   bool on_document_end(error_code&) { return true; }
@@ -34,14 +37,19 @@ class ValueBuilder {
   bool on_string(boost::json::string_view s, size_t, error_code&) { return add(whole(s)); }
   bool on_number_part(boost::json::string_view s, error_code&) { return part(s); }
   bool on_int64(int64_t i, boost::json::string_view, error_code&) { return add_number(Value(i)); }
-  bool on_uint64(uint64_t i, boost::json::string_view, error_code&) {
+  bool on_uint64(uint64_t i, boost::json::string_view s, error_code& ec) {
+    pending_.append(s.data(), s.size());
+    if (!rounds_) return refuse_number("a whole number from -2^63 to 2^63 - 1", ec);
     return add_number(Value(static_cast<double>(i)));
   }
   // Boost 1.81 is off by a unit in the last place for many numbers; what to_json wrote must come
   // back as it was.
-  bool on_double(double d, boost::json::string_view s, error_code&) {
+  bool on_double(double d, boost::json::string_view s, error_code& ec) {
     pending_.append(s.data(), s.size());
     std::from_chars(pending_.data(), pending_.data() + pending_.size(), d);
+    bool whole = pending_.find_first_of(".eE") == std::string::npos;
+    if (whole && !rounds_) return refuse_number("a whole number from -2^63 to 2^63 - 1", ec);
+    if (!std::isfinite(d)) return refuse_number("a number up to 1.79e308", ec);
     return add_number(Value(d));
   }
   bool on_bool(bool b, error_code&) { return add(Value(b)); }
@@ -60,6 +68,13 @@ class ValueBuilder {
     Value text(pending_);
     pending_.clear();
     return text;
+  }
+  bool refuse_number(std::string_view expected, error_code& ec) {
+    constexpr size_t kShown = 40;
+    if (pending_.size() > kShown) pending_.replace(kShown, std::string::npos, "...");
+    refused_ = fmt::format("expected {}, found {}; as text it would be kept", expected, pending_);
+    ec = boost::json::error::not_number;
+    return false;
   }
   bool add_number(Value number) {
     pending_.clear();
@@ -91,6 +106,8 @@ class ValueBuilder {
   // made when its size is known.
   std::vector<Value> stack_;
   std::string pending_;
+  std::string refused_;
+  bool rounds_ = false;
 };
 
 std::string position_of(std::string_view text, size_t offset) {
@@ -183,6 +200,7 @@ Result<Value> parse_json(std::string_view text, const JsonLimits& limits) {
   boost::json::parse_options options;
   options.max_depth = limits.max_depth;
   boost::json::basic_parser<ValueBuilder> parser(options);
+  if (limits.rounds_numbers) parser.handler().round_numbers();
   boost::json::error_code ec;
   size_t used = parser.write_some(false, text.data(), text.size(), ec);
   if (!ec && used < text.size()) {
@@ -193,8 +211,10 @@ Result<Value> parse_json(std::string_view text, const JsonLimits& limits) {
     }
   }
   if (ec) {
+    const std::string& refused = parser.handler().refused();
     return Error(ErrorKind::Invalid, "BAS-0002",
-                 fmt::format("invalid JSON at {}: {}", position_of(text, used), ec.message()));
+                 fmt::format("invalid JSON at {}: {}", position_of(text, used),
+                             refused.empty() ? ec.message() : refused));
   }
   return parser.handler().take();
 }

@@ -11,10 +11,12 @@ namespace millrace {
 struct JsonLimits {
   size_t max_depth = 64;
   size_t max_bytes = 64 << 20;
+  bool rounds_numbers = false;  // a whole number beyond 64 bits becomes the nearest Float
 };
 
 // Parses one JSON text (RFC 8259) straight into a Value. A repeated key: the last one wins.
-// An integer that fits 64 bits signed becomes Int, any other number Float.
+// A whole number without fraction and exponent becomes Int, any other Float. One that does not fit
+// (64 bits signed; the range of doubles) is refused: it would be another number.
 // Errors (Invalid, BAS-0002) name line, column and byte offset, counted from 1, 1 and 0.
 Result<Value> parse_json(std::string_view text, const JsonLimits& limits = {});
 

@@ -10,6 +10,23 @@
 namespace millrace {
 namespace {
 
+// Another number than the one that was sent is worse than none.
+TEST(Json, ANumberThatCannotBeKeptIsRefusedWithItsPlace) {
+  auto why = [](std::string_view text) { return parse_json(text).error().message(); };
+  EXPECT_EQ(*parse_json("[9223372036854775807,-9223372036854775808,1.5e308,1e-400]"),
+            Value(ValueList{Value(INT64_MAX), Value(INT64_MIN), Value(1.5e308), Value(0.0)}));
+  EXPECT_NE(why(R"({"id":13835058055282163713})")
+                .find("line 1, column 27 (byte 26): expected a whole number from -2^63 to 2^63 - "
+                      "1, found 13835058055282163713"),
+            std::string::npos)
+      << why(R"({"id":13835058055282163713})");
+  EXPECT_NE(why("-9223372036854775809").find("found -9223372036854775809"), std::string::npos);
+  EXPECT_NE(why(std::string(500, '9')).find("9...; as text"), std::string::npos);
+  EXPECT_NE(why(R"([1,{"x":1e400}])").find("found 1e400"), std::string::npos);
+  EXPECT_NE(why("-1.5E999").find("up to 1.79e308"), std::string::npos);
+  EXPECT_EQ(*parse_json("18446744073709551616", {.rounds_numbers = true}), Value(0x1p64));
+}
+
 TEST(Value, CopyOnWriteLeavesTheOtherHolderAlone) {
   Value a = Value::map({{"x", 1}});
   Value b = a;

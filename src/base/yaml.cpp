@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <map>
 #include <sstream>
 
@@ -104,7 +105,7 @@ class TreeBuilder : public YAML::EventHandler {
 
   Value scalar(const std::string& tag, const std::string& text, int at) {
     constexpr std::string_view kStandard = "tag:yaml.org,2002:";
-    if (tag == "?" || tag.empty()) return resolve_yaml_scalar(text);
+    if (tag == "?" || tag.empty()) return kept(resolve_yaml_scalar(text), text, at, true);
     if (tag == "!") return Value(text);
     std::string_view name = tag;
     if (name.starts_with(kStandard)) {
@@ -112,7 +113,7 @@ class TreeBuilder : public YAML::EventHandler {
       if (name == "str" || name == "timestamp") return Value(text);
       Value value = resolve_yaml_scalar(text);
       auto real = name == "float" ? yaml_float(text) : std::nullopt;
-      if (real) return Value(*real);
+      if (real) return kept(Value(*real), text, at, false);
       bool fits = (name == "int" && value.is_int()) || (name == "bool" && value.is_bool()) ||
                   (name == "null" && value.is_null());
       if (fits) return value;
@@ -121,6 +122,18 @@ class TreeBuilder : public YAML::EventHandler {
     }
     unknown_tag(tag, at);
     return Value(text);
+  }
+  // It would go on as another number, or as null.
+  Value kept(Value scalar, const std::string& text, int at, bool plain) {
+    if (!scalar.is_float()) return scalar;
+    if (plain && yaml_scalar_kind(text) == YamlScalar::Int) {
+      problem(at, fmt::format("expected a whole number from -2^63 to 2^63 - 1, found {}; in quotes "
+                              "it stays as it is",
+                              text));
+    } else if (!std::isfinite(scalar.as_float())) {
+      problem(at, fmt::format("expected a number up to 1.79e308, found {}", text));
+    }
+    return scalar;
   }
   void unknown_tag(std::string_view tag, int at) {
     problem(at, fmt::format("the tag '{}' is not supported: remove it", tag));

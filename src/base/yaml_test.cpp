@@ -49,6 +49,18 @@ TEST(Yaml, ResolvesPlainScalarsOnlyAndObeysTags) {
   }
 }
 
+TEST(Yaml, ANumberThatCannotBeKeptIsRefusedWithItsLine) {
+  EXPECT_EQ(
+      yaml_problems("a: 1\nb: [9223372036854775808]\nc: 0x10000000000000000"),
+      (std::vector<std::string>{"f.yaml:2: expected a whole number from -2^63 to 2^63 - 1, found "
+                                "9223372036854775808; in quotes it stays as it is",
+                                "f.yaml:3: expected a whole number from -2^63 to 2^63 - 1, found "
+                                "0x10000000000000000; in quotes it stays as it is"}));
+  EXPECT_EQ(yaml_problems("a: .inf\nb: !!float .nan\nc: 1.0e+999").size(), 3U);
+  EXPECT_EQ(json_of("[9223372036854775807, '9223372036854775808', 1.5e+308]"),
+            R"([9223372036854775807,"9223372036854775808",1.5e+308])");
+}
+
 TEST(Yaml, KeepsOrderNestingAndTheTextAsWritten) {
   auto parsed = parse_yaml("b: 1.10\na:\n  - x\n  - {c: d}\n1: one\n", "f.yaml");
   ASSERT_TRUE(parsed);

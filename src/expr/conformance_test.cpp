@@ -169,7 +169,7 @@ void run_file(const std::filesystem::path& path) {
   Tally tally;
   Value ctx = Value::map();
   for (std::string text; std::getline(file, text);) {
-    auto line = parse_json(text);
+    auto line = parse_json(text, {.rounds_numbers = true});
     ASSERT_TRUE(line.ok()) << line.error().describe() << "\n" << text;
     if (!line->find("expr")) {
       ctx = (*line)["ctx"];

@@ -136,6 +136,17 @@ TEST_F(WebhookTest, AnEndpointWithoutASchemeAsksForAToken) {
   EXPECT_EQ(send("POST", "/api/v1/webhooks/plain", body, {{"Authorization", ""}}).status, 401);
 }
 
+TEST_F(WebhookTest, ANumberThatCannotBeKeptIsRefusedAndNothingIsStored) {
+  ASSERT_EQ(post("/api/v1/webhook-endpoints", R"({"name":"plain","scheme":"token"})").status, 201);
+  for (const char* body : {R"({"id":13835058055282163713})", R"({"x":1e400})"}) {
+    auto answer = post("/api/v1/webhooks/plain", body);
+    EXPECT_EQ(answer.status, 400) << answer.text;
+    EXPECT_NE(answer.text.find("expected a"), std::string::npos) << answer.text;
+  }
+  EXPECT_EQ(get("/api/v1/events").data().size(), 0U);
+  EXPECT_EQ(post("/api/v1/webhooks/plain", R"({"id":9223372036854775807})").status, 202);
+}
+
 TEST_F(ApiTest, AnIdempotencyKeyMakesOneEndpoint) {
   const std::string endpoint = R"({"name":"gl","scheme":"token"})";
   Lines lines{{"Content-Type", "application/json"}, {"Idempotency-Key", "k1"}};

@@ -16,7 +16,7 @@ std::vector<Value> read_lines(const std::filesystem::path& file) {
   std::ifstream in(file);
   for (std::string line; std::getline(in, line);) {
     if (line.empty()) continue;
-    auto value = parse_json(line);
+    auto value = parse_json(line, {.rounds_numbers = true});  // Python's have no end
     if (!value.ok()) {
       fmt::print(stderr, "{}:{}: {}\n", file.string(), lines.size() + 1, value.error().message());
       std::exit(2);
