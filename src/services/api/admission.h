@@ -56,5 +56,7 @@ class RunningKey {
 // "application/json" of "Application/JSON; charset=utf-8".
 std::string media_type(std::string_view content_type);
 bool is_json(std::string_view media_type);
+// "utf-8" of the same, in small letters; empty: none is said.
+std::string charset_of(std::string_view content_type);
 
 }  // namespace millrace::api

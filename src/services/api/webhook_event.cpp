@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <map>
+
 #include "auth/crypto.h"
 #include "base/json.h"
 #include "base/text.h"
@@ -29,27 +31,69 @@ Result<Value> form_value(std::string_view text) {
   if (!net::parse_query(text, fields)) {
     return Error(ErrorKind::Invalid, "API-0060", "the form's body has a broken percent escape");
   }
+  // Senders of JSON that may also send a form put it there; what is no JSON is a field as any
+  // other.
   if (fields.size() == 1 && fields.front().first == "payload") {
-    return parse_json(fields.front().second, kPayloadLimits);
+    auto json = parse_json(fields.front().second, kPayloadLimits);
+    if (json.ok()) return json;
+  }
+  // In the order in which their names came first; a field that is repeated is a list.
+  std::vector<std::pair<std::string, ValueList>> named;
+  std::map<std::string, size_t> places;
+  for (auto& [name, value] : fields) {
+    if (!is_utf8(name) || !is_utf8(value)) {
+      return Error(ErrorKind::Invalid, "API-0060",
+                   fmt::format("the form's field '{}': expected UTF-8 text", name));
+    }
+    auto [place, is_new] = places.try_emplace(name, named.size());
+    if (is_new) named.emplace_back(name, ValueList());
+    named[place->second].second.emplace_back(std::move(value));
   }
   Value map = Value::map();
-  for (const auto& [name, value] : fields) map.set(name, value);
+  for (auto& [name, values] : named) {
+    map.set(name, values.size() == 1 ? std::move(values[0]) : Value(std::move(values)));
+  }
   return map;
 }
 
+// What would be read as something else than was meant.
+Result<void> check_coding(const net::HttpRequest& request) {
+  auto refused = [](std::string_view expected, std::string_view found) {
+    return Error(ErrorKind::Unsupported, "API-0061",
+                 fmt::format("expected {}, found '{}'", expected, found));
+  };
+  auto encoding = trim(request.headers.find("content-encoding"));
+  if (!encoding.empty() && to_lower_ascii(encoding) != "identity") {
+    return refused("a body without Content-Encoding", encoding);
+  }
+  auto charset = charset_of(request.headers.find("content-type"));
+  if (!charset.empty() && charset != "utf-8" && charset != "us-ascii") {
+    return refused("the charset utf-8", charset);
+  }
+  return {};
+}
+
 Result<Body> read_body(const net::HttpRequest& request) {
+  constexpr std::string_view kMark = "\xef\xbb\xbf";  // RFC 8259, 8.1: a reader may skip it
   Body body;
+  TRY(check_coding(request));
+  std::string_view text = request.body;
+  if (text.starts_with(kMark)) text.remove_prefix(kMark.size());
   auto type = media_type(request.headers.find("content-type"));
-  if (is_json(type) || (type.empty() && !request.body.empty())) {
-    TRY(body.value, parse_json(request.body, kPayloadLimits));
-    body.json = trim(request.body);
+  if (text.empty()) {
+    body.made = "null";
+    return body;
+  }
+  if (is_json(type) || type.empty()) {
+    TRY(body.value, parse_json(text, kPayloadLimits));
+    body.json = trim(text);
     return body;
   }
   if (type == "application/x-www-form-urlencoded") {
-    TRY(body.value, form_value(request.body));
-  } else if (type.starts_with("text/") && is_utf8(request.body)) {
-    body.value = Value(request.body);
-  } else if (!request.body.empty()) {
+    TRY(body.value, form_value(text));
+  } else if (type.starts_with("text/") && is_utf8(text)) {
+    body.value = Value(text);
+  } else {
     return Error(ErrorKind::Unsupported, "API-0061",
                  fmt::format("expected Content-Type application/json, "
                              "application/x-www-form-urlencoded or text, found '{}'",

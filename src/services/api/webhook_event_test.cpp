@@ -68,6 +68,33 @@ TEST(WebhookEvent, AFormBecomesAMapAndGitHubsFormItsJson) {
   EXPECT_EQ(github->payload, *parse_json(github->payload_json));
 }
 
+// found.md 9: what comes in is what is stored, or it is refused.
+TEST(WebhookEvent, ABodyIsReadAsItWasMeant) {
+  const std::string form = "application/x-www-form-urlencoded";
+  auto body = [](std::string text, std::string type, std::string scheme = "token") {
+    auto event = deliver(scheme, std::move(text), {{"Content-Type", type}});
+    if (!event.ok()) return event.error().code() + " " + event.error().message();
+    EXPECT_EQ(event->payload, *parse_json(event->payload_json));
+    return to_json(event->payload["body"]);
+  };
+  EXPECT_EQ(body("\xef\xbb\xbf{\"a\":1}", "application/json"), R"({"a":1})");
+  EXPECT_EQ(body("\xef\xbb\xbf"
+                 "a=1",
+                 form),
+            R"({"a":"1"})");
+  EXPECT_EQ(body("", "application/json"), "null");
+  EXPECT_EQ(body("payload=hello", form, "github"), R"({"payload":"hello"})");
+  EXPECT_EQ(body("b=1&a=2&b=3&b=4", form), R"({"b":["1","3","4"],"a":"2"})");
+  EXPECT_EQ(body("a=M%C3%BCller", form + "; charset=\"UTF-8\""), R"({"a":"Müller"})");
+  EXPECT_EQ(body("a=M%FCller", form), "API-0060 the form's field 'a': expected UTF-8 text");
+  EXPECT_EQ(body("M\xfcnchen", "text/plain; Charset=ISO-8859-1"),
+            "API-0061 expected the charset utf-8, found 'iso-8859-1'");
+  auto packed = deliver("github", "\x1f\x8b",
+                        {{"Content-Type", "application/json"}, {"Content-Encoding", "gzip"}});
+  EXPECT_EQ(packed.error().message(), "expected a body without Content-Encoding, found 'gzip'");
+  EXPECT_EQ(packed.error().kind(), ErrorKind::Unsupported);
+}
+
 TEST(WebhookEvent, AnEmptyBodyIsNull) {
   auto event = deliver("token", "", {});
   ASSERT_TRUE(event.ok());
