@@ -159,6 +159,31 @@ std::string charset_of(std::string_view content_type) {
   return {};
 }
 
+namespace {
+Error not_taken(std::string_view expected, std::string_view found) {
+  return {ErrorKind::Unsupported, "API-0061",
+          fmt::format("expected {}, found '{}'", expected, found)};
+}
+}  // namespace
+
+Result<void> check_not_encoded(const net::HttpRequest& request) {
+  auto encoding = trim(request.headers.find("content-encoding"));
+  if (encoding.empty() || to_lower_ascii(encoding) == "identity") return {};
+  return not_taken("a body without Content-Encoding", encoding);
+}
+
+Result<std::string_view> body_text(const net::HttpRequest& request) {
+  constexpr std::string_view kMark = "\xef\xbb\xbf";  // RFC 8259, 8.1: a reader may skip it
+  TRY(check_not_encoded(request));
+  auto charset = charset_of(request.headers.find("content-type"));
+  if (!charset.empty() && charset != "utf-8" && charset != "us-ascii") {
+    return not_taken("the charset utf-8", charset);
+  }
+  std::string_view text = request.body;
+  if (text.starts_with(kMark)) text.remove_prefix(kMark.size());
+  return text;
+}
+
 bool is_json(std::string_view type) {
   return type == "application/json" || type.ends_with("+json");
 }

@@ -59,4 +59,10 @@ bool is_json(std::string_view media_type);
 // "utf-8" of the same, in small letters; empty: none is said.
 std::string charset_of(std::string_view content_type);
 
+// The one way in for bodies that are text: as it came, without a byte order mark. Refused (415,
+// API-0061) is what would be read as something else than was meant: another charset than UTF-8, a
+// body that is compressed.
+Result<std::string_view> body_text(const net::HttpRequest& request);
+Result<void> check_not_encoded(const net::HttpRequest& request);
+
 }  // namespace millrace::api

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "services/api/call.h"
+#include "services/api/admission.h"
 
 #include <fmt/format.h>
 
@@ -40,8 +41,9 @@ Result<void> Call::decode_query(void* object, const Fields& fields) const {
 }
 
 Result<void> Call::decode_body(void* object, const Fields& fields) const {
-  if (trim(http.body).empty()) return decode_into(object, fields, Value::map());
-  TRY(Value value, parse_json(http.body));
+  TRY(std::string_view text, body_text(http));
+  if (trim(text).empty()) return decode_into(object, fields, Value::map());
+  TRY(Value value, parse_json(text));
   return decode_into(object, fields, value);
 }
 

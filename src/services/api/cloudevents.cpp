@@ -147,8 +147,10 @@ Result<Value> from_headers(const net::HttpRequest& request, std::string_view typ
   }
   if (!type.empty()) map.set("datacontenttype", type);
   if (trim(request.body).empty()) return map;
+  TRY(check_not_encoded(request));
   if (is_json(type)) {
-    TRY(Value data, parse_json(request.body, kPayloadLimits));
+    TRY(std::string_view text, body_text(request));
+    TRY(Value data, parse_json(text, kPayloadLimits));
     map.set("data", std::move(data));
   } else {
     map.set("data", bytes_value(request.body));
@@ -162,11 +164,13 @@ Result<std::vector<engine::NewEvent>> read_cloudevents(const net::HttpRequest& r
                                                        const engine::TenantCatalog& catalog) {
   auto type = media_type(request.headers.find("content-type"));
   if (type == "application/cloudevents-batch+json") {
-    TRY(Value list, parse_json(request.body, kPayloadLimits));
+    TRY(std::string_view text, body_text(request));
+    TRY(Value list, parse_json(text, kPayloadLimits));
     return read_batch(list, catalog);
   }
   if (type == "application/cloudevents+json") {
-    TRY(Value map, parse_json(request.body, kPayloadLimits));
+    TRY(std::string_view text, body_text(request));
+    TRY(Value map, parse_json(text, kPayloadLimits));
     return read_one(std::move(map), "/", catalog);
   }
   if (!request.headers.contains("ce-specversion")) {

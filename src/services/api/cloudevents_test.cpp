@@ -56,6 +56,26 @@ TEST(CloudEvents, TheTypeNamesTheTrigger) {
   EXPECT_EQ(to_json(event.payload), event.payload_json);
 }
 
+TEST(CloudEvents, ABodyThatWouldBeReadAsSomethingElseIsRefused) {
+  const std::string event = R"({"specversion":"1.0","id":"e1","source":"/a","type":"ci.push"})";
+  EXPECT_EQ(problems_of(read(kStructured, "\xef\xbb\xbf" + event)), "ok");
+  EXPECT_EQ(problems_of(read(kBatch, "\xef\xbb\xbf[" + event + "]")), "ok");
+  auto refused = [](const Result<std::vector<engine::NewEvent>>& events) {
+    return events.ok() ? "taken" : events.error().message();
+  };
+  EXPECT_EQ(refused(read(kStructured, event, {{"Content-Encoding", "br"}})),
+            "expected a body without Content-Encoding, found 'br'");
+  EXPECT_EQ(refused(read("application/cloudevents+json; charset=utf-16", event)),
+            "expected the charset utf-8, found 'utf-16'");
+  EXPECT_EQ(refused(read("application/octet-stream", "x",
+                         {{"Content-Encoding", "gzip"},
+                          {"ce-specversion", "1.0"},
+                          {"ce-id", "e1"},
+                          {"ce-source", "/a"},
+                          {"ce-type", "ci.push"}})),
+            "expected a body without Content-Encoding, found 'gzip'");
+}
+
 TEST(CloudEvents, TheExtensionTriggerGoesBeforeTheType) {
   auto events = read(kStructured, R"({"specversion":"1.0","id":"1","source":"s","type":"com.x",)"
                                   R"("trigger":"ci.push"})");

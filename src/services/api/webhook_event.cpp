@@ -56,29 +56,9 @@ Result<Value> form_value(std::string_view text) {
   return map;
 }
 
-// What would be read as something else than was meant.
-Result<void> check_coding(const net::HttpRequest& request) {
-  auto refused = [](std::string_view expected, std::string_view found) {
-    return Error(ErrorKind::Unsupported, "API-0061",
-                 fmt::format("expected {}, found '{}'", expected, found));
-  };
-  auto encoding = trim(request.headers.find("content-encoding"));
-  if (!encoding.empty() && to_lower_ascii(encoding) != "identity") {
-    return refused("a body without Content-Encoding", encoding);
-  }
-  auto charset = charset_of(request.headers.find("content-type"));
-  if (!charset.empty() && charset != "utf-8" && charset != "us-ascii") {
-    return refused("the charset utf-8", charset);
-  }
-  return {};
-}
-
 Result<Body> read_body(const net::HttpRequest& request) {
-  constexpr std::string_view kMark = "\xef\xbb\xbf";  // RFC 8259, 8.1: a reader may skip it
   Body body;
-  TRY(check_coding(request));
-  std::string_view text = request.body;
-  if (text.starts_with(kMark)) text.remove_prefix(kMark.size());
+  TRY(std::string_view text, body_text(request));
   auto type = media_type(request.headers.find("content-type"));
   if (text.empty()) {
     body.made = "null";
