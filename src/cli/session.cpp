@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "base/json.h"
+#include "cli/values.h"
 #include "net/http.h"
 
 namespace millrace::cli {
@@ -104,6 +105,7 @@ Result<Value> Session::get(const std::string& path) {
 }
 
 Result<Value> Session::send(Request what) {
+  TRY(check_texts(what.body));
   if (what.takes_key) what.headers.emplace_back("Idempotency-Key", random_key());
   for (int tries = 1;; ++tries) {
     auto request = request_for(what.method, what.path);

@@ -25,6 +25,10 @@ Result<Value> read_document(const std::string& path);
 // As is; "-" is stdin.
 Result<std::string> read_text(const std::string& path);
 
+// Everything in it can be sent as it is. Error: Invalid, CLI-0006, which names the place whose text
+// is not UTF-8: JSON would carry another one.
+Result<void> check_texts(const Value& body);
+
 // "500ms", "30s", "5m", "2h", "1d" in milliseconds. Errors: usage.
 Result<int64_t> parse_duration(std::string_view name, std::string_view text);
 Result<int64_t> parse_count(std::string_view name, std::string_view text, int64_t least);

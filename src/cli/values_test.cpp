@@ -174,5 +174,21 @@ TEST(Trace, ShowsRulesVerdictsAndExecutionsWithTimes) {
             "      no  trigger.x equals \"n\", found \"m\"\n");
 }
 
+// JSON would carry U+FFFD instead.
+TEST(Texts, BytesThatAreNoTextAreNotSent) {
+  auto why = [](Value body) {
+    auto checked = check_texts(body);
+    if (checked.ok()) return std::string("ok");
+    return std::string(checked.error().code()) + " " + checked.error().message();
+  };
+  std::string bytes("\xff\xfe", 2);
+  EXPECT_EQ(why(json(R"({"a":["\u00e9",{"b":1}],"c":null})")), "ok");
+  EXPECT_EQ(why(Value::map({{"parameters", Value::map({{"t", bytes}})}})),
+            "CLI-0006 /parameters/t: expected text in UTF-8, found other bytes: nothing was sent; "
+            "pass them as base64");
+  EXPECT_EQ(why(Value(ValueList{Value(1), Value(bytes)})).substr(0, 12), "CLI-0006 /1:");
+  EXPECT_EQ(why(Value(bytes)).substr(0, 19), "CLI-0006 the value:");
+}
+
 }  // namespace
 }  // namespace millrace::cli

@@ -140,6 +140,13 @@ def errors_have_codes_and_hints(server):
     fails(server, 5, "rule", "list", "--data", "/nonexistent")
 
 
+def bytes_that_are_no_text_are_not_sent(server):
+    file = server.home / "bytes"
+    file.write_bytes(b"a\xff\xfe")
+    error = fails(server, 2, "run", "core.echo", f"message=@{file}")
+    assert "CLI-0006: /parameters/message: expected text in UTF-8" in error, error
+
+
 def local_commands_fail_like_the_others(server):
     nowhere, bad = server.home / "nowhere", server.home / "bad.yaml"
     bad.write_text("server: {prot: 1}\n")
@@ -183,6 +190,7 @@ def commands():
         server.start()
         for part in (actions_run_and_stream, scripts_of_packs_run, rules_are_kept_and_explained,
                      keys_are_kept_and_read, the_rest_answers, errors_have_codes_and_hints,
+                     bytes_that_are_no_text_are_not_sent,
                      local_commands_fail_like_the_others, a_lost_run_ends_the_wait):
             part(server)
         assert server.stop() == 0
