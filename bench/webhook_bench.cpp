@@ -179,8 +179,7 @@ void leave_due(const Options& options, const std::string& folder, int64_t count)
   store.exec("UPDATE timer SET due = 1");
 }
 
-int64_t timers_left(BareSqlite& store) {
-  static sqlite3_stmt* count = store.prepare("SELECT count(*) FROM timer");
+int64_t timers_left(sqlite3_stmt* count) {
   sqlite3_step(count);
   int64_t left = sqlite3_column_int64(count, 0);
   sqlite3_reset(count);
@@ -208,11 +207,13 @@ std::vector<Line> drain_figure(const Options& options) {
     return load.run(texts, {202}, [&] { return server.cpu_seconds(); });
   };
   BareSqlite store(folder + "/data/millrace.db");
+  auto* count = store.prepare("SELECT count(*) FROM timer");
   std::vector<LoadSample> beside;
   do beside.push_back(round());
-  while (timers_left(store) > 0);
+  while (timers_left(count) > 0);
   double seconds = wall_seconds() - begin;
   double cpu = server.cpu_seconds() - cpu_begin;
+  sqlite3_finalize(count);
   std::vector<LoadSample> quiet;
   for (int i = 0; i < options.rounds(20); ++i) quiet.push_back(round());
   auto ended = server.call("GET", "/api/v1/executions?status=succeeded&limit=1");

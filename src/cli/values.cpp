@@ -7,6 +7,7 @@
 #include <charconv>
 #include <iostream>
 #include <iterator>
+#include <optional>
 
 #include "base/files.h"
 #include "base/json.h"
@@ -138,34 +139,33 @@ Result<Value> read_document(const std::string& path) {
 
 namespace {
 
-// The JSON pointer of the first text that is not UTF-8; empty: there is none. `at` leads here.
-std::string first_bytes(const Value& value, const std::string& at) {
-  if (value.is_string()) return is_utf8(value.as_string()) ? std::string() : at;
+// The JSON pointer of the first text that is not UTF-8. `at` leads here.
+std::optional<std::string> first_bytes(const Value& value, const std::string& at) {
+  if (value.is_string() && !is_utf8(value.as_string())) return at;
   if (value.is_map()) {
     for (const auto& entry : value.as_map()) {
       auto below = fmt::format("{}/{}", at, entry.name());
       if (!is_utf8(entry.name())) return below;
-      if (auto found = first_bytes(entry.value, below); !found.empty()) return found;
+      if (auto found = first_bytes(entry.value, below)) return found;
     }
   }
   if (value.is_list()) {
     for (size_t i = 0; i < value.size(); ++i) {
-      auto found = first_bytes(value.as_list()[i], fmt::format("{}/{}", at, i));
-      if (!found.empty()) return found;
+      if (auto found = first_bytes(value.as_list()[i], fmt::format("{}/{}", at, i))) return found;
     }
   }
-  return {};
+  return std::nullopt;
 }
 
 }  // namespace
 
 Result<void> check_texts(const Value& body) {
   auto found = first_bytes(body, "");
-  if (found.empty() && !(body.is_string() && !is_utf8(body.as_string()))) return {};
+  if (!found) return {};
   return Error(ErrorKind::Invalid, "CLI-0006",
                fmt::format("{}: expected text in UTF-8, found other bytes: nothing was sent; pass "
                            "them as base64",
-                           found.empty() ? "the value" : found));
+                           found->empty() ? "the value" : *found));
 }
 
 Result<int64_t> parse_duration(std::string_view name, std::string_view text) {

@@ -111,7 +111,10 @@ void World::apply(const Op& op) {
         time_passes(std::clamp<int64_t>(server_->partition->pause_ms(now()), 1, 70'000));
       }
       return;
-    case OpKind::ClockStep: wall_ms_ += static_cast<int64_t>(dice.below(240'000)) - 120'000; return;
+    case OpKind::ClockStep:
+      wall_ms_ += static_cast<int64_t>(dice.below(240'000)) - 120'000;
+      clock_stepped_ = true;
+      return;
     case OpKind::Start:
     case OpKind::Finish:
     case OpKind::Repeat:

@@ -148,6 +148,7 @@ class World final : private engine::Observer, private kernel::WorkReceiver {
   bool surprises_ = false;  // a commit with an unknown outcome since the last comparison
   bool quiet_ = false;
   bool harm_ = false;           // a fault that may put something into quarantine
+  bool clock_stepped_ = false;  // the doctor cannot know any more what is too young to have gone
   bool forgets_ = false;        // old rows go after a minute and a half
   int left_at_once_ = 1000;     // of what a sweep brings
   std::set<int64_t> bad_rows_;  // executions that cannot be read

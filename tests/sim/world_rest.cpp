@@ -264,11 +264,12 @@ void World::check_slots() {
 
 // The doctor, and the ledger against the store.
 void World::examine(bool bytes) {
-  auto findings = store::examine(store_.inspector(),
-                                 {.now_ms = wall_ms_,
-                                  .event_retention_ms = forgets_ ? 0 : retention().events,
-                                  .execution_retention_ms = forgets_ ? 0 : retention().executions,
-                                  .check_bytes = bytes});
+  auto findings = store::examine(
+      store_.inspector(),
+      {.now_ms = wall_ms_,
+       .event_retention_ms = forgets_ ? 0 : retention().events,
+       .execution_retention_ms = forgets_ && clock_stepped_ ? 0 : retention().executions,
+       .check_bytes = bytes});
   ASSERT_MSG(findings.ok(), findings.error().describe());
   for (const auto& finding : *findings) {
     if (finding.severity != store::Severity::Broken) continue;

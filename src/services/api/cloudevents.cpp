@@ -147,12 +147,12 @@ Result<Value> from_headers(const net::HttpRequest& request, std::string_view typ
   }
   if (!type.empty()) map.set("datacontenttype", type);
   if (trim(request.body).empty()) return map;
-  TRY(check_not_encoded(request));
   if (is_json(type)) {
     TRY(std::string_view text, body_text(request));
     TRY(Value data, parse_json(text, kPayloadLimits));
     map.set("data", std::move(data));
   } else {
+    TRY(check_not_encoded(request));
     map.set("data", bytes_value(request.body));
   }
   return map;

@@ -31,11 +31,10 @@ Result<Value> form_value(std::string_view text) {
   if (!net::parse_query(text, fields)) {
     return Error(ErrorKind::Invalid, "API-0060", "the form's body has a broken percent escape");
   }
-  // Senders of JSON that may also send a form put it there; what is no JSON is a field as any
-  // other.
+  // Senders of JSON that may also send a form put it there; other text is a field as any other.
   if (fields.size() == 1 && fields.front().first == "payload") {
-    auto json = parse_json(fields.front().second, kPayloadLimits);
-    if (json.ok()) return json;
+    auto text = trim(fields.front().second);
+    if (text.starts_with('{') || text.starts_with('[')) return parse_json(text, kPayloadLimits);
   }
   // In the order in which their names came first; a field that is repeated is a list.
   std::vector<std::pair<std::string, ValueList>> named;

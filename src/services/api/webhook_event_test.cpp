@@ -84,6 +84,7 @@ TEST(WebhookEvent, ABodyIsReadAsItWasMeant) {
             R"({"a":"1"})");
   EXPECT_EQ(body("", "application/json"), "null");
   EXPECT_EQ(body("payload=hello", form, "github"), R"({"payload":"hello"})");
+  EXPECT_EQ(body("payload=%7B%22x%22:1e400%7D", form, "github").substr(0, 8), "BAS-0002");
   EXPECT_EQ(body("b=1&a=2&b=3&b=4", form), R"({"b":["1","3","4"],"a":"2"})");
   EXPECT_EQ(body("a=M%C3%BCller", form + "; charset=\"UTF-8\""), R"({"a":"Müller"})");
   EXPECT_EQ(body("a=M%FCller", form), "API-0060 the form's field 'a': expected UTF-8 text");
