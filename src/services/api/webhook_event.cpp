@@ -33,8 +33,9 @@ Result<Value> form_value(std::string_view text) {
   }
   // Senders of JSON that may also send a form put it there; other text is a field as any other.
   if (fields.size() == 1 && fields.front().first == "payload") {
-    auto text = trim(fields.front().second);
-    if (text.starts_with('{') || text.starts_with('[')) return parse_json(text, kPayloadLimits);
+    auto payload = trim(fields.front().second);
+    bool is_meant = payload.starts_with('{') || payload.starts_with('[');
+    if (is_meant) return parse_json(payload, kPayloadLimits);
   }
   // In the order in which their names came first; a field that is repeated is a list.
   std::vector<std::pair<std::string, ValueList>> named;
