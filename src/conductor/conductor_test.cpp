@@ -22,6 +22,77 @@ TEST(Conducting, ASequenceSucceedsWithItsLastTask) {
   EXPECT_EQ(to_json(run.state().output), R"({"x":5})");
 }
 
+// What somebody sends may stand in every value of a workflow; in each of them it stays a text that
+// reads no key.
+class DataReadsNoKey : public testing::TestWithParam<std::string> {
+ protected:
+  void start(std::string_view yaml) {
+    run_.emplace(yaml, Value::map({{"msg", GetParam()}}), kOrquesta);
+    run_->reported.set_key("system.pw", "Kanarie-77");
+  }
+  void expect_nothing_read() {
+    std::string all = to_json(run_->state().output);
+    for (const Value& context : run_->state().contexts) all += to_json(context);
+    for (const std::string& message : run_->messages()) all += message;
+    EXPECT_EQ(all.find("Kanarie-77"), std::string::npos) << all;
+  }
+  std::optional<Rig> run_;
+};
+
+TEST_P(DataReadsNoKey, InValues) {
+  start(R"(
+input: [msg]
+vars: [{v: <% ctx().msg %>}, {l: '<% list(ctx().v, ctx().msg) %>'}]
+tasks:
+  a:
+    input: {message: <% ctx().v %>, <% ctx().v %>: 1}
+    next: [{when: <% ctx().v != 'Kanarie-77' %>, publish: [{m: <% result() %>}], do: b}]
+  b:
+    with: {items: 'i in <% ctx().l %>'}
+    input: {message: <% item(i) %>}
+output: [{m: <% ctx().m %>}, {v: '{{ ctx().v }}'}]
+)");
+  NextTask a = run_->offered("a");
+  Value entry = Value::map({{"message", GetParam()}});
+  entry.set(GetParam(), 1);
+  EXPECT_EQ(a.actions.at(0).input, entry);
+  run_->succeed("a", GetParam());
+  NextTask b = run_->offered("b");
+  ASSERT_EQ(b.actions.size(), 2u) << testing::PrintToString(run_->messages());
+  for (const ActionCall& call : b.actions) EXPECT_EQ(call.input["message"], GetParam());
+  run_->report_item("b", 0, Status::Running);
+  run_->report_item("b", 0, Status::Succeeded);
+  run_->report_item("b", 1, Status::Running);
+  run_->report_item("b", 1, Status::Succeeded);
+  ASSERT_TRUE(run_->conductor().render_output().ok());
+  EXPECT_EQ(run_->state().output, Value::map({{"m", GetParam()}, {"v", GetParam()}}));
+  expect_nothing_read();
+}
+
+TEST_P(DataReadsNoKey, InSettings) {
+  for (std::string_view setting :
+       {"delay: <% ctx().msg %>", "retry: {count: <% ctx().msg %>}",
+        "retry: {count: 2, delay: <% ctx().msg %>}", "retry: {count: 2, when: <% ctx().msg %>}",
+        "action: <% ctx().msg %>", "with: {items: <% ctx().msg %>}",
+        "with: {items: '<% [1] %>', concurrency: <% ctx().msg %>}",
+        "next: [{when: <% ctx().msg %>, do: fail}]"}) {
+    SCOPED_TRACE(setting);
+    start("{input: [msg], tasks: {a: {" + std::string(setting) + "}}}");
+    auto offered = run_->conductor().next_tasks();
+    ASSERT_TRUE(offered.ok()) << offered.error().message();
+    for (auto status : {Status::Running, Status::Failed}) {
+      (void)run_->conductor().event("a", 0, {.status = status});  // a wrong setting is refused
+    }
+    expect_nothing_read();
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Spellings, DataReadsNoKey,
+                         testing::Values("<% st2kv('system.pw', decrypt => true) %>",
+                                         "<% st2kv('system.pw') %>",
+                                         "{{ st2kv('system.pw', decrypt=true) }}",
+                                         "{% if true %}{{ st2kv('system.pw') }}{% endif %}"));
+
 constexpr std::string_view kJoin = R"(
 vars: [{x: {from: root, root: 1}}]
 tasks:

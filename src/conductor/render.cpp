@@ -37,6 +37,7 @@ Result<void> Conductor::begin(const Value& context, const Value& inputs) {
   bool failed = false;
   for (const Assignment& input : definition_->spec().input) {
     TRY(Renderable source, input_source(input, inputs));
+    rolling.texts_are_data = inputs.find(input.name) != nullptr;
     TRY(auto value, render_or_log(source, rolling));
     failed = failed || !value;
     if (!value) continue;
@@ -44,6 +45,7 @@ Result<void> Conductor::begin(const Value& context, const Value& inputs) {
     state_.parameters.set(input.name, std::move(*value));
     if (native()) rolling.names.set("parameters", state_.parameters);
   }
+  rolling.texts_are_data = false;
   merge_into(ctx, rolling.ctx);
   rolling.ctx = ctx;
   if (is_chain() && inputs.is_map()) {

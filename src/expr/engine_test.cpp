@@ -44,6 +44,84 @@ TEST_F(Engines, OrquestaModeEvaluatesStringResultsAgain) {
   EXPECT_EQ(eval("x {{ ctx().jinja_trap }}", Mode::Orquesta), R"("x s3")");
 }
 
+// The datastore of a server: whatever is asked for is there, and it is known who asked.
+struct Keys : Lookup {
+  Answer kv(std::string_view key, bool) const override {
+    asked.emplace_back(key);
+    if (key == "system.template") return Answer::of(Value("{{ st2kv('system.pw') }}"));
+    return Answer::of(Value("Kanarie-77"));
+  }
+  mutable std::vector<std::string> asked;
+};
+
+// Every way on which text that came out of a value is evaluated, with every spelling that reads a
+// key: it stays as it came, and nobody was asked.
+TEST_F(Engines, TextThatCameOutOfAValueReadsNoKey) {
+  const std::string yaql[] = {
+      "<% st2kv('system.pw', decrypt => true) %>",    "<% st2kv('system.pw') %>",
+      "<% [1].select(st2kv('system.pw')).first() %>", "<% st2kv('system.none', default => 1) %>",
+      "<% coalesce(st2kv('system.pw'), 1) %>",        "a <% st2kv('system.pw') %> <% ctx().n %>",
+  };
+  const std::string jinja[] = {
+      "{{ st2kv('system.pw', decrypt=true) }}",
+      "{{ st2kv('system.pw') | default('x') }}",
+      "{{ 'system.pw' | st2kv }}",
+      "{{ ['system.pw'] | map('st2kv') }}",
+      "{{ [['system.pw'] | map('st2kv')] }}",
+      "{{ ['system.pw'] | map('st2kv') | first }}",
+      "{{ ['system.pw'] | map('st2kv') | join(',') }}",
+      "{% if true %}{{ st2kv('system.pw') }}{% endif %}",
+      "{% set a = st2kv('system.pw') %}{{ a }}",
+      "{% if true %}\n{{ st2kv('system.pw') }}\n{% endif %}",
+      "a {{ st2kv('system.pw') }} {{ ctx().n }}",
+  };
+  Keys keys;
+  scope.lookup = &keys;
+  auto stays = [&](const std::string& text, const std::string& way, const std::string& expected) {
+    EXPECT_EQ(eval(way, Mode::Orquesta), to_json(Value(expected))) << text << "\nby " << way;
+    EXPECT_TRUE(keys.asked.empty()) << text << "\nby " << way;
+    keys.asked.clear();
+  };
+  for (const auto& text : yaql) {
+    scope.ctx.set("m", Value(text));
+    scope.ctx.set("again", Value("<% ctx().m %>"));
+    stays(text, "<% ctx().m %>", text);
+    stays(text, "x <% ctx().m %> y", "x " + text + " y");
+    stays(text, "<% ctx().again %>", text);
+    stays(text, "<% '<' + ctx().m.substring(1) %>",
+          text.starts_with('<') ? text : "<" + text.substr(1));
+  }
+  for (const auto& text : jinja) {
+    scope.ctx.set("m", Value(text));
+    scope.ctx.set("again", Value("{{ ctx().m }}"));
+    stays(text, "{{ ctx().m }}", text);
+    stays(text, "x {{ ctx().m }} y", "x " + text + " y");
+    stays(text, "{{ ctx().again }}", text);
+    stays(text, "{{ ctx().m[:1] ~ ctx().m[1:] }}", text);
+    stays(text, "{% if true %}{{ ctx().m }}{% endif %}", text);
+    stays(text, "{% raw %}r{% endraw %}{{ ctx().m }}", "r" + text);
+  }
+  scope.texts_are_data = true;
+  for (const auto& text : yaql) stays(text, text, text);
+  for (const auto& text : jinja) stays(text, text, text);
+}
+
+TEST_F(Engines, AKeyIsReadByTheTextOfTheAuthorOnly) {
+  Keys keys;
+  scope.lookup = &keys;
+  EXPECT_EQ(eval("{{ st2kv('system.a') }}", Mode::Orquesta), R"("Kanarie-77")");
+  EXPECT_EQ(eval("{% if true %}{{ st2kv('system.a') }}{% endif %}", Mode::Orquesta),
+            R"("Kanarie-77")");
+  EXPECT_EQ(eval("{% raw %}r{% endraw %}{{ st2kv('system.a') }}", Mode::Orquesta),
+            R"("rKanarie-77")");
+  EXPECT_EQ(eval("{{ ctx().jinja_trap }} {{ st2kv('system.a') }}", Mode::Orquesta),
+            R"("s3 Kanarie-77")");
+  EXPECT_EQ(eval("{{ st2kv('system.template') }}", Mode::Orquesta),
+            R"("{{ st2kv('system.pw') }}")");
+  EXPECT_EQ(eval("{{ st2kv('system.template') }}{{ ctx().none }}", Mode::Orquesta),
+            "error EXP-0003");
+}
+
 TEST_F(Engines, NativeModeKnowsTheRootNamesOfTheScope) {
   EXPECT_EQ(eval("{{ event.payload.ref }}"), R"("main")");
   EXPECT_EQ(eval("ref={{ event.payload.ref }} n={{ parameters.count + 1 }}"), R"("ref=main n=3")");

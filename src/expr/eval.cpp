@@ -168,8 +168,16 @@ Result<Item> Evaluator::eval_kv(const Node& node) {
     key += tree_.text(part.node);
   }
   Item absent(make<Undefined>(fmt::format("the datastore has no item '{}'", key)));
-  if (!scope.lookup) return absent;
-  return ask(scope.lookup->kv(key, node.aux == 1), absent);
+  TRY(Answer answer, this->key(key, node.aux == 1));
+  return ask(answer, absent);
+}
+
+Result<Answer> Evaluator::key(std::string_view name, bool decrypt) {
+  if (shared_.data_depth > 0) {
+    shared_.data_read_key = true;
+    return unsupported("a text that came out of a value reads no key");
+  }
+  return scope.lookup ? scope.lookup->kv(name, decrypt) : Answer::absent();
 }
 
 Result<Item> Evaluator::eval_list(const Node& node, Flavor flavor) {

@@ -77,6 +77,8 @@ class Evaluator {
     Meter& meter;
     RegexCache& regexes;
     uint64_t random_state;
+    uint32_t data_depth = 0;     // above 0: the running text came out of a value
+    bool data_read_key = false;  // it asked for a key, which it did not get
   };
 
   Evaluator(const Tree& tree, Shared& shared)
@@ -97,6 +99,9 @@ class Evaluator {
   bool is_yaql() const { return meter.frozen_input; }
   uint64_t random();
   RegexCache& regexes() { return shared_.regexes; }
+  // A key of the datastore, by whatever spelling. Data gets none: who may send a webhook would
+  // read every key that the workflow may read.
+  Result<Answer> key(std::string_view name, bool decrypt);
   Result<std::string> str(const Item& item) { return python::str(meter, item); }
   Result<Item> text(std::string value);  // counts its memory
   Result<Item> list(std::vector<Item> items) {

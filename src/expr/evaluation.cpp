@@ -43,6 +43,12 @@ void replace_all(std::string& text, std::string_view from, std::string_view to) 
   text = std::move(out);
 }
 
+std::string without_raw_marks(std::string text) {
+  replace_all(text, "{% raw %}", "");
+  replace_all(text, "{% endraw %}", "");
+  return text;
+}
+
 std::string unresolved(std::string_view text) {
   std::string names;
   for (const Span& span : find_spans(text, "{{", "}}")) {
@@ -54,7 +60,12 @@ std::string unresolved(std::string_view text) {
 
 }  // namespace
 
-Result<Value> Evaluation::run(const Program& program) {
+Result<Value> Evaluation::run(const Program& source) {
+  if (!shared_.scope.texts_are_data) return program(source);
+  return of_data<Value>(Value(source.text), [&] { return program(source); });
+}
+
+Result<Value> Evaluation::program(const Program& program) {
   meter_.frozen_input = program.language == Language::Yaql;
   switch (program.language) {
     case Language::None: return Value(program.text);
@@ -146,6 +157,17 @@ Result<Item> Evaluation::finalize(Evaluator& eval, const Item& item) {
   return eval.is_yaql() ? finalize_yaql(eval, item) : eval.drained(item);
 }
 
+template <typename T, typename Run>
+Result<T> Evaluation::of_data(const Value& text, Run run) {
+  ++shared_.data_depth;
+  const bool outer = std::exchange(shared_.data_read_key, false);
+  Result<T> result = run();
+  --shared_.data_depth;
+  if (!std::exchange(shared_.data_read_key, outer)) return result;
+  left_.push_back(text);
+  return T(text);
+}
+
 // Strings that come out are evaluated again, until none holds an expression.
 Result<Value> Evaluation::yaql(const Program& program) {
   TRY(meter_.enter());
@@ -174,7 +196,7 @@ Result<Value> Evaluation::yaql_segment(Evaluator& eval, const Segment& segment, 
     if (!has_span(item.str(), "<%", "%>")) return item.value();
     TRY(meter_.step(1 + item.str().size() / 8));
     TRY(auto inner, cache_.get(item.str(), Mode::Orquesta, Language::Yaql));
-    TRY(Value value, yaql(inner->program()));
+    TRY(Value value, of_data<Value>(item.value(), [&] { return yaql(inner->program()); }));
     if (whole || value.is_string()) return value;
     item = Item(std::move(value));
   }
@@ -198,9 +220,12 @@ Result<Value> Evaluation::jinja(const Program& program) {
     TRY(output, expand_text(Value(text)));
   }
   if (output.is_string() && has_span(output.str(), "{{", "}}")) {
-    return Error(ErrorKind::Invalid, kUndefined,
-                 fmt::format("JinjaEvaluationException: There are unresolved variables: {}",
-                             unresolved(output.str())));
+    TRY(bool forgotten, has_unresolved(output.str()));
+    if (forgotten) {
+      return Error(ErrorKind::Invalid, kUndefined,
+                   fmt::format("JinjaEvaluationException: There are unresolved variables: {}",
+                               unresolved(output.str())));
+    }
   }
   if (output.is_string() && !program.raw_blocks.empty()) {
     std::string text(output.str());
@@ -208,12 +233,23 @@ Result<Value> Evaluation::jinja(const Program& program) {
       TRY(meter_.step(1 + text.size() / 64));
       replace_all(text, fmt::format("{{{}}}", i), program.raw_blocks[i]);
     }
-    return render_raw(program, text);
+    std::string plain = without_raw_marks(text);
+    return of_data<Value>(Value(plain), [&] { return render_raw(program, text); });
   }
   auto eval = evaluator(program);
   auto value = to_value(eval, output);
   if (!value.ok()) return explain(value.error(), program.text, program);
   return value;
+}
+
+// What was left as it came is no forgotten variable.
+Result<bool> Evaluation::has_unresolved(std::string_view output) {
+  std::string rest(output);
+  for (const Value& text : left_) {
+    TRY(meter_.step(1 + rest.size() / 64));
+    replace_all(rest, text.as_string(), "");
+  }
+  return has_span(rest, "{{", "}}");
 }
 
 // A text with raw blocks, which Jinja itself takes out of their marks.
@@ -238,6 +274,25 @@ Result<Item> Evaluation::expand_text(const Value& text) {
   return expand(inner->program());
 }
 
+// What comes out is settled before it leaves the data: an iterator that is drawn later would read
+// as the author's text does.
+Result<Item> Evaluation::expand_data(Evaluator& eval, const Value& text, bool whole) {
+  return of_data<Item>(text, [&] -> Result<Item> {
+    TRY(Item item, expand_text(text));
+    if (item.is_undefined() || item.is_string() || shared_.data_depth > 1) return item;
+    if (!whole) return as_text(eval, std::move(item));
+    TRY(Value value, to_value(eval, item));
+    return Item(std::move(value));
+  });
+}
+
+Result<Item> Evaluation::as_text(Evaluator& eval, Item item) {
+  TRY(item, eval.drained(std::move(item)));
+  std::string text;
+  TRY(append_final(item, text));
+  return Item(text);
+}
+
 Result<Item> Evaluation::expand(const Program& program) {
   TRY(meter_.enter());
   Level level(meter_);
@@ -246,12 +301,12 @@ Result<Item> Evaluation::expand(const Program& program) {
   if (program.error) return explain(*program.error, program.text, program);
   if (!program.raw_blocks.empty()) {
     TRY(Value text, render_raw(program, program.text));
-    return expand_text(text);
+    return expand_data(eval, text, true);
   }
   if (program.body != kNone) {
     auto text = eval.run_template(program.body);
     if (!text.ok()) return explain(text.error(), program.text, program);
-    return expand_text(Value(*text));
+    return expand_data(eval, Value(*text), true);
   }
   bool whole = program.segments.size() == 1;
   std::string out = program.text;
@@ -273,13 +328,10 @@ Result<Item> Evaluation::jinja_segment(Evaluator& eval, const Segment& segment, 
   TRY(Item item, eval.eval(segment.root));
   if (item.is_undefined()) return item;
   if (item.is_string()) {
-    TRY(item, expand_text(item.value()));
+    TRY(item, expand_data(eval, item.value(), whole));
   }
   if (whole || item.is_undefined()) return item;
-  TRY(item, eval.drained(std::move(item)));
-  std::string text;
-  TRY(append_final(item, text));
-  return Item(text);
+  return as_text(eval, std::move(item));
 }
 
 }  // namespace millrace::expr

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "expr/cache.h"
 #include "expr/eval.h"
@@ -22,6 +23,7 @@ class Evaluation {
 
  private:
   Result<Value> text(const Value& string);
+  Result<Value> program(const Program& program);
   Evaluator evaluator(const Program& program);
   Result<Value> native(const Program& program);
   Result<void> append(Evaluator& eval, const Item& item, const Segment& segment,
@@ -33,12 +35,20 @@ class Evaluation {
   Result<Value> jinja(const Program& program);
   Result<Value> render_raw(const Program& program, const std::string& text);
   Result<Item> expand_text(const Value& text);
+  Result<Item> expand_data(Evaluator& eval, const Value& text, bool whole);
+  Result<Item> as_text(Evaluator& eval, Item item);
   Result<Item> expand(const Program& program);
   Result<Item> jinja_segment(Evaluator& eval, const Segment& segment, bool whole);
+
+  // What `run` makes of a text that is data. One that asks for a key is left as `text`.
+  template <typename T, typename Run>
+  Result<T> of_data(const Value& text, Run run);
+  Result<bool> has_unresolved(std::string_view output);
 
   Meter meter_;
   Evaluator::Shared shared_;
   TemplateCache& cache_;
+  std::vector<Value> left_;  // texts that asked for a key
 };
 
 }  // namespace millrace::expr

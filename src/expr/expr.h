@@ -25,7 +25,8 @@ namespace millrace::expr {
 
 enum class Language : uint8_t { None, Jinja, Yaql };
 
-// Orquesta: exactly as the reference, string results are evaluated again as expressions.
+// Orquesta: exactly as the reference, string results are evaluated again as expressions; but a
+// text that came out of a value reads no key (st2kv): it is left as it came.
 // Native: one pass; data is never evaluated. Root names of Scope::names are usable directly:
 // `{{ event.id }}`, `<% $event.id %>`.
 enum class Mode : uint8_t { Orquesta, Native };
@@ -88,6 +89,8 @@ struct Scope {
   const Lookup* lookup = nullptr;
   uint64_t random_seed = 0;  // of random(); the same seed gives the same values
   Mode mode = Mode::Native;
+  // Orquesta: the evaluated texts are data themselves, from whoever started the run.
+  bool texts_are_data = false;
   Budget budget;
 };
 

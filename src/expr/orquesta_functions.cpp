@@ -146,11 +146,8 @@ Result<Item> st2kv(Evaluator& eval, Args& args) {
   if (!args[0].is_string()) return type_error("Given key is not typeof string.");
   const Item* decrypt = args.find_named("decrypt");
   if (decrypt && !decrypt->is_bool()) return type_error("Decrypt parameter is not typeof bool.");
-  if (eval.scope.lookup) {
-    bool wants_decrypted = decrypt && decrypt->value().as_bool();
-    Answer answer = eval.scope.lookup->kv(args[0].str(), wants_decrypted);
-    if (answer.found() || answer.needs_load()) return eval.ask(answer, Item());
-  }
+  TRY(Answer answer, eval.key(args[0].str(), decrypt && decrypt->value().as_bool()));
+  if (answer.found() || answer.needs_load()) return eval.ask(answer, Item());
   if (const Item* otherwise = args.find_named("default")) return *otherwise;
   return expression_error(
       fmt::format("The key \"{}\" does not exist in the datastore.", args[0].str()));
