@@ -8,6 +8,8 @@
 #include <cmath>
 #include <iterator>
 
+#include "base/charset.h"
+
 namespace millrace {
 namespace {
 
@@ -120,28 +122,6 @@ std::string position_of(std::string_view text, size_t offset) {
     }
   }
   return fmt::format("line {}, column {} (byte {})", line, offset - line_start + 1, offset);
-}
-
-// Length of the UTF-8 sequence at `i`, or 0 when it is malformed (RFC 3629 table 3-7).
-size_t utf8_length(std::string_view s, size_t i) {
-  auto byte = [&](size_t k) { return k < s.size() ? static_cast<unsigned char>(s[k]) : 0U; };
-  unsigned c = byte(i);
-  if (c < 0x80) return 1;
-  auto cont = [&](size_t k) { return (byte(k) & 0xC0U) == 0x80U; };
-  if (c >= 0xC2 && c <= 0xDF) return cont(i + 1) ? 2 : 0;
-  if (c >= 0xE0 && c <= 0xEF) {
-    unsigned second = byte(i + 1);
-    if (c == 0xE0 && second < 0xA0) return 0;
-    if (c == 0xED && second > 0x9F) return 0;
-    return cont(i + 1) && cont(i + 2) ? 3 : 0;
-  }
-  if (c >= 0xF0 && c <= 0xF4) {
-    unsigned second = byte(i + 1);
-    if (c == 0xF0 && second < 0x90) return 0;
-    if (c == 0xF4 && second > 0x8F) return 0;
-    return cont(i + 1) && cont(i + 2) && cont(i + 3) ? 4 : 0;
-  }
-  return 0;
 }
 
 void append_number(std::string& out, double d) {
@@ -309,13 +289,6 @@ std::string to_pretty_json(const Value& value) {
   return out;
 }
 
-bool is_utf8(std::string_view text) {
-  for (size_t i = 0; i < text.size();) {
-    size_t n = utf8_length(text, i);
-    if (n == 0) return false;
-    i += n;
-  }
-  return true;
-}
+bool is_utf8(std::string_view text) { return first_not_utf8(text) == text.npos; }
 
 }  // namespace millrace

@@ -48,6 +48,9 @@ void print_end(const Context& context, const Value& execution, Streamed streamed
     fmt::print(stderr, "failure: {}\n", failure);
   }
   if (result.is_map() && status != "succeeded") print_errors(result["errors"]);
+  if (auto why = execution.string_or("result_error", ""); !why.empty()) {
+    fmt::print(stderr, "result: {}\n", why);
+  }
   if (!is_shown) context.print_object(output);
 }
 

@@ -186,18 +186,18 @@ void Engine::stop(std::chrono::milliseconds within) { parts_->driver->stop(withi
 
 namespace {
 
-// The whole of stdout where it is a blob, for formats that are parsed from it. Read here, on the
-// worker's thread: deciding and committing wait for no disk but the store's.
-Result<std::string> stored_stdout(Blobs& blobs, const StreamOutput& out) {
-  if (out.blob.empty()) return std::string();
-  if (out.size > kStructuredOutput.most) {
-    return Error(ErrorKind::TooLarge, "EXE-0023", exceeds(kStructuredOutput, out.size));
+// The whole of a stream where it is a blob. Read here, on the worker's thread: deciding and
+// committing wait for no disk but the store's.
+Result<std::string> stored_stream(Blobs& blobs, std::string_view name, const StreamOutput& stream) {
+  if (stream.blob.empty()) return std::string();
+  if (stream.size > kOutputInResult.most) {
+    return Error(ErrorKind::TooLarge, "EXE-0023", exceeds(kOutputInResult, stream.size));
   }
-  TRY(auto bytes, blobs.read(out.blob, 0, out.size));
-  if (static_cast<int64_t>(bytes.size()) == out.size) return bytes;
+  TRY(auto bytes, blobs.read(stream.blob, 0, stream.size));
+  if (static_cast<int64_t>(bytes.size()) == stream.size) return bytes;
   return Error(
       ErrorKind::Unavailable, "EXE-0024",
-      fmt::format("stdout is not whole: {} of {} bytes are stored", bytes.size(), out.size));
+      fmt::format("{} is not whole: {} of {} bytes are stored", name, bytes.size(), stream.size));
 }
 
 }  // namespace
@@ -247,7 +247,9 @@ void Engine::prepared(SessionId session, TenantId tenant, const RunKey& key,
 
 void Engine::finished(SessionId session, Completion completion, std::function<void()> done) {
   if (!parts_->outlet.worker_of(session)) return;
-  auto stored = stored_stdout(*parts_->outside.blobs, completion.out);
+  Blobs& blobs = *parts_->outside.blobs;
+  StoredStreams stored{stored_stream(blobs, "stdout", completion.out),
+                       stored_stream(blobs, "stderr", completion.err)};
   submit(finish_run(std::move(completion), std::move(stored), std::move(done)));
 }
 

@@ -21,6 +21,10 @@ struct Limit {
 inline constexpr Limit kInlineOutput{"output in a row", 64 << 10, "bytes"};
 // Of a result in its execution's row; more is a row of its own.
 inline constexpr Limit kInlineResult{"result in a row", 64 << 10, "bytes"};
+// Of stdout and stderr as texts in a result: what the next step, expressions and people read.
+inline constexpr Limit kOutputInResult{"output in a result", 16 << 20, "bytes"};
+// Of a result inside of another answer; more is an answer of its own.
+inline constexpr Limit kShownResult{"result in an answer", 1 << 20, "bytes"};
 // Of stdout that is parsed by the action's output_format.
 inline constexpr Limit kStructuredOutput{"structured output", 16 << 20, "bytes"};
 // The result wraps the output, errors and states wrap the result: all must be readable again.

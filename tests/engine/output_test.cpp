@@ -82,6 +82,36 @@ TEST_F(Output, OfABlobUpToTheLimitIsParsed) {
   EXPECT_EQ(error_of(row), "");
 }
 
+// What people, the next step and expressions read is the whole text, wherever its bytes lie.
+TEST_F(Output, OfABlobIsInTheResult) {
+  std::string text = text_of_size(100'000);
+  auto row = end_with_blob("ci.build", text);
+  EXPECT_EQ(result_of(row)["stdout"], Value(text));
+  EXPECT_EQ(result_of(row).int_or("stdout_size", 0), 100'000);
+}
+
+TEST_F(Output, OfABlobAboveTheLimitIsNotThereAndSaysWhy) {
+  auto row = end_with_blob("ci.build", text_of_size(kMost + 1));
+  EXPECT_EQ(result_of(row).find("stdout"), nullptr) << "null would pass for an empty output";
+  EXPECT_EQ(result_of(row).string_or("stdout_error", ""),
+            "output in a result: 16777217 bytes were found, at most 16777216 are read; the "
+            "execution's output has it whole");
+}
+
+TEST_F(Output, ThatIsNoTextIsMarked) {
+  for (bool in_blob : {false, true}) {
+    std::string bytes = "a\xFF" + std::string(in_blob ? 100'000 : 10, 'x') + "\xC3";
+    auto row = in_blob ? end_with_blob("ci.build", bytes)
+                       : end(start_run("ci.build"),
+                             {.bytes = bytes, .size = static_cast<int64_t>(bytes.size())});
+    Value result = result_of(row);
+    EXPECT_TRUE(result.string_or("stdout_note", "")
+                    .starts_with("2 bytes are no UTF-8, the first at 1; here each is U+FFFD"))
+        << result.string_or("stdout_note", "");
+    EXPECT_TRUE(result.string_or("stdout", "").starts_with("a\xEF\xBF\xBDx"));
+  }
+}
+
 TEST_F(Output, AboveTheLimitIsNamedAndNotNullInSilence) {
   auto row = end_with_blob("ci.build", text_of_size(kMost + 1));
   EXPECT_EQ(row.status, ExecutionStatus::Succeeded);
@@ -102,6 +132,8 @@ TEST_F(Output, ThatIsNotThereIsSaidSo) {
   auto row = end(order, {.blob = "output/1/00/gone.out", .size = 100'000});
   EXPECT_EQ(row.status, ExecutionStatus::Succeeded);
   EXPECT_NE(error_of(row).find("No such file or directory"), std::string::npos) << error_of(row);
+  EXPECT_EQ(result_of(row).find("stdout"), nullptr);
+  EXPECT_NE(result_of(row).string_or("stdout_error", "").find("No such file"), std::string::npos);
   order = start_run("ci.check");
   row = end(order, {.blob = "output/1/00/gone.out", .size = 100'000});
   EXPECT_EQ(row.status, ExecutionStatus::Succeeded) << "it is no fault of the run";

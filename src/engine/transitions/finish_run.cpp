@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
+#include "base/charset.h"
 #include "base/json.h"
 #include "base/mutants.h"
 #include "base/text.h"
@@ -82,15 +83,30 @@ End end_of(const Completion& completion, const ExecutionRow& row) {
   return {ExecutionStatus::Failed, FailureClass::InfraLost};
 }
 
-void put_stream(Value& result, std::string_view name, const StreamOutput& stream) {
-  if (stream.blob.empty()) {
-    result.set(name, stream.bytes);
-  } else {
-    // Too large to stand here: the output resource serves it.
-    result.set(name, Value());
-    result.set(std::string(name) + "_size", stream.size);
+// Where bytes are no text a result cannot hold them: what stands there then is marked.
+void put_text(Value& result, std::string_view name, std::string_view bytes) {
+  Repaired text = repair_utf8(bytes);
+  if (text.replaced > 0) {
+    result.set(fmt::format("{}_note", name),
+               fmt::format("{} bytes are no UTF-8, the first at {}; here each is U+FFFD, the "
+                           "execution's output has them as they came",
+                           text.replaced, text.first));
   }
-  if (stream.dropped > 0) result.set(std::string(name) + "_dropped", stream.dropped);
+  result.set(name, std::move(text.text));
+}
+
+// A stream is there whole, or it is not there and the result says why: who reads it fails then,
+// and does not go on with nothing.
+void put_stream(Value& result, std::string_view name, const StreamOutput& stream,
+                const Result<std::string>& stored) {
+  bool is_blob = !stream.blob.empty();
+  if (is_blob) result.set(fmt::format("{}_size", name), stream.size);
+  if (stream.dropped > 0) result.set(fmt::format("{}_dropped", name), stream.dropped);
+  if (!is_blob) return put_text(result, name, stream.bytes);
+  if (stored.ok()) return put_text(result, name, *stored);
+  std::string why = stored.error().message();
+  if (stored.error().kind() == ErrorKind::TooLarge) why += "; the execution's output has it whole";
+  result.set(fmt::format("{}_error", name), std::move(why));
 }
 
 // Workflows of StackStorm packs read the results of its runners under these names.
@@ -109,11 +125,8 @@ void add_stackstorm_names(const Action& action, const Completion& completion, co
 // How a run ended, as its worker tells it.
 class FinishRun final : public Transition {
  public:
-  // `stored_stdout`: the whole of stdout when it is a blob, or why it cannot be had.
-  FinishRun(Completion completion, Result<std::string> stored_stdout, std::function<void()> done)
-      : completion_(std::move(completion)),
-        stored_stdout_(std::move(stored_stdout)),
-        done_(std::move(done)) {}
+  FinishRun(Completion completion, StoredStreams stored, std::function<void()> done)
+      : completion_(std::move(completion)), stored_(std::move(stored)), done_(std::move(done)) {}
   std::string_view name() const override { return "finish_run"; }
   About about() const override {
     return {.tenant = completion_.tenant,
@@ -149,7 +162,7 @@ class FinishRun final : public Transition {
     return ctx.decided([this](Deliveries&) { done_(); });
   }
   Completion completion_;
-  Result<std::string> stored_stdout_;
+  StoredStreams stored_;
   std::function<void()> done_;
 };
 
@@ -173,11 +186,9 @@ FinishRun::Output FinishRun::output(const Action* action) const {
     return {Value(),
             fmt::format("stdout is not whole: {} bytes beyond the cap were dropped", out.dropped)};
   }
-  if (!stored_stdout_.ok()) {
-    const Error& why = stored_stdout_.error();
-    return {Value(), why.message(), why.kind() == ErrorKind::TooLarge};
-  }
-  std::string_view text = out.blob.empty() ? out.bytes : *stored_stdout_;
+  if (out.size > kStructuredOutput.most) return {Value(), exceeds(kStructuredOutput, out.size)};
+  if (!stored_.out.ok()) return {Value(), stored_.out.error().message(), false};
+  std::string_view text = out.blob.empty() ? out.bytes : *stored_.out;
   if (trim(text).empty() && !action->output_schema.is_null()) {
     return {Value(), "stdout is empty: expected the output that the action declares"};
   }
@@ -187,8 +198,8 @@ FinishRun::Output FinishRun::output(const Action* action) const {
 
 Value FinishRun::result(const Action* action, Output printed) const {
   Value result = Value::map();
-  put_stream(result, "stdout", completion_.out);
-  put_stream(result, "stderr", completion_.err);
+  put_stream(result, "stdout", completion_.out, stored_.out);
+  put_stream(result, "stderr", completion_.err, stored_.err);
   result.set("exit_code", completion_.exit_code);
   if (!printed.error.empty()) result.set("output_error", printed.error);
   if (action) add_stackstorm_names(*action, completion_, printed.value, result);
@@ -241,10 +252,8 @@ Decided FinishRun::decide(Context& ctx) const {
 
 }  // namespace
 
-Message finish_run(Completion completion, Result<std::string> stored_stdout,
-                   std::function<void()> done) {
-  return std::make_unique<FinishRun>(std::move(completion), std::move(stored_stdout),
-                                     std::move(done));
+Message finish_run(Completion completion, StoredStreams stored, std::function<void()> done) {
+  return std::make_unique<FinishRun>(std::move(completion), std::move(stored), std::move(done));
 }
 
 }  // namespace millrace::engine

@@ -40,10 +40,13 @@ Message open_worker(kernel::WorkerHello hello, SessionTerms terms,
                     std::function<void(Result<kernel::Session>)> opened);
 // `why` is a literal.
 Message lose_worker(WorkerId worker, SessionId session, std::string_view why);
-// `stored_stdout`: the whole of stdout when it is a blob, or why it cannot be had. `done` is called
-// once the completion, or the reason why it cannot be taken, is durable.
-Message finish_run(kernel::Completion completion, Result<std::string> stored_stdout,
-                   std::function<void()> done);
+// The whole of each stream that is a blob, or why it cannot be had.
+struct StoredStreams {
+  Result<std::string> out;
+  Result<std::string> err;
+};
+// `done` is called once the completion, or the reason why it cannot be taken, is durable.
+Message finish_run(kernel::Completion completion, StoredStreams stored, std::function<void()> done);
 // The worker builds something before the run can begin. `known` is called once that is durable, or
 // will not be.
 Message prepare_run(TenantId tenant, kernel::RunKey run, std::string builds,

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "engine/machine/catalog.h"
+#include "kernel/limits.h"
 #include "services/api/parse.h"
 
 namespace millrace::api {
@@ -37,7 +38,8 @@ const Fields& ExecutionView::fields() {
       field("trace", &V::trace, "W3C traceparent."),
       field("parameters", &V::parameters, "Secret ones are masked."),
       field("env", &V::env, "Added to the action's environment."),
-      field("result", &V::result, "Up to 64 KiB; more is at /executions/{id}/result."),
+      field("result", &V::result, "Up to 1 MiB."),
+      field("result_error", &V::result_error, "Why a result does not stand here."),
       field("result_size", &V::result_size, "").unit("bytes"),
   };
   static const auto table = fields_of<V>("Execution", "One run of an action.", lines);
@@ -87,7 +89,15 @@ ExecutionView full_view(const kernel::ExecutionRow& row, const engine::TenantCat
   auto action = action_of(catalog, row.action, row.release);
   view.parameters = mask_secrets(stored_json(row.parameters_json), action.get());
   view.env = stored_json(row.env_json);
-  if (!row.result_json.empty()) view.result = stored_json(row.result_json);
+  if (!row.result_json.empty()) {
+    view.result = stored_json(row.result_json);
+  } else if (row.result_size > kernel::kShownResult.most) {
+    view.result_error =
+        fmt::format("{}; GET /api/v1/executions/{}/result has it whole",
+                    kernel::exceeds(kernel::kShownResult, row.result_size), row.id.value);
+  } else if (row.result_size > 0) {
+    view.result_error = "its bytes are gone from the store; `millrace doctor` tells more";
+  }
   return view;
 }
 

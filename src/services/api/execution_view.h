@@ -40,13 +40,15 @@ struct ExecutionView {
   std::optional<Value> parameters;
   std::optional<Value> env;
   std::optional<Value> result;
+  std::optional<std::string> result_error;
   std::optional<int64_t> result_size;
 
   static const Fields& fields();
 };
 
 ExecutionView brief_view(const kernel::ExecutionRow& row);
-// Secret parameters are masked.
+// Secret parameters are masked. The result as far as the row has it: one that is larger was read
+// through before (read_result).
 ExecutionView full_view(const kernel::ExecutionRow& row, const engine::TenantCatalog& catalog);
 
 // The action as the execution's release has it, or nullptr when that release is gone.

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "kernel/limits.h"
 #include "store/read.h"
 
 namespace millrace::api {
@@ -19,6 +20,16 @@ Task<Result<kernel::ExecutionRow>> read_execution(Shared& shared, TenantId tenan
   }));
   if (!row) co_return no_execution(id);
   co_return *std::move(row);
+}
+
+Task<Result<void>> read_result(Shared& shared, kernel::ExecutionRow& row) {
+  bool is_elsewhere = row.result_json.empty() && row.result_size > 0;
+  if (!is_elsewhere || row.result_size > kernel::kShownResult.most) co_return Result<void>();
+  co_return co_await shared.readers.run([&](sql::Connection& db) -> Result<void> {
+    TRY(auto blob, store::find_result_blob(db, row.tenant, row.id));
+    if (blob) row.result_json = std::move(blob->bytes);
+    return {};
+  });
 }
 
 Task<Result<kernel::ExecutionRow>> EndWatch::wait(Of<ExecutionId> execution, int64_t wait_ms) {

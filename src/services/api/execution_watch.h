@@ -7,6 +7,8 @@ namespace millrace::api {
 
 Error no_execution(ExecutionId id);  // NotFound, EXE-0010
 Task<Result<kernel::ExecutionRow>> read_execution(Shared& shared, TenantId tenant, ExecutionId id);
+// Puts a result that is not in its row there, up to what an answer shows of one.
+Task<Result<void>> read_result(Shared& shared, kernel::ExecutionRow& row);
 
 // Waits for the end of one execution. The engine forgets it with this object: whoever stops
 // waiting costs nothing more. Loop thread.

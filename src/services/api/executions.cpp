@@ -161,6 +161,7 @@ Task<Response> run_execution(Call& call) {
   if (wait_ms > 0 && !is_final(row.status)) {
     CO_TRY(row, co_await watch.wait({call.who.tenant, row.id}, wait_ms));
   }
+  CO_TRY(co_await read_result(call.api, row));
   auto response = answer_one(full_view(row, *call.api.engine.catalog(call.who.tenant)), 201);
   response.header("Location", fmt::format("/api/v1/executions/{}", row.id.value));
   co_return response;
@@ -175,6 +176,7 @@ Task<Response> show_execution(Call& call) {
     EndWatch watch(call.api, co_await async::this_executor());
     CO_TRY(row, co_await watch.end_of({call.who.tenant, id}, wait_ms));
   }
+  CO_TRY(co_await read_result(call.api, row));
   co_return answer_one(full_view(row, *call.api.engine.catalog(call.who.tenant)));
 }
 
