@@ -158,8 +158,9 @@ def send_raw(target, data, timeout=20):
         return read_all(sock)
 
 
-def responses(data):
-    """[(status, headers, body)] of bytes that a server sent; AssertionError when they are none."""
+def responses(data, bodies=True):
+    """[(status, headers, body)] of bytes that a server sent; AssertionError when they are none.
+    Answers to HEAD have no bodies."""
     found = []
     while data:
         head, gap, rest = data.partition(b"\r\n\r\n")
@@ -172,7 +173,7 @@ def responses(data):
             assert colon and re.fullmatch(rb"[A-Za-z0-9-]+", name), f"bad header {field!r}"
             assert not re.search(rb"[\x00-\x08\x0a-\x1f\x7f]", value), f"bad header {field!r}"
             headers[name.decode().lower()] = value.decode("latin-1").strip()
-        size = int(headers.get("content-length", 0)) if status >= 200 else 0
+        size = int(headers.get("content-length", 0)) if bodies and status >= 200 else 0
         assert len(rest) >= size, f"cut: {data[:200]!r}"
         found.append((status, headers, rest[:size]))
         data = rest[size:]
