@@ -56,6 +56,8 @@ class BraceFormatter {
     std::string spec;
     size_t end_of_name = text.find_first_of("!:");
     std::string_view name = text.substr(0, end_of_name);
+    TRY(Item value,
+        lookup(name));  // before its spec: `{:{}}` takes the value first, then the width
     char conversion = '\0';
     if (end_of_name != std::string_view::npos) {
       std::string_view rest = text.substr(end_of_name);
@@ -71,7 +73,6 @@ class BraceFormatter {
         TRY(spec, run(rest.substr(1), depth + 1));
       }
     }
-    TRY(Item value, lookup(name));
     if (conversion == 'r' || conversion == 'a') {
       std::string repr;
       TRY(append_repr(eval_.meter, repr, value));
