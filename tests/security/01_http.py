@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """HTTP as attackers write it: requests that two readers could read in two ways are refused, the
 connection is closed, and nothing behind them is answered."""
+
 import sys
 import time
 
@@ -12,8 +13,10 @@ HOST = b"Host: x\r\n"
 NEXT = b"GET /health HTTP/1.1\r\nHost: next\r\n\r\n"  # answered only when the one before was taken
 LAST = b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 # Taken with any body, by who has the token: what was read shows in the event.
-POST = (b"POST /api/v1/webhooks/own HTTP/1.1\r\nContent-Type: text/plain\r\n"
-        b"Authorization: Bearer %TOKEN%\r\n" + HOST)
+POST = (
+    b"POST /api/v1/webhooks/own HTTP/1.1\r\nContent-Type: text/plain\r\n"
+    b"Authorization: Bearer %TOKEN%\r\n" + HOST
+)
 CHUNKED = POST + b"Transfer-Encoding: chunked\r\n"
 
 
@@ -35,8 +38,9 @@ REFUSED = {
     "CL then TE": post(b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", b"0\r\n\r\n"),
     "TE then CL": post(b"Transfer-Encoding: chunked\r\nContent-Length: 5\r\n", b"0\r\n\r\n"),
     "TE twice": post(b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", b"0\r\n\r\n"),
-    "TE twice, the second identity":
-        post(b"Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n", b"0\r\n\r\n"),
+    "TE twice, the second identity": post(
+        b"Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n", b"0\r\n\r\n"
+    ),
     "TE xchunked": post(b"Transfer-Encoding: xchunked\r\n", b"0\r\n\r\n"),
     "TE chunkedx": post(b"Transfer-Encoding: chunkedx\r\n", b"0\r\n\r\n"),
     "TE chunked, identity": post(b"Transfer-Encoding: chunked, identity\r\n", b"0\r\n\r\n"),
@@ -147,10 +151,14 @@ TAKEN = {
     "empty lines before it": (b"\r\n\r\n" + get(), 200),
     "an override of the method": (
         b"POST /health HTTP/1.1\r\nX-HTTP-Method-Override: GET\r\nContent-Length: 0\r\n" + HOST + b"\r\n",
-        405),
+        405,
+    ),
     "another path in a header": (
-        b"GET /api/v1/rules HTTP/1.1\r\nX-Original-URL: /health\r\nX-Rewrite-URL: /health\r\n" + HOST
-        + b"\r\n", 401),
+        b"GET /api/v1/rules HTTP/1.1\r\nX-Original-URL: /health\r\nX-Rewrite-URL: /health\r\n"
+        + HOST
+        + b"\r\n",
+        401,
+    ),
 }
 
 # Bodies, and what is read of them.
@@ -205,8 +213,11 @@ def what_can_be_read_in_two_ways_is_refused_and_nothing_behind_it_answered():
 
 
 def what_is_plain_is_taken_and_ends_where_it_says():
-    bad = [(name, got) for name, (request, expected) in TAKEN.items()
-           if (got := ask(request + LAST)) != [expected, 200]]
+    bad = [
+        (name, got)
+        for name, (request, expected) in TAKEN.items()
+        if (got := ask(request + LAST)) != [expected, 200]
+    ]
     wrong(bad)
     for name, (request, body) in BODIES.items():
         assert (got := ask(request + LAST)) == [202, 200], (name, got)
@@ -215,9 +226,10 @@ def what_is_plain_is_taken_and_ends_where_it_says():
 
 def a_trailer_is_never_a_header():
     """It gives no right, and it does not move the end of the request."""
-    bearer = ask(b"POST /api/v1/rules HTTP/1.1\r\n" + HOST + b"Content-Type: application/json\r\n"
-                 b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\nAuthorization: Bearer %TOKEN%\r\n\r\n"
-                 + LAST)
+    bearer = ask(
+        b"POST /api/v1/rules HTTP/1.1\r\n" + HOST + b"Content-Type: application/json\r\n"
+        b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\nAuthorization: Bearer %TOKEN%\r\n\r\n" + LAST
+    )
     assert bearer in ([401, 200], [401]), bearer
     for field in (b"Content-Length: 40", b"Transfer-Encoding: gzip", b"Transfer-Encoding: chunked"):
         got = ask(chunks(b"1\r\na\r\n0\r\n" + field + b"\r\n\r\n") + LAST)
@@ -231,9 +243,20 @@ def trace_quotes_nothing():
 
 def the_same_refusals_come_byte_by_byte():
     """A reader that looks only at whole buffers would take another decision."""
-    some = ("CL then TE", "TE then CL", "TE folded", "bare CR in a value", "CR CR LF", "chunk 0x1",
-            "chunk of 2^64", "LF behind a chunk's size", "a chunk's end is wrong",
-            "the last chunk's end is wrong", "two Hosts", "CL twice, differing")
+    some = (
+        "CL then TE",
+        "TE then CL",
+        "TE folded",
+        "bare CR in a value",
+        "CR CR LF",
+        "chunk 0x1",
+        "chunk of 2^64",
+        "LF behind a chunk's size",
+        "a chunk's end is wrong",
+        "the last chunk's end is wrong",
+        "two Hosts",
+        "CL twice, differing",
+    )
     bad = []
     for name in some:
         with connect(TARGET) as sock:
@@ -249,9 +272,13 @@ def the_same_refusals_come_byte_by_byte():
 
 
 def fifty_in_one_go_get_fifty_answers_in_order():
-    requests = b"".join(
-        b"GET /api/v1/nowhere/%d HTTP/1.1\r\nHost: x\r\nX-Request-Id: number-%d\r\n\r\n" % (i, i)
-        for i in range(49)) + LAST
+    requests = (
+        b"".join(
+            b"GET /api/v1/nowhere/%d HTTP/1.1\r\nHost: x\r\nX-Request-Id: number-%d\r\n\r\n" % (i, i)
+            for i in range(49)
+        )
+        + LAST
+    )
     got = responses(send_raw(TARGET, requests))
     assert [status for status, _, _ in got] == [404] * 49 + [200], got
     assert [headers["x-request-id"] for _, headers, _ in got[:49]] == [f"number-{i}" for i in range(49)]

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Each route of the OpenAPI document under each permission: exactly the declared one opens it.
 Nobody gives what he lacks, and no token outlives what it was made for."""
+
 import hashlib
 import hmac
 import http.client
@@ -8,7 +9,18 @@ import pathlib
 import sys
 
 from attack import (
-    JSON, Client, Target, api_document, connect, main, nowhere, operations, responses, send_raw, until, wrong,
+    JSON,
+    Client,
+    Target,
+    api_document,
+    connect,
+    main,
+    nowhere,
+    operations,
+    responses,
+    send_raw,
+    until,
+    wrong,
 )
 
 PACK = pathlib.Path(__file__).parent / "packs/probe"
@@ -56,8 +68,13 @@ def exactly_the_declared_permission_opens_a_route():
     assert len(routes) >= 62 and len(words) >= 21, (len(routes), len(words))
     assert {declared(o) for _, _, o in routes} - {"any", "open"} <= set(words)
     tokens = {word: TARGET.make_token([word], identity=f"only {word}") for word in words}
-    strangers = {"none": None, "unknown": "mr_" + "0" * 64, "no token at all": "x",
-                 "forged run": "mrx.1.1.1.1." + "0" * 64, "run of another form": "mrx.1.1.1." + "0" * 64}
+    strangers = {
+        "none": None,
+        "unknown": "mr_" + "0" * 64,
+        "no token at all": "x",
+        "forged run": "mrx.1.1.1.1." + "0" * 64,
+        "run of another form": "mrx.1.1.1." + "0" * 64,
+    }
     ask = Statuses(TARGET)
     bad, asked = [], 0
     for method, path, operation in routes:
@@ -84,7 +101,12 @@ def a_wildcard_is_its_resource_and_no_more():
         token = TARGET.make_token([f"{resource}:*"])
         for method, path, needs in routes:
             status = ask.of(method, nowhere(path), token)
-            assert (status == 403) == (not needs.startswith(f"{resource}:")), (resource, method, path, status)
+            assert (status == 403) == (not needs.startswith(f"{resource}:")), (
+                resource,
+                method,
+                path,
+                status,
+            )
 
 
 def a_head_and_a_wrong_method_open_nothing():
@@ -114,8 +136,11 @@ def decrypting_needs_a_right_of_its_own():
 
 def a_delivery_is_401_or_404():
     admin, bare = TARGET.client(), TARGET.anyone()
-    admin.data("POST", "/api/v1/webhook-endpoints",
-               {"name": "hub", "scheme": "github", "secrets": ["a secret of the hub"]})
+    admin.data(
+        "POST",
+        "/api/v1/webhook-endpoints",
+        {"name": "hub", "scheme": "github", "secrets": ["a secret of the hub"]},
+    )
     admin.data("POST", "/api/v1/webhook-endpoints", {"name": "own", "scheme": "token"})
     sender = TARGET.with_token("events:send")
     reader = TARGET.with_token("events:read")
@@ -136,38 +161,67 @@ def nobody_gives_permissions_that_he_lacks():
     words = all_permissions()
     admin = TARGET.with_token("admin", "rules:read", identity="half")
     for word in [*words, "*", "rules:*", "executions:*"]:
-        status, _, answer = admin.request("POST", "/api/v1/tokens",
-                                          {"identity": "child", "permissions": [word]})
+        status, _, answer = admin.request(
+            "POST", "/api/v1/tokens", {"identity": "child", "permissions": [word]}
+        )
         assert status == (201 if word in ("admin", "rules:read") else 403), (word, answer)
-    status, _, _ = admin.request("POST", "/api/v1/tokens",
-                                 {"identity": "child", "permissions": ["rules:read", "keys:decrypt"]})
+    status, _, _ = admin.request(
+        "POST", "/api/v1/tokens", {"identity": "child", "permissions": ["rules:read", "keys:decrypt"]}
+    )
     assert status == 403
     for word in ("role:admin", "rules:read,*", "rules:read,keys:decrypt", "**", " *", "*:*", ":", "rules:"):
-        status, _, answer = admin.request("POST", "/api/v1/tokens",
-                                          {"identity": "child", "permissions": [word]})
+        status, _, answer = admin.request(
+            "POST", "/api/v1/tokens", {"identity": "child", "permissions": [word]}
+        )
         assert status in (400, 403), (word, answer)
 
 
 def a_token_is_the_whole_token():
     token = TARGET.make_token(["rules:read"])
     stored = hashlib.sha256(token.encode()).hexdigest()
-    others = [token[:-1], token[:10], token + "0", token + token, token.upper(), token[3:], "MR_" + token[3:],
-              token[:-1] + ("0" if token[-1] != "0" else "1"), token.replace("mr_", "mr-"), stored,
-              "mr_" + stored, f"{token},{token}", f"{token} {token}", f"\"{token}\"", "mr_", "mrx.", "mrx",
-              "", "null", "*", token + "\t0", token[::-1]]
+    others = [
+        token[:-1],
+        token[:10],
+        token + "0",
+        token + token,
+        token.upper(),
+        token[3:],
+        "MR_" + token[3:],
+        token[:-1] + ("0" if token[-1] != "0" else "1"),
+        token.replace("mr_", "mr-"),
+        stored,
+        "mr_" + stored,
+        f"{token},{token}",
+        f"{token} {token}",
+        f"\"{token}\"",
+        "mr_",
+        "mrx.",
+        "mrx",
+        "",
+        "null",
+        "*",
+        token + "\t0",
+        token[::-1],
+    ]
     ask = Statuses(TARGET)
     assert ask.of("GET", "/api/v1/rules", token) == 200
     bad = [(other, status) for other in others if (status := ask.of("GET", "/api/v1/rules", other)) != 401]
     wrong(bad)
     for scheme in ("Basic", "Token", "Bearer:", "Digest", ""):
-        got = send_raw(TARGET, f"GET /api/v1/rules HTTP/1.1\r\nHost: x\r\nAuthorization: {scheme} {token}\r\n"
-                               "Connection: close\r\n\r\n".encode())
+        got = send_raw(
+            TARGET,
+            f"GET /api/v1/rules HTTP/1.1\r\nHost: x\r\nAuthorization: {scheme} {token}\r\n"
+            "Connection: close\r\n\r\n".encode(),
+        )
         assert responses(got)[0][0] == 401, scheme
     # Nowhere but in the header.
     for path in (f"/api/v1/rules?token={token}", f"/api/v1/rules?access_token={token}"):
         assert ask.of("GET", path, None) == 401
-    got = send_raw(TARGET, f"GET /api/v1/rules HTTP/1.1\r\nHost: x\r\nCookie: token={token}\r\n"
-                           "Connection: close\r\n\r\n".encode())
+    got = send_raw(
+        TARGET,
+        f"GET /api/v1/rules HTTP/1.1\r\nHost: x\r\nCookie: token={token}\r\n"
+        "Connection: close\r\n\r\n".encode(),
+    )
     assert responses(got)[0][0] == 401
 
 
@@ -180,8 +234,9 @@ def a_revoked_token_is_dead_at_once():
 
 
 def an_expired_token_is_dead():
-    made = TARGET.client().data("POST", "/api/v1/tokens",
-                                {"identity": "x", "permissions": ["rules:read"], "ttl_s": 1})
+    made = TARGET.client().data(
+        "POST", "/api/v1/tokens", {"identity": "x", "permissions": ["rules:read"], "ttl_s": 1}
+    )
     ask = Statuses(TARGET)
     until("the token has expired", lambda: ask.of("GET", "/api/v1/rules", made["token"]) == 401, 20)
 
@@ -189,9 +244,13 @@ def an_expired_token_is_dead():
 def of_a_run(action, folder):
     """(token, execution, the file that ends it) of a run that is running."""
     told, end = folder / "token", folder / "end"
-    script = (f'printenv > {folder}/env; printf %s "$MILLRACE_API_TOKEN" > {told}.new; mv {told}.new {told}; '
-              f'while [ ! -e {end} ]; do sleep 0.05; done')
-    row = TARGET.client().data("POST", "/api/v1/executions", {"action": action, "parameters": {"script": script}})
+    script = (
+        f'printenv > {folder}/env; printf %s "$MILLRACE_API_TOKEN" > {told}.new; mv {told}.new {told}; '
+        f'while [ ! -e {end} ]; do sleep 0.05; done'
+    )
+    row = TARGET.client().data(
+        "POST", "/api/v1/executions", {"action": action, "parameters": {"script": script}}
+    )
     until("the run has told", told.exists)
     return told.read_text(), row["id"], end
 
@@ -213,7 +272,7 @@ def a_runs_token_dies_with_its_run():
         for other in ("0", "1", "2", "-1", parts[i] + "0", " " + parts[i], "+" + parts[i], ""):
             if other == parts[i]:
                 continue
-            forged = ".".join([*parts[:i], other, *parts[i + 1:]])
+            forged = ".".join([*parts[:i], other, *parts[i + 1 :]])
             assert ask.of("GET", "/api/v1/executions", forged) == 401, forged
     end.touch()
     TARGET.client().data("GET", f"/api/v1/executions/{execution}?wait=30s")

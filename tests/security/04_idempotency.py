@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """An Idempotency-Key belongs to an identity, a request and nobody else."""
+
 import sys
 import threading
 
@@ -46,9 +47,15 @@ def a_second_token_of_the_identity_gets_the_first_answer():
 def another_request_under_the_same_key_is_422():
     client = TARGET.with_token("*", identity="changes")
     kept = made(start(client, "k"))
-    for body in ({**NOOP, "priority": "low"}, {"action": "core.echo", "parameters": {"message": 1}},
-                 {"parameters": {}, "action": "core.noop"}, '{"action": "core.noop", "parameters": {} }'):
-        status, _, answer = client.request("POST", "/api/v1/executions", body, {**JSON, "Idempotency-Key": "k"})
+    for body in (
+        {**NOOP, "priority": "low"},
+        {"action": "core.echo", "parameters": {"message": 1}},
+        {"parameters": {}, "action": "core.noop"},
+        '{"action": "core.noop", "parameters": {} }',
+    ):
+        status, _, answer = client.request(
+            "POST", "/api/v1/executions", body, {**JSON, "Idempotency-Key": "k"}
+        )
         assert status == 422, (body, answer)
     assert start(client, "k", path="/api/v1/executions?wait=1s")[0] == 422
     status, _, _ = client.request("PUT", "/api/v1/keys/system/x", {"value": 1}, {"Idempotency-Key": "k"})
@@ -68,8 +75,11 @@ def a_key_gives_no_answer_to_who_lost_the_right():
 
 def a_key_of_256_bytes_is_refused_by_every_route_that_takes_one():
     client = TARGET.with_token("*", identity="long")
-    takers = [(method, path) for method, path, operation in operations(api_document(TARGET))
-              if any(p["name"] == "Idempotency-Key" for p in operation.get("parameters", []))]
+    takers = [
+        (method, path)
+        for method, path, operation in operations(api_document(TARGET))
+        if any(p["name"] == "Idempotency-Key" for p in operation.get("parameters", []))
+    ]
     assert len(takers) >= 12, takers
     for method, path in takers:
         body = {} if method != "DELETE" else None
@@ -80,8 +90,22 @@ def a_key_of_256_bytes_is_refused_by_every_route_that_takes_one():
 
 def odd_keys_are_texts_like_any_other():
     client = TARGET.with_token("*", identity="odd")
-    keys = ["'; DROP TABLE execution; --", "%00", "..", "\\", "\"", "a b", "*", "?", "{{ 1 }}", "0", "null",
-            "\xe4\xff", "a,b", "a\tb"]
+    keys = [
+        "'; DROP TABLE execution; --",
+        "%00",
+        "..",
+        "\\",
+        "\"",
+        "a b",
+        "*",
+        "?",
+        "{{ 1 }}",
+        "0",
+        "null",
+        "\xe4\xff",
+        "a,b",
+        "a\tb",
+    ]
     found = [made(start(client, key.encode("latin-1"))) for key in keys]
     assert len(set(found)) == len(keys)
     assert [made(start(client, key.encode("latin-1"))) for key in keys] == found

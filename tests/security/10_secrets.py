@@ -3,6 +3,7 @@
 
 What a run was given stands in the store in clear until it is sealed there (review, H6); all else does not.
 """
+
 import json
 import os
 import pathlib
@@ -14,9 +15,13 @@ from attack import JSON, Target, binary, everything, main, rule, until, wrong
 PACK = pathlib.Path(__file__).parent / "packs/probe"
 TARGET = Target(packs=[PACK], most_mib=100, settings={"log.level": "debug"})
 SECRETS = {
-    "sealed key": "canary-of-a-sealed-key-8d1f", "hook": "canary-of-a-webhook-77aa10",
-    "second hook": "canary-of-a-second-hook-1", "parameter": "canary-of-a-parameter-93cc",
-    "wrong parameter": "not-canary-of-a-parameter-5", "short hook": "canary!", "deleted key": "canary-of-a-deleted-key-4",
+    "sealed key": "canary-of-a-sealed-key-8d1f",
+    "hook": "canary-of-a-webhook-77aa10",
+    "second hook": "canary-of-a-second-hook-1",
+    "parameter": "canary-of-a-parameter-93cc",
+    "wrong parameter": "not-canary-of-a-parameter-5",
+    "short hook": "canary!",
+    "deleted key": "canary-of-a-deleted-key-4",
 }
 MADE = {}  # tokens
 ANSWERS = []  # everything that the API said
@@ -24,8 +29,18 @@ ANSWERS = []  # everything that the API said
 
 def ask(method, path, body=None, headers=None, client=None):
     status, answered, answer = (client or TARGET.client()).request(method, path, body, headers)
-    ANSWERS.append((method, path, json.dumps(answer, ensure_ascii=False) if not isinstance(answer, bytes)
-                    else answer.decode(errors="replace"), str(answered)))
+    ANSWERS.append(
+        (
+            method,
+            path,
+            (
+                json.dumps(answer, ensure_ascii=False)
+                if not isinstance(answer, bytes)
+                else answer.decode(errors="replace")
+            ),
+            str(answered),
+        )
+    )
     return status, answer
 
 
@@ -59,11 +74,18 @@ def readable(pid, name):
 def secrets_are_planted():
     put = ("PUT", "/api/v1/keys/system/sealed", {"value": SECRETS["sealed key"], "encrypted": True})
     assert ask(*put)[0] in (200, 201)
-    assert ask("PUT", "/api/v1/keys/system/gone", {"value": SECRETS["deleted key"], "encrypted": True})[0] in (200, 201)
+    assert ask("PUT", "/api/v1/keys/system/gone", {"value": SECRETS["deleted key"], "encrypted": True})[
+        0
+    ] in (200, 201)
     assert ask("DELETE", "/api/v1/keys/system/gone")[0] in (200, 204)
     for name, secrets in (("hub", [SECRETS["hook"], SECRETS["second hook"]]), ("lab", [SECRETS["hook"]])):
         scheme = "github" if name == "hub" else "gitlab"
-        assert ask("POST", "/api/v1/webhook-endpoints", {"name": name, "scheme": scheme, "secrets": secrets})[0] == 201
+        assert (
+            ask("POST", "/api/v1/webhook-endpoints", {"name": name, "scheme": scheme, "secrets": secrets})[
+                0
+            ]
+            == 201
+        )
     for name in ("one", "two"):
         MADE[f"token {name}"] = TARGET.make_token(["rules:read"], identity=name)
 
@@ -72,16 +94,30 @@ def errors_quote_none():
     """Each of these is wrong in a way that a message could quote."""
     wrong_secret, hook = SECRETS["wrong parameter"], SECRETS["short hook"]
     run = {"action": "probe.secret", "parameters": {"end": "/nowhere", "password": wrong_secret}}
-    for body in (run, {**run, "parameters": {"end": "/nowhere", "password": [wrong_secret]}},
-                 {**run, "parameters": {"end": "/nowhere", "password": {wrong_secret: 1}}},
-                 {**run, "parameters": {"end": 1, "password": wrong_secret}}):
+    for body in (
+        run,
+        {**run, "parameters": {"end": "/nowhere", "password": [wrong_secret]}},
+        {**run, "parameters": {"end": "/nowhere", "password": {wrong_secret: 1}}},
+        {**run, "parameters": {"end": 1, "password": wrong_secret}},
+    ):
         assert ask("POST", "/api/v1/executions", body)[0] == 400, body
     for secrets in ([hook], [hook, hook, hook], hook, [{"a": hook}], [[hook]]):
-        status, answer = ask("POST", "/api/v1/webhook-endpoints", {"name": "bad", "scheme": "github", "secrets": secrets})
+        status, answer = ask(
+            "POST", "/api/v1/webhook-endpoints", {"name": "bad", "scheme": "github", "secrets": secrets}
+        )
         assert status == 400, (secrets, answer)
-    ask("POST", "/api/v1/webhook-endpoints", {"name": "bad", "scheme": "token", "secrets": [SECRETS["hook"]]})
+    ask(
+        "POST",
+        "/api/v1/webhook-endpoints",
+        {"name": "bad", "scheme": "token", "secrets": [SECRETS["hook"]]},
+    )
     ask("PUT", "/api/v1/keys/system/sealed", {"value": SECRETS["sealed key"], "encrypted": "x"})
-    ask("PUT", "/api/v1/keys/system/sealed", {"value": SECRETS["sealed key"], "encrypted": True}, {"If-Match": '"999"'})
+    ask(
+        "PUT",
+        "/api/v1/keys/system/sealed",
+        {"value": SECRETS["sealed key"], "encrypted": True},
+        {"If-Match": '"999"'},
+    )
     ask("PUT", "/api/v1/keys/nobody/sealed", {"value": SECRETS["sealed key"], "encrypted": True})
     ask("PUT", "/api/v1/keys/system/a%20b", {"value": SECRETS["sealed key"], "encrypted": True})
     cut = '{"value": "' + SECRETS["sealed key"] + '", "encrypted": tru}'
@@ -94,18 +130,35 @@ def errors_quote_none():
         ask("POST", "/api/v1/webhooks/lab", "{}", {**JSON, "X-Gitlab-Token": value}, client=bare)
         ask("POST", "/api/v1/webhooks/hub", "{}", {**JSON, "X-Hub-Signature-256": value}, client=bare)
     # The token that is right, of a scheme that sends it in clear: it is in no event.
-    status, answer = ask("POST", "/api/v1/webhooks/lab", "{}", {**JSON, "X-Gitlab-Token": SECRETS["hook"]}, client=bare)
+    status, answer = ask(
+        "POST", "/api/v1/webhooks/lab", "{}", {**JSON, "X-Gitlab-Token": SECRETS["hook"]}, client=bare
+    )
     assert status == 202, answer
-    ask("POST", "/api/v1/rules/test", {"payload": {}, "rule": rule("a.b", "core.echo", {
-        "message": "{{ st2kv('system.sealed', decrypt=true) }}"})})
-    ask("POST", "/api/v1/rules/test", {"payload": {}, "rule": rule("a.b", "core.echo", {
-        "message": "{{ st2kv('system.sealed', decrypt=true) + 1 }}"})})
+    ask(
+        "POST",
+        "/api/v1/rules/test",
+        {
+            "payload": {},
+            "rule": rule("a.b", "core.echo", {"message": "{{ st2kv('system.sealed', decrypt=true) }}"}),
+        },
+    )
+    ask(
+        "POST",
+        "/api/v1/rules/test",
+        {
+            "payload": {},
+            "rule": rule("a.b", "core.echo", {"message": "{{ st2kv('system.sealed', decrypt=true) + 1 }}"}),
+        },
+    )
 
 
 def a_run_that_is_given_one_shows_it_to_nobody():
     end = TARGET.home / "end"
-    status, answer = ask("POST", "/api/v1/executions", {"action": "probe.secret", "parameters": {
-        "end": str(end), "password": SECRETS["parameter"]}})
+    status, answer = ask(
+        "POST",
+        "/api/v1/executions",
+        {"action": "probe.secret", "parameters": {"end": str(end), "password": SECRETS["parameter"]}},
+    )
     assert status == 201, answer
     until("the run has started", pathlib.Path(f"{end}.started").exists)
     running = processes()
@@ -114,8 +167,11 @@ def a_run_that_is_given_one_shows_it_to_nobody():
     for pid in running:
         for name in ("cmdline", "environ", "comm"):
             text = readable(pid, name)
-            bad += [(pid, name, what) for what, secret in {**SECRETS, **MADE, "admin": TARGET.token()}.items()
-                    if secret.encode() in text]
+            bad += [
+                (pid, name, what)
+                for what, secret in {**SECRETS, **MADE, "admin": TARGET.token()}.items()
+                if secret.encode() in text
+            ]
     wrong(bad)
     assert b"secret.sh" in b"".join(readable(pid, "cmdline") for pid in running), "the run was not seen"
     end.touch()
@@ -130,9 +186,26 @@ def a_run_that_is_given_one_shows_it_to_nobody():
 
 
 def no_answer_of_the_api_shows_one():
-    for path in ("rules", "keys", "keys?scope=system", "keys/system/sealed", "keys/system/gone", "webhook-endpoints", "webhook-endpoints/hub",
-                 "tokens", "identity", "executions", "events", "enforcements", "inquiries", "workers", "queues", "quarantine", "packs",
-                 "actions/probe.secret"):
+    for path in (
+        "rules",
+        "keys",
+        "keys?scope=system",
+        "keys/system/sealed",
+        "keys/system/gone",
+        "webhook-endpoints",
+        "webhook-endpoints/hub",
+        "tokens",
+        "identity",
+        "executions",
+        "events",
+        "enforcements",
+        "inquiries",
+        "workers",
+        "queues",
+        "quarantine",
+        "packs",
+        "actions/probe.secret",
+    ):
         ask("GET", f"/api/v1/{path}")
     for path in ("/metrics", "/info", "/health", "/ready", "/api/v1/openapi.json", "/api/docs"):
         ask("GET", path)
@@ -141,8 +214,12 @@ def no_answer_of_the_api_shows_one():
     for row in everything(TARGET.client(), "/api/v1/executions"):
         ask("GET", f"/api/v1/executions/{row['id']}")
     hidden = {**SECRETS, **MADE, "admin": TARGET.token()}
-    bad = [(method, path, what) for method, path, *texts in ANSWERS for what, secret in hidden.items()
-           if any(secret in text for text in texts)]
+    bad = [
+        (method, path, what)
+        for method, path, *texts in ANSWERS
+        for what, secret in hidden.items()
+        if any(secret in text for text in texts)
+    ]
     wrong(bad)
     assert len(ANSWERS) > 50
 
@@ -150,12 +227,19 @@ def no_answer_of_the_api_shows_one():
 def no_line_of_the_debug_log_shows_one():
     text = b"".join(file.read_bytes() for file in [TARGET.log, *TARGET.data.rglob("*.log")])
     assert text.count(b'"debug"') > 10, "no debug log"
-    wrong(what for what, secret in {**SECRETS, **MADE, "admin": TARGET.token()}.items() if secret.encode() in text)
+    wrong(
+        what
+        for what, secret in {**SECRETS, **MADE, "admin": TARGET.token()}.items()
+        if secret.encode() in text
+    )
 
 
 def what_is_sealed_stands_in_no_file():
     """Keys, hooks and tokens; also in the log of the store, before it was moved into its file."""
-    sealed = {name: SECRETS[name] for name in ("sealed key", "hook", "second hook", "deleted key", "short hook", "wrong parameter")}
+    sealed = {
+        name: SECRETS[name]
+        for name in ("sealed key", "hook", "second hook", "deleted key", "short hook", "wrong parameter")
+    }
     sealed.update(MADE)
     bad, size = [], 0
     for file in TARGET.data.rglob("*"):

@@ -5,6 +5,7 @@ A `Target` is a server whose memory is watched: above its limit it is killed, an
 Costs are CPU time beside a yardstick that the same server just did, so that a slow machine or a
 sanitizer build changes nothing.
 """
+
 import json
 import os
 import pathlib
@@ -18,7 +19,17 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
 from harness import (  # noqa: E402,F401
-    ROOT, Client, Server, argument, binary, cloud_event, everything, rule, run_cases, start_time, until,
+    ROOT,
+    Client,
+    Server,
+    argument,
+    binary,
+    cloud_event,
+    everything,
+    rule,
+    run_cases,
+    start_time,
+    until,
 )
 
 JSON = {"Content-Type": "application/json"}
@@ -130,6 +141,7 @@ class Target(Server):
 
 # Raw bytes
 
+
 def connect(target, timeout=20):
     return socket.create_connection(target.address(), timeout)
 
@@ -183,6 +195,7 @@ def responses(data, bodies=True):
 
 # The API as its document tells it
 
+
 def api_document(target):
     status, _, document = target.client().request("GET", "/api/v1/openapi.json")
     assert status == 200
@@ -191,13 +204,21 @@ def api_document(target):
 
 def operations(document):
     """[(METHOD, path, operation)] of all routes."""
-    return [(method.upper(), path, operation) for path, methods in document["paths"].items()
-            for method, operation in methods.items()]
+    return [
+        (method.upper(), path, operation)
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+    ]
 
 
 # Every parameter of a path, as it is when there is no such thing.
-NOBODY = {"ref": "nobody.nothing", "name": "nothing", "scope": "system", "id": "999999999999",
-          "tenant": "1"}
+NOBODY = {
+    "ref": "nobody.nothing",
+    "name": "nothing",
+    "scope": "system",
+    "id": "999999999999",
+    "tenant": "1",
+}
 
 
 def nowhere(path):
@@ -212,15 +233,32 @@ def mutated(rng, data):
         at = rng.randrange(len(data) + 1)
         what = rng.randrange(6)
         if what == 0:
-            data[at:at + 1] = bytes([rng.randrange(256)])
+            data[at : at + 1] = bytes([rng.randrange(256)])
         elif what == 1:
-            data[at:at] = rng.choice((b"\r\n", b"\n", b"\r", b"\0", b":", b" ", b"\t", b"\xff", b"%", b"0",
-                                      b"Transfer-Encoding: chunked\r\n", b"Content-Length: 5\r\n",
-                                      b"\r\n\r\n", b"HTTP/1.1", b"9" * 30, b"A" * 300))
+            data[at:at] = rng.choice(
+                (
+                    b"\r\n",
+                    b"\n",
+                    b"\r",
+                    b"\0",
+                    b":",
+                    b" ",
+                    b"\t",
+                    b"\xff",
+                    b"%",
+                    b"0",
+                    b"Transfer-Encoding: chunked\r\n",
+                    b"Content-Length: 5\r\n",
+                    b"\r\n\r\n",
+                    b"HTTP/1.1",
+                    b"9" * 30,
+                    b"A" * 300,
+                )
+            )
         elif what == 2:
-            del data[at:at + rng.randrange(1, 20)]
+            del data[at : at + rng.randrange(1, 20)]
         elif what == 3:
-            piece = data[at:at + rng.randrange(1, 60)]
+            piece = data[at : at + rng.randrange(1, 60)]
             data[at:at] = piece * rng.randrange(1, 5)
         elif what == 4:
             del data[at:]
