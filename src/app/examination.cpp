@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "adapters/store_sqlite/store_sqlite.h"
+#include "engine/machine/in_hand.h"
 #include "store/migrate.h"
 #include "store/read.h"
 
@@ -46,6 +47,16 @@ Result<std::vector<store::Finding>> examine(const std::string& file, const PackS
   TRY(int64_t schema, store::schema_version(*reader));
   if (schema == store::newest_schema_version()) TRY(examine_packs(*reader, packs, findings));
   return findings;
+}
+
+// What the server does not handle any more, because it ended with it in hand.
+void examine_in_hand(const std::string& file, std::vector<store::Finding>& findings) {
+  for (const auto& dead : engine::InHand::dead_in(file)) {
+    findings.push_back({"store", store::Severity::Warning, fmt::format("{} {}", dead.kind, dead.id),
+                        fmt::format("is set aside: {} servers ended with it in hand; it is tried "
+                                    "again when it changes, or with another version",
+                                    dead.ends)});
+  }
 }
 
 bool print_findings(const std::vector<store::Finding>& findings) {

@@ -14,6 +14,9 @@ namespace millrace::app {
 Result<std::vector<store::Finding>> examine(const std::string& file, const PackStore& packs,
                                             const RetentionSection& retention, int64_t now_ms);
 
+// Besides, of a data folder: what its server has set aside. `file`: DataPaths::in_hand.
+void examine_in_hand(const std::string& file, std::vector<store::Finding>& findings);
+
 // One line each, then how many. True when a promise is broken.
 bool print_findings(const std::vector<store::Finding>& findings);
 

@@ -69,6 +69,7 @@ Result<int> doctor(const UpOptions& options) {
   TRY(auto store, store_sqlite::open(options.data));  // what a crash left is taken in
   TRY(auto findings, examine(options.data + "/millrace.db", PackStore(options.data, {}),
                              config.retention, unix_ms()));
+  examine_in_hand(DataPaths(options.data).in_hand, findings);
   return print_findings(findings) ? 1 : 0;
 }
 

@@ -32,10 +32,22 @@ void Metrics::watch(const engine::Engine& engine) {
                          [&engine] { return static_cast<double>(engine.stats().batch_failures); });
   registry_.counter_from("millrace_commit_seconds_total", "Time inside commits.",
                          [&engine] { return static_cast<double>(engine.stats().commit_ns) / 1e9; });
+  registry_.counter_from("millrace_slow_decisions_total",
+                         "Decisions that took longer than 200 ms: the log names them.",
+                         [&engine] { return static_cast<double>(engine.stats().slow_decisions); });
+  registry_.counter_from("millrace_set_aside_total",
+                         "Messages that could not be decided, or ended the server.",
+                         [&engine] { return static_cast<double>(engine.stats().set_aside); });
   registry_.gauge_from("millrace_intake_waiting", "Messages that are not yet written.",
                        [&engine] { return static_cast<double>(engine.waiting()); });
   registry_.gauge_from("millrace_store_read_only", "1 while the disk is full.",
                        [&engine] { return engine.read_only() ? 1.0 : 0.0; });
+}
+
+void Metrics::watch(const async::Loop& loop) {
+  registry_.counter_from("millrace_loop_held_total",
+                         "Turns that held the loop for longer than 50 ms: the log names them.",
+                         [&loop] { return static_cast<double>(loop.held()); });
 }
 
 std::function<void(std::string_view, int64_t)> Metrics::decided() {

@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "async/loop.h"
 #include "engine/engine.h"
 #include "services/api/options.h"
 #include "telemetry/metrics.h"
@@ -18,6 +19,7 @@ class Metrics {
 
   // Reads the engine's own counters whenever somebody asks.
   void watch(const engine::Engine& engine);
+  void watch(const async::Loop& loop);
   // Called by the executor for each first decision.
   std::function<void(std::string_view kind, int64_t waited_ns)> decided();
   // Called by the API for each answer.

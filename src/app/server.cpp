@@ -31,6 +31,7 @@
 #include "base/time.h"
 #include "engine/engine.h"
 #include "engine/machine/context.h"
+#include "engine/machine/in_hand.h"
 #include "engine/transitions/commands.h"
 #include "net/http_server.h"
 #include "services/api/api.h"
@@ -69,12 +70,16 @@ engine::Retention retention_of(const Config& config) {
           .dedupe = config.retention.dedupe_days * kDayMs};
 }
 
-// After a failed sync nobody knows what the file holds: the only safe step is to leave and to
-// read it again (K1). No destructors: they would write.
-[[noreturn]] void die(const Error& error) {
-  log_error("store.failed", {{"error", error.message()}, {"exit", kExitStoreFailed}});
-  std::fflush(nullptr);
-  _exit(kExitStoreFailed);
+void tell_what_was_in_hand(const engine::InHand& in_hand) {
+  constexpr size_t kMostTold = 10;
+  const auto& found = in_hand.found();
+  for (const auto& left : std::span(found).first(std::min(found.size(), kMostTold))) {
+    log_warn("server.ended_in_hand",
+             {{"kind", left.kind}, {"id", left.id}, {"ends", left.ends}, {"of", found.size()}});
+  }
+  for (const auto& dead : in_hand.dead()) {
+    log_error("server.set_aside", {{"kind", dead.kind}, {"id", dead.id}, {"ends", dead.ends}});
+  }
 }
 
 // The first start makes an admin token and leaves it where the same user's command line finds it.
@@ -140,6 +145,8 @@ class Server {
   Task<void> stop_what_serves(async::Scope& background);
   Task<void> sweep_files();
   void announce() const;
+  std::vector<std::string> troubles() const;
+  [[noreturn]] void die(const Error& error) const;
 
   std::optional<ExitLimit> exit_limit_;  // of a stop, until all else is gone
   Config config_;
@@ -153,6 +160,8 @@ class Server {
   std::optional<auth::RunTokens> run_tokens_;
   auth::TokenCache tokens_;
   Metrics metrics_;
+  std::unique_ptr<engine::InHand> in_hand_;
+  size_t set_aside_at_start_ = 0;
   std::unique_ptr<sql::Store> store_;
   std::unique_ptr<kernel::Blobs> blobs_;  // output above 64 KiB, artifacts
   async::Loop loop_;                      // HTTP: this thread
@@ -163,6 +172,15 @@ class Server {
   std::unique_ptr<worker::Worker> worker_;  // a thread that listens to the spawner
   std::unique_ptr<net::HttpServer> http_;
 };
+
+// After a failed sync nobody knows what the file holds: the only safe step is to leave and to
+// read it again (K1). No destructors: they would write. It is no message's fault.
+[[noreturn]] void Server::die(const Error& error) const {
+  in_hand_->let_go();
+  log_error("store.failed", {{"error", error.message()}, {"exit", kExitStoreFailed}});
+  std::fflush(nullptr);
+  _exit(kExitStoreFailed);
+}
 
 // The packs, and the older releases that the store needs; what is missing is in the log.
 Result<Releases> Server::load_releases() const {
@@ -187,13 +205,15 @@ Result<void> Server::open_engine() {
                    {.max_waiting = static_cast<size_t>(config_.intake.max_waiting),
                     .session_ttl_ms = kSessionTtlMs},
                    {.now_ms = unix_ms,
-                    .fatal = die,
+                    .fatal = [this](const Error& error) { die(error); },
                     .equip = [this](kernel::WorkOrder& order) { equip(order); },
                     .decided = metrics_.decided(),
                     .open_key = [this](const kernel::KeyRow& row) { return open_key(row); },
                     .owner = fmt::format("{}:{}", config_.worker.name, ::getpid()),
-                    .blobs = blobs_.get()}));
+                    .blobs = blobs_.get(),
+                    .in_hand = in_hand_.get()}));
   metrics_.watch(*engine_);
+  metrics_.watch(loop_);
   return {};
 }
 
@@ -202,6 +222,9 @@ Result<void> Server::open() {
   TRY(lock_, lock_folder(paths_.data));
   TRY(keys_, auth::open_key_file(paths_.keys, auth::system_random()));
   run_tokens_.emplace(keys_->derive("run tokens"));
+  TRY(in_hand_, engine::InHand::open(paths_.in_hand, kVersion));
+  tell_what_was_in_hand(*in_hand_);
+  set_aside_at_start_ = in_hand_->dead().size();
   TRY(open_engine());
   TRY(api_, api::Api::create(
                 *engine_, *keys_, tokens_, *run_tokens_, pool_,
@@ -213,6 +236,7 @@ Result<void> Server::open() {
                  .now_ms = unix_ms,
                  .random = auth::system_random(),
                  .metrics = [this] { return metrics_.text(); },
+                 .troubles = [this] { return troubles(); },
                  .observe = metrics_.observer()}));
   TRY(ensure_admin_token(*engine_, tokens_, paths_));
   TRY(listen());
@@ -266,6 +290,21 @@ Result<Secret> Server::open_key(const kernel::KeyRow& row) const {
         {{"scope", row.key.scope}, {"name", row.key.name}, {"error", opened.error().describe()}});
   }
   return opened;
+}
+
+// What keeps it from being all well, for /health: it is asked without a token.
+std::vector<std::string> Server::troubles() const {
+  std::vector<std::string> troubles;
+  if (engine_->read_only()) troubles.emplace_back("the disk is full: writes are refused");
+  if (int64_t count = engine_->stats().set_aside; count > 0) {
+    troubles.push_back(fmt::format(
+        "{} messages that could not be handled were set aside: see the quarantine", count));
+  }
+  if (size_t count = set_aside_at_start_; count > 0) {
+    troubles.push_back(
+        fmt::format("{} things that ended the server were set aside: see the log", count));
+  }
+  return troubles;
 }
 
 void Server::announce() const {

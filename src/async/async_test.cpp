@@ -36,6 +36,34 @@ Task<Result<int>> sleep_then(Duration duration, int value) {
 
 Task<Result<int>> fail_at_once() { co_return Error(ErrorKind::NotFound, "T-1", "no such thing"); }
 
+TEST(Loop, AnExceptionOfAHandlerCostsThatHandler) {
+  Loop loop;
+  bool ran = false;
+  loop.post([] { throw std::runtime_error("boom"); });
+  loop.post([&] {
+    ran = true;
+    loop.stop();
+  });
+  loop.run();
+  EXPECT_TRUE(ran);
+}
+
+TEST(Loop, ATurnThatHoldsItForLongIsCounted) {
+  Loop loop;
+  auto hold = [](const char* what, int ms) {
+    return [what, ms] {
+      if (what) at_work(what);
+      std::this_thread::sleep_for(std::chrono::milliseconds(ms));
+    };
+  };
+  loop.post(hold("short", 0));
+  loop.post(hold(nullptr, 60));  // says nothing
+  loop.post(hold("long", 60));
+  loop.post([&] { loop.stop(); });
+  loop.run();
+  EXPECT_EQ(loop.held(), 1);
+}
+
 TEST(Deadline, TaskThatIsInTimeGivesItsResult) {
   Loop loop;
   EXPECT_EQ(*loop.block_on(with_deadline(kForever, sleep_then(1ms, 7))), 7);
@@ -260,7 +288,10 @@ TEST(Pool, ResultsErrorsAndExceptionsComeBack) {
   EXPECT_EQ(error.error().code(), "T-4");
   EXPECT_TRUE(loop.block_on(pool.run([] {})).ok());
   auto thrower = [] { throw std::runtime_error("oops"); };
-  EXPECT_THROW((void)loop.block_on(pool.run(thrower)), std::runtime_error);
+  auto thrown = loop.block_on(pool.run(thrower));
+  ASSERT_FALSE(thrown.ok());
+  EXPECT_EQ(thrown.error().code(), "ASY-0003");
+  EXPECT_NE(thrown.error().message().find("oops"), std::string::npos);
 }
 
 TEST(Pool, WorkRunsOnTheNamedThreadAndTheCoroutineGoesOnInItsLoop) {

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <atomic>
 #include <boost/asio/io_context.hpp>
 #include <exception>
 #include <functional>
 #include <initializer_list>
 #include <memory>
 #include <optional>
+#include <string_view>
 
 #include "async/task.h"
 
@@ -40,6 +42,11 @@ class Loop {
     block_on(store(result, std::move(task)));
     return *std::move(result);
   }
+  // Turns that held the loop for longer than kMostHeldMs, of those that said what they were at.
+  // From any thread.
+  int64_t held() const { return held_.load(std::memory_order_relaxed); }
+  static constexpr int64_t kMostHeldMs = 50;
+
   // Rethrows what the task throws.
   void block_on(Task<void> task);
 
@@ -49,8 +56,18 @@ class Loop {
     out.emplace(co_await std::move(task));
   }
 
+  bool run_one();
+  void look_how_long();
+
+  std::atomic<int64_t> held_{0};
+
   boost::asio::io_context context_;
 };
+
+// From here on, until the loop of this thread waits again, it is at `what`, which lives as long as
+// the loop. The first call of a turn starts the clock; a turn that takes too long is logged with
+// the last `what` and counted (Loop::held).
+void at_work(std::string_view what);
 
 // Waits for Unix signals (SIGTERM, SIGHUP): the process's default action no longer happens.
 class Signals {

@@ -8,6 +8,10 @@
 
 namespace millrace::async {
 
+Error detail::thrown_in_a_job(const std::exception& e) {
+  return {ErrorKind::Internal, "ASY-0003", fmt::format("an exception ended it: {}", e.what())};
+}
+
 void detail::Job::run_and_wake() {
   run();
   // Once woken, the coroutine destroys this job, at once: the executor is copied before.

@@ -26,6 +26,8 @@ struct AsResult<Result<T>> {
   using type = Result<T>;
 };
 
+Error thrown_in_a_job(const std::exception& e);
+
 // Work for a pool's thread; lives in the frame of the coroutine that waits for it.
 class Job {
  public:
@@ -45,7 +47,6 @@ class FnJob : public Job {
  public:
   FnJob(Executor loop, Fn& fn) : Job(std::move(loop)), fn_(fn) {}
   std::optional<R> result;
-  std::exception_ptr failure;
 
  private:
   void run() override {
@@ -56,8 +57,8 @@ class FnJob : public Job {
       } else {
         result.emplace(fn_());
       }
-    } catch (...) {
-      failure = std::current_exception();
+    } catch (const std::exception& e) {
+      result.emplace(thrown_in_a_job(e));
     }
   }
   Fn& fn_;
@@ -77,15 +78,14 @@ class Pool {
   ~Pool();
   Pool(const Pool&) = delete;
 
-  // Runs `fn` on a thread of the pool and gives its result; an exception of `fn` comes out of the
-  // co_await. Busy (ASY-0002) when the queue is full. A cancel does not interrupt it: `fn` may
-  // use what the caller's frame holds.
+  // Runs `fn` on a thread of the pool and gives its result. Busy (ASY-0002) when the queue is full;
+  // Internal (ASY-0003) when `fn` throws, with the exception's text. A cancel does not interrupt
+  // it: `fn` may use what the caller's frame holds.
   template <typename Fn, typename R = typename detail::AsResult<std::invoke_result_t<Fn&>>::type>
   Task<R> run(Fn fn) {
     detail::FnJob<Fn, R> job(co_await this_executor(), fn);
     CO_TRY(submit(job));
     co_await job.wait();
-    if (job.failure) std::rethrow_exception(job.failure);
     co_return *std::move(job.result);
   }
 

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "engine/board.h"
 #include "engine/driver.h"
+#include "engine/machine/in_hand.h"
 #include "engine/outlet.h"
 #include "engine/preparations.h"
 #include "engine/transitions/messages.h"
@@ -52,6 +53,11 @@ struct Engine::Parts final : public Observer {
     std::lock_guard lock(catalog_mutex);
     catalog = std::move(next);
   }
+  void slow() override { ++slow_decisions; }
+  void met(Trouble trouble, Fate::What what) override {
+    bool given_up = trouble == Trouble::Deadly || trouble == Trouble::Undecided;
+    if (given_up && what == Fate::What::Bury) ++set_aside;
+  }
   void decided(std::string_view kind, int64_t waited_ns) override {
     outside.decided(kind, waited_ns);
   }
@@ -68,6 +74,8 @@ struct Engine::Parts final : public Observer {
   Outlet outlet{outside.equip};
   Preparations preparations;
   std::atomic<int64_t> last_watch{0};
+  std::atomic<int64_t> set_aside{0};
+  std::atomic<int64_t> slow_decisions{0};
   std::mutex catalog_mutex;
   std::shared_ptr<const Catalog> catalog = std::make_shared<const Catalog>();
   std::unique_ptr<Driver> driver;
@@ -78,12 +86,12 @@ Result<void> Engine::Parts::load_catalog(const PackSet& packs) {
   for (const auto& pack : packs.retired) catalog = catalog->with_retired(kDefaultTenant, pack);
   catalog = catalog->with_missing(kDefaultTenant, packs.missing);
   TRY(auto reader, store.open_reader());
-  TRY(catalog, with_stored(catalog, *reader));
+  TRY(catalog, with_stored(catalog, *reader, outside.in_hand));
   return {};
 }
 
 Result<void> Engine::Parts::start_driver(int64_t epoch, const Retention& retention) {
-  Surroundings surroundings{outlet, *this, outside.open_key};
+  Surroundings surroundings{outlet, *this, outside.open_key, monotonic_ns, outside.in_hand};
   TRY(auto reader, store.open_reader());
   TRY(auto partition, Partition::open(std::move(reader), catalog, surroundings,
                                       {.sweep_ms = options.sweep_ms, .retention = retention}));
@@ -116,7 +124,8 @@ Result<std::unique_ptr<Engine>> Engine::start(sql::Store& store, PackSet packs,
   std::promise<Result<int>> loaded;
   engine->submit(command::load_packs({.tenant = kDefaultTenant}, std::move(packs),
                                      [&](Result<int> done) { loaded.set_value(std::move(done)); }));
-  TRY(loaded.get_future().get());
+  auto done = loaded.get_future().get();
+  if (!done.ok() && done.error().code() != kDeadly) return std::move(done).error();
   return engine;
 }
 
@@ -170,7 +179,9 @@ int64_t Engine::waiting() const { return parts_->driver->waiting(); }
 
 Engine::Stats Engine::stats() const {
   const auto& stats = parts_->driver->commit_stats();
-  return {.commits = stats.commits,
+  return {.set_aside = parts_->set_aside,
+          .slow_decisions = parts_->slow_decisions,
+          .commits = stats.commits,
           .steps = stats.steps,
           .batch_failures = stats.batch_failures,
           .commit_ns = stats.commit_ns};

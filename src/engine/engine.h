@@ -26,6 +26,7 @@ class Store;
 namespace millrace::engine {
 
 class Catalog;
+class InHand;
 class TenantCatalog;
 struct PackSet;
 struct Retention;
@@ -52,9 +53,12 @@ class Engine final : public kernel::WorkSource {
     std::function<Result<Secret>(const kernel::KeyRow&)> open_key;
     std::string owner;               // names this process in the shards' rows
     kernel::Blobs* blobs = nullptr;  // holds output above 64 KiB
+    InHand* in_hand = nullptr;       // notes what is being decided; may be null
   };
   // What the committer has done; for metrics.
   struct Stats {
+    int64_t set_aside = 0;  // messages that could not be decided, or ended the server
+    int64_t slow_decisions = 0;
     int64_t commits = 0;
     int64_t steps = 0;
     int64_t batch_failures = 0;

@@ -25,6 +25,7 @@ Fate of_asker(Trouble trouble, int tries) {
   switch (trouble) {
     case Trouble::Load: return tries <= kMostAskerLoads ? later(tries) : Fate{What::Answer};
     case Trouble::Refused:
+    case Trouble::Deadly:
     case Trouble::Away: return {What::Answer};
     case Trouble::Stale:
     case Trouble::Undecided:
@@ -47,7 +48,7 @@ Fate of_routine(Trouble trouble, int tries) {
 // stays and is tried for ever: to forget it would be to lose the message.
 Fate of_burial(Trouble trouble, int tries) {
   bool again = trouble == Trouble::Refused || trouble == Trouble::Undecided ||
-               (trouble == Trouble::Load && tries > kMostLoads) ||
+               trouble == Trouble::Deadly || (trouble == Trouble::Load && tries > kMostLoads) ||
                (trouble == Trouble::Write && tries == 1);
   return again ? Fate{What::Bury} : later(tries);
 }
@@ -61,6 +62,7 @@ Fate of_burial(Trouble trouble, int tries) {
 //   Stale     | again, then buried   | again, then buried | again, then later | again, then later
 //   Write     | buried, and answered | buried             | later             | buried, then later
 //   Away      | answered             | later              | later             | later
+//   Deadly    | answered             | buried             | later             | buried
 //
 // Later: after pauses that grow to a minute; for as long as it takes where nothing comes after it.
 // A row that cannot be read puts off nobody else: the batch is halved until the culprit stands

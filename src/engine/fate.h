@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 
 #include "engine/machine/transition.h"
 
@@ -15,7 +16,10 @@ enum class Trouble : uint8_t {
   Stale,      // it was decided on rows that had changed, or a dedupe key was taken
   Write,      // its rows cannot be written for a reason of their own
   Away,       // the store takes nothing: it is away, or the disk is full
+  Deadly,     // processes have ended while it was in hand (engine/machine/in_hand.h)
 };
+
+inline constexpr std::string_view kDeadly = "ENG-0007";  // the error of Trouble::Deadly
 
 struct Fate {
   enum class What : uint8_t {

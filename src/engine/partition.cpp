@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/partition.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "base/log.h"
@@ -17,6 +19,17 @@ constexpr size_t kMostNeeds = 1000;
 constexpr int kMostSuspectsAtOnce = 64;
 // How often a row that no message names is tried before they go on without it.
 constexpr int kUnreadTries = 4;
+
+// An exception is the fault of the message that it was thrown for.
+constexpr std::string_view kThrown = "ENG-0006";
+template <typename Fn>
+auto guarded(Fn fn) -> decltype(fn()) {
+  try {
+    return fn();
+  } catch (const std::exception& e) {
+    return Error(ErrorKind::Internal, kThrown, fmt::format("an exception ended it: {}", e.what()));
+  }
+}
 
 int64_t stored_id(const Transition& message) {
   About about = message.about();
@@ -110,12 +123,39 @@ Result<Partition::Work> Partition::take(Now now) {
   return work;
 }
 
+bool Partition::is_suspect(const Transition& message) const {
+  return surroundings_.in_hand && surroundings_.in_hand->ends(item_of(message)) > 0;
+}
+
+// A burial that hands nobody over has nothing after it: it is made whatever has happened.
+std::optional<Error> Partition::deadly(const Attempt& attempt) const {
+  const Transition& message = *attempt.message;
+  bool last = message.whose() == Whose::Burial && attempt.trouble == Trouble::Deadly;
+  if (last || !surroundings_.in_hand) return std::nullopt;
+  int ends = surroundings_.in_hand->ends(item_of(message));
+  if (ends < InHand::kMostEnds) return std::nullopt;
+  return Error(
+      ErrorKind::Internal, kDeadly,
+      fmt::format("the server has ended {} times while its {} was in hand", ends, message.name()));
+}
+
+void Partition::note_in_hand(const std::vector<Attempt>& batch) {
+  if (!surroundings_.in_hand) return;
+  noted_.clear();
+  for (const auto& attempt : batch) noted_.push_back(item_of(*attempt.message));
+  surroundings_.in_hand->take(noted_);
+}
+
 Result<void> Partition::decide_what_is_there(Now now, Work& work) {
   if (!alone_.empty()) {
     if (in_flight_steps_ > 0) return {};
     std::vector<Attempt> one;
     one.push_back(std::move(alone_.front()));
     alone_.pop_front();
+    if (auto why = deadly(one[0])) {
+      meet_fate(std::move(one[0]), Trouble::Deadly, *why, now);
+      return {};
+    }
     return decide_batch(std::move(one), now, work);
   }
   auto batch = next_batch();
@@ -148,7 +188,8 @@ std::vector<Attempt> Partition::next_batch() {
                 std::min(asked_.size(), options_.max_batch));
   for (auto* queue : {&ready_, &asked_}) {
     for (size_t n = 0; n < options_.max_batch && !queue->empty(); ++n) {
-      bool alone = queue->front().message->turn().kind == Turn::Kind::Alone;
+      const Transition& next = *queue->front().message;
+      bool alone = next.turn().kind == Turn::Kind::Alone || is_suspect(next);
       (alone ? alone_.emplace_back() : batch.emplace_back()) = std::move(queue->front());
       queue->pop_front();
     }
@@ -219,15 +260,18 @@ Result<void> Partition::decide_batch(std::vector<Attempt> batch, Now now, Work& 
   std::erase_if(batch, [&](Attempt& attempt) { return wait_for_turn(attempt); });
   leave_one_per_exclusive_turn(batch);
   if (batch.empty()) return {};
+  note_in_hand(batch);
   Loaded rows;
   auto queued = queue_in_turn();
-  auto loaded = Loader::load(*reader_, wanted_by(batch),
-                             {.shards = options_.shards,
-                              .queued = queued,
-                              .live = workflows_,
-                              .catalog = *catalog_,
-                              .retention = expiry_},
-                             rows);
+  auto loaded = guarded([&] {
+    return Loader::load(*reader_, wanted_by(batch),
+                        {.shards = options_.shards,
+                         .queued = queued,
+                         .live = workflows_,
+                         .catalog = *catalog_,
+                         .retention = expiry_},
+                        rows);
+  });
   if (!loaded.ok()) return cannot_load(std::move(batch), loaded.error(), now);
   std::erase_if(batch, [&](Attempt& attempt) { return wait_for_tree(attempt, rows); });
   Batch shared{.now = now.wall_ms,
@@ -241,10 +285,12 @@ Result<void> Partition::decide_batch(std::vector<Attempt> batch, Now now, Work& 
                           .workflows = workflows_,
                           .open_key = surroundings_.open_key,
                           .retention = options_.retention,
-                          .somebody_waits = !queued.empty()},
+                          .somebody_waits = !queued.empty(),
+                          .in_hand = surroundings_.in_hand},
                .spoiled = {}};
   size_t before = work.steps.size();
   for (auto& attempt : batch) decide_one(std::move(attempt), shared, now, work);
+  if (surroundings_.in_hand) surroundings_.in_hand->let_go();
   // Only now: a later one of the batch sees what an earlier one has decided.
   for (size_t i = before; i < work.steps.size(); ++i) {
     mark_in_flight(static_cast<const Decision&>(*work.steps[i]));
@@ -281,15 +327,26 @@ void Partition::decide_one(Attempt attempt, Batch& batch, Now now, Work& work) {
   if (++attempt.decisions == 1 && attempt.submitted_ns > 0) {
     surroundings_.observer.decided(attempt.message->name(), now.mono_ns - attempt.submitted_ns);
   }
+  if (surroundings_.in_hand) surroundings_.in_hand->take(item_of(*attempt.message));
   Context context(batch, attempt.learned);
-  auto made = attempt.message->decide(context);
+  int64_t begun = surroundings_.mono_ns ? surroundings_.mono_ns() : 0;
+  auto made = guarded([&] { return attempt.message->decide(context); });
+  if (begun != 0) look_how_long(*attempt.message, begun);
   if (!made.ok()) {
-    context.undo();
+    made.error().code() == kThrown ? context.undo_all() : context.undo();
     return not_decided(std::move(attempt), made.error(), now);
   }
   auto decision = std::move(*made);
   decision->attempt = std::move(attempt);
   decided(std::move(decision), batch, work);
+}
+
+void Partition::look_how_long(const Transition& message, int64_t begun_ns) {
+  int64_t took_ms = (surroundings_.mono_ns() - begun_ns) / 1'000'000;
+  if (took_ms <= kSlowDecisionMs) return;
+  log_warn("decision.slow",
+           {{"kind", message.name()}, {"subject", message.about().subject}, {"ms", took_ms}});
+  surroundings_.observer.slow();
 }
 
 void Partition::decided(std::unique_ptr<Decision> decision, Batch& batch, Work& work) {
@@ -334,6 +391,7 @@ void Partition::answer_unwritten(std::unique_ptr<Decision> decision, const Loade
 
 void Partition::not_decided(Attempt attempt, const Error& why, Now now) {
   if (is_spoiled(why) && why.kind() == ErrorKind::Busy) --attempt.decisions;  // another's fault
+  if (why.code() == kThrown) return meet_fate(std::move(attempt), Trouble::Undecided, why, now);
   if (!is_another_try(why)) return meet_fate(std::move(attempt), Trouble::Refused, why, now);
   size_t needs = attempt.learned.needs.size();
   bool may_try =

@@ -119,6 +119,10 @@ class Partition {
   Result<void> decide_batch(std::vector<Attempt> batch, Now now, Work& work);
   Result<void> cannot_load(std::vector<Attempt> batch, const Error& why, Now now);
   void decide_one(Attempt attempt, Batch& batch, Now now, Work& work);
+  void look_how_long(const Transition& message, int64_t begun_ns);
+  bool is_suspect(const Transition& message) const;
+  std::optional<Error> deadly(const Attempt& attempt) const;
+  void note_in_hand(const std::vector<Attempt>& batch);
   void decided(std::unique_ptr<Decision> decision, Batch& batch, Work& work);
   void answer_unwritten(std::unique_ptr<Decision> decision, const Loaded& rows, Now now);
   void not_decided(Attempt attempt, const Error& why, Now now);
@@ -167,6 +171,7 @@ class Partition {
   std::unordered_map<uint64_t, std::vector<Attempt>> in_flight_;
   // Stored messages and timers that are in hand: not to be brought twice.
   std::unordered_set<int64_t> in_hand_;
+  std::vector<InHand::Item> noted_;                   // of the batch: kept for its memory
   std::vector<std::unique_ptr<Decision>> unwritten_;  // of the batch that is being decided
   size_t firing_ = 0;                                 // timers among them
   size_t put_off_ = 0;  // and among these, those that wait in retries_

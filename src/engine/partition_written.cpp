@@ -142,6 +142,7 @@ void Partition::forget_workflows(const Decision& decision) {
 void Partition::answered(const Attempt& attempt) {
   if (attempt.asked) ++answered_;
   About about = attempt.message->about();
+  if (surroundings_.in_hand) surroundings_.in_hand->handled(*attempt.message);
   if (about.message) in_hand_.erase(about.message.value);
   if (about.timer && in_hand_.erase(about.timer.value) > 0) --firing_;
   switch (attempt.message->routine()) {

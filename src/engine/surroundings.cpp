@@ -3,6 +3,7 @@
 
 #include <map>
 
+#include "base/log.h"
 #include "engine/machine/decision.h"
 #include "engine/machine/transition.h"
 
@@ -43,8 +44,18 @@ void report_ends(const std::vector<kernel::ExecutionRow>& rows, Observer& observ
   }
 }
 
+// It is durable: an exception in its answer is no reason to end.
+void answer(Decision& decision, CommitDeliveries& out) {
+  try {
+    if (decision.reply) decision.reply(out);
+  } catch (const std::exception& e) {
+    log_error("message.not_answered",
+              {{"kind", decision.attempt.message->name()}, {"error", e.what()}});
+  }
+}
+
 void pass_on(Decision& decision, CommitDeliveries& out) {
-  if (decision.reply) decision.reply(out);
+  answer(decision, out);
   for (auto& [worker, order] : decision.grants) out.grant(worker, std::move(order));
   for (const auto& [worker, run] : decision.cancels) out.cancel(worker, run);
   if (decision.session_over) out.end(decision.session_over);

@@ -14,6 +14,7 @@
 namespace millrace::engine {
 
 class Catalog;
+class InHand;
 struct Decision;
 
 // Takes the side effects of commits to the workers. Thread-safe; quick: it posts.
@@ -25,6 +26,8 @@ class WorkOutlet {
   // The session is over: nothing that its worker says is heard.
   virtual void end(SessionId session) = 0;
 };
+
+inline constexpr int64_t kSlowDecisionMs = 200;
 
 // Hears of what has happened. Thread-safe; quick.
 class Observer {
@@ -42,6 +45,8 @@ class Observer {
   virtual void sent(const kernel::MessageRow&) {}
   // The first decision of a message: its kind and how long it waited for it. For metrics.
   virtual void decided(std::string_view kind, int64_t waited_ns) = 0;
+  // A decision took longer than kSlowDecisionMs.
+  virtual void slow() {}
   // A message could not be handled, and what becomes of it.
   virtual void met(Trouble, Fate::What) {}
 };
@@ -51,6 +56,9 @@ struct Surroundings {
   WorkOutlet& outlet;
   Observer& observer;
   OpenKey open_key;  // may be empty
+  // How long decisions take, for `slow`: no decision depends on it. Empty: nobody measures.
+  std::function<int64_t()> mono_ns = {};
+  InHand* in_hand = nullptr;  // the partition's thread notes there what it decides; may be null
 };
 
 // What follows a commit: replies, grants, cancels, ends. On whatever thread has made it; touches no

@@ -132,6 +132,10 @@ constexpr Check kChecks[] = {
     {"K8", "quarantine entry",
      "a message of the machine itself could not be handled: the log says why",
      "SELECT id FROM quarantine WHERE tenant = 0 ORDER BY id", Bound::None, Severity::Warning},
+    {"K8", "quarantine entry",
+     "a message that ended the server: its reason tells, and the log of that time",
+     "SELECT id FROM quarantine WHERE reason LIKE 'the server has ended %' ORDER BY id",
+     Bound::None, Severity::Warning},
 
     // K9: a final status never changes, and nothing works on it any more.
     {"K9", "execution", "final without `ended`",

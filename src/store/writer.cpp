@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "store/writer.h"
 
+#include <fmt/format.h>
+
 #include "base/mutants.h"
 #include "store/gate.h"
 #include "store/row_reader.h"
@@ -82,7 +84,15 @@ Result<void> Writer::try_batch(Steps steps, Now now, Keys& turned_away, std::vec
     TRY(write_changes(*db_, changes));
     return commit();
   };
-  if (auto done = attempt(); !done.ok()) {
+  // An exception is the fault of somebody's rows, as an error is.
+  auto guarded = [&]() -> Result<void> {
+    try {
+      return attempt();
+    } catch (const std::exception& e) {
+      return Error(ErrorKind::Internal, "STO-0011", fmt::format("an exception: {}", e.what()));
+    }
+  };
+  if (auto done = guarded(); !done.ok()) {
     roll_back();
     return done;
   }

@@ -339,6 +339,15 @@ TEST_P(Doctor, K9FinalWithoutEnd) {
   expect_only("K9", "execution " + str(x_), "final without `ended`");
 }
 
+TEST_P(Doctor, K8AMessageThatEndedTheServer) {
+  desk_->write({.quarantine = {{.id = m_,
+                                .tenant = kTenant,
+                                .kind = "enforce_event",
+                                .reason = "the server has ended 2 times while it was in hand"}}});
+  expect_only("K8", "quarantine entry " + str(m_), "ended the server");
+  EXPECT_EQ(examine_now()[0].severity, Severity::Warning);
+}
+
 TEST_P(Doctor, K8AMessageOfTheMachineThatWasSetAside) {
   desk_->write({.quarantine = {{.id = m_, .kind = "open_worker"}}});
   expect_only("K8", "quarantine entry " + str(m_), "could not be handled");
@@ -470,7 +479,7 @@ TEST_P(Doctor, LooksAtOneMomentWhileAServerWrites) {
 }
 
 // A check whose violation no test plants could be wrong for ever.
-TEST(DoctorChecks, AreThisMany) { EXPECT_EQ(checks().size(), 67U); }
+TEST(DoctorChecks, AreThisMany) { EXPECT_EQ(checks().size(), 68U); }
 
 }  // namespace
 }  // namespace millrace::store::testing

@@ -21,6 +21,7 @@ TEST(Fate, WhoeverAsksHearsOfItAndNothingOfTheMachineIsLost) {
       {Trouble::Load, What::Answer, What::Bury},    {Trouble::Refused, What::Answer, What::Bury},
       {Trouble::Undecided, What::Bury, What::Bury}, {Trouble::Stale, What::Bury, What::Bury},
       {Trouble::Write, What::Bury, What::Bury},     {Trouble::Away, What::Answer, What::Later},
+      {Trouble::Deadly, What::Answer, What::Bury},
   };
   for (const auto& row : kRows) {
     EXPECT_EQ(last(row.trouble, Whose::Asker).what, row.asker) << static_cast<int>(row.trouble);
@@ -51,7 +52,7 @@ TEST(Fate, ABurialIsNeverGivenUp) {
 
 TEST(Fate, WhatThePartitionDoesByItselfIsPutOffButNeverGivenUp) {
   for (auto trouble : {Trouble::Load, Trouble::Refused, Trouble::Undecided, Trouble::Stale,
-                       Trouble::Write, Trouble::Away}) {
+                       Trouble::Write, Trouble::Away, Trouble::Deadly}) {
     EXPECT_EQ(last(trouble, Whose::Routine).what, What::Later) << static_cast<int>(trouble);
     EXPECT_GT(last(trouble, Whose::Routine).after_ms, 0);
   }

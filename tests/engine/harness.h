@@ -5,6 +5,7 @@
 #include "engine/engine.h"
 
 #include "engine/machine/catalog.h"
+#include "engine/machine/in_hand.h"
 #include "engine/transitions/commands.h"
 #include "engine/transitions/messages.h"
 #include "engine/verdict.h"
@@ -184,6 +185,7 @@ class EngineTest : public ::testing::Test {
         .open_key = open_key_,
         .owner = "test",
         .blobs = blobs_.get(),
+        .in_hand = in_hand_.get(),
     };
     auto engine = Engine::start(engine_store(), pack_set(packs()), {}, options_, outside);
     ASSERT_TRUE(engine.ok()) << engine.error().describe();
@@ -307,6 +309,7 @@ class EngineTest : public ::testing::Test {
   std::atomic<int64_t> mono_ms_{1'000};             // the monotonic one
   std::unique_ptr<sql::Store> store_;
   std::unique_ptr<Blobs> blobs_;
+  std::unique_ptr<InHand> in_hand_;  // none but where a test is about it
   KeepingWorker worker_;
   SessionId session_;
   std::unique_ptr<Engine> engine_;

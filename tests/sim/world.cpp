@@ -236,7 +236,7 @@ void World::start() {
     }
     catalog = catalog->with_missing(kDefaultTenant, packs.missing);
     TRY(auto reader, store_.open_reader());
-    TRY(catalog, engine::with_stored(catalog, *reader));
+    TRY(catalog, engine::with_stored(catalog, *reader, nullptr));
     TRY(server->writer, store::Writer::open(store_, {.owner_epoch = epoch}));
     server->outlet = std::make_unique<engine::Outlet>([](WorkOrder&) {});
     TRY(server->partition,

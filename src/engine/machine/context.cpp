@@ -220,6 +220,11 @@ std::unique_ptr<Decision> Context::decided(std::move_only_function<void(Deliveri
   return std::move(owned_);
 }
 
+void Context::undo_all() {
+  for (ExecutionId id : batch_.memory.workflows.drop_all()) batch_.spoiled.insert(id);
+  undo();
+}
+
 void Context::undo() {
   for (const auto& moved : decision_->workflows) {
     batch_.spoiled.insert(moved.workflow);

@@ -9,6 +9,7 @@
 #include "engine/machine/agenda.h"
 #include "engine/machine/catalog.h"
 #include "engine/machine/decision.h"
+#include "engine/machine/in_hand.h"
 #include "engine/machine/loaded.h"
 #include "engine/machine/slots.h"
 #include "expr/expr.h"
@@ -35,6 +36,7 @@ struct Memory {
   const OpenKey& open_key;
   const Retention& retention;
   bool somebody_waits = false;  // for a slot, since before this batch
+  InHand* in_hand = nullptr;    // may be null
 };
 
 // What all decisions of one batch see.
@@ -106,6 +108,8 @@ class Context {
     batch_.memory.slots.opening(worker);
   }
   bool somebody_waits() const { return batch_.memory.somebody_waits; }
+  // Where this decision notes what it is at; may be null.
+  InHand* in_hand() { return batch_.memory.in_hand; }
   // The next waiting execution that this batch has loaded, or nullptr.
   const kernel::ExecutionRow* next_queued();
 
@@ -154,6 +158,8 @@ class Context {
   // A decision that comes to nothing: what it did to the partition's memory is undone, and whoever
   // comes after it in the batch decides again about the workflows that it moved.
   void undo();
+  // The same after an exception: nobody knows which workflows it has touched.
+  void undo_all();
 
   // Slots of a worker that this decision frees and has not given to another run.
   int freed_here(WorkerId worker) const;

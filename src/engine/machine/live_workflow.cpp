@@ -315,6 +315,14 @@ void LiveWorkflows::drop(ExecutionId id) {
   entries_.erase(found);
 }
 
+std::vector<ExecutionId> LiveWorkflows::drop_all() {
+  std::vector<ExecutionId> dropped(used_.begin(), used_.end());
+  entries_.clear();
+  used_.clear();
+  bytes_ = 0;
+  return dropped;
+}
+
 void LiveWorkflows::trim() {
   while (entries_.size() > most_ || (bytes_ > most_bytes_ && entries_.size() > 1)) {
     drop(used_.back());

@@ -146,6 +146,8 @@ class LiveWorkflows {
   // Its size has changed.
   void weigh(ExecutionId id);
   void drop(ExecutionId id);
+  // All of them. Returns who they were.
+  std::vector<ExecutionId> drop_all();
   size_t size() const { return entries_.size(); }
   // Drops what is more than fits. Not while a decision holds a LiveWorkflow.
   void trim();

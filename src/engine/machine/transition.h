@@ -82,6 +82,8 @@ class Transition {
   virtual void fail(const Error&) {}
   virtual Whose whose() const { return Whose::Asker; }
   virtual Routine routine() const { return Routine::None; }
+  // A process that died of it would find it again after its next start (engine/machine/in_hand.h).
+  virtual bool comes_again() const { return whose() != Whose::Asker; }
 };
 
 }  // namespace millrace::engine

@@ -19,6 +19,11 @@ Value verdict_list(const std::vector<rules::Verdict>& verdicts) {
 // The execution that a matched rule asks for, or why there is none.
 Result<ExecutionId> start_for(Context& ctx, const EventRow& event, const rules::CompiledRule& rule,
                               const rules::EventScope& scope, EnforcementId enforcement) {
+  RuleInHand in_hand("render", rule.id(), rule.revision());
+  if (ctx.in_hand()) {
+    if (ctx.in_hand()->is_dead(in_hand.item())) return in_hand.dead_error();
+    ctx.in_hand()->also(in_hand.item());
+  }
   TRY(Value parameters, rules::render_parameters(rule, scope, ctx.expressions()));
   StartRequest request;
   request.tenant = event.tenant;

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "base/json.h"
+#include "base/mix.h"
 #include "engine/transitions/request.h"
 #include "engine/transitions/rule_rows.h"
 
@@ -14,6 +15,14 @@ using namespace kernel;
 
 namespace {
 
+int64_t number_of(const PackSet& packs) {
+  uint64_t number = 0;
+  for (const auto* set : {&packs.system, &packs.own}) {
+    for (const auto& pack : *set) number = mix64(number ^ std::hash<std::string>{}(pack->digest));
+  }
+  return static_cast<int64_t>(number >> 1);
+}
+
 // Another set of a tenant's pack releases. The rules that these packs own follow their files: new
 // ones are created, changed ones get a revision, vanished ones are deleted. Whether a rule is
 // enabled stays the operator's word, also when it vanishes and comes back; one that he has edited
@@ -22,8 +31,13 @@ namespace {
 class LoadPacks final : public Request<int> {
  public:
   LoadPacks(Caller caller, PackSet packs, Reply<int> reply)
-      : Request(std::move(caller), std::move(reply)), packs_(std::move(packs)) {}
+      : Request(std::move(caller), std::move(reply)),
+        packs_(std::move(packs)),
+        subject_(number_of(packs_)) {}
   std::string_view name() const override { return "load_packs"; }
+  // At each start, and until its folders change.
+  bool comes_again() const override { return true; }
+  About about() const override { return {.tenant = caller_.tenant, .subject = subject_}; }
   Turn turn() const override { return catalogue_turn(); }
   Decided decide(Context& ctx) const override;
 
@@ -35,6 +49,7 @@ class LoadPacks final : public Request<int> {
   void note_release(Context& ctx, const Pack& pack) const;
   Result<void> follow(Context& ctx, const Pack& pack, Entries& changed) const;
   PackSet packs_;
+  int64_t subject_;  // other releases, another number
 };
 
 Result<void> LoadPacks::check_names(const Catalog& catalog) const {

@@ -12,7 +12,20 @@ namespace millrace::engine {
 
 namespace {
 
-Result<std::vector<std::shared_ptr<const RuleEntry>>> stored_rules(sql::Connection& reader) {
+Result<rules::RulePtr> compile(const kernel::RuleRow& row, const RuleSpec& spec,
+                               expr::Engine& expressions, InHand* in_hand) {
+  RuleInHand rule("compile", row.id, row.revision);
+  if (in_hand && in_hand->is_dead(rule.item())) return rule.dead_error();
+  Holding holding(in_hand, rule.item());
+  try {
+    return rules::compile(spec, row.id, row.revision, expressions);
+  } catch (const std::exception& e) {
+    return Error(ErrorKind::Internal, "ENG-0006", e.what());
+  }
+}
+
+Result<std::vector<std::shared_ptr<const RuleEntry>>> stored_rules(sql::Connection& reader,
+                                                                   InHand* in_hand) {
   TRY(auto rows, store::gone_pack_rules(reader));  // one that is there again comes after
   TRY(auto current, store::rules_of_all_tenants(reader));
   std::ranges::move(current, std::back_inserter(rows));
@@ -23,7 +36,7 @@ Result<std::vector<std::shared_ptr<const RuleEntry>>> stored_rules(sql::Connecti
     TRY(Value stored, parse_json(row.spec_json));
     TRY(entry->spec, rule_from_value(stored));
     if (!row.deleted) {
-      auto compiled = rules::compile(entry->spec, row.id, row.revision, expressions);
+      auto compiled = compile(row, entry->spec, expressions, in_hand);
       if (!compiled.ok()) {
         // Written by another version: out of force, but not lost, and said.
         log_error("rule.not_compiled", {{"rule", row.ref}, {"error", compiled.error().describe()}});
@@ -40,8 +53,8 @@ Result<std::vector<std::shared_ptr<const RuleEntry>>> stored_rules(sql::Connecti
 }  // namespace
 
 Result<std::shared_ptr<const Catalog>> with_stored(std::shared_ptr<const Catalog> catalog,
-                                                   sql::Connection& reader) {
-  TRY(auto rules, stored_rules(reader));
+                                                   sql::Connection& reader, InHand* in_hand) {
+  TRY(auto rules, stored_rules(reader, in_hand));
   catalog = catalog->with_rules(rules);
   TRY(auto webhooks, store::webhooks_of_all_tenants(reader));
   for (auto& webhook : webhooks) catalog = catalog->with_webhook(std::move(webhook));

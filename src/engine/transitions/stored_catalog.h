@@ -4,12 +4,15 @@
 #include <memory>
 
 #include "engine/machine/catalog.h"
+#include "engine/machine/in_hand.h"
 #include "store/sql.h"
 
 namespace millrace::engine {
 
-// The catalogue with the rules and webhook endpoints of all tenants as the store has them.
+// The catalogue with the rules and webhook endpoints of all tenants as the store has them. A rule
+// that cannot be compiled, or ended the server when it was (`in_hand`, which may be null), is left
+// out and told in the log.
 Result<std::shared_ptr<const Catalog>> with_stored(std::shared_ptr<const Catalog> catalog,
-                                                   sql::Connection& reader);
+                                                   sql::Connection& reader, InHand* in_hand);
 
 }  // namespace millrace::engine

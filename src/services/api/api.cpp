@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "async/loop.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/text.h"
@@ -111,10 +112,13 @@ Task<net::HttpResponse> Api::handle(net::HttpRequest& request) {
   auto match = router_->find(request.method == "HEAD" ? "GET" : request.method, request.path);
   call.route = match.route;
   call.path = match.params;
+  std::string_view at = match.route ? match.route->name : "http.no_route";
+  async::at_work(at);
 
   net::HttpResponse response;
   if (match.route) {
     auto result = co_await run_route(call);
+    async::at_work(at);
     if (result.ok()) {
       response = std::move(result).value();
     } else {

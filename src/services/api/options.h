@@ -5,6 +5,7 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "auth/crypto.h"
 #include "kernel/blobs.h"
@@ -33,7 +34,9 @@ struct ApiOptions {
   int64_t stream_pause_ms = 20;     // a stream reads the change feed at most this often
   std::function<int64_t()> now_ms;  // Unix ms
   auth::Random random;
-  std::function<std::string()> metrics;             // the text of /metrics
+  std::function<std::string()> metrics;  // the text of /metrics
+  // What keeps the server from being all well, a line each; told in /health. May be empty.
+  std::function<std::vector<std::string>()> troubles;
   std::function<void(const Observation&)> observe;  // may be empty
 };
 

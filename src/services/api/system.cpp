@@ -15,9 +15,14 @@ using auth::Permission;
 
 struct HealthView {
   std::string status;
+  std::vector<std::string> troubles;
 
   static const Fields& fields() {
-    static const Field lines[] = {field("status", &HealthView::status, "")};
+    static const Field lines[] = {
+        field("status", &HealthView::status,
+              "ok; degraded: it serves, with troubles. Of /ready: starting, ready, draining."),
+        field("troubles", &HealthView::troubles, "What is not well."),
+    };
     static const auto table = fields_of<HealthView>("Health", "", lines);
     return table;
   }
@@ -126,11 +131,17 @@ std::string_view name_of(Phase phase) {
   return "unknown";
 }
 
-Response show_health(Call&) { return answer_one(HealthView{"ok"}); }
+// A degraded server still serves: who watches it must not end it for that.
+Response show_health(Call& call) {
+  HealthView view{"ok", {}};
+  if (const auto& troubles = call.api.options.troubles) view.troubles = troubles();
+  if (!view.troubles.empty()) view.status = "degraded";
+  return answer_one(view);
+}
 
 Response show_ready(Call& call) {
   auto phase = call.api.phase.load(std::memory_order_relaxed);
-  return answer_one(HealthView{std::string(name_of(phase))}, phase == Phase::Ready ? 200 : 503);
+  return answer_one(HealthView{std::string(name_of(phase)), {}}, phase == Phase::Ready ? 200 : 503);
 }
 
 Response show_metrics(Call& call) {
