@@ -31,6 +31,7 @@ void Partition::written(std::vector<store::Written> outcomes, Now now) {
 }
 
 void Partition::settle(Decision& decision, Now now) {
+  if (surroundings_.in_hand) surroundings_.in_hand->handled(*decision.attempt.message);
   // What waits cannot be read.
   bool nobody =
       decision.attempt.message->routine() == Routine::Dispatch && decision.dequeued.empty();
@@ -142,7 +143,6 @@ void Partition::forget_workflows(const Decision& decision) {
 void Partition::answered(const Attempt& attempt) {
   if (attempt.asked) ++answered_;
   About about = attempt.message->about();
-  if (surroundings_.in_hand) surroundings_.in_hand->handled(*attempt.message);
   if (about.message) in_hand_.erase(about.message.value);
   if (about.timer && in_hand_.erase(about.timer.value) > 0) --firing_;
   switch (attempt.message->routine()) {
@@ -179,6 +179,9 @@ void Partition::meet_fate(Attempt attempt, Trouble trouble, const Error& why, No
       retries_.emplace(now.mono_ms() + fate.after_ms, std::move(attempt));
       return;
     case Fate::What::Answer:
+      if (trouble == Trouble::Refused && surroundings_.in_hand) {
+        surroundings_.in_hand->handled(*attempt.message);  // it was decided
+      }
       answered(attempt);
       attempt.message->fail(why);
       return;
