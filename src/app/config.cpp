@@ -13,9 +13,26 @@ const Fields& ServerSection::fields() {
           .unit("ms"),
       field("max_connections", &ServerSection::max_connections, "Clients at the same time.")
           .range(1, 65'000),
+      field("max_connections_per_address", &ServerSection::max_connections_per_address,
+            "Of one address (of IPv6: its first 64 bits); one more is answered 503. 0: a quarter "
+            "of max_connections, at least 64.")
+          .range(0, 65'000),
+      field("max_requests_per_address", &ServerSection::max_requests_per_address,
+            "Of one address, not answered yet; one more is answered 503. 0: as many as "
+            "connections.")
+          .range(0, 65'000),
+      field("trusted_proxies", &ServerSection::trusted_proxies,
+            "Addresses and networks (10.0.0.0/8) of proxies: their requests count for the address "
+            "in X-Forwarded-For or Forwarded, the last that is no proxy.")
+          .length(0, 100),
       field("webhook_body_bytes", &ServerSection::webhook_body_bytes,
             "The largest webhook delivery.")
           .range(1024, 64 << 20)
+          .unit("bytes"),
+      field("webhook_budget_bytes", &ServerSection::webhook_budget_bytes,
+            "For all deliveries that are being read and whose signature is not checked yet, "
+            "beyond the first 64 KiB of each; over it: 503. Bounds webhook_body_bytes too.")
+          .range(0, 1LL << 40)
           .unit("bytes"),
       field("event_body_bytes", &ServerSection::event_body_bytes,
             "The largest CloudEvents request.")
@@ -109,6 +126,18 @@ const Fields& Config::fields() {
   };
   static const auto table = fields_of<Config>("config", "The configuration of a server.", lines);
   return table;
+}
+
+Result<std::vector<net::Network>> trusted_proxies(const Config& config) {
+  std::vector<net::Network> networks;
+  for (const auto& text : config.server.trusted_proxies) {
+    auto network = net::Network::parse(text);
+    if (!network.ok()) {
+      return std::move(network).error().with_context("server.trusted_proxies");
+    }
+    networks.push_back(*network);
+  }
+  return networks;
 }
 
 }  // namespace millrace::app

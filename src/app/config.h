@@ -6,6 +6,7 @@
 
 #include "base/fields.h"
 #include "base/log.h"
+#include "net/address.h"
 
 namespace millrace::app {
 
@@ -14,7 +15,11 @@ struct ServerSection {
   int64_t port = 8680;
   int64_t drain_timeout_ms = 30'000;
   int64_t max_connections = 4096;
+  int64_t max_connections_per_address = 0;
+  int64_t max_requests_per_address = 0;
+  std::vector<std::string> trusted_proxies;
   int64_t webhook_body_bytes = 10 << 20;
+  int64_t webhook_budget_bytes = 64 << 20;
   int64_t event_body_bytes = 1 << 20;
   static const Fields& fields();
 };
@@ -65,5 +70,8 @@ struct Config {
   LogSection log;
   static const Fields& fields();
 };
+
+// Errors: Invalid, NET-0019, with the key.
+Result<std::vector<net::Network>> trusted_proxies(const Config& config);
 
 }  // namespace millrace::app

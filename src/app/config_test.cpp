@@ -47,12 +47,28 @@ TEST(ServerConfig, WhatIsPrintedIsReadAgain) {
 TEST(ServerConfig, EveryKeyRefusesWhatIsOutOfItsRange) {
   for (const char* flag :
        {"server.port=65536", "server.drain_timeout_ms=-1", "server.max_connections=0",
-        "server.webhook_body_bytes=1", "worker.slots=4097", "worker.name=", "intake.max_waiting=0",
-        "retention.dedupe_days=0", "log.level=loud", "server.prot=1", "server=1"}) {
+        "server.webhook_body_bytes=1", "server.max_connections_per_address=-1",
+        "server.max_requests_per_address=65001", "server.webhook_budget_bytes=-1",
+        "worker.slots=4097", "worker.name=", "intake.max_waiting=0", "retention.dedupe_days=0",
+        "log.level=loud", "server.prot=1", "server=1"}) {
     auto config = load_config<Config>({.flags = {flag}});
     EXPECT_FALSE(config.ok()) << flag;
     if (!config.ok()) EXPECT_EQ(config.error().kind(), ErrorKind::Invalid) << flag;
   }
+}
+
+TEST(ServerConfig, TrustedProxiesAreAddressesAndNetworks) {
+  Config config;
+  config.server.trusted_proxies = {"127.0.0.1", "10.0.0.0/8", "2001:db8::/32"};
+  auto good = trusted_proxies(config);
+  ASSERT_TRUE(good.ok());
+  EXPECT_EQ(good->size(), 3u);
+  config.server.trusted_proxies.emplace_back("proxy.example");
+  auto bad = trusted_proxies(config);
+  ASSERT_FALSE(bad.ok());
+  EXPECT_EQ(bad.error().message(),
+            "server.trusted_proxies: expected an IP address or a network such as 10.0.0.0/8, "
+            "found 'proxy.example'");
 }
 
 TEST(ServerConfig, EveryKeyHasItsDoc) {

@@ -37,6 +37,7 @@ Result<Config> read_config(const UpOptions& options) {
           {.file = options.config_file, .environment = environment(), .flags = options.settings}));
   config.packs.folders.insert(config.packs.folders.end(), options.packs.begin(),
                               options.packs.end());
+  TRY(trusted_proxies(config));
   return config;
 }
 

@@ -133,6 +133,7 @@ class Server {
       : config_(config), paths_(data), packs_(data, config.packs.folders) {}
   Result<void> open();
   Result<void> open_engine();
+  size_t per_address(int64_t wanted) const;
   Result<void> listen();
   void equip(kernel::WorkOrder& order) const;
   Result<Secret> open_key(const kernel::KeyRow& row) const;
@@ -255,19 +256,25 @@ Result<void> Server::open() {
   return {};
 }
 
+// Small servers still serve a client that opens many.
+size_t Server::per_address(int64_t wanted) const {
+  constexpr int64_t kAtLeast = 64;
+  int64_t quarter = std::max(connections_ / 4, kAtLeast);
+  return static_cast<size_t>(std::min(wanted > 0 ? wanted : quarter, connections_));
+}
+
 Result<void> Server::listen() {
   net::HttpServerOptions options;
   options.address = config_.server.address;
   options.port = static_cast<uint16_t>(config_.server.port);
   options.max_connections = static_cast<size_t>(connections_);
-  auto* api = api_.get();
-  TRY(http_,
-      net::HttpServer::listen(
-          loop_.executor(), options,
-          {.handle = [api](net::HttpRequest& request) { return api->handle(request); },
-           .body_limit = [api](const net::HttpRequest& r) { return api->body_limit(r); },
-           .refuse = [api](const net::HttpRequest& request, int status,
-                           const Error& error) { return api->refuse(request, status, error); }}));
+  options.max_connections_per_address = per_address(config_.server.max_connections_per_address);
+  options.max_requests_per_address = config_.server.max_requests_per_address > 0
+                                         ? per_address(config_.server.max_requests_per_address)
+                                         : options.max_connections_per_address;
+  options.body_budget = static_cast<size_t>(config_.server.webhook_budget_bytes);
+  TRY(options.trusted_proxies, trusted_proxies(config_));
+  TRY(http_, net::HttpServer::listen(loop_.executor(), std::move(options), api_->handlers()));
   url_ = fmt::format("http://{}:{}", config_.server.address, http_->port());
   return replace_file(paths_.url, url_ + "\n", 0600);
 }

@@ -30,6 +30,8 @@ class Cancellable {
 
 // From here on a cancel no longer makes this coroutine throw: for cleaning up that has to wait.
 inline auto ignore_cancel() { return boost::asio::this_coro::throw_if_cancelled(false); }
+// Again after it; one that came meanwhile ends the coroutine at its next wait.
+inline auto obey_cancel() { return boost::asio::this_coro::throw_if_cancelled(true); }
 
 // True for the exception by which a cancelled task ends.
 bool is_cancel(const std::exception& e);

@@ -206,15 +206,31 @@ const SignatureScheme* find_signature_scheme(std::string_view name) {
   return nullptr;
 }
 
-Result<void> verify_signature(const SignatureScheme& scheme, const HeaderLookup& header,
-                              std::string_view body, std::span<const Secret> secrets,
-                              int64_t now_ms) {
+namespace {
+
+Result<Given> read_signed_head(const SignatureScheme& scheme, const HeaderLookup& header,
+                               int64_t now_ms) {
   auto given = read_headers(scheme, header);
   if (given.count == 0) {
     return refused(scheme, "AUT-0010",
                    fmt::format("expected a signature in header '{}'", scheme.signature_header));
   }
   if (scheme.signs_time()) TRY(check_time(scheme, given.time, now_ms));
+  return given;
+}
+
+}  // namespace
+
+Result<void> check_signed_head(const SignatureScheme& scheme, const HeaderLookup& header,
+                               int64_t now_ms) {
+  TRY(read_signed_head(scheme, header, now_ms));
+  return {};
+}
+
+Result<void> verify_signature(const SignatureScheme& scheme, const HeaderLookup& header,
+                              std::string_view body, std::span<const Secret> secrets,
+                              int64_t now_ms) {
+  TRY(auto given, read_signed_head(scheme, header, now_ms));
   auto before = signed_text(scheme, given);
   bool matches = false;
   for (const auto& secret : secrets) {

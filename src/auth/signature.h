@@ -38,6 +38,7 @@ struct SignatureScheme {
   // Headers that enter the event, lower-case. No other one does, whatever it is called.
   std::span<const std::string_view> event_headers;
 
+  bool signs_body() const { return algorithm != SignatureAlgorithm::PlainToken; }
   bool signs_time() const { return signed_before_body.find("{time}") != std::string_view::npos; }
   // Without a signed time a captured delivery could be sent again with another id: the body's own
   // hash is a second key then.
@@ -54,6 +55,11 @@ const SignatureScheme* find_signature_scheme(std::string_view name);
 using HeaderLookup = std::function<std::string_view(std::string_view name)>;
 
 inline constexpr int64_t kReplayWindowMs = 300'000;
+
+// What can be refused before the body is there: a delivery without a signature, or one whose time
+// is over. Errors: as below.
+Result<void> check_signed_head(const SignatureScheme& scheme, const HeaderLookup& header,
+                               int64_t now_ms);
 
 // Checks the raw body against each active secret, in constant time.
 // Errors: Unauthorized, AUT-0010 (no signature), AUT-0011 (wrong), AUT-0012 (signed too long ago

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "net/http.h"
 
+#include <algorithm>
+
 #include "base/json.h"
 #include "base/text.h"
 
@@ -26,6 +28,40 @@ std::string_view Headers::find(std::string_view name) const {
     if (iequals_ascii(key, name)) return value;
   }
   return {};
+}
+
+void Headers::add(std::string_view name, std::string_view value) {
+  if (contains(name)) repeated_.push_back(name);
+  lines_.emplace_back(name, value);
+}
+
+void Headers::clear() {
+  lines_.clear();
+  repeated_.clear();
+}
+
+bool stands_once(std::string_view name) {
+  // RFC 9110 and 9112: fields that are no lists. Content-Encoding is one, but we take one coding.
+  static constexpr std::string_view kNames[] = {"authorization",
+                                                "content-encoding",
+                                                "content-length",
+                                                "content-location",
+                                                "content-range",
+                                                "content-type",
+                                                "date",
+                                                "expect",
+                                                "from",
+                                                "host",
+                                                "if-modified-since",
+                                                "if-range",
+                                                "if-unmodified-since",
+                                                "last-event-id",
+                                                "max-forwards",
+                                                "proxy-authorization",
+                                                "referer",
+                                                "transfer-encoding",
+                                                "user-agent"};
+  return std::ranges::any_of(kNames, [&](auto one) { return iequals_ascii(one, name); });
 }
 
 bool Headers::contains(std::string_view name) const {
@@ -82,6 +118,9 @@ HttpResponse HttpResponse::problem(int status, const Error& error) {
                            {"detail", error.message()}});
   HttpResponse response = json(status, to_json(body));
   response.content_type = "application/problem+json";
+  if (error.retry_after_ms() > 0) {
+    response.header("Retry-After", std::to_string((error.retry_after_ms() + 999) / 1000));
+  }
   return response;
 }
 

@@ -20,12 +20,19 @@ class Headers {
   std::string_view find(std::string_view name) const;
   bool contains(std::string_view name) const;
   const std::vector<Line>& lines() const { return lines_; }
-  void add(std::string_view name, std::string_view value) { lines_.emplace_back(name, value); }
-  void clear() { lines_.clear(); }
+  // Names that stand on several lines: `find` tells the first of them only.
+  const std::vector<std::string_view>& repeated() const { return repeated_; }
+  void add(std::string_view name, std::string_view value);
+  void clear();
 
  private:
   std::vector<Line> lines_;
+  std::vector<std::string_view> repeated_;
 };
+
+// Headers of HTTP itself that say one thing. A request with two of one is refused (NET-0001): two
+// readers on its way could each believe another.
+bool stands_once(std::string_view name);
 
 // A request as its handler sees it. The views are into the connection's buffer: they live until
 // the response is sent. Whoever needs more, copies.
@@ -60,13 +67,15 @@ struct HttpResponse {
   int status = 200;
   std::string_view content_type;  // of a literal; "" when there is no body
   std::string body;
-  BodyStream stream;   // if set, takes the place of `body`
-  bool close = false;  // the connection ends after this response
+  std::string_view fixed;  // in place of `body`: text that outlives the server, which none copies
+  BodyStream stream;       // if set, in place of both
+  bool close = false;      // the connection ends after this response
 
   // Control characters in a value become spaces.
   HttpResponse& header(std::string_view name, std::string_view value);
   std::string_view find_header(std::string_view name) const;
   const std::string& header_lines() const { return header_lines_; }
+  std::string_view content() const { return fixed.empty() ? std::string_view(body) : fixed; }
 
   static HttpResponse json(int status, std::string body);
   static HttpResponse text(int status, std::string body);

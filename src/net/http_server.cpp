@@ -4,6 +4,8 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -19,30 +21,70 @@ using boost::asio::ip::tcp;
 
 namespace {
 
-constexpr size_t kDefaultBodyLimit = 1 << 20;
 constexpr async::Duration kPauseAfterAcceptError{100};
+constexpr int64_t kRetryAfterMs = 1000;
 
 // Asio does not set it, and the spawner's children must not inherit connections.
 void close_on_exec(int fd) { fcntl(fd, F_SETFD, FD_CLOEXEC); }
 
-Task<void> serve(tcp::socket socket, HttpShared& shared) {
-  HttpConnection connection(std::move(socket), shared);
+Task<void> serve(tcp::socket socket, Address peer, HttpShared& shared) {
+  HttpConnection connection(std::move(socket), peer, shared);
   co_await connection.run();
 }
 
-// Answers without reading and without waiting: there is no room for this client.
-void turn_away(tcp::socket& socket, HttpShared& shared) {
-  Error error(ErrorKind::Unavailable, "NET-0008",
-              fmt::format("the server has {} connections, which is its limit: try again later",
-                          shared.options.max_connections));
+Address address_of(const boost::asio::ip::address& from) {
+  auto v6 = from.is_v4()
+                ? boost::asio::ip::make_address_v6(boost::asio::ip::v4_mapped, from.to_v4())
+                : from.to_v6();
+  return {v6.to_bytes()};
+}
+
+// Closes the connection that has waited longest for a request; of `peer`, if given.
+bool make_place(HttpShared& shared, const Address* peer) {
+  auto before = std::chrono::steady_clock::now() - shared.options.yields_after;
+  for (HttpConnection* connection : shared.idle) {
+    if (connection->idle_since() > before) return false;
+    if (peer && connection->address().client() != peer->client()) continue;
+    connection->drain();
+    return true;
+  }
+  return false;
+}
+
+// Why there is no place for one more of this address.
+std::optional<Error> no_place(HttpShared& shared, const Address& peer) {
+  const auto& options = shared.options;
+  size_t open = shared.clients.of(peer).connections;
+  bool has_its_share = open >= options.max_connections_per_address;
+  if (has_its_share && !is_trusted(peer, options.trusted_proxies)) {
+    if (make_place(shared, &peer)) return {};
+    return Error(ErrorKind::Unavailable, "NET-0017",
+                 fmt::format("{} has {} connections, as many as one address may: close some, or "
+                             "use them again",
+                             peer.client().text(), open))
+        .with_retry_after(kRetryAfterMs);
+  }
+  if (shared.connections.size() < options.max_connections) return {};
+  if (make_place(shared, nullptr)) return {};
+  return Error(ErrorKind::Unavailable, "NET-0008",
+               fmt::format("the server has {} connections, which is its limit: try again later",
+                           options.max_connections))
+      .with_retry_after(kRetryAfterMs);
+}
+
+// Answers without waiting: there is no room for this client. What has come already is taken, or the
+// system would reset the connection and the client lose the answer.
+void turn_away(tcp::socket& socket, const Error& error, HttpShared& shared) {
   HttpRequest unread;
   HttpResponse response = shared.handlers.refuse(unread, 503, error);
   std::string text = fmt::format(
-      "HTTP/1.1 503 {}\r\n{}Content-Type: {}\r\n{}Content-Length: {}\r\nRetry-After: 1\r\n"
+      "HTTP/1.1 503 {}\r\n{}Content-Type: {}\r\n{}Content-Length: {}\r\n"
       "Connection: close\r\n\r\n{}",
       reason_of(503), shared.date_line(), response.content_type, response.header_lines(),
       response.body.size(), response.body);
   boost::system::error_code ignored;
+  std::array<char, 16 << 10> scrap;
+  socket.read_some(boost::asio::buffer(scrap), ignored);
   socket.write_some(boost::asio::buffer(text), ignored);
 }
 
@@ -65,23 +107,29 @@ struct HttpServer::State {
 };
 
 Task<void> HttpServer::State::accept_all() {
-  while (true) {
+  for (bool failing = false; true;) {
     auto [code, socket] =
         co_await acceptor.async_accept(boost::asio::as_tuple(boost::asio::use_awaitable));
     if (code == boost::asio::error::operation_aborted) co_return;
     if (code) {
-      log_warn("http.accept_failed", {{"error", code.message()}});
+      // Mostly: no file descriptor is free. Who waits is accepted when one is again.
+      if (!failing) log_warn("http.accept_failed", {{"error", code.message()}});
+      failing = true;
       co_await async::sleep_for(kPauseAfterAcceptError);
       continue;
     }
+    failing = false;
     boost::system::error_code ignored;
     close_on_exec(socket.native_handle());
     socket.non_blocking(true, ignored);
     socket.set_option(tcp::no_delay(true), ignored);
-    if (shared.connections.size() >= shared.options.max_connections) {
-      turn_away(socket, shared);
+    auto from = socket.remote_endpoint(ignored);
+    if (ignored) continue;  // it has gone
+    auto peer = address_of(from.address());
+    if (auto error = no_place(shared, peer)) {
+      turn_away(socket, *error, shared);
     } else {
-      async::spawn("http.connection", serving, serve(std::move(socket), shared));
+      async::spawn("http.connection", serving, serve(std::move(socket), peer, shared));
     }
   }
 }
@@ -90,7 +138,7 @@ Result<std::unique_ptr<HttpServer>> HttpServer::listen(async::Executor loop,
                                                        HttpServerOptions options,
                                                        HttpHandlers handlers) {
   ASSERT(handlers.handle);
-  if (!handlers.body_limit) handlers.body_limit = [](const auto&) { return kDefaultBodyLimit; };
+  if (!handlers.admit) handlers.admit = [](const auto&) { return Admission(); };
   if (!handlers.refuse) {
     handlers.refuse = [](const HttpRequest&, int status, const Error& error) {
       return HttpResponse::problem(status, error);

@@ -1,120 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "net/http_server.h"
 
-#include <arpa/inet.h>
-#include <gtest/gtest.h>
-#include <poll.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
-#include <thread>
-
-#include "async/completion.h"
-#include "async/deadline.h"
-#include "async/loop.h"
-#include "base/json.h"
+#include "net/test_support.h"
 
 namespace millrace::net {
 namespace {
-
-using namespace std::chrono_literals;
-
-// A client that sends bytes as they are and reads until told otherwise.
-class RawClient {
- public:
-  explicit RawClient(uint16_t port) : fd_(socket(AF_INET, SOCK_STREAM, 0)) {
-    sockaddr_in address{
-        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {}, .sin_zero = {}};
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    connected_ = connect(fd_, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0;
-  }
-  ~RawClient() { hang_up(); }
-  RawClient(const RawClient&) = delete;
-
-  bool connected() const { return connected_; }
-  void send(std::string_view bytes) {
-    while (!bytes.empty()) {
-      ssize_t n = ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
-      if (n <= 0) return;
-      bytes.remove_prefix(static_cast<size_t>(n));
-    }
-  }
-  // Everything until `end` has been read, or until the server closes.
-  std::string read_until(std::string_view end) {
-    std::string got;
-    char byte;
-    while (!got.ends_with(end) && recv(fd_, &byte, 1, 0) == 1) got += byte;
-    return got;
-  }
-  std::string read_all() {
-    std::string got;
-    char buffer[4096];
-    for (ssize_t n; (n = recv(fd_, buffer, sizeof buffer, 0)) > 0;) {
-      got.append(buffer, static_cast<size_t>(n));
-    }
-    return got;
-  }
-  void hang_up() {
-    if (fd_ >= 0) close(fd_);
-    fd_ = -1;
-  }
-
- private:
-  int fd_;
-  bool connected_;
-};
-
-std::string body_of(const std::string& response) {
-  size_t at = response.find("\r\n\r\n");
-  return at == std::string::npos ? "" : response.substr(at + 4);
-}
-
-Task<HttpResponse> echo(HttpRequest& request) {
-  Value query = Value::map();
-  for (const auto& [key, value] : request.query) query.set(key, value);
-  Value told = Value::map({{"method", request.method},
-                           {"path", request.path},
-                           {"query", query},
-                           {"x", request.headers.find("X-Test")},
-                           {"body", request.body}});
-  co_return HttpResponse::json(200, to_json(told));
-}
-
-// A server on a loop of its own thread; the test is its client.
-class HttpServerTest : public testing::Test {
- protected:
-  void start(HttpHandlers handlers, HttpServerOptions options = {}) {
-    auto listening = HttpServer::listen(loop_.executor(), std::move(options), std::move(handlers));
-    ASSERT_TRUE(listening.ok()) << listening.error().describe();
-    server_ = *std::move(listening);
-    thread_ = std::thread([this] { loop_.run(); });
-  }
-  void start_echo(HttpServerOptions options = {}) { start({.handle = echo}, std::move(options)); }
-  void stop_loop() {
-    if (thread_.joinable()) {
-      loop_.stop();
-      thread_.join();
-    }
-  }
-  void stop(async::Duration grace = 0ms) {
-    stop_loop();
-    if (server_) loop_.block_on(server_->stop(grace));
-    server_.reset();
-  }
-  ~HttpServerTest() override { stop(); }
-
-  std::string ask(std::string_view request) {
-    RawClient client(server_->port());
-    client.send(request);
-    return client.read_all();
-  }
-  // The status of a request that is sent alone; the connection must end after it.
-  std::string status_of(std::string_view request) { return ask(request).substr(9, 3); }
-
-  async::Loop loop_;
-  std::unique_ptr<HttpServer> server_;
-  std::thread thread_;
-};
 
 TEST_F(HttpServerTest, RequestPartsReachTheHandlerDecoded) {
   start_echo();
@@ -173,7 +63,9 @@ TEST_F(HttpServerTest, AnEmptyChunkedBodyWithTrailersMayArriveByteByByte) {
 }
 
 TEST_F(HttpServerTest, LargeBodiesArriveWholeAndPipelinedDataBehindThemToo) {
-  start({.handle = echo, .body_limit = [](const HttpRequest&) -> size_t { return 4 << 20; }});
+  start({.handle = echo, .admit = [](const HttpRequest&) {
+           return Admission{.refusal = {}, .body_limit = 4 << 20};
+         }});
   std::string big(1 << 20, 'b');
   std::string response =
       ask("POST /1 HTTP/1.1\r\nHost: h\r\nX-Test: v\r\nContent-Length: 1048576\r\n\r\n" + big +
@@ -188,8 +80,8 @@ TEST_F(HttpServerTest, LargeBodiesArriveWholeAndPipelinedDataBehindThemToo) {
 
 TEST_F(HttpServerTest, TooLargeBodiesAreRefusedBeforeTheyAreRead) {
   HttpHandlers handlers{.handle = echo};
-  handlers.body_limit = [](const HttpRequest& head) -> size_t {
-    return head.path == "/small" ? 10 : 100;
+  handlers.admit = [](const HttpRequest& head) -> Admission {
+    return {.refusal = {}, .body_limit = head.path == "/small" ? 10u : 100u};
   };
   handlers.refuse = [](const HttpRequest& request, int status, const Error& error) {
     return HttpResponse::text(status, request.path + " " + error.message());
@@ -243,6 +135,41 @@ TEST_F(HttpServerTest, BadRequestsAreRefusedWithAProblem) {
            "GET /a%zz HTTP/1.1\r\nHost: a\r\n\r\n",
            "GET /?q=%f HTTP/1.1\r\nHost: a\r\n\r\n",
            "GET nopath HTTP/1.1\r\nHost: a\r\n\r\n",
+           // A proxy would see another path, or another host.
+           "GET http://h?/health HTTP/1.1\r\nHost: a\r\n\r\n",
+           "GET http://h?x=1 HTTP/1.1\r\nHost: a\r\n\r\n",
+           "GET http://h HTTP/1.1\r\nHost: a\r\n\r\n",
+           "GET http:///health HTTP/1.1\r\nHost: a\r\n\r\n",
+           "GET http://user@h/health HTTP/1.1\r\nHost: a\r\n\r\n",
+           "GET http://a\\@h/health HTTP/1.1\r\nHost: a\r\n\r\n",
+           "GET http://h#/health HTTP/1.1\r\nHost: a\r\n\r\n",
+           "GET /health#x HTTP/1.1\r\nHost: a\r\n\r\n",
+           "GET ?/health HTTP/1.1\r\nHost: a\r\n\r\n",
+           "GET https://h/health HTTP/1.1\r\nHost: a\r\n\r\n",
+           "OPTIONS http://h* HTTP/1.1\r\nHost: a\r\n\r\n",
+           "GET / HTTP/1.1\r\nHost: a,b\r\n\r\n",
+           "GET / HTTP/1.1\r\nHost: u@a\r\n\r\n",
+           "GET / HTTP/1.1\r\nHost: a/b\r\n\r\n",
+           "GET / HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n",
+           // Folded to nothing.
+           "GET / HTTP/1.1\r\nHost: a\r\nX:\r\n \r\n\r\n",
+           "GET / HTTP/1.1\r\nHost: a\r\nX: \r\n\t\r\n\r\n",
+           "GET / HTTP/1.1\r\nHost: a\r\nX: 1\r\n \r\n\r\n",
+           "GET / HTTP/1.1\r\nHost: a\r\nX:\r\n \r\nY: 1\r\n\r\n",
+           // Two readers could each believe another one.
+           "GET / HTTP/1.1\r\nHost: a\r\nAuthorization: x\r\nAuthorization: y\r\n\r\n",
+           "GET / HTTP/1.1\r\nHost: a\r\nAuthorization: x\r\nauthorization: x\r\n\r\n",
+           "GET / HTTP/1.1\r\nHost: a\r\nContent-Type: x\r\nContent-Type: y\r\n\r\n",
+           "GET / HTTP/1.1\r\nHost: a\r\nExpect: x\r\nX: 1\r\nExpect: 100-continue\r\n\r\n",
+           "GET / HTTP/1.1\r\nHost: a\r\nContent-Encoding: gzip\r\n"
+           "Content-Encoding: identity\r\n\r\n",
+           "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\nabc",
+           "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3, 3\r\n\r\nabc",
+           "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3,3\r\n\r\nabc",
+           "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: ,3\r\n\r\nabc",
+           "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3,\r\n\r\nabc",
+           "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: +3\r\n\r\nabc",
+           "POST / HTTP/1.1\r\nHost: a\r\nContent-Length:\r\n\r\nabc",
            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n",
            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
@@ -253,6 +180,27 @@ TEST_F(HttpServerTest, BadRequestsAreRefusedWithAProblem) {
        }) {
     EXPECT_EQ(status_of(bad), "400") << bad;
   }
+}
+
+TEST_F(HttpServerTest, WhatOnlyLooksLikeThatIsTaken) {
+  start_echo();
+  for (const char* good : {
+           "GET http://h/health?a=/ HTTP/1.1\r\nHost: other\r\nConnection: close\r\n\r\n",
+           "GET http://h:80/ HTTP/1.1\r\nHost: [::1]:8680\r\nConnection: close\r\n\r\n",
+           "GET / HTTP/1.1\r\nHost:\r\nConnection: close\r\n\r\n",
+           "GET / HTTP/1.1\r\nHost: my_host\r\nX:\r\nConnection: close\r\n\r\n",
+           "GET / HTTP/1.1\r\nHost: h\r\nAccept: a\r\nAccept: b\r\nCookie: a\r\nCookie: b\r\n"
+           "X-Own: 1\r\nX-Own: 2\r\nConnection: close\r\n\r\n",
+       }) {
+    EXPECT_EQ(status_of(good), "200") << good;
+  }
+}
+
+TEST_F(HttpServerTest, TooManyHeaderLinesAreRefused) {
+  start_echo();
+  std::string lines;
+  for (int i = 0; i < 200; ++i) lines += "a:\r\n";
+  EXPECT_EQ(status_of("GET / HTTP/1.1\r\nHost: h\r\n" + lines + "\r\n"), "431");
 }
 
 TEST_F(HttpServerTest, TooLongHeadersAndChunkLinesAreRefused) {
@@ -308,7 +256,7 @@ TEST_F(HttpServerTest, AThrowingHandlerGives500AndTheConnectionGoesOn) {
 }
 
 TEST_F(HttpServerTest, SlowHeadersAndBodiesGet408) {
-  start_echo({.header_timeout = 20ms, .body_timeout = 20ms});
+  start_echo({.header_timeout = 20ms, .body_grace = 20ms});
   RawClient header(server_->port()), body(server_->port());
   header.send("GET / HTTP/1.1\r\nHo");
   body.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\na");
@@ -326,7 +274,7 @@ TEST_F(HttpServerTest, IdleConnectionsAreClosedWithoutAWord) {
 }
 
 TEST_F(HttpServerTest, OneConnectionTooManyGets503) {
-  start_echo({.max_connections = 1});
+  start_echo({.max_connections = 1, .yields_after = 1h});
   RawClient first(server_->port());
   first.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
   first.read_until("\"}");
@@ -369,12 +317,6 @@ TEST_F(HttpServerTest, AStreamIsSentChunkByChunk) {
   go_on.fulfil(true);
   EXPECT_EQ(client.read_all(), "3\r\ntwo\r\n0\r\n\r\n");
 }
-
-// Sets the flag when the stream's coroutine ends.
-struct AtEnd {
-  async::Completion<bool> ended;
-  ~AtEnd() { ended.fulfil(true); }
-};
 
 HttpHandlers endless_stream(const async::Completion<bool>& ended) {
   // NOLINTNEXTLINE(cppcoreguidelines-avoid-capturing-lambda-coroutines): the server keeps it

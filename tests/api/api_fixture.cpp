@@ -144,12 +144,7 @@ void ApiTest::SetUp() {
   ASSERT_TRUE(api.ok()) << api.error().describe();
   api_ = std::move(*api);
   api_->set_phase(Phase::Ready);
-  net::HttpHandlers handlers{
-      .handle = [this](net::HttpRequest& request) { return api_->handle(request); },
-      .body_limit = [this](const net::HttpRequest& request) { return api_->body_limit(request); },
-      .refuse = [this](const net::HttpRequest& request, int status,
-                       const Error& error) { return api_->refuse(request, status, error); }};
-  auto server = net::HttpServer::listen(loop_.executor(), {}, std::move(handlers));
+  auto server = net::HttpServer::listen(loop_.executor(), http_, api_->handlers());
   ASSERT_TRUE(server.ok()) << server.error().describe();
   server_ = std::move(*server);
   client_ = std::make_unique<net::HttpClient>();

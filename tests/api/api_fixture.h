@@ -100,6 +100,7 @@ class ApiTest : public testing::Test {
   async::Loop loop_;
   async::Pool pool_{{.name = "read", .threads = 2}};
   std::unique_ptr<Api> api_;
+  net::HttpServerOptions http_;
   std::unique_ptr<net::HttpServer> server_;
   std::unique_ptr<net::HttpClient> client_;
   Secret admin_;

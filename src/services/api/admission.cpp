@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "auth/signature.h"
 #include "base/text.h"
 #include "engine/machine/catalog.h"
 #include "store/read.h"
@@ -90,6 +91,27 @@ std::string trace_of(Shared& shared, const net::HttpRequest& request) {
   if (is_traceparent(given)) return std::string(given);
   auto random = shared.hex.take(24);
   return "00-" + random.substr(0, 32) + '-' + random.substr(32) + "-01";
+}
+
+bool reads_header_once(std::string_view name) {
+  constexpr std::string_view kNames[] = {"idempotency-key", "if-match", "traceparent",
+                                         "x-request-id"};
+  auto is_name = [&](std::string_view one) { return iequals_ascii(one, name); };
+  if (std::ranges::any_of(kNames, is_name)) return true;
+  if (name.size() > 3 && iequals_ascii(name.substr(0, 3), "ce-")) return true;
+  return std::ranges::any_of(auth::signature_schemes(), [&](const auto& scheme) {
+    return is_name(scheme.signature_header) || is_name(scheme.timestamp_header) ||
+           is_name(scheme.id_header) || std::ranges::any_of(scheme.event_headers, is_name);
+  });
+}
+
+Result<void> check_headers(const Call& call) {
+  for (auto name : call.http.headers.repeated()) {
+    if (!reads_header_once(name)) continue;
+    return Error(ErrorKind::Invalid, "API-0018",
+                 fmt::format("the header {} stands twice: expected it once", name));
+  }
+  return {};
 }
 
 Result<void> check_phase(const Call& call) {
@@ -188,6 +210,18 @@ bool is_json(std::string_view type) {
   return type == "application/json" || type.ends_with("+json");
 }
 
+namespace {
+// Of a route that takes JSON, for a body that is not empty.
+Result<void> check_content_type(const Call& call) {
+  if (call.route->body_form != BodyForm::Json) return {};
+  auto type = media_type(call.http.headers.find("content-type"));
+  if (is_json(type)) return {};
+  return Error(ErrorKind::Unsupported, "API-0012",
+               fmt::format("expected Content-Type: application/json, found {}",
+                           type.empty() ? "none" : "'" + type + "'"));
+}
+}  // namespace
+
 Result<void> check_body_form(const Call& call) {
   auto body = trim(call.http.body);
   if (body.empty()) return {};
@@ -195,12 +229,7 @@ Result<void> check_body_form(const Call& call) {
     return Error(ErrorKind::Invalid, "API-0013",
                  fmt::format("{} {} takes no body", call.http.method, call.route->pattern));
   }
-  if (call.route->body_form != BodyForm::Json) return {};
-  auto type = media_type(call.http.headers.find("content-type"));
-  if (is_json(type)) return {};
-  return Error(ErrorKind::Unsupported, "API-0012",
-               fmt::format("expected Content-Type: application/json, found {}",
-                           type.empty() ? "none" : "'" + type + "'"));
+  return check_content_type(call);
 }
 
 Result<void> check_query(const Call& call) {
@@ -211,6 +240,22 @@ Result<void> check_query(const Call& call) {
                fmt::format("{} {} takes no query parameters, found '{}'", call.http.method,
                            call.route->pattern, name))
       .with_problem("?" + name, "unknown");
+}
+
+Result<bool> check_head(Call& call) {
+  TRY(check_headers(call));
+  TRY(check_phase(call));
+  TRY(auto run, authenticate(call));
+  if (!run) TRY(check_permission(call));
+  bool known = !run && call.route->access.kind() != Access::Kind::Open;
+  if (call.route->head_check) {
+    TRY(known, call.route->head_check(call));
+  }
+  TRY(check_query(call));
+  // Of a body in chunks it is not known yet whether it is empty.
+  if (call.http.headers.contains("content-length")) TRY(check_content_type(call));
+  TRY(check_not_encoded(call.http));
+  return known;
 }
 
 // RunningKey

@@ -15,6 +15,11 @@ std::string request_id_of(Shared& shared, const net::HttpRequest& request);
 // The client's W3C traceparent when it is a valid one of version 00, else a new one, sampled.
 std::string trace_of(Shared& shared, const net::HttpRequest& request);
 
+// No header that is read here stands on two lines: what is checked is what was meant. Those
+// of HTTP itself net has looked at (`net::stands_once`). Errors: Invalid, API-0018.
+Result<void> check_headers(const Call& call);
+bool reads_header_once(std::string_view name);
+
 // Writes are refused while starting and draining: Unavailable, API-0010.
 Result<void> check_phase(const Call& call);
 
@@ -24,6 +29,9 @@ Result<std::optional<auth::RunClaim>> authenticate(Call& call);
 // Accepts a run's token only while that run is the current one; its permissions are those that
 // its action asks for.
 Task<Result<void>> authenticate_run(Call& call, auth::RunClaim run);
+// All of the above that can be said without the body, for one that has a body. True: its sender has
+// shown a right; of a run's token that is not asked yet.
+Result<bool> check_head(Call& call);
 // For routes that may ask for a token themselves: the token's owner.
 Result<auth::Principal> principal_of(const Call& call);
 

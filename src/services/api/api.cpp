@@ -32,6 +32,8 @@ Error wrong_method(const net::HttpRequest& request, std::string_view allowed) {
                fmt::format("{} does not take {}, only {}", request.path, request.method, allowed));
 }
 
+constexpr size_t kBodyThatIsNotTaken = 64 << 10;  // so that the handler can say what is wrong
+
 // What HttpServer's own refusal looked at may be half a request.
 std::string_view path_of(const net::HttpRequest& request) {
   return request.path.empty() ? std::string_view("?") : std::string_view(request.path);
@@ -42,6 +44,8 @@ void log_answer(const Call& call, int status, int64_t duration_ns) {
   bool failed = status >= 500 && status != 503;
   auto level = failed ? LogLevel::Warn : status >= 400 ? LogLevel::Info : LogLevel::Debug;
   if (!log_enabled(level)) return;
+  bool by_stranger = level == LogLevel::Info && call.who.identity.empty();
+  if (by_stranger && !call.api.refusal_log.takes_line(call.api.now_ms())) return;
   write_log(level, "http.answered",
             {{"method", call.http.method},
              {"path", call.http.path},
@@ -68,6 +72,7 @@ Task<Response> run_handler(Call& call) {
 
 // From a matched route to its answer: who asks, may they, is the request well formed, run it.
 Task<Response> run_route(Call& call) {
+  CO_TRY(check_headers(call));
   CO_TRY(check_phase(call));
   CO_TRY(auto run, authenticate(call));
   if (run) CO_TRY(co_await authenticate_run(call, *run));
@@ -104,62 +109,90 @@ Result<std::unique_ptr<Api>> Api::create(engine::Engine& engine, const auth::Key
 
 void Api::set_phase(Phase phase) { shared_->phase.store(phase, std::memory_order_relaxed); }
 
+// Finds the route. What the answer is when there is none.
+std::optional<net::HttpResponse> Api::find_route(Call& call) const {
+  const auto& request = call.http;
+  auto match = router_->find(request.method == "HEAD" ? "GET" : request.method, request.path);
+  call.route = match.route;
+  call.path = match.params;
+  async::at_work(match.route ? match.route->name : "http.no_route");
+  if (match.route) return std::nullopt;
+  if (call.request_id.empty()) call.request_id = request_id_of(*shared_, request);
+  if (match.allowed.empty()) return problem(no_route(request), call.request_id, shared_->now_ms());
+  auto response =
+      problem(wrong_method(request, match.allowed), call.request_id, shared_->now_ms(), 405);
+  response.header("Allow", match.allowed);
+  return response;
+}
+
+// What every answer has and leaves behind.
+void Api::finish(const Call& call, net::HttpResponse& response, int64_t duration_ns) const {
+  response.header("X-Request-Id", call.request_id);
+  if (call.http.method == "HEAD") response.stream = nullptr;
+  log_answer(call, response.status, duration_ns);
+  if (!shared_->options.observe) return;
+  shared_->options.observe({call.route ? call.route->name : std::string_view(), call.http.method,
+                            response.status, duration_ns});
+}
+
 Task<net::HttpResponse> Api::handle(net::HttpRequest& request) {
   auto begin = std::chrono::steady_clock::now();
   Call call(*shared_, request);
   call.request_id = request_id_of(*shared_, request);
   call.trace = trace_of(*shared_, request);
-  auto match = router_->find(request.method == "HEAD" ? "GET" : request.method, request.path);
-  call.route = match.route;
-  call.path = match.params;
-  std::string_view at = match.route ? match.route->name : "http.no_route";
-  async::at_work(at);
 
   net::HttpResponse response;
-  if (match.route) {
-    auto result = co_await run_route(call);
-    async::at_work(at);
-    if (result.ok()) {
-      response = std::move(result).value();
-    } else {
-      response = problem(result.error(), call.request_id, shared_->now_ms());
-    }
-  } else if (!match.allowed.empty()) {
-    response =
-        problem(wrong_method(request, match.allowed), call.request_id, shared_->now_ms(), 405);
-    response.header("Allow", match.allowed);
+  if (auto none = find_route(call)) {
+    response = std::move(*none);
   } else {
-    response = problem(no_route(request), call.request_id, shared_->now_ms());
+    auto result = co_await run_route(call);
+    async::at_work(call.route->name);
+    response = result.ok() ? std::move(result).value()
+                           : problem(result.error(), call.request_id, shared_->now_ms());
   }
-  response.header("X-Request-Id", call.request_id);
-  if (request.method == "HEAD") response.stream = nullptr;
-
   auto duration = std::chrono::steady_clock::now() - begin;
-  int64_t ns = std::chrono::duration_cast<std::chrono::nanoseconds>(duration).count();
-  log_answer(call, response.status, ns);
-  if (shared_->options.observe) {
-    shared_->options.observe({match.route ? match.route->name : std::string_view(), request.method,
-                              response.status, ns});
-  }
+  finish(call, response, std::chrono::duration_cast<std::chrono::nanoseconds>(duration).count());
   co_return response;
 }
 
-size_t Api::body_limit(const net::HttpRequest& request) const {
-  constexpr size_t kWithoutRoute = 64 << 10;  // read and thrown away, so that a 404 is heard
-  auto match = router_->find(request.method, request.path);
-  return match.route ? match.route->max_body : kWithoutRoute;
+// Of what is taken nothing is kept: `handle` looks again, since a token may be revoked while the
+// body comes.
+net::Admission Api::admit(net::HttpRequest& request) {
+  Call call(*shared_, request);
+  auto refusal = find_route(call);
+  if (!refusal) {
+    auto known = check_head(call);
+    if (known.ok()) {
+      size_t most =
+          call.route->body_form == BodyForm::None ? kBodyThatIsNotTaken : call.route->max_body;
+      return {.refusal = {}, .body_limit = most, .known = *known};
+    }
+    call.request_id = request_id_of(*shared_, request);
+    refusal = problem(known.error(), call.request_id, shared_->now_ms());
+  }
+  finish(call, *refusal, 0);
+  return {.refusal = std::move(refusal)};
+}
+
+net::HttpHandlers Api::handlers() {
+  return {.handle = [this](net::HttpRequest& request) { return handle(request); },
+          .admit = [this](net::HttpRequest& request) { return admit(request); },
+          .refuse = [this](const net::HttpRequest& request, int status,
+                           const Error& error) { return refuse(request, status, error); }};
 }
 
 net::HttpResponse Api::refuse(const net::HttpRequest& request, int status, const Error& error) {
   auto request_id = request_id_of(*shared_, request);
   auto response = problem(error, request_id, shared_->now_ms(), status);
   response.header("X-Request-Id", request_id);
-  log_info("http.refused", {{"method", request.method},
-                            {"path", path_of(request)},
-                            {"status", status},
-                            {"peer", request.peer},
-                            {"request", request_id},
-                            {"reason", error.message()}});
+  if (shared_->refusal_log.takes_line(shared_->now_ms())) {
+    log_info("http.refused", {{"method", request.method},
+                              {"path", path_of(request)},
+                              {"status", status},
+                              {"peer", request.peer},
+                              {"request", request_id},
+                              {"reason", error.message()}});
+  }
   if (shared_->options.observe) shared_->options.observe({"", request.method, status, 0});
   return response;
 }

@@ -2,17 +2,19 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 
 #include "async/pool.h"
 #include "auth/key_ring.h"
 #include "auth/token.h"
 #include "engine/engine.h"
-#include "net/http.h"
+#include "net/http_server.h"
 #include "services/api/options.h"
 
 namespace millrace::api {
 
 struct Shared;
+class Call;
 class Router;
 
 // The REST interface: decode, call an engine use case, encode. Lives on one loop; `set_phase` may
@@ -30,16 +32,21 @@ class Api {
   ~Api();
 
   Task<net::HttpResponse> handle(net::HttpRequest& request);
-  // The largest body that this request may have.
-  size_t body_limit(const net::HttpRequest& request) const;
+  // What the head alone decides of a request with a body: route, sender, form, size.
+  net::Admission admit(net::HttpRequest& request);
   // What the HTTP server itself refuses, as a problem.
   net::HttpResponse refuse(const net::HttpRequest& request, int status, const Error& error);
+
+  // All three, for the server.
+  net::HttpHandlers handlers();
 
   // /ready is 200 and writes are taken while Ready.
   void set_phase(Phase phase);
 
  private:
   explicit Api(std::unique_ptr<Shared> shared, std::unique_ptr<Router> router);
+  std::optional<net::HttpResponse> find_route(Call& call) const;
+  void finish(const Call& call, net::HttpResponse& response, int64_t duration_ns) const;
 
   std::unique_ptr<Shared> shared_;
   std::unique_ptr<Router> router_;

@@ -46,6 +46,10 @@ using ReadHandler = Response (*)(Call&, sql::Connection&);  // on a reader's thr
 using TaskHandler = Task<Response> (*)(Call&);              // on the loop; awaits
 using Handler = std::variant<std::monostate, MemoryHandler, ReadHandler, TaskHandler>;
 
+// Judges a request whose sender is told by the handler and not by a token, from its head alone.
+// True: its sender has shown a right already.
+using HeadCheck = Result<bool> (*)(Call&);
+
 enum class AnswerForm : uint8_t {
   One,     // {"data": {...}}
   List,    // {"data": [...], "next_cursor": "..."}
@@ -63,6 +67,7 @@ struct Route {
   std::string_view pattern;  // "/api/v1/rules/{ref}"
   Access access;
   Handler handler;
+  HeadCheck head_check = nullptr;  // of Access::signature() only, and there it must be
   std::string_view summary;
   const Fields* query = nullptr;  // parameters after `?`
   BodyForm body_form = BodyForm::None;

@@ -48,6 +48,8 @@ std::string Router::insert(uint32_t index) {
   const auto& route = routes_[index];
   if (route.access.kind() == Access::Kind::Undeclared) return "no access is declared";
   if (std::holds_alternative<std::monostate>(route.handler)) return "it has no handler";
+  bool by_signature = route.access.kind() == Access::Kind::Signature;
+  if (by_signature != (route.head_check != nullptr)) return "a signature needs a head check";
   if (!route.pattern.starts_with('/')) return "the pattern must start with '/'";
   if (parameter_names(route.pattern).size() > PathParams::kMax) return "too many parameters";
   if (route.body && route.body_form != BodyForm::Json) return "a body struct needs BodyForm::Json";

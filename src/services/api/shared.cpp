@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "base/json.h"
+#include "base/log.h"
 
 namespace millrace::api {
 
@@ -89,6 +90,18 @@ Error outcome_unknown() {
                            "Idempotency-Key if it is a write",
                            kCommandLimit.count() / 1000))
       .with_retry_after(5000);
+}
+
+bool RefusalLog::takes_line(int64_t now_ms) {
+  if (int64_t second = now_ms / 1000; second != second_) {
+    if (left_out_ > 0) log_info("http.refusals_left_out", {{"count", left_out_}});
+    second_ = second;
+    lines_ = 0;
+    left_out_ = 0;
+  }
+  if (lines_++ < kLinesPerSecond) return true;
+  ++left_out_;
+  return false;
 }
 
 }  // namespace millrace::api

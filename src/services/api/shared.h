@@ -73,6 +73,19 @@ struct RequestKey {
   auto operator<=>(const RequestKey&) const = default;
 };
 
+// So that strangers do not fill the log: of what is refused, so many lines a second; the rest is
+// counted, and told with the next line. Loop thread.
+class RefusalLog {
+ public:
+  static constexpr int kLinesPerSecond = 50;
+  bool takes_line(int64_t now_ms);
+
+ private:
+  int64_t second_ = 0;
+  int lines_ = 0;
+  int64_t left_out_ = 0;
+};
+
 // What the handlers work with; lives as long as the Api. Loop thread, except where a member says
 // otherwise.
 struct Shared {
@@ -86,6 +99,7 @@ struct Shared {
   WebhookSecrets webhook_secrets;
   std::set<RequestKey> running_keys;  // of requests that are under way
   int open_streams = 0;
+  RefusalLog refusal_log;
   std::atomic<Phase> phase{Phase::Starting};
   std::string openapi_json;
   std::string docs_html;

@@ -161,11 +161,17 @@ Response show_info(Call& call) {
   return answer_one(view);
 }
 
-Response show_openapi(Call& call) { return net::HttpResponse::json(200, call.api.openapi_json); }
+// Not copied: they are large, and whoever asks may not read the answer.
+Response show_openapi(Call& call) {
+  auto response = net::HttpResponse::json(200, {});
+  response.fixed = call.api.openapi_json;
+  return response;
+}
 
 Response show_docs(Call& call) {
-  auto response = net::HttpResponse::text(200, call.api.docs_html);
+  auto response = net::HttpResponse::text(200, {});
   response.content_type = "text/html; charset=utf-8";
+  response.fixed = call.api.docs_html;
   return response;
 }
 

@@ -199,6 +199,10 @@ Error nothing_here(std::string_view name) {
   return Error(ErrorKind::NotFound, "WHK-0101", fmt::format("no webhook endpoint '{}'", name));
 }
 
+auth::HeaderLookup header_of(Call& call) {
+  return [&call](std::string_view name) { return call.http.headers.find(name); };
+}
+
 // Who delivers: a signature over the raw body, or a token. Nothing is stored before this holds.
 Result<void> check_sender(Call& call, const WebhookRow& endpoint,
                           const auth::SignatureScheme* scheme) {
@@ -208,11 +212,33 @@ Result<void> check_sender(Call& call, const WebhookRow& endpoint,
     return require(call, Permission::EventsSend);
   }
   TRY(const auto* secrets, call.api.webhook_secrets.of(endpoint));
-  auto header = [&call](std::string_view name) { return call.http.headers.find(name); };
-  TRY(auth::verify_signature(*scheme, header, call.http.body, *secrets, call.api.now_ms()));
+  TRY(auth::verify_signature(*scheme, header_of(call), call.http.body, *secrets,
+                             call.api.now_ms()));
   call.who.tenant = endpoint.tenant;
   call.who.identity = "webhook:" + endpoint.name;
   return {};
+}
+
+// What the head says of a delivery: its endpoint is there, and it carries what its body is checked
+// against. A token is a right by itself; what is signed is known when the body is there.
+Result<bool> check_head(Call& call, TenantId tenant, std::string_view name) {
+  auto catalog = call.api.engine.catalog(tenant);
+  const auto* endpoint = catalog->find_webhook(name);
+  if (!endpoint) return nothing_here(name);
+  const auto* scheme = auth::find_signature_scheme(endpoint->scheme);
+  if (scheme && scheme->signs_body()) {
+    TRY(auth::check_signed_head(*scheme, header_of(call), call.api.now_ms()));
+    return false;
+  }
+  TRY(check_sender(call, *endpoint, scheme));
+  return true;
+}
+
+Result<bool> check_webhook_head(Call& call) { return check_head(call, kUnnamed, call.param()); }
+
+Result<bool> check_tenant_webhook_head(Call& call) {
+  TRY(auto tenant, call.id<TenantId>());
+  return check_head(call, tenant, call.param(1));
 }
 
 // Slack asks once whether the address is ours, before it sends events.
@@ -250,12 +276,13 @@ Task<Response> deliver_tenant_webhook(Call& call) {
 }
 
 Route delivery_route(std::string_view name, std::string_view pattern, Handler handler,
-                     std::string_view summary, size_t max_body) {
+                     HeadCheck head_check, std::string_view summary, size_t max_body) {
   return {.name = name,
           .method = "POST",
           .pattern = pattern,
           .access = Access::signature(),
           .handler = handler,
+          .head_check = head_check,
           .summary = summary,
           .body_form = BodyForm::Raw,
           .answer = &AcceptedView::fields(),
@@ -315,11 +342,12 @@ std::vector<Route> webhook_routes(const ApiOptions& options) {
        .answer_form = AnswerForm::Empty,
        .status = 204,
        .takes_key = true},
-      delivery_route("deliver_webhook", "/api/v1/webhooks/{name}", deliver_webhook,
-                     "A delivery. Durable before the 202; the same one twice gives the same event.",
-                     most),
+      delivery_route(
+          "deliver_webhook", "/api/v1/webhooks/{name}", deliver_webhook, check_webhook_head,
+          "A delivery. Durable before the 202; the same one twice gives the same event.", most),
       delivery_route("deliver_tenant_webhook", "/api/v1/tenants/{tenant}/webhooks/{name}",
-                     deliver_tenant_webhook, "A delivery to a tenant, by its id.", most),
+                     deliver_tenant_webhook, check_tenant_webhook_head,
+                     "A delivery to a tenant, by its id.", most),
   };
 }
 
