@@ -80,6 +80,7 @@ std::vector<Line> kernel_figure(const Options& options);
 std::vector<Line> rows_figure(const Options& options);
 std::vector<Line> webhook_figure(const Options& options);
 std::vector<Line> drain_figure(const Options& options);
+std::vector<Line> borders_figure(const Options& options);
 std::vector<Line> event_figure(const Options& options);
 std::vector<Line> executions_figure(const Options& options);
 std::vector<Line> conductor_figure(const Options& options);

@@ -94,7 +94,8 @@ Footprint footprint_of(pid_t pid) {
   if (pid <= 0) return {};
   auto status = slurp(fmt::format("/proc/{}/status", pid));
   auto io = slurp(fmt::format("/proc/{}/io", pid));
-  return {number_after(io, "\nwrite_bytes: "), number_after(status, "VmRSS:") * 1024};
+  return {number_after(io, "\nwrite_bytes: "), number_after(status, "VmRSS:") * 1024,
+          number_after(status, "VmHWM:") * 1024};
 }
 
 pid_t find_process(std::string_view name, std::string_view part) {

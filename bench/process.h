@@ -40,6 +40,7 @@ double waited_seconds();
 struct Footprint {
   int64_t written_bytes = 0;   // that went towards a disk: write_bytes of /proc/PID/io
   int64_t resident_bytes = 0;  // VmRSS
+  int64_t peak_bytes = 0;      // the most that was resident, VmHWM
 };
 Footprint footprint_of(pid_t pid);
 

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <thread>
 
 #include "auth/crypto.h"
 #include "bare_rows.h"
@@ -12,6 +13,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "figure.h"
+#include "hostile.h"
 #include "test_server.h"
 
 namespace millrace::bench {
@@ -234,6 +236,48 @@ std::vector<Line> drain_figure(const Options& options) {
           {.figure = "the same: server CPU, the webhooks' included",
            .unit = "us",
            .ours = cpu * 1e6 / static_cast<double>(due)}};
+}
+
+std::vector<Line> borders_figure(const Options& options) {
+  constexpr int kConnections = 16;
+  constexpr int kRequests = 400;  // of a round
+  const int hostile = options.smoke ? 50 : 1000;
+  TestServer server(options.server, options.folder + "/borders");
+  server.call("POST", "/api/v1/webhook-endpoints",
+              fmt::format(R"({{"name":"github","scheme":"github","secrets":["{}"]}})", kSecret));
+  HttpLoad load(server.port(), kConnections);
+  int64_t number = 0;
+  auto rounds = [&](std::vector<LoadSample>& samples) {
+    for (int i = 0; i < options.rounds(20); ++i) {
+      std::vector<std::string> texts;
+      for (int j = 0; j < kRequests; ++j) texts.push_back(request(kKinds[1], ++number));
+      samples.push_back(load.run(texts, {202}, [&] { return server.cpu_seconds(); }));
+    }
+  };
+  std::vector<LoadSample> quiet;
+  std::vector<LoadSample> beside;
+  for (int turn = 0; turn < options.rounds(3); ++turn) {
+    rounds(quiet);
+    Hostile crowd(server.port(), hostile);
+    std::this_thread::sleep_for(std::chrono::milliseconds(500));  // until they are there
+    rounds(beside);
+  }
+  auto name =
+      fmt::format("webhook 8 KB beside {} hostile clients, {} at once", hostile, kConnections);
+  auto line = [&](std::string_view what, double LoadSample::* figure, double aim) {
+    return Line{.figure = fmt::format("{}: {}", name, what),
+                .unit = "us",
+                .ours = median(beside, figure),
+                .floor = median(quiet, figure),
+                .aim = aim};
+  };
+  return {line("p50", &LoadSample::p50_us, 2),
+          line("p99", &LoadSample::p99_us, 2),
+          {.figure = "the same: resident at most",
+           .unit = "MB",
+           .ours = static_cast<double>(footprint_of(server.pid()).peak_bytes) / 1e6,
+           .aim = 200,
+           .aim_of = Line::AimOf::Ours}};
 }
 
 std::vector<Line> webhook_figure(const Options& options) {
