@@ -94,7 +94,9 @@ Result<void> Engine::Parts::start_driver(int64_t epoch, const Retention& retenti
   Surroundings surroundings{outlet, *this, outside.open_key, monotonic_ns, outside.in_hand};
   TRY(auto reader, store.open_reader());
   TRY(auto partition, Partition::open(std::move(reader), catalog, surroundings,
-                                      {.sweep_ms = options.sweep_ms, .retention = retention}));
+                                      {.sweep_ms = options.sweep_ms,
+                                       .retention = retention,
+                                       .env_allowed = options.env_allowed}));
   Driver::Options driving;
   driving.max_waiting = options.max_waiting;
   driving.committer.owner_epoch = epoch;

@@ -285,6 +285,7 @@ Result<void> Partition::decide_batch(std::vector<Attempt> batch, Now now, Work& 
                           .workflows = workflows_,
                           .open_key = surroundings_.open_key,
                           .retention = options_.retention,
+                          .env_allowed = options_.env_allowed,
                           .somebody_waits = !queued.empty(),
                           .in_hand = surroundings_.in_hand},
                .spoiled = {}};

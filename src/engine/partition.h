@@ -46,6 +46,7 @@ class Partition {
     int64_t sweep_ms = 60'000;
     int left_at_once = 1000;  // of what was left behind: what one sweep brings
     Retention retention;
+    std::vector<std::string> env_allowed;  // see Context::env_allowed
   };
 
   // `reader` belongs to the partition from then on. Errors are those of the store.

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "packs/parameters.h"
 #include "packs/parameters_reader.h"
 #include "packs/readers.h"
 #include "packs/runner_types.h"
@@ -43,11 +44,25 @@ class ActionReader {
     section_.not_supported({"notify", "log_retention_policy", "log_retention_limit",
                             "worker_selector", "worker_tolerations", "worker_affinity",
                             "default_execution_permission_set_refs", "content_version"});
+    warn_of_secret_argument();
     section_.finish();
     return std::move(action_);
   }
 
  private:
+  void warn_of_secret_argument() {
+    std::string name = secret_argument(action_);
+    if (name.empty()) return;
+    const YamlNode* parameters = section_.find_any({"parameters", "param_schema"});
+    const YamlNode* parameter = parameters ? parameters->find(name) : nullptr;
+    section_.warning((parameter ? *parameter : section_.node()).line,
+                     fmt::format("parameter '{}': it is secret and has a position, and every user "
+                                 "of the machine can read a command line: the action is not run; "
+                                 "take 'position' from it, and let the script read it from its "
+                                 "parameters on stdin (parameter_delivery)",
+                                 name));
+  }
+
   void read_runner() {
     const YamlNode* type = section_.find("runner_type");
     const YamlNode* workflow = section_.find("workflow_file");

@@ -216,6 +216,15 @@ std::vector<std::string> argument_names(const Action& action) {
   return names;
 }
 
+std::string secret_argument(const Action& action) {
+  auto names = argument_names(action);
+  auto is_exposed = [&](const Parameter& p) {
+    return p.secret && std::ranges::find(names, p.name) != names.end();
+  };
+  auto at = std::ranges::find_if(action.parameters, is_exposed);
+  return at == action.parameters.end() ? std::string() : at->name;
+}
+
 std::vector<std::string> steering_names(const Action& action) {
   std::vector<std::string> names;
   for (const Parameter& parameter : action.parameters) {

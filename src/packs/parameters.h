@@ -40,6 +40,9 @@ std::vector<std::string> secret_values(const Action& action, const Value& parame
 // The parameters that become words of the command line: of shell actions, those with a position,
 // in that order.
 std::vector<std::string> argument_names(const Action& action);
+// The first of them that is secret, empty when none is: no such action is run, since every user of
+// the machine can read a command line.
+std::string secret_argument(const Action& action);
 // Those of the runner type (cwd, env, ...): they steer the run, the action does not get them.
 std::vector<std::string> steering_names(const Action& action);
 

@@ -35,6 +35,7 @@ struct Memory {
   LiveWorkflows& workflows;
   const OpenKey& open_key;
   const Retention& retention;
+  const std::vector<std::string>& env_allowed;
   bool somebody_waits = false;  // for a slot, since before this batch
   InHand* in_hand = nullptr;    // may be null
 };
@@ -95,6 +96,8 @@ class Context {
   const Learned& learned() const { return learned_; }
   expr::Engine& expressions() { return batch_.memory.expressions; }
   const Retention& retention() const { return batch_.memory.retention; }
+  // Variables that steer interpreters and that callers may set all the same (model/env_names.h).
+  const std::vector<std::string>& env_allowed() const { return batch_.memory.env_allowed; }
   kernel::ShardSet shards() const { return batch_.memory.shards; }
 
   // A slot for one run, given back when this decision is not written.

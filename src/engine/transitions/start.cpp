@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "base/mutants.h"
 #include "engine/transitions/builtins.h"
+#include "engine/transitions/run_env.h"
 #include "packs/parameters.h"
 
 namespace millrace::engine {
@@ -35,19 +36,17 @@ std::string encode_env(const StartRequest& request) {
   return env.size() == 0 ? std::string() : to_json(env);
 }
 
-Result<void> check_env(const Value& env) {
-  if (env.is_null()) return {};
-  for (const auto& entry : env.as_map()) {
-    if (!entry.value.is_string() || entry.name().empty() ||
-        entry.name().find_first_of(std::string_view("=\0", 2)) != std::string_view::npos ||
-        entry.name().starts_with("MILLRACE_")) {
-      return Error(ErrorKind::Invalid, "EXE-0009",
-                   fmt::format("env.{}: expected a string under a name without '=' that does not "
-                               "begin with MILLRACE_",
-                               entry.name()));
-    }
-  }
-  return {};
+// What stands on a command line is read by every user of the machine.
+Result<void> check_secrets_are_hidden(const Action& action) {
+  std::string name = packs::secret_argument(action);
+  if (name.empty()) return {};
+  return Error(
+      ErrorKind::Conflict, "EXE-0026",
+      fmt::format("action '{}': its parameter '{}' is secret and has a position, and every "
+                  "user of the machine can read a command line: take 'position' from it, "
+                  "and let the script read it from its parameters on stdin "
+                  "(parameter_delivery)",
+                  action.ref, name));
 }
 
 void put_result(Context& ctx, ExecutionRow& row, std::string result_json) {
@@ -329,13 +328,16 @@ Result<ExecutionId> start_execution(Context& ctx, const StartRequest& request) {
     return Error(ErrorKind::Conflict, "EXE-0002",
                  fmt::format("action '{}' is disabled", request.action));
   }
-  TRY(check_env(request.env));
+  TRY(check_secrets_are_hidden(action));
+  TRY(check_env(request.env, ctx.env_allowed()));
   KeyLookup keys =
       ctx.keys({request.tenant, key_user(request.identity), found->pack->ref, action.ref});
   packs::CallScope scope{.pack_config = found->pack->config, .lookup = &keys};
   Value given =
       request.casts ? packs::cast_parameters(action, request.parameters) : request.parameters;
   TRY(Value parameters, packs::check_parameters(action, given, scope, ctx.expressions()));
+
+  TRY(check_env_parameter(action, parameters, ctx.env_allowed()));
 
   ExecutionRow row = make_row(ctx, request, *found);
   row.parameters_json = to_json(parameters);
@@ -476,8 +478,10 @@ Result<WorkOrder> make_order(const TenantCatalog& catalog, const ExecutionRow& r
     }
     order.runtime = *runtime;
   }
+  TRY(check_secrets_are_hidden(action));
   TRY(order.parameters, parse_json(row.parameters_json));
   order.secrets = packs::secret_values(action, order.parameters);
+  give_own_env(action, order);
   order.env = {{"MILLRACE_ACTION", row.action},
                {"MILLRACE_PACK", found->pack->ref},
                {"MILLRACE_EXEC_ID", row.id.str()},
