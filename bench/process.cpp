@@ -94,6 +94,11 @@ Footprint footprint_of(pid_t pid) {
   if (pid <= 0) return {};
   auto status = slurp(fmt::format("/proc/{}/status", pid));
   auto io = slurp(fmt::format("/proc/{}/io", pid));
+  if (io.empty()) {
+    // Server and spawner guard themselves (base/process_guard.h).
+    fmt::print(stderr, "bench: /proc/{}/io is for root only: the bytes written are not known\n",
+               pid);
+  }
   return {number_after(io, "\nwrite_bytes: "), number_after(status, "VmRSS:") * 1024,
           number_after(status, "VmHWM:") * 1024};
 }

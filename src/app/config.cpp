@@ -53,6 +53,34 @@ const Fields& PacksSection::fields() {
   return table;
 }
 
+const Fields& LimitsSection::fields() {
+  static const Field lines[] = {
+      field("processes", &LimitsSection::processes,
+            "Processes and threads of a run at the same time; 0: any number.")
+          .range(0, 1'000'000),
+      field("memory_bytes", &LimitsSection::memory_bytes,
+            "Memory of a run, of all its processes together; 0: any.")
+          .range(0, 1LL << 50)
+          .unit("bytes"),
+      field("open_files", &LimitsSection::open_files,
+            "Open files of each process; 0: as many as the server was started with.")
+          .range(0, 1LL << 30),
+      field("file_bytes", &LimitsSection::file_bytes,
+            "Size of each file that a run writes; 0: any.")
+          .range(0, 1LL << 60)
+          .unit("bytes"),
+      field("cpu_s", &LimitsSection::cpu_s,
+            "Processor time of each process; 0: any, within the timeout of its action.")
+          .range(0, 1LL << 32)
+          .unit("s"),
+      field("core_bytes", &LimitsSection::core_bytes, "Size of core files; 0: none are written.")
+          .range(0, 1LL << 60)
+          .unit("bytes"),
+  };
+  static const auto table = fields_of<LimitsSection>("limits", "What one run may use.", lines);
+  return table;
+}
+
 const Fields& WorkerSection::fields() {
   static const Field lines[] = {
       field("name", &WorkerSection::name, "Name of this worker.").length(1, 64),
@@ -69,6 +97,10 @@ const Fields& WorkerSection::fields() {
             "How long an idle spawner waits for a server to come back.")
           .range(0, 86'400'000)
           .unit("ms"),
+      field("limits", &WorkerSection::limits, "What one run may use."),
+      field("env_allowed", &WorkerSection::env_allowed,
+            "Variables that callers may set although they steer interpreters (PATH, PYTHON*).")
+          .length(0, 1000),
   };
   static const auto table = fields_of<WorkerSection>("worker", "Running actions.", lines);
   return table;

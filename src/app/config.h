@@ -29,12 +29,25 @@ struct PacksSection {
   static const Fields& fields();
 };
 
+// Of one run; 0: none, but what the server itself was started with.
+struct LimitsSection {
+  int64_t processes = 1'000;
+  int64_t memory_bytes = 4LL << 30;
+  int64_t open_files = 0;
+  int64_t file_bytes = 16LL << 30;
+  int64_t cpu_s = 0;
+  int64_t core_bytes = 0;
+  static const Fields& fields();
+};
+
 struct WorkerSection {
   std::string name = "local";
   int64_t slots = 0;
   int64_t kill_grace_ms = 5'000;
   int64_t output_bytes = 10 << 20;
   int64_t linger_ms = 60'000;
+  LimitsSection limits;
+  std::vector<std::string> env_allowed;
   static const Fields& fields();
 };
 

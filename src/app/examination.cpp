@@ -3,7 +3,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "adapters/store_sqlite/store_sqlite.h"
+#include "app/staged_releases.h"
 #include "engine/machine/in_hand.h"
 #include "store/migrate.h"
 #include "store/read.h"
@@ -16,6 +19,11 @@ Result<void> examine_packs(sql::Connection& reader, const PackStore& packs,
                            std::vector<store::Finding>& findings) {
   TRY(auto current, store::current_releases(reader));
   for (const auto& release : current) {
+    auto files = read_release(packs.data(), release.pack, release.digest);
+    if (!files.ok() && files.error().kind() != ErrorKind::NotFound) {
+      findings.push_back(
+          {"store", store::Severity::Broken, "pack " + release.pack, files.error().message()});
+    }
     if (release.state != kernel::PackState::SourceGone) continue;
     findings.push_back(
         {"store", store::Severity::Warning, "pack " + release.pack,
@@ -25,6 +33,9 @@ Result<void> examine_packs(sql::Connection& reader, const PackStore& packs,
   }
   TRY(auto pinned, packs.load_pinned(reader, {}));
   for (const auto& release : pinned.missing) {
+    bool is_told = std::ranges::any_of(
+        findings, [&](const auto& told) { return told.message == release.why; });
+    if (is_told) continue;
     findings.push_back(
         {"store", store::Severity::Broken, "pack " + release.pack,
          fmt::format("release {}, which {} open executions are pinned to, cannot be read ({}): "

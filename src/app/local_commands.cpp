@@ -74,7 +74,7 @@ Result<int> doctor(const UpOptions& options) {
   return print_findings(findings) ? 1 : 0;
 }
 
-Result<int> pack_check(const std::string& folder) {
+Result<int> pack_check(const std::string& folder, bool strict) {
   TRY(auto files, packs::read_pack_folder(folder));
   expr::Engine engine;
   auto core = packs::check(core_pack(), engine);
@@ -97,7 +97,7 @@ Result<int> pack_check(const std::string& folder) {
   }
   fmt::print("pack '{}' {}: {} errors, {} warnings\n", report.pack.ref, report.pack.version,
              report.errors.size(), report.warnings.size());
-  return report.errors.empty() ? 0 : 1;
+  return report.errors.empty() && (!strict || report.warnings.empty()) ? 0 : 1;
 }
 
 }  // namespace millrace::app

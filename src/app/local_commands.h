@@ -31,6 +31,6 @@ Result<int> config_check(const UpOptions& options);
 // configuration it needs the retention: what is gone too early was lost.
 Result<int> doctor(const UpOptions& options);
 // Everything that is wrong with the pack in `folder`, with file and line.
-Result<int> pack_check(const std::string& folder);
+Result<int> pack_check(const std::string& folder, bool strict);
 
 }  // namespace millrace::app

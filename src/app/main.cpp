@@ -2,6 +2,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdio>
+#include <exception>
 #include <iterator>
 
 #include "adapters/blob_fs/blob_fs.h"
@@ -10,6 +12,7 @@
 #include "app/restore.h"
 #include "app/version.h"
 #include "app/workflow_commands.h"
+#include "base/process_guard.h"
 #include "cli/cli.h"
 #include "cli/target.h"
 #include "services/worker/spawner.h"
@@ -19,6 +22,8 @@ namespace {
 using millrace::Result;
 using namespace millrace::app;
 using namespace millrace::cli;
+
+constexpr int kExitSoftware = 70;  // EX_SOFTWARE
 
 const Option kConfig{"--config", "FILE", "Configuration as YAML"};
 const Option kSet{.name = "--set",
@@ -118,7 +123,8 @@ CommandTable local_commands() {
       {.path = "pack check",
        .help = "Tell everything that is wrong with a pack",
        .arguments = {{"DIR", "The folder that holds pack.yaml"}},
-       .local = [](const Invocation& in) { return pack_check(in.get("DIR")); }},
+       .options = {{"--strict", "", "Warnings count as errors"}},
+       .local = [](const Invocation& in) { return pack_check(in.get("DIR"), in.has("--strict")); }},
       {.path = "version",
        .help = "Print the version",
        .local = [](const Invocation&) -> Result<int> {
@@ -131,11 +137,17 @@ CommandTable local_commands() {
 }  // namespace
 
 int main(int argc, char** argv) {
+  millrace::guard_process();  // every command may hold a token or the key ring
   // The spawner is this binary again: before anything else, so that it stays small.
   if (millrace::worker::is_spawner_invocation(argc, argv)) {
     return millrace::worker::spawner_main(argc, argv, millrace::blob_fs::open);
   }
   CommandTable commands = local_commands();
   std::ranges::move(workflow_commands(), std::back_inserter(commands));
-  return run(std::move(commands), std::vector<std::string>(argv + 1, argv + argc));
+  try {
+    return run(std::move(commands), std::vector<std::string>(argv + 1, argv + argc));
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "millrace: an exception: {}\n", error.what());
+    return kExitSoftware;
+  }
 }

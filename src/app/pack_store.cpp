@@ -6,16 +6,19 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <filesystem>
 #include <map>
 #include <set>
 
 #include "app/core_pack.h"
+#include "app/staged_releases.h"
 #include "base/files.h"
 #include "base/log.h"
 #include "engine/machine/catalog.h"
 #include "packs/folder.h"
 #include "packs/load.h"
+#include "packs/parameters.h"
 #include "rules/check.h"
 #include "store/read.h"
 
@@ -31,10 +34,6 @@ struct Found {
   packs::PackFiles files;
   bool staged = false;  // its source is gone: this is the release that was loaded last
 };
-
-std::string path_of(const std::string& data, const std::string& pack, const std::string& digest) {
-  return fmt::format("{}/packs/{}/{}", data, pack, digest);
-}
 
 Error file_error(const std::string& path, const std::error_code& ec) {
   return Error(ErrorKind::Unavailable, "APP-0001", fmt::format("{}: {}", path, ec.message()));
@@ -68,10 +67,22 @@ Result<void> write_plain(const std::string& path, std::string_view bytes) {
   return file_error(path, {errno, std::generic_category()});
 }
 
-// Writes the release's files to a folder beside, then renames it into its place.
-Result<void> stage(const packs::PackFiles& files, const std::string& folder) {
+// Puts `fresh` in the place of `folder`, at one blow where something is there: what runs from it
+// goes on with the files that it has open.
+Result<void> put_in_place(const std::string& fresh, const std::string& folder) {
+  bool swapped =
+      ::renameat2(AT_FDCWD, fresh.c_str(), AT_FDCWD, folder.c_str(), RENAME_EXCHANGE) == 0;
   std::error_code ec;
-  if (fs::exists(folder, ec)) return {};
+  if (!swapped) fs::remove_all(folder, ec);
+  if (!swapped) fs::rename(fresh, folder, ec);
+  if (ec) return file_error(folder, ec);
+  if (swapped) fs::remove_all(fresh, ec);
+  return sync_folder(fs::path(folder).parent_path().string());
+}
+
+// Writes the release's files to a folder beside, then renames it into its place.
+Result<void> write_release(const packs::PackFiles& files, const std::string& folder) {
+  std::error_code ec;
   std::string fresh = folder + ".new";
   fs::remove_all(fresh, ec);
   for (const auto& [path, bytes] : files) {
@@ -83,9 +94,20 @@ Result<void> stage(const packs::PackFiles& files, const std::string& folder) {
   // One sync for all files instead of one for each: nobody reads them before the rename.
   TRY(auto staged, open_folder(fresh));
   if (::syncfs(staged.get()) != 0) return file_error(fresh, {errno, std::generic_category()});
-  fs::rename(fresh, folder, ec);
-  if (ec) return file_error(folder, ec);
-  return sync_folder(fs::path(folder).parent_path().string());
+  return put_in_place(fresh, folder);
+}
+
+// Nothing is done when the release is there already, as it was staged.
+Result<void> stage(const std::string& data, const Pack& pack, const packs::PackFiles& files) {
+  auto there = read_release(data, pack.ref, pack.digest);
+  if (there.ok()) return {};
+  if (there.error().kind() != ErrorKind::NotFound) {
+    log_error("release.changed", {{"pack", pack.ref},
+                                  {"digest", pack.digest},
+                                  {"why", there.error().message()},
+                                  {"done", "staged anew from its source"}});
+  }
+  return write_release(files, pack.folder);
 }
 
 void warn_of_workflows(const Found& one, const Pack& pack, expr::Engine& engine) {
@@ -96,6 +118,19 @@ void warn_of_workflows(const Found& one, const Pack& pack, expr::Engine& engine)
                                    {"at", one.where + "/" + problem.path},
                                    {"problem", problem.message}});
     }
+  }
+}
+
+void warn_of_secret_arguments(const Found& one, const Pack& pack) {
+  for (const auto& action : pack.actions) {
+    std::string name = packs::secret_argument(action);
+    if (name.empty()) continue;
+    log_warn("action.secret_argument",
+             {{"action", action.ref},
+              {"at", one.where},
+              {"parameter", name},
+              {"why", "it has a position, and every user of the machine can read a command line"},
+              {"do", "take 'position' from it and read it from stdin; until then it is not run"}});
   }
 }
 
@@ -122,6 +157,7 @@ Result<std::vector<std::shared_ptr<Pack>>> check_all(const std::vector<Found>& f
       }
     }
     warn_of_workflows(one, report.pack, engine);
+    warn_of_secret_arguments(one, report.pack);
     auto pack = std::make_shared<Pack>(std::move(report.pack));
     pack->source = one.source;
     pack->source_gone = one.staged;
@@ -144,17 +180,8 @@ std::string ref_of(const Found& one, expr::Engine& engine) {
 
 }  // namespace
 
-Result<std::string> release_folder(const std::string& data, const std::string& pack,
-                                   const std::string& digest) {
-  std::string folder = path_of(data, pack, digest);
-  if (::access(folder.c_str(), F_OK) == 0) return folder;
-  return Error(ErrorKind::NotFound, "APP-0011",
-               fmt::format("release {} of pack '{}' is not on this machine: '{}' is missing",
-                           digest.substr(0, 12), pack, folder));
-}
-
 std::string PackStore::folder_of(std::string_view pack, std::string_view digest) const {
-  return path_of(data_, std::string(pack), std::string(digest));
+  return release_path(data_, pack, digest);
 }
 
 Result<Packs> PackStore::load(sql::Connection& reader) const {
@@ -174,7 +201,7 @@ Result<Packs> PackStore::load(sql::Connection& reader) const {
   for (const auto& release : known) {
     if (!there.insert(release.pack).second) continue;
     std::string folder = folder_of(release.pack, release.digest);
-    auto files = packs::read_pack_folder(folder);
+    auto files = read_release(data_, release.pack, release.digest);
     if (!files.ok()) {
       log_error("pack.gone", {{"pack", release.pack},
                               {"digest", release.digest},
@@ -198,7 +225,7 @@ Result<Packs> PackStore::load(sql::Connection& reader) const {
     std::error_code ec;
     fs::create_directories(fs::path(pack.folder).parent_path(), ec);
     if (ec) return file_error(pack.folder, ec);
-    TRY(stage(found[i].files, pack.folder));
+    if (!pack.source_gone) TRY(stage(data_, pack, found[i].files));
     loaded.push_back(std::move(packs[i]));
   }
   return loaded;
@@ -211,7 +238,7 @@ Result<PinnedReleases> PackStore::load_pinned(sql::Connection& reader, const Pac
   for (const auto& release : pinned) {
     if (holds(current, release.digest) || holds(releases.found, release.digest)) continue;
     std::string folder = folder_of(release.pack, release.digest);
-    auto files = packs::read_pack_folder(folder);
+    auto files = read_release(data_, release.pack, release.digest);
     auto pack = std::make_shared<Pack>();
     if (files.ok()) *pack = packs::check(*files, engine).pack;
     if (pack->ref != release.pack) {

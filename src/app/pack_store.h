@@ -11,10 +11,6 @@
 
 namespace millrace::app {
 
-// {data}/packs/PACK/DIGEST, where the staged release lies. NotFound (APP-0011) when it is gone.
-Result<std::string> release_folder(const std::string& data, const std::string& pack,
-                                   const std::string& digest);
-
 using Packs = std::vector<std::shared_ptr<const Pack>>;
 
 // A release that open executions are pinned to and that cannot be read any more.
@@ -33,7 +29,8 @@ struct PinnedReleases {
 };
 
 // Reads, checks and stages pack releases. A release lies, read-only, under
-// {data}/packs/{ref}/{digest}: what runs is never touched by an edit of its source folder.
+// {data}/packs/{ref}/{digest}: what runs is never touched by an edit of its source folder. What
+// lies there is believed only when it has that digest (staged_releases.h).
 // All functions block; the store that they read has this binary's schema.
 class PackStore {
  public:
@@ -43,12 +40,15 @@ class PackStore {
 
   // The core pack of this binary and every pack of the sources, checked and staged; and of each
   // pack that the store knows and no source holds any more the release that it had last
-  // (`source_gone`). Or an error with every problem of every pack, and then nothing is staged.
+  // (`source_gone`). A release that was changed where it is staged is staged anew from its source;
+  // without one it counts as gone. Or an error with every problem of every pack, and then nothing
+  // is staged.
   Result<Packs> load(sql::Connection& reader) const;
 
   // The releases that open executions are pinned to and that `current` does not hold.
   Result<PinnedReleases> load_pinned(sql::Connection& reader, const Packs& current) const;
 
+  const std::string& data() const { return data_; }
   // Where a release lies once it is staged.
   std::string folder_of(std::string_view pack, std::string_view digest) const;
 

@@ -18,6 +18,7 @@
 #include "app/metrics.h"
 #include "app/open_files.h"
 #include "app/pack_store.h"
+#include "app/staged_releases.h"
 #include "app/version.h"
 #include "async/deadline.h"
 #include "async/loop.h"
@@ -130,12 +131,13 @@ class Server {
 
  private:
   Server(const Config& config, const std::string& data)
-      : config_(config), paths_(data), packs_(data, config.packs.folders) {}
+      : config_(config), paths_(data), packs_(data, config.packs.folders), staged_(data) {}
   Result<void> open();
   Result<void> open_engine();
   size_t per_address(int64_t wanted) const;
   Result<void> listen();
   void equip(kernel::WorkOrder& order) const;
+  worker::RunLimits run_limits() const;
   Result<Secret> open_key(const kernel::KeyRow& row) const;
   Task<void> serve(const std::function<Result<Config>()>& reload);
   Result<Releases> load_releases() const;
@@ -155,6 +157,7 @@ class Server {
   int64_t connections_ = connections_within(files_.now, config_.server.max_connections);
   DataPaths paths_;
   PackStore packs_;
+  StagedReleases staged_;  // the worker's
   std::string url_;
   std::optional<FolderLock> lock_;     // one server per data folder
   std::optional<auth::KeyRing> keys_;  // seals webhook secrets and encrypted keys
@@ -204,7 +207,8 @@ Result<void> Server::open_engine() {
   TRY(engine_, engine::Engine::start(
                    *store_, pack_set(std::move(releases)), retention_of(config_),
                    {.max_waiting = static_cast<size_t>(config_.intake.max_waiting),
-                    .session_ttl_ms = kSessionTtlMs},
+                    .session_ttl_ms = kSessionTtlMs,
+                    .env_allowed = config_.worker.env_allowed},
                    {.now_ms = unix_ms,
                     .fatal = [this](const Error& error) { die(error); },
                     .equip = [this](kernel::WorkOrder& order) { equip(order); },
@@ -249,8 +253,10 @@ Result<void> Server::open() {
   worker.spawner.linger_ms = config_.worker.linger_ms;
   worker.run.grace_ms = config_.worker.kill_grace_ms;
   worker.run.output_cap = config_.worker.output_bytes;
-  worker.release_folder = [this](const std::string& pack, const std::string& digest) {
-    return release_folder(paths_.data, pack, digest);
+  worker.run.limits = run_limits();
+  worker.run.env_allowed = config_.worker.env_allowed;
+  worker.release_file = [this](const auto& pack, const auto& digest, const auto& file) {
+    return staged_.file(pack, digest, file);
   };
   worker_ = std::make_unique<worker::Worker>(*engine_, loop_, std::move(worker));
   return {};
@@ -277,6 +283,16 @@ Result<void> Server::listen() {
   TRY(http_, net::HttpServer::listen(loop_.executor(), std::move(options), api_->handlers()));
   url_ = fmt::format("http://{}:{}", config_.server.address, http_->port());
   return replace_file(paths_.url, url_ + "\n", 0600);
+}
+
+worker::RunLimits Server::run_limits() const {
+  const LimitsSection& limits = config_.worker.limits;
+  return {.processes = limits.processes,
+          .memory_bytes = limits.memory_bytes,
+          .open_files = limits.open_files,
+          .file_bytes = limits.file_bytes,
+          .cpu_s = limits.cpu_s,
+          .core_bytes = limits.core_bytes};
 }
 
 void Server::equip(kernel::WorkOrder& order) const {

@@ -108,11 +108,14 @@ def everything(client, path):
 class Server:
     """A server of its own data folder; may be killed and started again."""
 
-    def __init__(self, packs=(LEDGER_PACKS,), settings=None, folder=None, relative=False):
+    def __init__(self, packs=(LEDGER_PACKS,), settings=None, folder=None, relative=False, user=None):
         self.home = pathlib.Path(folder or tempfile.mkdtemp(prefix="millrace-e2e-"))
         self.data = self.home / "data"
         self.packs = packs
         self.relative = relative  # the data folder is given as a user in its parent would
+        self.user = user  # a uid to run as, where the test itself is root
+        if user is not None:
+            os.chown(self.home, user, user)
         self.settings = {"server.port": 0, **(settings or {})}
         self.process = None
         self.log = self.home / "server.log"
@@ -131,7 +134,8 @@ class Server:
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
                 [*prefix, *self.command()], stdout=log, stderr=log, stdin=subprocess.DEVNULL,
-                cwd=self.home if self.relative else None,
+                cwd=self.home if self.relative else None, user=self.user, group=self.user,
+                extra_groups=None if self.user is None else [],
             )
         if ready:
             until("the server is ready", self.is_ready, seconds)

@@ -9,9 +9,10 @@
 
 #include <cerrno>
 #include <charconv>
-#include <filesystem>
+#include <cstring>
 
 #include "base/text.h"
+#include "services/worker/cgroup_files.h"
 #include "services/worker/child.h"
 
 namespace millrace::worker {
@@ -25,36 +26,6 @@ bool is_populated(int events_fd) {
                       std::string_view::npos;
 }
 
-// Where the cgroup v2 tree is mounted: "/sys/fs/cgroup", or ".../unified" on a hybrid machine.
-std::string cgroup2_mount() {
-  std::string text = read_small_file("/proc/self/mountinfo");
-  for (std::string_view line : split(text, '\n')) {
-    // id parent major:minor root mountpoint options... - type source options
-    auto fields = split(line, ' ');
-    for (size_t i = 6; i + 1 < fields.size(); ++i) {
-      if (fields[i] == "-" && fields[i + 1] == "cgroup2") return std::string(fields[4]);
-    }
-  }
-  return {};
-}
-
-// This process's path in the v2 tree: the line "0::/path".
-std::string own_cgroup() {
-  std::string text = read_small_file("/proc/self/cgroup");
-  for (std::string_view line : split(text, '\n')) {
-    if (line.starts_with("0::/")) return std::string(line.substr(3));
-  }
-  return {};
-}
-
-void remove_folders(const std::string& home) {
-  std::error_code ignored;
-  for (const auto& entry : std::filesystem::directory_iterator(home, ignored)) {
-    if (entry.is_directory(ignored)) rmdir(entry.path().c_str());
-  }
-  rmdir(home.c_str());
-}
-
 }  // namespace
 
 Result<Cgroup> Cgroup::create(const std::string& path) {
@@ -64,20 +35,51 @@ Result<Cgroup> Cgroup::create(const std::string& path) {
   Fd folder(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   Fd events(open((path + "/cgroup.events").c_str(), O_RDONLY | O_CLOEXEC));
   if (!folder || !events) return system_error(fmt::format("cannot open cgroup '{}'", path));
-  return Cgroup(std::move(folder), std::move(events));
+  Cgroup cgroup(std::move(folder), std::move(events));
+  int fd = cgroup.fd();
+  cgroup.counts_tasks_ = faccessat(fd, "pids.max", W_OK, 0) == 0;
+  // Of a run that takes too much all is killed: what would be left could do nothing sensible.
+  cgroup.counts_memory_ = write_cgroup_file(fd, "memory.oom.group", "1");
+  return cgroup;
 }
 
 bool Cgroup::populated() const { return is_populated(events_.get()); }
 
-void Cgroup::signal(int signal) const {
-  Fd procs(openat(folder_.get(), "cgroup.procs", O_RDONLY | O_CLOEXEC));
-  if (!procs) return;
-  std::string text = read_small_file(fmt::format("/proc/self/fd/{}", procs.get()));
+std::vector<pid_t> Cgroup::processes() const {
+  std::vector<pid_t> pids;
+  std::string text = read_cgroup_file(folder_.get(), "cgroup.procs");
   for (std::string_view line : split(text, '\n')) {
     pid_t pid = 0;
     std::from_chars(line.data(), line.data() + line.size(), pid);
-    if (pid > 0) ::kill(pid, signal);
+    if (pid > 0) pids.push_back(pid);
   }
+  return pids;
+}
+
+void Cgroup::limit(const RunLimits& limits) {
+  int folder = folder_.get();
+  if (counts_tasks_) {
+    write_cgroup_file(folder, "pids.max", cgroup_most(limits.processes));
+    refused_before_ += refused();
+  }
+  if (counts_memory_) {
+    write_cgroup_file(folder, "memory.max", cgroup_most(limits.memory_bytes));
+    killed_before_ += out_of_memory();
+  }
+}
+
+int64_t Cgroup::out_of_memory() const {
+  if (!counts_memory_) return 0;
+  return cgroup_count(folder_.get(), "memory.events", "oom_kill") - killed_before_;
+}
+
+int64_t Cgroup::refused() const {
+  if (!counts_tasks_) return 0;
+  return cgroup_count(folder_.get(), "pids.events", "max") - refused_before_;
+}
+
+void Cgroup::signal(int signal) const {
+  for (pid_t pid : processes()) ::kill(pid, signal);
 }
 
 void Cgroup::kill() {
@@ -88,17 +90,19 @@ void Cgroup::kill() {
 }
 
 Result<std::string> make_cgroup_home(const std::string& name) {
-  std::string mount = cgroup2_mount();
-  std::string own = own_cgroup();
-  if (mount.empty() || own.empty()) {
-    return Error(ErrorKind::Unsupported, "WRK-0003", "no cgroup v2 is mounted");
-  }
-  std::string home = fmt::format("{}{}{}{}", mount, own, own.ends_with('/') ? "" : "/", name);
+  std::string own = own_cgroup_folder("");
+  if (own.empty()) return Error(ErrorKind::Unsupported, "WRK-0003", "no cgroup v2 is mounted");
+  std::string home = fmt::format("{}/{}", own, name);
   TRY(auto cgroup, Cgroup::create(home));
   if (!can_start_in_cgroup(cgroup.fd())) {
     rmdir(home.c_str());
     return Error(ErrorKind::Unsupported, "WRK-0003",
                  fmt::format("processes cannot be started inside cgroup '{}'", home));
+  }
+  // May fail: they are to be had only where the folder above hands them on.
+  for (const char* controller : {"+pids", "+memory"}) {
+    Fd file(open((home + "/cgroup.subtree_control").c_str(), O_WRONLY | O_CLOEXEC));
+    if (file && write(file.get(), controller, std::strlen(controller)) < 0) continue;
   }
   return home;
 }
@@ -116,7 +120,7 @@ bool kill_cgroup_home(const std::string& home, int64_t patience_ms) {
     pollfd wait{events.get(), POLLPRI, 0};
     poll(&wait, 1, static_cast<int>(left));
   }
-  remove_folders(home);
+  remove_cgroup_folders(home);
   return true;
 }
 

@@ -2,9 +2,11 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "services/worker/posix.h"
+#include "services/worker/run_limits.h"
 
 namespace millrace::worker {
 
@@ -18,6 +20,15 @@ class Cgroup {
   int fd() const { return folder_.get(); }
   // True while a living process is inside.
   bool populated() const;
+  // The processes that are inside now.
+  std::vector<pid_t> processes() const;
+  // Where the kernel counts for this cgroup (pids.max, memory.max): of the run that begins.
+  void limit(const RunLimits& limits);
+  // Since then: how many processes the kernel has killed because of memory_bytes, and how many it
+  // has refused because of `processes`.
+  int64_t out_of_memory() const;
+  int64_t refused() const;
+  bool counts_tasks() const { return counts_tasks_; }
   // Sends `signal` to the processes that are inside now.
   void signal(int signal) const;
   // SIGKILL for all, also for those that are just being forked.
@@ -32,10 +43,15 @@ class Cgroup {
   Fd folder_;
   Fd events_;  // cgroup.events
   bool was_killed_ = false;
+  bool counts_tasks_ = false;  // the kernel does, for this cgroup
+  bool counts_memory_ = false;
+  int64_t killed_before_ = 0;
+  int64_t refused_before_ = 0;
 };
 
 // The folder below which this process may make cgroups named `name`, made if need be: a child of
-// its own cgroup. An error says why there is none, and runs are then tracked by walking /proc.
+// its own cgroup, with the kernel's counters for processes and memory where they can be had. An
+// error says why there is none, and runs are then tracked by walking /proc.
 Result<std::string> make_cgroup_home(const std::string& name);
 
 // Kills all that is in `home` and below and removes the folders. False when something is alive

@@ -29,7 +29,9 @@ struct Shared {
   char* const* envp;
   const char* cwd;
   int stdio[3];
-  rlimit open_files;
+  const ResourceLimit* limits;
+  size_t limit_count;
+  int task_entry;
   Step step = Step::Clone;
   int error = 0;
 };
@@ -46,13 +48,17 @@ __attribute__((no_sanitize("address", "thread", "undefined"))) int child_main(vo
   Shared& shared = *static_cast<Shared*>(arg);
   if (setpgid(0, 0) < 0) fail(shared, Step::Group);
   if (chdir(shared.cwd) != 0) fail(shared, Step::Folder);
+  if (shared.task_entry >= 0 && write(shared.task_entry, "0", 1) != 1) fail(shared, Step::Limits);
   // The sources are above 2 (the spawner keeps 0 to 2 open on /dev/null and its log).
   for (int i = 0; i < 3; ++i) {
     if (dup2(shared.stdio[i], i) < 0) fail(shared, Step::Streams);
   }
   if (syscall(SYS_close_range, 3U, ~0U, 0U) != 0) fail(shared, Step::Streams);
-  if (syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, &shared.open_files, nullptr) != 0) {
-    fail(shared, Step::Limits);
+  for (size_t i = 0; i < shared.limit_count; ++i) {
+    const ResourceLimit& limit = shared.limits[i];
+    if (syscall(SYS_prlimit64, 0, limit.resource, &limit.value, nullptr) != 0) {
+      fail(shared, Step::Limits);
+    }
   }
   uint64_t no_signals = 0;
   syscall(SYS_rt_sigprocmask, SIG_SETMASK, &no_signals, nullptr, sizeof no_signals);
@@ -164,8 +170,7 @@ std::string explain(const ChildSpec& spec, const Shared& shared) {
     case Step::Streams:
       return fmt::format("cannot set up the standard streams: {}", errno_text(shared.error));
     case Step::Limits:
-      return fmt::format("cannot set the limit of open files to {}: {}", spec.open_files.rlim_cur,
-                         errno_text(shared.error));
+      return fmt::format("cannot set the limits of the run: {}", errno_text(shared.error));
     case Step::Execute: return why_not_executed(spec.program, shared.error);
   }
   return {};
@@ -181,7 +186,9 @@ ChildStart start_child(const ChildSpec& spec) {
                 envp.data(),
                 spec.cwd.c_str(),
                 {spec.stdin_fd, spec.stdout_fd, spec.stderr_fd},
-                spec.open_files};
+                spec.limits.data(),
+                spec.limits.size(),
+                spec.task_entry_fd};
   long pid = clone_vfork(shared, spec.cgroup_fd, spec.note);
   if (pid < 0) shared.error = static_cast<int>(-pid);
   if (shared.error == 0) return {static_cast<pid_t>(pid), {}};
@@ -192,8 +199,7 @@ ChildStart start_child(const ChildSpec& spec) {
 
 bool can_start_in_cgroup(int cgroup_fd) {
   char* nothing[] = {nullptr};
-  Shared shared{"", nothing, nothing, "/", {0, 1, 2}, {}};
-  getrlimit(RLIMIT_NOFILE, &shared.open_files);
+  Shared shared{"", nothing, nothing, "/", {0, 1, 2}, nullptr, 0, -1};
   long pid = clone_vfork(shared, cgroup_fd, nullptr);
   if (pid > 0) waitid(P_PID, static_cast<id_t>(pid), nullptr, WEXITED);
   return pid > 0 && shared.step == Step::Execute;

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <sys/resource.h>
 #include <sys/types.h>
 
 #include <string>
 #include <vector>
+
+#include "services/worker/run_limits.h"
 
 namespace millrace::worker {
 
@@ -19,7 +20,8 @@ struct ChildSpec {
   int stdout_fd = -1;
   int stderr_fd = -1;
   int cgroup_fd = -1;  // started inside this cgroup v2 folder; -1: where the caller is
-  rlimit open_files{1024, 4096};
+  std::vector<ResourceLimit> limits = {};
+  int task_entry_fd = -1;  // of a TaskLimit that the child goes into; -1: none
   pid_t* note =
       nullptr;  // the kernel writes the pid there before the child runs; not with a cgroup
 };

@@ -5,14 +5,16 @@
 //   key, completion: kernel/work_codec.cpp
 //   stream  = u8 (0 stdout, 1 stderr)
 //   run     = tenant:i64 key started_ms:i64
+//   limits  = processes:i64 memory_bytes:i64 open_files:i64 file_bytes:i64 cpu_s:i64 core_bytes:i64
 //
 //   worker to spawner
 //     1 Launch  = tenant:i64 key argv:list env:list cwd:text delivery:u8 parameters:text
-//                 secrets:list timeout_ms:i64 grace_ms:i64 output_cap:i64
+//                 secrets:list timeout_ms:i64 grace_ms:i64 output_cap:i64 limits
 //     2 Kill    = key
 //     3 Ack     = key
 //     4 Goodbye =
 //     5 Hold    = tenant:i64 key
+//     6 Proof   = secret:text
 //   spawner to worker
 //     16 Hello  = version:u32 boot_id:text pid:i64 started_ns:i64 count:u32 run*
 //     17 Chunk  = key stream offset:i64 bytes:text
@@ -36,6 +38,7 @@ enum class Type : uint8_t {
   Ack = 3,
   Goodbye = 4,
   Hold = 5,
+  Proof = 6,
   Hello = 16,
   Chunk = 17,
   Exited = 18,
@@ -65,6 +68,11 @@ Launch get_launch(FrameReader& r) {
   launch.timeout_ms = r.i64();
   launch.grace_ms = r.i64();
   launch.output_cap = r.i64();
+  RunLimits& limits = launch.limits;
+  for (int64_t* each : {&limits.processes, &limits.memory_bytes, &limits.open_files,
+                        &limits.file_bytes, &limits.cpu_s, &limits.core_bytes}) {
+    *each = r.i64();
+  }
   return launch;
 }
 
@@ -97,7 +105,13 @@ Chunk get_chunk(FrameReader& r) {
 
 std::string Hello::instance() const { return fmt::format("{}/{}/{}", boot_id, pid, started_ns); }
 
+void encode(std::string& out, const Proof& proof) {
+  FrameWriter w = begin(out, Type::Proof);
+  end_small(w.text(proof.secret));
+}
+
 bool encode(std::string& out, const Launch& launch) {
+  const RunLimits& limits = launch.limits;
   FrameWriter w = begin(out, Type::Launch);
   put(w.i64(launch.tenant.value), launch.key)
       .list(launch.argv)
@@ -108,7 +122,13 @@ bool encode(std::string& out, const Launch& launch) {
       .list(launch.secrets)
       .i64(launch.timeout_ms)
       .i64(launch.grace_ms)
-      .i64(launch.output_cap);
+      .i64(launch.output_cap)
+      .i64(limits.processes)
+      .i64(limits.memory_bytes)
+      .i64(limits.open_files)
+      .i64(limits.file_bytes)
+      .i64(limits.cpu_s)
+      .i64(limits.core_bytes);
   return w.end();
 }
 
@@ -162,6 +182,7 @@ Result<Frame> decode(std::string_view frame) {
                              static_cast<int>(type), frame.size()));
   };
   switch (type) {
+    case Type::Proof: return checked(Proof{std::string(r.text())});
     case Type::Launch: return checked(get_launch(r));
     case Type::Kill: return checked(Kill{kernel::get_key(r)});
     case Type::Ack: return checked(Ack{kernel::get_key(r)});

@@ -9,13 +9,20 @@
 
 #include "base/result.h"
 #include "kernel/work.h"
+#include "services/worker/run_limits.h"
 
 namespace millrace::worker {
 
 // The language between a worker (in the server) and its spawner. Grammar: control.cpp.
-inline constexpr uint32_t kProtocolVersion = 2;
+inline constexpr uint32_t kProtocolVersion = 3;
 
 enum class Delivery : uint8_t { Stdin = 0, File = 1 };
+
+// Worker to spawner, first on a connection through the socket: the bytes of {run}/spawner.secret.
+// Read by SpawnerDoor.
+struct Proof {
+  std::string secret;
+};
 
 // Worker to spawner: start this. A key that the spawner knows already is ignored.
 // The spawner adds TMPDIR, MILLRACE_ARTIFACTS_DIR and, for Delivery::File,
@@ -32,6 +39,7 @@ struct Launch {
   int64_t timeout_ms = 0;  // 0: none
   int64_t grace_ms = 0;    // between SIGTERM and SIGKILL
   int64_t output_cap = 0;  // stored bytes per stream
+  RunLimits limits;
 };
 
 // Worker to spawner: end the run as Canceled.
@@ -89,9 +97,10 @@ struct Exited {
   kernel::Completion completion;  // without `output`
 };
 
-using Frame = std::variant<Launch, Kill, Hold, Ack, Goodbye, Hello, Chunk, Exited>;
+using Frame = std::variant<Proof, Launch, Kill, Hold, Ack, Goodbye, Hello, Chunk, Exited>;
 
 // Each appends one frame to `out`. False, and nothing appended, when it is above kMaxFrame.
+void encode(std::string& out, const Proof& proof);
 [[nodiscard]] bool encode(std::string& out, const Launch& launch);
 void encode(std::string& out, const Kill& kill);
 void encode(std::string& out, const Hold& hold);

@@ -38,6 +38,7 @@ Launch sample_launch() {
   launch.timeout_ms = 1;
   launch.grace_ms = 2;
   launch.output_cap = 3;
+  launch.limits = {4, 5, 6, 7, 8, 9};
   return launch;
 }
 
@@ -64,16 +65,18 @@ TEST(Control, EveryMessageSurvivesAnyCutOfTheStream) {
   c.started_ms = 1;
   c.ended_ms = 2;
   encode(bytes, Exited{c});
+  encode(bytes, Proof{"secret"});
 
   for (size_t step : {bytes.size(), size_t{1000}, size_t{7}}) {
     auto frames = decode_all(bytes, step);
-    ASSERT_EQ(frames.size(), 8U);
+    ASSERT_EQ(frames.size(), 9U);
     auto& l = std::get<Launch>(frames[0]);
     EXPECT_EQ(l.key, launch.key);
     EXPECT_EQ(l.argv, launch.argv);
     EXPECT_EQ(l.parameters, launch.parameters);
     EXPECT_EQ(l.delivery, Delivery::File);
     EXPECT_EQ(l.output_cap, 3);
+    EXPECT_EQ(l.limits, launch.limits);
     EXPECT_EQ(std::get<Kill>(frames[1]).key, launch.key);
     EXPECT_EQ(std::get<Ack>(frames[2]).key, launch.key);
     EXPECT_EQ(std::get<Hold>(frames[4]).tenant, TenantId(6));
@@ -85,6 +88,7 @@ TEST(Control, EveryMessageSurvivesAnyCutOfTheStream) {
     EXPECT_EQ(e.err.blob, "aa/file");
     EXPECT_EQ(e.err.dropped, 99);
     EXPECT_EQ(e.ended_ms, 2);
+    EXPECT_EQ(std::get<Proof>(frames[8]).secret, "secret");
   }
 }
 

@@ -7,10 +7,11 @@
 
 namespace millrace::worker {
 
-// What an event of the spawner's epoll is about. A tag names a slot and not a run: an event that
-// comes after its run has ended finds another run or none, and does no harm.
+// What an event of the spawner's epoll is about. A tag names a slot, of a run or of a guest before
+// the door, and not who is in it: an event that comes late finds another one or none, and does no
+// harm.
 struct EpollTag {
-  enum Kind : uint32_t { Signals, Listener, Connection, Stdout, Stderr };
+  enum Kind : uint32_t { Signals, Listener, Guest, Connection, Stdout, Stderr };
   Kind kind;
   int slot = 0;
 

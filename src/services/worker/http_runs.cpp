@@ -5,12 +5,14 @@
 
 #include <algorithm>
 
+#include "async/cancel.h"
 #include "async/deadline.h"
 #include "async/loop.h"
 #include "base/json.h"
 #include "base/text.h"
 #include "base/time.h"
 #include "net/http.h"
+#include "services/worker/boundary.h"
 #include "services/worker/launch_plan.h"
 #include "services/worker/mask.h"
 #include "services/worker/posix.h"
@@ -166,7 +168,10 @@ void HttpRuns::cancel(const kernel::RunKey& key) {
 
 void HttpRuns::begin(kernel::WorkOrder order) {
   if (stopping_) return;
-  auto plan = plan_http(order);
+  Result<HttpPlan> plan = HttpPlan();
+  if (auto thrown = thrown_by([&] { plan = plan_http(order); })) {
+    plan = cannot_send(order, fmt::format("an exception: {}", *thrown));
+  }
   if (plan.ok()) {
     spawn("http_run", scope_, run(std::move(order), std::move(*plan)));
     return;
@@ -196,6 +201,17 @@ Task<void> HttpRuns::run(kernel::WorkOrder order, HttpPlan plan) {
 
   c.ended_ms = unix_ms();
   c.exit_code = 1;
+  auto thrown = thrown_by([&] { conclude(c, order, plan, exchange, monotonic_ms() - began_ms); });
+  if (thrown) {
+    c.output = Value();
+    c.message = fmt::format("its answer cannot be read, an exception: {}", *thrown);
+  }
+  done_(std::move(c));
+}
+
+// What came of the exchange.
+void HttpRuns::conclude(kernel::Completion& c, const kernel::WorkOrder& order, const HttpPlan& plan,
+                        const Exchange& exchange, int64_t elapsed_ms) {
   if (exchange.canceled || !exchange.result) {
     c.end = kernel::RunEnd::Canceled;
     c.message = "ended on request";
@@ -204,20 +220,25 @@ Task<void> HttpRuns::run(kernel::WorkOrder order, HttpPlan plan) {
     bool success = response.status >= 200 && response.status < 300;
     c.exit_code = success ? 0 : 1;
     if (!success) c.message = fmt::format("HTTP status {}", response.status);
-    c.output = http_result(response, order.secrets, monotonic_ms() - began_ms);
+    c.output = http_result(response, order.secrets, elapsed_ms);
   } else {
     const Error& error = exchange.result->error();
-    bool over = error.kind() == ErrorKind::Timeout && monotonic_ms() - began_ms >= plan.limit_ms;
+    bool over = error.kind() == ErrorKind::Timeout && elapsed_ms >= plan.limit_ms;
     auto set = std::make_shared<const SecretSet>(order.secrets);
     c.message = over ? plan.limit_message : masked(set, error.message());
     if (over && plan.limit_is_timeout) c.end = kernel::RunEnd::TimedOut;
   }
-  done_(std::move(c));
 }
 
 Task<void> HttpRuns::fetch(net::HttpClient& client, HttpPlan& plan, Exchange& exchange) {
-  exchange.result = co_await async::with_deadline(async::Duration(plan.limit_ms),
-                                                  client.send(std::move(plan.request)));
+  try {
+    exchange.result = co_await async::with_deadline(async::Duration(plan.limit_ms),
+                                                    client.send(std::move(plan.request)));
+  } catch (const std::exception& error) {
+    if (async::is_cancel(error)) throw;
+    exchange.result = Error(ErrorKind::Internal, "WRK-0010",
+                            fmt::format("an exception in the request: {}", error.what()));
+  }
 }
 
 Task<void> HttpRuns::stop() {

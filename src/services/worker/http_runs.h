@@ -59,6 +59,8 @@ class HttpRuns {
 
   void begin(kernel::WorkOrder order);
   Task<void> run(kernel::WorkOrder order, HttpPlan plan);
+  static void conclude(kernel::Completion& c, const kernel::WorkOrder& order, const HttpPlan& plan,
+                       const Exchange& exchange, int64_t elapsed_ms);
   static Task<void> fetch(net::HttpClient& client, HttpPlan& plan, Exchange& exchange);
 
   async::Loop& loop_;

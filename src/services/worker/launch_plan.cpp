@@ -8,6 +8,7 @@
 #include <algorithm>
 
 #include "base/json.h"
+#include "model/env_names.h"
 
 namespace millrace::worker {
 namespace {
@@ -27,7 +28,7 @@ Result<std::vector<std::string>> shell_command(const kernel::WorkOrder& order) {
 }
 
 Result<std::vector<std::string>> script_command(const kernel::WorkOrder& order,
-                                                const ReleaseFolder& release_folder) {
+                                                const ReleaseFile& release_file) {
   // Here StackStorm's python-script actions will go through the shim, and here runtimes that are
   // kept warm (python, node) will take an order instead of a new process.
   if (order.python_runner) {
@@ -35,17 +36,17 @@ Result<std::vector<std::string>> script_command(const kernel::WorkOrder& order,
                       "python-script actions are not supported yet; a script that reads "
                       "its parameters from stdin is (runner_type: python)");
   }
-  TRY(std::string folder, release_folder(order.pack, order.release));
+  TRY(std::string file, release_file(order.pack, order.release, "actions/" + order.entry_point));
   std::vector<std::string> argv = order.runtime.interpreter;
-  argv.push_back(fmt::format("{}/actions/{}", folder, order.entry_point));
+  argv.push_back(std::move(file));
   return argv;
 }
 
 Result<std::vector<std::string>> command(const kernel::WorkOrder& order,
-                                         const ReleaseFolder& release_folder) {
+                                         const ReleaseFile& release_file) {
   switch (order.runner) {
     case Runner::Shell: return shell_command(order);
-    case Runner::Script: return script_command(order, release_folder);
+    case Runner::Script: return script_command(order, release_file);
     default:
       return cannot_run(order, fmt::format("runner_type '{}' is not supported by this worker",
                                            order.runner_type));
@@ -62,6 +63,13 @@ void set(std::vector<std::string>& env, std::string_view name, std::string_view 
   *at = fmt::format("{}={}", name, value);
 }
 
+Result<void> check_name(const kernel::WorkOrder& order, std::string_view name,
+                        const RunDefaults& defaults) {
+  auto why = why_env_is_refused(name, defaults.env_allowed);
+  if (why.empty()) return {};
+  return cannot_run(order, fmt::format("the variable '{}' may not be set: {}", name, why));
+}
+
 Result<std::vector<std::string>> environment(const kernel::WorkOrder& order,
                                              const RunDefaults& defaults) {
   std::vector<std::string> env;
@@ -76,13 +84,17 @@ Result<std::vector<std::string>> environment(const kernel::WorkOrder& order,
                                              "an environment variable",
                                              entry.name()));
       }
+      TRY(check_name(order, entry.name(), defaults));
       if (entry.name().starts_with("MILLRACE_")) {
         return cannot_run(order, fmt::format("the parameter 'env' may not set '{}'", entry.name()));
       }
       set(env, entry.name(), as_argument(entry.value));
     }
   }
-  for (const auto& [name, value] : order.env) set(env, name, value);
+  for (const auto& [name, value] : order.env) {
+    TRY(check_name(order, name, defaults));
+    set(env, name, value);
+  }
   return env;
 }
 
@@ -139,11 +151,11 @@ RunDefaults default_run_defaults() {
 }
 
 Result<Launch> plan_launch(const kernel::WorkOrder& order, const RunDefaults& defaults,
-                           const ReleaseFolder& release_folder) {
+                           const ReleaseFile& release_file) {
   Launch launch;
   launch.tenant = order.tenant;
   launch.key = order.key;
-  TRY(launch.argv, command(order, release_folder));
+  TRY(launch.argv, command(order, release_file));
   for (const auto& name : order.arguments) {
     launch.argv.push_back(as_argument(order.parameters[name]));
   }
@@ -158,6 +170,7 @@ Result<Launch> plan_launch(const kernel::WorkOrder& order, const RunDefaults& de
   launch.timeout_ms = order.timeout_ms;
   launch.grace_ms = defaults.grace_ms;
   launch.output_cap = defaults.output_cap;
+  launch.limits = defaults.limits;
   return launch;
 }
 

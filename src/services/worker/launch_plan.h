@@ -17,14 +17,18 @@ struct RunDefaults {
   std::vector<std::pair<std::string, std::string>> env;  // PATH, HOME, LANG
   int64_t grace_ms = 5'000;                              // between SIGTERM and SIGKILL
   int64_t output_cap = 10 << 20;                         // stored bytes per stream
+  RunLimits limits;
+  std::vector<std::string>
+      env_allowed;  // names that steer interpreters and may be set all the same
 };
 
 // PATH of a Debian login, HOME of the server's user, LANG C.UTF-8.
 RunDefaults default_run_defaults();
 
-// Where the files of a pack's release lie on this machine; an error says what is missing.
-using ReleaseFolder =
-    std::function<Result<std::string>(const std::string& pack, const std::string& digest)>;
+// Where a file of a pack's release lies on this machine, after a look that the release is whole;
+// an error says what is missing or was changed.
+using ReleaseFile = std::function<Result<std::string>(
+    const std::string& pack, const std::string& digest, const std::string& file)>;
 
 // How an order becomes a process: command line, environment, working folder, parameters. Errors
 // say why the order cannot be carried out; the run then ends as SpawnFailed.
@@ -34,9 +38,11 @@ using ReleaseFolder =
 //
 // ARG... are the order's arguments. Environment, later ones win: the defaults, the runtime's, the
 // parameter `env`, the order's own (MILLRACE_*). The working folder is the parameter `cwd`, below
-// the run's temp folder when relative. Parameters that steer the run are not passed on.
+// the run's temp folder when relative. Parameters that steer the run are not passed on. A caller's
+// variable that steers an interpreter (model/env_names.h) refuses the order, as the engine does
+// when it takes the execution: what was queued before a setting changed, or by an older server.
 Result<Launch> plan_launch(const kernel::WorkOrder& order, const RunDefaults& defaults,
-                           const ReleaseFolder& release_folder);
+                           const ReleaseFile& release_file);
 
 // The parameters as the action reads them. Json: one object. Yaml: a key per line, values in flow
 // style. Dotenv: NAME='value' lines that a shell can read, lists and maps as JSON.

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "base/json.h"
+#include "model/env_names.h"
 
 namespace millrace::worker {
 namespace {
@@ -24,8 +25,8 @@ struct Order {
   Result<Launch> plan() const {
     RunDefaults defaults;
     defaults.env = {{"PATH", "/bin"}, {"LANG", "C"}};
-    return plan_launch(order, defaults, [](const auto& pack, const auto& digest) {
-      return Result<std::string>("/packs/" + pack + "/" + digest);
+    return plan_launch(order, defaults, [](const auto& pack, const auto& digest, const auto& file) {
+      return Result<std::string>("/packs/" + pack + "/" + digest + "/" + file);
     });
   }
 };
@@ -57,7 +58,7 @@ TEST(LaunchPlan, ScriptRunsThroughItsInterpreterFromItsRelease) {
 
 TEST(LaunchPlan, AReleaseThatIsNotHereRefusesTheOrder) {
   Order o(Runner::Script);
-  auto launch = plan_launch(o.order, {}, [](const auto&, const auto&) {
+  auto launch = plan_launch(o.order, {}, [](const auto&, const auto&, const auto&) {
     return Result<std::string>(Error(ErrorKind::NotFound, "APP-0011", "it is missing"));
   });
   ASSERT_FALSE(launch.ok());
@@ -95,6 +96,31 @@ TEST(LaunchPlan, RefusesWhatCannotBeRunAndSaysWhy) {
   o.order.runner_type = "winrm-cmd";
   EXPECT_EQ(o.plan().error().message(),
             "action 'demo.act': runner_type 'winrm-cmd' is not supported by this worker");
+}
+
+// What the engine let in before a setting changed, or an older server did.
+TEST(LaunchPlan, ACallersVariableThatSteersAnInterpreterRefusesTheOrder) {
+  for (const auto& line : steering_env_names()) {
+    std::string name(line.name);
+    if (name.ends_with('*')) name.replace(name.size() - 1, 1, "X");
+    Order by_parameter(Runner::Shell), by_execution(Runner::Shell), by_runtime(Runner::Shell);
+    for (Order* o : {&by_parameter, &by_execution, &by_runtime}) {
+      o->order.parameters = Value::map({{"cmd", "x"}});
+    }
+    by_parameter.order.parameters.set("env", Value::map({{name, "x"}}));
+    by_execution.order.env = {{name, "x"}};
+    by_runtime.order.runtime.env = {{name, "x"}};
+    for (const Order* o : {&by_parameter, &by_execution}) {
+      auto launch = o->plan();
+      ASSERT_FALSE(launch.ok()) << name;
+      EXPECT_EQ(launch.error().code(), "WRK-0008");
+      EXPECT_NE(launch.error().message().find(name), std::string::npos) << name;
+    }
+    EXPECT_TRUE(by_runtime.plan().ok()) << "the pack's own";
+    RunDefaults defaults;
+    defaults.env_allowed = {name};
+    EXPECT_TRUE(plan_launch(by_execution.order, defaults, {}).ok()) << "the configuration's";
+  }
 }
 
 TEST(LaunchPlan, FormatsParameters) {

@@ -48,10 +48,14 @@ Process read_process(pid_t pid) {
   size_t name_end = text.rfind(") ");
   if (name_end == std::string::npos) return {};
   auto fields = split(std::string_view(text).substr(name_end + 2), ' ');
-  constexpr size_t kStartTime = 19;
-  if (fields.size() <= kStartTime || fields[0] == "Z" || fields[0] == "X") return {};
-  return {pid, number<pid_t>(fields[1]), number<pid_t>(fields[2]),
-          number<uint64_t>(fields[kStartTime])};
+  constexpr size_t kThreads = 17, kStartTime = 19, kResidentPages = 21;
+  if (fields.size() <= kResidentPages || fields[0] == "Z" || fields[0] == "X") return {};
+  return {pid,
+          number<pid_t>(fields[1]),
+          number<pid_t>(fields[2]),
+          number<uint64_t>(fields[kStartTime]),
+          number<int64_t>(fields[kThreads]),
+          number<int64_t>(fields[kResidentPages]) * sysconf(_SC_PAGESIZE)};
 }
 
 std::vector<Process> all_processes() {

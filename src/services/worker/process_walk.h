@@ -23,6 +23,8 @@ struct Process {
   pid_t parent = 0;
   pid_t group = 0;
   uint64_t start_ticks = 0;  // since boot; with the pid it names one process
+  int64_t threads = 0;
+  int64_t resident_bytes = 0;  // what it shares with others included
 };
 
 // From /proc/PID/stat; pid 0 when there is no such process. Zombies count as gone.

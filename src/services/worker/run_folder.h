@@ -13,6 +13,7 @@ namespace millrace::worker {
 // The folder {data}/run, mode 0700, where a server and its spawner meet:
 //
 //   spawner.sock   the listening control socket
+//   spawner.secret 32 bytes, 0600: who connects shows them first (spawner_door.h)
 //   spawner.lock   locked by the living spawner
 //   spawner.state  boot id and cgroup home of a spawner, for its successor
 //   spawner.log    what a spawner has to complain about

@@ -29,8 +29,12 @@ bool still_linked(int folder_fd) {
 
 }  // namespace
 
-SlotPool::SlotPool(std::string run_folder, kernel::Blobs& blobs, std::string cgroup_home)
-    : run_folder_(std::move(run_folder)), blobs_(blobs), cgroup_home_(std::move(cgroup_home)) {}
+SlotPool::SlotPool(std::string run_folder, kernel::Blobs& blobs, std::string cgroup_home,
+                   std::string task_home)
+    : run_folder_(std::move(run_folder)),
+      blobs_(blobs),
+      cgroup_home_(std::move(cgroup_home)),
+      task_home_(std::move(task_home)) {}
 
 Result<std::unique_ptr<Slot>> SlotPool::acquire() {
   while (!free_.empty()) {
@@ -51,6 +55,9 @@ Result<std::unique_ptr<Slot>> SlotPool::make(int index) const {
   TRY(slot->artifacts_fd, fresh_folder(slot->artifacts));
   if (!cgroup_home_.empty()) {
     TRY(slot->cgroup, Cgroup::create(cgroup_path(index)));
+  }
+  if (!task_home_.empty() && !(slot->cgroup && slot->cgroup->counts_tasks())) {
+    TRY(slot->tasks, TaskLimit::create(fmt::format("{}/slot-{}", task_home_, index)));
   }
   return slot;
 }

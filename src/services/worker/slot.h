@@ -10,6 +10,7 @@
 #include "kernel/blobs.h"
 #include "services/worker/cgroup.h"
 #include "services/worker/posix.h"
+#include "services/worker/task_limit.h"
 
 namespace millrace::worker {
 
@@ -21,14 +22,16 @@ struct Slot {
   std::string artifacts;  // MILLRACE_ARTIFACTS_DIR
   Fd temp_fd;
   Fd artifacts_fd;
-  std::optional<Cgroup> cgroup;  // none: the run's tree is found by walking /proc
+  std::optional<Cgroup> cgroup;    // none: the run's tree is found by walking /proc
+  std::optional<TaskLimit> tasks;  // where the cgroup does not count them and v1 can
 };
 
 // Hands out slots: {run}/slots/N/{tmp,artifacts} and, where `cgroup_home` is not empty, the
-// cgroup {cgroup_home}/slot-N.
+// cgroup {cgroup_home}/slot-N; where `task_home` is not empty, {task_home}/slot-N.
 class SlotPool {
  public:
-  SlotPool(std::string run_folder, kernel::Blobs& blobs, std::string cgroup_home);
+  SlotPool(std::string run_folder, kernel::Blobs& blobs, std::string cgroup_home,
+           std::string task_home);
 
   Result<std::unique_ptr<Slot>> acquire();
   // Cleans the slot for the next run; what lies in its artifacts folder becomes blobs of the run.
@@ -46,6 +49,7 @@ class SlotPool {
   std::string run_folder_;
   kernel::Blobs& blobs_;
   std::string cgroup_home_;
+  std::string task_home_;
   std::vector<std::unique_ptr<Slot>> free_;
   int next_index_ = 0;
 };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The spawner's side of the control connection. One server at a time: the data folder's lock
-// sees to that, so a new connection takes the place of the old one.
+// sees to that. So who comes while one is there is no server, whatever he can show.
 #include <fmt/format.h>
 #include <sys/socket.h>
 
@@ -18,20 +18,14 @@ namespace {
 // What a server that comes back is shown of each stream.
 constexpr size_t kTailBytes = 64 << 10;
 
-bool is_own_user(int socket) {
-  ucred peer{};
-  socklen_t size = sizeof peer;
-  return getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.uid == geteuid();
-}
-
 }  // namespace
 
-void SpawnerLoop::accept_server() {
-  Fd fd(accept4(parts_.listener.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-  if (!fd || !is_own_user(fd.get())) return;
-  on_readable();  // what the server before had still said
-  drop_connection();
-  use_connection(std::move(fd));
+void SpawnerLoop::on_guest(int guest) {
+  Fd fd = parts_.door.hear(guest);
+  if (!fd) return;
+  on_readable();  // the server before may just have gone
+  if (!connection_) return use_connection(std::move(fd));
+  fmt::print(stderr, "spawner: a second connection is closed: the server's is alive\n");
 }
 
 void SpawnerLoop::use_connection(Fd fd) {

@@ -5,19 +5,22 @@
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <limits>
 #include <span>
 
-#include "services/worker/epoll_tag.h"
+#include "services/worker/boundary.h"
 
 namespace millrace::worker {
 namespace {
 
 constexpr int kRetryMs = 1000;  // until results that could not be written are tried again
+constexpr int kLookMs = 5000;   // without a server: is the run folder still there
 
 int64_t boot_ns() {
   timespec now{};
@@ -29,7 +32,7 @@ int64_t boot_ns() {
 
 SpawnerLoop::SpawnerLoop(SpawnerParts parts)
     : parts_(std::move(parts)),
-      slots_(parts_.options.data_dir + "/run", *parts_.blobs, parts_.cgroup_home),
+      slots_(parts_.options.data_dir + "/run", *parts_.blobs, parts_.cgroup_home, parts_.task_home),
       read_buffer_(64 << 10) {
   identity_.boot_id = boot_id();
   identity_.pid = getpid();
@@ -51,7 +54,7 @@ Result<void> SpawnerLoop::set_up() {
   epoll_ = Fd(epoll_create1(EPOLL_CLOEXEC));
   if (!signals_ || !epoll_) return system_error("spawner: cannot make its event loop");
   watch(epoll_.get(), signals_.get(), EPOLLIN, {EpollTag::Signals});
-  watch(epoll_.get(), parts_.listener.get(), EPOLLIN, {EpollTag::Listener});
+  parts_.door.watch_with(epoll_.get());
   if (parts_.first_connection) use_connection(std::move(parts_.first_connection));
   return {};
 }
@@ -63,25 +66,51 @@ void SpawnerLoop::run() {
     std::span<epoll_event> ready(events, static_cast<size_t>(std::max(n, 0)));
     // Exits first: the output of a run that has ended then needs no live chunk.
     for (const auto& event : ready) {
-      if (EpollTag::of(event).kind == EpollTag::Signals) on_signals();
+      if (EpollTag::of(event).kind == EpollTag::Signals) handle(EpollTag::of(event));
     }
     for (const auto& event : ready) {
-      EpollTag tag = EpollTag::of(event);
-      switch (tag.kind) {
-        case EpollTag::Signals: break;
-        case EpollTag::Listener: accept_server(); break;
-        case EpollTag::Connection: on_readable(); break;
-        case EpollTag::Stdout: on_output(tag.slot, kernel::Stream::Stdout); break;
-        case EpollTag::Stderr: on_output(tag.slot, kernel::Stream::Stderr); break;
-      }
+      if (EpollTag::of(event).kind != EpollTag::Signals) handle(EpollTag::of(event));
     }
     pass_deadlines();
+    look_at_limits();
   }
+}
+
+// What it throws costs the one whom the event is about.
+void SpawnerLoop::handle(EpollTag tag) {
+  auto thrown = thrown_by([&] {
+    switch (tag.kind) {
+      case EpollTag::Signals: return on_signals();
+      case EpollTag::Listener: return parts_.door.open();
+      case EpollTag::Guest: return on_guest(tag.slot);
+      case EpollTag::Connection: return on_readable();
+      case EpollTag::Stdout: return on_output(tag.slot, kernel::Stream::Stdout);
+      case EpollTag::Stderr: return on_output(tag.slot, kernel::Stream::Stderr);
+    }
+  });
+  if (!thrown) return;
+  fmt::print(stderr, "spawner: an exception: {}\n", *thrown);
+  if (tag.kind == EpollTag::Connection) drop_connection();
+}
+
+// The run folder is gone or another one: no server can come, and no result can be left for one.
+bool SpawnerLoop::is_homeless() const {
+  struct stat opened{}, named{};
+  std::string path = parts_.options.data_dir + "/run";
+  return fstat(parts_.run_fd, &opened) == 0 &&
+         (stat(path.c_str(), &named) != 0
+              ? errno == ENOENT || errno == ENOTDIR
+              : opened.st_ino != named.st_ino || opened.st_dev != named.st_dev);
 }
 
 // True when the spawner may leave: nothing runs, no server is there or expected, and every
 // result is on disk.
 bool SpawnerLoop::finished() {
+  if (!connection_ && is_homeless()) {
+    if (!stopping_) fmt::print(stderr, "spawner: its run folder is gone\n");
+    stop_runs();
+    if (runs_.empty()) return true;
+  }
   if (!runs_.empty() || (connection_ && !stopping_)) {
     lonely_since_ms_ = 0;
     return false;
@@ -95,11 +124,21 @@ bool SpawnerLoop::finished() {
   return false;
 }
 
-int SpawnerLoop::wait_ms() const {
-  int64_t next = deadlines_.empty() ? 0 : deadlines_.begin()->first;
-  if (lonely_since_ms_ > 0) next = lonely_since_ms_ + parts_.options.linger_ms;
-  if (next == 0) return stopping_ || server_left_ ? kRetryMs : -1;
-  return static_cast<int>(std::clamp<int64_t>(next - monotonic_ms(), 0, 1'000'000));
+int SpawnerLoop::wait_ms() {
+  int64_t now = monotonic_ms();
+  int64_t wait = connection_ ? std::numeric_limits<int>::max() : kLookMs;
+  auto until = [&](int64_t at) { wait = std::clamp<int64_t>(at - now, 0, wait); };
+  if (!deadlines_.empty()) until(deadlines_.begin()->first);
+  if (next_look_ms_ > 0 && !runs_.empty()) until(next_look_ms_);
+  if (int64_t late = parts_.door.close_late(now)) until(late);
+  if (lonely_since_ms_ > 0) until(lonely_since_ms_ + parts_.options.linger_ms);
+  if (runs_.empty() && (stopping_ || server_left_)) until(now + kRetryMs);
+  return wait == std::numeric_limits<int>::max() ? -1 : static_cast<int>(wait);
+}
+
+void SpawnerLoop::stop_runs() {
+  stopping_ = true;
+  for (auto& [key, run] : runs_) end(*run, kernel::RunEnd::Lost);
 }
 
 void SpawnerLoop::on_signals() {
@@ -111,10 +150,25 @@ void SpawnerLoop::on_signals() {
     }
     if (static_cast<size_t>(n) < sizeof info) break;
   }
-  if (stopping_) {
-    for (auto& [key, run] : runs_) end(*run, kernel::RunEnd::Lost);
-  }
+  if (stopping_) stop_runs();
   reap();
+}
+
+// Does what a run's state asks for. When that throws it is tried again, as for a tree that does not
+// die, and given up as that is.
+template <typename Step>
+void SpawnerLoop::attend(Run& run, Step step) {
+  kernel::RunKey key = run.launch.key;
+  auto thrown = thrown_by(step);
+  if (!thrown) return;
+  fmt::print(stderr, "spawner: an exception about execution {}: {}\n", key.execution.value,
+             *thrown);
+  if (!runs_.contains(key)) return;
+  int64_t now = monotonic_ms();
+  if (run.state != Run::State::Killing) run.give_up_ms = now + kRunGiveUpMs;
+  run.state = Run::State::Killing;
+  run.retry_ms = kRetryMs;
+  set_deadline(run, now + kRetryMs);
 }
 
 void SpawnerLoop::reap() {
@@ -129,7 +183,7 @@ void SpawnerLoop::reap() {
     Run& run = *at->second;
     by_pid_.erase(at);
     run.status = info.si_code == CLD_EXITED ? W_EXITCODE(info.si_status, 0) : info.si_status & 0x7f;
-    settle(run);
+    attend(run, [&] { settle(run); });
   }
   if (!orphans) return;
   // Those may have been the last of a tree that is being killed.
@@ -137,20 +191,23 @@ void SpawnerLoop::reap() {
   for (auto& [key, run] : runs_) {
     if (run->state == Run::State::Killing && run->status) killing.push_back(run.get());
   }
-  for (Run* run : killing) settle(*run);
+  for (Run* run : killing) attend(*run, [&] { settle(*run); });
 }
 
 void SpawnerLoop::on_output(int slot_index, kernel::Stream stream) {
   auto slot = static_cast<size_t>(slot_index);
   Run* run = slot < by_slot_.size() ? by_slot_[slot] : nullptr;
-  if (run) read_output(*run, static_cast<int>(stream), true);
+  if (!run) return;
+  auto thrown = thrown_by([&] { read_output(*run, static_cast<int>(stream), true); });
+  if (thrown) fail(run->launch.key, std::move(*thrown));
 }
 
 void SpawnerLoop::pass_deadlines() {
   if (deadlines_.empty()) return;
   int64_t now = monotonic_ms();
   while (!deadlines_.empty() && deadlines_.begin()->first <= now) {
-    pass_deadline(*deadlines_.begin()->second, now);
+    Run& run = *deadlines_.begin()->second;
+    attend(run, [&] { pass_deadline(run, now); });
   }
 }
 

@@ -15,6 +15,7 @@
 #include "base/wire.h"
 #include "kernel/work.h"
 #include "services/worker/control.h"
+#include "services/worker/epoll_tag.h"
 #include "services/worker/posix.h"
 #include "services/worker/process_notes.h"
 #include "services/worker/process_walk.h"
@@ -22,6 +23,7 @@
 #include "services/worker/results.h"
 #include "services/worker/slot.h"
 #include "services/worker/spawner.h"
+#include "services/worker/spawner_door.h"
 
 namespace millrace::worker {
 
@@ -30,13 +32,23 @@ struct SpawnerParts {
   SpawnerOptions options;
   std::string identity;     // names the data folder in the marker of its runs
   std::string cgroup_home;  // empty: trees are found by walking /proc
-  rlimit open_files{};      // of each run
-  Fd listener;
-  Fd first_connection;
+  std::string task_home;    // of TaskLimit; empty: there is none
+  rlimit open_files{};      // of runs without a limit of their own
+  int run_fd = -1;          // of the run folder, open as long as the loop
+  SpawnerDoor door;
+  Fd first_connection;  // inherited from the server that started it: needs no proof
   std::unique_ptr<kernel::Blobs> blobs;  // takes output and artifacts
   ResultShelf results;
   ProcessNotes notes;  // empty where there are cgroups
 };
+
+// Processes that are alive so long after SIGKILL (stuck in the kernel) are given up.
+inline constexpr int64_t kRunGiveUpMs = 10'000;
+
+// When the spawner counts what a run uses as a whole: so long after its start, which most runs do
+// not live to see, then after twice as long, at last each second; sooner while it grows fast.
+inline constexpr int64_t kFirstLookMs = 50;
+inline constexpr int64_t kLongestLookMs = 1'000;
 
 // One process of an action with its tree, from launch until its tree is gone.
 //
@@ -56,11 +68,14 @@ struct Run {
   std::unique_ptr<Slot> slot;
   State state = State::Running;
   std::optional<kernel::RunEnd> ended_by;  // set when the spawner ends the run
+  std::string why;                         // of `ended_by`, where more is known than it says
   pid_t pid = 0;
   std::optional<int> status;  // of waitid, once the main process was reaped
   int64_t started_ms = 0;     // Unix
   int64_t deadline_ms = 0;    // monotonic; 0: none
   int64_t give_up_ms = 0;     // monotonic; of Killing
+  int64_t look_ms = 0;        // monotonic: when what it uses is counted; 0: never
+  int64_t look_every_ms = 0;  // the pause before that
   int64_t retry_ms = 0;       // of Killing: pause before the next SIGKILL
   std::shared_ptr<const SecretSet> secrets;
   // The write ends stay open here so that the end of a stream wakes nobody: the exit does.
@@ -83,14 +98,21 @@ class SpawnerLoop {
 
   // Events.
   bool finished();
-  int wait_ms() const;
+  int wait_ms();
+  void handle(EpollTag tag);
+  bool is_homeless() const;
+  void stop_runs();
   void on_signals();
+  template <typename Step>
+  void attend(Run& run, Step step);
   void reap();
   void on_output(int slot_index, kernel::Stream stream);
   void pass_deadlines();
 
   // Runs (spawner_runs.cpp).
   void launch(Launch launch);
+  void take_in(Launch launch);
+  void fail(const kernel::RunKey& key, std::string why);
   Result<void> start(Run& run);
   Result<void> open_pipes(Run& run);
   void end(Run& run, kernel::RunEnd why);
@@ -102,14 +124,22 @@ class SpawnerLoop {
   bool tree_is_gone(const Run& run) const;
   bool read_output(Run& run, int stream, bool live);
   void finish(Run& finished, bool tree_is_gone);
-  void refuse(const Launch& launch, std::string why);
+  void keep_output(Run& run, kernel::Completion& completion);
+  // Limits of a run as a whole (spawner_limits.cpp).
+  void look_at_limits();
+  std::vector<std::vector<Process>> trees(const std::vector<Run*>& runs) const;
+  void look_at(Run& run, const std::vector<Process>& tree, int64_t now);
+  void look_again(Run& run, int64_t now, int64_t every_ms);
+  void end_for(Run& run, std::string why);
+  static std::string limit_at_end(const Run& run, const kernel::Completion& completion);
+  void refuse(TenantId tenant, const kernel::RunKey& key, std::string why);
   void report(kernel::Completion completion);
   void set_deadline(Run& run, int64_t at_ms);
   void kill_strays() const;
   std::string marker(const kernel::RunKey& key) const;
 
   // The connection to the server (spawner_connection.cpp).
-  void accept_server();
+  void on_guest(int guest);
   void use_connection(Fd fd);
   void drop_connection();
   void on_readable();
@@ -127,6 +157,7 @@ class SpawnerLoop {
   std::vector<Run*> by_slot_;
   std::map<kernel::RunKey, TenantId> held_;  // the server's own runs
   std::set<std::pair<int64_t, Run*>> deadlines_;
+  int64_t next_look_ms_ = 0;  // the least of Run::look_ms, or earlier; 0: none
   std::vector<char> read_buffer_;
 
   Fd connection_;

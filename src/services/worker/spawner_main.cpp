@@ -18,12 +18,15 @@
 #include <cstdio>
 #include <string_view>
 
+#include "base/process_guard.h"
 #include "base/text.h"
+#include "services/worker/boundary.h"
 #include "services/worker/cgroup.h"
 #include "services/worker/process_notes.h"
 #include "services/worker/process_walk.h"
 #include "services/worker/run_folder.h"
 #include "services/worker/spawner.h"
+#include "services/worker/spawner_door.h"
 #include "services/worker/spawner_loop.h"
 
 namespace millrace::worker {
@@ -66,6 +69,7 @@ void kill_predecessors_runs(const std::string& run_folder, const std::string& ma
   std::string home(lines[1]);
   bool dead = home.empty() ? kill_marked(marker, run_folder + "/processes")
                            : kill_cgroup_home(home, kPatienceMs);
+  if (lines.size() > 2) remove_task_home(std::string(lines[2]));
   if (!dead) fmt::print(stderr, "spawner: runs of an earlier spawner are alive after SIGKILL\n");
 }
 
@@ -81,6 +85,7 @@ void reset_signals() {
 // Nothing of the surroundings that the server was started in may reach a run. Returns the limit
 // of open files that runs get.
 rlimit settle_process() {
+  guard_process();
   reset_signals();
   umask(022);
   if (chdir("/") != 0) fmt::print(stderr, "spawner: cannot enter '/'\n");
@@ -88,8 +93,6 @@ rlimit settle_process() {
   fcntl(kFirstConnectionFd, F_SETFD, FD_CLOEXEC);
   prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
   prctl(PR_SET_NAME, "millrace-spawn", 0, 0, 0);
-  rlimit core{0, 0};
-  setrlimit(RLIMIT_CORE, &core);
   rlimit files{};
   getrlimit(RLIMIT_NOFILE, &files);
   rlimit for_children = files;
@@ -118,6 +121,12 @@ std::string find_cgroup_home(const SpawnerOptions& options, const std::string& i
   return {};
 }
 
+// Where v2 counts tasks itself, slots make no use of it.
+std::string find_task_home(const SpawnerOptions& options, const std::string& identity) {
+  if (!options.use_cgroups) return {};
+  return make_task_home(fmt::format("millrace-{}-{}", identity, getpid()));
+}
+
 Result<void> serve(const SpawnerOptions& options, const OpenBlobs& open_blobs) {
   rlimit open_files = settle_process();
   // The server has raised its own limit, and its spawner's with it: not that of runs.
@@ -135,19 +144,24 @@ Result<void> serve(const SpawnerOptions& options, const OpenBlobs& open_blobs) {
   if (home.empty()) {
     TRY(notes, ProcessNotes::create(run_folder + "/processes"));
   }
-  TRY(replace_file(run_folder + "/spawner.state", fmt::format("{}\n{}\n", boot_id(), home)));
+  std::string tasks = find_task_home(options, identity);
+  TRY(replace_file(run_folder + "/spawner.state",
+                   fmt::format("{}\n{}\n{}\n", boot_id(), home, tasks)));
 
   TRY(auto blobs, open_blobs(options.data_dir));
   TRY(auto results, ResultShelf::open(run_folder + "/results"));
+  TRY(std::string secret, make_secret(run_folder));
   TRY(Fd listener, listen_at(run.get()));
-  TRY(auto loop, SpawnerLoop::create({options, identity + ":", home, open_files,
-                                      std::move(listener), Fd(kFirstConnectionFd), std::move(blobs),
-                                      std::move(results), std::move(notes)}));
+  TRY(auto loop,
+      SpawnerLoop::create({options, identity + ":", home, tasks, open_files, run.get(),
+                           SpawnerDoor(std::move(listener), secret), Fd(kFirstConnectionFd),
+                           std::move(blobs), std::move(results), std::move(notes)}));
   loop->run();
   // The lock is held until the end: a successor waits for it.
   unlinkat(run.get(), "spawner.sock", 0);
   loop.reset();
   if (!home.empty()) kill_cgroup_home(home, kPatienceMs);
+  remove_task_home(tasks);
   return {};
 }
 
@@ -172,9 +186,10 @@ int spawner_main(int argc, char** argv, const OpenBlobs& open_blobs) {
   options.use_cgroups = std::string_view(argv[3]) == "cgroups";
   std::string_view files = argv[4];
   std::from_chars(files.data(), files.data() + files.size(), options.run_files);
-  auto served = serve(options, open_blobs);
-  if (served.ok()) return 0;
-  fmt::print(stderr, "spawner: {}\n", served.error().describe());
+  Result<void> served;
+  auto thrown = thrown_by([&] { served = serve(options, open_blobs); });
+  if (!thrown && served.ok()) return 0;
+  fmt::print(stderr, "spawner: {}\n", thrown ? *thrown : served.error().describe());
   return 1;
 }
 

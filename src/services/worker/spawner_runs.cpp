@@ -13,8 +13,8 @@
 #include <cstdio>
 
 #include "base/time.h"
+#include "services/worker/boundary.h"
 #include "services/worker/child.h"
-#include "services/worker/epoll_tag.h"
 #include "services/worker/process_walk.h"
 #include "services/worker/spawner_loop.h"
 
@@ -26,8 +26,6 @@ constexpr size_t kMostRuns = 4096;
 constexpr size_t kMostUnsent = 1 << 20;
 // A pipe takes this much at once, even when the kernel grants it one page only.
 constexpr size_t kPipeBytes = 4096;
-// Processes that are alive so long after SIGKILL (stuck in the kernel) are given up.
-constexpr int64_t kRunGiveUpMs = 10'000;
 
 std::string_view path_variable(const std::vector<std::string>& env) {
   constexpr std::string_view kName = "PATH=";
@@ -69,11 +67,31 @@ Result<void> write_parameters_file(const Slot& slot, std::string_view bytes) {
   return {};
 }
 
+// Monotonic; a time that no clock reaches for what never ends.
+int64_t after(int64_t ms) {
+  constexpr int64_t kForever = int64_t{1} << 52;
+  return monotonic_ms() + std::min(ms, kForever);
+}
+
+// What a signal of the kernel's says about a limit; empty: nothing.
+std::string limit_behind(int signal, const RunLimits& limits) {
+  if (signal == SIGXCPU && limits.cpu_s > 0) {
+    return fmt::format(": it has used {} s of processor time (worker.limits.cpu_s)", limits.cpu_s);
+  }
+  if (signal == SIGXFSZ && limits.file_bytes > 0) {
+    return fmt::format(": it wrote a file beyond {} bytes (worker.limits.file_bytes)",
+                       limits.file_bytes);
+  }
+  return {};
+}
+
 std::string describe_end(const kernel::Completion& c, const Launch& launch) {
   switch (c.end) {
     case kernel::RunEnd::Signaled: {
-      const char* name = sigabbrev_np(c.exit_code - 128);
-      return fmt::format("killed by signal {} (SIG{})", c.exit_code - 128, name ? name : "?");
+      int signal = c.exit_code - 128;
+      const char* name = sigabbrev_np(signal);
+      return fmt::format("killed by signal {} (SIG{}){}", signal, name ? name : "?",
+                         limit_behind(signal, launch.limits));
     }
     case kernel::RunEnd::TimedOut:
       return fmt::format("ended after its timeout of {} ms", launch.timeout_ms);
@@ -101,28 +119,54 @@ std::string SpawnerLoop::marker(const kernel::RunKey& key) const {
 }
 
 void SpawnerLoop::launch(Launch order) {
-  if (runs_.contains(order.key) || parts_.results.holds(order.key)) return;
-  if (stopping_) return refuse(order, "the spawner was told to stop");
+  kernel::RunKey key = order.key;
+  TenantId tenant = order.tenant;
+  if (runs_.contains(key) || parts_.results.holds(key)) return;
+  if (stopping_) return refuse(tenant, key, "the spawner was told to stop");
   if (runs_.size() >= kMostRuns) {
-    return refuse(order, fmt::format("the spawner runs {} processes already", kMostRuns));
+    return refuse(tenant, key, fmt::format("the spawner runs {} processes already", kMostRuns));
   }
-  auto slot = slots_.acquire();
-  if (!slot.ok()) return refuse(order, slot.error().message());
+  auto thrown = thrown_by([&] { take_in(std::move(order)); });
+  if (!thrown) return;
+  auto at = runs_.find(key);
+  if (at != runs_.end() && at->second->pid > 0) return fail(key, std::move(*thrown));
+  runs_.erase(key);
+  refuse(tenant, key, fmt::format("an exception while it was started: {}", *thrown));
+}
 
-  auto run = std::make_unique<Run>(std::move(order), std::move(*slot), *parts_.blobs);
-  auto started = start(*run);
+void SpawnerLoop::take_in(Launch order) {
+  kernel::RunKey key = order.key;
+  TenantId tenant = order.tenant;
+  auto slot = slots_.acquire();
+  if (!slot.ok()) return refuse(tenant, key, slot.error().message());
+  auto index = static_cast<size_t>((*slot)->index);
+  if (by_slot_.size() <= index) by_slot_.resize(index + 1);
+  auto made = std::make_unique<Run>(std::move(order), std::move(*slot), *parts_.blobs);
+  Run& run = *runs_.emplace(key, std::move(made)).first->second;
+  auto started = start(run);
   if (!started.ok()) {
-    refuse(run->launch, started.error().message());
-    slots_.release(std::move(run->slot), run->launch.tenant, run->launch.key, false);
+    auto unborn = runs_.extract(key);
+    refuse(tenant, key, started.error().message());
+    slots_.release(std::move(unborn.mapped()->slot), tenant, key, false);
     return;
   }
-  auto index = static_cast<size_t>(run->slot->index);
-  if (by_slot_.size() <= index) by_slot_.resize(index + 1);
-  by_slot_[index] = run.get();
-  by_pid_[run->pid] = run.get();
-  if (run->launch.timeout_ms > 0) set_deadline(*run, monotonic_ms() + run->launch.timeout_ms);
-  kernel::RunKey key = run->launch.key;
-  runs_.emplace(key, std::move(run));
+  by_slot_[index] = &run;
+  by_pid_[run.pid] = &run;
+  if (run.launch.timeout_ms > 0) set_deadline(run, after(run.launch.timeout_ms));
+  const RunLimits& limits = run.launch.limits;
+  bool is_limited = limits.processes > 0 || limits.memory_bytes > 0;
+  if (is_limited) look_again(run, monotonic_ms(), kFirstLookMs);
+}
+
+// What is done for the run throws: it is ended, and nothing more is read of it until then.
+void SpawnerLoop::fail(const kernel::RunKey& key, std::string why) {
+  auto at = runs_.find(key);
+  if (at == runs_.end()) return;
+  Run& run = *at->second;
+  fmt::print(stderr, "spawner: an exception about execution {}: {}\n", key.execution.value, why);
+  run.why = fmt::format("ended because of an exception in the spawner: {}", why);
+  for (Fd& end : run.read_end) epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, end.get(), nullptr);
+  end(run, kernel::RunEnd::Lost);
 }
 
 Result<void> SpawnerLoop::start(Run& run) {
@@ -138,7 +182,9 @@ Result<void> SpawnerLoop::start(Run& run) {
   }
   spec.argv = std::move(launch.argv);
   spec.env = std::move(launch.env);
-  spec.env.push_back("TMPDIR=" + slot.temp);
+  bool has_own = std::ranges::any_of(
+      spec.env, [](const std::string& entry) { return entry.starts_with("TMPDIR="); });
+  if (!has_own) spec.env.push_back("TMPDIR=" + slot.temp);
   spec.env.push_back("MILLRACE_ARTIFACTS_DIR=" + slot.artifacts);
   if (!slot.cgroup) spec.env.push_back(fmt::format("{}={}", kMarkerName, marker(launch.key)));
   std::string_view stdin_bytes;
@@ -152,11 +198,14 @@ Result<void> SpawnerLoop::start(Run& run) {
   launch.parameters = std::string();
 
   TRY(open_pipes(run));
-  spec.open_files = parts_.open_files;
+  spec.limits = resource_limits(launch.limits, parts_.open_files);
   spec.cwd = launch.cwd.starts_with('/') ? launch.cwd : slot.temp + "/" + launch.cwd;
   spec.stdin_fd = input.get();
   spec.stdout_fd = run.write_end[0].get();
   spec.stderr_fd = run.write_end[1].get();
+  if (run.slot->cgroup) run.slot->cgroup->limit(launch.limits);
+  if (run.slot->tasks) run.slot->tasks->limit(launch.limits.processes);
+  spec.task_entry_fd = slot.tasks ? slot.tasks->entry() : -1;
   spec.cgroup_fd = slot.cgroup ? slot.cgroup->fd() : -1;
   spec.note = parts_.notes.begin(slot.index);
   ChildStart child = start_child(spec);
@@ -184,7 +233,7 @@ void SpawnerLoop::end(Run& run, kernel::RunEnd why) {
   run.ended_by = why;
   signal_tree(run, SIGTERM);
   run.state = Run::State::Ending;
-  set_deadline(run, monotonic_ms() + run.launch.grace_ms);
+  set_deadline(run, after(run.launch.grace_ms));
 }
 
 void SpawnerLoop::pass_deadline(Run& run, int64_t now) {
@@ -215,6 +264,12 @@ void SpawnerLoop::kill_tree(Run& run) {
   if (run.slot->cgroup) {
     run.slot->cgroup->kill();
   } else {
+    // The kernel takes a group at one blow, and nobody forks out of it meanwhile. The others are
+    // stopped first: what forks faster than it is killed would outlive it.
+    auto tree = walk_tree(run);
+    auto in_group = [&](const Process& process) { return process.group == run.pid; };
+    if (std::any_of(tree.begin(), tree.end(), in_group)) ::kill(-run.pid, SIGKILL);
+    signal_tree(run, SIGSTOP);
     signal_tree(run, SIGKILL);
   }
   set_deadline(run, now + run.retry_ms);
@@ -257,7 +312,6 @@ bool SpawnerLoop::read_output(Run& run, int stream, bool live) {
 }
 
 void SpawnerLoop::finish(Run& finished, bool tree_is_gone) {
-  constexpr int kMostReads = 64;  // more than a pipe holds: only a process outside goes on
   kernel::RunKey key = finished.launch.key;
   auto node = runs_.extract(key);
   std::unique_ptr<Run> run = std::move(node.mapped());
@@ -274,29 +328,41 @@ void SpawnerLoop::finish(Run& finished, bool tree_is_gone) {
   c.exit_code = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
   c.end = WIFSIGNALED(status) ? kernel::RunEnd::Signaled : kernel::RunEnd::Exited;
   if (run->ended_by) c.end = *run->ended_by;
-  c.message = describe_end(c, run->launch);
+  if (run->why.empty()) run->why = limit_at_end(*run, c);
+  c.message = run->why.empty() ? describe_end(c, run->launch) : run->why;
   if (!tree_is_gone) {
     c.end = kernel::RunEnd::Lost;
     c.message = "processes of the run are still alive after SIGKILL";
   }
-  kernel::StreamOutput* outputs[] = {&c.out, &c.err};
-  for (int stream = 0; stream < 2; ++stream) {
-    for (int i = 0; i < kMostReads && read_output(*run, stream, false); ++i) {
-    }
-    *outputs[stream] = run->recorder[stream].finish();
+  auto thrown = thrown_by([&] { keep_output(*run, c); });
+  if (thrown) {
+    c.end = kernel::RunEnd::Lost;
+    c.message = fmt::format("its output could not be kept, an exception: {}", *thrown);
+    c.out = c.err = {};
   }
   c.ended_ms = unix_ms();
-  slots_.release(std::move(run->slot), c.tenant, key, !tree_is_gone);
+  thrown = thrown_by([&] { slots_.release(std::move(run->slot), c.tenant, key, !tree_is_gone); });
+  if (thrown) fmt::print(stderr, "spawner: a slot is lost, an exception: {}\n", *thrown);
   if (parts_.cgroup_home.empty() && runs_.empty()) kill_strays();
   report(std::move(c));
 }
 
-void SpawnerLoop::refuse(const Launch& launch, std::string why) {
+void SpawnerLoop::keep_output(Run& run, kernel::Completion& completion) {
+  constexpr int kMostReads = 64;  // more than a pipe holds: only a process outside goes on
+  kernel::StreamOutput* outputs[] = {&completion.out, &completion.err};
+  for (int stream = 0; stream < 2; ++stream) {
+    for (int i = 0; i < kMostReads && read_output(run, stream, false); ++i) {
+    }
+    *outputs[stream] = run.recorder[stream].finish();
+  }
+}
+
+void SpawnerLoop::refuse(TenantId tenant, const kernel::RunKey& key, std::string why) {
   constexpr size_t kLongest = 4096;  // it may quote a path of any length
   if (why.size() > kLongest) why.resize(kLongest);
   kernel::Completion c;
-  c.tenant = launch.tenant;
-  c.key = launch.key;
+  c.tenant = tenant;
+  c.key = key;
   c.end = kernel::RunEnd::SpawnFailed;
   c.message = std::move(why);
   c.started_ms = c.ended_ms = unix_ms();

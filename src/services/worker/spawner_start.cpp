@@ -13,9 +13,12 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <iterator>
 
+#include "services/worker/control.h"
 #include "services/worker/run_folder.h"
 #include "services/worker/spawner.h"
+#include "services/worker/spawner_door.h"
 
 namespace millrace::worker {
 namespace {
@@ -31,6 +34,13 @@ Fd connect_running(int run_fd) {
       fcntl(fd.get(), F_SETFL, 0) != 0) {
     return {};
   }
+  // After the connection: who listens has written its secret before. One of an older version has
+  // none, and tells its version at once.
+  std::string secret = read_secret(run_fd);
+  if (secret.empty()) return fd;
+  std::string proof;
+  encode(proof, Proof{std::move(secret)});
+  if (send(fd.get(), proof.data(), proof.size(), MSG_NOSIGNAL) != std::ssize(proof)) return {};
   return fd;
 }
 
@@ -132,9 +142,9 @@ Result<Fd> start_new(const SpawnerOptions& options, int run_fd, const Patience& 
   TRY(execute_spawner(options, log.get(), theirs.get()));
   theirs.reset();
   if (has_spoken(ours.get(), patience)) return ours;
-  return Error(
-      ErrorKind::Unavailable, "WRK-0007",
-      fmt::format("the spawner did not start; '{}/run/spawner.log' says why", options.data_dir));
+  return Error(ErrorKind::Unavailable, "WRK-0007",
+               fmt::format("no spawner took the connection; '{}/run/spawner.log' says why",
+                           options.data_dir));
 }
 
 }  // namespace

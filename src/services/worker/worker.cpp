@@ -12,6 +12,7 @@
 #include "async/loop.h"
 #include "base/log.h"
 #include "base/time.h"
+#include "services/worker/boundary.h"
 #include "services/worker/http_runs.h"
 
 namespace millrace::worker {
@@ -92,10 +93,28 @@ void Worker::cancel(SessionId session, const Of<kernel::RunKey>& run, std::strin
   mailbox_->put(Canceled{session, run.tenant, run.id, std::move(reason)});
 }
 
+// What a note throws costs the run that it is about, where it is about one.
 void Worker::read_mail() {
   for (auto& note : mailbox_->take()) {
-    std::visit([this](auto& one) { on(one); }, note);
+    auto thrown = thrown_by([&] { std::visit([this](auto& one) { on(one); }, note); });
+    if (thrown) log_error("worker.exception", {{"worker", config_.name}, {"what", *thrown}});
   }
+}
+
+void Worker::attend(TenantId tenant, const kernel::RunKey& key, const std::function<void()>& step) {
+  auto thrown = thrown_by(step);
+  if (!thrown) return;
+  log_error("worker.exception", {{"worker", config_.name},
+                                 {"execution", key.execution.value},
+                                 {"attempt", key.attempt},
+                                 {"what", *thrown}});
+  auto at = runs_.find(key);
+  bool began = at != runs_.end() &&
+               (at->second.state == Run::State::Sent || at->second.state == Run::State::InHouse);
+  if (at != runs_.end() && at->second.state == Run::State::Reported) return;
+  if (began && greeted_) encode(out_, Kill{key});
+  report(ended(tenant, key, began ? kernel::RunEnd::Lost : kernel::RunEnd::SpawnFailed,
+               fmt::format("an exception in the worker: {}", *thrown)));
 }
 
 void Worker::on(Opened& note) {
@@ -110,7 +129,9 @@ void Worker::on(Granted& note) {
     counters_.running -= static_cast<int64_t>(note.orders.size());
     return;
   }
-  for (auto& order : note.orders) accept(std::move(order));
+  for (auto& order : note.orders) {
+    attend(order.tenant, order.key, [&] { accept(std::move(order)); });
+  }
 }
 
 void Worker::accept(kernel::WorkOrder order) {
@@ -122,6 +143,7 @@ void Worker::accept(kernel::WorkOrder order) {
   }
   Run& run = at->second;
   run.tenant = order.tenant;
+  run.state = Run::State::Unsent;
   run.order = std::make_unique<kernel::WorkOrder>(std::move(order));
   auto preparation = config_.prepare ? config_.prepare(*run.order) : std::nullopt;
   if (!preparation) return launch(key, run);
@@ -136,14 +158,18 @@ void Worker::on(Prepared& note) {
   if (!session_) return;
   auto at = runs_.find(note.key);
   if (at == runs_.end() || at->second.state != Run::State::Preparing) return;
+  attend(at->second.tenant, note.key, [&] { prepared(note, at->second); });
+}
+
+void Worker::prepared(Prepared& note, Run& run) {
   if (!note.built.ok()) {
     return report(
-        ended(at->second.tenant, note.key, kernel::RunEnd::SpawnFailed,
+        ended(run.tenant, note.key, kernel::RunEnd::SpawnFailed,
               fmt::format("its environment could not be built: {}", note.built.error().message())));
   }
   // Who stops begins nothing: until the source is asked the run counts as not started.
   if (stopping_) return;
-  source_.prepared(session_->id, at->second.tenant, note.key,
+  source_.prepared(session_->id, run.tenant, note.key,
                    [mailbox = mailbox_, key = note.key](bool go) { mailbox->put(Went{key, go}); });
 }
 
@@ -151,7 +177,7 @@ void Worker::on(Went& note) {
   if (!session_) return;
   auto at = runs_.find(note.key);
   if (at == runs_.end() || at->second.state != Run::State::Preparing) return;
-  if (note.go) return launch(note.key, at->second);
+  if (note.go) return attend(at->second.tenant, note.key, [&] { launch(note.key, at->second); });
   runs_.erase(at);
   --counters_.running;
 }
@@ -173,7 +199,7 @@ void Worker::launch(const kernel::RunKey& key, Run& run) {
   auto refuse = [&](std::string why) {
     report(ended(order->tenant, key, kernel::RunEnd::SpawnFailed, std::move(why)));
   };
-  auto plan = plan_launch(*order, config_.run, config_.release_folder);
+  auto plan = plan_launch(*order, config_.run, config_.release_file);
   if (!plan.ok()) return refuse(plan.error().message());
   if (!encode(out_, *plan)) {
     return refuse(
@@ -243,12 +269,14 @@ void Worker::report(kernel::Completion completion) {
   kernel::RunKey key = completion.key;
   auto [at, is_new] = runs_.try_emplace(key);
   if (at->second.state == Run::State::Reported) return;
-  if (!is_new) --counters_.running;
-  at->second = {.tenant = completion.tenant, .state = Run::State::Reported};
-  ++reported_;
-  ++counters_.finished;
+  Run reported{.tenant = completion.tenant, .state = Run::State::Reported};
+  // First: when it throws, nobody has heard of this end, and another one may be told.
   source_.finished(session_->id, std::move(completion),
                    [mailbox = mailbox_, key] { mailbox->put(Acknowledged{key}); });
+  if (!is_new) --counters_.running;
+  at->second = std::move(reported);
+  ++reported_;
+  ++counters_.finished;
 }
 
 }  // namespace millrace::worker

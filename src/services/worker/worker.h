@@ -41,7 +41,7 @@ struct WorkerConfig {
   int slots = 0;  // runs at the same time; 0: twice the cores
   SpawnerOptions spawner;
   RunDefaults run = default_run_defaults();
-  ReleaseFolder release_folder;  // of orders of Runner::Script
+  ReleaseFile release_file;  // of orders of Runner::Script
   // What this order needs; nothing: it starts at once. May be empty. On the worker's thread.
   std::function<std::optional<Preparation>(const kernel::WorkOrder&)> prepare;
 };
@@ -105,6 +105,7 @@ class Worker final : public kernel::WorkReceiver {
 
   // The connection to the spawner (worker_thread.cpp).
   void run();
+  Result<void> connect_and_talk();
   Result<void> talk(Fd connection);
   Result<Hello> read_hello();
   bool receive();
@@ -140,6 +141,9 @@ class Worker final : public kernel::WorkReceiver {
   void on(Ended& note);
   void on(Acknowledged& note);
   void accept(kernel::WorkOrder order);
+  void prepared(Prepared& note, Run& run);
+  // Does `step` for a run; when it throws, the run ends with what it threw.
+  void attend(TenantId tenant, const kernel::RunKey& key, const std::function<void()>& step);
   void launch(const kernel::RunKey& key, Run& run);
   void on_exited(kernel::Completion completion);
   void on_chunk(Chunk chunk);

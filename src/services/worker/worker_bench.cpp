@@ -151,7 +151,9 @@ int bench(int runs) {
   char name[] = "/tmp/millrace-bench-XXXXXX";
   WorkerConfig config;
   config.spawner.data_dir = mkdtemp(name);
-  config.release_folder = [](const auto&, const auto&) { return Result<std::string>(kPack); };
+  config.release_file = [](const auto&, const auto&, const auto& file) {
+    return Result<std::string>(std::string(kPack) + "/" + file);
+  };
   config.spawner.use_cgroups = std::getenv("NO_CGROUPS") == nullptr;
   if (!make_folders(kPack + "/actions", 0755).ok()) return 1;
   if (symlink("/bin/true", (kPack + "/actions/true").c_str()) != 0 && errno != EEXIST) {

@@ -205,8 +205,8 @@ class WorkerTest : public testing::Test {
     config_.spawner.data_dir = data_.path();
     config_.spawner.linger_ms = 2000;
     config_.run.grace_ms = 1000;
-    config_.release_folder = [this](const std::string& pack, const std::string& digest) {
-      return Result<std::string>(path(pack + "-" + digest));
+    config_.release_file = [this](const auto& pack, const auto& digest, const auto& file) {
+      return Result<std::string>(path(pack + "-" + digest + "/" + file));
     };
   }
   ~WorkerTest() override { end_spawner(config_.spawner); }

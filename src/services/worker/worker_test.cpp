@@ -8,6 +8,9 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <atomic>
+#include <new>
+#include <stdexcept>
 
 #include "services/worker/http_runs.h"
 #include "services/worker/worker_fixture.h"
@@ -66,6 +69,44 @@ TEST_F(WorkerTest, ReportsAnOrderThatCannotStart) {
   }
   EXPECT_EQ(source_.wait_finished(too_large.key).message,
             "the parameters are too large: at most 32 MiB can be passed");
+}
+
+TEST_F(WorkerTest, WhatAnOrderThrowsIsItsOwnEnd) {
+  config_.prepare = [](const kernel::WorkOrder& order) -> std::optional<Preparation> {
+    if (order.action == "demo.prepare") throw std::runtime_error("no plan for it");
+    return std::nullopt;
+  };
+  config_.release_file = [](const auto&, const auto&, const auto&) -> Result<std::string> {
+    throw std::length_error("no room for it");
+  };
+  RunningWorker worker(source_, config_);
+  auto prepares = shell("true"), script = shell(""), calm = shell("echo calm");
+  prepares.action = "demo.prepare";
+  script.runner = Runner::Script;
+  source_.grant({prepares, script, calm});
+  auto c = source_.wait_finished(prepares.key);
+  EXPECT_EQ(c.end, RunEnd::SpawnFailed);
+  EXPECT_EQ(c.message, "an exception in the worker: no plan for it");
+  EXPECT_EQ(source_.wait_finished(script.key).message,
+            "an exception in the worker: no room for it");
+  EXPECT_EQ(source_.wait_finished(calm.key).out.bytes, "calm\n");
+}
+
+TEST_F(WorkerTest, AnEndThatCannotBeToldIsToldAsLost) {
+  std::atomic<int> calls = 0;
+  source_.on_finished = [&] {
+    if (++calls == 1) throw std::bad_alloc();
+  };
+  RunningWorker worker(source_, config_);
+  auto order = shell("echo whole");
+  source_.grant({order});
+  auto c = source_.wait_finished(order.key);
+  EXPECT_EQ(c.end, RunEnd::Lost);
+  EXPECT_NE(c.message.find("an exception in the worker"), std::string::npos) << c.message;
+  auto after = shell("echo after");
+  source_.grant({after});
+  EXPECT_EQ(source_.wait_finished(after.key).out.bytes, "after\n");
+  EXPECT_TRUE(eventually([&] { return worker->stats().running == 0; }));
 }
 
 TEST_F(WorkerTest, ForwardsOutputWhileTheRunGoesOn) {

@@ -11,6 +11,7 @@
 #include <set>
 
 #include "base/log.h"
+#include "services/worker/boundary.h"
 #include "services/worker/worker.h"
 
 namespace millrace::worker {
@@ -32,9 +33,14 @@ void Worker::run() {
   int64_t retry_ms = kFirstRetryMs;
   while (!stopping_) {
     int64_t began_ms = monotonic_ms();
-    auto connection = connect_spawner(config_.spawner, [this] { return may_go_on(); });
-    auto talked = connection.ok() ? talk(std::move(*connection))
-                                  : Result<void>(std::move(connection).error());
+    Result<void> talked;
+    // What is about no run costs the connection: the next one learns anew what runs.
+    auto thrown = thrown_by([&] { talked = connect_and_talk(); });
+    ready_ = false;
+    if (thrown) {
+      talked = Error(ErrorKind::Internal, "WRK-0010",
+                     fmt::format("an exception in the worker's thread: {}", *thrown));
+    }
     if (stopping_) break;
     hang_up();
     if (!talked.ok()) {
@@ -49,6 +55,11 @@ void Worker::run() {
   }
   close_session();
   say_goodbye();
+}
+
+Result<void> Worker::connect_and_talk() {
+  TRY(Fd connection, connect_spawner(config_.spawner, [this] { return may_go_on(); }));
+  return talk(std::move(connection));
 }
 
 // Returns when the connection or the session is over, or when the worker stops.
@@ -79,9 +90,12 @@ Result<Hello> Worker::read_hello() {
       return Error(ErrorKind::Unavailable, "WRK-0007", "the spawner went away before its Hello");
     }
     if (hello->version != kProtocolVersion) {
+      // It need not wait for anybody: when its runs have ended, a spawner of this version may come.
+      encode(out_, Goodbye{});
+      flush();
       return Error(ErrorKind::Unavailable, "WRK-0009",
                    fmt::format("the spawner (pid {}) speaks version {} of the protocol, this "
-                               "server {}: let its runs end, or end it by SIGTERM",
+                               "server {}: it leaves when its runs have ended; SIGTERM ends both",
                                hello->pid, hello->version, kProtocolVersion));
     }
     return std::move(*hello);
@@ -126,9 +140,12 @@ bool Worker::handle_frames() {
     }
     if (!*frame) return true;
     if (auto* exited = std::get_if<Exited>(&**frame)) {
-      on_exited(std::move(exited->completion));
+      const kernel::Completion& c = exited->completion;
+      attend(c.tenant, kernel::RunKey(c.key), [&] { on_exited(std::move(exited->completion)); });
     } else if (auto* chunk = std::get_if<Chunk>(&**frame)) {
-      on_chunk(std::move(*chunk));
+      // Live output is a hint: what it throws costs the piece.
+      auto thrown = thrown_by([&] { on_chunk(std::move(*chunk)); });
+      if (thrown) log_error("worker.exception", {{"worker", config_.name}, {"what", *thrown}});
     }
   }
 }
