@@ -54,8 +54,8 @@ constexpr SignatureScheme standard_webhooks(std::string_view name,
 // Gitea: docs.gitea.com/usage/webhooks; Forgejo: forgejo.org/docs/latest/user/webhooks
 // GitLab: docs.gitlab.com/user/project/integrations/webhooks
 // Standard Webhooks: github.com/standard-webhooks/standard-webhooks
-// Slack: api.slack.com/authentication/verifying-requests-from-slack
-// Stripe: docs.stripe.com/webhooks#verify-manually
+// Slack: api.slack.com/authentication/verifying-requests-from-slack, api.slack.com/apis/events-api
+// Stripe: docs.stripe.com/webhooks#verify-manually, docs.stripe.com/api/events/object
 constexpr SignatureScheme kSchemes[] = {
     {.name = "github",
      .signature_header = "x-hub-signature-256",
@@ -82,12 +82,14 @@ constexpr SignatureScheme kSchemes[] = {
      .prefix = "v0=",
      .signed_before_body = "v0:{time}:",
      .timestamp_header = "x-slack-request-timestamp",
+     .id_member = "event_id",
      .event_headers = kSlackHeaders},
     {.name = "stripe",
      .signature_header = "stripe-signature",
      .form = HeaderForm::CommaPairs,
      .prefix = "v1=",
      .signed_before_body = "{time}.",
+     .id_member = "id",
      .event_headers = kStripeHeaders},
 };
 
@@ -214,6 +216,12 @@ Result<Given> read_signed_head(const SignatureScheme& scheme, const HeaderLookup
   if (given.count == 0) {
     return refused(scheme, "AUT-0010",
                    fmt::format("expected a signature in header '{}'", scheme.signature_header));
+  }
+  // Nothing would tell a second delivery from the first one.
+  if (scheme.signs_id() && given.id.empty()) {
+    return refused(scheme, "AUT-0010",
+                   fmt::format("expected the id of the delivery in header '{}', which is signed",
+                               scheme.id_header));
   }
   if (scheme.signs_time()) TRY(check_time(scheme, given.time, now_ms));
   return given;

@@ -35,13 +35,15 @@ struct SignatureScheme {
   std::string_view signed_before_body;
   std::string_view timestamp_header;  // Unix seconds; empty with CommaPairs or without a time
   std::string_view id_header;         // the delivery's id; empty: it has none
+  std::string_view id_member;         // or where it stands in the body, at the top; empty: nowhere
   // Headers that enter the event, lower-case. No other one does, whatever it is called.
   std::span<const std::string_view> event_headers;
 
   bool signs_body() const { return algorithm != SignatureAlgorithm::PlainToken; }
   bool signs_time() const { return signed_before_body.find("{time}") != std::string_view::npos; }
-  // Without a signed time a captured delivery could be sent again with another id: the body's own
-  // hash is a second key then.
+  bool signs_id() const { return signed_before_body.find("{id}") != std::string_view::npos; }
+  // Where the id in a header is not signed, a captured delivery could be sent again with another
+  // one: the body's own hash is a second key then.
   bool needs_body_dedupe() const {
     return algorithm == SignatureAlgorithm::HmacSha256 && !signs_time();
   }

@@ -187,6 +187,72 @@ TEST_F(ApiTest, CloudEventsAreAcceptedOnceEach) {
   EXPECT_EQ(send("POST", "/api/v1/events", "{}", {{"Content-Type", "text/plain"}}).status, 415);
 }
 
+// security.md M2: who may send events cannot speak as a hook, nor take the key of its delivery.
+TEST_F(WebhookTest, AStrangerCannotTakeADeliverysPlace) {
+  auto sender = bearer(token("events:send"));
+  auto send_as = [&](const std::string& source, const std::string& type) {
+    auto lines = sender;
+    lines.insert(lines.end(), {{"Content-Type", "application/json"},
+                               {"ce-specversion", "1.0"},
+                               {"ce-id", "d1"},
+                               {"ce-source", source},
+                               {"ce-type", type}});
+    return send("POST", "/api/v1/events", "{}", lines);
+  };
+  for (const char* source : {"webhook:ci", "timer:core.crontimer", "execution:1"}) {
+    auto refused = send_as(source, "ci.push");
+    EXPECT_EQ(refused.status, 400) << source;
+    EXPECT_NE(refused.text.find("ce-source"), std::string::npos) << refused.text;
+  }
+  auto forged = send_as("s", "core.webhook");
+  EXPECT_EQ(forged.status, 400);
+  EXPECT_NE(forged.text.find("ce-type"), std::string::npos) << forged.text;
+  EXPECT_EQ(events(), 0U);
+  EXPECT_EQ(send_as("s", "ci.push").status, 202);
+  EXPECT_EQ(deliver(R"({"ref":"main"})", "d1").data()["duplicate"], Value(false));
+}
+
+// security.md M1: a captured delivery, and the sender's own second try with a new time.
+TEST_F(WebhookTest, WhoSignsATimeIsHeardOnce) {
+  const std::string secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+  for (std::string scheme : {"stripe", "slack"}) {
+    auto made =
+        post("/api/v1/webhook-endpoints", R"({"name":")" + scheme + R"(","scheme":")" + scheme +
+                                              R"(","secrets":[")" + secret + R"("]})");
+    ASSERT_EQ(made.status, 201) << made.text;
+    auto deliver_at = [&](const std::string& body, int later_s) {
+      auto time = std::to_string(now_ms_ / 1000 + later_s);
+      auto sign = [&](const std::string& before) {
+        return hex_encode(auth::bytes_of(auth::hmac_sha256(secret, {before, body})));
+      };
+      Lines lines = {{"Authorization", ""}, {"Content-Type", "application/json"}};
+      if (scheme == "stripe") {
+        lines.emplace_back("Stripe-Signature", "t=" + time + ",v1=" + sign(time + "."));
+      } else {
+        lines.emplace_back("X-Slack-Request-Timestamp", time);
+        lines.emplace_back("X-Slack-Signature", "v0=" + sign("v0:" + time + ":"));
+      }
+      auto answer = send("POST", "/api/v1/webhooks/" + scheme, body, lines);
+      EXPECT_EQ(answer.status, 202) << answer.text;
+      return answer;
+    };
+    const std::string name = scheme == "stripe" ? "id" : "event_id";
+    for (const std::string& body :
+         {R"({"n":1,")" + name + R"(":"e1"})", std::string(R"({"n":2})")}) {
+      auto first = deliver_at(body, 0);
+      EXPECT_EQ(first.data()["duplicate"], Value(false));
+      for (int later : {0, 7}) {
+        auto again = deliver_at(body, later);
+        EXPECT_EQ(again.data()["duplicate"], Value(true)) << scheme << body;
+        EXPECT_EQ(event_of(again), event_of(first));
+      }
+    }
+    auto changed = deliver_at(R"({"n":3,")" + name + R"(":"e1"})", 9);
+    EXPECT_EQ(changed.data()["duplicate"], Value(true)) << "the id is what tells them apart";
+    EXPECT_EQ(deliver_at(R"({"n":3})", 9).data()["duplicate"], Value(false));
+  }
+}
+
 TEST_F(ApiTest, APastEventCanBeReplayed) {
   auto sent = send("POST", "/api/v1/events", R"({"n":1})",
                    {{"Content-Type", "application/json"},

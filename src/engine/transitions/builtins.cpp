@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "base/json_schema.h"
 #include "engine/transitions/enforce.h"
+#include "kernel/event_source.h"
 
 namespace millrace::engine {
 namespace {
@@ -61,7 +62,7 @@ Result<BuiltinOutcome> inject_trigger(Context& ctx, const kernel::ExecutionRow& 
   event.id = ctx.new_root<EventId>(row.tenant);
   event.tenant = row.tenant;
   event.trigger = std::move(trigger);
-  event.source = "execution:" + row.id.str();
+  event.source = kernel::own_source(kernel::SourceKind::Execution, row.id.str());
   event.source_id = row.id.str();
   event.trace = row.trace;
   event.created = ctx.now();

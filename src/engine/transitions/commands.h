@@ -27,6 +27,12 @@ struct Caller {
   std::string request_hash;     // of method, path and body; with idempotency_key
 };
 
+// What is known of who sends an event. Keys of one kind are never taken by another kind.
+enum class Sender : uint8_t {
+  Client,  // may say whatever it likes, but not speak as the server itself
+  Hook,    // a delivery to an endpoint, whose sender has shown that it may
+};
+
 struct NewEvent {
   std::string trigger;    // ref
   std::string source;     // CloudEvents source, or `webhook:NAME`
@@ -36,6 +42,7 @@ struct NewEvent {
   Value payload;
   std::string payload_json;  // the same, encoded
   Value trigger_parameters;  // of the trigger instance that fired; null: none
+  Sender sender = Sender::Client;
 };
 struct Ingested {
   EventId event;

@@ -6,6 +6,7 @@
 #include "engine/transitions/enforce.h"
 #include "engine/transitions/request.h"
 #include "engine/transitions/work_off.h"
+#include "kernel/event_source.h"
 
 namespace millrace::engine {
 
@@ -58,7 +59,18 @@ EventRow IngestEvent::row(Context& ctx, EventId id) const {
   return row;
 }
 
+// Those of hooks are apart from those of clients: who may send events cannot take the key of a
+// delivery that is still to come.
+std::string key_scope(const NewEvent& event) {
+  return (event.sender == Sender::Hook ? "event:" : "sent:") + event.source;
+}
+
 Decided IngestEvent::decide(Context& ctx) const {
+  if (auto prefix = reserved_prefix(event_->source);
+      event_->sender == Sender::Client && !prefix.empty()) {
+    return Error(ErrorKind::Invalid, "EVT-0003",
+                 fmt::format("source '{}': {}", event_->source, reserved_message(prefix)));
+  }
   const auto& catalog = ctx.catalog(caller_.tenant);
   if (!catalog.find_trigger(event_->trigger)) {
     return Error(ErrorKind::NotFound, "EVT-0001",
@@ -66,7 +78,7 @@ Decided IngestEvent::decide(Context& ctx) const {
                              catalog.suggest_trigger(event_->trigger)));
   }
   auto id = ctx.new_root<EventId>(caller_.tenant);
-  const auto* first = claim(ctx, id, "event:" + event_->source, event_->source_id);
+  const auto* first = claim(ctx, id, key_scope(*event_), event_->source_id);
   const auto* same_body = claim(ctx, id, "body:" + event_->source, event_->body_hash);
   if (!first) first = same_body;
   if (first) {

@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "base/time.h"
 #include "engine/transitions/enforce.h"
+#include "kernel/event_source.h"
 #include "rules/schedule.h"
 
 namespace millrace::engine {
@@ -83,7 +84,7 @@ Result<void> fire_schedule(Context& ctx, const TimerRow& timer) {
     event.id = ctx.new_root<EventId>(timer.tenant);
     event.tenant = timer.tenant;
     event.trigger = trigger;
-    event.source = "timer:" + trigger;
+    event.source = own_source(SourceKind::Timer, trigger);
     event.source_id = fmt::format("{}@{}", timer.name, at);
     event.created = ctx.now();
     event.trigger_parameters_json = to_json(parameters);

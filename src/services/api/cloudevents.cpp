@@ -7,6 +7,8 @@
 #include "base/text.h"
 #include "engine/machine/catalog.h"
 #include "engine/transitions/commands.h"
+#include "kernel/event_source.h"
+#include "rules/schedule.h"
 #include "services/api/admission.h"
 #include "services/api/parse.h"
 
@@ -56,6 +58,7 @@ class Reader {
       report("trigger",
              fmt::format("unknown trigger '{}'{}", named, catalog_.suggest_trigger(named)));
     }
+    check_not_ours(event, named.empty() ? "type" : "trigger");
     event.payload_json = to_json(event.payload);
     return event;
   }
@@ -63,6 +66,18 @@ class Reader {
  private:
   void report(std::string_view name, std::string message) {
     problems_.push_back({where_ + std::string(name), std::move(message)});
+  }
+
+  // Rules trust what only the server fires: that a signature was valid, that it is time.
+  void check_not_ours(const engine::NewEvent& event, std::string_view names_trigger) {
+    if (auto prefix = kernel::reserved_prefix(event.source); !prefix.empty()) {
+      report("source", kernel::reserved_message(prefix));
+    }
+    bool of_webhooks = event.trigger == "core.webhook" || event.trigger == "core.st2.webhook";
+    if (!of_webhooks && !rules::is_timer(event.trigger)) return;
+    report(names_trigger, fmt::format("'{}' is fired by the server alone: {}", event.trigger,
+                                      of_webhooks ? "deliver to a webhook endpoint"
+                                                  : "a rule on it sets its timer"));
   }
 
   std::string attribute(const Value& map, std::string_view name) {
@@ -133,17 +148,39 @@ Result<std::vector<engine::NewEvent>> read_one(Value map, std::string where,
   return events;
 }
 
-// The JSON form of a binary event. Values in headers are percent-encoded (binding 3.1.3.2).
+// What stands between the quotes of a quoted string (RFC 9110, 5.6.4); other text as it is.
+std::string unquote(std::string_view text) {
+  if (text.size() < 2 || !text.starts_with('"') || !text.ends_with('"')) return std::string(text);
+  text = text.substr(1, text.size() - 2);
+  std::string out;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '\\' && i + 1 < text.size()) ++i;
+    out += text[i];
+  }
+  return out;
+}
+
+// The attribute in a header: first without quotes, then without percent escapes (binding 3.1.3.2).
+Result<void> add_attribute(Value& map, const std::string& header, std::string_view value) {
+  std::string text;
+  auto name = std::string_view(header).substr(3);
+  if (!net::percent_decode(unquote(value), false, text)) {
+    return bad_event({{header, "a broken percent escape"}});
+  }
+  if (!is_utf8(text)) {
+    return bad_event({{header, "expected UTF-8 text, percent-encoded"}});
+  }
+  if (map.find(name)) return bad_event({{header, "stands twice: only one may"}});
+  map.set(name, text);
+  return {};
+}
+
+// The JSON form of a binary event.
 Result<Value> from_headers(const net::HttpRequest& request, std::string_view type) {
   Value map = Value::map();
   for (const auto& [name, value] : request.headers.lines()) {
     auto lower = to_lower_ascii(name);
-    if (!lower.starts_with("ce-")) continue;
-    std::string text;
-    if (!net::percent_decode(value, false, text)) {
-      return bad_event({{lower, "a broken percent escape"}});
-    }
-    map.set(std::string_view(lower).substr(3), text);
+    if (lower.starts_with("ce-")) TRY(add_attribute(map, lower, value));
   }
   if (!type.empty()) map.set("datacontenttype", type);
   if (trim(request.body).empty()) return map;
@@ -153,7 +190,11 @@ Result<Value> from_headers(const net::HttpRequest& request, std::string_view typ
     map.set("data", std::move(data));
   } else {
     TRY(check_not_encoded(request));
-    map.set("data", bytes_value(request.body));
+    std::string_view data = request.body;
+    if (type.starts_with("text/")) {
+      TRY(data, body_text(request));
+    }
+    map.set("data", bytes_value(data));
   }
   return map;
 }

@@ -19,6 +19,9 @@ namespace millrace::api {
 // payload is the whole event. Data that is text but no JSON is a string, other bytes are
 // {"base64": ...}.
 //
+// What only the server sends (EVT-0003) is a problem of `source`, `type` or `trigger`. Attributes
+// in headers are UTF-8, percent-encoded, each once.
+//
 // Errors: Invalid, API-0050, one problem per missing or wrong attribute (of a batch: `/3/type`);
 // BAS-0002 when it is no JSON; Unsupported, API-0051.
 Result<std::vector<engine::NewEvent>> read_cloudevents(const net::HttpRequest& request,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "services/api/cloudevents.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "base/json.h"
@@ -157,6 +158,51 @@ TEST(CloudEvents, OtherContentIsUnsupportedAndBadJsonTellsWhere) {
   ASSERT_FALSE(bad.ok());
   EXPECT_EQ(bad.error().kind(), ErrorKind::Invalid);
   EXPECT_NE(bad.error().message().find("line 2"), std::string::npos) << bad.error().message();
+}
+
+TEST(CloudEvents, AttributesInHeadersAreKeptOrRefused) {
+  auto subject = [](std::vector<net::Headers::Line> more, std::string type = "text/plain",
+                    std::string body = {}) {
+    std::vector<net::Headers::Line> headers = {
+        {"ce-specversion", "1.0"}, {"ce-id", "1"}, {"ce-source", "s"}, {"ce-type", "other"}};
+    headers.insert(headers.end(), more.begin(), more.end());
+    auto events = read(type, std::move(body), headers);
+    if (!events.ok()) return problems_of(events);
+    const auto& payload = events->front().payload;
+    return std::string(payload.string_or("subject", "")) + '|' + to_json(payload["data"]);
+  };
+  EXPECT_EQ(subject({{"ce-subject", "Euro%20%E2%82%AC"}}), "Euro €|null");
+  EXPECT_EQ(subject({{"ce-subject", "Euro €"}}), "Euro €|null");
+  EXPECT_EQ(subject({{"ce-subject", R"("a \"b\" %41")"}}), R"(a "b" A|null)");
+  EXPECT_EQ(subject({{"ce-subject", "\""}}), "\"|null");
+  EXPECT_EQ(subject({{"ce-subject", "M\xfcnchen"}}),
+            "API-0050; ce-subject: expected UTF-8 text, percent-encoded");
+  EXPECT_EQ(subject({{"ce-subject", "M%FCnchen"}}),
+            "API-0050; ce-subject: expected UTF-8 text, percent-encoded");
+  EXPECT_EQ(subject({{"ce-subject", "%ED%A0%80"}}),  // a lone surrogate
+            "API-0050; ce-subject: expected UTF-8 text, percent-encoded");
+  EXPECT_EQ(subject({{"ce-subject", "50%"}}), "API-0050; ce-subject: a broken percent escape");
+  EXPECT_EQ(subject({{"ce-subject", "a"}, {"CE-Subject", "b"}}),
+            "API-0050; ce-subject: stands twice: only one may");
+  EXPECT_EQ(subject({}, "text/plain; charset=utf-8", "M\xc3\xbcnchen"), "|\"München\"");
+  EXPECT_EQ(subject({}, "text/plain; charset=iso-8859-1", "M\xfcnchen"), "API-0061");
+}
+
+TEST(CloudEvents, NobodySpeaksAsTheServer) {
+  auto with_source = [](std::string_view source) {
+    return problems_of(
+        read(kStructured, fmt::format(R"({{"specversion":"1.0","id":"1","source":"{}",)"
+                                      R"("type":"ci.push"}})",
+                                      source)));
+  };
+  for (std::string source : {"webhook:ci", "WebHook:ci", " webhook:ci", "timer:core.crontimer",
+                             "execution:1", "rule:ci.x", "millrace:x", "webhook:"}) {
+    EXPECT_EQ(with_source(source).substr(0, 20), "API-0050; /source: '") << source;
+  }
+  for (std::string source : {"webhook", "webhooks:ci", "https://webhook:80/", "millrace-cli",
+                             "/timer:1", "executions"}) {
+    EXPECT_EQ(with_source(source), "ok") << source;
+  }
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "engine/transitions/commands.h"
+#include "kernel/event_source.h"
 #include "services/api/admission.h"
 #include "services/api/parse.h"
 
@@ -83,6 +84,38 @@ Result<Body> read_body(const net::HttpRequest& request) {
   return body;
 }
 
+std::string hash_of(std::string_view text) {
+  return hex_encode(auth::bytes_of(auth::sha256(text)));
+}
+
+// The sender's id of what it delivers, the same when it tries again; empty: it gives none. Points
+// into the request or the body.
+Result<std::string_view> delivery_id(const auth::SignatureScheme* scheme,
+                                     const net::HttpRequest& request, const Value& body) {
+  if (!scheme) return std::string_view();
+  auto check = [](std::string_view where, std::string_view id) -> Result<std::string_view> {
+    if (id.size() <= kLongestDeliveryId) return id;
+    return Error(ErrorKind::Invalid, "API-0060",
+                 fmt::format("{}: expected at most {} bytes, found {}", where, kLongestDeliveryId,
+                             id.size()));
+  };
+  if (!scheme->id_header.empty()) {
+    return check(scheme->id_header, request.headers.find(scheme->id_header));
+  }
+  if (scheme->id_member.empty() || !body.is_map()) return std::string_view();
+  const Value* id = body.find(scheme->id_member);
+  if (!id || !id->is_string()) return std::string_view();
+  return check(scheme->id_member, id->as_string());
+}
+
+// What tells a second delivery of the same from a new one. A sender that gives no id signs anew
+// with the time of each try, but sends the same body.
+std::string delivery_key(const auth::SignatureScheme* scheme, const net::HttpRequest& request,
+                         std::string_view id) {
+  if (!id.empty() || !scheme || !scheme->signs_time()) return std::string(id);
+  return "sha256:" + hash_of(request.body);
+}
+
 void append_field(std::string& json, std::string_view name, std::string_view text) {
   append_json_string(json, name);
   json += ':';
@@ -96,14 +129,8 @@ Result<engine::NewEvent> webhook_event(const kernel::WebhookRow& endpoint,
                                        const net::HttpRequest& request) {
   TRY(auto body, read_body(request));
   if (!body.made.empty()) body.json = body.made;
+  TRY(auto delivery, delivery_id(scheme, request, body.value));
   auto allowed = scheme ? scheme->event_headers : std::span<const std::string_view>(kTokenHeaders);
-  auto delivery = scheme && !scheme->id_header.empty() ? request.headers.find(scheme->id_header)
-                                                       : std::string_view();
-  if (delivery.size() > kLongestDeliveryId) {
-    return Error(ErrorKind::Invalid, "API-0060",
-                 fmt::format("{}: expected at most {} bytes, found {}", scheme->id_header,
-                             kLongestDeliveryId, delivery.size()));
-  }
   Value headers = Value::map();
   for (auto name : allowed) {
     if (auto value = request.headers.find(name); !value.empty()) headers.set(name, value);
@@ -111,13 +138,12 @@ Result<engine::NewEvent> webhook_event(const kernel::WebhookRow& endpoint,
 
   engine::NewEvent event;
   event.trigger = endpoint.trigger;
-  event.source = "webhook:" + endpoint.name;
-  event.source_id = delivery;
+  event.sender = engine::Sender::Hook;
+  event.source = kernel::own_source(kernel::SourceKind::Webhook, endpoint.name);
+  event.source_id = delivery_key(scheme, request, delivery);
   event.type = event.source;
   event.trigger_parameters = Value::map({{"name", endpoint.name}});
-  if (scheme && scheme->needs_body_dedupe()) {
-    event.body_hash = hex_encode(auth::bytes_of(auth::sha256(request.body)));
-  }
+  if (scheme && scheme->needs_body_dedupe()) event.body_hash = hash_of(request.body);
   // The text is put together around the body as it came: no second encoding of what is large.
   auto& json = event.payload_json;
   json.reserve(body.json.size() + 512);

@@ -56,6 +56,41 @@ TEST(WebhookEvent, TheBodysHashIsAKeyOnlyWhereNoTimeIsSigned) {
   EXPECT_EQ(deliver("token", body, {{"Content-Type", "application/json"}})->body_hash, "");
 }
 
+TEST(WebhookEvent, WhoSignsATimeIsToldApartByItsOwnIdOrByTheBody) {
+  const std::vector<net::Headers::Line> json = {{"Content-Type", "application/json"}};
+  auto key_of = [&](std::string scheme, std::string body) {
+    auto event = deliver(std::move(scheme), std::move(body), json);
+    EXPECT_TRUE(event.ok()) << event.error().describe();
+    EXPECT_EQ(event->sender, engine::Sender::Hook);
+    return event->source_id;
+  };
+  EXPECT_EQ(key_of("stripe", R"({"id":"evt_1","type":"charge"})"), "evt_1");
+  EXPECT_EQ(key_of("slack", R"({"event_id":"Ev1","event":{"id":"x"}})"), "Ev1");
+  for (std::string scheme : {"stripe", "slack"}) {
+    for (std::string body : {R"({"a":1})", R"({"id":1,"event_id":2})", R"(["evt_1"])",
+                             R"({"data":{"id":"x","event_id":"x"}})"}) {
+      auto hash = "sha256:" + hex_encode(auth::bytes_of(auth::sha256(body)));
+      EXPECT_EQ(key_of(scheme, body), hash) << scheme << ' ' << body;
+    }
+  }
+  auto stripe = deliver("stripe", R"({"id":"evt_1"})", json);
+  EXPECT_EQ(stripe->payload["delivery"], Value("evt_1"));
+  EXPECT_EQ(stripe->payload, *parse_json(stripe->payload_json));
+  auto longest = deliver("stripe", R"({"id":")" + std::string(257, 'x') + R"("})", json);
+  EXPECT_EQ(longest.error().code(), "API-0060");
+}
+
+TEST(WebhookEvent, EachSchemeThatSignsATimeHasAKeyForEachDelivery) {
+  for (const auto& scheme : auth::signature_schemes()) {
+    if (!scheme.signs_time()) continue;
+    std::vector<net::Headers::Line> headers = {{"Content-Type", "application/json"}};
+    if (scheme.signs_id()) headers.emplace_back(std::string(scheme.id_header), "m1");
+    auto event = deliver(std::string(scheme.name), R"({"a":1})", headers);
+    ASSERT_TRUE(event.ok()) << scheme.name;
+    EXPECT_FALSE(event->source_id.empty()) << scheme.name;
+  }
+}
+
 TEST(WebhookEvent, AFormBecomesAMapAndGitHubsFormItsJson) {
   auto slack = deliver("slack", "token=t&text=a+b%21",
                        {{"Content-Type", "application/x-www-form-urlencoded"}});

@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "engine/machine/catalog.h"
 #include "engine/transitions/commands.h"
+#include "kernel/event_source.h"
 #include "services/api/admission.h"
 #include "services/api/call.h"
 #include "services/api/event_view.h"
@@ -215,7 +216,7 @@ Result<void> check_sender(Call& call, const WebhookRow& endpoint,
   TRY(auth::verify_signature(*scheme, header_of(call), call.http.body, *secrets,
                              call.api.now_ms()));
   call.who.tenant = endpoint.tenant;
-  call.who.identity = "webhook:" + endpoint.name;
+  call.who.identity = kernel::own_source(kernel::SourceKind::Webhook, endpoint.name);
   return {};
 }
 
