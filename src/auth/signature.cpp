@@ -173,11 +173,18 @@ std::string signed_text(const SignatureScheme& scheme, const Given& given) {
   return text;
 }
 
+constexpr std::string_view kWhsec = "whsec_";
+
+bool is_encoded(const SignatureScheme& scheme, std::string_view secret) {
+  return scheme.secret == SecretForm::Whsec && secret.starts_with(kWhsec);
+}
+
 Secret key_of(const SignatureScheme& scheme, const Secret& secret) {
   std::string_view text = secret.reveal();
   std::string bytes;
-  bool encoded = scheme.secret == SecretForm::Whsec && text.starts_with("whsec_");
-  if (encoded && base64_decode(text.substr(6), bytes)) return Secret(std::move(bytes));
+  if (is_encoded(scheme, text) && base64_decode(text.substr(kWhsec.size()), bytes)) {
+    return Secret(std::move(bytes));
+  }
   return secret;
 }
 
@@ -206,6 +213,24 @@ const SignatureScheme* find_signature_scheme(std::string_view name) {
     if (scheme.name == name) return &scheme;
   }
   return nullptr;
+}
+
+std::string weakness_of(const SignatureScheme& scheme, const Secret& secret) {
+  std::string_view text = secret.reveal();
+  std::string decoded;
+  if (is_encoded(scheme, text) && !base64_decode(text.substr(kWhsec.size()), decoded)) {
+    return "expected base64 behind 'whsec_'";
+  }
+  Secret key = key_of(scheme, secret);
+  std::string_view bytes = key.reveal();
+  if (bytes.size() < kLeastKeyBytes) {
+    return fmt::format("expected a key of at least {} bytes, found {}", kLeastKeyBytes,
+                       bytes.size());
+  }
+  if (bytes.find_first_not_of(bytes.front()) == std::string_view::npos) {
+    return fmt::format("expected a random key, found one byte {} times", bytes.size());
+  }
+  return {};
 }
 
 namespace {

@@ -53,6 +53,13 @@ struct SignatureScheme {
 std::span<const SignatureScheme> signature_schemes();
 const SignatureScheme* find_signature_scheme(std::string_view name);
 
+inline constexpr size_t kLeastKeyBytes = 16;
+
+// Why this secret cannot prove who a sender is under the scheme: its key (what stands encoded
+// behind `whsec_`) is too short or one byte again and again, which HMAC takes for an empty one when
+// it is NUL. Empty: it can. Never quotes the secret.
+std::string weakness_of(const SignatureScheme& scheme, const Secret& secret);
+
 // The value of a header, or empty. Names are given in lower case.
 using HeaderLookup = std::function<std::string_view(std::string_view name)>;
 

@@ -201,6 +201,29 @@ TEST(Signature, BodiesAreDedupedOnlyWhereASignatureHasNoTime) {
   EXPECT_FALSE(needs("standard"));
 }
 
+// security.md L1: HMAC takes a key of NULs for the empty one, and then everybody can sign.
+TEST(Signature, AKeyThatProvesNothingIsNotTaken) {
+  const std::string strong = "0123456789abcdef";
+  const std::string nuls(16, '\0');
+  EXPECT_EQ(hmac_sha256(nuls, {"x"}), hmac_sha256("", {"x"}));
+  for (const auto& scheme : signature_schemes()) {
+    auto is_weak = [&](std::string_view secret) {
+      return !weakness_of(scheme, Secret(std::string(secret))).empty();
+    };
+    EXPECT_FALSE(is_weak(strong)) << scheme.name;
+    EXPECT_TRUE(is_weak("")) << scheme.name;
+    EXPECT_TRUE(is_weak(std::string_view(strong).substr(1))) << scheme.name;
+    EXPECT_TRUE(is_weak(nuls)) << scheme.name;
+    EXPECT_TRUE(is_weak(std::string(40, ' '))) << scheme.name;
+    if (scheme.secret != SecretForm::Whsec) continue;
+    EXPECT_FALSE(is_weak("whsec_" + base64_encode(strong))) << scheme.name;
+    EXPECT_TRUE(is_weak("whsec_" + base64_encode(strong.substr(1)))) << scheme.name;
+    EXPECT_TRUE(is_weak("whsec_" + base64_encode(nuls))) << scheme.name;
+    EXPECT_TRUE(is_weak("whsec_not base64, but long enough")) << scheme.name;
+    EXPECT_TRUE(is_weak("whsec_")) << scheme.name;
+  }
+}
+
 TEST(Signature, NoSchemeLetsCredentialsIntoTheEvent) {
   for (const auto& scheme : signature_schemes()) {
     for (auto header : scheme.event_headers) {

@@ -90,17 +90,17 @@ TEST_F(WebhookTest, TheSameDeliveryTwiceIsOneEvent) {
 
 TEST_F(WebhookTest, BothSecretsCountWhileTheSenderChangesOver) {
   auto path = std::string("/api/v1/webhook-endpoints/ci");
-  auto updated =
-      send("PUT", path,
-           R"({"scheme":"github","secrets":["the new secret",")" + std::string(kSecret) + R"("]})",
-           {{"Content-Type", "application/json"}});
+  auto updated = send("PUT", path,
+                      R"({"scheme":"github","secrets":["the hook's new secret",")" +
+                          std::string(kSecret) + R"("]})",
+                      {{"Content-Type", "application/json"}});
   ASSERT_EQ(updated.status, 200) << updated.text;
   EXPECT_EQ(deliver(R"({"ref":"1"})", "d1").status, 202);
-  EXPECT_EQ(deliver(R"({"ref":"2"})", "d2", "the new secret").status, 202);
-  send("PUT", path, R"({"scheme":"github","secrets":["the new secret"]})",
+  EXPECT_EQ(deliver(R"({"ref":"2"})", "d2", "the hook's new secret").status, 202);
+  send("PUT", path, R"({"scheme":"github","secrets":["the hook's new secret"]})",
        {{"Content-Type", "application/json"}});
   EXPECT_EQ(deliver(R"({"ref":"3"})", "d3").status, 401);
-  EXPECT_EQ(deliver(R"({"ref":"4"})", "d4", "the new secret").status, 202);
+  EXPECT_EQ(deliver(R"({"ref":"4"})", "d4", "the hook's new secret").status, 202);
   EXPECT_EQ(get(path).text.find("secret of the hook"), std::string::npos);
 }
 
@@ -166,10 +166,31 @@ TEST_F(WebhookTest, BadEndpointsAreToldInFull) {
   EXPECT_EQ(answer.status, 400);
   EXPECT_EQ(answer.body["errors"].size(), 3u) << answer.text;
   EXPECT_NE(answer.text.find("did you mean 'github'?"), std::string::npos);
-  EXPECT_EQ(
-      post("/api/v1/webhook-endpoints", R"({"name":"ci","scheme":"github","secrets":["12345678"]})")
-          .status,
-      409);
+  EXPECT_EQ(post("/api/v1/webhook-endpoints",
+                 R"({"name":"ci","scheme":"github","secrets":["1234567812345678"]})")
+                .status,
+            409);
+}
+
+TEST_F(WebhookTest, AWeakSecretIsRefusedWithItsReason) {
+  auto with = [&](const std::string& scheme, const std::string& secret) {
+    return post("/api/v1/webhook-endpoints",
+                R"({"name":"weak","scheme":")" + scheme + R"(","secrets":[")" + secret + R"("]})");
+  };
+  for (const char* secret : {"12345678", "                        ",
+                             R"(\u0000\u0000\u0000\u0000\u0000\u0000\u0000\u0000\u0000\u0000\u0000)"
+                             R"(\u0000\u0000\u0000\u0000\u0000)"}) {
+    auto refused = with("github", secret);
+    EXPECT_EQ(refused.code(), "API-0062") << refused.text;
+    EXPECT_NE(refused.text.find("/secrets/0"), std::string::npos) << refused.text;
+  }
+  EXPECT_NE(with("standard", "whsec_AA==").text.find("found 1"), std::string::npos);
+
+  // Kept over a change of the scheme, it is another key.
+  ASSERT_EQ(with("github", "whsec_AAECAwQFBgc=").status, 201);
+  auto moved = send("PUT", "/api/v1/webhook-endpoints/weak", R"({"scheme":"standard"})",
+                    {{"Content-Type", "application/json"}});
+  EXPECT_EQ(moved.code(), "API-0062") << moved.text;
 }
 
 TEST_F(ApiTest, CloudEventsAreAcceptedOnceEach) {

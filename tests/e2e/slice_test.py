@@ -90,7 +90,7 @@ def an_unknown_action_is_refused_with_the_nearest_name():
 def a_wrong_signature_stores_nothing():
     c = client()
     c.data("POST", "/api/v1/webhook-endpoints",
-           {"name": "hub", "scheme": "github", "secrets": ["s3cret-s3cret"]})
+           {"name": "hub", "scheme": "github", "secrets": ["s3cret-s3cret-s3cret"]})
     before = len(c.data("GET", "/api/v1/events?limit=200"))
     body = json.dumps({"ref": "refs/heads/main"})
     bare = Client(SERVER.url(), None)
@@ -103,11 +103,11 @@ def a_wrong_signature_stores_nothing():
 
     assert deliver("wrong", "d1")[0] == 401
     assert len(c.data("GET", "/api/v1/events?limit=200")) == before
-    status, _, first = deliver("s3cret-s3cret", "d1")
+    status, _, first = deliver("s3cret-s3cret-s3cret", "d1")
     assert status == 202 and not first["data"]["duplicate"], first
-    status, _, again = deliver("s3cret-s3cret", "d1")
+    status, _, again = deliver("s3cret-s3cret-s3cret", "d1")
     assert again["data"] == {**first["data"], "duplicate": True}, again
-    status, _, same_body = deliver("s3cret-s3cret", "d2")
+    status, _, same_body = deliver("s3cret-s3cret-s3cret", "d2")
     assert same_body["data"]["duplicate"], same_body
 
 

@@ -213,7 +213,7 @@ def calls_of_the_document():
     routes = [r for r in operations(document) if r[1] not in ("/api/v1/stream",)]
     seen, bad = {}, []
     for name, body in (
-        ("hub", {"scheme": "github", "secrets": ["a secret of hub"]}),
+        ("hub", {"scheme": "github", "secrets": ["a secret of the hub"]}),
         ("own", {"scheme": "token"}),
     ):
         client.data("POST", "/api/v1/webhook-endpoints", {"name": name, **body})

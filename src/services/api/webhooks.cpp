@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
+#include <span>
+
 #include "base/json.h"
 #include "base/text.h"
 #include "engine/machine/catalog.h"
@@ -38,8 +40,10 @@ struct EndpointInput {
               "the sender has an API token.")
             .required(),
         field("trigger", &EndpointInput::trigger, "The trigger that it fires."),
-        field("secrets", &EndpointInput::secrets,
-              "One, or two while the sender changes over. An update without any keeps them.")
+        field(
+            "secrets", &EndpointInput::secrets,
+            "One, or two while the sender changes over; keys of at least 16 bytes, and a `whsec_` "
+            "one decoded. An update without any keeps them.")
             .secret()
             .length(0, 2),
     };
@@ -121,30 +125,31 @@ Response show_endpoint(Call& call) {
   return answer_one(view_of(*row));
 }
 
-Result<void> check_endpoint(const EndpointInput& input, bool has_secrets_already) {
+// `secrets`: with which it will be, given now or before.
+Result<void> check_endpoint(const EndpointInput& input, std::span<const Secret> secrets) {
   std::vector<Problem> problems;
   constexpr std::string_view kAllowed = "abcdefghijklmnopqrstuvwxyz0123456789_-";
   if (input.name.empty() || input.name.find_first_not_of(kAllowed) != std::string::npos) {
     problems.push_back({"/name", "expected a name of a-z, 0-9, '_' and '-'"});
   }
   bool signs = input.scheme != kTokenScheme;
-  if (signs && !auth::find_signature_scheme(input.scheme)) {
+  const auto* scheme = auth::find_signature_scheme(input.scheme);
+  if (signs && !scheme) {
     std::vector<std::string_view> names{kTokenScheme};
-    for (const auto& scheme : auth::signature_schemes()) names.push_back(scheme.name);
+    for (const auto& known : auth::signature_schemes()) names.push_back(known.name);
     problems.push_back({"/scheme", fmt::format("unknown scheme '{}'{}", input.scheme,
                                                did_you_mean(input.scheme, names))});
   }
-  if (signs && input.secrets.empty() && !has_secrets_already) {
+  if (signs && secrets.empty()) {
     problems.push_back({"/secrets", "missing: this scheme signs with a secret"});
   }
   if (!signs && !input.secrets.empty()) {
     problems.push_back(
         {"/secrets", "the scheme token has no secret: the sender's API token counts"});
   }
-  for (const auto& secret : input.secrets) {
-    if (secret.reveal().size() < 8) {
-      problems.push_back({"/secrets", "a secret must have at least 8 bytes"});
-    }
+  for (size_t i = 0; scheme && i < secrets.size(); ++i) {
+    auto weakness = auth::weakness_of(*scheme, secrets[i]);
+    if (!weakness.empty()) problems.push_back({fmt::format("/secrets/{}", i), std::move(weakness)});
   }
   if (problems.empty()) return {};
   return Error(ErrorKind::Invalid, "API-0062",
@@ -154,7 +159,12 @@ Result<void> check_endpoint(const EndpointInput& input, bool has_secrets_already
 
 Task<Response> write_endpoint(Call& call, EndpointInput input, const WebhookRow* old, int status) {
   bool keeps = old && input.secrets.empty() && !old->sealed_secrets.empty();
-  CO_TRY(check_endpoint(input, keeps));
+  std::span<const Secret> secrets = input.secrets;
+  if (keeps) {
+    CO_TRY(const auto* kept, call.api.webhook_secrets.of(*old));
+    secrets = *kept;
+  }
+  CO_TRY(check_endpoint(input, secrets));
   engine::WebhookWrite write{input.name, input.scheme, input.trigger, {}, !old};
   if (keeps && input.scheme != kTokenScheme) {
     write.sealed_secrets = old->sealed_secrets;
