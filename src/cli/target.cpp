@@ -43,43 +43,70 @@ Result<Value> read_profile(const Environment& env, const std::string& name, bool
                fmt::format("{}: no profile '{}'{}", path, name, did_you_mean(name, names)));
 }
 
-Result<Target> of_profile(const Value& profile, const Environment& env) {
-  Target target{std::string(profile.string_or("url", "")), {}};
-  std::string file(profile.string_or("token_file", ""));
-  if (file.starts_with("~/")) file = env("HOME") + file.substr(1);
-  if (!file.empty()) {
-    TRY(auto token, read_line(file));
-    target.token = Secret(std::move(token));
-  }
-  return target;
+// Where a server is, and the file with the token for it.
+struct Place {
+  std::string url;
+  std::string token_file;     // empty: none
+  bool is_asked_for = false;  // by an option, so that its token comes before the environment's
+};
+
+Place of_profile(const Value& profile, const Environment& env) {
+  Place place{std::string(profile.string_or("url", "")),
+              std::string(profile.string_or("token_file", ""))};
+  if (place.token_file.starts_with("~/"))
+    place.token_file = env("HOME") + place.token_file.substr(1);
+  return place;
 }
 
-Result<Target> of_data_folder(const std::string& data) {
+Result<Place> of_data_folder(const std::string& data) {
   if (!std::filesystem::exists(data + "/url")) {
     return Error(ErrorKind::Unavailable, "CLI-0002",
                  fmt::format("no server is known: '{}/url' does not exist", data));
   }
-  Target target;
-  TRY(target.url, read_line(data + "/url"));
-  TRY(auto token, read_line(data + "/admin.token"));
-  target.token = Secret(std::move(token));
-  return target;
+  Place place{{}, data + "/admin.token"};
+  TRY(place.url, read_line(data + "/url"));
+  return place;
 }
 
-Result<Target> first_known(const Invocation& in, const Environment& env) {
-  auto data = data_folder(in, env);
+// Each of them names a server; one would be ignored.
+Result<void> check_options(const Invocation& in) {
+  if (!in.has("--url") || !in.has("--profile")) return {};
+  return usage_error("expected one server, found --url and --profile");
+}
+
+Result<Place> first_known(const Invocation& in, const Environment& env) {
+  Place place;
+  if (in.has("--url")) return Place{in.get("--url"), {}};
   if (in.has("--profile")) {
     TRY(auto profile, read_profile(env, in.get("--profile"), true));
-    return of_profile(profile, env);
+    place = of_profile(profile, env);
+    place.is_asked_for = true;
+    return place;
   }
-  if (in.has("--url")) return Target{in.get("--url"), Secret(env("MILLRACE_TOKEN"))};
-  if (in.has("--data")) return of_data_folder(data);
-  if (!env("MILLRACE_URL").empty()) {
-    return Target{env("MILLRACE_URL"), Secret(env("MILLRACE_TOKEN"))};
+  if (in.has("--data")) {
+    TRY(place, of_data_folder(in.get("--data")));
+    place.is_asked_for = true;
+    return place;
   }
+  if (!env("MILLRACE_URL").empty()) return Place{env("MILLRACE_URL"), {}};
   TRY(auto profile, read_profile(env, "default", false));
   if (!profile.is_null()) return of_profile(profile, env);
-  return of_data_folder(data);
+  return of_data_folder(data_folder(in, env));
+}
+
+// The token of a place that nobody asked for is the last to be taken: who sets MILLRACE_TOKEN to a
+// token that may do little must not be an administrator because of the folder that he stands in.
+Result<Secret> token_for(const Place& place, const Invocation& in, const Environment& env) {
+  Secret of_environment(env("MILLRACE_TOKEN"));
+  std::string file = place.token_file;
+  if (in.has("--token-file")) {
+    file = in.get("--token-file");
+  } else if (!of_environment.empty() && (file.empty() || !place.is_asked_for)) {
+    return of_environment;
+  }
+  if (file.empty()) return Secret();
+  TRY(auto token, read_line(file));
+  return Secret(std::move(token));
 }
 
 }  // namespace
@@ -96,11 +123,10 @@ std::string data_folder(const Invocation& in, const Environment& env) {
 }
 
 Result<Target> find_target(const Invocation& in, const Environment& env) {
-  TRY(auto target, first_known(in, env));
-  if (in.has("--token-file")) {
-    TRY(auto token, read_line(in.get("--token-file")));
-    target.token = Secret(std::move(token));
-  }
+  TRY(check_options(in));
+  TRY(auto place, first_known(in, env));
+  Target target{std::move(place.url), {}};
+  TRY(target.token, token_for(place, in, env));
   while (target.url.ends_with('/')) target.url.pop_back();
   return target;
 }

@@ -20,10 +20,15 @@ std::string process_environment(const char* name);
 // --data, MILLRACE_DATA, or ./millrace-data.
 std::string data_folder(const Invocation& in, const Environment& env);
 
-// Where the server is and who asks. The first of these that says so: --url and --token-file,
-// --profile, MILLRACE_URL and MILLRACE_TOKEN (unless --data is given), the profile `default`, the
-// files `url` and `admin.token` of the data folder.
-// Errors: Unavailable (CLI-0002: no server known), those of the files.
+// Where the server is and who asks: options, then the environment, then the profile `default`, then
+// the data folder, each for itself:
+//
+//   server  --url or --profile, --data; MILLRACE_URL; the profile's `url`; the folder's file `url`
+//   token   --token-file, or that of --profile or --data; MILLRACE_TOKEN; the profile's
+//           `token_file`; the folder's `admin.token`; the last two only for their own server
+//
+// Errors: CLI-0001 (--url and --profile), Unavailable (CLI-0002: no server known), those of
+// the files.
 Result<Target> find_target(const Invocation& in, const Environment& env);
 
 }  // namespace millrace::cli

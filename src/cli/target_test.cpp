@@ -76,6 +76,70 @@ TEST_F(TargetTest, OptionsComeFirst) {
   EXPECT_EQ(found({{"--data", home_ + "/data"}}), "http://127.0.0.1:1 mr_data");
 }
 
+// Whoever comes first of each two, for the server and for the token.
+TEST_F(TargetTest, OptionThenEnvironmentThenProfileThenFolder) {
+  write("flag", "mr_flag");
+  write("token", "mr_profile");
+  write("data/url", "http://folder");
+  write("data/admin.token", "mr_folder");
+  const std::string profiles = "profiles:\n  named: {url: \"http://named\", token_file: ~/token}\n";
+  const std::string with_default =
+      profiles + "  default: {url: \"http://profile\", token_file: ~/token}\n";
+  using Options = std::map<std::string, std::string>;
+  struct Case {
+    Options options;
+    bool env_url, env_token, profile;
+    std::string right;
+  };
+  const Options url{{"--url", "http://flag"}};
+  const Options file{{"--token-file", home_ + "/flag"}};
+  const Options data{{"--data", home_ + "/data"}};
+  const Options named{{"--profile", "named"}};
+  const Case cases[] = {
+      // one alone
+      {{}, false, false, false, "http://folder mr_folder"},
+      {{}, false, false, true, "http://profile mr_profile"},
+      {{}, true, true, false, "http://env mr_env"},
+      // options and the rest
+      {url, true, true, false, "http://flag mr_env"},
+      {url, false, false, true, "http://flag "},
+      {url, false, false, false, "http://flag "},
+      {file, true, true, true, "http://env mr_flag"},
+      {file, false, true, true, "http://profile mr_flag"},
+      {file, false, false, true, "http://profile mr_flag"},
+      {file, false, false, false, "http://folder mr_flag"},
+      {data, true, true, true, "http://folder mr_folder"},
+      {named, true, true, true, "http://named mr_profile"},
+      // the environment and the rest
+      {{}, true, false, true, "http://env "},
+      {{}, true, false, false, "http://env "},
+      {{}, false, true, true, "http://profile mr_env"},
+      {{}, false, true, false, "http://folder mr_env"},
+  };
+  for (const auto& each : cases) {
+    env_["MILLRACE_URL"] = each.env_url ? "http://env" : "";
+    env_["MILLRACE_TOKEN"] = each.env_token ? "mr_env" : "";
+    write(".config/millrace/config.yaml", each.profile ? with_default : profiles);
+    EXPECT_EQ(found(each.options), each.right)
+        << (each.options.empty() ? "" : each.options.begin()->first) << ' ' << each.env_url
+        << each.env_token << each.profile;
+  }
+}
+
+TEST_F(TargetTest, ATokenThatIsNotNeededIsNotRead) {
+  std::filesystem::remove(home_ + "/data/admin.token");
+  write("flag", "mr_flag");
+  EXPECT_EQ(found({{"--data", home_ + "/data"}, {"--token-file", home_ + "/flag"}}),
+            "http://127.0.0.1:1 mr_flag");
+  env_["MILLRACE_TOKEN"] = "mr_env";
+  EXPECT_EQ(found(), "http://127.0.0.1:1 mr_env");
+}
+
+TEST_F(TargetTest, TwoOptionsThatNameAServerAreRefused) {
+  auto target = find({{"--url", "http://u"}, {"--profile", "named"}});
+  EXPECT_EQ(target.error().message(), "expected one server, found --url and --profile");
+}
+
 TEST_F(TargetTest, WithoutAnyItSaysWhereItHasLooked) {
   env_["MILLRACE_DATA"] = home_ + "/nowhere";
   EXPECT_EQ(found(), "CLI-0002");
