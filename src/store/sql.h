@@ -137,6 +137,9 @@ class Store {
   // Moves the log of recent commits into the main file, as far as readers allow; waits for no
   // reader and no writer. The committer calls it. Returns the log's size in bytes before.
   virtual Result<int64_t> checkpoint() = 0;
+  // As `checkpoint`, and empties the log's file, in which older versions of rows stand until they
+  // are written over. False: somebody reads or writes in this moment; it waits for nobody.
+  virtual Result<bool> empty_log() { return false; }
 };
 
 }  // namespace millrace::sql

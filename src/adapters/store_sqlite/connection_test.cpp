@@ -6,7 +6,9 @@
 #include <sqlite3.h>
 #include <sys/stat.h>
 
+#include <filesystem>
 #include <fstream>
+#include <iterator>
 
 #include "adapters/store_sqlite/fault_vfs.h"
 #include "adapters/store_sqlite/store_sqlite.h"
@@ -179,6 +181,61 @@ TEST_F(SqliteTest, AWriterThatHasTheStoreMakesOthersBusy) {
   auto refused = second->run("BEGIN IMMEDIATE");
   ASSERT_FALSE(refused.ok());
   EXPECT_EQ(refused.error().code(), sql::kBusy);
+}
+
+// What the files of the store hold, as they are on the disk.
+class DeletedTest : public SqliteTest {
+ protected:
+  bool holds(const std::string& name, const std::string& what) const {
+    std::ifstream in(name, std::ios::binary);
+    std::string bytes((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
+    return bytes.find(what) != std::string::npos;
+  }
+  bool is_there(const std::string& what) const {
+    return holds(file(), what) || holds(file() + "-wal", what);
+  }
+};
+
+TEST_F(DeletedTest, AValueThatWasDeletedOrReplacedIsNowhere) {
+  auto store = must(open(folder_.path()));
+  auto db = must(store->open_writer());
+  must(db->run("CREATE TABLE t (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID"));
+  for (int i = 0; i < 200; ++i) {
+    must(db->run("INSERT INTO t VALUES ('n" + std::to_string(i) + "', 'canary" +
+                 std::to_string(i % 2) + "')"));
+  }
+  must(store->checkpoint());
+  must(db->run("DELETE FROM t WHERE value = 'canary0'"));
+  must(db->run("UPDATE t SET value = 'x' WHERE value = 'canary1'"));
+  EXPECT_TRUE(is_there("canary"));
+  EXPECT_TRUE(must(store->empty_log()));
+  EXPECT_FALSE(is_there("canary"));
+  EXPECT_EQ(std::filesystem::file_size(file() + "-wal"), 0U);
+}
+
+TEST_F(DeletedTest, AReaderKeepsTheLogAndNobodyWaits) {
+  auto store = must(open(folder_.path()));
+  auto db = must(store->open_writer());
+  must(db->run("CREATE TABLE t (a INTEGER PRIMARY KEY)"));
+  auto reader = must(store->open_reader());
+  must(reader->run("BEGIN"));
+  must(must(reader->prepare("SELECT * FROM t"))->step());
+  must(db->run("INSERT INTO t VALUES (1)"));
+  EXPECT_FALSE(must(store->empty_log()));
+  must(reader->run("COMMIT"));
+  EXPECT_TRUE(must(store->empty_log()));
+}
+
+TEST_F(SqliteTest, StoreAndBackupAreTheirOwnersWhateverTheUmask) {
+  auto before = ::umask(0);
+  auto store = must(open(folder_.path()));
+  must(store->backup(folder_.path() + "/copy.db"));
+  ::umask(before);
+  for (const auto& entry : std::filesystem::directory_iterator(folder_.path())) {
+    struct stat found{};
+    ASSERT_EQ(::stat(entry.path().c_str(), &found), 0);
+    EXPECT_EQ(found.st_mode & 0777, 0600U) << entry.path();
+  }
 }
 
 }  // namespace

@@ -17,6 +17,15 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// Nobody else reads it, whatever the umask is. SQLite gives its journals the mode of the main file.
+// `flags`: O_EXCL when it must be a new one.
+Result<void> create_private(const std::string& file, int flags = 0) {
+  Fd fd(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | flags, 0600));
+  if (fd) return {};
+  return Error(ErrorKind::Unavailable, sql::kBusy,
+               fmt::format("cannot open the store '{}': {}", file, strerror(errno)));
+}
+
 class SqliteStore final : public sql::Store {
  public:
   SqliteStore(std::string file, Options options)
@@ -29,6 +38,7 @@ class SqliteStore final : public sql::Store {
     TRY(
         connection->run("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
                         "PRAGMA temp_store=MEMORY; PRAGMA cache_size=-32768;"
+                        "PRAGMA secure_delete=ON;"  // what is deleted is overwritten
                         "PRAGMA journal_size_limit=33554432"));
     connection->watch_log();
     return std::unique_ptr<sql::Connection>(std::move(connection));
@@ -64,19 +74,16 @@ class SqliteStore final : public sql::Store {
 
   Result<int64_t> checkpoint() override {
     std::lock_guard lock(checkpointing_);
-    if (!checkpointer_) {
-      TRY(checkpointer_, open_connection(SQLITE_OPEN_READWRITE));
-      // Syncs of this connection are those of the main file.
-      TRY(checkpointer_->run("PRAGMA synchronous=FULL; PRAGMA journal_size_limit=33554432"));
-    }
-    int log_pages = 0;
-    int moved = 0;
-    int rc = sqlite3_wal_checkpoint_v2(checkpointer_->handle(), nullptr, SQLITE_CHECKPOINT_PASSIVE,
-                                       &log_pages, &moved);
-    if (rc != SQLITE_OK && rc != SQLITE_BUSY) {
-      return error_of(checkpointer_->handle(), rc, "checkpoint");
-    }
-    return int64_t{log_pages} * 4096;
+    TRY(auto log, move_log(SQLITE_CHECKPOINT_PASSIVE));
+    return int64_t{log.pages} * 4096;
+  }
+
+  Result<bool> empty_log() override {
+    std::lock_guard lock(checkpointing_);
+    // Commits wait for the second one, which has little left to do.
+    TRY(move_log(SQLITE_CHECKPOINT_PASSIVE));
+    TRY(auto log, move_log(SQLITE_CHECKPOINT_TRUNCATE));
+    return log.done;
   }
 
  private:
@@ -84,10 +91,32 @@ class SqliteStore final : public sql::Store {
     return SqliteConnection::open(file_, flags, options_.vfs);
   }
 
+  struct Log {
+    int pages = 0;
+    bool done = false;  // nobody was in the way
+  };
+  Result<Log> move_log(int mode) {
+    if (!checkpointer_) {
+      TRY(checkpointer_, open_connection(SQLITE_OPEN_READWRITE));
+      // Syncs of this connection are those of the main file.
+      TRY(checkpointer_->run("PRAGMA synchronous=FULL; PRAGMA journal_size_limit=33554432"));
+      sqlite3_busy_timeout(checkpointer_->handle(), 0);
+    }
+    Log log;
+    int moved = 0;
+    int rc = sqlite3_wal_checkpoint_v2(checkpointer_->handle(), nullptr, mode, &log.pages, &moved);
+    if (rc != SQLITE_OK && rc != SQLITE_BUSY) {
+      return error_of(checkpointer_->handle(), rc, "checkpoint");
+    }
+    log.done = rc == SQLITE_OK;
+    return log;
+  }
+
   // One step of SQLite's backup: it reads one snapshot and blocks no writer.
   Result<void> copy_to(const std::string& file) {
     TRY(auto source, open_connection(SQLITE_OPEN_READONLY));
-    TRY(auto copy, SqliteConnection::open(file, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, ""));
+    TRY(create_private(file, O_EXCL | O_NOFOLLOW));
+    TRY(auto copy, SqliteConnection::open(file, SQLITE_OPEN_READWRITE, ""));
     sqlite3_backup* job = sqlite3_backup_init(copy->handle(), "main", source->handle(), "main");
     if (!job) return error_of(copy->handle(), SQLITE_ERROR, "backup");
     int rc = sqlite3_backup_step(job, -1);
@@ -104,14 +133,6 @@ class SqliteStore final : public sql::Store {
   std::mutex checkpointing_;
   std::unique_ptr<SqliteConnection> checkpointer_;
 };
-
-// SQLite gives its -wal and -shm files the mode of the main file.
-Result<void> create_private(const std::string& file) {
-  Fd fd(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-  if (fd) return {};
-  return Error(ErrorKind::Unavailable, sql::kBusy,
-               fmt::format("cannot open the store '{}': {}", file, strerror(errno)));
-}
 
 }  // namespace
 
