@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -9,6 +10,7 @@
 #include "adapters/blob_fs/blob_fs.h"
 #include "app/backup.h"
 #include "app/local_commands.h"
+#include "app/recover.h"
 #include "app/restore.h"
 #include "app/version.h"
 #include "app/workflow_commands.h"
@@ -96,6 +98,9 @@ CommandTable local_commands() {
        .help = "Check the promises that the store of a data folder keeps",
        .options = {kConfig, kSet},
        .local = [](const Invocation& in) { return doctor(up_options(in)); }},
+      {.path = "auth recover",
+       .help = "Make a new token with all permissions, as the owner of a stopped server's folder",
+       .local = [](const Invocation& in) { return recover_access(data_of(in)); }},
       {.path = "backup",
        .help = "Copy a data folder, whether a server runs on it or not, to a new folder",
        .arguments = {{"DIR", "The new folder"}},
@@ -142,6 +147,9 @@ int main(int argc, char** argv) {
   if (millrace::worker::is_spawner_invocation(argc, argv)) {
     return millrace::worker::spawner_main(argc, argv, millrace::blob_fs::open);
   }
+  // What this program writes is its user's own: stores, backups, tokens, logs. Runs have theirs
+  // from the spawner.
+  ::umask(077);
   CommandTable commands = local_commands();
   std::ranges::move(workflow_commands(), std::back_inserter(commands));
   try {

@@ -12,10 +12,10 @@
 #include "app/backup.h"
 #include "app/backup_set.h"
 #include "app/examination.h"
+#include "app/recover.h"
 #include "app/server.h"
 #include "auth/key_ring.h"
 #include "auth/passphrase.h"
-#include "auth/token.h"
 #include "base/config.h"
 #include "base/files.h"
 #include "base/time.h"
@@ -158,13 +158,7 @@ Result<void> take_over(const std::string& data) {
   TRY(auto writer, store->open_writer());
   TRY(store::migrate(*writer));
   TRY(store::claim_shards(*writer, "restore", kernel::ShardSet::all()));
-  Secret token = auth::make_token(auth::system_random());
-  TRY(store::add_token(*writer, {.tenant = kDefaultTenant,
-                                 .hash = auth::token_hash(token.reveal()),
-                                 .identity = "admin",
-                                 .permissions = "*",
-                                 .created = unix_ms()}));
-  TRY(replace_file(DataPaths(data).admin_token, std::string(token.reveal()) + "\n", 0600));
+  TRY(make_admin_token(*writer, data));
   TRY(store->checkpoint());
   return {};
 }

@@ -426,7 +426,8 @@ Task<void> Server::stop_what_serves(async::Scope& background) {
   if (!co_await worker_->stop(exit_limit_->left(kEngineReserve))) leave_at_once();
 }
 
-// Once an hour: files of executions that retention has removed.
+// Once an hour: files of executions that retention has removed, and what the store's log still
+// holds of rows that were deleted.
 Task<void> Server::sweep_files() {
   for (;;) {
     co_await async::sleep_for(kFileSweep);
@@ -438,6 +439,8 @@ Task<void> Server::sweep_files() {
       return sweep_blobs(*reader, *blobs_, before);
     });
     if (!swept.ok()) log_warn("blobs.not_swept", {{"error", swept.error().message()}});
+    auto emptied = co_await pool_.run([this] { return store_->empty_log(); });
+    if (!emptied.ok()) log_warn("store.log_not_emptied", {{"error", emptied.error().message()}});
   }
 }
 

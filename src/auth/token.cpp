@@ -28,15 +28,22 @@ Secret make_token(const Random& random) {
 
 std::string token_hash(std::string_view token) { return hex_encode(bytes_of(sha256(token))); }
 
+Permissions granted_by(std::string_view words) {
+  Permissions granted;
+  for (auto word : split(words, ',')) {
+    if (word.starts_with(kRolePrefix)) continue;
+    // may fail: a word that this version does not know grants nothing
+    if (auto known = Permissions::parse(word); known.ok()) granted.add(*known);
+  }
+  return granted;
+}
+
 void TokenCache::put(const StoredToken& token) {
-  Entry entry{token.id, token.expires, token.hash, {token.tenant, token.identity, {}, {}, {}}};
+  Entry entry{token.id, token.hash, {token.tenant, token.identity, granted_by(token.permissions)}};
+  entry.principal.expires = token.expires;
   for (auto word : split(token.permissions, ',')) {
-    if (word.starts_with(kRolePrefix)) {
-      entry.principal.roles.emplace_back(word.substr(kRolePrefix.size()));
-    } else if (auto known = Permissions::parse(word); known.ok()) {
-      // may fail: a word that this version does not know grants nothing
-      entry.principal.permissions.add(*known);
-    }
+    if (!word.starts_with(kRolePrefix)) continue;
+    entry.principal.roles.emplace_back(word.substr(kRolePrefix.size()));
   }
   std::unique_lock lock(mutex_);
   by_hash_.insert_or_assign(token.hash, std::move(entry));
@@ -55,7 +62,8 @@ Result<Principal> TokenCache::find(std::string_view token, int64_t now_ms) const
     return Error(ErrorKind::Unauthorized, "AUT-0002", "the token is unknown or was revoked");
   }
   const auto& entry = found->second;
-  if (entry.expires != 0 && entry.expires <= now_ms) {
+  int64_t expires = entry.principal.expires;
+  if (expires != 0 && expires <= now_ms) {
     return Error(ErrorKind::Unauthorized, "AUT-0003", "the token has expired");
   }
   return entry.principal;

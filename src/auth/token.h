@@ -28,10 +28,14 @@ struct Principal {
   Permissions permissions;
   ExecutionId execution;           // of an execution-scoped token
   std::vector<std::string> roles;  // which inquiries it may answer
+  int64_t expires = 0;             // Unix ms; 0: never
 };
 
 // A role of a token stands among its permissions.
 inline constexpr std::string_view kRolePrefix = "role:";
+
+// What the words of a token's row allow. A name that this version does not know grants nothing.
+Permissions granted_by(std::string_view words);
 
 // The part of a token's row that the cache needs.
 struct StoredToken {
@@ -46,7 +50,7 @@ struct StoredToken {
 // All live tokens by their hash. Thread-safe.
 class TokenCache {
  public:
-  // Adds or replaces. A name that this version does not know grants nothing.
+  // Adds or replaces.
   void put(const StoredToken& token);
   void remove(TokenId id);
 
@@ -57,7 +61,6 @@ class TokenCache {
  private:
   struct Entry {
     TokenId id;
-    int64_t expires = 0;
     std::string hash;
     Principal principal;
   };

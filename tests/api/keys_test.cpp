@@ -137,5 +137,24 @@ TEST_F(KeyTest, WritesAreToldOnTheStreamByName) {
   EXPECT_EQ(text.find("quiet"), std::string::npos);
 }
 
+// A value is kept as it came, or refused: never another one.
+TEST_F(ApiTest, AKeysValueIsKeptOrRefused) {
+  auto put = [&](const std::string& json) {
+    return send("PUT", "/api/v1/keys/system/kept", R"({"value":)" + json + "}",
+                {{"Content-Type", "application/json"}});
+  };
+  for (const char* kept : {"9223372036854775807", "-9223372036854775808", "0.1",
+                           R"("M\u00fcnchen")", R"("\ud83d\ude00")", R"("a\u0000b")", "null"}) {
+    auto answer = put(kept);
+    EXPECT_EQ(answer.status, 200) << kept << answer.text;
+    EXPECT_EQ(get("/api/v1/keys/system/kept").data()["value"], *parse_json(kept)) << kept;
+  }
+  for (const char* refused : {"9223372036854775808", "-9223372036854775809", "1e400",
+                              "\"M\xfcnchen\"", R"("\ud83d")", "NaN", "1e-400x"}) {
+    EXPECT_EQ(put(refused).status, 400) << refused;
+  }
+  EXPECT_EQ(get("/api/v1/keys/system/kept").data()["value"], Value());
+}
+
 }  // namespace
 }  // namespace millrace::api

@@ -53,6 +53,14 @@ const EventRow* Loaded::event(Of<EventId> of) const {
   return found == events_.end() || found->second.tenant != of.tenant ? nullptr : &found->second;
 }
 
+std::vector<const TokenRow*> Loaded::tokens(TenantId tenant) const {
+  std::vector<const TokenRow*> rows;
+  for (const auto& [of, row] : tokens_) {
+    if (of.tenant == tenant) rows.push_back(&row);
+  }
+  return rows;
+}
+
 std::vector<const ExecutionRow*> Loaded::leased() const {
   std::vector<const ExecutionRow*> rows;
   for (ExecutionId id : leased_) rows.push_back(execution(id));

@@ -30,7 +30,7 @@ struct Wanted {
   std::vector<Of<TimerId>> timers;  // and the lineages of what they are about
   std::vector<Of<EventId>> events;
   std::vector<kernel::KeyName> key_values;
-  std::vector<Of<TokenId>> tokens;
+  std::vector<TenantId> tokens_of;
   std::vector<TenantId> schedules_of;   // the timers of their rules
   std::vector<kernel::DedupeRow> keys;  // tenant, scope and key are set
   bool executions_of_keys = false;      // and the executions that these keys' values name
@@ -77,7 +77,8 @@ class Loaded {
   const kernel::TimerRow* timer(TimerId id) const;
   const std::vector<kernel::TimerRow>& schedules() const { return schedules_; }
   const kernel::EventRow* event(Of<EventId> of) const;
-  bool has_token(Of<TokenId> of) const { return tokens_.contains(of); }
+  // All of one tenant.
+  std::vector<const kernel::TokenRow*> tokens(TenantId tenant) const;
   // False once the message has been handled.
   bool has_message(MessageId id) const { return messages_.contains(id); }
   std::vector<const kernel::ExecutionRow*> leased() const;
@@ -106,7 +107,7 @@ class Loaded {
   std::unordered_map<InquiryId, kernel::InquiryRow> inquiries_;
   std::unordered_map<TimerId, kernel::TimerRow> timers_;
   std::unordered_map<EventId, kernel::EventRow> events_;
-  std::unordered_set<Of<TokenId>> tokens_;
+  std::map<Of<TokenId>, kernel::TokenRow> tokens_;
   std::vector<kernel::TimerRow> schedules_;
   KeyRows key_values_;
   std::map<std::tuple<TenantId, std::string, std::string>, std::string> keys_;

@@ -261,9 +261,9 @@ Result<void> Loader::load_rest() {
     TRY(bool waits, store::message_waits(db_, of.tenant, of.id));
     if (waits) into_.messages_.insert(of.id);
   }
-  for (auto of : wanted_.tokens) {
-    TRY(auto row, store::find_token(db_, of.tenant, of.id));
-    if (row) into_.tokens_.insert(of);
+  for (TenantId tenant : wanted_.tokens_of) {
+    TRY(auto rows, store::tokens_of(db_, tenant));
+    for (auto& row : rows) into_.tokens_.emplace(Of{tenant, row.id}, std::move(row));
   }
   for (TenantId tenant : wanted_.schedules_of) {
     TRY(auto rows, store::named_timers(db_, tenant));

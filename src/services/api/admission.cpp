@@ -76,6 +76,13 @@ Result<auth::Principal> principal_of_run(Shared& shared, sql::Connection& db,
   return who;
 }
 
+Result<void> require(const auth::Principal& who, auth::Permission permission) {
+  if (who.permissions.allow(permission)) return {};
+  return Error(
+      ErrorKind::Forbidden, "API-0011",
+      fmt::format("'{}' lacks the permission '{}'", who.identity, auth::to_string(permission)));
+}
+
 }  // namespace
 
 std::string request_id_of(Shared& shared, const net::HttpRequest& request) {
@@ -157,10 +164,35 @@ Result<void> check_permission(const Call& call) {
 }
 
 Result<void> require(const Call& call, auth::Permission permission) {
-  if (call.who.permissions.allow(permission)) return {};
-  return Error(ErrorKind::Forbidden, "API-0011",
-               fmt::format("'{}' lacks the permission '{}'", call.who.identity,
-                           auth::to_string(permission)));
+  return require(call.who, permission);
+}
+
+Credential::Credential(const Call& call)
+    : permission_(call.route->access.permission()),
+      who_(call.who),
+      next_look_(std::chrono::steady_clock::now()) {
+  // may fail: it was admitted, so it has one
+  if (auto token = bearer_token(call); token.ok()) token_ = Secret(std::string(*token));
+}
+
+Task<Result<void>> Credential::check(Shared& shared) {
+  if (!auth::RunTokens::is_run_token(token_.reveal())) {
+    CO_TRY(who_, shared.tokens.find(token_.reveal(), shared.now_ms()));
+    co_return require(who_, permission_);
+  }
+  auto now = std::chrono::steady_clock::now();
+  if (now < next_look_) co_return Result<void>();
+  next_look_ = now + std::chrono::seconds(1);
+  CO_TRY(auto run, shared.run_tokens.check(token_.reveal()));
+  co_return co_await shared.readers.run([&](sql::Connection& db) -> Result<void> {
+    TRY(who_, principal_of_run(shared, db, run));
+    return require(who_, permission_);
+  });
+}
+
+async::Duration Credential::lasts(const Shared& shared, async::Duration limit) const {
+  if (who_.expires == 0) return limit;
+  return std::clamp(async::Duration(who_.expires - shared.now_ms()), async::Duration(1), limit);
 }
 
 std::string media_type(std::string_view content_type) {

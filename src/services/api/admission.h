@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <chrono>
 #include <optional>
 #include <string>
 
@@ -34,6 +35,23 @@ Task<Result<void>> authenticate_run(Call& call, auth::RunClaim run);
 Result<bool> check_head(Call& call);
 // For routes that may ask for a token themselves: the token's owner.
 Result<auth::Principal> principal_of(const Call& call);
+
+// What a stream was opened with, or a long wait begun: a token may be revoked or expire meanwhile,
+// a run may end.
+class Credential {
+ public:
+  explicit Credential(const Call& call);
+  // Errors: Unauthorized, Forbidden: the stream ends. A run's token is looked at once a second.
+  Task<Result<void>> check(Shared& shared);
+  // How long it can still hold, at most `limit`.
+  async::Duration lasts(const Shared& shared, async::Duration limit) const;
+
+ private:
+  Secret token_;
+  auth::Permission permission_;
+  auth::Principal who_;
+  std::chrono::steady_clock::time_point next_look_;
+};
 
 // Errors: Forbidden, API-0011.
 Result<void> check_permission(const Call& call);

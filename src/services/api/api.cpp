@@ -57,6 +57,16 @@ void log_answer(const Call& call, int status, int64_t duration_ns) {
              {"identity", call.who.identity}});
 }
 
+// Whose answers no cache may keep: tokens, keys, who somebody is.
+bool answers_with_secrets(const Route& route) {
+  using auth::Permission;
+  if (route.access.kind() == Access::Kind::AnyToken) return true;
+  if (route.access.kind() != Access::Kind::Permission) return false;
+  auto permission = route.access.permission();
+  return permission == Permission::Admin || permission == Permission::KeysRead ||
+         permission == Permission::KeysWrite || permission == Permission::KeysDecrypt;
+}
+
 Task<Response> run_handler(Call& call) {
   const auto& handler = call.route->handler;
   if (const auto* in_memory = std::get_if<MemoryHandler>(&handler)) co_return (*in_memory)(call);
@@ -128,6 +138,9 @@ std::optional<net::HttpResponse> Api::find_route(Call& call) const {
 // What every answer has and leaves behind.
 void Api::finish(const Call& call, net::HttpResponse& response, int64_t duration_ns) const {
   response.header("X-Request-Id", call.request_id);
+  if (call.route && answers_with_secrets(*call.route)) {
+    response.header("Cache-Control", "no-store");
+  }
   if (call.http.method == "HEAD") response.stream = nullptr;
   log_answer(call, response.status, duration_ns);
   if (!shared_->options.observe) return;

@@ -3,6 +3,7 @@
 
 #include "engine/machine/catalog.h"
 #include "engine/transitions/commands.h"
+#include "services/api/admission.h"
 #include "services/api/call.h"
 #include "services/api/execution_view.h"
 #include "services/api/execution_watch.h"
@@ -160,6 +161,7 @@ Task<Response> run_execution(Call& call) {
   CO_TRY(auto row, co_await ask<ExecutionRow>(command));
   if (wait_ms > 0 && !is_final(row.status)) {
     CO_TRY(row, co_await watch.wait({call.who.tenant, row.id}, wait_ms));
+    CO_TRY(co_await Credential(call).check(call.api));
   }
   CO_TRY(co_await read_result(call.api, row));
   auto response = answer_one(full_view(row, *call.api.engine.catalog(call.who.tenant)), 201);
@@ -175,6 +177,7 @@ Task<Response> show_execution(Call& call) {
   if (wait_ms > 0 && !is_final(row.status)) {
     EndWatch watch(call.api, co_await async::this_executor());
     CO_TRY(row, co_await watch.end_of({call.who.tenant, id}, wait_ms));
+    CO_TRY(co_await Credential(call).check(call.api));
   }
   CO_TRY(co_await read_result(call.api, row));
   co_return answer_one(full_view(row, *call.api.engine.catalog(call.who.tenant)));

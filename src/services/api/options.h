@@ -30,6 +30,7 @@ struct ApiOptions {
   size_t webhook_body_limit = 10 << 20;
   size_t event_body_limit = 1 << 20;
   int max_streams = 256;            // open event streams; one more is answered 429
+  int max_streams_each = 64;        // of these, of one identity
   int64_t keep_alive_ms = 15'000;   // a silent stream sends a comment this often
   int64_t stream_pause_ms = 20;     // a stream reads the change feed at most this often
   std::function<int64_t()> now_ms;  // Unix ms

@@ -76,13 +76,14 @@ struct OutputView {
 };
 
 Response follow(Call& call, const OutputQuery& query, ExecutionId id) {
-  FollowRequest request{call.who.tenant, id, {}, {query.attempt, {query.from, query.from}}};
+  FollowRequest request{
+      Credential(call), call.who.tenant, id, {}, {query.attempt, {query.from, query.from}}};
   request.wanted = {query.stream != Streams::Stderr, query.stream != Streams::Stdout};
   if (auto last = call.http.headers.find("last-event-id"); !last.empty()) {
     TRY(request.position, OutputPosition::parse(last));
   }
   Shared* shared = &call.api;
-  return event_stream(*shared, [shared, request](net::BodyWriter& out) {
+  return event_stream(call, [shared, request](net::BodyWriter& out) {
     return follow_output(*shared, request, out);
   });
 }

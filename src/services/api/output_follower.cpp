@@ -75,7 +75,7 @@ class OutputFollower {
  public:
   OutputFollower(Shared& shared, FollowRequest request, net::BodyWriter& out, async::Executor loop)
       : shared_(shared),
-        request_(request),
+        request_(std::move(request)),
         at_(request_.position),
         out_(out),
         inbox_(std::make_shared<Inbox>(std::move(loop))),
@@ -85,8 +85,10 @@ class OutputFollower {
     output_ = shared_.engine.on_output({request_.tenant, request_.id},
                                        [inbox](const OutputChunk& chunk) { inbox->put(chunk); });
     changes_ = shared_.engine.on_change([inbox] { inbox->change(); });
+    stream_ = shared_.streams.add(inbox_->wakeup);
   }
   ~OutputFollower() {
+    shared_.streams.forget(stream_);
     shared_.engine.forget(changes_);
     shared_.engine.forget(output_);
     shared_.engine.forget_watch(watch_);
@@ -104,6 +106,7 @@ class OutputFollower {
  private:
   Task<Result<void>> follow_live() {
     for (bool ended = false; !ended;) {
+      CO_TRY(co_await request_.credential.check(shared_));
       for (const auto& chunk : inbox_->take(ended)) take_chunk(chunk);
       if (inbox_->changed() && Clock::now() >= next_look_) co_await look();
       if (events_.empty() && !ended) co_await pause();
@@ -117,7 +120,8 @@ class OutputFollower {
     auto silence_ends = last_sent_ + std::chrono::milliseconds(shared_.options.keep_alive_ms);
     auto until = inbox_->changed() ? std::min(silence_ends, next_look_) : silence_ends;
     auto left = std::chrono::ceil<async::Duration>(until - Clock::now());
-    co_await inbox_->wakeup.wait_for(std::max(left, async::Duration(1)));
+    left = request_.credential.lasts(shared_, std::max(left, async::Duration(1)));
+    co_await inbox_->wakeup.wait_for(left);
     if (Clock::now() >= silence_ends) events_ = kKeepAlive;
   }
 
@@ -238,6 +242,7 @@ class OutputFollower {
   int64_t watch_;
   int64_t output_ = 0;
   int64_t changes_ = 0;
+  int64_t stream_ = 0;
   Clock::time_point last_sent_ = Clock::now();
   Clock::time_point next_look_;         // not before
   int told_held_ = 0;                   // the attempt that it was told of; 0: none
@@ -280,15 +285,11 @@ void append_output_members(std::string& json, int64_t from, std::string_view byt
 }
 
 Task<void> follow_output(Shared& shared, FollowRequest request, net::BodyWriter& out) {
-  OutputFollower follower(shared, request, out, co_await async::this_executor());
+  OutputFollower follower(shared, std::move(request), out, co_await async::this_executor());
   auto end = co_await follower.run();
   if (!end.ok() && end.error().kind() != ErrorKind::Unavailable) {
-    std::string event;
-    std::string data = R"({"detail":)";
-    append_json_string(data, end.error().message());
-    net::append_sse_event(event, {}, "error", data + '}');
     // The client may be gone: then nobody is left to tell.
-    if (auto told = co_await out.write(event); !told.ok()) co_return;
+    if (auto told = co_await out.write(error_event(end.error())); !told.ok()) co_return;
   }
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "async/wakeup.h"
+#include "services/api/admission.h"
 #include "services/api/shared.h"
 
 namespace millrace::api {
@@ -22,6 +23,7 @@ struct OutputPosition {
 };
 
 struct FollowRequest {
+  Credential credential;
   TenantId tenant;
   ExecutionId id;
   std::array<bool, 2> wanted = {true, false};  // stdout, stderr
@@ -37,6 +39,7 @@ struct FollowRequest {
 //   event: needs_decision  {"attempt","held"}: the run was lost, `held` says why nothing goes on;
 //                   once it is resolved the stream goes on too
 //   event: end      {"status","size","dropped"}
+//   event: error    {"code","detail"}: the token was revoked, has expired, or reading failed
 //
 // Live pieces are hints; what has not come when the run ends is sent from the store.
 Task<void> follow_output(Shared& shared, FollowRequest request, net::BodyWriter& out);

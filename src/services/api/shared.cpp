@@ -72,6 +72,31 @@ Result<const std::vector<Secret>*> WebhookSecrets::of(const kernel::WebhookRow& 
   return &entry.secrets;
 }
 
+int Streams::open_of(const Owner& owner) const {
+  auto found = by_owner_.find(owner);
+  return found == by_owner_.end() ? 0 : found->second;
+}
+
+void Streams::enter(const Owner& owner) {
+  ++open_;
+  ++by_owner_[owner];
+}
+
+void Streams::leave(const Owner& owner) {
+  --open_;
+  auto found = by_owner_.find(owner);
+  if (--found->second == 0) by_owner_.erase(found);
+}
+
+int64_t Streams::add(async::Wakeup wakeup) {
+  wakeups_.emplace(++last_, std::move(wakeup));
+  return last_;
+}
+
+void Streams::look_again() const {
+  for (const auto& [number, wakeup] : wakeups_) wakeup.notify();
+}
+
 Shared::Shared(engine::Engine& the_engine, const auth::KeyRing& the_keys,
                auth::TokenCache& the_tokens, const auth::RunTokens& the_run_tokens,
                async::Pool& pool, ApiOptions the_options)

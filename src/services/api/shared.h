@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <set>
@@ -11,6 +12,7 @@
 
 #include "async/completion.h"
 #include "async/pool.h"
+#include "async/wakeup.h"
 #include "auth/key_ring.h"
 #include "auth/token.h"
 #include "engine/engine.h"
@@ -86,6 +88,29 @@ class RefusalLog {
   int64_t left_out_ = 0;
 };
 
+// The event streams that are open. Loop thread.
+class Streams {
+ public:
+  // Whose they are.
+  using Owner = std::pair<TenantId, std::string>;
+
+  int open() const { return open_; }
+  int open_of(const Owner& owner) const;
+  void enter(const Owner& owner);
+  void leave(const Owner& owner);
+
+  // What follows something looks at its credential whenever it is woken.
+  int64_t add(async::Wakeup wakeup);
+  void forget(int64_t number) { wakeups_.erase(number); }
+  void look_again() const;
+
+ private:
+  int open_ = 0;
+  std::map<Owner, int> by_owner_;
+  int64_t last_ = 0;
+  std::map<int64_t, async::Wakeup> wakeups_;
+};
+
 // What the handlers work with; lives as long as the Api. Loop thread, except where a member says
 // otherwise.
 struct Shared {
@@ -98,8 +123,8 @@ struct Shared {
   RandomHex hex;
   WebhookSecrets webhook_secrets;
   std::set<RequestKey> running_keys;  // of requests that are under way
-  int open_streams = 0;
   RefusalLog refusal_log;
+  Streams streams;
   std::atomic<Phase> phase{Phase::Starting};
   std::string openapi_json;
   std::string docs_html;

@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "net/sse.h"
+#include "services/api/admission.h"
 #include "services/api/call.h"
 #include "services/api/routes.h"
 #include "services/api/shared.h"
@@ -67,6 +68,7 @@ Result<Topic> parse_topic(std::string_view text) {
 }
 
 struct ChangeRequest {
+  Credential credential;
   TenantId tenant;
   std::vector<Topic> topics;
   std::optional<int64_t> after;  // none: from now on
@@ -99,16 +101,23 @@ class ChangeFollower {
       : shared_(shared), request_(std::move(request)), out_(out), wakeup_(std::move(loop)) {
     auto wakeup = wakeup_;
     subscription_ = shared_.engine.on_change([wakeup] { wakeup.notify(); });
+    stream_ = shared_.streams.add(wakeup_);
   }
-  ~ChangeFollower() { shared_.engine.forget(subscription_); }
+  ~ChangeFollower() {
+    shared_.engine.forget(subscription_);
+    shared_.streams.forget(stream_);
+  }
   ChangeFollower(const ChangeFollower&) = delete;
 
   Task<Result<void>> run() {
     CO_TRY(co_await begin());
+    const async::Duration keep_alive(shared_.options.keep_alive_ms);
     for (;;) {
+      CO_TRY(co_await request_.credential.check(shared_));
       CO_TRY(bool more, co_await send_changes());
       if (more) continue;
-      bool woken = co_await wakeup_.wait_for(async::Duration(shared_.options.keep_alive_ms));
+      auto limit = request_.credential.lasts(shared_, keep_alive);
+      bool woken = co_await wakeup_.wait_for(limit);
       if (!woken) CO_TRY(co_await out_.write(kKeepAlive));
       // Commits come by the thousand: what gathers in the pause is one read and one write.
       if (woken) co_await async::sleep_for(async::Duration(shared_.options.stream_pause_ms));
@@ -124,7 +133,8 @@ class ChangeFollower {
       return {};
     }));
     std::string events;
-    after_ = request_.after.value_or(ends.newest);
+    constexpr int64_t kLast = INT64_MAX - 1;  // the next one is a number too
+    after_ = std::min(request_.after.value_or(ends.newest), kLast);
     bool expired = after_ + 1 < ends.oldest;
     if (expired || after_ > ends.newest) {
       append_gap(events, ends);
@@ -176,18 +186,22 @@ class ChangeFollower {
   net::BodyWriter& out_;
   async::Wakeup wakeup_;
   int64_t subscription_ = 0;
+  int64_t stream_ = 0;
   int64_t after_ = 0;
 };
 
 Task<void> follow_changes(Shared& shared, ChangeRequest request, net::BodyWriter& out) {
   ChangeFollower follower(shared, std::move(request), out, co_await async::this_executor());
-  // It ends when the client is gone; whoever comes back resumes by id.
-  if (auto end = co_await follower.run(); !end.ok()) co_return;
+  // It ends when the client is gone, who resumes by id when it comes back, or has no right any
+  // more.
+  auto end = co_await follower.run();
+  if (end.ok() || !is_denied(end.error())) co_return;
+  if (auto told = co_await out.write(error_event(end.error())); !told.ok()) co_return;
 }
 
 Response open_stream(Call& call) {
   TRY(auto query, call.query<StreamQuery>());
-  ChangeRequest request{call.who.tenant, {}, query.from};
+  ChangeRequest request{Credential(call), call.who.tenant, {}, query.from};
   for (const auto& text : query.topics) {
     TRY(auto topic, parse_topic(text));
     request.topics.push_back(topic);
@@ -203,7 +217,7 @@ Response open_stream(Call& call) {
     request.after = sequence;
   }
   Shared* shared = &call.api;
-  return event_stream(*shared, [shared, request](net::BodyWriter& out) {
+  return event_stream(call, [shared, request](net::BodyWriter& out) {
     return follow_changes(*shared, request, out);
   });
 }

@@ -172,6 +172,10 @@ Response show_docs(Call& call) {
   auto response = net::HttpResponse::text(200, {});
   response.content_type = "text/html; charset=utf-8";
   response.fixed = call.api.docs_html;
+  response.header("Content-Security-Policy",
+                  "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; "
+                  "form-action 'none'; frame-ancestors 'none'");
+  response.header("X-Content-Type-Options", "nosniff");
   return response;
 }
 

@@ -6,6 +6,7 @@
 
 #include "base/text.h"
 #include "engine/transitions/commands.h"
+#include "kernel/event_source.h"
 #include "services/api/call.h"
 #include "services/api/page.h"
 #include "services/api/routes.h"
@@ -17,6 +18,8 @@ namespace {
 
 using auth::Permission;
 using kernel::TokenRow;
+
+constexpr int64_t kLongestTtlS = 100LL * 366 * 86'400;
 
 struct TokenInput {
   std::string identity;
@@ -35,7 +38,9 @@ struct TokenInput {
             .length(1, 50),
         field("roles", &TokenInput::roles, "Inquiries that are put to these may be answered.")
             .length(0, 20),
-        field("ttl_s", &TokenInput::ttl_s, "Default: it does not expire.").at_least(1).unit("s"),
+        field("ttl_s", &TokenInput::ttl_s, "Default: it does not expire.")
+            .range(1, kLongestTtlS)
+            .unit("s"),
     };
     static const auto table = fields_of<TokenInput>("TokenInput", "A token to be made.", lines);
     return table;
@@ -114,6 +119,16 @@ Result<void> check_roles(const std::vector<std::string>& roles) {
   return {};
 }
 
+// It stands in what the token makes: nobody shall be taken for a run, a hook or a rule.
+Result<void> check_identity(const std::string& identity) {
+  auto prefix = kernel::reserved_prefix(identity);
+  if (prefix.empty()) return {};
+  return Error(ErrorKind::Invalid, "API-0082",
+               fmt::format("identity '{}': names that begin with '{}' are the server's own",
+                           identity, prefix))
+      .with_problem("/identity", "expected the name of a person or a program");
+}
+
 Response show_identity(Call& call) {
   IdentityView view{call.who.identity, call.who.tenant, {}, call.who.roles, call.who.execution};
   for (int i = 0; i < auth::kPermissions; ++i) {
@@ -136,6 +151,7 @@ Response list_tokens(Call& call, sql::Connection& db) {
 
 Task<Response> create_token(Call& call) {
   CO_TRY(auto input, call.body<TokenInput>());
+  CO_TRY(check_identity(input.identity));
   std::string words;
   for (const auto& word : input.permissions) words += (words.empty() ? "" : ",") + word;
   CO_TRY(auto wanted, auth::Permissions::parse(words));
@@ -161,19 +177,12 @@ Task<Response> create_token(Call& call) {
 
 Task<Response> revoke_token(Call& call) {
   CO_TRY(auto id, call.id<TokenId>());
-  bool known = false;
-  CO_TRY(co_await call.api.readers.run([&](sql::Connection& db) -> Result<void> {
-    TRY(auto rows, store::tokens_of(db, call.who.tenant));
-    for (const auto& row : rows) known |= row.id == id;
-    return {};
-  }));
-  if (!known)
-    co_return Error(ErrorKind::NotFound, "API-0081", fmt::format("no token {}", id.value));
   auto command = [&](auto reply) {
     call.api.engine.submit(engine::command::delete_token(call.caller(), id, std::move(reply)));
   };
   CO_TRY(co_await ask<TokenId>(command));
   call.api.tokens.remove(id);
+  call.api.streams.look_again();
   net::HttpResponse response;
   response.status = 204;
   co_return response;

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "app/recover.h"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "adapters/store_sqlite/store_sqlite.h"
+#include "app/local_commands.h"
+#include "app/server.h"
+#include "auth/token.h"
+#include "base/files.h"
+#include "base/time.h"
+#include "store/backup.h"
+#include "store/migrate.h"
+
+namespace millrace::app {
+namespace {
+
+// Files that root leaves in somebody else's folder would keep the server from its own store.
+Result<void> check_owner(const std::string& data) {
+  struct stat folder{};
+  if (::stat(data.c_str(), &folder) == 0 && folder.st_uid == ::geteuid()) return {};
+  return Error(
+      ErrorKind::Forbidden, "APP-0031",
+      fmt::format("data folder '{}' belongs to user {}, not to you (user {}): its owner can "
+                  "recover access",
+                  data, folder.st_uid, ::geteuid()));
+}
+
+}  // namespace
+
+Result<void> make_admin_token(sql::Connection& writer, const std::string& data) {
+  Secret token = auth::make_token(auth::system_random());
+  TRY(store::add_token(writer, {.tenant = kDefaultTenant,
+                                .hash = auth::token_hash(token.reveal()),
+                                .identity = "admin",
+                                .permissions = "*",
+                                .created = unix_ms()}));
+  return replace_file(DataPaths(data).admin_token, std::string(token.reveal()) + "\n", 0600);
+}
+
+Result<int> recover_access(const std::string& data) {
+  TRY(check_store_is_there(data));
+  TRY(check_owner(data));
+  auto lock = lock_folder(data);
+  if (!lock.ok()) {
+    return std::move(lock).error().with_context(
+        "auth recover: stop the server first, it would not know a token that is made beside it");
+  }
+  TRY(auto store, store_sqlite::open(data));
+  TRY(auto writer, store->open_writer());
+  TRY(store::migrate(*writer));
+  TRY(make_admin_token(*writer, data));
+  fmt::print(
+      "A new token with all permissions is in {}.\nTokens from before stay valid: once the "
+      "server runs, `millrace auth token list` shows them and `auth token revoke` ends "
+      "them.\n",
+      DataPaths(data).admin_token);
+  return 0;
+}
+
+}  // namespace millrace::app
