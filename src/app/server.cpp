@@ -83,6 +83,10 @@ void tell_what_was_in_hand(const engine::InHand& in_hand) {
   }
 }
 
+bool is_loopback(std::string_view address) {
+  return address.starts_with("127.") || address == "::1" || address == "localhost";
+}
+
 // The first start makes an admin token and leaves it where the same user's command line finds it.
 Result<void> ensure_admin_token(engine::Engine& engine, auth::TokenCache& tokens,
                                 const DataPaths& paths) {
@@ -336,6 +340,11 @@ void Server::announce() const {
                             {"pid", ::getpid()},
                             {"open_files", files_.now},
                             {"max_connections", connections_}});
+  if (!is_loopback(config_.server.address)) {
+    log_warn("server.open_to_the_network",
+             {{"address", config_.server.address},
+              {"do", "tokens travel in clear: let only a proxy that speaks TLS reach it"}});
+  }
   if (connections_ < config_.server.max_connections) {
     log_warn("server.few_open_files", {{"wanted", config_.server.max_connections},
                                        {"max_connections", connections_},
