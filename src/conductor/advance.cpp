@@ -222,6 +222,8 @@ void Conductor::stage_retry(EntryIndex index) {
 Result<bool> Conductor::wants_retry(EntryIndex index, const Value& result) {
   const Entry& entry = state_.entry(index);
   if (!entry.retry || entry.held) return false;
+  // No way leads from there to another try: asked for one, it would be asked again without end.
+  if (entry.status == Status::Canceled) return false;
   if (!entry.retry->count.is_int() || entry.retry->tally >= entry.retry->count.as_int()) {
     return false;
   }

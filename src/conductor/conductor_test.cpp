@@ -93,6 +93,20 @@ INSTANTIATE_TEST_SUITE_P(Spellings, DataReadsNoKey,
                                          "{{ st2kv('system.pw', decrypt=true) }}",
                                          "{% if true %}{{ st2kv('system.pw') }}{% endif %}"));
 
+// Found by workflow_fuzz: asking for the try that a canceled task cannot have went on without end,
+// until the stack was used up.
+TEST(Retry, ACanceledTaskIsNotTriedAgain) {
+  for (auto mode : {expr::Mode::Orquesta, expr::Mode::Native}) {
+    for (std::string_view when : {"<% completed() %>", "<% not succeeded() %>", "<% true %>"}) {
+      Rig run("tasks: {a: {action: core.noop, retry: {count: 2, when: " + std::string(when) + "}}}",
+              Value::map(), mode);
+      run.end("a", Status::Canceled);
+      EXPECT_EQ(run.status_of("a"), Status::Canceled) << when;
+      EXPECT_EQ(run.status(), Status::Canceled) << when;
+    }
+  }
+}
+
 constexpr std::string_view kJoin = R"(
 vars: [{x: {from: root, root: 1}}]
 tasks:
