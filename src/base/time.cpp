@@ -117,7 +117,13 @@ Result<int64_t> parse_rfc3339(std::string_view text) {
                              text.substr(0, 64)));
   }
   int64_t days_since_epoch = sys_days(date).time_since_epoch().count();
-  return days_since_epoch * kMsPerDay + ((h * 60 + mi - offset_min) * 60 + s) * 1000 + ms;
+  int64_t time = days_since_epoch * kMsPerDay + ((h * 60 + mi - offset_min) * 60 + s) * 1000 + ms;
+  // Beyond the years that can be written it would come back as another time.
+  if (time < kFirstMs || time > kLastMs) {
+    return Error(ErrorKind::Invalid, "BAS-0005",
+                 fmt::format("expected a time in the years 0000 to 9999 of UTC, found '{}'", text));
+  }
+  return time;
 }
 
 }  // namespace millrace
