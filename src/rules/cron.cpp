@@ -294,14 +294,14 @@ std::optional<int64_t> Cron::next(int64_t after_s) const {
     Zone::Stretch stretch = zone_.at(now);
     int64_t end = std::min(stretch.end, limit);
     int64_t from = now + stretch.offset;
+    // Times that the change of the clock at its begin has skipped fire when it happens.
+    int64_t offset_before = zone_.at(stretch.begin - 1).offset;
+    bool gap = now == stretch.begin && offset_before < stretch.offset;
+    if (gap && next_local(now + offset_before, from)) return now;
     // The part of this stretch whose wall clock the one before has already shown.
-    int64_t repeated_until = stretch.begin + zone_.at(stretch.begin - 1).offset;
+    int64_t repeated_until = stretch.begin + offset_before;
     if (!hours_.all()) from = std::max(from, repeated_until);
     if (auto local = next_local(from, end + stretch.offset)) return *local - stretch.offset;
-    // Times that the next change of the clock skips fire when it happens.
-    int64_t next_offset = zone_.at(end).offset;
-    bool gap = end == stretch.end && next_offset > stretch.offset;
-    if (gap && next_local(end + stretch.offset, end + next_offset)) return end;
     now = end;
   }
   return std::nullopt;

@@ -82,6 +82,9 @@ TEST(Cron, FiresOnceAtTheEndOfAGap) {
             "03-29 01:00:00; 03-30 00:00:00; ");
   EXPECT_EQ(cron("*/30 * * * *", "2026-03-29T00:30:00Z", 3, "Europe/Berlin"),
             "03-29 01:00:00; 03-29 01:30:00; 03-29 02:00:00; ");
+  // Also when the second before the gap is the last one that was looked at (found by cron_fuzz).
+  EXPECT_EQ(cron("30 2 * * *", "2026-03-29T00:59:59Z", 2, "Europe/Berlin"),
+            "03-29 01:00:00; 03-30 00:30:00; ");
   EXPECT_EQ(cron("0 3 * * *", "2026-03-29T00:00:00Z", 2, "Europe/Berlin"),
             "03-29 01:00:00; 03-30 01:00:00; ");
 }
