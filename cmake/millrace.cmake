@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # One target per module:
 # millrace_module(NAME [PLAIN] [DEPS module...] [LIBS vendor...] [TEST_DEPS module...]
-# [ALONE source...]).
-# Takes every foo.cpp of the folder; foo_test.cpp goes into NAME_test, foo_fuzz.cpp becomes a
-# libFuzzer binary of its own when MILLRACE_FUZZ is on, foo_bench.cpp belongs to bench/.
+# [ALONE source...] [FUZZ source...]).
+# Takes every foo.cpp of the folder; foo_test.cpp goes into NAME_test, foo_fuzz.cpp into the binary
+# of all fuzz targets when MILLRACE_FUZZ is on, foo_bench.cpp belongs to bench/. FUZZ names the few
+# sources that the room's fuzz targets need, so that the rest of it is not compiled for them.
 
 # Sources are compiled in batches (a unity build): half the work, as each batch parses its headers
 # once. Two sources of one target then share their anonymous namespaces: when two names meet,
@@ -24,7 +25,8 @@ if(MILLRACE_SANITIZE)
   add_link_options(-fsanitize=${MILLRACE_SANITIZE})
 endif()
 if(MILLRACE_FUZZ)
-  add_compile_options(-fsanitize=fuzzer-no-link)
+  add_compile_options(-fsanitize=fuzzer-no-link
+                      -fsanitize-ignorelist=${CMAKE_SOURCE_DIR}/cmake/fuzz_ignore.txt)
 endif()
 add_compile_definitions(BOOST_ASIO_NO_DEPRECATED BOOST_ASIO_SEPARATE_COMPILATION
                         BOOST_BEAST_SEPARATE_COMPILATION SPDLOG_COMPILED_LIB SPDLOG_FMT_EXTERNAL)
@@ -60,7 +62,7 @@ function(millrace_plain target)
 endfunction()
 
 function(millrace_module name)
-  cmake_parse_arguments(ARG "PLAIN" "" "DEPS;LIBS;TEST_DEPS;ALONE" ${ARGN})
+  cmake_parse_arguments(ARG "PLAIN" "" "DEPS;LIBS;TEST_DEPS;ALONE;FUZZ" ${ARGN})
   file(GLOB_RECURSE all_sources CONFIGURE_DEPENDS *.cpp)
   set(sources ${all_sources})
   list(FILTER sources EXCLUDE REGEX "_(test|fuzz|bench)\\.cpp$")
@@ -89,13 +91,14 @@ function(millrace_module name)
   if(tests)
     millrace_test(${name}_test SOURCES ${tests} DEPS ${name} ${ARG_TEST_DEPS} ALONE ${ARG_ALONE})
   endif()
-  if(MILLRACE_FUZZ)
-    foreach(fuzzer ${fuzzers})
-      get_filename_component(fuzzer_name ${fuzzer} NAME_WE)
-      add_executable(${fuzzer_name} ${fuzzer})
-      target_link_options(${fuzzer_name} PRIVATE -fsanitize=fuzzer)
-      target_link_libraries(${fuzzer_name} PRIVATE mr_${name})
-    endforeach()
+  if(MILLRACE_FUZZ AND fuzzers)
+    set_property(GLOBAL APPEND PROPERTY MILLRACE_FUZZ_SOURCES ${fuzzers})
+    if(ARG_FUZZ)
+      list(TRANSFORM ARG_FUZZ PREPEND ${CMAKE_CURRENT_SOURCE_DIR}/)
+      set_property(GLOBAL APPEND PROPERTY MILLRACE_FUZZ_SOURCES ${ARG_FUZZ})
+    else()
+      set_property(GLOBAL APPEND PROPERTY MILLRACE_FUZZ_LIBS mr_${name})
+    endif()
   endif()
 endfunction()
 

@@ -18,14 +18,20 @@ Result<std::string_view> path_arg(const Args& args) {
       fmt::format("expected str, bytes or os.PathLike object, not {}", python::type_name(args[0])));
 }
 
+// Up to the last slash, with it; empty without one.
+std::string_view folder_of(std::string_view path) {
+  size_t slash = path.rfind('/');
+  return slash == path.npos ? std::string_view() : path.substr(0, slash + 1);
+}
+
 Result<Item> basename(Evaluator&, Args& args) {
   TRY(auto path, path_arg(args));
-  return Item(path.substr(path.rfind('/') + 1));
+  return Item(path.substr(folder_of(path).size()));
 }
 
 Result<Item> dirname(Evaluator&, Args& args) {
   TRY(auto path, path_arg(args));
-  std::string_view head = path.substr(0, path.rfind('/') + 1);
+  std::string_view head = folder_of(path);
   size_t last = head.find_last_not_of('/');
   if (last != std::string_view::npos) head = head.substr(0, last + 1);
   return Item(head);

@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <cstdint>
-#include <cstdlib>
-
 #include "kernel/work_codec.h"
 
-namespace {
+#include "base/fuzzing.h"
 
-using namespace millrace;
+namespace millrace::kernel {
+namespace {
 
 // What can be read can be written, and reads as the same bytes again.
 template <typename Message>
@@ -16,20 +14,22 @@ void read_twice(std::string_view bytes, Message (*get)(FrameReader&)) {
   if (!first.complete()) return;
   std::string once, twice;
   FrameWriter w1(once);
-  kernel::put(w1, message);
+  put(w1, message);
   if (!w1.end()) return;
   FrameReader second(std::string_view(once).substr(sizeof(uint32_t)));
   Message again = get(second);
+  if constexpr (requires { again.exit_code; }) {
+    if (fuzz::planted() && again.exit_code > 100) --again.exit_code;
+  }
   FrameWriter w2(twice);
-  kernel::put(w2, again);
-  if (!w2.end() || !second.complete() || once != twice) std::abort();
+  put(w2, again);
+  ASSERT(w2.end() && second.complete() && once == twice);
+}
+
+FUZZ(work_codec) {
+  read_twice(input, &get_order);
+  read_twice(input, &get_completion);
 }
 
 }  // namespace
-
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  std::string_view bytes(reinterpret_cast<const char*>(data), size);
-  read_twice(bytes, &kernel::get_order);
-  read_twice(bytes, &kernel::get_completion);
-  return 0;
-}
+}  // namespace millrace::kernel

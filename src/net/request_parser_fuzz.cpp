@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // However a request is cut into pieces, the parser takes the same request. One that is wrong may be
 // refused earlier or later.
-#include <cstdint>
-#include <cstdlib>
-
+#include "base/fuzzing.h"
 #include "net/request_parser.h"
 
 namespace millrace::net {
@@ -13,7 +11,7 @@ constexpr size_t kMaxHeader = 4096;
 constexpr size_t kMaxBody = 1024;
 
 // A request as text; "" when it is refused or more bytes are needed.
-std::string outcome_of(std::string_view bytes, size_t piece) {
+std::string request_of(std::string_view bytes, size_t piece) {
   HttpRequest request;
   RequestParser parser(request, kMaxHeader);
   bool head_done = false;
@@ -27,7 +25,11 @@ std::string outcome_of(std::string_view bytes, size_t piece) {
       begin += step.used;
       if (step.refusal) return "";
       if (step.progress != RequestParser::Progress::Done) break;
-      if (head_done) return request.path + " " + request.body;
+      if (head_done) {
+        ASSERT(request.body.size() <= kMaxBody);
+        if (fuzz::planted() && piece == 1 && request.body.size() == 2) request.body += 'x';
+        return request.path + " " + request.body;
+      }
       head_done = true;
       parser.set_body_limit(kMaxBody);
     } while (true);
@@ -35,12 +37,10 @@ std::string outcome_of(std::string_view bytes, size_t piece) {
   return "";
 }
 
+FUZZ(request_parser) {
+  input = input.substr(0, kMaxHeader - 1);
+  ASSERT(request_of(input, input.size() + 1) == request_of(input, 1));
+}
+
 }  // namespace
 }  // namespace millrace::net
-
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  using namespace millrace::net;
-  std::string_view bytes(reinterpret_cast<const char*>(data), std::min(size, kMaxHeader - 1));
-  if (outcome_of(bytes, bytes.size() + 1) != outcome_of(bytes, 1)) std::abort();
-  return 0;
-}

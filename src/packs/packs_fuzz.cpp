@@ -1,21 +1,67 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reads arbitrary bytes as every kind of YAML file of a pack.
-#include <cstddef>
-#include <cstdint>
-#include <string>
-
+#include "base/fuzzing.h"
+#include "base/json.h"
 #include "packs/load.h"
+#include "packs/parameters.h"
 
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  using namespace millrace;
-  std::string bytes(reinterpret_cast<const char*>(data), size);
-  packs::PackFiles files = {{"pack.yaml", "ref: f\nversion: 1\n"}};
+namespace millrace::packs {
+namespace {
+
+const std::string kPack = "ref: f\nversion: 1\n";
+
+// Arbitrary bytes as every kind of YAML file of a pack.
+FUZZ(packs) {
+  std::string bytes(input);
+  PackFiles files = {{"pack.yaml", kPack}};
   for (const char* path : {"runtimes/f.yaml", "triggers/f.yaml", "sensors/f.yaml", "actions/f.yaml",
                            "rules/f.yaml", "config.schema.yaml"}) {
     files[path] = bytes;
   }
   static expr::Engine engine;
-  packs::check(files, engine);
-  packs::check({{"pack.yaml", bytes}}, engine);
-  return 0;
+  auto report = check(files, engine);
+  for (const auto& trigger : report.pack.triggers) {
+    size_t length = trigger.parameters.empty() ? 0 : trigger.parameters[0].name.size();
+    fuzz::plant(length == 2 || length == 4);
+  }
+  check({{"pack.yaml", bytes}}, engine);
 }
+
+// A line of JSON that a call gives, then the YAML of its action: what is accepted has the types
+// that the action says, and a value that is secret stands in no message.
+FUZZ(parameters) {
+  fuzz::Reader in(input);
+  auto given = parse_json(in.line());
+  if (!given.ok()) return;
+  static expr::Engine engine;
+  PackFiles files = {{"pack.yaml", kPack},
+                     {"actions/f.py", ""},
+                     {"actions/f.yaml", "name: f\nrunner_type: python\nentry_point: f.py\n" +
+                                            std::string(in.rest())}};
+  auto report = check(files, engine);
+  if (!report.errors.empty() || report.pack.actions.empty()) return;
+  const Action& action = report.pack.actions[0];
+  for (const Value& call : {*given, cast_parameters(action, *given)}) {
+    auto checked = check_parameters(action, call, {}, engine);
+    if (checked.ok()) {
+      fuzz::plant(checked->size() > 1 && action.parameters[0].name.size() > 1);
+      for (const auto& secret : secret_values(action, *checked)) ASSERT(!secret.empty());
+      auto shown = masked(action, *checked);
+      for (const auto& parameter : action.parameters) {
+        const Value* value = shown.find(parameter.name);
+        if (parameter.secret && value) ASSERT(*value == Value("********") || value->is_null());
+      }
+      continue;
+    }
+    std::string message = checked.error().describe();
+    for (const auto& problem : checked.error().problems()) message += problem.message;
+    for (const auto& parameter : action.parameters) {
+      const Value* value = call.find(parameter.name);
+      bool is_telling = value && value->is_string() && value->size() > 24;
+      if (parameter.secret && is_telling)
+        ASSERT_MSG(!message.contains(value->as_string()), message);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace millrace::packs
