@@ -82,6 +82,23 @@ void append_string(std::string& out, std::string_view text, size_t indent) {
   }
 }
 
+void append_key(std::string& out, std::string_view name, size_t indent) {
+  std::string key;
+  if (can_be_plain(name)) {
+    key = name;
+  } else {
+    append_json_string(key, name);
+  }
+  // Without a mark in front a key ends within 1024 characters.
+  constexpr size_t kLongestUnmarked = 1000;
+  if (key.size() > kLongestUnmarked) {
+    out.append("? ").append(key).append("\n").append(indent, ' ');
+  } else {
+    out += key;
+  }
+  out += ':';
+}
+
 bool is_nested(const Value& value) {
   return (value.is_map() || value.is_list()) && value.size() > 0;
 }
@@ -110,12 +127,7 @@ void append_entries(std::string& out, const Value& value, size_t indent, bool fi
   }
   for (const auto& entry : value.as_map()) {
     begin_line();
-    if (can_be_plain(entry.name())) {
-      out += entry.name();
-    } else {
-      append_json_string(out, entry.name());
-    }
-    out += ':';
+    append_key(out, entry.name(), indent);
     append(out, entry.value, indent + 2);
   }
 }

@@ -34,6 +34,19 @@ TEST(YamlWrite, LinesOfTextStayLines) {
             "  b\n");
 }
 
+// Found by yaml_fuzz: a key of more than 1024 characters is read only when it is announced.
+TEST(YamlWrite, ALongKeyReadsBack) {
+  for (size_t size : {999UZ, 1001UZ, 1024UZ, 5000UZ}) {
+    std::string key(size, 'k');
+    Value nested = Value::map({{"a", 1}, {key, Value::map({{key, "x\ny"}, {"b", 2}})}});
+    for (const Value& value : {nested, Value(ValueList{nested, nested})}) {
+      auto again = parse_yaml(to_yaml(value), "again");
+      ASSERT_TRUE(again.ok()) << size;
+      EXPECT_EQ(again->value, value) << size;
+    }
+  }
+}
+
 TEST(YamlWrite, ReadsBackAsTheSameValue) {
   const char* const cases[] = {R"("plain")",
                                R"("")",
