@@ -287,6 +287,18 @@ std::optional<int64_t> Cron::next_local(int64_t from, int64_t end) const {
   return std::nullopt;
 }
 
+// Within 28 years each date has been on each weekday, but for a leap year that a century leaves
+// out.
+bool Cron::ever_fires() const {
+  int first = years_.empty() ? 2000 : *std::ranges::min_element(years_);
+  auto begin = std::chrono::sys_days(std::chrono::year(first) / 1 / 1).time_since_epoch().count();
+  int64_t days = years_.empty() ? kSearchDays : (kYear.max + 1 - first) * int64_t{366};
+  for (int64_t day = begin; day < begin + days; ++day) {
+    if (day_matches(Local(day))) return true;
+  }
+  return false;
+}
+
 std::optional<int64_t> Cron::next(int64_t after_s) const {
   int64_t now = after_s + 1;
   int64_t limit = now + kSearchDays * kDay;
@@ -297,7 +309,7 @@ std::optional<int64_t> Cron::next(int64_t after_s) const {
     // Times that the change of the clock at its begin has skipped fire when it happens.
     int64_t offset_before = zone_.at(stretch.begin - 1).offset;
     bool gap = now == stretch.begin && offset_before < stretch.offset;
-    if (gap && next_local(now + offset_before, from)) return now;
+    if (gap && !any_hour() && next_local(now + offset_before, from)) return now;
     // The part of this stretch whose wall clock the one before has already shown.
     int64_t repeated_until = stretch.begin + offset_before;
     if (!hours_.all()) from = std::max(from, repeated_until);

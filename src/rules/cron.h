@@ -15,10 +15,10 @@ namespace millrace::rules {
 
 // A calendar pattern in one time zone: which seconds of the wall clock fire.
 //
-// Where clocks go forward, the times that a gap swallows fire once, at the end of the gap. Where
-// clocks go back, a pattern whose hour is `*` fires in both passes of the repeated hour, any other
-// only in the first: "every 10 minutes" stays every 10 minutes, "at 02:30" stays once a day. These
-// are the rules of Vixie cron.
+// A pattern whose hour is `*` follows the wall clock: it fires in both passes of an hour that is
+// repeated, and what a gap swallows does not fire. Any other fires once: in the first pass, and at
+// the end of a gap that swallowed it. So "every 10 minutes" stays every 10 minutes and "at 02:30"
+// stays once a day. These are the rules of Vixie cron.
 class Cron {
  public:
   // "MIN HOUR DAY MONTH WEEKDAY" or with SECONDS in front: lists, ranges, steps, names (jan, mon),
@@ -33,6 +33,11 @@ class Cron {
 
   // The first firing after `after_s` (Unix seconds); nothing when there is none in 40 years.
   std::optional<int64_t> next(int64_t after_s) const;
+
+  // Whether there is any time, past or future, that it names: 30 February is none.
+  bool ever_fires() const;
+  // Whether its hour is `*`.
+  bool any_hour() const { return hours_.all(); }
 
  private:
   struct Local;

@@ -14,6 +14,9 @@
 namespace millrace::rules {
 namespace {
 
+// By how much a clock is set back without anything being computed anew.
+constexpr int64_t kLittleMs = 60'000;
+constexpr int64_t kLikeSummerTimeMs = 3 * 3'600'000;
 constexpr int64_t kLongestIntervalMs = 100 * 366 * int64_t{86'400'000};
 
 enum class Kind : uint8_t { Interval, CronExpression, CronFields, Date };
@@ -145,15 +148,22 @@ class ScheduleReader {
       return {};
     }
     auto cron = Cron::parse(text.as_string(), zone);
-    if (cron) return *cron;
+    if (cron) return must_fire(*cron, "expression", to_json(text));
     if (cron.error().problems().empty()) add("expression", cron.error().message());
     for (const Problem& problem : cron.error().problems()) add("expression", problem.message);
     return {};
   }
 
+  Cron must_fire(Cron cron, std::string_view name, const std::string& given) {
+    if (cron.ever_fires()) return cron;
+    std::string path = name.empty() ? "" : json_pointer("", name);
+    problems.push_back({path, fmt::format("{} never fires: there is no such day", given)});
+    return cron;
+  }
+
   Cron fields(Zone zone) {
     auto cron = Cron::from_fields(parameters_, zone);
-    if (cron) return *cron;
+    if (cron) return must_fire(*cron, "", to_json(parameters_));
     for (const Problem& problem : cron.error().problems()) problems.push_back(problem);
     return {};
   }
@@ -196,6 +206,21 @@ std::optional<int64_t> next_fire(const Schedule& schedule, int64_t after_ms) {
   }
   auto next_s = std::get<Cron>(schedule.when).next(floor_seconds(after_ms));
   return next_s ? std::optional(*next_s * 1000) : std::nullopt;
+}
+
+std::optional<int64_t> due_anew(const Schedule& schedule, int64_t due_ms, int64_t now_ms) {
+  if (const auto* once = std::get_if<Once>(&schedule.when)) return once->at_ms;
+  if (due_ms <= now_ms) return due_ms;
+  if (const auto* interval = std::get_if<Interval>(&schedule.when)) {
+    int64_t slack = std::min(interval->every_ms, kLittleMs);
+    bool may_be = due_ms - now_ms <= interval->every_ms + slack;
+    return may_be ? due_ms : now_ms + interval->every_ms;
+  }
+  const auto& cron = std::get<Cron>(schedule.when);
+  bool is_own = next_fire(schedule, due_ms - 1) == due_ms;
+  auto latest = next_fire(schedule, now_ms + (cron.any_hour() ? kLittleMs : kLikeSummerTimeMs));
+  bool may_be = is_own && (!latest || due_ms <= *latest);
+  return may_be ? due_ms : next_fire(schedule, now_ms);
 }
 
 DueFirings due_firings(const Schedule& schedule, int64_t due_ms, int64_t now_ms, int64_t late_ms,

@@ -49,6 +49,13 @@ Result<Schedule> parse_schedule(std::string_view trigger_ref, const Value& param
 // time, not the time at which it was handled, and it does not drift.
 std::optional<int64_t> next_fire(const Schedule& schedule, int64_t after_ms);
 
+// The due time that the row of a schedule should have at `now_ms` when it says `due_ms`: that one,
+// as long as the schedule can come to it. Otherwise the clock was ahead when it was computed, or
+// the zone's rules have changed since: then it is computed anew. A cron pattern with fixed hours
+// does not fire again because the clock was set back by less than three hours, any other schedule
+// not for less than a minute.
+std::optional<int64_t> due_anew(const Schedule& schedule, int64_t due_ms, int64_t now_ms);
+
 struct DueFirings {
   std::vector<int64_t> at_ms;      // fire now, one event for each of these times
   std::optional<int64_t> next_ms;  // the row's next due time; nothing: the timer is done

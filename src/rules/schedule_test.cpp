@@ -66,7 +66,6 @@ TEST(Cron, FiresAtTheTimesItNames) {
       {"15,45 30 8 * jan *", "2026-01-01T08:30:15Z", "01-01 08:30:45; 01-02 08:30:15; "},
       {"@daily", "2026-12-31T12:00:00Z", "01-01 00:00:00; 01-02 00:00:00; "},
       {"0 0 29 2 *", "2026-01-01", "02-29 00:00:00; 02-29 00:00:00; "},
-      {"0 0 30 2 *", "2026-01-01", "end"},
       {"59 59 23 31 12 *", "2026-12-31T23:59:58Z", "12-31 23:59:59; 12-31 23:59:59; "},
   };
   for (const Case& c : cases) {
@@ -87,6 +86,11 @@ TEST(Cron, FiresOnceAtTheEndOfAGap) {
             "03-29 01:00:00; 03-30 00:30:00; ");
   EXPECT_EQ(cron("0 3 * * *", "2026-03-29T00:00:00Z", 2, "Europe/Berlin"),
             "03-29 01:00:00; 03-30 01:00:00; ");
+  // An hour that is `*` follows the wall clock: there is no 02:45, so that nothing is missed.
+  EXPECT_EQ(cron("45 * * * *", "2026-03-29T00:30:00Z", 2, "Europe/Berlin"),
+            "03-29 00:45:00; 03-29 01:45:00; ");
+  EXPECT_EQ(cron("45 */2 * * *", "2026-03-28T23:30:00Z", 2, "Europe/Berlin"),
+            "03-28 23:45:00; 03-29 01:00:00; ");
 }
 
 TEST(Cron, FiresOnceOrEveryTimeInARepeatedHour) {
@@ -117,6 +121,42 @@ TEST(Cron, SaysWhatIsWrongWithEveryField) {
   EXPECT_NE(problems("core.crontimer", R"({"expression":"*/0 * * * *"})"), "");
   EXPECT_NE(problems("core.crontimer", R"({"expression":"5-1 * * * *"})"), "");
   EXPECT_NE(problems("core.crontimer", R"({"expression":"1,, * * * *"})"), "");
+}
+
+TEST(Cron, OneThatNeverFiresIsAMistake) {
+  EXPECT_EQ(problems("core.crontimer", R"({"expression":"0 0 30 2 *"})"),
+            "/expression: \"0 0 30 2 *\" never fires: there is no such day\n");
+  for (auto expression : {"0 0 31 2,4 *", "0 0 0 30,31 feb ?", "0 0 31 2,4,6,9,11 *"}) {
+    EXPECT_NE(problems("core.crontimer", R"({"expression":")" + std::string(expression) + "\"}"),
+              "")
+        << expression;
+  }
+  EXPECT_NE(problems("core.st2.CronTimer", R"({"month":2,"day":30})"), "");
+  EXPECT_NE(problems("core.st2.CronTimer", R"({"week":1,"month":6})"), "");
+  for (auto expression : {"0 0 29 2 *", "0 0 30 2 MON", "0 0 31 * *", "0 0 L 2 *"}) {
+    EXPECT_EQ(problems("core.crontimer", R"({"expression":")" + std::string(expression) + "\"}"),
+              "")
+        << expression;
+  }
+  EXPECT_EQ(problems("core.st2.CronTimer", R"({"month":2,"day":29,"day_of_week":0})"), "");
+  EXPECT_EQ(problems("core.st2.CronTimer", R"({"year":2196,"month":2,"day":29})"), "");
+}
+
+TEST(DueAnew, KeepsWhatTheScheduleCanComeTo) {
+  auto hourly = schedule("core.intervaltimer", R"({"unit":"hours","interval":1})");
+  int64_t now = at("2026-01-01T12:00:00Z"), hour = 3'600'000;
+  EXPECT_EQ(due_anew(hourly, now + hour, now), now + hour);
+  EXPECT_EQ(due_anew(hourly, now + 1, now), now + 1);
+  EXPECT_EQ(due_anew(hourly, now - hour, now), now - hour) << "it is due: it fires";
+  EXPECT_EQ(due_anew(hourly, now + hour + 30'000, now), now + hour + 30'000) << "set by a little";
+  EXPECT_EQ(due_anew(hourly, now + 48 * hour, now), now + hour);
+  auto noon = schedule("core.crontimer", R"({"expression":"0 12 * * *"})");
+  EXPECT_EQ(due_anew(noon, now + 24 * hour, now), now + 24 * hour);
+  EXPECT_EQ(due_anew(noon, now + 24 * hour, now - hour), now + 24 * hour) << "as by summer time";
+  EXPECT_EQ(due_anew(noon, now + 24 * hour, now - 5 * hour), now);
+  EXPECT_EQ(due_anew(noon, now + 23 * hour, now), now + 24 * hour) << "no time of its own";
+  auto once = schedule("core.datetimetimer", R"({"fire_at":"2026-03-01T00:00:00Z"})");
+  EXPECT_EQ(due_anew(once, now, now), at("2026-03-01"));
 }
 
 TEST(Schedule, ReadsStackStormsCronFields) {

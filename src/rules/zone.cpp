@@ -4,8 +4,13 @@
 #include <cctz/time_zone.h>
 #include <fmt/format.h>
 
+#include <stdlib.h>
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <filesystem>
+#include <map>
+#include <mutex>
 #include <vector>
 
 #include "base/text.h"
@@ -16,7 +21,12 @@ namespace {
 namespace fs = std::filesystem;
 using Instant = cctz::time_point<cctz::seconds>;
 
-constexpr const char* kFolder = "/usr/share/zoneinfo";
+// TZDIR, as everywhere.
+std::string folder() {
+  const char* given = ::getenv("TZDIR");
+  return given && *given ? given : "/usr/share/zoneinfo";
+}
+
 // Far enough for every schedule, and safe to add an offset to.
 constexpr int64_t kLongAgo = -(int64_t{1} << 50);
 constexpr int64_t kFarAhead = int64_t{1} << 50;
@@ -40,30 +50,101 @@ bool may_be_zone(std::string_view name) {
 
 std::vector<std::string> all_names() {
   std::vector<std::string> names;
+  const std::string root = folder();
   std::error_code ec;
-  for (auto at = fs::recursive_directory_iterator(kFolder, ec);
+  for (auto at = fs::recursive_directory_iterator(root, ec);
        !ec && at != fs::recursive_directory_iterator(); at.increment(ec)) {
-    auto name = at->path().lexically_relative(kFolder).string();
+    auto name = at->path().lexically_relative(root).string();
     if (may_be_zone(name) && at->is_regular_file(ec)) names.push_back(std::move(name));
   }
   std::ranges::sort(names);
   return names;
 }
 
+// What tells a file from the one that it replaces.
+struct Version {
+  int64_t changed_ns = 0;
+  int64_t size = 0;
+  uint64_t inode = 0;
+  auto operator<=>(const Version&) const = default;
+};
+
+std::optional<Version> version_of(const std::string& name) {
+  struct stat file{};
+  if (::stat((folder() + "/" + name).c_str(), &file) != 0) return std::nullopt;
+  if (!S_ISREG(file.st_mode)) return std::nullopt;
+  return Version{file.st_mtim.tv_sec * 1'000'000'000 + file.st_mtim.tv_nsec, file.st_size,
+                 file.st_ino};
+}
+
+// The zones that have been used.
+class Zones {
+ public:
+  std::shared_ptr<const cctz::time_zone> find(const std::string& name) {
+    std::lock_guard lock(mutex_);
+    auto known = zones_.find(name);
+    if (known != zones_.end() && !known->second.is_old) return known->second.zone;
+    auto version = version_of(name);
+    int times = known == zones_.end() ? 0 : known->second.times_read;
+    cctz::time_zone zone;
+    if (!version || !cctz::load_time_zone(path_of(name, times), &zone)) {
+      return known == zones_.end() ? nullptr : known->second.zone;
+    }
+    auto read = std::make_shared<const cctz::time_zone>(zone);
+    zones_[name] = {read, *version, times + 1, false};
+    return read;
+  }
+
+  bool forget_changed() {
+    std::lock_guard lock(mutex_);
+    bool any = false;
+    for (auto& [name, known] : zones_) {
+      auto version = version_of(name);
+      if (!version || *version == known.version) continue;
+      any = known.is_old = true;
+    }
+    return any;
+  }
+
+ private:
+  struct Known {
+    std::shared_ptr<const cctz::time_zone> zone;
+    Version version;
+    int times_read = 0;
+    bool is_old = false;
+  };
+  // The library keeps what it has read by the name that it was asked for: the same file by another
+  // spelling is read again.
+  static std::string path_of(const std::string& name, int times_read) {
+    std::string path = folder();
+    for (int i = 0; i < times_read; ++i) path += "/.";
+    return path + "/" + name;
+  }
+
+  std::mutex mutex_;
+  std::map<std::string, Known, std::less<>> zones_;
+};
+
+Zones& zones() {
+  static Zones all;
+  return all;
+}
+
 }  // namespace
+
+bool Zone::forget_changed() { return zones().forget_changed(); }
 
 Result<Zone> Zone::find(std::string_view name) {
   if (is_utc(name)) return Zone();
-  cctz::time_zone zone;
-  if (may_be_zone(name) && cctz::load_time_zone(std::string(name), &zone)) {
-    return Zone(std::make_shared<const cctz::time_zone>(zone));
+  if (may_be_zone(name)) {
+    if (auto zone = zones().find(std::string(name))) return Zone(std::move(zone));
   }
   auto names = all_names();
   if (names.empty()) {
     return Error(ErrorKind::Unavailable, "RUL-0007",
                  fmt::format("cannot read the time zone '{}': nothing is in {} (is tzdata "
                              "installed?)",
-                             name, kFolder));
+                             name, folder()));
   }
   return Error(ErrorKind::Invalid, "RUL-0004",
                fmt::format("unknown time zone '{}'{}: expected an IANA name such as "

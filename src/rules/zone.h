@@ -15,11 +15,16 @@ class time_zone;
 namespace millrace::rules {
 
 // One IANA time zone. Times are seconds; local ones count as if the wall clock showed UTC.
-// The zone files come from the operating system (tzdata), are read once on first use and then
-// kept: to the rest of this module they are constants. "UTC" needs no file. Cheap to copy. Beyond
-// the last change that a file lists, its rule for the years to come holds (RFC 8536, 3.3).
+// The zone files come from the operating system (tzdata), are read on first use and then kept until
+// forget_changed() finds that one has changed: to the rest of this module they are constants. "UTC"
+// needs no file. Cheap to copy, and as it was read. Beyond the last change that a file lists, its
+// rule for the years to come holds (RFC 8536, 3.3). Thread-safe.
 class Zone {
  public:
+  // Whether the file of a zone that has been used is another one since it was read: find() reads it
+  // again. One look at each of them; one that is gone or cannot be read stays as it was.
+  static bool forget_changed();
+
   Zone() = default;  // UTC
   // Errors: Invalid, RUL-0004 (no such zone, with the nearest name); Unavailable, RUL-0007 (tzdata
   // cannot be read).

@@ -56,6 +56,33 @@ TEST(Zone, OnlyNamesAreTaken) {
   }
 }
 
+// As when the system's package of them is renewed while a server runs.
+TEST(Zone, AFileThatIsReplacedIsReadAnew) {
+  namespace fs = std::filesystem;
+  const fs::path all = "/usr/share/zoneinfo";
+  char name[] = "/tmp/millrace-zones-XXXXXX";
+  fs::path own = mkdtemp(name);
+  fs::create_directories(own / "Europe");
+  fs::copy_file(all / "Europe/Berlin", own / "Europe/Andorra");
+  setenv("TZDIR", own.c_str(), 1);
+  Zone::forget_changed();  // another test may have read the system's
+  Zone before = zone("Europe/Andorra");
+  EXPECT_FALSE(Zone::forget_changed());
+  EXPECT_EQ(before.at(utc("2026-07-01")).offset, 7200);
+  fs::copy_file(all / "Asia/Tokyo", own / "new");
+  fs::rename(own / "new", own / "Europe/Andorra");
+  EXPECT_TRUE(Zone::forget_changed());
+  EXPECT_EQ(zone("Europe/Andorra").at(utc("2026-07-01")).offset, 9 * 3600);
+  EXPECT_FALSE(Zone::forget_changed());
+  EXPECT_EQ(before.at(utc("2026-07-01")).offset, 7200) << "who has it keeps it";
+  fs::remove(own / "Europe/Andorra");
+  EXPECT_FALSE(Zone::forget_changed());
+  EXPECT_EQ(zone("Europe/Andorra").at(utc("2026-07-01")).offset, 9 * 3600) << "gone for a moment";
+  unsetenv("TZDIR");
+  EXPECT_TRUE(Zone::forget_changed());
+  fs::remove_all(own);
+}
+
 // glibc reads the same files with code of its own.
 TEST(Zone, EveryZoneOfTheSystemIsAsGlibcHasIt) {
   namespace fs = std::filesystem;
