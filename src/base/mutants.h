@@ -56,6 +56,7 @@ enum class Mutant : uint8_t {
   UntakenEndAgain,
   // K8: nothing is stuck
   QueueRowLost,
+  PausedStarts,
   QueueRowKept,
   SlotLeaked,
   SlotNotFreed,

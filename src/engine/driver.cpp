@@ -118,6 +118,12 @@ void Driver::wish(Wish wish) {
   wake_.notify_one();
 }
 
+void Driver::look_at_clock() {
+  std::lock_guard lock(mutex_);
+  clock_set_ = true;
+  if (sleeping_) wake_.notify_one();
+}
+
 void Driver::drain() { wish(Wish::Drain); }
 
 bool Driver::settle(std::chrono::milliseconds within) {
@@ -185,6 +191,7 @@ bool Driver::wait(std::vector<Message>& inbox, std::vector<store::Written>& writ
     int64_t pause = partition_->pause_ms(now());
     bool has_input =
         !inbox_.empty() && (partition_->in_flight() == 0 || inbox_.size() >= kWorthWaking);
+    if (std::exchange(clock_set_, false)) break;
     if (has_input || !written_.empty() || !words_.empty() || pause == 0) break;
     idle_ = inbox_.empty() && partition_->is_idle();
     if (idle_) quiet_.notify_all();

@@ -44,6 +44,9 @@ class Driver {
   void renew(SessionId session, std::function<void(Result<void>)> renewed);
   void close(SessionId session);
 
+  // The wall clock may have been set: what is due by it is looked up again.
+  void look_at_clock();
+
   // No slot is given any more; what runs goes on, what is admitted waits in the queue.
   void drain();
   // Waits until nothing is in hand. False: not in time.
@@ -89,6 +92,7 @@ class Driver {
   std::vector<Word> words_;
   Wish wish_ = Wish::Run;
   bool sleeping_ = false;
+  bool clock_set_ = false;
   bool idle_ = false;
   bool closed_ = false;  // nothing is taken any more
   std::atomic<int64_t> waiting_{0};

@@ -61,6 +61,9 @@ struct Engine::Parts final : public Observer {
   void decided(std::string_view kind, int64_t waited_ns) override {
     outside.decided(kind, waited_ns);
   }
+  void clock_stepped(int64_t by_ms) override {
+    if (outside.clock_stepped) outside.clock_stepped(by_ms);
+  }
 
   // Before anything is decided: what was left behind is decided first.
   Result<void> load_catalog(const PackSet& packs);
@@ -189,6 +192,7 @@ Engine::Stats Engine::stats() const {
           .commit_ns = stats.commit_ns};
 }
 
+void Engine::look_at_clock() { parts_->driver->look_at_clock(); }
 void Engine::stop_granting() { parts_->driver->drain(); }
 
 bool Engine::settle(std::chrono::milliseconds within) { return parts_->driver->settle(within); }

@@ -50,6 +50,8 @@ class Engine final : public kernel::WorkSource {
     std::function<void(kernel::WorkOrder&)> equip;
     // Each first decision: its kind and how long it waited for it, in ns. For metrics.
     std::function<void(std::string_view kind, int64_t waited_ns)> decided;
+    // The wall clock was set by so many ms, or the machine has slept; may be empty. For metrics.
+    std::function<void(int64_t by_ms)> clock_stepped;
     // For st2kv(..., decrypt=true); may be empty. It says itself in the log why it cannot.
     std::function<Result<Secret>(const kernel::KeyRow&)> open_key;
     std::string owner;               // names this process in the shards' rows
@@ -99,6 +101,10 @@ class Engine final : public kernel::WorkSource {
   bool read_only() const;
   int64_t waiting() const;
   Stats stats() const;
+
+  // The wall clock may have been set: what is due by it is looked up again. Without this word it is
+  // noticed within a minute.
+  void look_at_clock();
 
   // From now on nothing is started; what runs goes on, what is admitted waits in the queue.
   void stop_granting();

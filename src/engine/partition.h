@@ -100,6 +100,8 @@ class Partition {
 
   // What comes due (partition_due.cpp).
   void collect_due(Now now);
+  void note_clock(Now now);
+  void check_timers_from(Decision::TimersToCheck from);
   void fire_due_timers(Now now);
   void refill_wheel(Now now);
   void collect_retries(Now now);
@@ -187,6 +189,8 @@ class Partition {
   bool dispatching_ = false;
   Wanted::Left left_;
   std::optional<ExecutionId> check_releases_after_;
+  std::optional<Decision::TimersToCheck> check_timers_;
+  std::optional<int64_t> wall_ahead_ms_;  // of the monotonic clock
   bool draining_ = false;
   bool winding_up_ = false;
 };

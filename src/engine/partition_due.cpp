@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // What comes due in a partition by itself: timers, retries, sessions, sweeps, waiting work.
 #include <algorithm>
+#include <cstdlib>
 
 #include "base/log.h"
 #include "base/mutants.h"
 #include "engine/partition.h"
 #include "engine/transitions/messages.h"
+#include "rules/zone.h"
 
 namespace millrace::engine {
 
@@ -17,16 +19,43 @@ constexpr size_t kMostTimersAtOnce = 512;
 constexpr size_t kMostTimersInHand = 1024;
 constexpr size_t kMostInHand = 4000;
 constexpr int64_t kRefillPauseMs = 1000;
+constexpr int64_t kLeastStepMs = 1000;
 constexpr int64_t kDispatchPauseMs = 1000;
 
 }  // namespace
 
+void Partition::check_timers_from(Decision::TimersToCheck from) {
+  if (check_timers_) {
+    from.after = std::min(from.after, check_timers_->after);
+    from.delays |= check_timers_->delays;
+  }
+  check_timers_ = from;
+}
+
+// What a clock is set by little by little is no step. At the start the store tells whether the
+// clock has been ahead.
+void Partition::note_clock(Now now) {
+  int64_t ahead = now.wall_ms - now.mono_ms();
+  if (!wall_ahead_ms_) {
+    wall_ahead_ms_ = ahead;
+    bool was_ahead = id_time_ms(ids_.last()) > now.wall_ms + kLeastStepMs;
+    return check_timers_from({.delays = was_ahead});
+  }
+  int64_t step = ahead - std::exchange(*wall_ahead_ms_, ahead);
+  if (std::abs(step) < kLeastStepMs) return;
+  log_warn("clock.stepped", {{"by_ms", step}});
+  surroundings_.observer.clock_stepped(step);
+  check_timers_from({.delays = step < 0});
+}
+
 void Partition::collect_due(Now now) {
+  note_clock(now);
   collect_retries(now);
   if (winding_up_) return;
   collect_sessions(now);
   if (may_sweep(now)) add_sweep(now);
   if (auto after = std::exchange(check_releases_after_, {})) add(check_releases(*after), now);
+  if (auto from = std::exchange(check_timers_, {})) add(check_timers(*from, now.wall_ms), now);
   fire_due_timers(now);
   if (may_dispatch(now) && work_waits_for_free_slots()) {
     dispatching_ = true;
@@ -41,6 +70,7 @@ bool Partition::may_sweep(Now now) const {
 void Partition::add_sweep(Now now) {
   sweeping_ = true;
   next_sweep_ms_ = now.mono_ms() + options_.sweep_ms;
+  if (rules::Zone::forget_changed()) check_timers_from({});
   left_.limit = options_.left_at_once;
   add(sweep(options_.retention, now.wall_ms, left_), now);
 }
@@ -139,7 +169,7 @@ int64_t Partition::pause_ms(Now now) const {
   };
   if (!retries_.empty()) until(retries_.begin()->first, now.mono_ms());
   if (winding_up_) return pause;
-  if (check_releases_after_) return 0;
+  if (check_releases_after_ || check_timers_) return 0;
   if (!dispatching_ && work_waits_for_free_slots()) until(next_dispatch_ms_, now.mono_ms());
   if (!sweeping_ && in_hand_.size() < kMostInHand) until(next_sweep_ms_, now.mono_ms());
   bool waits_for_commit =

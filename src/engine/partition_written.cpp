@@ -7,6 +7,7 @@
 #include "base/mutants.h"
 #include "engine/partition.h"
 #include "engine/transitions/messages.h"
+#include "rules/zone.h"
 
 namespace millrace::engine {
 
@@ -62,6 +63,10 @@ void Partition::settle(Decision& decision, Now now) {
   }
   if (auto after = decision.check_releases_after) {
     check_releases_after_ = std::min(check_releases_after_.value_or(*after), *after);
+  }
+  if (decision.check_timers) {
+    if (decision.catalog) rules::Zone::forget_changed();
+    check_timers_from(*decision.check_timers);
   }
   if (decision.catalog) {
     catalog_ = decision.catalog;

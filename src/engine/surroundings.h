@@ -47,6 +47,8 @@ class Observer {
   virtual void decided(std::string_view kind, int64_t waited_ns) = 0;
   // A decision took longer than kSlowDecisionMs.
   virtual void slow() {}
+  // The wall clock was set by so much, or the machine has slept.
+  virtual void clock_stepped(int64_t /*by_ms*/) {}
   // A message could not be handled, and what becomes of it.
   virtual void met(Trouble, Fate::What) {}
 };

@@ -312,7 +312,7 @@ std::optional<int64_t> Cron::next(int64_t after_s) const {
     if (gap && !any_hour() && next_local(now + offset_before, from)) return now;
     // The part of this stretch whose wall clock the one before has already shown.
     int64_t repeated_until = stretch.begin + offset_before;
-    if (!hours_.all()) from = std::max(from, repeated_until);
+    if (!any_hour()) from = std::max(from, repeated_until);
     if (auto local = next_local(from, end + stretch.offset)) return *local - stretch.offset;
     now = end;
   }

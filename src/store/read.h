@@ -99,6 +99,9 @@ Result<std::optional<kernel::DedupeRow>> find_dedupe(sql::Connection&, TenantId,
                                                      const std::string& scope,
                                                      const std::string& key);
 Result<std::optional<kernel::TimerRow>> load_timer(sql::Connection&, TenantId, TimerId);
+// The timer of a kind that is about an execution, if there is one.
+Result<std::optional<TimerId>> find_timer_of(sql::Connection&, TenantId, ExecutionId,
+                                             kernel::TimerKind);
 Result<bool> message_waits(sql::Connection&, TenantId, MessageId);
 // For the kernel's wheel and sweep, of all tenants: what is due, and what was left behind, oldest
 // first.
@@ -111,6 +114,16 @@ Result<std::vector<kernel::OutboxRow>> outbox(sql::Connection&, kernel::ShardSet
                                               int limit);
 // The schedules of rules: timers with a name.
 Result<std::vector<kernel::TimerRow>> named_timers(sql::Connection&, TenantId);
+// At most one.
+Result<std::vector<kernel::TimerRow>> named_timer(sql::Connection&, TenantId,
+                                                  const std::string& name);
+// Of all tenants, with ids above `after`, in their order.
+Result<std::vector<kernel::TimerRow>> named_timers_after(sql::Connection&, kernel::ShardSet,
+                                                         TimerId after, int limit);
+// Of all tenants, with ids above `after`, in their order: timers about executions that were made or
+// started after `now`, by a clock that was ahead.
+Result<std::vector<kernel::TimerRow>> timers_ahead(sql::Connection&, kernel::ShardSet, int64_t now,
+                                                   TimerId after, int limit);
 Result<std::vector<kernel::QuarantineRow>> list_quarantine(sql::Connection&, TenantId, Page);
 // For a worker that comes back, of all tenants: the executions whose end it has told, but which
 // could not be taken.

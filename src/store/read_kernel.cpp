@@ -44,6 +44,16 @@ Result<std::optional<TimerRow>> load_timer(sql::Connection& db, TenantId tenant,
   return read_one<TimerRow>(db, text, id, tenant);
 }
 
+Result<std::optional<TimerId>> find_timer_of(sql::Connection& db, TenantId tenant,
+                                             ExecutionId execution, TimerKind kind) {
+  TRY(auto found, query<TimerId>(
+                      db,
+                      "SELECT id FROM timer WHERE subject = $1 AND tenant = $2 AND kind = $3 AND "
+                      "subject <> 0 LIMIT 1",
+                      [](RowReader read, TimerId& id) { read >> id; }, execution, tenant, kind));
+  return found.empty() ? std::nullopt : std::optional(found.front());
+}
+
 Result<std::vector<TimerWheel::Entry>> timers_until(sql::Connection& db, ShardSet shards,
                                                     int64_t until, int limit) {
   auto read = [](RowReader r, TimerWheel::Entry& e) { r >> e.due >> e.tenant >> e.id; };
@@ -77,6 +87,30 @@ Result<std::vector<OutboxRow>> outbox(sql::Connection& db, ShardSet shards, int6
 Result<std::vector<TimerRow>> named_timers(sql::Connection& db, TenantId tenant) {
   static const auto text = select<TimerRow>("WHERE tenant = $1 AND name <> ''");
   return read_all<TimerRow>(db, text, tenant);
+}
+
+Result<std::vector<TimerRow>> named_timer(sql::Connection& db, TenantId tenant,
+                                          const std::string& name) {
+  static const auto text = select<TimerRow>("WHERE tenant = $1 AND name = $2 AND name <> ''");
+  return read_all<TimerRow>(db, text, tenant, name);
+}
+
+Result<std::vector<TimerRow>> named_timers_after(sql::Connection& db, ShardSet shards,
+                                                 TimerId after, int limit) {
+  static const auto text = select<TimerRow>(
+      "/*every tenant: sweep*/ WHERE name <> '' AND ($1 >> shard) & 1 = 1 AND id > $2 ORDER BY id "
+      "LIMIT $3");
+  return read_all<TimerRow>(db, text, shards.bits(), after, limit);
+}
+
+Result<std::vector<TimerRow>> timers_ahead(sql::Connection& db, ShardSet shards, int64_t now,
+                                           TimerId after, int limit) {
+  static const auto text = select<TimerRow>(
+      "/*every tenant: sweep*/ WHERE name = '' AND ($1 >> shard) & 1 = 1 AND id > $2 AND EXISTS "
+      "(SELECT 1 FROM execution AS x WHERE x.id = timer.subject AND x.tenant = timer.tenant AND "
+      "(x.created > $3 OR x.started > $3)) "
+      "ORDER BY id LIMIT $4");
+  return read_all<TimerRow>(db, text, shards.bits(), after, now, limit);
 }
 
 Result<std::vector<QuarantineRow>> list_quarantine(sql::Connection& db, TenantId tenant,

@@ -197,6 +197,10 @@ class Statements : public StoreContract {
     must(messages(*db, kAllShards, 0, 1));
     must(outbox(*db, kAllShards, 0, 1));
     must(named_timers(*db, kTenant));
+    must(named_timer(*db, kTenant, "n"));
+    must(named_timers_after(*db, kAllShards, TimerId{1}, 1));
+    must(timers_ahead(*db, kAllShards, kNow, TimerId{1}, 1));
+    must(find_timer_of(*db, kTenant, ExecutionId{1}, TimerKind::Wake));
     must(releases_waited_for(*db, kTenant));
     must(executions_held_for(*db, kAllShards, kTenant, "d", {}, 1));
     must(executions_pinned_to(*db, kAllShards, kTenant, "d", {}, 1));

@@ -147,6 +147,34 @@ tasks:
     next: [{when: <% timed_out() %>, publish: [{late: true}], do: noop}]}
 output: [{late: <% ctx(late) %>}]
 )";
+constexpr const char* kDelayed = R"(
+tasks:
+  later: {action: ci.check, delay: 20, next: [{do: after}]}
+  after: {action: core.noop}
+)";
+constexpr const char* kBelowLater = R"(
+tasks:
+  below: {action: ci.delayed, delay: 20}
+)";
+constexpr const char* kAboveDelayed = R"(
+tasks:
+  below: {action: ci.delayed}
+)";
+constexpr const char* kDelayedItems = R"(
+tasks:
+  each: {with: {items: "<% [1, 2, 3] %>", concurrency: 2}, action: ci.check, delay: 20,
+    next: [{when: <% failed() %>, do: after}]}
+  beside: {action: ci.build}
+  after: {action: core.noop}
+)";
+constexpr const char* kOrquestaAskBeside = R"(
+version: 1.0
+tasks:
+  begin: {action: core.noop, next: [{do: [ask, later]}]}
+  ask: {action: core.ask, next: [{when: <% succeeded() %>, do: after}]}
+  later: {action: ci.check, delay: 20}
+  after: {action: core.noop}
+)";
 constexpr const char* kOrquestaAsk = R"(
 version: 1.0
 tasks:
@@ -259,6 +287,11 @@ inline std::shared_ptr<const Pack> workflow_pack(std::string digest = "d1") {
   add("ci.hold", kHold);
   add("ci.hold_beside", kHoldBeside);
   add("ci.timeout", kTimeout);
+  add("ci.delayed", kDelayed);
+  add("ci.below_later", kBelowLater);
+  add("ci.above_delayed", kAboveDelayed);
+  add("ci.delayed_items", kDelayedItems);
+  add("ci.orquesta_ask_beside", kOrquestaAskBeside, "orquesta");
   add("ci.orquesta_ask", kOrquestaAsk, "orquesta");
   add("ci.orquesta_bad_input", kOrquestaBadInput, "orquesta");
   add("ci.misspelt", kMisspelt);
@@ -287,9 +320,12 @@ class Workflows : public EngineTest, public ::testing::WithParamInterface<bool> 
   void reopen() {
     std::vector<RunKey> alive;
     for (const auto& [key, order] : held_) alive.push_back(order.key);
-    open_worker(4, "s1", alive);
+    open_worker(slots_, "s1", alive);
   }
-  void begin() { open_worker(4); }
+  void begin(int slots = 4) {
+    slots_ = slots;
+    open_worker(slots);
+  }
 
   // The next order; it counts as running until `end`.
   WorkOrder take() {
@@ -399,6 +435,7 @@ class Workflows : public EngineTest, public ::testing::WithParamInterface<bool> 
     EngineTest::TearDown();
   }
 
+  int slots_ = 4;
   std::map<ExecutionId, WorkOrder> held_;
   std::map<std::string, int> started_;
 };

@@ -124,6 +124,22 @@ TEST_P(Workflows, AWorkflowThatTakesTooLongIsEnded) {
   EXPECT_EQ(stored(started->id).status, ExecutionStatus::Timeout) << shown(started->id);
 }
 
+TEST_P(Workflows, AWorkflowWhoseLastStepEndsAfterItsTimeHasTimedOutThoughItsTimerHasNotRun) {
+  begin();
+  auto started = await<ExecutionRow>([&](auto reply) {
+    NewExecution request;
+    request.action = "ci.one";
+    request.timeout_ms = 60'000;
+    engine_->submit(command::run(kTester, std::move(request), reply));
+  });
+  ASSERT_TRUE(started.ok());
+  auto only = take();
+  tick(60'001);  // nobody has woken the engine
+  finish(only, 0);
+  settle();
+  EXPECT_EQ(stored(started->id).status, ExecutionStatus::Timeout) << shown(started->id);
+}
+
 TEST_P(Workflows, AnItemThatCannotStartDoesNotEndItsTaskBeforeTheOthersRun) {
   begin();
   auto row = begun("ci.bad_items", Value::map({{"xs", ValueList{1, "main", "next"}}}));

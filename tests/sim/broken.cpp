@@ -66,6 +66,8 @@ constexpr Broken kBroken[] = {
     {Mutant::LostRunAgain, "lost-run-again", "a lost run that must not be repeated is repeated"},
     {Mutant::UntakenEndAgain, "untaken-end-again",
      "found here: a run whose end is in quarantine is started again"},
+    {Mutant::PausedStarts, "paused-starts",
+     "what waits for a slot or for its delay starts though its workflow is paused"},
     {Mutant::QueueRowLost, "queue-row-lost", "what waits for a slot has no row in the queue"},
     {Mutant::QueueRowKept, "queue-row-kept", "what has its slot stays in the queue"},
     {Mutant::SlotLeaked, "slot-leaked", "a decision that is not written keeps its slot"},

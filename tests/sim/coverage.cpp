@@ -16,13 +16,14 @@ using engine::Trouble;
 
 // Transition::name() of each kind.
 constexpr std::string_view kMessages[] = {
-    "advance_workflow", "answer_inquiry",  "bury_message",    "cancel_execution",
-    "check_releases",   "delete_rule",     "delete_token",    "dispatch_queue",
-    "enforce_event",    "finish_run",      "fire_timer",      "ingest_event",
-    "load_packs",       "lose_worker",     "open_worker",     "pause_execution",
-    "prepare_run",      "replay_event",    "rerun_execution", "resolve_execution",
-    "resume_execution", "start_execution", "sweep",           "uninstall_pack",
-    "write_key",        "write_rule",      "write_token",     "write_webhook",
+    "advance_workflow",  "answer_inquiry",   "bury_message",    "cancel_execution",
+    "check_releases",    "check_timers",     "delete_rule",     "delete_token",
+    "dispatch_queue",    "enforce_event",    "finish_run",      "fire_timer",
+    "ingest_event",      "load_packs",       "lose_worker",     "open_worker",
+    "pause_execution",   "prepare_run",      "replay_event",    "rerun_execution",
+    "resolve_execution", "resume_execution", "start_execution", "sweep",
+    "uninstall_pack",    "write_key",        "write_rule",      "write_token",
+    "write_webhook",
 };
 
 struct Met {
@@ -43,20 +44,21 @@ struct Edge {
 };
 // What an execution can become; rarer ones are told, but not asked for.
 constexpr Edge kEdges[] = {
-    {Requested, Running},      {Requested, NeedsDecision}, {Requested, Canceled},
-    {Delayed, Running},        {Scheduled, Requested},     {Scheduled, Running},
-    {Scheduled, Canceling},    {Running, Requested},       {Running, Scheduled},
-    {Running, Pausing},        {Running, Paused},          {Running, Canceling},
-    {Running, NeedsDecision},  {Running, Succeeded},       {Running, Failed},
-    {Running, Timeout},        {Running, Canceled},        {Pending, Succeeded},
-    {Pending, Timeout},        {Pending, Canceled},        {Pausing, Running},
-    {Pausing, Pausing},        {Pausing, Paused},          {Pausing, Canceling},
-    {Pausing, Failed},         {Pausing, Canceled},        {Paused, Running},
-    {Paused, Paused},          {Paused, Succeeded},        {Paused, Failed},
-    {Paused, Canceled},        {Canceling, Canceling},     {Canceling, Failed},
-    {Canceling, Canceled},     {NeedsDecision, Requested}, {NeedsDecision, Running},
-    {NeedsDecision, Paused},   {NeedsDecision, Succeeded}, {NeedsDecision, Failed},
-    {NeedsDecision, Canceled}, {NeedsDecision, Abandoned},
+    {Requested, Running},     {Requested, NeedsDecision}, {Requested, Canceled},
+    {Requested, Paused},      {Delayed, Paused},          {Paused, Requested},
+    {Paused, Delayed},        {Delayed, Running},         {Scheduled, Requested},
+    {Scheduled, Running},     {Scheduled, Canceling},     {Running, Requested},
+    {Running, Scheduled},     {Running, Pausing},         {Running, Paused},
+    {Running, Canceling},     {Running, NeedsDecision},   {Running, Succeeded},
+    {Running, Failed},        {Running, Timeout},         {Running, Canceled},
+    {Pending, Succeeded},     {Pending, Timeout},         {Pending, Canceled},
+    {Pausing, Running},       {Pausing, Pausing},         {Pausing, Paused},
+    {Pausing, Canceling},     {Pausing, Failed},          {Pausing, Canceled},
+    {Paused, Running},        {Paused, Paused},           {Paused, Succeeded},
+    {Paused, Failed},         {Paused, Canceled},         {Canceling, Canceling},
+    {Canceling, Failed},      {Canceling, Canceled},      {NeedsDecision, Requested},
+    {NeedsDecision, Running}, {NeedsDecision, Paused},    {NeedsDecision, Succeeded},
+    {NeedsDecision, Failed},  {NeedsDecision, Canceled},  {NeedsDecision, Abandoned},
 };
 
 constexpr std::string_view kTroubles[] = {"load", "refused", "undecided", "stale", "write", "away"};

@@ -70,6 +70,28 @@ void Ledger::execution(const ExecutionRow& row, bool is_new) {
   note(static_cast<uint64_t>(row.status) << 32 | static_cast<uint64_t>(row.version));
 }
 
+// The workflows that this commit finds paused.
+std::set<int64_t> Ledger::paused_by(const Changes& changes) const {
+  std::set<int64_t> paused;
+  for (const auto& row : changes.executions) {
+    const auto* known = find(ExecutionId{row.parent.value});
+    if (known && known->row.status == ExecutionStatus::Paused) paused.insert(row.parent.value);
+  }
+  return paused;
+}
+
+// A workflow that was paused, and still is, starts nothing.
+void Ledger::check_starts(const engine::Decision& decision, const std::set<int64_t>& paused) {
+  for (const auto& [worker, order] : decision.grants) {
+    const auto* started = find(order.key.execution);
+    const auto* above = started ? find(started->row.parent) : nullptr;
+    if (!above || above->row.status != ExecutionStatus::Paused) continue;
+    if (paused.contains(above->row.id.value)) {
+      violate_("K8", named(started->row) + " starts though its workflow is paused");
+    }
+  }
+}
+
 // A workflow that is canceled takes its steps along, but for those that undo others.
 void Ledger::check_cancel(const Changes& changes, int64_t subject) {
   auto undoes = [](const ExecutionRow& row) {
@@ -175,6 +197,7 @@ void Ledger::committed(const engine::Decision& decision, int64_t now) {
                                  row.event.value));
     }
   }
+  auto paused = paused_by(changes);
   for (const auto& row : changes.new_executions) execution(row, true);
   for (const auto& row : changes.executions) execution(row, false);
   for (const auto& row : changes.enqueue) executions_[row.execution.value].queued = true;
@@ -200,6 +223,7 @@ void Ledger::committed(const engine::Decision& decision, int64_t now) {
   if (decision.attempt.message->name() == "cancel_execution") {
     check_cancel(changes, decision.attempt.message->about().subject);
   }
+  check_starts(decision, paused);
   take_timers(decision, now);
   quarantined_ += static_cast<int64_t>(changes.quarantine.size());
   for (const auto& row : changes.quarantine) {

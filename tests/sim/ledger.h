@@ -69,6 +69,8 @@ class Ledger {
  private:
   void execution(const kernel::ExecutionRow& row, bool is_new);
   void check(const Known& known);
+  void check_starts(const engine::Decision& decision, const std::set<int64_t>& paused);
+  std::set<int64_t> paused_by(const kernel::Changes& changes) const;
   void check_cancel(const kernel::Changes& changes, int64_t subject);
   void take_timers(const engine::Decision& decision, int64_t now);
   void read(sql::Connection& store);

@@ -22,6 +22,7 @@ struct RuleEntry {
   kernel::RuleRow row;
   RuleSpec spec;
   std::shared_ptr<const rules::CompiledRule> compiled;
+  std::string schedule;  // of a rule on a timer trigger: the name of its timer
 };
 
 // A workflow ready to run, or what is wrong with it.

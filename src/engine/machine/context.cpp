@@ -202,6 +202,13 @@ std::optional<Error> Context::need(const Error& error, Of<ExecutionId> workflow)
   return needs_error();
 }
 
+Result<void> Context::needs_steps(const LiveWorkflow& live) {
+  Need need{{live.tenant, live.id}, std::string(kNeedsSteps)};
+  if (std::ranges::find(learned_.needs, need) != learned_.needs.end()) return {};
+  learned_.needs.push_back(std::move(need));
+  return needs_error();
+}
+
 Error Context::broke(const LiveWorkflow& live, const Error& why) {
   if (live.beginning < 0) {
     learned_.broken_workflows[live.runs_of.id] = why.describe();

@@ -102,6 +102,13 @@ struct Decision final : store::Step {
   // There may be more executions whose release has come or gone, behind this one (0: from the
   // start).
   std::optional<ExecutionId> check_releases_after;
+  // Timers whose due time may not be theirs are behind this one (0: from the start); `delays`:
+  // those of executions as well, because the clock was ahead.
+  struct TimersToCheck {
+    TimerId after;
+    bool delays = false;
+  };
+  std::optional<TimersToCheck> check_timers;
 
   bool comes_into_force() const { return catalog || opened; }
 

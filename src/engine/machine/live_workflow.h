@@ -28,9 +28,11 @@ struct TaskKey {
 // What has to be loaded before a decision can be made: a key, or of a workflow the runs of a task.
 struct Need {
   Of<ExecutionId> workflow;  // 0 of a key
-  std::string key;           // as expr::needed_key gives it
+  std::string key;           // as expr::needed_key gives it, or kNeedsSteps
   bool operator==(const Need&) const = default;
 };
+// All open steps of the workflow.
+inline constexpr std::string_view kNeedsSteps = "steps";
 std::string need_of(const TaskKey& task);
 std::optional<TaskKey> task_of_need(std::string_view key);
 

@@ -48,6 +48,11 @@ const TimerRow* Loaded::timer(TimerId id) const {
   return found == timers_.end() ? nullptr : &found->second;
 }
 
+const TimerRow* Loaded::schedule(TenantId tenant, const std::string& name) const {
+  auto found = schedules_.find({tenant, name});
+  return found == schedules_.end() ? nullptr : &found->second;
+}
+
 const EventRow* Loaded::event(Of<EventId> of) const {
   auto found = events_.find(of.id);
   return found == events_.end() || found->second.tenant != of.tenant ? nullptr : &found->second;
@@ -74,9 +79,10 @@ const WorkerRow* Loaded::worker(std::string_view name) const {
   return nullptr;
 }
 
-const std::string* Loaded::key(const DedupeRow& row) const {
+const std::string* Loaded::key(const DedupeRow& row, int64_t now) const {
   auto found = keys_.find({row.tenant, row.scope, row.key});
-  return found == keys_.end() ? nullptr : &found->second;
+  bool is_taken = found != keys_.end() && found->second.expires > now;
+  return is_taken ? &found->second.value : nullptr;
 }
 
 }  // namespace millrace::engine

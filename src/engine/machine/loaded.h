@@ -31,7 +31,10 @@ struct Wanted {
   std::vector<Of<EventId>> events;
   std::vector<kernel::KeyName> key_values;
   std::vector<TenantId> tokens_of;
-  std::vector<TenantId> schedules_of;   // the timers of their rules
+  std::vector<TenantId> schedules_of;                       // the timers of their rules
+  std::vector<std::pair<TenantId, std::string>> schedules;  // timers of rules, by name
+  std::optional<TimerId> schedules_after;  // a share of those of all tenants behind this one
+  int64_t delays_ahead_of = 0;  // and of timers whose execution is of a time after this; 0: none
   std::vector<kernel::DedupeRow> keys;  // tenant, scope and key are set
   bool executions_of_keys = false;      // and the executions that these keys' values name
   std::vector<Of<MessageId>> messages;
@@ -75,7 +78,16 @@ class Loaded {
   const Value& result(ExecutionId id) const;  // null: none
   const kernel::InquiryRow* inquiry(Of<InquiryId> of) const;
   const kernel::TimerRow* timer(TimerId id) const;
-  const std::vector<kernel::TimerRow>& schedules() const { return schedules_; }
+  // Whether a timer will start it. Of those that are delayed or paused in a wanted tree.
+  bool has_delay(ExecutionId id) const { return delays_.contains(id); }
+  // The timers of rules that were wanted, by tenant and name.
+  using Schedules = std::map<std::pair<TenantId, std::string>, kernel::TimerRow>;
+  const Schedules& schedules() const { return schedules_; }
+  const kernel::TimerRow* schedule(TenantId tenant, const std::string& name) const;
+  // Where the next share of them begins; nothing: there is none.
+  std::optional<TimerId> schedules_after() const { return schedules_after_; }
+  // Timers of Wanted::delays_ahead_of; their executions are loaded.
+  const std::vector<kernel::TimerRow>& delays_ahead() const { return delays_ahead_; }
   const kernel::EventRow* event(Of<EventId> of) const;
   // All of one tenant.
   std::vector<const kernel::TokenRow*> tokens(TenantId tenant) const;
@@ -94,8 +106,8 @@ class Loaded {
   std::optional<ExecutionId> unreleased_after() const { return unreleased_after_; }
   // Keys that were wanted or needed.
   const KeyRows& key_values() const { return key_values_; }
-  // The value under a dedupe key, when it is taken.
-  const std::string* key(const kernel::DedupeRow& row) const;
+  // The value under a dedupe key, when it is taken at `now`.
+  const std::string* key(const kernel::DedupeRow& row, int64_t now) const;
 
  private:
   friend class Loader;
@@ -106,11 +118,14 @@ class Loaded {
   std::unordered_map<ExecutionId, Value> results_;
   std::unordered_map<InquiryId, kernel::InquiryRow> inquiries_;
   std::unordered_map<TimerId, kernel::TimerRow> timers_;
+  std::unordered_map<ExecutionId, TimerId> delays_;
   std::unordered_map<EventId, kernel::EventRow> events_;
   std::map<Of<TokenId>, kernel::TokenRow> tokens_;
-  std::vector<kernel::TimerRow> schedules_;
+  Schedules schedules_;
+  std::optional<TimerId> schedules_after_;
+  std::vector<kernel::TimerRow> delays_ahead_;
   KeyRows key_values_;
-  std::map<std::tuple<TenantId, std::string, std::string>, std::string> keys_;
+  std::map<std::tuple<TenantId, std::string, std::string>, kernel::DedupeRow> keys_;
   std::unordered_set<MessageId> messages_;
   std::vector<ExecutionId> leased_;
   std::vector<kernel::WorkerRow> workers_;

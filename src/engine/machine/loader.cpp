@@ -16,6 +16,7 @@ namespace {
 
 // How many executions of one kind a sweep looks at.
 constexpr size_t kMostUnreleased = 500;
+constexpr int kMostSchedules = 200;
 constexpr ExecutionStatus kLeasedStatuses[] = {ExecutionStatus::Scheduled, ExecutionStatus::Running,
                                                ExecutionStatus::Canceling};
 
@@ -108,7 +109,11 @@ Result<void> Loader::load_executions() {
 }
 
 Result<void> Loader::load_trees() {
-  for (auto root : wanted_.trees) {
+  roots_ = wanted_.trees;
+  for (const auto& need : wanted_.needs) {
+    if (need.key == kNeedsSteps) roots_.push_back(need.workflow);
+  }
+  for (auto root : roots_) {
     TRY(load_one(root));
     if (!into_.execution(root)) continue;
     TRY(auto below, store::open_descendants(db_, root.tenant, root.id));
@@ -126,7 +131,13 @@ Result<void> Loader::load_leased() {
   for (auto& row : rows) {
     if (!row.worker) continue;
     into_.leased_.push_back(row.id);
+    Of<ExecutionId> parent{row.tenant, row.parent};
     into_.executions_.try_emplace(row.id, std::move(row));
+    if (!parent.id) continue;
+    TRY(load_one(parent));
+    // What is lost of a workflow that pauses does not start again, and the workflow hears of it.
+    const auto* above = into_.execution(parent);
+    if (above && above->status == ExecutionStatus::Pausing) TRY(load_lineage(parent));
   }
   TRY(into_.workers_, store::all_workers(db_));
   TRY(auto ends, store::ends_in_quarantine(db_));
@@ -189,14 +200,23 @@ Result<void> Loader::load_state(Of<ExecutionId> of) {
   return {};
 }
 
+Result<void> Loader::load_delay(const ExecutionRow& row) {
+  if (row.status != ExecutionStatus::Delayed && row.status != ExecutionStatus::Paused) return {};
+  TRY(auto timer, store::find_timer_of(db_, row.tenant, row.id, TimerKind::Wake));
+  if (timer) into_.delays_.emplace(row.id, *timer);
+  return {};
+}
+
 Result<void> Loader::load_workflows() {
   for (auto of : wanted_.lineages) TRY(load_lineage(of));
   for (const auto& [id, timer] : into_.timers_) {
     if (timer.subject != 0) TRY(load_lineage({timer.tenant, ExecutionId{timer.subject}}));
   }
-  for (auto root : wanted_.trees) {
+  for (auto root : roots_) {
     for (const auto* row : into_.tree(root.id)) {
-      if (!row->worker && !scope_.live.has(row->id)) TRY(load_state({row->tenant, row->id}));
+      if (row->worker || scope_.live.has(row->id)) continue;
+      TRY(load_state({row->tenant, row->id}));
+      TRY(load_delay(*row));
     }
   }
   for (auto of : wanted_.states) {
@@ -246,6 +266,32 @@ Result<void> Loader::load_key_values() {
   return {};
 }
 
+void Loader::take_schedules(std::vector<TimerRow> rows) {
+  for (auto& row : rows) {
+    std::pair name(row.tenant, row.name);
+    into_.schedules_.insert_or_assign(std::move(name), std::move(row));
+  }
+}
+
+Result<void> Loader::load_timers_behind(TimerId after) {
+  auto full_page = [&](const std::vector<TimerRow>& rows) {
+    if (rows.size() < size_t{kMostSchedules}) return;
+    auto& next = into_.schedules_after_;
+    next = next ? std::min(*next, rows.back().id) : rows.back().id;
+  };
+  TRY(auto schedules, store::named_timers_after(db_, scope_.shards, after, kMostSchedules));
+  full_page(schedules);
+  take_schedules(std::move(schedules));
+  if (wanted_.delays_ahead_of == 0) return {};
+  TRY(into_.delays_ahead_,
+      store::timers_ahead(db_, scope_.shards, wanted_.delays_ahead_of, after, kMostSchedules));
+  full_page(into_.delays_ahead_);
+  for (const auto& timer : into_.delays_ahead_) {
+    TRY(load_one({timer.tenant, ExecutionId{timer.subject}}));
+  }
+  return {};
+}
+
 Result<void> Loader::load_rest() {
   for (auto of : wanted_.events) {
     TRY(auto row, store::find_event(db_, of.tenant, of.id));
@@ -255,7 +301,7 @@ Result<void> Loader::load_rest() {
     TRY(auto row, store::find_dedupe(db_, key.tenant, key.scope, key.key));
     if (!row) continue;
     if (wanted_.executions_of_keys) TRY(load_named_execution(key.tenant, row->value));
-    into_.keys_.emplace(std::tuple(key.tenant, key.scope, key.key), std::move(row->value));
+    into_.keys_.emplace(std::tuple(key.tenant, key.scope, key.key), std::move(*row));
   }
   for (auto of : wanted_.messages) {
     TRY(bool waits, store::message_waits(db_, of.tenant, of.id));
@@ -267,8 +313,13 @@ Result<void> Loader::load_rest() {
   }
   for (TenantId tenant : wanted_.schedules_of) {
     TRY(auto rows, store::named_timers(db_, tenant));
-    std::ranges::move(rows, std::back_inserter(into_.schedules_));
+    take_schedules(std::move(rows));
   }
+  for (const auto& [tenant, name] : wanted_.schedules) {
+    TRY(auto rows, store::named_timer(db_, tenant, name));
+    take_schedules(std::move(rows));
+  }
+  if (auto after = wanted_.schedules_after) TRY(load_timers_behind(*after));
   for (const auto& expire : wanted_.expire) {
     TRY(auto due, scope_.retention.due(db_, scope_.shards, expire));
     std::ranges::move(due.rows, std::back_inserter(into_.expired_.rows));
@@ -339,7 +390,16 @@ void Loader::apply(const Changes& changes, Loaded& rows) {
     if (row.parent) rows.executions_.insert_or_assign(row.id, row);
   }
   for (const auto& row : changes.executions) rows.executions_.insert_or_assign(row.id, row);
-  for (const auto& done : changes.timers_done) rows.timers_.erase(done.id);
+  for (const auto& done : changes.timers_done) {
+    rows.timers_.erase(done.id);
+    std::erase_if(rows.delays_, [&](const auto& delay) { return delay.second == done.id; });
+    std::erase_if(rows.schedules_, [&](const auto& each) { return each.second.id == done.id; });
+  }
+  for (const auto& timer : changes.timers) {
+    if (!timer.name.empty()) rows.schedules_.insert_or_assign({timer.tenant, timer.name}, timer);
+    if (timer.kind == TimerKind::Wake) rows.delays_[ExecutionId{timer.subject}] = timer.id;
+  }
+  for (const auto& of : changes.timers_of_done) rows.delays_.erase(of.id);
   for (const auto& acked : changes.acked) rows.messages_.erase(acked.id);
   for (const auto& token : changes.tokens_done) rows.tokens_.erase(token);
 }

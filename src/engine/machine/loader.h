@@ -38,6 +38,8 @@ class Loader {
   Result<void> load_queue();
   Result<void> load_workflows();
   Result<void> load_key_values();
+  void take_schedules(std::vector<kernel::TimerRow> rows);
+  Result<void> load_timers_behind(TimerId after);
   Result<void> load_rest();
   Result<void> load_left();
   Result<void> load_unreleased(ExecutionId after);
@@ -45,12 +47,14 @@ class Loader {
   Result<void> load_one(Of<ExecutionId> of);
   Result<void> load_lineage(Of<ExecutionId> of);
   Result<void> load_state(Of<ExecutionId> of);
+  Result<void> load_delay(const kernel::ExecutionRow& row);
   Result<void> load_named_execution(TenantId tenant, std::string_view value);
 
   sql::Connection& db_;
   const Wanted& wanted_;
   const Scope& scope_;
   Loaded& into_;
+  std::vector<Of<ExecutionId>> roots_;  // whose trees are wanted
 };
 
 }  // namespace millrace::engine

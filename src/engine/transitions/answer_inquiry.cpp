@@ -5,6 +5,7 @@
 
 #include "base/json.h"
 #include "base/json_schema.h"
+#include "base/time.h"
 #include "engine/transitions/request.h"
 #include "engine/transitions/work_off.h"
 
@@ -63,6 +64,12 @@ Result<void> AnswerInquiry::check(const InquiryRow& inquiry) const {
       .with_problems(std::move(problems));
 }
 
+// Its own time, or that of the execution that asks: whichever is over first.
+int64_t end_of(const InquiryRow& inquiry, const ExecutionRow& row) {
+  int64_t end = inquiry.expires > 0 ? inquiry.expires : INT64_MAX;
+  return row.timeout_ms > 0 ? std::min(end, row.started + row.timeout_ms) : end;
+}
+
 Decided AnswerInquiry::decide(Context& ctx) const {
   const auto* inquiry = ctx.rows().inquiry({caller_.tenant, id_});
   const auto* row = ctx.rows().execution(Of{caller_.tenant, execution()});
@@ -74,6 +81,12 @@ Decided AnswerInquiry::decide(Context& ctx) const {
                                                                      : to_string(row->status);
     return Error(ErrorKind::Conflict, "EXE-0015",
                  fmt::format("inquiry {} is {}: it takes no more answers", id_.value, how));
+  }
+  // Though its timer has not run yet.
+  if (int64_t end = end_of(*inquiry, *row); end <= ctx.now()) {
+    return Error(ErrorKind::Conflict, "EXE-0015",
+                 fmt::format("inquiry {} is over since {}: it takes no more answers", id_.value,
+                             to_rfc3339(end)));
   }
   TRY(check(*inquiry));
   InquiryRow answered = *inquiry;

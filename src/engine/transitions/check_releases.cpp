@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/machine/transition.h"
 #include "engine/transitions/messages.h"
-#include "engine/transitions/work_off.h"
+#include "engine/transitions/operate.h"
 
 namespace millrace::engine {
 
@@ -29,11 +29,8 @@ class CheckReleases final : public Transition {
 Result<void> let_go_on(Context& ctx, const ExecutionRow& row) {
   auto live = ctx.workflow(row.id);
   if (!live.ok()) return cannot_go_on(ctx, row.id, live.error());
-  if (*live) {
-    go_on_later(ctx, row);
-  } else {
-    start_delayed(ctx, row.id);
-  }
+  if (*live) return go_on_if_it_may(ctx, row, **live);
+  start_delayed(ctx, row.id);
   return {};
 }
 

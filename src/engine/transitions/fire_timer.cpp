@@ -37,6 +37,8 @@ class FireTimer final : public Transition {
 
 void wake(Context& ctx, const ExecutionRow& row) {
   if (row.status == ExecutionStatus::Delayed) return start_delayed(ctx, row.id);
+  // Paused with its workflow: it starts when that is resumed, because its timer is gone.
+  if (row.status != ExecutionStatus::Running) return;
   finish(ctx, row.id, ExecutionStatus::Succeeded, FailureClass::None,
          result_of("", "", 0, Value()));
 }

@@ -16,7 +16,7 @@ kernel::DedupeRow row_of(const Caller& caller) {
 
 Result<std::optional<int64_t>> answered_before(Context& ctx, const Caller& caller) {
   if (caller.idempotency_key.empty()) return std::optional<int64_t>();
-  const std::string* stored = ctx.rows().key(row_of(caller));
+  const std::string* stored = ctx.rows().key(row_of(caller), ctx.now());
   if (!stored) return std::optional<int64_t>();
   size_t space = stored->find(' ');
   if (stored->substr(0, space) != caller.request_hash) {
@@ -30,7 +30,9 @@ Result<std::optional<int64_t>> answered_before(Context& ctx, const Caller& calle
 }
 
 ExecutionId first_of_key(const Loaded& rows, const Caller& caller) {
-  const std::string* stored = caller.idempotency_key.empty() ? nullptr : rows.key(row_of(caller));
+  // One that is over as well: waiting for its tree harms nobody.
+  bool has_key = !caller.idempotency_key.empty();
+  const std::string* stored = has_key ? rows.key(row_of(caller), INT64_MIN) : nullptr;
   if (!stored) return {};
   auto id = parse_id(stored->substr(stored->find(' ') + 1), "stored idempotency value");
   return id.ok() ? ExecutionId{*id} : ExecutionId{};

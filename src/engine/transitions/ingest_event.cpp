@@ -37,7 +37,7 @@ const std::string* IngestEvent::claim(Context& ctx, EventId id, std::string scop
   if (key.empty()) return nullptr;
   DedupeRow dedupe{caller_.tenant, std::move(scope), key, id.str(),
                    ctx.now() + ctx.retention().dedupe};
-  const std::string* first = ctx.rows().key(dedupe);
+  const std::string* first = ctx.rows().key(dedupe, ctx.now());
   if (!mutant(Mutant::DedupeNotWritten)) ctx.changes.dedupe.push_back(std::move(dedupe));
   return first;
 }

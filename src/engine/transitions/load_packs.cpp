@@ -8,6 +8,7 @@
 #include "base/mix.h"
 #include "engine/transitions/request.h"
 #include "engine/transitions/rule_rows.h"
+#include "engine/transitions/schedule.h"
 
 namespace millrace::engine {
 
@@ -39,6 +40,13 @@ class LoadPacks final : public Request<int> {
   bool comes_again() const override { return true; }
   About about() const override { return {.tenant = caller_.tenant, .subject = subject_}; }
   Turn turn() const override { return catalogue_turn(); }
+  void want(Wanted& wanted) const override {
+    for (const auto* packs : {&packs_.system, &packs_.own}) {
+      for (const auto& pack : *packs) {
+        for (const auto& spec : pack->rules) want_schedule(wanted, caller_.tenant, spec);
+      }
+    }
+  }
   Decided decide(Context& ctx) const override;
 
  private:
@@ -118,6 +126,7 @@ Decided LoadPacks::decide(Context& ctx) const {
   for (const auto& pack : packs_.retired) catalog = catalog->with_retired(caller_.tenant, pack);
   ctx.decision().catalog = catalog->with_missing(caller_.tenant, packs_.missing);
   ctx.decision().check_releases_after = ExecutionId{};
+  ctx.decision().check_timers = Decision::TimersToCheck{};
   return answer(ctx, static_cast<int>(packs_.system.size() + packs_.own.size()));
 }
 

@@ -26,6 +26,7 @@ Message dispatch_queue();
 Message sweep(const Retention& retention, int64_t now, Wanted::Left left);
 // Behind this execution; 0: from the start.
 Message check_releases(ExecutionId after);
+Message check_timers(Decision::TimersToCheck from, int64_t now);
 // A burial that cannot be made itself is replaced by one that loads nothing.
 Message bury_message(Message refused, std::string reason);
 

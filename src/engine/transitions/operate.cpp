@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "engine/transitions/waiting.h"
+
 namespace millrace::engine {
 
 using namespace kernel;
@@ -61,6 +63,12 @@ Result<void> ask_workflow(Context& ctx, const ExecutionRow& workflow, LiveWorkfl
   if (!done.ok() && done.error().kind() == ErrorKind::Conflict) return done;
   TRY(run.check(std::move(done)));
   go_on_later(ctx, workflow);
+  return {};
+}
+
+Result<void> go_on_if_it_may(Context& ctx, const ExecutionRow& workflow, LiveWorkflow& live) {
+  if (is_held_back(ctx, workflow)) TRY(ask_workflow(ctx, workflow, live, Status::Paused));
+  go_on_later(ctx, *ctx.execution(live.id));
   return {};
 }
 

@@ -12,6 +12,10 @@ namespace millrace::engine {
 Result<void> ask_workflow(Context& ctx, const kernel::ExecutionRow& workflow, LiveWorkflow& live,
                           conductor::Status status);
 
+// A workflow that was held goes on, or is paused as the one above it is.
+Result<void> go_on_if_it_may(Context& ctx, const kernel::ExecutionRow& workflow,
+                             LiveWorkflow& live);
+
 // An operator's word on a task that failed and is held. Conflict when there is none, or several and
 // none is named.
 Result<void> resolve_held(Context& ctx, const kernel::ExecutionRow& workflow, LiveWorkflow& live,

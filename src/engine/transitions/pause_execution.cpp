@@ -46,6 +46,10 @@ Result<void> PauseExecution::ask(Context& ctx, ExecutionId id) const {
   bool pauses = conductor::kPause.has(live->conductor->state().status);
   if (wish_ == Wish::Pause) {
     TRY(ask_workflow(ctx, *row, *live, conductor::Status::Paused));
+    if (conductor::kPause.has(live->conductor->state().status)) {
+      ctx.edit(*ctx.execution(id)).held =
+          fmt::format("{}{}: millrace execution resume {}", kPausedBy, caller_.identity, id_.value);
+    }
   } else if (pauses) {
     TRY(ask_workflow(ctx, *row, *live, conductor::Status::Resuming));
   }
@@ -70,13 +74,6 @@ Decided PauseExecution::decide(Context& ctx) const {
   }
   TRY(ask(ctx, id_));
   TRY(work_off(ctx));
-  const auto* after = ctx.execution(id_);
-  bool pauses =
-      after->status == ExecutionStatus::Pausing || after->status == ExecutionStatus::Paused;
-  if (wish_ == Wish::Pause && pauses) {
-    ctx.edit(*after).held =
-        fmt::format("paused by {}: millrace execution resume {}", caller_.identity, id_.value);
-  }
   return answer(ctx, *ctx.execution(id_));
 }
 

@@ -51,8 +51,7 @@ Result<void> ResolveExecution::resolve_workflow(Context& ctx, const ExecutionRow
   bool handed_over = row.status == ExecutionStatus::NeedsDecision && !holds_a_task(live);
   if (!handed_over) return resolve_held(ctx, row, live, resolution_);
   if (resolution_.kind == Resolution::Kind::Retry) {
-    go_on_later(ctx, row);
-    return {};
+    return go_on_if_it_may(ctx, row, live);
   }
   send(ctx, row, MessageKind::CancelExecution, id_);
   ctx.moves(live);

@@ -16,6 +16,7 @@ Result<std::shared_ptr<const RuleEntry>> add_revision(Context& ctx, TenantId ten
                                                       const RuleEntry* old) {
   auto entry = std::make_shared<RuleEntry>();
   entry->spec = spec;
+  entry->schedule = schedule_name(spec);
   auto& row = entry->row;
   row.id = old ? old->row.id : ctx.new_id<RuleId>();
   row.tenant = tenant;

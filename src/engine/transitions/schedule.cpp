@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "base/json.h"
+#include "base/log.h"
 #include "base/time.h"
 #include "engine/transitions/enforce.h"
 #include "kernel/event_source.h"
@@ -28,19 +29,27 @@ TimerRow schedule_row(Context& ctx, TenantId tenant, std::string name, std::stri
   return timer;
 }
 
-void add_next_firing(Context& ctx, const TimerRow& timer, std::optional<int64_t> at_ms) {
+std::string with_reached(const TimerRow& timer, int64_t reached) {
+  auto body = parse_json(timer.body_json);
+  if (!body.ok() || !body->is_map()) return timer.body_json;
+  Value plain =
+      Value::map({{"trigger", (*body)["trigger"]}, {"parameters", (*body)["parameters"]}});
+  if (reached > 0) plain.set("reached", reached);
+  return to_json(plain);
+}
+
+// `reached`: up to where firings may be repeated, see mend_schedule.
+void add_next_firing(Context& ctx, const TimerRow& timer, std::optional<int64_t> at_ms,
+                     int64_t reached = 0) {
   if (!at_ms) return;
-  ctx.changes.timers.push_back(
-      schedule_row(ctx, timer.tenant, timer.name, timer.body_json, *at_ms));
+  ctx.changes.timers.push_back(schedule_row(
+      ctx, timer.tenant, timer.name, with_reached(timer, reached > *at_ms ? reached : 0), *at_ms));
 }
 
 bool any_rule_uses(const TenantCatalog& catalog, const std::string& name,
                    const std::set<std::string>& without = {}) {
   for (const auto& [ref, entry] : catalog.rules()) {
-    if (!without.contains(ref) && entry->spec.enabled && rules::is_timer(entry->spec.trigger) &&
-        schedule_name(entry->spec) == name) {
-      return true;
-    }
+    if (entry->schedule == name && entry->spec.enabled && !without.contains(ref)) return true;
   }
   return false;
 }
@@ -48,21 +57,49 @@ bool any_rule_uses(const TenantCatalog& catalog, const std::string& name,
 }  // namespace
 
 std::string schedule_name(const RuleSpec& spec) {
+  if (!rules::is_timer(spec.trigger)) return {};
   return "schedule:" + spec.trigger + ":" + to_json(spec.trigger_parameters);
+}
+
+void want_schedule(Wanted& wanted, TenantId tenant, const RuleSpec& spec) {
+  if (auto name = schedule_name(spec); !name.empty()) {
+    wanted.schedules.emplace_back(tenant, std::move(name));
+  }
 }
 
 Result<void> set_schedule(Context& ctx, TenantId tenant, const RuleSpec& spec) {
   TRY(auto schedule, rules::parse_schedule(spec.trigger, spec.trigger_parameters));
-  auto due = rules::next_fire(schedule, ctx.now());
-  if (!due) return {};  // a date that is over
+  std::string name = schedule_name(spec);
+  // A rule fires it already: it may be firing just now.
+  if (any_rule_uses(ctx.catalog(tenant), name)) return {};
+  // What a rule has left that is gone or disabled: as long as it has not come due, it counts.
+  const auto* left = ctx.rows().schedule(tenant, name);
+  bool joins = left && left->due > ctx.now();
+  auto due = joins ? rules::due_anew(schedule, left->due, ctx.now())
+                   : rules::next_fire(schedule, ctx.now());
+  if (!due) {
+    log_warn("schedule.is_over", {{"rule", spec.ref}, {"trigger", spec.trigger}});
+    return {};
+  }
   Value body = Value::map({{"trigger", spec.trigger}, {"parameters", spec.trigger_parameters}});
-  ctx.changes.timers.push_back(schedule_row(ctx, tenant, schedule_name(spec), to_json(body), *due));
+  ctx.changes.timers.push_back(schedule_row(ctx, tenant, std::move(name), to_json(body), *due));
   return {};
+}
+
+Result<void> check_is_ahead(Context& ctx, const RuleSpec& spec) {
+  if (!rules::is_timer(spec.trigger)) return {};
+  TRY(auto schedule, rules::parse_schedule(spec.trigger, spec.trigger_parameters));
+  if (rules::next_fire(schedule, ctx.now())) return {};
+  const auto* once = std::get_if<rules::Once>(&schedule.when);
+  std::string why = fmt::format("never fires: {} over",
+                                once ? to_rfc3339(once->at_ms) + " is" : "all its times are");
+  return Error(ErrorKind::Invalid, "RUL-0105", fmt::format("rule '{}': {}", spec.ref, why))
+      .with_problem("/trigger/parameters", std::move(why));
 }
 
 void end_schedules(Context& ctx, TenantId tenant, const std::set<std::string>& rules_that_go) {
   const auto& catalog = ctx.catalog(tenant);
-  for (const auto& timer : ctx.rows().schedules()) {
+  for (const auto& [key, timer] : ctx.rows().schedules()) {
     if (timer.tenant != tenant) continue;
     bool is_used = any_rule_uses(catalog, timer.name);
     if (is_used && !any_rule_uses(catalog, timer.name, rules_that_go)) {
@@ -78,7 +115,9 @@ Result<void> fire_schedule(Context& ctx, const TimerRow& timer) {
   const Value& parameters = body["parameters"];
   TRY(auto schedule, rules::parse_schedule(trigger, parameters));
   auto firings = rules::due_firings(schedule, timer.due, ctx.now());
-  add_next_firing(ctx, timer, firings.next_ms);
+  // Up to there it may have fired before the clock was set back: the same time is another firing.
+  int64_t reached = body["reached"].is_int() ? body["reached"].as_int() : 0;
+  add_next_firing(ctx, timer, firings.next_ms, reached);
   for (int64_t at : firings.at_ms) {
     EventRow event;
     event.id = ctx.new_root<EventId>(timer.tenant);
@@ -86,6 +125,7 @@ Result<void> fire_schedule(Context& ctx, const TimerRow& timer) {
     event.trigger = trigger;
     event.source = own_source(SourceKind::Timer, trigger);
     event.source_id = fmt::format("{}@{}", timer.name, at);
+    if (at < reached) event.source_id += fmt::format("/{}", timer.id.value);
     event.created = ctx.now();
     event.trigger_parameters_json = to_json(parameters);
     event.payload_json =
@@ -99,7 +139,22 @@ Result<void> skip_firing(Context& ctx, const TimerRow& timer) {
   if (!any_rule_uses(ctx.catalog(timer.tenant), timer.name)) return {};
   TRY(Value body, parse_json(timer.body_json));
   TRY(auto schedule, rules::parse_schedule(body.string_or("trigger", ""), body["parameters"]));
-  add_next_firing(ctx, timer, rules::due_firings(schedule, timer.due, ctx.now()).next_ms);
+  int64_t reached = body["reached"].is_int() ? body["reached"].as_int() : 0;
+  add_next_firing(ctx, timer, rules::due_firings(schedule, timer.due, ctx.now()).next_ms, reached);
+  return {};
+}
+
+Result<void> mend_schedule(Context& ctx, const TimerRow& timer) {
+  TRY(Value body, parse_json(timer.body_json));
+  TRY(auto schedule, rules::parse_schedule(body.string_or("trigger", ""), body["parameters"]));
+  auto due = rules::due_anew(schedule, timer.due, ctx.now());
+  if (due == timer.due) return {};
+  log_warn("schedule.mended", {{"schedule", timer.name},
+                               {"was_due", to_rfc3339(timer.due)},
+                               {"due", due ? to_rfc3339(*due) : "never"}});
+  ctx.changes.timers_done.push_back({timer.tenant, timer.id});
+  int64_t reached = body["reached"].is_int() ? body["reached"].as_int() : 0;
+  add_next_firing(ctx, timer, due, std::max(reached, timer.due));
   return {};
 }
 

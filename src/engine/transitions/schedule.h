@@ -8,15 +8,25 @@
 
 namespace millrace::engine {
 
-// The name under which rules with the same trigger and the same parameters share one timer.
+// The name under which rules with the same trigger and the same parameters share one timer; empty:
+// it is on no timer trigger.
 std::string schedule_name(const RuleSpec& spec);
-// Adds the timer of a rule on a timer trigger. Errors are those of rules::parse_schedule.
+// The timer that a rule may share, if it is on a timer trigger.
+void want_schedule(Wanted& wanted, TenantId tenant, const RuleSpec& spec);
+// Sees to it that a rule on a timer trigger has its timer. One that is there keeps its due time,
+// whoever has made it: an edit starts no interval anew, and a second rule joins. Wants its
+// schedule. Errors are those of rules::parse_schedule.
 Result<void> set_schedule(Context& ctx, TenantId tenant, const RuleSpec& spec);
+// Invalid, RUL-0105, when a rule on a timer trigger would never fire: all its times are over.
+Result<void> check_is_ahead(Context& ctx, const RuleSpec& spec);
 // The timers of these rules' schedules go, unless another rule uses them, too. Wants schedules_of.
 void end_schedules(Context& ctx, TenantId tenant, const std::set<std::string>& rules_that_go);
 // A timer is due: adds its events, and its next firing. Nothing when no rule uses it any more.
 Result<void> fire_schedule(Context& ctx, const kernel::TimerRow& timer);
 // Its events cannot be made: adds the next firing alone.
 Result<void> skip_firing(Context& ctx, const kernel::TimerRow& timer);
+// Computes its due time anew when its schedule cannot come to it: the clock was ahead, or the rules
+// of its zone have changed.
+Result<void> mend_schedule(Context& ctx, const kernel::TimerRow& timer);
 
 }  // namespace millrace::engine

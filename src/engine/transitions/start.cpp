@@ -7,6 +7,7 @@
 #include "base/mutants.h"
 #include "engine/transitions/builtins.h"
 #include "engine/transitions/run_env.h"
+#include "engine/transitions/waiting.h"
 #include "packs/parameters.h"
 
 namespace millrace::engine {
@@ -362,6 +363,7 @@ void start_delayed(Context& ctx, ExecutionId id) {
   // Its status stays until it is launched: Requested would mean that it is in the queue.
   row.failure = FailureClass::None;
   row.held.clear();
+  if (is_held_back(ctx, row)) return hold_back(ctx, id);
   auto parameters = parse_json(row.parameters_json);
   if (!parameters.ok()) {
     cannot_start(ctx, id, parameters.error().message());
@@ -370,6 +372,14 @@ void start_delayed(Context& ctx, ExecutionId id) {
   launch(ctx, id, *action->action, *parameters);
   const ExecutionRow& after = *ctx.execution(id);
   if (!is_final(after.status)) note_update(ctx, after);  // an end is noted by itself
+}
+
+void start_when_due(Context& ctx, ExecutionId id) {
+  if (!ctx.rows().has_delay(id)) return start_delayed(ctx, id);
+  ExecutionRow& row = edit(ctx, id);
+  row.status = ExecutionStatus::Delayed;
+  row.held.clear();
+  note_update(ctx, row);
 }
 
 void start_waiting(Context& ctx) {
@@ -389,10 +399,11 @@ void enqueue(Context& ctx, const ExecutionRow& row) {
 void requeue(Context& ctx, ExecutionId id) {
   ExecutionRow& row = edit(ctx, id);
   row.attempt += 1;
-  row.status = ExecutionStatus::Requested;
   row.failure = FailureClass::None;
   row.worker = {};
   row.held.clear();
+  if (is_held_back(ctx, row)) return hold_back(ctx, id);
+  row.status = ExecutionStatus::Requested;
   enqueue(ctx, row);
   note_update(ctx, row);
 }

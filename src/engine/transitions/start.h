@@ -42,8 +42,11 @@ inline constexpr int kDeepestWorkflow = 10;
 // Errors: NotFound for an unknown action, Invalid with all problems of the parameters, Needs when a
 // default reads a key that is not loaded; nothing has been added then.
 Result<ExecutionId> start_execution(Context& ctx, const StartRequest& request);
-// Starts an execution whose delay is over, or one whose release has come back.
+// Starts an execution whose delay is over, or one whose release has come back; below a paused
+// workflow it waits for that.
 void start_delayed(Context& ctx, ExecutionId id);
+// The same, but it goes on waiting when its delay is not over: its timer has to be loaded.
+void start_when_due(Context& ctx, ExecutionId id);
 // As long as slots are free and somebody waits: grants a slot, writes `started`, removes the queue
 // row, makes the order.
 void start_waiting(Context& ctx);

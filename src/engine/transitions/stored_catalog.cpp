@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "engine/transitions/rule_rows.h"
+#include "engine/transitions/schedule.h"
 #include "store/read.h"
 
 namespace millrace::engine {
@@ -35,6 +36,7 @@ Result<std::vector<std::shared_ptr<const RuleEntry>>> stored_rules(sql::Connecti
     auto entry = std::make_shared<RuleEntry>();
     TRY(Value stored, parse_json(row.spec_json));
     TRY(entry->spec, rule_from_value(stored));
+    entry->schedule = schedule_name(entry->spec);
     if (!row.deleted) {
       auto compiled = compile(row, entry->spec, expressions, in_hand);
       if (!compiled.ok()) {

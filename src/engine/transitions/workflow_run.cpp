@@ -8,6 +8,8 @@
 
 #include "base/json.h"
 #include "base/mutants.h"
+#include "engine/transitions/waiting.h"
+#include "engine/transitions/work_off.h"
 
 namespace millrace::engine {
 
@@ -88,6 +90,15 @@ Result<void> WorkflowRun::begin(const Value& context, const Value& inputs) {
 }
 
 Result<void> WorkflowRun::go_on() {
+  // It was paused: what was held back is heard of before anything new is offered.
+  bool is_resumed = is_paused(row().status) && conductor::kRunning.has(conductor_.state().status);
+  if (is_resumed) {
+    TRY(bool touched, follow());
+    if (touched) {
+      go_on_later(ctx_, row());
+      return {};
+    }
+  }
   for (;;) {
     done_for_now_ = false;
     while (!done_for_now_) TRY(start_round());
@@ -97,7 +108,7 @@ Result<void> WorkflowRun::go_on() {
     end();
     return {};
   }
-  follow();
+  TRY(follow());
   return {};
 }
 
@@ -245,7 +256,10 @@ Result<void> WorkflowRun::step_changed(const ExecutionRow& step, const Value& re
   } else {
     open->second.told = status;
   }
-  bool was_pending = is_pending(key);
+  // An item that was held back, whose task has ended without it: nobody waits for it.
+  if (item >= 0 && conductor::kPause.has(told) && conductor::kCompleted.has(status_of(key)))
+    return {};
+  bool was_pending = status_of(key) == Status::Pending;
   // A task knows how its paused action is canceled, but not how one of its paused items is.
   bool canceled_item = item >= 0 && status == Status::Canceled;
   bool goes_on =
@@ -256,18 +270,20 @@ Result<void> WorkflowRun::step_changed(const ExecutionRow& step, const Value& re
     if (final) TRY(tell(key, item, Status::Running));
   }
   TRY(tell(key, item, status, result));
-  // In Orquesta a question pauses the workflow, and its answer lets it go on.
-  bool was_paused_by_it = was_pending && final && !conductor_.definition().native();
+  // In Orquesta a question pauses the workflow, and its answer lets it go on,
+  // unless somebody has paused it, too.
+  bool was_paused_by_it = was_pending && final && !conductor_.definition().native() &&
+                          !row().held.starts_with(kPausedBy);
   if (was_paused_by_it && conductor::kPause.has(conductor_.state().status)) {
     TRY(conductor_.request_status(Status::Resuming));
   }
   return {};
 }
 
-bool WorkflowRun::is_pending(const TaskKey& key) const {
+Status WorkflowRun::status_of(const TaskKey& key) const {
   auto node = conductor_.definition().graph().find(key.task);
   auto entry = node ? conductor_.state().last(*node, key.route) : std::nullopt;
-  return entry && conductor_.state().entry(*entry).status == Status::Pending;
+  return entry ? conductor_.state().entry(*entry).status : Status::Null;
 }
 
 void tell_missed(Context& ctx, const ExecutionRow& workflow, const LiveWorkflow& live) {
@@ -278,14 +294,13 @@ void tell_missed(Context& ctx, const ExecutionRow& workflow, const LiveWorkflow&
 }
 
 // The execution's row follows the conductor's status.
-void WorkflowRun::follow() {
+Result<bool> WorkflowRun::follow() {
   std::string held = held_tasks();
   ExecutionStatus status = execution_status(conductor_.state().status);
   if (is_final(status)) status = ExecutionStatus::Running;  // cleans up, undoes
   const ExecutionRow& before = row();
   if (before.status == ExecutionStatus::Canceling) status = ExecutionStatus::Canceling;
-  bool waits = status == ExecutionStatus::Canceling || status == ExecutionStatus::Pausing ||
-               status == ExecutionStatus::Paused;
+  bool waits = status == ExecutionStatus::Canceling || is_paused(status);
   if (!held.empty() && live_.open.empty()) {
     status = ExecutionStatus::NeedsDecision;
   } else if (waits) {
@@ -293,10 +308,12 @@ void WorkflowRun::follow() {
     held = was_held ? fmt::format("paused: millrace execution resume {}", live_.id.value)
                     : before.held;  // says for whom
   }
-  if (before.status == status && before.held == held) return;
+  if (before.status == status && before.held == held) return false;
   bool changed = before.status != status;
   bool was_handed_over =
       before.status == ExecutionStatus::NeedsDecision && before.failure != FailureClass::None;
+  bool pauses = is_paused(status);
+  bool was_paused = is_paused(before.status);
   ExecutionRow& after = ctx_.edit(before);
   after.status = status;
   after.held = std::move(held);
@@ -306,6 +323,7 @@ void WorkflowRun::follow() {
   }
   note_update(ctx_, after);
   if (changed && status != ExecutionStatus::NeedsDecision) tell_workflow(ctx_, after);
+  return pauses == was_paused ? Result<bool>(false) : settle_waiting(ctx_, live_);
 }
 
 std::string WorkflowRun::held_tasks() const {
@@ -327,9 +345,11 @@ std::string WorkflowRun::held_tasks() const {
 void WorkflowRun::end() {
   const auto& state = conductor_.state();
   Status status = state.status;
-  if (row().failure == FailureClass::Timeout && status == Status::Canceled) {
-    status = Status::Timeout;
-  }
+  const ExecutionRow& own = row();
+  // Though its timer has not run yet.
+  bool late = own.timeout_ms > 0 && own.started + own.timeout_ms <= ctx_.now();
+  bool was_ended = own.failure == FailureClass::Timeout && status == Status::Canceled;
+  if (was_ended || (late && status == Status::Succeeded)) status = Status::Timeout;
   Value result = Value::map({{"output", state.output}});
   if (!state.errors.empty()) {
     Value errors = Value::list();

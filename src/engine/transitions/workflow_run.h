@@ -41,9 +41,10 @@ class WorkflowRun {
   bool is_first_offer(const conductor::NextTask& task) const;
   Result<void> start_action(const conductor::NextTask& task, const conductor::ActionCall& call);
   StartRequest request_for(const conductor::NextTask& task, const conductor::ActionCall& call);
-  bool is_pending(const TaskKey& key) const;
+  conductor::Status status_of(const TaskKey& key) const;
   const conductor::ItemList* staged_items(const TaskKey& key) const;
-  void follow();
+  // Whether steps have been held back or let go.
+  Result<bool> follow();
   void end();
   std::string held_tasks() const;
 
@@ -53,6 +54,9 @@ class WorkflowRun {
   std::vector<Ended> ended_;
   bool done_for_now_ = false;
 };
+
+// How the text begins that says why a workflow is paused, when somebody has asked for it.
+inline constexpr std::string_view kPausedBy = "paused by ";
 
 // It was held, and goes on or is canceled: what has ended meanwhile is told by messages.
 void tell_missed(Context& ctx, const kernel::ExecutionRow& workflow, const LiveWorkflow& live);

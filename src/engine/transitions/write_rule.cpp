@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "engine/transitions/request.h"
 #include "engine/transitions/rule_rows.h"
+#include "engine/transitions/schedule.h"
 
 namespace millrace::engine {
 
@@ -18,7 +19,10 @@ class WriteRule final : public Request<RuleRow> {
       : Request(std::move(caller), std::move(reply)), write_(std::move(write)) {}
   std::string_view name() const override { return "write_rule"; }
   Turn turn() const override { return catalogue_turn(); }
-  void want(Wanted& wanted) const override { want_answer(wanted, caller_); }
+  void want(Wanted& wanted) const override {
+    want_answer(wanted, caller_);
+    want_schedule(wanted, caller_.tenant, write_.spec);
+  }
   Decided decide(Context& ctx) const override;
 
  private:
@@ -50,6 +54,9 @@ Decided WriteRule::decide(Context& ctx) const {
                  fmt::format("rule '{}': {}", spec.ref, problems.front().message))
         .with_problems(std::move(problems));
   }
+  // One that has fired may be written again, with other words.
+  bool same_times = old && old->schedule == schedule_name(spec);
+  if (!same_times) TRY(check_is_ahead(ctx, spec));
   bool stays_of_pack = old && only_switches(*old, spec);
   std::string owner = stays_of_pack ? old->row.pack : std::string(kNoPack);
   TRY(auto entry, add_revision(ctx, caller_.tenant, spec, std::move(owner), old));

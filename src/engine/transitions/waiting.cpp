@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/transitions/waiting.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/mutants.h"
+
+namespace millrace::engine {
+
+using namespace kernel;
+
+namespace {
+
+bool is_waiting(const ExecutionRow& row) {
+  return row.status == ExecutionStatus::Delayed || row.status == ExecutionStatus::Requested;
+}
+
+// A workflow that has begun and is paused itself has started.
+bool is_held(const ExecutionRow& row) {
+  return row.status == ExecutionStatus::Paused && row.started == 0;
+}
+
+// Its task has ended without it.
+bool is_unwanted(const LiveWorkflow& live, ExecutionId step) {
+  auto open = live.open.find(step);
+  if (open == live.open.end()) return true;
+  const auto& [task, route] = open->second.task;
+  auto node = live.conductor->definition().graph().find(task);
+  auto entry = node ? live.conductor->state().last(*node, route) : std::nullopt;
+  return entry && conductor::kCompleted.has(live.conductor->state().entry(*entry).status);
+}
+
+void let_start(Context& ctx, const LiveWorkflow& live, ExecutionId id) {
+  if (is_unwanted(live, id)) {
+    return finish(ctx, id, ExecutionStatus::Canceled, FailureClass::Canceled, Value());
+  }
+  start_when_due(ctx, id);
+  const ExecutionRow& row = *ctx.execution(id);
+  if (!is_final(row.status)) tell_workflow(ctx, row);  // an end is told by itself
+}
+
+}  // namespace
+
+bool is_held_back(const Context& ctx, const ExecutionRow& row) {
+  if (!row.parent || mutant(Mutant::PausedStarts)) return false;
+  const auto* workflow = ctx.execution(row.parent);
+  return workflow && is_paused(workflow->status);
+}
+
+void hold_back(Context& ctx, ExecutionId id) {
+  ExecutionRow& row = ctx.edit(*ctx.execution(id));
+  if (row.status == ExecutionStatus::Requested) ctx.changes.dequeue.push_back({row.tenant, row.id});
+  row.status = ExecutionStatus::Paused;
+  row.started = 0;
+  row.held = fmt::format("waits for its workflow: millrace execution resume {}", row.parent.value);
+  note_update(ctx, row);
+  tell_workflow(ctx, row);
+}
+
+Result<bool> settle_waiting(Context& ctx, const LiveWorkflow& live) {
+  auto status = live.conductor->state().status;
+  // One that has failed starts nothing more: what waits is canceled at its end.
+  if (conductor::kCompleted.has(status)) return false;
+  bool pauses = conductor::kPause.has(status);
+  std::vector<ExecutionId> open;
+  for (const auto& [id, step] : live.open) {
+    if (step.ended) continue;
+    if (!ctx.execution(id)) TRY(ctx.needs_steps(live));
+    open.push_back(id);
+  }
+  std::ranges::sort(open);
+  bool any = false;
+  for (ExecutionId id : open) {
+    const auto* row = ctx.execution(id);
+    if (!row || row->worker || !(pauses ? is_waiting(*row) : is_held(*row))) continue;
+    if (pauses && mutant(Mutant::PausedStarts)) continue;
+    any = true;
+    pauses ? hold_back(ctx, id) : let_start(ctx, live, id);
+  }
+  return any;
+}
+
+}  // namespace millrace::engine

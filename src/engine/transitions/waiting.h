@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "engine/transitions/start.h"
+
+namespace millrace::engine {
+
+// Steps of a paused workflow that wait, for their delay or for a slot: none of them starts before
+// it is resumed. They are paused with it, so that it is paused at once when nothing is at work.
+
+inline bool is_paused(ExecutionStatus status) {
+  return status == ExecutionStatus::Pausing || status == ExecutionStatus::Paused;
+}
+
+// Whether the workflow above it is paused, or on its way there: it may not start now. The row of
+// that workflow has to be loaded.
+bool is_held_back(const Context& ctx, const kernel::ExecutionRow& row);
+// It waits for its workflow: paused, and not started. Its delay goes on meanwhile.
+void hold_back(Context& ctx, ExecutionId id);
+// The workflow has been paused, or goes on: its steps that wait are held back, or may start again.
+// Whether any has been touched: the workflow hears of it. Errors: Needs.
+Result<bool> settle_waiting(Context& ctx, const LiveWorkflow& live);
+
+}  // namespace millrace::engine
