@@ -16,6 +16,9 @@ Metrics::Metrics()
       request_time_(registry_.histogram("millrace_http_request_duration_seconds",
                                         "From a request's arrival to its answer.",
                                         telemetry::kDurationBounds)),
+      clock_steps_(registry_.counter(
+          "millrace_clock_steps_total",
+          "How often the wall clock was set by a second or more, or the machine has slept.")),
       requests_2xx_(registry_.counter(kRequests, kRequestsHelp, {{"status", "2xx"}})),
       requests_3xx_(registry_.counter(kRequests, kRequestsHelp, {{"status", "3xx"}})),
       requests_4xx_(registry_.counter(kRequests, kRequestsHelp, {{"status", "4xx"}})),

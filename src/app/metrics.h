@@ -22,6 +22,8 @@ class Metrics {
   void watch(const async::Loop& loop);
   // Called by the executor for each first decision.
   std::function<void(std::string_view kind, int64_t waited_ns)> decided();
+  // Called by the executor when the wall clock was set.
+  void clock_stepped() { clock_steps_.add(); }
   // Called by the API for each answer.
   std::function<void(const api::Observation&)> observer();
   std::string text() const { return registry_.expose(); }
@@ -30,6 +32,7 @@ class Metrics {
   telemetry::Registry registry_;
   telemetry::Histogram& queue_time_;
   telemetry::Histogram& request_time_;
+  telemetry::Counter& clock_steps_;
   // By status class: 2xx, 4xx, 5xx and the rest.
   telemetry::Counter& requests_2xx_;
   telemetry::Counter& requests_3xx_;

@@ -20,6 +20,7 @@
 #include "app/pack_store.h"
 #include "app/staged_releases.h"
 #include "app/version.h"
+#include "async/clock_watch.h"
 #include "async/deadline.h"
 #include "async/loop.h"
 #include "async/pool.h"
@@ -151,6 +152,7 @@ class Server {
   Task<void> drain_runs();
   Task<void> stop_what_serves(async::Scope& background);
   Task<void> sweep_files();
+  Task<void> watch_clock();
   void announce() const;
   std::vector<std::string> troubles() const;
   [[noreturn]] void die(const Error& error) const;
@@ -217,6 +219,7 @@ Result<void> Server::open_engine() {
                     .fatal = [this](const Error& error) { die(error); },
                     .equip = [this](kernel::WorkOrder& order) { equip(order); },
                     .decided = metrics_.decided(),
+                    .clock_stepped = [this](int64_t) { metrics_.clock_stepped(); },
                     .open_key = [this](const kernel::KeyRow& row) { return open_key(row); },
                     .owner = fmt::format("{}:{}", config_.worker.name, ::getpid()),
                     .blobs = blobs_.get(),
@@ -411,6 +414,7 @@ Task<void> Server::serve(const std::function<Result<Config>()>& reload) {
   async::Scope background(loop_.executor());
   async::spawn("sweep_files", background, sweep_files());
   async::spawn("reload_packs", background, reload_packs());
+  async::spawn("watch_clock", background, watch_clock());
   api_->set_phase(api::Phase::Ready);
   announce();
   co_await wait_for_stop(reload, *signals);
@@ -433,6 +437,15 @@ Task<void> Server::stop_what_serves(async::Scope& background) {
   co_await background.stop();
   store_->cut_reads(std::chrono::steady_clock::time_point::max());  // the engine reads on
   if (!co_await worker_->stop(exit_limit_->left(kEngineReserve))) leave_at_once();
+}
+
+// Timers are due by the wall clock, the engine sleeps by the other one.
+Task<void> Server::watch_clock() {
+  async::ClockWatch clock(loop_.executor());
+  for (;;) {
+    co_await clock.next();
+    engine_->look_at_clock();
+  }
 }
 
 // Once an hour: files of executions that retention has removed, and what the store's log still

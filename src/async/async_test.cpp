@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <time.h>
 
 #include <algorithm>
 #include <thread>
 
+#include "async/clock_watch.h"
 #include "async/completion.h"
 #include "async/deadline.h"
 #include "async/loop.h"
@@ -329,6 +331,18 @@ TEST(Pool, AFullQueueIsBusyAndNamesThePool) {
   scope.cancel();  // does not interrupt the jobs that use this frame
   gate.unlock();
   loop.block_on(scope.join());
+}
+
+// The time that it is anyway: who sets a clock is heard of, by whatever it was.
+TEST(ClockWatch, ASetClockWakesTheTask) {
+  Loop loop;
+  ClockWatch clock(loop.executor());
+  timespec now{};
+  for (int i = 0; i < 2; ++i) {
+    clock_gettime(CLOCK_REALTIME, &now);
+    if (clock_settime(CLOCK_REALTIME, &now) != 0) GTEST_SKIP() << "may not set the clock";
+    loop.block_on(clock.next());
+  }
 }
 
 TEST(Signals, ASignalWakesTheTask) {
