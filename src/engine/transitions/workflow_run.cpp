@@ -24,6 +24,20 @@ constexpr int kMostStepsAtOnce = 500;
 
 std::string_view pack_of(std::string_view ref) { return ref.substr(0, ref.find('.')); }
 
+// What a task's delay, retry or timeout says in seconds. Beyond a hundred years it is a mistake:
+// what does not fit would be over at once.
+Result<int64_t> wait_ms(const Value& seconds, std::string_view what) {
+  if (!seconds.is_number()) return 0;
+  constexpr double kLongestS = 100.0 * 366 * 86'400;
+  double s = seconds.as_float();
+  if (!(std::abs(s) <= kLongestS)) {
+    return Error(ErrorKind::Invalid, "EXE-0006",
+                 fmt::format("the task's {}: expected up to {} seconds (100 years), found {}", what,
+                             kLongestS, to_json(seconds)));
+  }
+  return static_cast<int64_t>(std::llround(s * 1000));
+}
+
 FailureClass failure_of(Status status) {
   switch (status) {
     case Status::Succeeded: return FailureClass::None;
@@ -191,8 +205,8 @@ Result<void> WorkflowRun::report(const Ended& ended) {
   return tell(ended.key, ended.item, ended.status, ended.result);
 }
 
-StartRequest WorkflowRun::request_for(const conductor::NextTask& task,
-                                      const conductor::ActionCall& call) {
+Result<StartRequest> WorkflowRun::request_for(const conductor::NextTask& task,
+                                              const conductor::ActionCall& call) {
   const ExecutionRow& own = row();
   StartRequest request;
   request.tenant = live_.tenant;
@@ -212,11 +226,8 @@ StartRequest WorkflowRun::request_for(const conductor::NextTask& task,
   request.trace = own.trace;
   request.inherited_env = own.env_json;
   request.casts = conductor_.definition().is_chain();
-  auto ms = [](const Value& seconds) {
-    return seconds.is_number() ? static_cast<int64_t>(std::llround(seconds.as_float() * 1000)) : 0;
-  };
-  request.delay_ms = ms(task.delay);
-  request.timeout_ms = ms(task.timeout);
+  TRY(request.delay_ms, wait_ms(task.delay, "delay"));
+  TRY(request.timeout_ms, wait_ms(task.timeout, "timeout"));
   return request;
 }
 
@@ -224,7 +235,9 @@ Result<void> WorkflowRun::start_action(const conductor::NextTask& task,
                                        const conductor::ActionCall& call) {
   TaskKey key{task.id, task.route};
   int32_t item = call.item ? static_cast<int32_t>(*call.item) : -1;
-  auto started = start_execution(ctx_, request_for(task, call));
+  auto request = request_for(task, call);
+  auto started = request.ok() ? start_execution(ctx_, *request)
+                              : Result<ExecutionId>(std::move(request).error());
   if (!started.ok()) {
     if (auto need = ctx_.need(started.error(), live_.runs_of)) return std::move(*need);
     ended_.push_back({.key = key,

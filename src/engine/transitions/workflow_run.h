@@ -40,7 +40,8 @@ class WorkflowRun {
   Result<void> report(const Ended& ended);
   bool is_first_offer(const conductor::NextTask& task) const;
   Result<void> start_action(const conductor::NextTask& task, const conductor::ActionCall& call);
-  StartRequest request_for(const conductor::NextTask& task, const conductor::ActionCall& call);
+  Result<StartRequest> request_for(const conductor::NextTask& task,
+                                   const conductor::ActionCall& call);
   conductor::Status status_of(const TaskKey& key) const;
   const conductor::ItemList* staged_items(const TaskKey& key) const;
   // Whether steps have been held back or let go.
