@@ -541,8 +541,6 @@ def generated(rng, words):
         return f"({text}) {rng.choice(('+', '-', '*', '**', '/', '//', '%', '~', 'in', '<'))} ({one()})"
 
     text = step(value())
-    if re.search(r"json", text) and re.search(r"\d{6}|\*", text):
-        text = "1"  # TEMPORARY
     return f"{{{{ {text} }}}}" if jinja else f"<% {text} %>".replace("10 ** 9", "1000000000")
 
 
