@@ -56,6 +56,10 @@ DEFAULT_TENANT_IN = {
     "src/engine/engine.cpp": "the packs that a server starts with are its own",
     "src/services/api/webhooks.cpp": "a delivery whose path has no tenant is its own",
 }
+# The one writer of what a command prints: one that fails makes the command fail.
+STDOUT = re.compile(r"\bfmt::print\((?!\s*stderr\b)|\bstd::cout\b|\b(?:std::)?(?:puts|putchar|printf)\("
+                    r"|\b(?:fwrite|fputs|fprintf|fflush)\([^;]*\bstdout\b")
+STDOUT_IN = "src/cli/stdout.cpp"
 problems = []
 
 
@@ -156,6 +160,17 @@ def check_pure(sources):
         for match in IMPURE.finditer(text):
             line = text.count("\n", 0, match.start()) + 1
             problem(shown, line, f"a pure module uses `{match.group(0).strip()}`")
+
+
+def check_stdout(sources):
+    for path in sources:
+        shown = path.relative_to(ROOT).as_posix()
+        if shown == STDOUT_IN or path.stem.endswith(("_test", "_fuzz", "_bench")):
+            continue
+        text = path.read_text()
+        for match in STDOUT.finditer(text):
+            problem(shown, text.count("\n", 0, match.start()) + 1,
+                    "writes to stdout: take cli/stdout.h, which notes what fails")
 
 
 def check_default_tenant(sources):
@@ -341,6 +356,7 @@ def main():
     check_pure(sources)
     check_blob_paths(sources)
     check_default_tenant(sources)
+    check_stdout(sources)
     check_sql(sources)
     check_shape(sources + tests)
     check_error_pages(sources)

@@ -23,6 +23,7 @@
 #include "base/files.h"
 #include "base/text.h"
 #include "base/time.h"
+#include "cli/stdout.h"
 #include "store/backup.h"
 #include "store/migrate.h"
 #include "store/read.h"
@@ -176,9 +177,9 @@ Result<int> backup(const BackupOptions& options) {
   TRY(sync_folder(fs::path(target).parent_path().string()));
   int64_t bytes = 0;
   for (const auto& file : manifest->files) bytes += file.size;
-  fmt::print("backup: {} ({} files, {} bytes)\n", target, manifest->files.size(), bytes);
+  cli::put("backup: {} ({} files, {} bytes)\n", target, manifest->files.size(), bytes);
   if (options.passphrase_file.empty()) {
-    fmt::print("backup: without keys.json: keep a copy of it elsewhere, or use --with-keys\n");
+    cli::put("backup: without keys.json: keep a copy of it elsewhere, or use --with-keys\n");
   }
   return 0;
 }
@@ -186,9 +187,9 @@ Result<int> backup(const BackupOptions& options) {
 Result<int> backup_verify(const std::string& set) {
   TRY(auto manifest, read_manifest(set));
   TRY(auto problems, check_files(set, manifest));
-  for (const auto& problem : problems) fmt::print("{}: {}\n", problem.path, problem.message);
+  for (const auto& problem : problems) cli::put("{}: {}\n", problem.path, problem.message);
   if (!problems.empty()) {
-    fmt::print("backup {}: {} files are not as they were written\n", set, problems.size());
+    cli::put("backup {}: {} files are not as they were written\n", set, problems.size());
     return 1;
   }
   bool is_bad = false;
@@ -200,14 +201,14 @@ Result<int> backup_verify(const std::string& set) {
   for (const auto& file : manifest.files) held.insert(file.path);
   for (const auto& ref : blobs) {
     if (held.contains(ref)) continue;
-    fmt::print("{}: a row names it, and it is not in the set\n", ref);
+    cli::put("{}: a row names it, and it is not in the set\n", ref);
     is_bad = true;
   }
   TRY(auto findings, examine(store, PackStore(set, {}), config.retention, manifest.created.ms));
   is_bad |= print_findings(findings);
-  fmt::print("backup {}: {} files of {}, schema {}, feed {}: {}\n", set, manifest.files.size(),
-             to_rfc3339(manifest.created.ms), manifest.schema, manifest.feed_seq,
-             is_bad ? "something is wrong" : "whole");
+  cli::put("backup {}: {} files of {}, schema {}, feed {}: {}\n", set, manifest.files.size(),
+           to_rfc3339(manifest.created.ms), manifest.schema, manifest.feed_seq,
+           is_bad ? "something is wrong" : "whole");
   return is_bad ? 1 : 0;
 }
 

@@ -7,6 +7,7 @@
 
 #include "adapters/store_sqlite/store_sqlite.h"
 #include "app/staged_releases.h"
+#include "cli/stdout.h"
 #include "engine/machine/in_hand.h"
 #include "store/migrate.h"
 #include "store/read.h"
@@ -74,10 +75,10 @@ bool print_findings(const std::vector<store::Finding>& findings) {
   bool broken = false;
   for (const auto& finding : findings) {
     broken |= finding.severity == store::Severity::Broken;
-    fmt::print("{} {}{}{}: {}\n", finding.promise, store::to_string(finding.severity),
-               finding.entity.empty() ? "" : " ", finding.entity, finding.message);
+    cli::put("{} {}{}{}: {}\n", finding.promise, store::to_string(finding.severity),
+             finding.entity.empty() ? "" : " ", finding.entity, finding.message);
   }
-  fmt::print("doctor: {} findings\n", findings.size());
+  cli::put("doctor: {} findings\n", findings.size());
   return broken;
 }
 

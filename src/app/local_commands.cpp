@@ -15,6 +15,7 @@
 #include "app/server.h"
 #include "base/config.h"
 #include "base/time.h"
+#include "cli/stdout.h"
 #include "engine/machine/catalog.h"
 #include "packs/folder.h"
 #include "packs/load.h"
@@ -60,7 +61,7 @@ Result<int> up(const UpOptions& options) {
 
 Result<int> config_check(const UpOptions& options) {
   TRY(auto config, read_config(options));
-  fmt::print("{}", print_config(config, ConfigDocs::With));
+  cli::put("{}", print_config(config, ConfigDocs::With));
   return 0;
 }
 
@@ -90,13 +91,13 @@ Result<int> pack_check(const std::string& folder, bool strict) {
     std::ranges::move(engine::workflow_problems(action, engine), std::back_inserter(report.errors));
   }
   for (const auto& error : report.errors) {
-    fmt::print("{}/{}: {}\n", folder, error.path, error.message);
+    cli::put("{}/{}: {}\n", folder, error.path, error.message);
   }
   for (const auto& warning : report.warnings) {
-    fmt::print("{}/{}: warning: {}\n", folder, warning.path, warning.message);
+    cli::put("{}/{}: warning: {}\n", folder, warning.path, warning.message);
   }
-  fmt::print("pack '{}' {}: {} errors, {} warnings\n", report.pack.ref, report.pack.version,
-             report.errors.size(), report.warnings.size());
+  cli::put("pack '{}' {}: {} errors, {} warnings\n", report.pack.ref, report.pack.version,
+           report.errors.size(), report.warnings.size());
   return report.errors.empty() && (!strict || report.warnings.empty()) ? 0 : 1;
 }
 

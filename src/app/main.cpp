@@ -16,6 +16,7 @@
 #include "app/workflow_commands.h"
 #include "base/process_guard.h"
 #include "cli/cli.h"
+#include "cli/stdout.h"
 #include "cli/target.h"
 #include "services/worker/spawner.h"
 
@@ -133,7 +134,7 @@ CommandTable local_commands() {
       {.path = "version",
        .help = "Print the version",
        .local = [](const Invocation&) -> Result<int> {
-         fmt::print("millrace {}\n", kVersion);
+         put("millrace {}\n", kVersion);
          return 0;
        }},
   };
@@ -153,7 +154,7 @@ int main(int argc, char** argv) {
   CommandTable commands = local_commands();
   std::ranges::move(workflow_commands(), std::back_inserter(commands));
   try {
-    return run(std::move(commands), std::vector<std::string>(argv + 1, argv + argc));
+    return finish_stdout(run(std::move(commands), std::vector<std::string>(argv + 1, argv + argc)));
   } catch (const std::exception& error) {
     fmt::print(stderr, "millrace: an exception: {}\n", error.what());
     return kExitSoftware;

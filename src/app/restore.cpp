@@ -19,6 +19,7 @@
 #include "base/config.h"
 #include "base/files.h"
 #include "base/time.h"
+#include "cli/stdout.h"
 #include "store/backup.h"
 #include "store/migrate.h"
 #include "store/read.h"
@@ -101,25 +102,25 @@ Result<bool> tell(const RestoreOptions& options, const Manifest& manifest,
   TRY(auto open, store::unfinished(*reader));
   TRY(auto closed, what_stays_closed(*reader, ring));
   TRY(auto pinned, PackStore(options.set, {}).load_pinned(*reader, {}));
-  fmt::print("backup of {} by Millrace {}: what came after is not in it\n",
-             to_rfc3339(manifest.created.ms), manifest.version);
+  cli::put("backup of {} by Millrace {}: what came after is not in it\n",
+           to_rfc3339(manifest.created.ms), manifest.version);
   if (open.deliveries > 0) {
-    fmt::print("{} deliveries were owed and may be sent a second time\n", open.deliveries);
+    cli::put("{} deliveries were owed and may be sent a second time\n", open.deliveries);
   }
   if (open.runs > 0) {
-    fmt::print(
+    cli::put(
         "{} runs were under way: {} will run again, {} wait for `millrace execution "
         "resolve`\n",
         open.runs, open.runs - open.runs_to_decide, open.runs_to_decide);
   }
   for (const auto& release : pinned.missing) {
-    fmt::print(
+    cli::put(
         "release {} of pack {} is not in the set: {} executions wait until it is put into "
         "{}\n",
         release.digest.substr(0, 12), release.pack, release.executions,
         PackStore(options.data, {}).folder_of(release.pack, release.digest));
   }
-  for (const auto& name : closed) fmt::print("cannot be opened without its keys.json: {}\n", name);
+  for (const auto& name : closed) cli::put("cannot be opened without its keys.json: {}\n", name);
   return open.deliveries > 0 || open.runs > 0 || !closed.empty() || !pinned.missing.empty();
 }
 
@@ -127,8 +128,7 @@ Result<void> ask(const RestoreOptions& options) {
   if (options.yes) return {};
   bool is_person = ::isatty(STDIN_FILENO) != 0;
   if (is_person) {
-    fmt::print("Go on? [y/N] ");
-    std::fflush(stdout);
+    cli::put("Go on? [y/N] ");
     std::string line;
     std::getline(std::cin, line);
     if (line == "y" || line == "yes") return {};
@@ -207,8 +207,8 @@ Result<int> restore(const RestoreOptions& given) {
   TRY(auto findings, examine(options.data + "/" + kStoreFile, PackStore(options.data, {}),
                              config.retention, manifest.created.ms));
   bool broken = print_findings(findings);
-  fmt::print("restored: {}; a new admin token is in {}; its configuration was {}/{}\n",
-             options.data, DataPaths(options.data).admin_token, options.data, kConfigFile);
+  cli::put("restored: {}; a new admin token is in {}; its configuration was {}/{}\n", options.data,
+           DataPaths(options.data).admin_token, options.data, kConfigFile);
   return broken ? 1 : 0;
 }
 

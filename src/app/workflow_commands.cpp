@@ -9,6 +9,7 @@
 
 #include "base/files.h"
 #include "base/yaml.h"
+#include "cli/stdout.h"
 #include "conductor/graph_text.h"
 #include "conductor/inspect.h"
 #include "conductor/rehearsal.h"
@@ -59,13 +60,13 @@ Value to_values(const std::vector<conductor::Finding>& findings) {
 void print_findings(const std::string& file, const std::vector<conductor::Finding>& findings) {
   for (const auto& finding : findings) {
     std::string_view place = finding.path;
-    fmt::print("{}:{}: {}{}{}\n", file, finding.line, place, place.empty() ? "" : ": ",
-               finding.message);
+    cli::put("{}:{}: {}{}{}\n", file, finding.line, place, place.empty() ? "" : ": ",
+             finding.message);
   }
 }
 
 void print_object(cli::Format format, const Value& value) {
-  fmt::print("{}", cli::Style{.format = format}.object(value));
+  cli::put("{}", cli::Style{.format = format}.object(value));
 }
 
 Value strings(const std::vector<std::string>& texts) {
@@ -103,13 +104,13 @@ Value to_value(const Played& played) {
 
 void print_case(const Played& played) {
   bool passed = played.differences.empty();
-  fmt::print("{}  {}\n", passed ? "ok  " : "FAIL", played.rehearsed->name);
+  cli::put("{}  {}\n", passed ? "ok  " : "FAIL", played.rehearsed->name);
   if (passed) return;
   for (const auto& difference : played.differences) {
-    fmt::print("        {}\n          expected  {}\n          found     {}\n", difference.what,
-               difference.expected, difference.found);
+    cli::put("        {}\n          expected  {}\n          found     {}\n", difference.what,
+             difference.expected, difference.found);
   }
-  for (const std::string& error : played.outcome.errors) fmt::print("        error: {}\n", error);
+  for (const std::string& error : played.outcome.errors) cli::put("        error: {}\n", error);
 }
 
 int print_rehearsal(const WorkflowOptions& options, const std::string& workflow,
@@ -118,8 +119,8 @@ int print_rehearsal(const WorkflowOptions& options, const std::string& workflow,
       std::ranges::count_if(played, [](const Played& p) { return !p.differences.empty(); });
   if (options.format == cli::Format::Table) {
     for (const Played& one : played) print_case(one);
-    fmt::print("{}: {} of {} cases as expected\n", options.file,
-               static_cast<std::ptrdiff_t>(played.size()) - failed, played.size());
+    cli::put("{}: {} of {} cases as expected\n", options.file,
+             static_cast<std::ptrdiff_t>(played.size()) - failed, played.size());
   } else {
     Value cases = Value::list();
     for (const Played& one : played) cases.push_back(to_value(one));
@@ -135,7 +136,7 @@ int print_inspection(cli::Format format, const std::string& file,
                      const std::vector<conductor::Finding>& findings) {
   if (format == cli::Format::Table) {
     print_findings(file, findings);
-    fmt::print("{}: {} errors\n", file, findings.size());
+    cli::put("{}: {} errors\n", file, findings.size());
   } else {
     print_object(format, Value::map({{"file", file}, {"errors", to_values(findings)}}));
   }
@@ -159,7 +160,7 @@ Result<int> workflow_graph(const WorkflowOptions& options, bool dot) {
   if (options.format != cli::Format::Table) {
     print_object(options.format, view);
   } else {
-    fmt::print("{}", dot ? conductor::graph_dot(view, options.file) : conductor::graph_text(view));
+    cli::put("{}", dot ? conductor::graph_dot(view, options.file) : conductor::graph_text(view));
   }
   return 0;
 }

@@ -6,6 +6,7 @@
 
 #include "cli/completion.h"
 #include "cli/report.h"
+#include "cli/stdout.h"
 #include "cli/tables.h"
 #include "cli/target.h"
 
@@ -29,7 +30,7 @@ Command completion_command(const CommandTable& commands) {
                   .arguments = {{.name = "SHELL", .choices = {"bash", "zsh", "fish"}}}};
   command.local = [&commands](const Invocation& in) -> Result<int> {
     TRY(auto script, completion_script(commands, in.get("SHELL")));
-    fmt::print("{}", script);
+    put("{}", script);
     return kOk;
   };
   return command;
@@ -46,7 +47,7 @@ int run(CommandTable local, const std::vector<std::string>& words) {
   auto in = parse(commands, words);
   if (!in.ok()) return report(in.error(), path_in(commands, words));
   if (!in->command()) {
-    fmt::print("{}", in->help);
+    put("{}", in->help);
     return kOk;
   }
   const auto& command = *in->command();

@@ -10,6 +10,7 @@
 
 #include "base/json.h"
 #include "base/text.h"
+#include "cli/stdout.h"
 
 namespace millrace::cli {
 namespace {
@@ -60,7 +61,7 @@ bool Following::take(const net::SseEvent& event) {
   } else if (event.event == "output") {
     on_output(data.string_or("stream", "stdout"), bytes_of(data));
   }
-  return true;
+  return stdout_is_written().ok();
 }
 
 }  // namespace
@@ -73,6 +74,7 @@ Result<std::string> follow_output(Session& session, const std::string& execution
   for (std::string position;;) {
     auto ended = session.stream(path, position, [&](const auto& e) { return following.take(e); });
     if (!following.status.empty()) return following.status;
+    TRY(stdout_is_written());
     bool may_return = ended.ok() || ended.error().kind() == ErrorKind::Unavailable ||
                       ended.error().kind() == ErrorKind::Timeout ||
                       ended.error().kind() == ErrorKind::Busy;
@@ -95,13 +97,13 @@ std::string bytes_of(const Value& piece) {
 }
 
 void print_output(std::string_view stream, std::string_view bytes) {
-  auto* file = stream == "stdout" ? stdout : stderr;
+  if (stream == "stdout") return write_stdout(bytes);
   if (stream == "note") {
     fmt::print(stderr, "[{}]\n", bytes);
     return;
   }
-  std::fwrite(bytes.data(), 1, bytes.size(), file);
-  std::fflush(file);
+  std::fwrite(bytes.data(), 1, bytes.size(), stderr);
+  std::fflush(stderr);
 }
 
 }  // namespace millrace::cli

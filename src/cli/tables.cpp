@@ -5,6 +5,7 @@
 
 #include <cstdio>
 
+#include "cli/stdout.h"
 #include "cli/values.h"
 #include "net/http.h"
 
@@ -42,15 +43,13 @@ Result<int> run_list(Context& context, const ListSpec& spec) {
     if (watches && context.style.colour) context.print("\033[H\033[2J");
     context.print(context.style.rows(spec.columns, rows));
     if (!watches) return 0;
+    TRY(stdout_is_written());
   }
 }
 
 }  // namespace
 
-void Context::print(std::string_view text) const {
-  std::fwrite(text.data(), 1, text.size(), stdout);
-  std::fflush(stdout);
-}
+void Context::print(std::string_view text) const { write_stdout(text); }
 
 Command list_command(ListSpec spec) {
   Command command{spec.path, spec.help, {}, spec.filters, nullptr, nullptr};
