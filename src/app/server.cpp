@@ -31,6 +31,7 @@
 #include "base/files.h"
 #include "base/log.h"
 #include "base/time.h"
+#include "cli/stdout.h"
 #include "engine/engine.h"
 #include "engine/machine/context.h"
 #include "engine/machine/in_hand.h"
@@ -51,6 +52,8 @@ constexpr async::Duration kHttpGrace{1000};      // requests in flight may end b
 constexpr async::Duration kReadGrace{1500};      // then their reads are cut off
 constexpr async::Duration kEngineReserve{1500};  // is left when the worker has stopped
 constexpr async::Duration kJoinReserve{500};     // is left when the engine has settled
+constexpr async::Duration kFirstFileSweep{5'000};
+constexpr async::Duration kSecondFileSweep{60'000};
 constexpr async::Duration kFileSweep{3'600'000};
 // The worker is a thread of this process: its session lasts as long as both, and needs no renewal.
 constexpr int64_t kSessionTtlMs = 0;
@@ -153,6 +156,7 @@ class Server {
   Task<void> stop_what_serves(async::Scope& background);
   Task<void> sweep_files();
   Task<void> watch_clock();
+  Task<void> sweep_files_once();
   void announce() const;
   std::vector<std::string> troubles() const;
   [[noreturn]] void die(const Error& error) const;
@@ -354,9 +358,8 @@ void Server::announce() const {
                                        {"do", "raise the hard limit of open files (ulimit -Hn)"}});
   }
   if (::isatty(STDOUT_FILENO) != 0) {
-    fmt::print("Millrace {} is ready at {}\nAPI docs: {}/api/docs   Token file: {}\n", kVersion,
-               url_, url_, paths_.admin_token);
-    std::fflush(stdout);
+    cli::put("Millrace {} is ready at {}\nAPI docs: {}/api/docs   Token file: {}\n", kVersion, url_,
+             url_, paths_.admin_token);
   }
 }
 
@@ -448,22 +451,29 @@ Task<void> Server::watch_clock() {
   }
 }
 
-// Once an hour: files of executions that retention has removed, and what the store's log still
-// holds of rows that were deleted.
+// Files of executions that retention has removed, and what the store's log still holds of rows
+// that were deleted: soon after the start, for a server may not be up
+// for an hour, once more when the rows that were due then are gone, and from then on once an hour.
 Task<void> Server::sweep_files() {
-  for (;;) {
-    co_await async::sleep_for(kFileSweep);
-    int64_t before = unix_ms() - config_.retention.executions_days * kDayMs;
-    auto swept = co_await pool_.run([this, before]() -> Result<int64_t> {
-      auto alone = lock_folder(paths_.sweep);
-      if (!alone.ok()) return int64_t{0};  // a backup copies them: in an hour then
-      TRY(auto reader, store_->open_reader());
-      return sweep_blobs(*reader, *blobs_, before);
-    });
-    if (!swept.ok()) log_warn("blobs.not_swept", {{"error", swept.error().message()}});
-    auto emptied = co_await pool_.run([this] { return store_->empty_log(); });
-    if (!emptied.ok()) log_warn("store.log_not_emptied", {{"error", emptied.error().message()}});
+  for (int turn = 0;; ++turn) {
+    co_await async::sleep_for(turn == 0   ? kFirstFileSweep
+                              : turn == 1 ? kSecondFileSweep
+                                          : kFileSweep);
+    co_await sweep_files_once();
   }
+}
+
+Task<void> Server::sweep_files_once() {
+  int64_t before = unix_ms() - config_.retention.executions_days * kDayMs;
+  auto swept = co_await pool_.run([this, before]() -> Result<int64_t> {
+    auto alone = lock_folder(paths_.sweep);
+    if (!alone.ok()) return int64_t{0};  // a backup copies them: in an hour then
+    TRY(auto reader, store_->open_reader());
+    return sweep_blobs(*reader, *blobs_, before);
+  });
+  if (!swept.ok()) log_warn("blobs.not_swept", {{"error", swept.error().message()}});
+  auto emptied = co_await pool_.run([this] { return store_->empty_log(); });
+  if (!emptied.ok()) log_warn("store.log_not_emptied", {{"error", emptied.error().message()}});
 }
 
 Task<void> Server::drain_runs() {

@@ -13,6 +13,7 @@
 #include <map>
 #include <sstream>
 
+#include "base/charset.h"
 #include "base/json.h"
 #include "base/text.h"
 #include "base/yaml_scalar.h"
@@ -288,7 +289,12 @@ Result<YamlNode> parse_yaml(std::string_view text, std::string_view file,
   if (text.size() > limits.max_bytes) {
     return fail(1, fmt::format("larger than {} bytes", limits.max_bytes));
   }
-  if (!is_utf8(text)) return fail(1, "expected UTF-8, found other bytes");
+  if (size_t at = first_not_utf8(text); at != text.npos) {
+    auto line = 1 + std::ranges::count(text.substr(0, at), '\n');
+    return fail(static_cast<int>(line),
+                fmt::format("expected UTF-8, found the byte {:02X} at byte {}",
+                            static_cast<unsigned char>(text[at]), at));
+  }
   TreeBuilder builder(file, limits);
   try {
     std::istringstream input{std::string(text)};

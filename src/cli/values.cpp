@@ -8,6 +8,7 @@
 #include <iostream>
 #include <iterator>
 #include <optional>
+#include <utility>
 
 #include "base/files.h"
 #include "base/json.h"
@@ -49,12 +50,22 @@ bool fits(std::string_view type, const Value& value) {
   return value.type_name() == type;
 }
 
+Result<Value> document_of(const std::string& path, std::string_view text) {
+  if (path.ends_with(".yaml") || path.ends_with(".yml")) {
+    TRY(auto node, parse_yaml(text, path));
+    return node.value;
+  }
+  auto parsed = parse_json(text);
+  if (!parsed.ok()) return std::move(parsed).error().with_context(path);
+  return parsed;
+}
+
 Result<Value> content_of(const Value& parameter, const std::string& path) {
   TRY(auto text, read_text(path));
   if (text.ends_with('\n')) text.pop_back();
   auto types = types_of(parameter["schema"]);
   bool is_document = std::ranges::find(types, "object") != types.end();
-  if (is_document) return read_document(path);
+  if (is_document) return document_of(path, text);
   return typed_value(parameter.string_or("name", ""), parameter["schema"], text);
 }
 
@@ -123,18 +134,26 @@ Result<Value> read_parameters(const Value& action, const std::vector<std::string
 
 Result<std::string> read_text(const std::string& path) {
   if (path != "-") return read_file(path, kMaxInput);
-  return std::string(std::istreambuf_iterator<char>(std::cin), {});
+  static bool was_read = false;
+  if (std::exchange(was_read, true)) {
+    return usage_error("'-' is named twice: stdin can be read once, expected a file for the other");
+  }
+  std::string text;
+  std::vector<char> piece(64 << 10);
+  while (std::cin.read(piece.data(), static_cast<std::streamsize>(piece.size())),
+         std::cin.gcount() > 0) {
+    text.append(piece.data(), static_cast<size_t>(std::cin.gcount()));
+    if (text.size() > kMaxInput) {
+      return usage_error(fmt::format("stdin: expected at most {} bytes", kMaxInput));
+    }
+  }
+  if (std::cin.bad()) return usage_error("stdin cannot be read");
+  return text;
 }
 
 Result<Value> read_document(const std::string& path) {
   TRY(auto text, read_text(path));
-  if (path.ends_with(".yaml") || path.ends_with(".yml")) {
-    TRY(auto node, parse_yaml(text, path));
-    return node.value;
-  }
-  auto parsed = parse_json(text);
-  if (!parsed.ok()) return std::move(parsed).error().with_context(path);
-  return parsed;
+  return document_of(path, text);
 }
 
 namespace {

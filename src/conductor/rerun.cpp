@@ -134,11 +134,15 @@ Result<void> Conductor::restart(const Candidate& candidate) {
   if (staged) staged->completed = false;
   forget_errors(node(candidate.task).name);
   const Task* task = node(candidate.task).task;
-  if (task && task->items) {
-    if (!staged) {
-      return Error(ErrorKind::Conflict, "CND-0008",
-                   fmt::format("cannot run task '{}' again: none of its items failed", task->name));
-    }
+  // Items that have all succeeded are not staged any more: to be run again they begin anew.
+  bool has_items = task && task->items;
+  if (has_items && !staged && !candidate.reset_items) {
+    return Error(ErrorKind::Conflict, "CND-0008",
+                 fmt::format("cannot run task '{}' again: none of its items failed; reset its "
+                             "items (--reset-items) to run all of them",
+                             task->name));
+  }
+  if (has_items && staged) {
     for (size_t i = 0; staged->items && i < staged->items->size(); ++i) {
       if (!candidate.reset_items && !kAbended.has((*staged->items)[i])) continue;
       staged->items->set(i, Status::Null);

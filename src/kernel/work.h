@@ -53,13 +53,24 @@ struct WorkOrder {
 
 enum class Stream : uint8_t { Stdout = 0, Stderr = 1 };
 
+// One occurrence of a secret that masking has hidden. With the order's secrets the server can read
+// what was printed, for data must not change; nothing that travels or lies on a disk holds one.
+struct Hidden {
+  int64_t mask = 0;     // offset of the mask in the stored stream
+  int64_t begins = 0;   // of the occurrence, from the first byte that the mask stands for
+  uint32_t secret = 0;  // which of WorkOrder::secrets
+
+  bool operator==(const Hidden&) const = default;
+};
+
 // What one stream of a finished run left. Up to 64 KiB stands in `bytes`; more is a blob, already
 // masked and durable, and `bytes` is then empty.
 struct StreamOutput {
   std::string bytes;
-  std::string blob;     // reference of the blob (kernel/blobs.h), or empty
-  int64_t size = 0;     // stored bytes
-  int64_t dropped = 0;  // bytes beyond the cap, not stored
+  std::string blob;            // reference of the blob (kernel/blobs.h), or empty
+  int64_t size = 0;            // stored bytes
+  int64_t dropped = 0;         // bytes beyond the cap, not stored
+  std::vector<Hidden> hidden;  // in the order of the stream; not stored
 
   bool operator==(const StreamOutput&) const = default;
 };

@@ -143,8 +143,10 @@ RunKey get_key(FrameReader& r) {
 }
 
 FrameWriter& put(FrameWriter& w, const StreamOutput& output) {
-  const auto& [bytes, blob, size, dropped] = output;
-  return w.text(bytes).text(blob).i64(size).i64(dropped);
+  const auto& [bytes, blob, size, dropped, hidden] = output;
+  w.text(bytes).text(blob).i64(size).i64(dropped).u32(static_cast<uint32_t>(hidden.size()));
+  for (const auto& [mask, begins, secret] : hidden) w.i64(mask).i64(begins).u32(secret);
+  return w;
 }
 
 StreamOutput get_output(FrameReader& r) {
@@ -153,6 +155,12 @@ StreamOutput get_output(FrameReader& r) {
   output.blob = r.text();
   output.size = r.i64();
   output.dropped = r.i64();
+  output.hidden.resize(r.count(8 + 8 + 4));
+  for (Hidden& hidden : output.hidden) {
+    hidden.mask = r.i64();
+    hidden.begins = r.i64();
+    hidden.secret = r.u32();
+  }
   return output;
 }
 

@@ -69,7 +69,7 @@ Completion whole_completion() {
   c.end = RunEnd::Signaled;
   c.exit_code = -1;
   c.message = "killed by signal 9 (SIGKILL)";
-  c.out = {kBinary, "", 10, 3};
+  c.out = {kBinary, "", 10, 3, {{5, 0, 1}, {5, 7, 0}}};
   c.err = {"", "1/05/5.1.1.err", 1LL << 40, 1};
   c.output = Value::map({{"status_code", 200}, {"body", nullptr}});
   c.started_ms = 1'800'000'000'000;

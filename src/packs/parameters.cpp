@@ -139,7 +139,7 @@ class Call {
 };
 
 void add_text(std::string_view text, std::vector<std::string>& out) {
-  constexpr size_t kShortest = 3, kShortestLine = 8;
+  constexpr size_t kShortest = 4, kShortestLine = 8;
   if (text.size() < kShortest) return;
   out.emplace_back(text);
   std::string escaped = to_json(Value(text));

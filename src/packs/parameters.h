@@ -33,7 +33,7 @@ Value cast_parameters(const Action& action, const Value& given);
 
 // The texts that must not appear in any output of a run with these parameters, longest first: the
 // scalars of its secret parameters, also as JSON writes them, and the single lines of those that
-// have several. Texts under 3 bytes and lines under 8 are left out: hiding each "1" of an output
+// have several. Texts under 4 bytes and lines under 8 are left out: hiding each "1" of an output
 // would hide nothing and spoil all.
 std::vector<std::string> secret_values(const Action& action, const Value& parameters);
 

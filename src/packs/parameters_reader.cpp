@@ -10,6 +10,7 @@
 #include "base/json_schema.h"
 #include "base/text.h"
 #include "packs/parameters.h"
+#include "packs/secrets.h"
 
 namespace millrace::packs {
 namespace {
@@ -62,6 +63,11 @@ class ParameterReader {
     }
     read_position(node, out);
     read_default(node, out);
+    if (auto what = short_secret(out); !what.empty()) {
+      owner_.warning(node.line, fmt::format("{}: it is secret, and {} has fewer than 4 bytes: such "
+                                            "a value is not masked in output",
+                                            label_, what));
+    }
     return out;
   }
 

@@ -16,7 +16,7 @@ constexpr std::string_view kScriptParameters =
 constexpr std::string_view kPythonParameters =
     "env:object timeout:integer log_level:string content_version:string";
 constexpr std::string_view kHttpParameters =
-    "url:string method:string headers:object body:string params:object cookies:object "
+    "url:string method:string headers:object body:any params:object cookies:object "
     "username:string password:string timeout:number allow_redirects:boolean verify:boolean "
     "http_proxy:string https_proxy:string";
 constexpr std::string_view kInquiryParameters =
@@ -86,11 +86,12 @@ void add_runner_parameters(const RunnerType& type, std::vector<Parameter>& param
       known = parameters.insert(known, {.name = std::string(name)});
       known->schema = Value::map();
     }
-    // What an action itself describes in full (core.http's body) it may type as it likes.
-    if (!known->schema.find("type") && !known->schema.find("anyOf") &&
-        !known->schema.find("enum")) {
-      known->schema.set("type", value_type);
-    }
+    // What an action itself says of the values is not changed. `any`: the runner takes all.
+    constexpr std::string_view kSays[] = {"type",  "enum",  "const", "anyOf",
+                                          "oneOf", "allOf", "$ref"};
+    bool is_said = std::ranges::any_of(
+        kSays, [&](std::string_view key) { return known->schema.find(key) != nullptr; });
+    if (!is_said && value_type != "any") known->schema.set("type", value_type);
     bool steers_the_run = type.runner != Runner::Http && name != "cmd";
     known->of_runner = steers_the_run;
     known->secret = known->secret || name == "sudo_password" || name == "password" ||

@@ -23,6 +23,10 @@ void Checkpointer::log_grew_to(int64_t bytes) {
   if (bytes < asked_at_) asked_at_ = 0;  // all of it was moved, and it began anew
   if (bytes - asked_at_ < every_bytes_) return;
   asked_at_ = bytes;
+  move_all();
+}
+
+void Checkpointer::move_all() {
   {
     std::lock_guard lock(mutex_);
     asked_ = true;

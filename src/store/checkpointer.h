@@ -20,6 +20,8 @@ class Checkpointer {
 
   // After each commit, by one thread: the size of the log.
   void log_grew_to(int64_t bytes);
+  // Moves the log whatever its size: the main file only gets smaller then.
+  void move_all();
 
  private:
   void run();

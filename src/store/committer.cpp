@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "store/committer.h"
 
+#include <algorithm>
 #include <chrono>
 
 namespace millrace::store {
@@ -74,17 +75,25 @@ void Committer::submit(Steps steps) {
 // The committer's thread
 
 void Committer::run() {
-  for (Steps batch; take_batch(batch); batch.clear()) commit(std::move(batch));
+  for (Steps batch; take_batch(batch); batch.clear()) {
+    bool is_idle = batch.empty() && !writer_->read_only();
+    if (is_idle) {
+      give_back();
+    } else {
+      commit(std::move(batch));
+    }
+  }
 }
 
-// An empty batch: it is time to look at a full disk again. False: stop.
+// An empty batch: it is time to look at a full disk again, or there is time to give space back.
+// False: stop.
 bool Committer::take_batch(Steps& batch) {
   std::unique_lock lock(mutex_);
   auto ready = [&] { return stopping_ || !queue_.empty(); };
   if (writer_->read_only()) {
     auto pause = std::chrono::milliseconds(writer_->next_try_ms() - monotonic_ms());
     wake_.wait_for(lock, pause, ready);
-  } else {
+  } else if (!has_space_to_give_) {
     wake_.wait(lock, ready);
   }
   if (queue_.empty()) return !stopping_;
@@ -100,6 +109,8 @@ bool Committer::take_batch(Steps& batch) {
 
 void Committer::commit(Steps batch) {
   bool was_full = writer_->read_only();
+  has_space_to_give_ |=
+      std::ranges::any_of(batch, [](const auto& step) { return !step->changes.expired.empty(); });
   int64_t begun = monotonic_ns();
   auto written = writer_->write(batch, {callbacks_.now_ms(), begun / 1'000'000});
   commit_ns_.fetch_add(monotonic_ns() - begun, std::memory_order_relaxed);
@@ -110,6 +121,17 @@ void Committer::commit(Steps batch) {
   pending_.fetch_sub(static_cast<int64_t>(batch.size()), std::memory_order_release);
   callbacks_.deliver(std::move(written));
   bound_log();
+}
+
+// Between commits, a little at a time: whoever comes in waits for one small commit at most.
+void Committer::give_back() {
+  int64_t now = monotonic_ms();
+  has_space_to_give_ = !dead_ && writer_->give_back({callbacks_.now_ms(), now});
+  if (writer_->fatal()) return die(*writer_->fatal());
+  has_given_ |= has_space_to_give_;
+  if (has_space_to_give_ || !has_given_) return bound_log();
+  has_given_ = false;
+  checkpointer_.move_all();
 }
 
 void Committer::bound_log() {

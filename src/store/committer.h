@@ -68,6 +68,7 @@ class Committer {
   bool take_batch(Steps& batch);
   void commit(Steps batch);
   void bound_log();
+  void give_back();
   void die(const Error& error);
 
   sql::Store& store_;
@@ -84,6 +85,9 @@ class Committer {
   Steps queue_;
   std::atomic<int64_t> pending_{0};
   bool stopping_ = false;
+  // The committer's thread only: deleted rows may have left free space, and some was given back.
+  bool has_space_to_give_ = true;
+  bool has_given_ = false;
   std::thread thread_;
 };
 

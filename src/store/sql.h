@@ -117,6 +117,13 @@ class Connection {
   virtual bool in_transaction() const = 0;
   // Size of the log of recent commits that Store::checkpoint() moves; 0 where the engine does it.
   virtual int64_t log_bytes() const { return 0; }
+  // Gives up to `pages` free pages at the end of the main file back to the disk, in a commit of its
+  // own; some are kept for what comes. False: nothing more is to be given back, or the engine does
+  // it by itself. Of a writer, outside of a transaction.
+  virtual Result<bool> give_back(int64_t pages) {
+    (void)pages;
+    return false;
+  }
   // What the engine itself finds wrong with the stored bytes; empty: nothing.
   virtual Result<std::vector<std::string>> check_integrity() { return std::vector<std::string>(); }
 };

@@ -100,6 +100,7 @@ class WatchedConnection final : public sql::Connection {
   Result<void> run(std::string_view script) override { return inner_->run(script); }
   bool in_transaction() const override { return inner_->in_transaction(); }
   int64_t log_bytes() const override { return inner_->log_bytes(); }
+  Result<bool> give_back(int64_t pages) override { return inner_->give_back(pages); }
   Result<std::vector<std::string>> check_integrity() override { return inner_->check_integrity(); }
 
  private:

@@ -103,6 +103,15 @@ Result<void> Writer::try_batch(Steps steps, Now now, Keys& turned_away, std::vec
   return {};
 }
 
+bool Writer::give_back(Now now) {
+  constexpr int64_t kPages = 256;  // a few milliseconds
+  if (full_ || stopped_ || fatal_) return false;
+  auto more = db_->give_back(kPages);
+  // A disk that is full for this is not yet full for what people ask.
+  if (!more.ok() && is_fatal(more.error())) note_failure(more.error(), now);
+  return more.ok() && *more;
+}
+
 Result<void> Writer::begin() {
   TRY(beside_the_rows(execute("BEGIN IMMEDIATE")));
   return beside_the_rows(check_owner());

@@ -76,6 +76,10 @@ class Writer {
   // if it is time.
   std::vector<Written> write(std::span<std::unique_ptr<Step>> steps, Now now);
 
+  // Gives some of the space that deleted rows have left back to the disk, in a commit of its own.
+  // False: there is no more to give, or it cannot be done now.
+  bool give_back(Now now);
+
   // True while the disk is full. From any thread.
   bool read_only() const { return full_.load(std::memory_order_relaxed); }
   // While the disk is full: the monotonic time from which on `write` looks again.

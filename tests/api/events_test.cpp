@@ -274,6 +274,30 @@ TEST_F(WebhookTest, WhoSignsATimeIsHeardOnce) {
   }
 }
 
+// What is no UTF-8 is read in the charset that it names, kept as base64, or refused.
+TEST_F(ApiTest, ACloudEventInHeadersKeepsItsBytes) {
+  auto sent = [&](std::string subject, std::string type, const std::string& body) {
+    static int id = 0;
+    return send("POST", "/api/v1/events", body,
+                {{"Content-Type", std::move(type)},
+                 {"ce-specversion", "1.0"},
+                 {"ce-id", std::to_string(++id)},
+                 {"ce-source", "s"},
+                 {"ce-type", "ci.push"},
+                 {"ce-subject", std::move(subject)}});
+  };
+  auto data = [&](const Answer& answer) {
+    EXPECT_EQ(answer.status, 202) << answer.text;
+    return get("/api/v1/events/" + std::string(answer.data().string_or("event", "")))
+        .data()["payload"];
+  };
+  EXPECT_EQ(data(sent("x", "text/plain; charset=iso-8859-1", "M\xFCnchen")), Value("München"));
+  EXPECT_EQ(data(sent("x", "text/plain", "M\xFCnchen")), Value::map({{"base64", "TfxuY2hlbg=="}}));
+  EXPECT_EQ(sent("x", "text/plain; charset=utf-8", "M\xFCnchen").status, 400);
+  EXPECT_EQ(sent("x", "text/plain; charset=shift_jis", "\x83n").status, 415);
+  EXPECT_EQ(sent("M%FCnchen", "application/json", "{}").status, 400);
+}
+
 TEST_F(ApiTest, APastEventCanBeReplayed) {
   auto sent = send("POST", "/api/v1/events", R"({"n":1})",
                    {{"Content-Type", "application/json"},

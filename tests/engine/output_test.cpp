@@ -13,6 +13,11 @@ std::shared_ptr<const Pack> declaring_pack() {
   auto pack = std::make_shared<Pack>(*test_pack());
   for (auto& action : pack->actions) {
     if (action.ref == "ci.check") action.output_schema = Value::map({{"type", "object"}});
+    if (action.ref != "ci.build") continue;
+    Parameter pin{.name = "pin"};
+    pin.schema = Value::map();
+    pin.secret = true;
+    action.parameters.push_back(pin);
   }
   return pack;
 }
@@ -37,8 +42,8 @@ class Output : public EngineTest {
     EXPECT_TRUE((*writer)->commit().ok());
     return end(order, {.blob = ref, .size = static_cast<int64_t>(bytes.size())});
   }
-  WorkOrder start_run(const std::string& action) {
-    EXPECT_TRUE(run(action).ok());
+  WorkOrder start_run(const std::string& action, Value parameters = Value::map()) {
+    EXPECT_TRUE(run(action, std::move(parameters)).ok());
     return worker_.next();
   }
   ExecutionRow end(const WorkOrder& order, StreamOutput out) {
@@ -169,6 +174,44 @@ TEST_F(Output, ThatIsNoJsonIsSaidSo) {
   EXPECT_EQ(row.status, ExecutionStatus::Failed);
   EXPECT_EQ(row.failure, FailureClass::UserError);
   EXPECT_NE(error_of(row), "");
+}
+
+// The stream is masked for people; the data is what was printed, but for values that are a secret.
+TEST_F(Output, IsNotChangedByMaskingItsText) {
+  auto order = start_run("ci.build", Value::map({{"pin", "1234"}}));
+  ASSERT_EQ(order.secrets, std::vector<std::string>{"1234"});
+  std::string masked =
+      R"({"n": 5********5, "pin": "********", "t": "id-********", "m": "********"})";
+  auto at = [&](std::string_view what) { return static_cast<int64_t>(masked.find(what)); };
+  auto row = end(order, {.bytes = masked,
+                         .size = static_cast<int64_t>(masked.size()),
+                         .hidden = {{at("********5"), 0, 0},
+                                    {at("********\", \"t"), 0, 0},
+                                    {at("********\", \"m"), 0, 0}}});
+  EXPECT_EQ(row.status, ExecutionStatus::Succeeded);
+  EXPECT_EQ(error_of(row), "");
+  EXPECT_EQ(to_json(result_of(row)["output"]),
+            R"({"n":512345,"pin":"********","t":"id-1234","m":"********"})");
+  EXPECT_EQ(result_of(row)["stdout"], Value(masked));
+}
+
+TEST_F(Output, OfAShortSecretSaysThatItIsNotMasked) {
+  auto row = end(start_run("ci.build", Value::map({{"pin", "12"}})), {.bytes = "12", .size = 2});
+  EXPECT_EQ(result_of(row)["output"], Value(12));
+  EXPECT_TRUE(result_of(row).string_or("mask_note", "").starts_with("not masked: 'pin';"));
+}
+
+TEST_F(Output, IsTextInUtf8WithOrWithoutAMark) {
+  std::string marked = "\xEF\xBB\xBF{\"a\": 1}";
+  auto row =
+      end(start_run("ci.build"), {.bytes = marked, .size = static_cast<int64_t>(marked.size())});
+  EXPECT_EQ(to_json(result_of(row)["output"]), R"({"a":1})");
+  for (std::string_view bytes : {"{\"a\": \"\xFC\"}", "{\"a\": 13835058055282163713}"}) {
+    row = end(start_run("ci.build"),
+              {.bytes = std::string(bytes), .size = static_cast<int64_t>(bytes.size())});
+    EXPECT_TRUE(result_of(row)["output"].is_null());
+    EXPECT_NE(error_of(row).find("byte"), std::string::npos) << error_of(row);
+  }
 }
 
 TEST_F(Output, ThatWasCappedIsNotHeldForWhole) {

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <sqlite3.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 
@@ -184,6 +185,30 @@ Result<void> SqliteConnection::run(std::string_view script) {
 }
 
 bool SqliteConnection::in_transaction() const { return sqlite3_get_autocommit(db_) == 0; }
+
+Result<int64_t> SqliteConnection::number_of(std::string_view pragma) {
+  TRY(auto* statement, prepare(pragma));
+  auto row = statement->step();
+  int64_t number = row.ok() && *row ? statement->column_int(0) : 0;
+  statement->reset();
+  if (!row.ok()) return std::move(row).error();
+  return number;
+}
+
+Result<bool> SqliteConnection::give_back(int64_t pages) {
+  constexpr int64_t kIncremental = 2;
+  constexpr int64_t kKept = 256;          // pages; and of a large file
+  constexpr int64_t kKeptPartOfAll = 10;  // a tenth: what was freed is soon needed again
+  TRY(int64_t mode, number_of("PRAGMA auto_vacuum"));
+  if (mode != kIncremental) return false;
+  TRY(int64_t all, number_of("PRAGMA page_count"));
+  TRY(int64_t free, number_of("PRAGMA freelist_count"));
+  int64_t surplus = free - std::max(kKept, all / kKeptPartOfAll);
+  if (surplus <= 0) return false;
+  TRY(run(fmt::format("PRAGMA incremental_vacuum({})", std::min(pages, surplus))));
+  TRY(int64_t left, number_of("PRAGMA freelist_count"));
+  return left < free;
+}
 
 Result<std::vector<std::string>> SqliteConnection::check_integrity() {
   TRY(auto* check, prepare("PRAGMA integrity_check(20)"));

@@ -34,6 +34,7 @@ class SqliteConnection final : public sql::Connection {
   Result<void> run(std::string_view script) override;
   bool in_transaction() const override;
   int64_t log_bytes() const override { return log_bytes_; }
+  Result<bool> give_back(int64_t pages) override;
   Result<std::vector<std::string>> check_integrity() override;
 
   // Cuts off each query that runs longer, or that runs at the moment `cut`, which may be moved.
@@ -48,6 +49,7 @@ class SqliteConnection final : public sql::Connection {
 
  private:
   explicit SqliteConnection(sqlite3* db);
+  Result<int64_t> number_of(std::string_view pragma);
 
   sqlite3* db_;
   std::unordered_map<std::string, std::unique_ptr<class SqliteStatement>, StringHash,

@@ -48,6 +48,29 @@ TEST_F(SqliteTest, AStatementIsPreparedOncePerText) {
   EXPECT_NE(must(db->prepare(text)), first);
 }
 
+// What deleted rows leave goes back to the disk, in small commits; some of it stays.
+TEST_F(SqliteTest, FreePagesAreGivenBackUntilATenthIsLeft) {
+  auto store = must(open(folder_.path()));
+  auto writer = must(store->open_writer());
+  must(writer->run("CREATE TABLE t (a INTEGER PRIMARY KEY, b BLOB NOT NULL)"));
+  EXPECT_FALSE(must(writer->give_back(100))) << "nothing is free";
+  constexpr std::string_view kFill =
+      "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000) "
+      "INSERT INTO t SELECT i, zeroblob(3900) FROM n";
+  must(writer->run(kFill));
+  must(writer->run("DELETE FROM t WHERE a % 100 > 0"));
+  must(store->checkpoint());
+  auto before = std::filesystem::file_size(file());
+  EXPECT_GT(before, 19'000'000u);
+  int steps = 0;
+  while (must(writer->give_back(256))) ++steps;
+  EXPECT_GE(steps, 17);
+  EXPECT_FALSE(must(writer->give_back(256)));
+  must(store->checkpoint());
+  EXPECT_LT(std::filesystem::file_size(file()), 1'600'000u);
+  EXPECT_TRUE(must(writer->check_integrity()).empty());
+}
+
 TEST_F(SqliteTest, ErrorsHaveStableCodes) {
   auto db = connect();
   must(db->run("CREATE TABLE t (a INTEGER PRIMARY KEY, b TEXT NOT NULL)"));

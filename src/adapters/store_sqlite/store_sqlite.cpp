@@ -35,11 +35,13 @@ class SqliteStore final : public sql::Store {
     TRY(auto connection, open_connection(SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE));
     // The log is reused from its start once all of it has been moved: overwriting syncs faster
     // than appending. Its file shrinks to the limit after a burst.
-    TRY(
-        connection->run("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
-                        "PRAGMA temp_store=MEMORY; PRAGMA cache_size=-32768;"
-                        "PRAGMA secure_delete=ON;"  // what is deleted is overwritten
-                        "PRAGMA journal_size_limit=33554432"));
+    // Of a new file the first pragma counts, before anything is in it: pages that retention frees
+    // can be given back.
+    TRY(connection->run(
+        "PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
+        "PRAGMA temp_store=MEMORY; PRAGMA cache_size=-32768;"
+        "PRAGMA secure_delete=ON;"  // what is deleted is overwritten
+        "PRAGMA journal_size_limit=33554432"));
     connection->watch_log();
     return std::unique_ptr<sql::Connection>(std::move(connection));
   }

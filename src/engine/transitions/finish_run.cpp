@@ -10,7 +10,10 @@
 #include "engine/transitions/lose_run.h"
 #include "engine/transitions/messages.h"
 #include "engine/transitions/work_off.h"
+#include "kernel/hidden.h"
 #include "kernel/limits.h"
+#include "packs/parameters.h"
+#include "packs/secrets.h"
 
 namespace millrace::engine {
 
@@ -122,6 +125,14 @@ void add_stackstorm_names(const Action& action, const Completion& completion, co
   }
 }
 
+void note_short_secrets(const Action& action, const Value& parameters, Value& result) {
+  std::string names = packs::SecretScalars(action, parameters).unmasked();
+  if (names.empty()) return;
+  result.set("mask_note", fmt::format("not masked: {}; a secret of fewer than 4 bytes would hide "
+                                      "ordinary text",
+                                      names));
+}
+
 // How a run ended, as its worker tells it.
 class FinishRun final : public Transition {
  public:
@@ -156,7 +167,8 @@ class FinishRun final : public Transition {
     std::string error;
     bool is_stored = true;  // false: what it printed cannot be read, which is no fault of the run
   };
-  Output output(const Action* action) const;
+  Output output(const Action* action, const Value& parameters) const;
+  Output printed(const Action* action, const Value& parameters) const;
   Value result(const Action* action, Output printed) const;
   std::unique_ptr<Decision> acknowledged(Context& ctx) const {
     return ctx.decided([this](Deliveries&) { done_(); });
@@ -176,7 +188,17 @@ void FinishRun::write_outputs(Context& ctx) const {
   write(Stream::Stderr, completion_.err);
 }
 
-FinishRun::Output FinishRun::output(const Action* action) const {
+// Data is compared with the secrets whole, once it is data: hiding parts of what is parsed later
+// would change it.
+FinishRun::Output FinishRun::output(const Action* action, const Value& parameters) const {
+  Output out = printed(action, parameters);
+  if (action && !parameters.is_null()) {
+    out.value = packs::SecretScalars(*action, parameters).hidden_in(out.value);
+  }
+  return out;
+}
+
+FinishRun::Output FinishRun::printed(const Action* action, const Value& parameters) const {
   if (!completion_.output.is_null()) return {completion_.output, {}};
   if (completion_.end != RunEnd::Exited) return {};
   if (!action) return {Value(), "the release is gone that says how its output is to be read"};
@@ -189,6 +211,12 @@ FinishRun::Output FinishRun::output(const Action* action) const {
   if (out.size > kStructuredOutput.most) return {Value(), exceeds(kStructuredOutput, out.size)};
   if (!stored_.out.ok()) return {Value(), stored_.out.error().message(), false};
   std::string_view text = out.blob.empty() ? out.bytes : *stored_.out;
+  std::string revealed;
+  if (!out.hidden.empty()) {
+    revealed = reveal(text, out.hidden, packs::secret_values(*action, parameters));
+    text = revealed;
+  }
+  if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);  // a byte order mark
   if (trim(text).empty() && !action->output_schema.is_null()) {
     return {Value(), "stdout is empty: expected the output that the action declares"};
   }
@@ -236,14 +264,21 @@ Decided FinishRun::decide(Context& ctx) const {
     ExecutionRow& row = ctx.edit(*stored);
     auto found = ctx.catalog(row.tenant).find_action(row.action, row.release);
     const Action* action = found ? found->action.get() : nullptr;
-    Output printed = output(action);
+    Value parameters;  // null: none is secret
+    if (action && packs::may_hold_secrets(*action, row.parameters_json)) {
+      auto given = parse_json(row.parameters_json);
+      if (given.ok()) parameters = *std::move(given);  // may fail: then nothing is revealed
+    }
+    Output printed = output(action, parameters);
     // Who declares an output owes it; for others the result says why there is none.
     bool owes_output = action && !action->output_schema.is_null() && printed.is_stored;
     if (end.status == ExecutionStatus::Succeeded && owes_output && !printed.error.empty()) {
       end = {ExecutionStatus::Failed, FailureClass::UserError};
     }
     if (completion_.started_ms > 0) row.started = completion_.started_ms;
-    finish(ctx, of.id, end.status, end.failure, result(action, std::move(printed)));
+    Value ended = result(action, std::move(printed));
+    if (!parameters.is_null()) note_short_secrets(*action, parameters, ended);
+    finish(ctx, of.id, end.status, end.failure, ended);
   }
   if (!mutant(Mutant::QueueNotLooked)) start_waiting(ctx);  // who waits comes before the next step
   TRY(work_off(ctx));

@@ -195,24 +195,6 @@ async::Duration Credential::lasts(const Shared& shared, async::Duration limit) c
   return std::clamp(async::Duration(who_.expires - shared.now_ms()), async::Duration(1), limit);
 }
 
-std::string media_type(std::string_view content_type) {
-  return to_lower_ascii(trim(content_type.substr(0, content_type.find(';'))));
-}
-
-std::string charset_of(std::string_view content_type) {
-  size_t parameters = content_type.find(';');
-  if (parameters == std::string_view::npos) return {};
-  for (std::string_view part : split(content_type.substr(parameters + 1), ';')) {
-    size_t equals = part.find('=');
-    if (equals == std::string_view::npos) continue;
-    if (to_lower_ascii(trim(part.substr(0, equals))) != "charset") continue;
-    std::string_view value = trim(part.substr(equals + 1));
-    bool quoted = value.size() >= 2 && value.front() == '"' && value.back() == '"';
-    return to_lower_ascii(quoted ? value.substr(1, value.size() - 2) : value);
-  }
-  return {};
-}
-
 namespace {
 Error not_taken(std::string_view expected, std::string_view found) {
   return {ErrorKind::Unsupported, "API-0061",
@@ -236,10 +218,6 @@ Result<std::string_view> body_text(const net::HttpRequest& request) {
   std::string_view text = request.body;
   if (text.starts_with(kMark)) text.remove_prefix(kMark.size());
   return text;
-}
-
-bool is_json(std::string_view type) {
-  return type == "application/json" || type.ends_with("+json");
 }
 
 namespace {

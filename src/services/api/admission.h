@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "net/media_type.h"
 #include "services/api/call.h"
 #include "services/api/shared.h"
 
@@ -79,11 +80,9 @@ class RunningKey {
   RequestKey key_;
 };
 
-// "application/json" of "Application/JSON; charset=utf-8".
-std::string media_type(std::string_view content_type);
-bool is_json(std::string_view media_type);
-// "utf-8" of the same, in small letters; empty: none is said.
-std::string charset_of(std::string_view content_type);
+using net::charset_of;
+using net::is_json;
+using net::media_type;
 
 // The one way in for bodies that are text: as it came, without a byte order mark. Refused (415,
 // API-0061) is what would be read as something else than was meant: another charset than UTF-8, a

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "base/charset.h"
 #include "base/json.h"
 #include "base/text.h"
 #include "engine/machine/catalog.h"
@@ -190,11 +191,13 @@ Result<Value> from_headers(const net::HttpRequest& request, std::string_view typ
     map.set("data", std::move(data));
   } else {
     TRY(check_not_encoded(request));
-    std::string_view data = request.body;
-    if (type.starts_with("text/")) {
-      TRY(data, body_text(request));
+    auto charset = charset_of(request.headers.find("content-type"));
+    if (charset.empty()) {
+      map.set("data", bytes_value(request.body));
+    } else {
+      TRY(std::string text, to_utf8(request.body, charset));
+      map.set("data", text);
     }
-    map.set("data", bytes_value(data));
   }
   return map;
 }

@@ -133,7 +133,12 @@ Result<engine::NewEvent> webhook_event(const kernel::WebhookRow& endpoint,
   auto allowed = scheme ? scheme->event_headers : std::span<const std::string_view>(kTokenHeaders);
   Value headers = Value::map();
   for (auto name : allowed) {
-    if (auto value = request.headers.find(name); !value.empty()) headers.set(name, value);
+    auto value = request.headers.find(name);
+    if (!is_utf8(value)) {
+      return Error(ErrorKind::Invalid, "API-0060",
+                   fmt::format("the header {}: expected UTF-8, found other bytes", name));
+    }
+    if (!value.empty()) headers.set(name, value);
   }
 
   engine::NewEvent event;

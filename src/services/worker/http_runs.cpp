@@ -13,6 +13,7 @@
 #include "base/time.h"
 #include "net/http.h"
 #include "services/worker/boundary.h"
+#include "services/worker/http_result.h"
 #include "services/worker/launch_plan.h"
 #include "services/worker/mask.h"
 #include "services/worker/posix.h"
@@ -73,13 +74,6 @@ net::HeaderList request_headers(const Value& parameters) {
   return headers;
 }
 
-std::string masked(const std::shared_ptr<const SecretSet>& secrets, std::string_view text) {
-  Masker masker(secrets);
-  std::string out(masker.feed(text));
-  out += masker.finish();
-  return out;
-}
-
 }  // namespace
 
 Result<HttpPlan> plan_http(const kernel::WorkOrder& order) {
@@ -117,32 +111,6 @@ Result<HttpPlan> plan_http(const kernel::WorkOrder& order) {
     plan.limit_is_timeout = true;
   }
   return plan;
-}
-
-Value http_result(const net::ClientResponse& response, const std::vector<std::string>& secrets,
-                  int64_t elapsed_ms) {
-  auto set = std::make_shared<const SecretSet>(secrets);
-  Value headers = Value::map();
-  for (const auto& [name, text] : response.headers) {
-    std::string value = masked(set, text);
-    if (const Value* before = headers.find(name)) {
-      value = fmt::format("{}, {}", before->as_string(), value);
-    }
-    headers.set(name, value);
-  }
-  std::string text = masked(set, response.body);
-  Value result = Value::map({{"status_code", response.status},
-                             {"headers", std::move(headers)},
-                             {"body", text},
-                             {"elapsed_ms", elapsed_ms}});
-  if (response.find_header("Content-Type").find("json") != std::string_view::npos) {
-    if (auto parsed = parse_json(text); parsed.ok()) {
-      result.set("body", std::move(*parsed));
-    } else {
-      result.set("body_error", parsed.error().message());
-    }
-  }
-  return result;
 }
 
 HttpRuns::HttpRuns(async::Loop& loop, std::function<void(kernel::Completion)> done)
@@ -201,17 +169,13 @@ Task<void> HttpRuns::run(kernel::WorkOrder order, HttpPlan plan) {
 
   c.ended_ms = unix_ms();
   c.exit_code = 1;
-  auto thrown = thrown_by([&] { conclude(c, order, plan, exchange, monotonic_ms() - began_ms); });
-  if (thrown) {
-    c.output = Value();
-    c.message = fmt::format("its answer cannot be read, an exception: {}", *thrown);
-  }
-  done_(std::move(c));
+  co_await conclude(c, order, plan, exchange, monotonic_ms() - began_ms);
+  if (!stopping_) done_(std::move(c));
 }
 
 // What came of the exchange.
-void HttpRuns::conclude(kernel::Completion& c, const kernel::WorkOrder& order, const HttpPlan& plan,
-                        const Exchange& exchange, int64_t elapsed_ms) {
+Task<void> HttpRuns::conclude(kernel::Completion& c, const kernel::WorkOrder& order,
+                              const HttpPlan& plan, const Exchange& exchange, int64_t elapsed_ms) {
   if (exchange.canceled || !exchange.result) {
     c.end = kernel::RunEnd::Canceled;
     c.message = "ended on request";
@@ -220,14 +184,36 @@ void HttpRuns::conclude(kernel::Completion& c, const kernel::WorkOrder& order, c
     bool success = response.status >= 200 && response.status < 300;
     c.exit_code = success ? 0 : 1;
     if (!success) c.message = fmt::format("HTTP status {}", response.status);
-    c.output = http_result(response, order.secrets, elapsed_ms);
+    auto output = co_await read_answer(response, order.secrets, elapsed_ms);
+    if (output.ok()) {
+      c.output = *std::move(output);
+    } else {
+      c.exit_code = 1;
+      c.message = fmt::format("the answer cannot be read: {}", output.error().message());
+    }
   } else {
     const Error& error = exchange.result->error();
     bool over = error.kind() == ErrorKind::Timeout && elapsed_ms >= plan.limit_ms;
-    auto set = std::make_shared<const SecretSet>(order.secrets);
-    c.message = over ? plan.limit_message : masked(set, error.message());
+    c.message = over ? plan.limit_message : masked(SecretSet(order.secrets), error.message());
     if (over && plan.limit_is_timeout) c.end = kernel::RunEnd::TimedOut;
   }
+}
+
+// Large answers are read on a thread of their own: the loop has other connections.
+Task<Result<Value>> HttpRuns::read_answer(const net::ClientResponse& response,
+                                          const std::vector<std::string>& secrets,
+                                          int64_t elapsed_ms) {
+  constexpr size_t kLarge = 64 << 10;
+  auto read = [&]() -> Result<Value> {
+    Value result;
+    auto thrown = thrown_by([&] { result = http_result(response, secrets, elapsed_ms); });
+    if (!thrown) return result;
+    return Error(ErrorKind::Internal, "WRK-0010", fmt::format("an exception: {}", *thrown));
+  };
+  bool is_packed = !response.find_header("Content-Encoding").empty();
+  if (response.body.size() <= kLarge && !is_packed) co_return read();
+  if (!reader_) reader_.emplace(async::Pool::Options{.name = "http_answer"});
+  co_return co_await reader_->run(read);
 }
 
 Task<void> HttpRuns::fetch(net::HttpClient& client, HttpPlan& plan, Exchange& exchange) {

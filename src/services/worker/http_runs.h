@@ -4,8 +4,10 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
+#include "async/pool.h"
 #include "async/scope.h"
 #include "async/task.h"
 #include "kernel/work.h"
@@ -30,12 +32,6 @@ struct HttpPlan {
 // timeout (seconds) and allow_redirects.
 Result<HttpPlan> plan_http(const kernel::WorkOrder& order);
 
-// The result of the action: {status_code, headers, body, elapsed_ms}, with secrets masked. The
-// body is parsed when it says that it is JSON; when it is none it stays text and `body_error` says
-// why.
-Value http_result(const net::ClientResponse& response, const std::vector<std::string>& secrets,
-                  int64_t elapsed_ms);
-
 // The runs that need no process: HTTP requests, made by this process on one loop. A status of
 // 2xx is success; another one, or no answer, is exit code 1 with a message.
 class HttpRuns {
@@ -59,14 +55,17 @@ class HttpRuns {
 
   void begin(kernel::WorkOrder order);
   Task<void> run(kernel::WorkOrder order, HttpPlan plan);
-  static void conclude(kernel::Completion& c, const kernel::WorkOrder& order, const HttpPlan& plan,
-                       const Exchange& exchange, int64_t elapsed_ms);
+  Task<void> conclude(kernel::Completion& c, const kernel::WorkOrder& order, const HttpPlan& plan,
+                      const Exchange& exchange, int64_t elapsed_ms);
+  Task<Result<Value>> read_answer(const net::ClientResponse& response,
+                                  const std::vector<std::string>& secrets, int64_t elapsed_ms);
   static Task<void> fetch(net::HttpClient& client, HttpPlan& plan, Exchange& exchange);
 
   async::Loop& loop_;
   std::function<void(kernel::Completion)> done_;
   net::HttpClient client_;
   net::HttpClient redirecting_client_;
+  std::optional<async::Pool> reader_;  // its thread is there once it was needed
   // The loop's thread only.
   async::Scope scope_;
   std::map<kernel::RunKey, Exchange*> exchanges_;

@@ -46,6 +46,24 @@ TEST(Masker, HidesEverySecretAndItsOverlaps) {
   EXPECT_EQ(mask(set, "abcdabcd"), "********");
 }
 
+// What was printed, put together again from what is stored and what was hidden.
+std::string reveal(std::string_view stored, const std::vector<kernel::Hidden>& hidden,
+                   const std::vector<std::string>& list) {
+  return kernel::reveal(stored, hidden, list);
+}
+
+TEST(Masker, TellsWhatItHasHidden) {
+  const std::vector<std::string> list = {"no", "abcd", "cdef", "abcdxyz", "********"};
+  for (std::string_view text : {"1abcd2", "1abcdef2", "abcdxyz", "abcdabcd cdef", "a ******** b",
+                                "nothing", "", "abcdefabcdef x cdefcdef"}) {
+    Masker masker(secrets(list));
+    std::string stored;
+    for (char c : text) stored += masker.feed({&c, 1});
+    stored += masker.finish();
+    EXPECT_EQ(reveal(stored, masker.take_hidden(), list), text);
+  }
+}
+
 TEST(Masker, LeavesShortSecretsAlone) {
   auto set = secrets({"", "1", "yes"});
   EXPECT_TRUE(set->empty());
@@ -89,6 +107,7 @@ TEST(Masker, GivesTheSameForEverySplit) {
     }
     out += masker.finish();
     ASSERT_EQ(out, expected) << "round " << round;
+    ASSERT_EQ(reveal(out, masker.take_hidden(), list), text) << "round " << round;
   }
 }
 

@@ -69,6 +69,7 @@ bool StreamRecorder::spill() {
 
 kernel::StreamOutput StreamRecorder::finish() {
   if (!full_) store(masker_.finish());
+  output_.hidden = masker_.take_hidden();
   if (!blob_) return std::move(output_);
   if (auto committed = blob_->commit(); committed.ok()) {
     output_.blob = ref_;

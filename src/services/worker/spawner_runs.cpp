@@ -340,6 +340,7 @@ void SpawnerLoop::finish(Run& finished, bool tree_is_gone) {
     c.message = fmt::format("its output could not be kept, an exception: {}", *thrown);
     c.out = c.err = {};
   }
+  c.err.hidden.clear();  // only stdout is read as data
   c.ended_ms = unix_ms();
   thrown = thrown_by([&] { slots_.release(std::move(run->slot), c.tenant, key, !tree_is_gone); });
   if (thrown) fmt::print(stderr, "spawner: a slot is lost, an exception: {}\n", *thrown);
