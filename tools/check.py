@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """./dev check: format, layers, vendor headers by owner, sizes, pure modules, the default tenant, SQL,
-error pages, failures that nobody looks at, exceptions without a reason, headers that stand alone.
+hashes without a seed, error pages, failures that nobody looks at, exceptions without a reason, headers that stand alone.
 
 Prints one line per problem and exits 1 if there is any. --quick compiles nothing; --full compiles
 every header and not only those that a change can have broken. UPDATE_GOLDEN=1 writes the index of
@@ -17,6 +17,7 @@ import sys
 from batches import compiled
 from changes import ROOT, changed_files, includers
 from dropped import dropped
+from hashes import unseeded
 
 SRC = ROOT / "src"
 INCLUDE = re.compile(r'^\s*#\s*include\s+([<"])([^>"]+)[>"]', re.M)
@@ -189,6 +190,16 @@ def check_default_tenant(sources):
         problem(shown, 1, "does not name the default tenant: strike it from DEFAULT_TENANT_IN")
 
 
+def check_hashes(sources):
+    """Tables whose keys come from outside are hashed with the seed of the process."""
+    for path in sources:
+        if path.stem.endswith(("_test", "_fuzz", "_bench")):
+            continue
+        for line, what in unseeded(path.read_text()):
+            problem(path.relative_to(ROOT).as_posix(), line,
+                    f"{what} has no seed: StringHash or seeded_hash of base/hash.h, or ValueHash")
+
+
 def strings_of(text):
     """(line, content) of each string literal, with those that stand side by side as one."""
     code = re.sub(r"^\s*(?://|#include).*$", "", text, flags=re.M)
@@ -358,6 +369,7 @@ def main():
     check_default_tenant(sources)
     check_stdout(sources)
     check_sql(sources)
+    check_hashes(sources)
     check_shape(sources + tests)
     check_error_pages(sources)
     check_format(sources + tests)

@@ -131,7 +131,7 @@ Result<Manifest> read_manifest(const std::string& set) {
   }
   TRY(std::string text, read_file(path, kMaxManifest));
   auto manifest = [&]() -> Result<Manifest> {
-    TRY(Value value, parse_json(text));
+    TRY(Value value, parse_json(text, kOwnJson));
     return decode<Manifest>(value);
   }();
   if (!manifest.ok()) {

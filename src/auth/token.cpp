@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "auth/token.h"
 
+#include "base/text.h"
+
 #include <fmt/format.h>
 
 #include <charconv>

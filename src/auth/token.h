@@ -9,9 +9,9 @@
 
 #include "auth/crypto.h"
 #include "auth/permission.h"
+#include "base/hash.h"
 #include "base/ids.h"
 #include "base/secret.h"
-#include "base/text.h"
 
 namespace millrace::auth {
 

@@ -6,14 +6,13 @@
 
 #include "base/fields.h"
 #include "base/json.h"
+#include "base/problems.h"
 #include "base/text.h"
 
 namespace millrace {
 namespace {
 
 using Kind = FieldType::Kind;
-
-constexpr size_t kMostProblems = 100;
 
 template <typename T>
 T& as(void* p) {
@@ -64,14 +63,14 @@ class Decoder {
  public:
   explicit Decoder(Scalars scalars) : scalars_(scalars) {}
 
-  std::vector<Problem> take_problems() { return std::move(problems_); }
+  std::vector<Problem> take_problems() { return std::move(problems_).take(); }
 
   void object(const Fields& fields, void* p, const Value& value) {
     if (!value.is_map()) return wrong_type("object", value);
     for (const auto& entry : value.as_map()) {
       if (fields.find(entry.name()) == nullptr) {
         Step step(*this, shown(entry.name()));
-        report(fmt::format("unknown field{}", fields.hint(entry.name())));
+        if (!problems_.full()) report(fmt::format("unknown field{}", fields.hint(entry.name())));
       }
     }
     for (const Field& line : fields.lines()) {
@@ -105,9 +104,7 @@ class Decoder {
     size_t length_;
   };
 
-  void report(std::string message) {
-    if (problems_.size() < kMostProblems) problems_.push_back({path_, std::move(message)});
-  }
+  void report(std::string message) { problems_.add(path_, std::move(message)); }
   void wrong_type(std::string_view expected, const Value& found) {
     report(fmt::format("expected {}, found {}", expected, found.type_name()));
   }
@@ -259,7 +256,7 @@ class Decoder {
 
   Scalars scalars_;
   std::string path_;
-  std::vector<Problem> problems_;
+  Problems problems_;
 };
 
 std::string summary(const Fields& fields, const std::vector<Problem>& problems) {

@@ -23,25 +23,38 @@ class ValueBuilder {
   using error_code = boost::json::error_code;
 
   Value take() { return stack_.empty() ? Value() : std::move(stack_.back()); }
-  void round_numbers() { rounds_ = true; }
+  void keep(const JsonLimits& limits) { limits_ = &limits; }
   // Why the parser was stopped from here; empty: it was not.
   const std::string& refused() const { return refused_; }
 
   bool on_document_begin(error_code&) { return true; }
   bool on_document_end(error_code&) { return true; }
-  bool on_object_begin(error_code&) { return true; }
-  bool on_object_end(size_t entries, error_code&) { return close_map(entries); }
+  bool on_object_begin(error_code&) {
+    keys_.push_back(0);
+    return true;
+  }
+  bool on_object_end(size_t entries, error_code&) {
+    keys_.pop_back();
+    return close_map(entries);
+  }
   bool on_array_begin(error_code&) { return true; }
   bool on_array_end(size_t items, error_code&) { return close_list(items); }
   bool on_key_part(boost::json::string_view s, size_t, error_code&) { return part(s); }
-  bool on_key(boost::json::string_view s, size_t, error_code&) { return add(whole(s)); }
+  bool on_key(boost::json::string_view s, size_t, error_code& ec) {
+    if (++keys_.back() > limits_->max_keys) {
+      refused_ = fmt::format("expected at most {} keys in an object", limits_->max_keys);
+      ec = boost::json::error::object_too_large;
+      return false;
+    }
+    return add(whole(s));
+  }
   bool on_string_part(boost::json::string_view s, size_t, error_code&) { return part(s); }
   bool on_string(boost::json::string_view s, size_t, error_code&) { return add(whole(s)); }
   bool on_number_part(boost::json::string_view s, error_code&) { return part(s); }
   bool on_int64(int64_t i, boost::json::string_view, error_code&) { return add_number(Value(i)); }
   bool on_uint64(uint64_t i, boost::json::string_view s, error_code& ec) {
     pending_.append(s.data(), s.size());
-    if (!rounds_) return refuse_number("a whole number from -2^63 to 2^63 - 1", ec);
+    if (!limits_->rounds_numbers) return refuse_number("a whole number from -2^63 to 2^63 - 1", ec);
     return add_number(Value(static_cast<double>(i)));
   }
   // Boost 1.81 is off by a unit in the last place for many numbers; what to_json wrote must come
@@ -50,7 +63,8 @@ class ValueBuilder {
     pending_.append(s.data(), s.size());
     std::from_chars(pending_.data(), pending_.data() + pending_.size(), d);
     bool whole = pending_.find_first_of(".eE") == std::string::npos;
-    if (whole && !rounds_) return refuse_number("a whole number from -2^63 to 2^63 - 1", ec);
+    if (whole && !limits_->rounds_numbers)
+      return refuse_number("a whole number from -2^63 to 2^63 - 1", ec);
     if (!std::isfinite(d)) return refuse_number("a number up to 1.79e308", ec);
     return add_number(Value(d));
   }
@@ -107,9 +121,10 @@ class ValueBuilder {
   // What is not closed yet: the items of lists, keys and values of maps in turn. A container is
   // made when its size is known.
   std::vector<Value> stack_;
+  std::vector<size_t> keys_;  // of each object that is open
   std::string pending_;
   std::string refused_;
-  bool rounds_ = false;
+  const JsonLimits* limits_ = nullptr;
 };
 
 std::string position_of(std::string_view text, size_t offset) {
@@ -180,7 +195,7 @@ Result<Value> parse_json(std::string_view text, const JsonLimits& limits) {
   boost::json::parse_options options;
   options.max_depth = limits.max_depth;
   boost::json::basic_parser<ValueBuilder> parser(options);
-  if (limits.rounds_numbers) parser.handler().round_numbers();
+  parser.handler().keep(limits);
   boost::json::error_code ec;
   size_t used = parser.write_some(false, text.data(), text.size(), ec);
   if (!ec && used < text.size()) {

@@ -11,8 +11,12 @@ namespace millrace {
 struct JsonLimits {
   size_t max_depth = 64;
   size_t max_bytes = 64 << 20;
+  size_t max_keys = 10'000;     // of one object, a repeated one counted again
   bool rounds_numbers = false;  // a whole number beyond 64 bits becomes the nearest Float
 };
+
+// For what this server wrote itself and must read back, however many keys it has by now.
+inline constexpr JsonLimits kOwnJson{.max_keys = SIZE_MAX};
 
 // Parses one JSON text (RFC 8259) straight into a Value. A repeated key: the last one wins.
 // A whole number without fraction and exponent becomes Int, any other Float. One that does not fit

@@ -6,11 +6,10 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
-#include <functional>
-#include <optional>
 
 #include "base/json.h"
+#include "base/problems.h"
+#include "base/regex_cost.h"
 #include "base/text.h"
 
 namespace millrace {
@@ -79,35 +78,15 @@ constexpr Keyword kKeywords[] = {
     {"$ref", Shape::Refused},
 };
 
-std::unique_ptr<RE2> regex(std::string_view pattern) {
-  RE2::Options options;
-  options.set_log_errors(false);
-  options.set_max_mem(1 << 20);
-  return std::make_unique<RE2>(re2::StringPiece(pattern.data(), pattern.size()), options);
-}
-
-bool has_type(const Value& value, std::string_view type) {
-  if (type == "number") return value.is_number();
-  if (type == "integer" && value.is_float()) {
-    return std::trunc(value.as_float()) == value.as_float();
-  }
-  return value.type_name() == type;
-}
-
-size_t characters(std::string_view utf8) {
-  return static_cast<size_t>(
-      std::ranges::count_if(utf8, [](char c) { return (c & 0xC0) != 0x80; }));
-}
-
 class SchemaChecker {
  public:
   explicit SchemaChecker(std::vector<std::string_view> annotations)
       : annotations_(std::move(annotations)) {}
 
-  std::vector<Problem> problems;
+  std::vector<Problem> take() { return std::move(problems_).take(); }
 
   void check(const Value& schema, const std::string& at) {
-    if (schema.is_bool()) return;
+    if (schema.is_bool() || problems_.full()) return;
     if (!schema.is_map()) return expected("a schema (a map)", schema, at);
     for (const auto& [key, value] : schema.as_map()) check_keyword(key.as_string(), value, at);
     check_order(schema, "minimum", "maximum", at);
@@ -116,17 +95,16 @@ class SchemaChecker {
   }
 
  private:
-  void add(const std::string& at, std::string message) {
-    problems.push_back({at, std::move(message)});
-  }
+  void add(const std::string& at, std::string message) { problems_.add(at, std::move(message)); }
   void expected(std::string_view what, const Value& found, const std::string& at) {
+    if (problems_.full()) return;
     add(at, fmt::format("expected {}, found {}", what,
                         found.is_list() || found.is_map() ? found.type_name() : to_json(found)));
   }
 
   void check_keyword(std::string_view name, const Value& value, const std::string& schema_at) {
     auto at = json_pointer(schema_at, name);
-    if (std::ranges::find(annotations_, name) != annotations_.end()) return;
+    if (problems_.full() || std::ranges::find(annotations_, name) != annotations_.end()) return;
     auto keyword = std::ranges::find(kKeywords, name, &Keyword::name);
     if (keyword == std::end(kKeywords)) {
       auto names = annotations_;
@@ -167,6 +145,7 @@ class SchemaChecker {
   }
 
   void check_type(const Value& value, const std::string& at) {
+    if (problems_.full()) return;
     if (value.is_list()) {
       for (size_t i = 0; i < value.size(); ++i) check_type(value.as_list()[i], json_pointer(at, i));
       return;
@@ -179,7 +158,7 @@ class SchemaChecker {
 
   void check_pattern(const Value& value, const std::string& at) {
     if (!value.is_string()) return expected("a regular expression", value, at);
-    auto compiled = regex(value.as_string());
+    auto compiled = user_regex(value.as_string());
     if (!compiled->ok()) add(at, fmt::format("bad regular expression: {}", compiled->error()));
   }
 
@@ -203,214 +182,7 @@ class SchemaChecker {
   }
 
   std::vector<std::string_view> annotations_;
-};
-
-class Validator {
- public:
-  explicit Validator(ShowValues show) : show_(show) {}
-
-  std::vector<Problem> problems;
-
-  void validate(const Value& schema, const Value& value, const std::string& at) {
-    if (schema.is_bool() && !schema.as_bool()) return add(at, "is not allowed here");
-    if (!schema.is_map() || !check_type(schema, value, at)) return;
-    check_alternatives(schema, value, at);
-    check_choice(schema, value, at);
-    if (value.is_number()) check_number(schema, value, at);
-    if (value.is_string()) check_string(schema, value, at);
-    if (value.is_list()) check_list(schema, value, at);
-    if (value.is_map()) check_map(schema, value, at);
-  }
-
- private:
-  void add(const std::string& at, std::string message) {
-    problems.push_back({at, std::move(message)});
-  }
-  std::string shown(const Value& value) const {
-    constexpr size_t kLongest = 80;
-    if (show_ == ShowValues::No) return std::string(value.type_name());
-    std::string text = to_json(value);
-    return text.size() <= kLongest ? text : text.substr(0, kLongest) + "...";
-  }
-  bool accepts(const Value& schema, const Value& value) const {
-    Validator trial(show_);
-    trial.validate(schema, value, {});
-    return trial.problems.empty();
-  }
-
-  bool check_type(const Value& schema, const Value& value, const std::string& at) {
-    const Value& type = schema["type"];
-    std::vector<std::string_view> allowed;
-    if (type.is_string()) allowed.push_back(type.as_string());
-    if (type.is_list()) {
-      for (const Value& t : type.as_list()) {
-        if (t.is_string()) allowed.push_back(t.as_string());
-      }
-    }
-    if (allowed.empty()) return true;
-    if (std::ranges::any_of(allowed, [&](auto t) { return has_type(value, t); })) return true;
-    std::string found(value.type_name());
-    bool scalar = !value.is_null() && !value.is_list() && !value.is_map();
-    if (scalar && show_ == ShowValues::Yes) found += " " + shown(value);
-    add(at, fmt::format("expected {}, found {}", fmt::join(allowed, " or "), found));
-    return false;
-  }
-
-  void check_choice(const Value& schema, const Value& value, const std::string& at) {
-    const Value& choices = schema["enum"];
-    if (choices.is_list() &&
-        std::ranges::find(choices.as_list(), value) == choices.as_list().end()) {
-      std::vector<std::string> names, texts;
-      for (const Value& choice : choices.as_list()) {
-        names.push_back(to_json(choice));
-        if (choice.is_string()) texts.emplace_back(choice.as_string());
-      }
-      std::string hint;
-      if (value.is_string() && show_ == ShowValues::Yes) {
-        hint = did_you_mean(value.as_string(), texts);
-      }
-      add(at, fmt::format("expected one of {}, found {}{}", fmt::join(names, ", "), shown(value),
-                          hint));
-    }
-    const Value* constant = schema.find("const");
-    if (constant && !(*constant == value)) {
-      add(at, fmt::format("expected {}, found {}", to_json(*constant), shown(value)));
-    }
-  }
-
-  void check_number(const Value& schema, const Value& value, const std::string& at) {
-    double number = value.as_float();
-    auto compare = [&](std::string_view key, std::string_view word, auto holds) {
-      const Value& limit = schema[key];
-      if (!limit.is_number() || holds(number, limit.as_float())) return;
-      add(at, fmt::format("expected {} {}, found {}", word, to_json(limit), shown(value)));
-    };
-    bool above = schema.bool_or("exclusiveMinimum", false);
-    bool below = schema.bool_or("exclusiveMaximum", false);
-    using Compare = std::function<bool(double, double)>;
-    compare("minimum", above ? "more than" : "at least",
-            above ? Compare(std::greater<>()) : Compare(std::greater_equal<>()));
-    compare("maximum", below ? "less than" : "at most",
-            below ? Compare(std::less<>()) : Compare(std::less_equal<>()));
-    compare("exclusiveMinimum", "more than", std::greater<>());
-    compare("exclusiveMaximum", "less than", std::less<>());
-    compare("multipleOf", "a multiple of", [](double n, double of) {
-      return of == 0 || std::abs(std::remainder(n, of)) < 1e-9 * std::abs(of);
-    });
-  }
-
-  // `size` of `what` against the keywords minX and maxX.
-  void check_size(const Value& schema, std::string_view min, std::string_view max, size_t size,
-                  std::string_view what, const std::string& at) {
-    auto low = schema.int_or(min, 0);
-    auto high = schema.int_or(max, std::numeric_limits<int64_t>::max());
-    auto count = static_cast<int64_t>(size);
-    if (count < low) add(at, fmt::format("expected at least {} {}, found {}", low, what, count));
-    if (count > high) add(at, fmt::format("expected at most {} {}, found {}", high, what, count));
-  }
-
-  void check_string(const Value& schema, const Value& value, const std::string& at) {
-    check_size(schema, "minLength", "maxLength", characters(value.as_string()), "characters", at);
-    const Value& pattern = schema["pattern"];
-    if (!pattern.is_string()) return;
-    auto compiled = regex(pattern.as_string());
-    re2::StringPiece text(value.as_string().data(), value.as_string().size());
-    if (!compiled->ok() || RE2::PartialMatch(text, *compiled)) return;
-    add(at, fmt::format("expected a text that matches '{}', found {}", pattern.as_string(),
-                        shown(value)));
-  }
-
-  void check_list(const Value& schema, const Value& value, const std::string& at) {
-    const ValueList& list = value.as_list();
-    check_size(schema, "minItems", "maxItems", list.size(), "items", at);
-    const Value& items = schema["items"];
-    for (size_t i = 0; i < list.size(); ++i) {
-      if (items.is_list()) {
-        if (i < items.size()) validate(items.as_list()[i], list[i], json_pointer(at, i));
-      } else if (!items.is_null()) {
-        validate(items, list[i], json_pointer(at, i));
-      }
-    }
-    if (!schema.bool_or("uniqueItems", false)) return;
-    for (size_t i = 0; i < list.size(); ++i) {
-      auto earlier = std::find(list.begin(), list.begin() + static_cast<ptrdiff_t>(i), list[i]);
-      if (earlier == list.begin() + static_cast<ptrdiff_t>(i)) continue;
-      return add(json_pointer(at, i), "repeats an earlier item");
-    }
-  }
-
-  void check_map(const Value& schema, const Value& value, const std::string& at) {
-    const Value& properties = schema["properties"];
-    check_size(schema, "minProperties", "maxProperties", value.size(), "entries", at);
-    for (const auto& [key, entry] : value.as_map()) {
-      check_entry(schema, key.as_string(), entry, at);
-    }
-    if (properties.is_map()) {
-      for (const auto& [key, property] : properties.as_map()) {
-        if (property.bool_or("required", false)) check_present(value, key.as_string(), at);
-      }
-    }
-    const Value& required = schema["required"];
-    if (!required.is_list()) return;
-    for (const Value& name : required.as_list()) {
-      if (name.is_string()) check_present(value, name.as_string(), at);
-    }
-  }
-
-  void check_present(const Value& map, std::string_view name, const std::string& at) {
-    if (!map.find(name)) add(json_pointer(at, name), "is required");
-  }
-
-  void check_entry(const Value& schema, std::string_view name, const Value& entry,
-                   const std::string& at) {
-    const Value& properties = schema["properties"];
-    auto entry_at = json_pointer(at, name);
-    bool described = false;
-    if (const Value* property = properties.find(name)) {
-      validate(*property, entry, entry_at);
-      described = true;
-    }
-    if (const Value& patterns = schema["patternProperties"]; patterns.is_map()) {
-      for (const auto& [pattern, property] : patterns.as_map()) {
-        auto compiled = regex(pattern.as_string());
-        re2::StringPiece text(name.data(), name.size());
-        if (!compiled->ok() || !RE2::PartialMatch(text, *compiled)) continue;
-        validate(property, entry, entry_at);
-        described = true;
-      }
-    }
-    const Value* others = schema.find("additionalProperties");
-    if (described || !others) return;
-    if (!others->is_bool()) return validate(*others, entry, entry_at);
-    if (others->as_bool()) return;
-    std::vector<std::string_view> names;
-    if (properties.is_map()) {
-      for (const auto& [key, property] : properties.as_map()) names.push_back(key.as_string());
-    }
-    add(entry_at, fmt::format("unknown key '{}'{}", name, did_you_mean(name, names)));
-  }
-
-  void check_alternatives(const Value& schema, const Value& value, const std::string& at) {
-    if (const Value& all = schema["allOf"]; all.is_list()) {
-      for (const Value& part : all.as_list()) validate(part, value, at);
-    }
-    auto fitting = [&](const Value& list) {
-      return std::ranges::count_if(list.as_list(), [&](auto& s) { return accepts(s, value); });
-    };
-    if (const Value& any = schema["anyOf"]; any.is_list() && fitting(any) == 0) {
-      add(at, fmt::format("{} fits none of the {} allowed forms", shown(value), any.size()));
-    }
-    if (const Value& one = schema["oneOf"]; one.is_list() && fitting(one) != 1) {
-      add(at, fmt::format("{} fits {} of the {} allowed forms, expected exactly one", shown(value),
-                          fitting(one), one.size()));
-    }
-    const Value* forbidden = schema.find("not");
-    if (forbidden && accepts(*forbidden, value)) {
-      add(at, fmt::format("{} has a form that is not allowed", shown(value)));
-    }
-  }
-
-  ShowValues show_;
+  Problems problems_;
 };
 
 }  // namespace
@@ -419,13 +191,7 @@ std::vector<Problem> check_json_schema(const Value& schema,
                                        std::vector<std::string_view> annotations) {
   SchemaChecker checker(std::move(annotations));
   checker.check(schema, {});
-  return std::move(checker.problems);
-}
-
-std::vector<Problem> validate_json(const Value& schema, const Value& value, ShowValues show) {
-  Validator validator(show);
-  validator.validate(schema, value, {});
-  return std::move(validator.problems);
+  return checker.take();
 }
 
 std::string json_pointer(std::string_view pointer, std::string_view token) {

@@ -15,17 +15,24 @@
 // $schema say nothing about validity. $ref is refused.
 namespace millrace {
 
-// What is wrong with the schema itself; each path is a JSON pointer into it. `annotations` are
-// further keywords that may stand beside it (StackStorm's `secret`, `position`, ...).
+// What is wrong with the schema itself, 100 problems at most; each path is a JSON pointer into it.
+// `annotations` are further keywords that may stand beside it (StackStorm's `secret`, `position`,
+// ...).
 std::vector<Problem> check_json_schema(const Value& schema,
                                        std::vector<std::string_view> annotations = {});
 
 enum class ShowValues : uint8_t { Yes, No };  // No: messages never quote the value (secrets)
 
-// How `value` breaks the schema, one problem per violation; each path is a JSON pointer into the
-// value. `schema` has passed check_json_schema; what it does not understand is ignored.
+// Work that one validation may do: steps of some 50 ns, counted, so that the same input always ends
+// alike.
+inline constexpr uint64_t kSchemaSteps = 4'000'000;
+
+// How `value` breaks the schema, one problem per violation, 100 at most; each path is a JSON
+// pointer into the value. `schema` has passed check_json_schema; what it does not understand is
+// ignored. What takes more than kSchemaSteps, or than `steps` has left (which are taken from it),
+// is one problem that says so.
 std::vector<Problem> validate_json(const Value& schema, const Value& value,
-                                   ShowValues show = ShowValues::Yes);
+                                   ShowValues show = ShowValues::Yes, uint64_t* steps = nullptr);
 
 // `pointer` with one more reference token, escaped (RFC 6901).
 std::string json_pointer(std::string_view pointer, std::string_view token);

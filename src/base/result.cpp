@@ -4,6 +4,8 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "base/problems.h"
+
 namespace millrace {
 
 std::string_view to_string(ErrorKind kind) {
@@ -39,12 +41,13 @@ Error Error::with_context(std::string_view where) && {
 }
 
 Error Error::with_problem(std::string path, std::string message) && {
-  data_->problems.push_back({std::move(path), std::move(message)});
+  if (data_->problems.size() == kMostProblems) return std::move(*this);
+  data_->problems.push_back({shortened(std::move(path)), shortened(std::move(message))});
   return std::move(*this);
 }
 
 Error Error::with_problems(std::vector<Problem> problems) && {
-  data_->problems = std::move(problems);
+  data_->problems = limited(std::move(problems));
   return std::move(*this);
 }
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <cstring>
 
 namespace millrace {
 namespace {
@@ -28,7 +29,10 @@ size_t distance(std::string_view a, std::string_view b) {
 
 template <typename String>
 std::string nearest(std::string_view name, std::span<const String> candidates) {
-  constexpr size_t kLongestName = 200;
+  // No more is looked at for a hint: it costs the product of the names and of their lengths.
+  constexpr size_t kLongestName = 64;
+  constexpr size_t kMostCandidates = 1000;
+  candidates = candidates.first(std::min(candidates.size(), kMostCandidates));
   size_t limit = std::max<size_t>(2, name.size() / 3);
   if (name.size() > kLongestName) return {};
   std::string_view best;
@@ -152,6 +156,22 @@ bool base64_decode(std::string_view text, std::string& out) {
     if (pad < 1) out += static_cast<char>(word & 255);
   }
   return true;
+}
+
+size_t find_in(std::string_view text, std::string_view part, size_t from) {
+  if (from > text.size()) return std::string_view::npos;
+  if (part.empty()) return from;
+  const void* found = memmem(text.data() + from, text.size() - from, part.data(), part.size());
+  return found ? static_cast<size_t>(static_cast<const char*>(found) - text.data())
+               : std::string_view::npos;
+}
+
+size_t rfind_in(std::string_view text, std::string_view part) {
+  if (part.size() <= 2) return text.rfind(part);  // too short to be slow
+  // The first place in the mirror.
+  std::string mirrored(text.rbegin(), text.rend());
+  size_t at = find_in(mirrored, std::string(part.rbegin(), part.rend()));
+  return at == std::string_view::npos ? at : text.size() - at - part.size();
 }
 
 }  // namespace millrace

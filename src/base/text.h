@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -28,12 +27,9 @@ std::string base64_encode(std::string_view bytes);
 // False when `text` is not base64 (RFC 4648, padding required).
 bool base64_decode(std::string_view text, std::string& out);
 
-// Lets unordered maps with std::string keys be searched by string_view.
-struct StringHash {
-  using is_transparent = void;
-  size_t operator()(std::string_view text) const noexcept {
-    return std::hash<std::string_view>{}(text);
-  }
-};
+// Where `part` stands in `text` from byte `from` on; npos when it does not. Linear in both, which
+// std::string::find is not: a text of a's makes it compare a long part of a's at each place.
+size_t find_in(std::string_view text, std::string_view part, size_t from = 0);
+size_t rfind_in(std::string_view text, std::string_view part);  // the last place
 
 }  // namespace millrace

@@ -5,6 +5,8 @@
 #include <cstring>
 #include <new>
 
+#include "base/hash.h"
+
 namespace millrace {
 namespace detail {
 
@@ -231,10 +233,6 @@ bool Value::same_as(const Value& other) const {
 
 // ValueMap
 
-namespace {
-size_t hash_of(std::string_view key) { return std::hash<std::string_view>{}(key); }
-}  // namespace
-
 size_t ValueMap::position(std::string_view key) const {
   if (index_.empty()) {
     for (size_t i = 0; i < entries_.size(); ++i) {
@@ -243,7 +241,7 @@ size_t ValueMap::position(std::string_view key) const {
     return SIZE_MAX;
   }
   size_t mask = index_.size() - 1;
-  for (size_t slot = hash_of(key) & mask;; slot = (slot + 1) & mask) {
+  for (size_t slot = seeded_hash(key) & mask;; slot = (slot + 1) & mask) {
     uint32_t stored = index_[slot];
     if (stored == 0) return SIZE_MAX;
     if (entries_[stored - 1].name() == key) return stored - 1;
@@ -291,7 +289,7 @@ void ValueMap::index_last() {
     return;
   }
   size_t mask = index_.size() - 1;
-  size_t slot = hash_of(entries_.back().name()) & mask;
+  size_t slot = seeded_hash(entries_.back().name()) & mask;
   while (index_[slot] != 0) slot = (slot + 1) & mask;
   index_[slot] = static_cast<uint32_t>(entries_.size());
 }
@@ -300,7 +298,7 @@ void ValueMap::rebuild_index(size_t buckets) {
   index_.assign(buckets, 0);
   size_t mask = buckets - 1;
   for (size_t i = 0; i < entries_.size(); ++i) {
-    size_t slot = hash_of(entries_[i].name()) & mask;
+    size_t slot = seeded_hash(entries_[i].name()) & mask;
     while (index_[slot] != 0) slot = (slot + 1) & mask;
     index_[slot] = static_cast<uint32_t>(i + 1);
   }

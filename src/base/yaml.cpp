@@ -15,6 +15,7 @@
 
 #include "base/charset.h"
 #include "base/json.h"
+#include "base/problems.h"
 #include "base/text.h"
 #include "base/yaml_scalar.h"
 
@@ -45,9 +46,9 @@ class TreeBuilder : public YAML::EventHandler {
   TreeBuilder(std::string_view file, const YamlLimits& limits) : file_(file), limits_(limits) {}
 
   YamlNode take() { return std::move(root_); }
-  std::vector<Problem> take_problems() { return std::move(problems_); }
+  std::vector<Problem> take_problems() { return std::move(problems_).take(); }
   void problem(int line, std::string message) {
-    problems_.push_back({fmt::format("{}:{}", file_, line), std::move(message)});
+    problems_.add(fmt::format("{}:{}", file_, line), std::move(message));
   }
 
   void OnDocumentStart(const YAML::Mark& mark) override {
@@ -102,6 +103,11 @@ class TreeBuilder : public YAML::EventHandler {
     if (nodes_ <= limits_.max_nodes) return;
     throw Stop{at, fmt::format("more than {} values (aliases count as what they stand for)",
                                limits_.max_nodes)};
+  }
+
+  void count_key(const YamlNode& map, int at) {
+    if (map.children.size() < limits_.max_keys) return;
+    throw Stop{at, fmt::format("expected at most {} keys in a map", limits_.max_keys)};
   }
 
   Value scalar(const std::string& tag, const std::string& text, int at) {
@@ -198,10 +204,12 @@ class TreeBuilder : public YAML::EventHandler {
       return;
     }
     if (frame.node.value.find(frame.key)) {
+      if (problems_.full()) return;  // looking for the first of them takes long
       problem(frame.key_line, fmt::format("the key '{}' is given twice (first in line {})",
                                           frame.key, frame.node.find(frame.key)->line));
       return;
     }
+    count_key(frame.node, frame.key_line);
     value.key = frame.key;
     value.line = frame.key_line;
     frame.node.value.set(value.key, value.value);
@@ -224,9 +232,10 @@ class TreeBuilder : public YAML::EventHandler {
   }
 
   // Keys that stand in the map itself, or in an earlier merge, win.
-  static void merge(YamlNode& into, const YamlNode& from) {
+  void merge(YamlNode& into, const YamlNode& from) {
     for (const YamlNode& entry : from.children) {
       if (into.value.find(entry.key)) continue;
+      count_key(into, into.line);
       into.value.set(entry.key, entry.value);
       into.children.push_back(entry);
     }
@@ -239,7 +248,7 @@ class TreeBuilder : public YAML::EventHandler {
   YamlNode root_;
   std::vector<Frame> frames_;
   std::map<YAML::anchor_t, YamlNode> anchors_;
-  std::vector<Problem> problems_;
+  Problems problems_;
 };
 
 Error syntax_error(std::string_view file, std::vector<Problem> problems) {

@@ -14,6 +14,7 @@ struct YamlLimits {
   size_t max_bytes = 1 << 20;
   size_t max_depth = 64;
   size_t max_nodes = 100'000;
+  size_t max_keys = 10'000;  // of one map, merged ones too
 };
 
 // A YAML value that knows where it stands. Scalars are resolved as PyYAML's safe loader does
@@ -34,7 +35,7 @@ struct YamlNode {
 
 // Parses one YAML document; an empty text is null. `<<` merges. Errors (Invalid, BAS-0006) carry
 // one problem per mistake with the path `file:line`: bad syntax, repeated keys, a second document,
-// unknown tags, more than the limits allow.
+// unknown tags, more than the limits allow. At most 100 are told.
 Result<YamlNode> parse_yaml(std::string_view text, std::string_view file,
                             const YamlLimits& limits = {});
 

@@ -39,7 +39,7 @@ void Following::take_end(const Value& data) {
 // False when there is no reason to go on.
 bool Following::take(const net::SseEvent& event) {
   last_sign = Clock::now();
-  auto parsed = parse_json(event.data);
+  auto parsed = parse_json(event.data, kOwnJson);
   if (!parsed.ok()) return true;
   const auto& data = *parsed;
   if (event.event == "end") {

@@ -43,7 +43,7 @@ std::string random_key() {
 Result<Value> parse_answer(const net::ClientResponse& answer) {
   if (answer.status >= 300) return error_of_answer(answer);
   if (answer.body.empty()) return Value();
-  auto parsed = parse_json(answer.body);
+  auto parsed = parse_json(answer.body, kOwnJson);
   if (parsed.ok()) return parsed;
   return Error(ErrorKind::Internal, "CLI-0004",
                fmt::format("the server's answer is no JSON: {}", parsed.error().message()));
@@ -56,7 +56,7 @@ std::string path_of(std::string_view base, std::string_view name, std::string_vi
 }
 
 Error error_of_answer(const net::ClientResponse& answer) {
-  auto parsed = parse_json(answer.body);
+  auto parsed = parse_json(answer.body, kOwnJson);
   Value problem = parsed.ok() ? *parsed : Value();
   auto detail = fmt::format("the server answered {}", answer.status);
   Error error(kind_of_status(answer.status), problem.string_or("code", "CLI-0004"),

@@ -20,12 +20,13 @@ Result<void> Conductor::add_chain_names(const Renderable& source, expr::Scope& s
   const auto& read = source.names();
   bool all = read.contains("__results") || read.contains("__context");
   Value results = Value::map();
+  std::optional<Error> needs;  // of all of them at once
   for (const Task& task : definition_->spec().tasks) {
     if (!all && !read.contains(task.name)) continue;
     auto status = scope.lookup->task_status(task.name, std::nullopt);
     if (!status.found() || status.value() == Value(to_string(Status::Null))) continue;
     auto answer = scope.lookup->task(task.name, std::nullopt);
-    if (answer.needs_load()) return must_load(answer.key());
+    if (answer.needs_load()) expr::add_needs(needs, must_load(answer.key()));
     if (!answer.found()) continue;
     const Value& result = answer.value()["result"];
     results.set(task.name, result);
@@ -37,11 +38,12 @@ Result<void> Conductor::add_chain_names(const Renderable& source, expr::Scope& s
     Value system = Value::map();
     for (const std::string& name : source.system_keys()) {
       auto answer = scope.lookup->kv("system." + name, false);
-      if (answer.needs_load()) return must_load(answer.key());
+      if (answer.needs_load()) expr::add_needs(needs, must_load(answer.key()));
       system.set(name, answer.value());
     }
     scope.names.set("system", std::move(system));
   }
+  if (needs) return std::move(*needs);
   if (all) {
     scope.names.set("__results", std::move(results));
     scope.names.set("__context", Value(scope.names));
@@ -55,6 +57,7 @@ Result<void> Conductor::render_chain_output() {
   TaskLookup lookup(*this);
   Value tasks = Value::list();
   Value published = Value::map();
+  std::optional<Error> needs;
   for (EntryIndex i = 0; i < static_cast<EntryIndex>(state_.sequence().size()); ++i) {
     const Entry& entry = state_.entry(i);
     if (!node(entry.task).task) continue;
@@ -62,7 +65,7 @@ Result<void> Conductor::render_chain_output() {
     Value task = Value::map({{"id", name}, {"name", name}, {"state", to_string(entry.status)}});
     if (state_.is_last(i)) {
       auto answer = lookup.task(name, entry.route);
-      if (answer.needs_load()) return must_load(answer.key());
+      if (answer.needs_load()) expr::add_needs(needs, must_load(answer.key()));
       task.set("result", answer.found() ? answer.value()["result"] : Value());
     }
     tasks.push_back(std::move(task));
@@ -70,6 +73,7 @@ Result<void> Conductor::render_chain_output() {
     const Value& context = state_.contexts[static_cast<size_t>(entry.out->second)];
     for (const auto& variable : context.as_map()) published.set(variable.name(), variable.value);
   }
+  if (needs) return std::move(*needs);
   state_.output = Value::map({{"tasks", std::move(tasks)}, {"published", std::move(published)}});
   changes_.head = true;
   return {};

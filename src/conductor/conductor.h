@@ -191,7 +191,8 @@ class Conductor {
   void compact(ContextList& in) const;
   expr::Scope scope(Value ctx, const TaskLookup& lookup);
   Result<Value> render(const Renderable& source, expr::Scope& scope);
-  Result<std::optional<Value>> render_or_log(const Renderable& source, expr::Scope& scope);
+  std::optional<Value> render_or_log(const Renderable& source, expr::Scope& scope,
+                                     std::optional<Error>& needs);
   Result<Renderable> input_source(const Assignment& input, const Value& inputs);
   void assign(expr::Scope& scope, const std::string& name, const Value& value) const;
   Result<NextTask> render_task(Staged& staged);

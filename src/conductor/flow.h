@@ -6,7 +6,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "base/text.h"
+#include "base/hash.h"
 #include "conductor/spec.h"
 
 namespace millrace::conductor {
@@ -63,7 +63,7 @@ class Flow {
 
   std::vector<Node> nodes_;
   int start_ = kUnknown;  // of an action chain
-  std::unordered_map<std::string_view, int> numbers_;
+  std::unordered_map<std::string_view, int, StringHash> numbers_;
 };
 
 }  // namespace millrace::conductor

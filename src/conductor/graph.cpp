@@ -6,7 +6,10 @@
 #include <algorithm>
 #include <charconv>
 #include <deque>
+#include <map>
 #include <set>
+
+#include "conductor/bits.h"
 
 namespace millrace::conductor {
 
@@ -29,11 +32,14 @@ class Composer {
   Composer(const Flow& flow, Graph& graph) : flow_(flow), graph_(graph) {}
 
   Result<void> run() {
-    for (int start : flow_.starts()) queue_.push_back({start, {}});
+    for (int start : flow_.starts()) queue_.push_back({start, {}, {}});
     while (!queue_.empty()) {
       Visit visit = std::move(queue_.front());
       queue_.pop_front();
       TRY(enter(visit));
+    }
+    for (const auto& [id, splits] : splits_of_) {
+      for (int split : splits) node(id).splits.emplace_back(flow_.name(split));
     }
     for (int start : flow_.starts()) graph_.roots_.push_back(ensure(start));
     sort_edges();
@@ -43,18 +49,20 @@ class Composer {
   }
 
  private:
-  using Splits = std::vector<std::string>;
   struct Visit {
     int task;
-    Splits splits;
+    std::vector<int> splits;  // in the order of the way
+    Bits passed;              // the same
   };
 
   Result<void> enter(Visit& visit) {
     NodeId id = ensure(visit.task);
     if (flow_.is_split(visit.task) && !flow_.in_cycle(visit.task)) {
-      visit.splits.emplace_back(flow_.name(visit.task));
+      visit.splits.push_back(visit.task);
+      visit.passed.add(static_cast<size_t>(visit.task));
     }
-    if (!visit.splits.empty()) node(id).splits = visit.splits;
+    if (!visit.splits.empty()) splits_of_[id] = visit.splits;
+    const bool is_first = entered_.insert(visit.task).second;
     const Task* task = flow_.task(visit.task);
     if (task && task->retry) node(id).retry = task->retry;
     for (const Flow::Exit& exit : flow_.exits(visit.task)) {
@@ -67,19 +75,18 @@ class Composer {
                      fmt::format("task '{}': transition {} leads to the undefined task '{}'",
                                  flow_.name(visit.task), exit.transition, exit.name));
       }
-      plan_visit(exit.target, visit.splits);
-      connect(id, ensure(exit.target), exit.transition);
+      plan_visit(exit.target, visit);
+      if (is_first) connect(id, ensure(exit.target), exit.transition);
     }
     return {};
   }
 
-  void plan_visit(int target, const Splits& splits) {
+  void plan_visit(int target, const Visit& from) {
     if (graph_.find(flow_.name(target)) && flow_.in_cycle(target)) return;
     auto [known, is_new] = splits_seen_.try_emplace(target);
-    bool all_known = std::ranges::includes(known->second, std::set(splits.begin(), splits.end()));
-    if (!is_new && all_known) return;
-    known->second.insert(splits.begin(), splits.end());
-    queue_.push_back({target, splits});
+    if (!is_new && known->second.includes(from.passed)) return;
+    known->second.unite(from.passed);
+    queue_.push_back({target, from.splits, from.passed});
   }
 
   static Retry retry_command(const Transition& transition) {
@@ -167,7 +174,9 @@ class Composer {
   const Flow& flow_;
   Graph& graph_;
   std::deque<Visit> queue_;
-  std::unordered_map<int, std::set<std::string>> splits_seen_;
+  std::unordered_map<int, Bits> splits_seen_;
+  std::map<NodeId, std::vector<int>> splits_of_;
+  std::set<int> entered_;
 };
 
 Result<Graph> Graph::compose(const Flow& flow) {

@@ -99,6 +99,8 @@ std::vector<Finding> inspect(const Value& document, expr::Engine& engine,
   std::ranges::sort(findings, {}, all);
   auto repeated = std::ranges::unique(findings, {}, all);
   findings.erase(repeated.begin(), repeated.end());
+  if (findings.size() > kMostProblems) findings.resize(kMostProblems);
+  for (Finding& finding : findings) finding.message = shortened(std::move(finding.message));
   return findings;
 }
 
@@ -109,6 +111,7 @@ std::vector<Finding> inspect(const YamlNode& document, expr::Engine& engine,
     std::string pointer = to_pointer(as_written(finding.path, document));
     if (!finding.key.empty()) pointer = json_pointer(pointer, finding.key);
     finding.line = document.line_of(pointer);
+    finding.path = shortened(std::move(finding.path));
   }
   return findings;
 }

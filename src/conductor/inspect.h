@@ -35,7 +35,8 @@ struct InspectOptions {
 };
 
 // All mistakes that can be seen without running: of shape, of names and joins, of expressions, and
-// variables that are read before any task on the way has set them. By class, then by place.
+// variables that are read before any task on the way has set them. By class, then by place; 100 at
+// most, with messages of 1 KiB.
 // Semantic, expression and context checks also run on documents of a wrong shape, as far as that
 // can be read. A document with `chain` is an action chain (chain.h).
 std::vector<Finding> inspect(const Value& document, expr::Engine& engine,

@@ -4,11 +4,16 @@
 #include <string>
 #include <vector>
 
+#include "base/problems.h"
 #include "conductor/flow.h"
 #include "conductor/inspect.h"
 #include "conductor/spec.h"
 
 namespace millrace::conductor {
+
+// Findings that one part gathers at most: more than are told, as some of them are found twice. It
+// stops there, before it looks for what is dear to tell (the nearest name).
+inline constexpr size_t kMostFindings = 2 * kMostProblems;
 
 // The parts of inspect(). Each appends its findings in the order of the reference's walk.
 void check_semantics(const Spec& spec, const Flow& flow, std::vector<Finding>& findings);

@@ -1,76 +1,102 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <deque>
 #include <map>
 #include <set>
+#include <unordered_map>
 
+#include "base/hash.h"
 #include "base/text.h"
+#include "conductor/bits.h"
 #include "conductor/inline_params.h"
 #include "conductor/inspect_checks.h"
 
 namespace millrace::conductor {
 namespace {
 
-using Names = std::set<std::string>;
+// The variables that are set when a place is reached.
+struct Known {
+  Bits always;     // on all ways
+  Bits sometimes;  // on some
+
+  void meet(const Known& other) {
+    always.intersect(other.always);
+    sometimes.unite(other.sometimes);
+  }
+};
 
 // Follows the ways through the workflow with the variables that are set on each, and reports those
-// that are read before.
+// that are read before. Ways that come to a task together are one: what all of them have set is
+// known there. Following each way on its own takes twice as long with each task.
 class ContextCheck {
  public:
   ContextCheck(const Value& document, const Spec& spec, const Flow& flow, expr::Engine& engine,
                std::vector<Finding>& findings)
-      : document_(document), spec_(spec), flow_(flow), engine_(engine), findings_(findings) {}
+      : document_(document),
+        spec_(spec),
+        flow_(flow),
+        engine_(engine),
+        findings_(findings),
+        most_(findings.size() + kMostFindings) {}
 
-  void run(Names known) {
+  void run(const std::vector<std::string>& names) {
+    Known known;
+    for (const std::string& name : names) set_name(name, known);
     read_and_set(Place().member("input"), document_["input"], known);
     read_and_set(Place().member("vars"), document_["vars"], known);
-    Names everything = walk_tasks(known);
-    read_and_set(Place().member("output"), document_["output"], everything);
+    Bits everything = walk_tasks(known);
+    known = {everything, everything};
+    read_and_set(Place().member("output"), document_["output"], known);
   }
 
  private:
-  // The tasks breadth first from the starts. A join takes what has been set on the ways that came
-  // before its turn, as in the reference. Returns the names of all ways together.
-  Names walk_tasks(const Names& start) {
+  // The tasks breadth first from the starts; one that was looked at is not gone to again. So all
+  // ways to it are of one length or of the next one, and those of one length are one visit. A join
+  // takes what has been set on the ways that came before its turn, as in the reference. Returns the
+  // names of all ways together.
+  Bits walk_tasks(const Known& start) {
     struct Visit {
       int task;
-      Names known;
+      int length;
+      bool operator==(const Visit&) const = default;
+      auto operator<=>(const Visit&) const = default;
     };
     std::deque<Visit> queue;
-    std::set<std::pair<int, Names>> planned;
-    std::map<int, Names> joined;
+    std::map<Visit, Known> planned;
+    std::map<int, Bits> joined;
     std::set<int> traversed;
-    Names everything = start;
-    auto plan = [&](int task, const Names& known) {
-      if (planned.emplace(task, known).second) queue.push_back({task, known});
+    Bits everything = start.sometimes;
+    auto plan = [&](Visit visit, const Known& known) {
+      auto [place, is_new] = planned.try_emplace(visit, known);
+      if (is_new) {
+        queue.push_back(visit);
+      } else {
+        place->second.meet(known);
+      }
     };
-    for (int task : flow_.starts()) plan(task, start);
+    for (int task : flow_.starts()) plan({task, 0}, start);
     while (!queue.empty()) {
-      Visit visit = std::move(queue.front());
+      Visit visit = queue.front();
       queue.pop_front();
+      Known known = std::move(planned[visit]);
       traversed.insert(visit.task);
       const Task* task = flow_.task(visit.task);
-      if (!task) {
-        everything.insert(visit.known.begin(), visit.known.end());
-        continue;
+      if (auto together = joined.find(visit.task); together != joined.end()) {
+        known = {together->second, together->second};
       }
-      bool waits = joined.contains(visit.task);
-      Names known = waits ? joined[visit.task] : visit.known;
+      everything.unite(known.sometimes);
+      if (!task) continue;
       check_task(*task, known);
-      everything.insert(known.begin(), known.end());
       for (size_t i = 0; i < task->next.size(); ++i) {
-        Names after = known;
+        Known after = known;
         check_transition(*task, i, after);
         for (const std::string& name : task->next[i].targets) {
           int target = flow_.find(name);
           if (target == Flow::kUnknown || traversed.contains(target)) continue;
-          if (!joins(target)) {
-            plan(target, after);
-          } else {
-            joined[target].insert(after.begin(), after.end());
-            plan(target, joined[target]);
-          }
+          if (joins(target)) joined[target].unite(after.sometimes);
+          plan({target, visit.length + 1}, after);
         }
       }
     }
@@ -79,7 +105,7 @@ class ContextCheck {
 
   bool joins(int node) const { return flow_.is_join(node) && flow_.task(node)->join != Value(0); }
 
-  void check_task(const Task& task, Names& known) {
+  void check_task(const Task& task, Known& known) {
     Place place = task_place(task.name);
     const Value& source = document_["tasks"][task.name];
     read(place.member("delay"), task.delay.source(), known);
@@ -89,7 +115,7 @@ class ContextCheck {
     read(place.member("input"), task.input.source(), known);
   }
 
-  void check_transition(const Task& task, size_t i, Names& known) {
+  void check_transition(const Task& task, size_t i, Known& known) {
     Place place = task_place(task.name).member("next").item(i);
     const Value& source = document_["tasks"][task.name]["next"];
     const Value& transition = source.as_list()[i];
@@ -98,14 +124,14 @@ class ContextCheck {
     read(place.member("do"), transition["do"], known);
   }
 
-  void read(const Place& place, const Value& value, Names& known) {
+  void read(const Place& place, const Value& value, Known& known) {
     visit(place, value, known, false);
   }
-  void read_and_set(const Place& place, const Value& value, Names& known) {
+  void read_and_set(const Place& place, const Value& value, Known& known) {
     visit(place, value, known, true);
   }
 
-  void visit(const Place& place, const Value& value, Names& known, bool sets) {
+  void visit(const Place& place, const Value& value, Known& known, bool sets) {
     Value looked_at = value;
     if (value.is_string()) {
       // Also of an expression with `a=1` inside, as in the reference.
@@ -129,22 +155,36 @@ class ContextCheck {
     return list;
   }
 
-  static void set(const Value& item, Names& known) {
-    if (item.is_string()) known.emplace(item.as_string());
+  void set_name(std::string_view name, Known& known) {
+    auto [entry, is_new] = numbers_.try_emplace(std::string(name), names_.size());
+    if (is_new) names_.push_back(entry->first);
+    known.always.add(entry->second);
+    known.sometimes.add(entry->second);
+  }
+  void set(const Value& item, Known& known) {
+    if (item.is_string()) set_name(item.as_string(), known);
     if (!item.is_map()) return;
-    for (const auto& entry : item.as_map()) known.emplace(entry.name());
+    for (const auto& entry : item.as_map()) set_name(entry.name(), known);
+  }
+  bool is_known(const std::string& name, const Known& known) const {
+    auto number = numbers_.find(name);
+    return number != numbers_.end() && known.always.has(number->second);
   }
 
-  void look(const Place& place, const Value& value, const Names& known) {
+  void look(const Place& place, const Value& value, const Known& known) {
     for (const auto& variable : engine_.variables(value, spec_.mode)) {
+      if (findings_.size() >= most_) return;
       if (variable.name.starts_with("__")) {
         report(place, variable,
                fmt::format("the variable '{}' is private: names that begin with '__' belong to the "
                            "engine",
                            variable.name));
       }
-      if (known.contains(variable.name)) continue;
-      std::vector<std::string> names(known.begin(), known.end());
+      if (is_known(variable.name, known)) continue;
+      std::vector<std::string_view> names;
+      for (size_t i = 0; i < names_.size(); ++i) {
+        if (known.always.has(i)) names.push_back(names_[i]);
+      }
       report(place, variable,
              fmt::format("the variable '{}' is read before it is set{}", variable.name,
                          did_you_mean(variable.name, names)));
@@ -165,13 +205,17 @@ class ContextCheck {
   const Flow& flow_;
   expr::Engine& engine_;
   std::vector<Finding>& findings_;
+  const size_t most_;
+  // The number of each name in Bits, and back.
+  std::unordered_map<std::string, size_t, StringHash> numbers_;
+  std::deque<std::string> names_;
 };
 
 }  // namespace
 
 void check_context(const Value& document, const Spec& spec, const Flow& flow, expr::Engine& engine,
                    const std::vector<std::string>& known, std::vector<Finding>& findings) {
-  ContextCheck(document, spec, flow, engine, findings).run(Names(known.begin(), known.end()));
+  ContextCheck(document, spec, flow, engine, findings).run(known);
 }
 
 }  // namespace millrace::conductor

@@ -12,7 +12,7 @@ namespace {
 class ExpressionsCheck {
  public:
   ExpressionsCheck(const Spec& spec, expr::Engine& engine, std::vector<Finding>& findings)
-      : spec_(spec), engine_(engine), findings_(findings) {}
+      : spec_(spec), engine_(engine), findings_(findings), most_(findings.size() + kMostFindings) {}
 
   void run(const Value& document) {
     for (std::string_view key : {"vars", "input", "output"}) {
@@ -56,6 +56,7 @@ class ExpressionsCheck {
   }
 
   void check(const Place& place, const Value& value) {
+    if (findings_.size() >= most_) return;
     if (spec_.mode == expr::Mode::Native) check_names(place, value);
     for (auto& problem : engine_.check(value, spec_.mode)) {
       findings_.push_back({.cls = FindingClass::Expressions,
@@ -74,7 +75,7 @@ class ExpressionsCheck {
     } else if (value.is_map()) {
       for (const auto& entry : value.as_map()) check_names(place, entry.value);
     }
-    if (!value.is_string()) return;
+    if (!value.is_string() || findings_.size() >= most_) return;
     auto compiled = engine_.compile(value.as_string(), spec_.mode);
     if (!compiled.ok() || (*compiled)->language() != expr::Language::Jinja) return;
     for (const std::string& name : (*compiled)->reads().names) {
@@ -93,6 +94,7 @@ class ExpressionsCheck {
   const Spec& spec_;
   expr::Engine& engine_;
   std::vector<Finding>& findings_;
+  const size_t most_;
 };
 
 }  // namespace

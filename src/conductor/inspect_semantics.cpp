@@ -7,6 +7,7 @@
 #include <set>
 
 #include "base/text.h"
+#include "conductor/bits.h"
 #include "conductor/inspect_checks.h"
 
 namespace millrace::conductor {
@@ -15,7 +16,7 @@ namespace {
 class SemanticsCheck {
  public:
   SemanticsCheck(const Spec& spec, const Flow& flow, std::vector<Finding>& findings)
-      : spec_(spec), flow_(flow), findings_(findings) {}
+      : spec_(spec), flow_(flow), findings_(findings), most_(findings.size() + kMostFindings) {}
 
   void run() {
     for (const Task& task : spec_.tasks) {
@@ -76,6 +77,7 @@ class SemanticsCheck {
 
   void undefined(std::string_view task, const Flow::Exit& exit,
                  const std::vector<std::string_view>& names) {
+    if (findings_.size() >= most_) return;
     add(fmt::format("tasks.{}.next[{}].do", task, exit.transition),
         fmt::format("{}.properties.next.items.properties.do", kTaskSchema),
         fmt::format("task '{}': undefined task '{}'{}", task, exit.name,
@@ -101,6 +103,7 @@ class SemanticsCheck {
 
   // A task that undoes another one stands by itself: nothing leads to it, it leads nowhere.
   void compensation(const Task& task) {
+    if (findings_.size() >= most_) return;
     std::vector<std::string_view> names;
     for (const Task& known : spec_.tasks) names.push_back(known.name);
     std::string place = fmt::format("tasks.{}.compensate", task.name);
@@ -128,7 +131,7 @@ class SemanticsCheck {
 
   // What leads to a task, and which split tasks may lie on the way.
   struct Reach {
-    std::set<int> splits;
+    Bits splits;
     std::set<int> sources;
   };
 
@@ -155,26 +158,26 @@ class SemanticsCheck {
     struct Visit {
       int source;
       int task;
-      std::set<int> splits;
+      Bits splits;
     };
     std::map<int, Reach> reached;
-    std::map<std::pair<int, int>, std::set<int>> seen;
+    std::map<std::pair<int, int>, Bits> seen;
     std::deque<Visit> queue;
     for (int start : flow_.starts()) queue.push_back({Flow::kUnknown, start, {}});
     while (!queue.empty()) {
       Visit visit = std::move(queue.front());
       queue.pop_front();
       if (flow_.is_split(visit.task) && !flow_.in_cycle(visit.task))
-        visit.splits.insert(visit.task);
+        visit.splits.add(static_cast<size_t>(visit.task));
       Reach& here = reached[visit.task];
-      here.splits.insert(visit.splits.begin(), visit.splits.end());
+      here.splits.unite(visit.splits);
       if (visit.source != Flow::kUnknown) here.sources.insert(visit.source);
       for (const Flow::Exit& exit : flow_.exits(visit.task)) {
         if (exit.target == Flow::kUnknown || !flow_.task(exit.target)) continue;
         if (reached.contains(exit.target) && flow_.in_cycle(exit.target)) continue;
         auto [known, is_new] = seen.try_emplace({visit.task, exit.target});
-        if (!is_new && std::ranges::includes(known->second, visit.splits)) continue;
-        known->second.insert(visit.splits.begin(), visit.splits.end());
+        if (!is_new && known->second.includes(visit.splits)) continue;
+        known->second.unite(visit.splits);
         queue.push_back({visit.task, exit.target, visit.splits});
       }
     }
@@ -184,6 +187,7 @@ class SemanticsCheck {
   const Spec& spec_;
   const Flow& flow_;
   std::vector<Finding>& findings_;
+  const size_t most_;
 };
 
 }  // namespace

@@ -232,21 +232,21 @@ Value Conductor::names(const Value& ctx) const {
 // Looks up the tasks and keys that the expressions name.
 Result<void> Conductor::add_named(const Renderable& source, expr::Scope& scope) const {
   if (is_chain()) return add_chain_names(source, scope);
-  auto add = [&](const expr::Answer& answer, std::string_view root,
-                 const std::string& name) -> Result<void> {
-    if (answer.needs_load()) return must_load(answer.key());
-    if (!answer.found()) return {};
+  std::optional<Error> needs;  // of all of them at once
+  auto add = [&](std::string_view root, const std::set<std::string>& names, auto ask) {
     Value group = scope.names[root];
-    group.set(name, answer.value());
-    scope.names.set(root, std::move(group));
-    return {};
+    for (const std::string& name : names) {
+      expr::Answer answer = ask(name);
+      if (answer.needs_load()) expr::add_needs(needs, must_load(answer.key()));
+      if (answer.found()) group.set(name, answer.value());
+    }
+    if (!names.empty()) scope.names.set(root, std::move(group));
   };
-  for (const std::string& name : source.named_tasks()) {
-    TRY(add(scope.lookup->task(name, std::nullopt), "task", name));
-  }
-  for (const std::string& name : source.named_keys()) {
-    TRY(add(scope.lookup->kv(name, false), "keystore", name));
-  }
+  add("task", source.named_tasks(),
+      [&](const std::string& name) { return scope.lookup->task(name, std::nullopt); });
+  add("keystore", source.named_keys(),
+      [&](const std::string& name) { return scope.lookup->kv(name, false); });
+  if (needs) return std::move(*needs);
   return {};
 }
 

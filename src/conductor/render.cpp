@@ -35,10 +35,11 @@ Result<void> Conductor::begin(const Value& context, const Value& inputs) {
   TaskLookup lookup(*this);
   expr::Scope rolling = scope(ctx, lookup);
   bool failed = false;
+  std::optional<Error> needs;  // of all of them at once
   for (const Assignment& input : definition_->spec().input) {
     TRY(Renderable source, input_source(input, inputs));
     rolling.texts_are_data = inputs.find(input.name) != nullptr;
-    TRY(auto value, render_or_log(source, rolling));
+    auto value = render_or_log(source, rolling, needs);
     failed = failed || !value;
     if (!value) continue;
     assign(rolling, input.name, *value);
@@ -54,12 +55,13 @@ Result<void> Conductor::begin(const Value& context, const Value& inputs) {
     rolling = scope(ctx, lookup);
   }
   for (const Assignment& variable : definition_->spec().vars) {
-    TRY(auto value, render_or_log(variable.value, rolling));
+    auto value = render_or_log(variable.value, rolling, needs);
     failed = failed || !value;
     if (!value) continue;
     assign(rolling, variable.name, *value);
     merge_into(ctx, Value::map({{variable.name, std::move(*value)}}));
   }
+  if (needs) return std::move(*needs);
 
   changes_.head = true;
   if (failed) return request_status(Status::Failed);
@@ -83,14 +85,17 @@ Result<Renderable> Conductor::input_source(const Assignment& input, const Value&
   return source;
 }
 
-// Nothing when the evaluation fails: the error is logged.
-Result<std::optional<Value>> Conductor::render_or_log(const Renderable& source,
-                                                      expr::Scope& scope) {
+// Nothing when the evaluation fails: the error is logged, or added to what must be loaded first.
+std::optional<Value> Conductor::render_or_log(const Renderable& source, expr::Scope& scope,
+                                              std::optional<Error>& needs) {
   auto value = render(source, scope);
-  if (value.ok()) return std::optional(std::move(*value));
-  if (!expr::needed_key(value.error()).empty()) return std::move(value).error();
-  log_error(value.error().message());
-  return std::optional<Value>();
+  if (value.ok()) return std::move(*value);
+  if (expr::needed_key(value.error()).empty()) {
+    log_error(value.error().message());
+  } else {
+    expr::add_needs(needs, value.error());
+  }
+  return std::nullopt;
 }
 
 const Value& Conductor::merged(const ContextList& in) {
@@ -123,7 +128,7 @@ const Value& Conductor::merged(const ContextList& in) {
 // double where two branches of it meet. The root stays.
 void Conductor::compact(ContextList& in) const {
   std::unordered_set<ContextIndex> seen;
-  std::unordered_map<std::string_view, Value> later;  // what follows, merged
+  std::unordered_map<std::string_view, Value, StringHash> later;  // what follows, merged
   ContextList kept;
   for (auto it = in.rbegin(); it != in.rend(); ++it) {
     const ValueMap& context = state_.contexts[static_cast<size_t>(*it)].as_map();
@@ -180,18 +185,23 @@ Result<std::vector<NextTask>> Conductor::next_tasks() {
   if (!kRunning.has(state_.status) && !clean_up && !undo) return tasks;
   // All errors of all tasks are wanted, not only the first.
   bool failed = false;
+  std::optional<Error> needs;
   for (Staged& staged : state_.staged) {
     if (!staged.offered() || !node(staged.task).task) continue;
     if ((clean_up && !staged.run_on_fail) || (undo && !staged.compensates)) continue;
     auto next = render_task(staged);
     if (!next.ok()) {
-      if (!expr::needed_key(next.error()).empty()) return std::move(next).error();
+      if (!expr::needed_key(next.error()).empty()) {
+        expr::add_needs(needs, next.error());
+        continue;
+      }
       log_error(next.error().message(), node(staged.task).name, staged.route);
       failed = true;
     } else if (!next->actions.empty() || next->items_count == 0u) {
       tasks.push_back(std::move(*next));
     }
   }
+  if (needs) return std::move(*needs);
   if (failed) {
     TRY(request_status(Status::Failed));
     return std::vector<NextTask>();
@@ -344,13 +354,15 @@ Result<void> Conductor::render_output() {
   expr::Scope rolling = scope(terminal_context(), lookup);
   Value output = Value::map();
   bool failed = false;
+  std::optional<Error> needs;
   for (const Assignment& assignment : definition_->spec().output) {
-    TRY(auto value, render_or_log(assignment.value, rolling));
+    auto value = render_or_log(assignment.value, rolling, needs);
     failed = failed || !value;
     if (!value) continue;
     assign(rolling, assignment.name, *value);
     output.set(assignment.name, std::move(*value));
   }
+  if (needs) return std::move(*needs);
   if (output.size() > 0) {
     state_.output = std::move(output);
     changes_.head = true;

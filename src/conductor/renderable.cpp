@@ -63,20 +63,33 @@ Result<Value> Renderable::render(expr::Engine& engine, const expr::Scope& scope)
 Result<Value> Renderable::render_list(expr::Engine& engine, const expr::Scope& scope) const {
   ValueList list;
   list.reserve(children_.size());
+  std::optional<Error> needs;
   for (const Renderable& child : children_) {
-    TRY(Value value, child.render(engine, scope));
-    list.push_back(std::move(value));
+    auto value = child.render(engine, scope);
+    if (!value.ok() && expr::needed_key(value.error()).empty()) return value;
+    if (value.ok()) {
+      list.push_back(std::move(*value));
+    } else {
+      expr::add_needs(needs, value.error());
+    }
   }
+  if (needs) return std::move(*needs);
   return Value(std::move(list));
 }
 
 Result<Value> Renderable::render_map(expr::Engine& engine, const expr::Scope& scope) const {
   Value map = Value::map();
+  std::optional<Error> needs;
   for (size_t i = 0; i < children_.size(); i += 2) {
-    TRY(Value key, children_[i].render(engine, scope));
-    TRY(Value value, children_[i + 1].render(engine, scope));
-    map.set(expr::to_text(key), std::move(value));
+    auto key = children_[i].render(engine, scope);
+    if (!key.ok() && expr::needed_key(key.error()).empty()) return key;
+    auto value = children_[i + 1].render(engine, scope);
+    if (!value.ok() && expr::needed_key(value.error()).empty()) return value;
+    if (!key.ok()) expr::add_needs(needs, key.error());
+    if (!value.ok()) expr::add_needs(needs, value.error());
+    if (!needs) map.set(expr::to_text(*key), std::move(*value));
   }
+  if (needs) return std::move(*needs);
   return map;
 }
 

@@ -6,7 +6,9 @@
 #include <algorithm>
 #include <unordered_set>
 
+#include "base/hash.h"
 #include "base/json.h"
+#include "base/problems.h"
 #include "base/text.h"
 
 namespace millrace::conductor {
@@ -109,7 +111,7 @@ class Validator {
       return problem("expected at least one entry, found none");
     }
     if (key == "uniqueItems") {
-      std::unordered_set<std::string> seen;
+      std::unordered_set<std::string, StringHash> seen;
       for (const Value& item : list) {
         if (!seen.insert(to_json(item)).second) {
           return problem(fmt::format("the entry {} stands twice", shown(item)));
@@ -175,13 +177,17 @@ class Validator {
     std::string first;
     for (const auto& entry : instance.as_map()) {
       if (std::ranges::find(known, entry.name()) != known.end()) continue;
+      if (names.size() > kLongestProblem) {
+        names += ", ...";
+        break;
+      }
       if (names.empty()) first = entry.name();
       if (!names.empty()) names += ", ";
       names += fmt::format("'{}'{}", entry.name(), did_you_mean(entry.name(), known));
     }
     if (names.empty()) return;
     problem(fmt::format("unknown key {}; known are {}", names, fmt::join(known, ", ")));
-    problems_.back().key = std::move(first);
+    if (problems_.back().key.empty()) problems_.back().key = std::move(first);
   }
 
   static bool matches(std::string_view pattern, std::string_view text) {
@@ -198,6 +204,7 @@ class Validator {
   }
 
   void problem(std::string message) {
+    if (problems_.size() >= 2 * kMostProblems) return;
     problems_.push_back({spec_path_, schema_path_, std::move(message)});
   }
 

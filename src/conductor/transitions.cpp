@@ -77,8 +77,13 @@ Result<std::optional<Value>> Conductor::publish(const Transition& transition, En
                                                 EdgeId edge, expr::Scope& scope) {
   Value published = Value::map();
   bool failed = false;
+  std::optional<Error> needs;
   for (const Assignment& assignment : transition.publish) {
     auto value = render(assignment.value, scope);
+    if (!value.ok() && !expr::needed_key(value.error()).empty()) {
+      expr::add_needs(needs, value.error());
+      continue;
+    }
     if (!value.ok()) {
       TRY(fail_in_transition(std::move(value).error(), index, edge));
       failed = true;
@@ -87,6 +92,7 @@ Result<std::optional<Value>> Conductor::publish(const Transition& transition, En
     assign(scope, assignment.name, *value);
     published.set(assignment.name, std::move(*value));
   }
+  if (needs) return std::move(*needs);
   if (failed) return std::optional<Value>();
   return std::optional(std::move(published));
 }

@@ -16,6 +16,8 @@ namespace {
 
 // Values that a decision had to have loaded, one round after the other.
 constexpr size_t kMostNeeds = 1000;
+// Each may read what the one before it has loaded, to tell what it reads next.
+constexpr int kMostRounds = 100;
 constexpr int kMostSuspectsAtOnce = 64;
 // How often a row that no message names is tried before they go on without it.
 constexpr int kUnreadTries = 4;
@@ -396,8 +398,8 @@ void Partition::not_decided(Attempt attempt, const Error& why, Now now) {
   if (!is_another_try(why)) return meet_fate(std::move(attempt), Trouble::Refused, why, now);
   size_t needs = attempt.learned.needs.size();
   bool may_try =
-      needs <= kMostNeeds &&
-      fate_of(Trouble::Stale, Whose::Machine, attempt.decisions - static_cast<int>(needs)).what ==
+      needs <= kMostNeeds && attempt.learned.rounds <= kMostRounds &&
+      fate_of(Trouble::Stale, Whose::Machine, attempt.decisions - attempt.learned.rounds).what ==
           Fate::What::Again;
   if (may_try) {
     ready_.push_back(std::move(attempt));

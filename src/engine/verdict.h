@@ -22,7 +22,7 @@ struct RuleVerdict {
 };
 
 // A rule against an event of the past or a given payload. Blocks: reads the keys that it names.
-Result<RuleVerdict> test_rule(const Engine& engine, const RuleSpec& spec,
+Result<RuleVerdict> test_rule(const Engine& engine, sql::Connection& reader, const RuleSpec& spec,
                               const kernel::EventRow& event);
 // The rule as it was when the event came.
 Result<RuleVerdict> why(const Engine& engine, sql::Connection& reader, TenantId tenant,

@@ -34,8 +34,8 @@ class BraceFormatter {
         return value_error("expected '}' before end of string");
       }
       TRY(std::string text, field(pattern.substr(i + 1, end - i - 1), depth));
+      TRY(eval_.meter.room(out.size(), text.size()));
       out += text;
-      if (out.size() > eval_.meter.budget().output_bytes) return eval_.meter.output_spent();
       i = end + 1;
     }
     return out;
@@ -117,6 +117,7 @@ class BraceFormatter {
       if (!parse_int(name, 10, index))
         return value_error("Too many decimal digits in format string");
     } else {
+      TRY(eval_.meter.step(named_.size() / 16));
       for (const auto& [key, value] : named_) {
         if (key == name) return value;
       }

@@ -30,7 +30,7 @@ class TemplateCache {
   size_t max_bytes_;
   size_t bytes_ = 0;
   std::list<Entry> order_;
-  std::unordered_map<std::string_view, std::list<Entry>::iterator> entries_;
+  std::unordered_map<std::string_view, std::list<Entry>::iterator, StringHash> entries_;
 };
 
 }  // namespace millrace::expr

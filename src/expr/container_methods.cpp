@@ -97,6 +97,7 @@ Result<Item> change_list(Evaluator& eval, Seq& list, std::string_view name, Args
     TRY(Item copy, snapshot_item(eval.meter, item));
     TRY(eval.meter.take(sizeof(Item)));
     TRY(nest(eval.meter, list, depth_of(copy)));
+    TRY(eval.meter.step((items.size() - at) / 16));  // those behind it move
     items.insert(items.begin() + static_cast<ptrdiff_t>(at), std::move(copy));
     return {};
   };
@@ -118,6 +119,7 @@ Result<Item> change_list(Evaluator& eval, Seq& list, std::string_view name, Args
     auto size = static_cast<int64_t>(items.size());
     if (at < 0) at += size;
     if (at < 0 || at >= size) return eval_error("IndexError: pop index out of range");
+    TRY(eval.meter.step(static_cast<uint64_t>(size - at) / 16));
     Item item = items[static_cast<size_t>(at)];
     items.erase(items.begin() + at);
     return item;
@@ -134,6 +136,7 @@ Result<Item> change_list(Evaluator& eval, Seq& list, std::string_view name, Args
   } else {  // remove
     for (size_t i = 0; i < items.size(); ++i) {
       TRY(bool same, eval.equal(items[i], args[0]));
+      TRY(eval.meter.step());
       if (!same) continue;
       items.erase(items.begin() + static_cast<ptrdiff_t>(i));
       return Item();

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <tuple>
 
+#include "base/problems.h"
 #include "expr/cache.h"
 #include "expr/evaluation.h"
 #include "expr/template.h"
@@ -90,8 +91,9 @@ std::vector<VariableRead> Engine::variables(const Value& tree, Mode mode) {
     }
     auto compiled = compile(text, mode);
     if (!compiled.ok()) return;
+    std::string shown = shortened(std::string(text));
     for (const auto& name : (*compiled)->reads().ctx) {
-      out.push_back({(*compiled)->language(), std::string(text), name});
+      out.push_back({(*compiled)->language(), shown, name});
     }
   });
   std::sort(out.begin(), out.end(), [](const auto& a, const auto& b) {

@@ -147,10 +147,13 @@ Result<Item> Evaluator::ctx_attribute(std::string_view name) {
 
 Result<Item> Evaluator::ask(const Answer& answer, const Item& when_absent) {
   if (answer.found()) return Item(answer.value());
-  if (!answer.needs_load()) return when_absent;
-  return Error(ErrorKind::Unavailable, kNeeded,
-               fmt::format("the value of '{}' must be loaded first", answer.key()))
-      .with_problem(answer.key(), "not loaded");
+  if (answer.needs_load()) {
+    add_needs(shared_.needs,
+              Error(ErrorKind::Unavailable, kNeeded,
+                    fmt::format("the value of '{}' must be loaded first", answer.key()))
+                  .with_problem(answer.key(), "not loaded"));
+  }
+  return when_absent;
 }
 
 // {{ st2kv.system.a.b }}: a root of that name in the scope goes before the datastore.
@@ -235,6 +238,7 @@ Result<void> Evaluator::eval_args(std::span<const Arg> list, Args& out) {
 Result<Item> Evaluator::apply(const Function& function, Args& args) {
   TRY(bind(function, args));
   TRY(meter.step());
+  TRY(meter.scan(args.text_bytes()));  // whatever it does with its texts, it reads them
   return function.run(*this, args);
 }
 

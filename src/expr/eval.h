@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -18,6 +19,7 @@ namespace millrace::expr {
 struct Context : Object {
   explicit Context(Ref<Context> p) : Object(ObjectKind::Context), parent(std::move(p)) {}
   const Item* find(std::string_view name) const;
+  size_t names() const;  // that find() may have to look at
   Ref<Context> parent;
   std::vector<std::pair<std::string, Item>> data;
 };
@@ -79,6 +81,7 @@ class Evaluator {
     uint64_t random_state;
     uint32_t data_depth = 0;     // above 0: the running text came out of a value
     bool data_read_key = false;  // it asked for a key, which it did not get
+    std::optional<Error> needs = {};  // what must be loaded first
   };
 
   Evaluator(const Tree& tree, Shared& shared)

@@ -101,6 +101,7 @@ const Item* Evaluator::find_local(std::string_view name) const {
 
 Result<Item> Evaluator::eval_name(const Node& node) {
   std::string_view name = tree_.text(node.a);
+  TRY(meter.step(locals_.size() / 16));
   if (const Item* local = find_local(name)) return *local;
   if (scope.mode == Mode::Native) {
     if (const Value* root = scope.names.find(name)) return Item(*root);
@@ -118,6 +119,7 @@ Result<Item> Evaluator::attribute(const Item& object, std::string_view name) {
   } else if (auto* loop = object.as<Loop>(ObjectKind::Loop)) {
     return loop_attribute(*loop, name);
   } else if (auto* ns = object.as<Namespace>(ObjectKind::Namespace)) {
+    TRY(meter.step(ns->data.size() / 16));
     for (const auto& [key, value] : ns->data) {
       if (key == name) return value;
     }
@@ -143,7 +145,11 @@ Result<Item> Evaluator::subscript(const Item& object, const Item& index) {
     TRY(int64_t size, length(object));
     if (i < 0) i += size;
     if (i >= 0 && i < size) {
-      if (object.is_string()) return Item(unicode::slice(object.str(), i, i + 1, 1));
+      if (object.is_string()) {
+        std::string_view text = object.str();
+        size_t at = unicode::offset_of(text, static_cast<size_t>(i));
+        return Item(text.substr(at, unicode::width(text, at)));
+      }
       if (auto* seq = object.as<Seq>(ObjectKind::Seq)) return seq->items[static_cast<size_t>(i)];
       return object.child(object.value().as_list()[static_cast<size_t>(i)]);
     }
@@ -166,6 +172,7 @@ Result<Item> Evaluator::eval_slice(const Node& node) {
   if (step == 0) return value_error("slice step cannot be zero");
   if (object.is_string()) {
     TRY(meter.step(1 + object.str().size() / 64));
+    if (step != 1) TRY(meter.take(object.str().size() * sizeof(uint32_t)));
     return text(unicode::slice(object.str(), bounds[0], bounds[1], step));
   }
   bool sequence = object.is_plain_list() || object.is(ObjectKind::Seq);

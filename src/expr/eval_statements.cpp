@@ -197,6 +197,7 @@ Result<void> Evaluator::assign(NodeId target, const Item& value) {
       return eval_error("TemplateRuntimeError: cannot assign attribute on non-namespace object");
     TRY(Item copy, snapshot(meter, value));
     std::string_view attribute_name = tree_.text(node.b);
+    TRY(meter.step(ns->data.size() / 16));
     for (auto& [key, old] : ns->data) {
       if (key == attribute_name) {
         old = std::move(copy);
@@ -206,6 +207,7 @@ Result<void> Evaluator::assign(NodeId target, const Item& value) {
     ns->data.emplace_back(std::string(attribute_name), std::move(copy));
     return {};
   }
+  TRY(meter.step((locals_.size() - frame_base_) / 16));
   for (size_t i = locals_.size(); i > frame_base_; --i) {
     if (locals_[i - 1].name == name) {
       locals_[i - 1].value = value;
@@ -237,6 +239,7 @@ Result<Item> Evaluator::call_macro(const Macro& macro, Args& args) {
   Item rest;
   std::vector<Item> extra(args.rest(params.size()).begin(), args.rest(params.size()).end());
   auto kwargs = make<Dict>(false);
+  TRY(meter.step(args.named().size() * params.size() / 16));
   for (const auto& [name, value] : args.named()) {
     bool is_param = false;
     for (const auto& param : params) is_param |= tree_.text(param.name) == name;

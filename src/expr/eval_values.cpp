@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
+#include "base/text.h"
 #include "expr/eval.h"
 #include "expr/python_format.h"
 #include "expr/text_formats.h"
@@ -171,7 +172,7 @@ Result<bool> Evaluator::contains(const Item& container, const Item& item) {
                                     python::type_name(item)));
     }
     TRY(meter.step(1 + container.str().size() / 64));
-    return container.str().find(item.str()) != std::string_view::npos;
+    return find_in(container.str(), item.str()) != std::string_view::npos;
   }
   if (container.is_plain_map()) {
     if (item.is_string()) return container.value().find(item.str()) != nullptr;
@@ -199,7 +200,10 @@ Result<bool> Evaluator::contains(const Item& container, const Item& item) {
 
 Result<int64_t> Evaluator::length(const Item& item) {
   if (item.is_undefined()) return undefined_use(item);
-  if (item.is_string()) return static_cast<int64_t>(unicode::length(item.str()));
+  if (item.is_string()) {
+    TRY(meter.scan(item.str().size()));
+    return static_cast<int64_t>(unicode::length(item.str()));
+  }
   if (item.is_plain_list() || item.is_plain_map()) return static_cast<int64_t>(item.value().size());
   if (auto* seq = item.as<Seq>(ObjectKind::Seq)) return static_cast<int64_t>(seq->items.size());
   if (auto* dict = item.as<Dict>(ObjectKind::Dict))

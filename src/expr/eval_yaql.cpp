@@ -10,6 +10,12 @@
 // YAQL's expressions. Operators are in yaql_operators.cpp.
 namespace millrace::expr {
 
+size_t Context::names() const {
+  size_t count = 0;
+  for (const Context* at = this; at; at = at->parent.get()) count += at->data.size();
+  return count;
+}
+
 const Item* Context::find(std::string_view name) const {
   for (const Context* at = this; at; at = at->parent.get()) {
     for (const auto& [key, value] : at->data) {
@@ -30,6 +36,7 @@ Result<void> set_variable(Meter& meter, Context& context, std::string_view name,
   if (name.starts_with('$')) name.remove_prefix(1);
   if (name.empty()) name = "1";
   TRY(nest(meter, context, depth_of(value)));
+  TRY(meter.step(context.data.size() / 16));
   for (auto& [key, old] : context.data) {
     if (key == name) {
       old = std::move(value);
@@ -74,6 +81,7 @@ Result<Item> Evaluator::eval_yaql(const Node& node) {
     case Op::YaqlIndex: return yaql_index(node);
     case Op::YaqlVar: {
       std::string_view name = tree_.text(node.a);
+      if (context_) TRY(meter.step(context_->names() / 16));
       const Item* found = context_ ? context_->find(name.empty() ? "1" : name) : nullptr;
       if (found) return *found;
       // Native: $event is the root name `event`.

@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include "base/problems.h"
+#include "base/text.h"
 #include "expr/template.h"
 
 namespace millrace::expr {
@@ -13,7 +15,10 @@ namespace {
 Error explain(const Error& error, std::string_view whole, const Program& program) {
   constexpr size_t kShown = 1000;
   const std::string& message = error.message();
-  if (error.code() == kNeeded || message.size() > 8 * kShown) return error;
+  if (error.code() == kNeeded) return error;
+  if (message.size() > 8 * kShown) {
+    return Error(error.kind(), error.code(), shortened(message, 8 * kShown));
+  }
   std::string expression(whole.substr(0, kShown));
   if (whole.size() > kShown) expression += "...";
   if (program.mode == Mode::Native) {
@@ -30,22 +35,28 @@ Error explain(const Error& error, std::string_view whole, const Program& program
   return Error(error.kind(), error.code(), std::move(text));
 }
 
-void replace_all(std::string& text, std::string_view from, std::string_view to) {
-  if (from.empty()) return;
+Result<void> replace_all(Meter& meter, std::string& text, std::string_view from,
+                         std::string_view to) {
+  if (from.empty()) return {};
+  TRY(meter.step(1 + text.size() / 64));
   std::string out;
   size_t at = 0;
-  for (size_t next = text.find(from); next != std::string::npos; next = text.find(from, at)) {
+  for (size_t next = find_in(text, from); next != std::string::npos;
+       next = find_in(text, from, at)) {
+    TRY(meter.room(out.size(), next - at + to.size()));
     out.append(text, at, next - at);
     out += to;
     at = next + from.size();
   }
+  TRY(meter.room(out.size(), text.size() - at));
   out.append(text, at);
   text = std::move(out);
+  return {};
 }
 
-std::string without_raw_marks(std::string text) {
-  replace_all(text, "{% raw %}", "");
-  replace_all(text, "{% endraw %}", "");
+Result<std::string> without_raw_marks(Meter& meter, std::string text) {
+  TRY(replace_all(meter, text, "{% raw %}", ""));
+  TRY(replace_all(meter, text, "{% endraw %}", ""));
   return text;
 }
 
@@ -60,7 +71,16 @@ std::string unresolved(std::string_view text) {
 
 }  // namespace
 
-Result<Value> Evaluation::run(const Program& source) {
+void Evaluation::need_keys_of(const Program& program) {
+  if (shared_.scope.texts_are_data) return;  // data reads no key
+  auto eval = evaluator(program);
+  for (const std::string& key : program.reads.keys) {
+    // may fail: it is asked for what it needs, not for its value
+    (void)eval.ask(shared_.scope.lookup->kv(key, false), Item());
+  }
+}
+
+Result<Value> Evaluation::evaluate(const Program& source) {
   if (!shared_.scope.texts_are_data) return program(source);
   return of_data<Value>(Value(source.text), [&] { return program(source); });
 }
@@ -75,7 +95,7 @@ Result<Value> Evaluation::program(const Program& program) {
   return Value();
 }
 
-Result<Value> Evaluation::render(const Value& tree) {
+Result<Value> Evaluation::render_tree(const Value& tree) {
   if (tree.is_string()) return text(tree);
   if (!tree.is_list() && !tree.is_map()) return tree;
   TRY(meter_.enter());
@@ -84,7 +104,7 @@ Result<Value> Evaluation::render(const Value& tree) {
     ValueList out;
     bool changed = false;
     for (const auto& item : tree.as_list()) {
-      TRY(Value rendered, render(item));
+      TRY(Value rendered, render_tree(item));
       changed |= !rendered.same_as(item);
       out.push_back(std::move(rendered));
     }
@@ -93,8 +113,8 @@ Result<Value> Evaluation::render(const Value& tree) {
   Value out = Value::map();
   bool changed = false;
   for (const auto& entry : tree.as_map()) {
-    TRY(Value key, render(entry.key));
-    TRY(Value value, render(entry.value));
+    TRY(Value key, render_tree(entry.key));
+    TRY(Value value, render_tree(entry.value));
     changed |= !key.same_as(entry.key) || !value.same_as(entry.value);
     if (!key.is_string()) key = Value(to_text(key));
     out.mutable_map().set(std::move(key), std::move(value));
@@ -106,7 +126,7 @@ Result<Value> Evaluation::text(const Value& string) {
   const Mode mode = shared_.scope.mode;
   if (detect(string.as_string(), mode) == Language::None) return string;
   TRY(auto compiled, cache_.get(string.as_string(), mode));
-  return run(compiled->program());
+  return evaluate(compiled->program());
 }
 
 Evaluator Evaluation::evaluator(const Program& program) { return Evaluator(program.tree, shared_); }
@@ -181,9 +201,7 @@ Result<Value> Evaluation::yaql(const Program& program) {
     auto value = yaql_segment(eval, segment, whole);
     if (!value.ok()) return explain(value.error(), segment.text, program);
     if (whole) return value;
-    TRY(meter_.step(1 + out.size() / 64));
-    replace_all(out, segment.text, value->as_string());
-    if (out.size() > meter_.budget().output_bytes) return meter_.output_spent();
+    TRY(replace_all(meter_, out, segment.text, value->as_string()));
   }
   return Value(out);
 }
@@ -214,8 +232,7 @@ Result<Value> Evaluation::jinja(const Program& program) {
   } else {
     std::string text = program.text;
     for (size_t i = 0; i < program.raw_blocks.size(); ++i) {
-      TRY(meter_.step(1 + text.size() / 64));
-      replace_all(text, program.raw_blocks[i], fmt::format("{{{}}}", i));
+      TRY(replace_all(meter_, text, program.raw_blocks[i], fmt::format("{{{}}}", i)));
     }
     TRY(output, expand_text(Value(text)));
   }
@@ -230,10 +247,9 @@ Result<Value> Evaluation::jinja(const Program& program) {
   if (output.is_string() && !program.raw_blocks.empty()) {
     std::string text(output.str());
     for (size_t i = 0; i < program.raw_blocks.size(); ++i) {
-      TRY(meter_.step(1 + text.size() / 64));
-      replace_all(text, fmt::format("{{{}}}", i), program.raw_blocks[i]);
+      TRY(replace_all(meter_, text, fmt::format("{{{}}}", i), program.raw_blocks[i]));
     }
-    std::string plain = without_raw_marks(text);
+    TRY(std::string plain, without_raw_marks(meter_, text));
     return of_data<Value>(Value(plain), [&] { return render_raw(program, text); });
   }
   auto eval = evaluator(program);
@@ -246,8 +262,7 @@ Result<Value> Evaluation::jinja(const Program& program) {
 Result<bool> Evaluation::has_unresolved(std::string_view output) {
   std::string rest(output);
   for (const Value& text : left_) {
-    TRY(meter_.step(1 + rest.size() / 64));
-    replace_all(rest, text.as_string(), "");
+    TRY(replace_all(meter_, rest, text.as_string(), ""));
   }
   return has_span(rest, "{{", "}}");
 }
@@ -316,9 +331,7 @@ Result<Item> Evaluation::expand(const Program& program) {
     if (!item.ok()) return explain(item.error(), segment.text, program);
     if (item->is_undefined()) continue;  // stays in the text and is reported at the end
     if (whole) return item;
-    TRY(meter_.step(1 + out.size() / 64));
-    replace_all(out, segment.text, item->str());
-    if (out.size() > meter_.budget().output_bytes) return meter_.output_spent();
+    TRY(replace_all(meter_, out, segment.text, item->str()));
   }
   return Item(out);
 }

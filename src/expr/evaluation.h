@@ -14,14 +14,27 @@ namespace millrace::expr {
 class Evaluation {
  public:
   Evaluation(const Scope& scope, TemplateCache& cache)
-      : meter_(scope.budget),
+      : meter_(scope.budget, scope.allowance),
         shared_{scope, meter_, cache.regexes, scope.random_seed},
         cache_(cache) {}
 
-  Result<Value> run(const Program& program);
-  Result<Value> render(const Value& tree);
+  Result<Value> run(const Program& program) {
+    auto result = evaluate(program);
+    if (shared_.needs) need_keys_of(program);
+    return unless_needed(std::move(result));
+  }
+  Result<Value> render(const Value& tree) { return unless_needed(render_tree(tree)); }
 
  private:
+  // What came out of an evaluation that lacked a value means nothing, an error neither.
+  Result<Value> unless_needed(Result<Value> result) const {
+    if (shared_.needs) return *shared_.needs;
+    return result;
+  }
+  // Also those that it names and has not come to.
+  void need_keys_of(const Program& program);
+  Result<Value> evaluate(const Program& program);
+  Result<Value> render_tree(const Value& tree);
   Result<Value> text(const Value& string);
   Result<Value> program(const Program& program);
   Evaluator evaluator(const Program& program);

@@ -43,6 +43,19 @@ struct Budget {
   size_t memory_bytes = 64 << 20;
 };
 
+// Steps that many evaluations may take together, beside the ceiling of each: those of one decision.
+// A step stands for some 50 ns of one core.
+struct Allowance {
+  uint64_t of = 5'000'000;
+  uint64_t left = of;
+  // False, and nothing is taken, when that much is not left.
+  bool take(uint64_t steps) {
+    if (steps > left) return false;
+    left -= steps;
+    return true;
+  }
+};
+
 // What the outside says to a question: here it is, there is no such thing, or "load K first".
 class Answer {
  public:
@@ -64,8 +77,9 @@ class Answer {
   std::string key_;
 };
 
-// Values from outside. An Answer::need(K) ends the evaluation with EXP-0004: load K, evaluate
-// again. Every question has the answer "absent" unless it is overridden.
+// Values from outside. After an Answer::need(K) the evaluation goes on as if K were absent, to find
+// what else it needs, and ends with EXP-0004: load them all, evaluate again. Every question has the
+// answer "absent" unless it is overridden.
 class Lookup {
  public:
   virtual ~Lookup() = default;
@@ -92,10 +106,16 @@ struct Scope {
   // Orquesta: the evaluated texts are data themselves, from whoever started the run.
   bool texts_are_data = false;
   Budget budget;
+  Allowance* allowance = nullptr;  // outlives the evaluation
 };
 
-// K of an Answer::need(K) that ended an evaluation; empty for every other error.
+// K of the first Answer::need(K) of an evaluation that ended with EXP-0004; empty for every other
+// error.
 std::string_view needed_key(const Error& error);
+// All of them: the paths of the error's problems.
+const std::vector<Problem>& needed_keys(const Error& error);
+// One EXP-0004 for what several evaluations need. Nothing is added when `more` is another error.
+void add_needs(std::optional<Error>& needs, const Error& more);
 
 // Python's truth of a value: null, false, 0, "", [] and {} are false. Conditions use it.
 bool truthy(const Value& value);
@@ -137,7 +157,7 @@ struct SyntaxProblem {
 
 struct VariableRead {
   Language language;
-  std::string text;  // the whole string that holds the expression
+  std::string text;  // the string that holds the expression, its first KiB
   std::string name;
   auto operator<=>(const VariableRead&) const = default;
 };

@@ -72,6 +72,13 @@ const Item* Args::find_named(std::string_view name) const {
   return nullptr;
 }
 
+size_t Args::text_bytes() const {
+  size_t bytes = 0;
+  for (const Item& item : items_) bytes += item.is_string() ? item.str().size() : 0;
+  for (const auto& [name, item] : named_) bytes += item.is_string() ? item.str().size() : 0;
+  return bytes;
+}
+
 Table::Table(std::initializer_list<std::span<const Row>> parts) {
   for (const auto& part : parts) {
     for (const Row& row : part) {

@@ -66,6 +66,7 @@ class Args {
   }
   const std::vector<std::pair<std::string_view, Item>>& named() const { return named_; }
   const Item* find_named(std::string_view name) const;
+  size_t text_bytes() const;  // of the arguments that are texts
 
   void push(Item item) {
     if (items_.size() < 64) given_ |= uint64_t{1} << items_.size();

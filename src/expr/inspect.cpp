@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <set>
 
+#include "base/problems.h"
 #include "expr/functions.h"
 #include "expr/template.h"
 
@@ -68,8 +69,8 @@ void read_expression(std::string_view expression, std::vector<std::string>& name
     while (end < expression.size() && is_reference(expression[end])) ++end;
     std::string_view reference = expression.substr(at, end - at);
     bool closed = reference.substr(4).find(')') != reference.npos;
-    if (!closed) {
-      at += 1;
+    if (!closed) {  // nor is any that begins inside
+      at = end;
       continue;
     }
     for (std::string name : {attribute_read(reference), argument_read(reference, ""),
@@ -140,6 +141,20 @@ void read_node(const Tree& tree, const Node& node, const std::set<std::string_vi
   }
 }
 
+// By language, sorted, each name once.
+std::vector<std::pair<Language, std::string>> names_read(std::string_view text) {
+  std::vector<std::pair<Language, std::string>> out;
+  for (const auto& marks : kMarks) {
+    std::vector<std::string> names;
+    for (const Span& span : find_spans(text, marks.open, marks.close)) {
+      read_expression(strip_marks(span.of(text), marks.language), names);
+    }
+    sort_unique(names);
+    for (auto& name : names) out.emplace_back(marks.language, std::move(name));
+  }
+  return out;
+}
+
 }  // namespace
 
 Reads reads_of(const Program& program) {
@@ -148,7 +163,7 @@ Reads reads_of(const Program& program) {
   for (const Node& node : program.tree.nodes) read_node(program.tree, node, own, reads);
   if (program.mode == Mode::Orquesta) {
     reads.ctx.clear();
-    for (const auto& read : orquesta_variables(program.text)) reads.ctx.push_back(read.name);
+    for (auto& [language, name] : names_read(program.text)) reads.ctx.push_back(std::move(name));
   }
   for (auto* names : {&reads.ctx, &reads.names, &reads.keys, &reads.functions}) {
     sort_unique(*names);
@@ -158,14 +173,9 @@ Reads reads_of(const Program& program) {
 
 std::vector<VariableRead> orquesta_variables(std::string_view text) {
   std::vector<VariableRead> out;
-  for (const auto& marks : kMarks) {
-    std::vector<std::string> names;
-    for (const Span& span : find_spans(text, marks.open, marks.close)) {
-      read_expression(strip_marks(span.of(text), marks.language), names);
-    }
-    sort_unique(names);
-    for (auto& name : names) out.push_back({marks.language, std::string(text), std::move(name)});
-  }
+  // Each read carries the text it stands in: a long one is told by its beginning.
+  std::string shown = shortened(std::string(text));
+  for (auto& [language, name] : names_read(text)) out.push_back({language, shown, std::move(name)});
   return out;
 }
 
@@ -194,6 +204,7 @@ void check_text(std::string_view text, Mode mode, std::vector<SyntaxProblem>& pr
   }
   const Marks& marks = kMarks[jinja ? 0 : 1];
   for (const Span& span : find_spans(text, marks.open, marks.close)) {
+    if (problems.size() - first >= kMostProblems) return;
     std::string expression(span.of(text));
     bool reported = std::any_of(problems.begin() + static_cast<ptrdiff_t>(first), problems.end(),
                                 [&](const auto& p) { return p.expression == expression; });

@@ -128,6 +128,7 @@ Result<void> Dict::set(Meter& meter, const Item& key, Item value) {
 Result<bool> Dict::erase(Meter& meter, const Item& key) {
   TRY(size_t at, table.find(meter, key));
   if (at == ItemTable::kNone) return false;
+  TRY(meter.step(values.size() / 4));  // those behind it move, the index is made again
   table.erase_at(at);
   values.erase(values.begin() + static_cast<ptrdiff_t>(at));
   return true;

@@ -89,6 +89,7 @@ Result<Item> join(Evaluator& eval, Args& args) {
     if (args.given(2) && !args[2].is_null()) {
       TRY(item, eval.subscript(item, args[2]));
     }
+    TRY(eval.meter.room(out.size(), separator.size()));
     if (!first) out += separator;
     TRY(python::append_str(eval.meter, out, item));
   }
@@ -138,9 +139,14 @@ Result<Item> safe(Evaluator& eval, Args& args) {
 Result<Item> striptags(Evaluator& eval, Args& args) {
   TRY(std::string text, eval.str(args[0]));
   std::string plain;
+  // Behind the last end of a tag nothing is searched again for one.
+  const size_t last_tag = text.rfind('>');
+  const size_t last_comment = text.rfind("-->");
+  auto ends_behind = [](size_t last, size_t i) { return last != std::string::npos && last >= i; };
   for (size_t i = 0; i < text.size();) {
     bool comment = text.compare(i, 4, "<!--") == 0;
-    size_t end = text[i] != '<' ? std::string::npos : text.find(comment ? "-->" : ">", i);
+    bool may_end = text[i] == '<' && ends_behind(comment ? last_comment : last_tag, i);
+    size_t end = !may_end ? std::string::npos : text.find(comment ? "-->" : ">", i);
     if (end == std::string::npos) {
       plain += text[i++];
     } else {
@@ -188,10 +194,10 @@ Result<Item> indent(Evaluator& eval, Args& args) {
   auto lines = lines_of(text);
   std::string out = flag(args, 2) ? indentation : "";
   for (size_t i = 0; i < lines.size(); ++i) {
+    TRY(eval.meter.room(out.size(), indentation.size() + lines[i].size() + 1));
     if (i > 0) out += '\n';
     if (i > 0 && (flag(args, 3) || !lines[i].empty())) out += indentation;
     out += lines[i];
-    if (out.size() > eval.meter.budget().output_bytes) return eval.meter.output_spent();
   }
   return eval.text(std::move(out));
 }
@@ -250,31 +256,34 @@ class Wrapper {
     return out;
   }
 
-  void add(const std::string& chunk) {
-    size_t size = unicode::length(chunk);
+  void add(std::string_view chunk) {
     bool blank = unicode::strip(chunk, {}, true, true).empty();
-    if (blank && current_.empty() && !lines_.empty()) return;
-    if (current_size_ + size <= width_) {
-      current_ += chunk;
-      current_size_ += size;
-      return;
-    }
-    if (size <= width_) {
+    // One line is filled and begun with each turn but the last; a character is counted once.
+    for (size_t size = unicode::length(chunk);;) {
+      if (blank && current_.empty() && !lines_.empty()) return;
+      if (current_size_ + size <= width_) {
+        current_ += chunk;
+        current_size_ += size;
+        return;
+      }
+      if (size <= width_) {
+        flush();
+        if (blank) return;
+        continue;
+      }
+      if (!break_long_) {
+        flush();
+        current_ = chunk;
+        current_size_ = size;
+        return;
+      }
+      size_t room = std::min(std::max<size_t>(width_ - current_size_, 1), size);
+      size_t cut = unicode::offset_of(chunk, room);
+      current_ += chunk.substr(0, cut);
       flush();
-      if (!blank) add(chunk);
-      return;
+      chunk.remove_prefix(cut);
+      size -= room;
     }
-    if (!break_long_) {
-      flush();
-      current_ = chunk;
-      current_size_ = size;
-      return;
-    }
-    size_t room = std::max<size_t>(width_ - current_size_, 1);
-    size_t cut = unicode::offset_of(chunk, room);
-    current_ += chunk.substr(0, cut);
-    flush();
-    add(chunk.substr(cut));
   }
 
   void flush() {
@@ -303,16 +312,13 @@ Result<Item> wordwrap(Evaluator& eval, Args& args) {
   bool break_long = !args.given(2) || flag(args, 2);
   bool break_hyphens = !args.given(4) || flag(args, 4);
   TRY(eval.meter.step(1 + args[0].str().size()));
-  // Breaking one long word recurses once a piece.
-  if (args[0].str().size() / static_cast<size_t>(width) > 2000) {
-    return eval.meter.too_deep();
-  }
   std::string out;
   bool first = true;
   for (auto line : lines_of(args[0].str())) {
     auto wrapped = Wrapper(static_cast<size_t>(width), break_long, break_hyphens).wrap(line);
     if (wrapped.empty()) wrapped.emplace_back();
     for (const auto& part : wrapped) {
+      TRY(eval.meter.room(out.size(), joint.size() + part.size()));
       if (!first) out += joint;
       first = false;
       out += part;
@@ -395,11 +401,12 @@ Result<Item> xmlattr(Evaluator& eval, Args& args) {
 // Characters that HTML gives a meaning are written as \u003c.
 Result<Item> tojson(Evaluator& eval, Args& args) {
   JsonStyle style{.sort_keys = true};
-  if (args.given(1) && !args[1].is_null()) {
-    TRY(style.indent, python::as_index(args[1], "indent"));
-    style.item_separator = ",";
+  if (args.given(1)) {
+    TRY(style.indent, json_indent(args[1]));
   }
+  if (style.indent) style.item_separator = ",";
   TRY(std::string text, dump_json(eval, args[0], style));
+  TRY(eval.meter.take(text.size()));
   std::string out;
   for (char c : text) {
     switch (c) {

@@ -282,6 +282,7 @@ class PathFinder {
       for (auto& [key, value] : entries) out.push_back(below(at, std::move(value)));
       return out;
     }
+    TRY(eval_.meter.step(step.fields.size() * entries.size() / 16));
     for (const auto& name : step.fields) {
       for (const auto& [key, value] : entries) {
         if (key.is_string() && key.str() == name) out.push_back(below(at, value));

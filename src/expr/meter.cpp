@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace millrace::expr {
 
 Error eval_error(std::string message) {
@@ -14,7 +16,13 @@ Error unsupported(std::string message) {
   return Error(ErrorKind::Unsupported, kUnsupported, std::move(message));
 }
 
-Error Meter::steps_spent() const {
+Error Meter::steps_spent() {
+  steps_ = 0;  // what comes after it fails too
+  if (allowed_ < budget_.steps) {
+    return Error(ErrorKind::TooLarge, kSteps,
+                 fmt::format("the evaluations of one decision took more than {} steps together",
+                             allowance_->of));
+  }
   return Error(ErrorKind::TooLarge, kSteps,
                fmt::format("the evaluation took more than {} steps", budget_.steps));
 }
@@ -38,6 +46,24 @@ Error Meter::output_spent() const {
 std::string_view needed_key(const Error& error) {
   if (error.code() != kNeeded || error.problems().empty()) return {};
   return error.problems().front().path;
+}
+
+const std::vector<Problem>& needed_keys(const Error& error) {
+  static const std::vector<Problem> none;
+  return error.code() == kNeeded ? error.problems() : none;
+}
+
+void add_needs(std::optional<Error>& needs, const Error& more) {
+  if (needed_key(more).empty()) return;
+  if (!needs) {
+    needs = more;
+    return;
+  }
+  for (const Problem& need : more.problems()) {
+    const auto& known = needs->problems();
+    bool is_new = std::ranges::find(known, need.path, &Problem::path) == known.end();
+    if (is_new) needs = std::move(*needs).with_problem(need.path, need.message);
+  }
 }
 
 }  // namespace millrace::expr

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <string>
 #include <string_view>
 
@@ -29,8 +30,17 @@ Error unsupported(std::string message);
 // What is left of a Budget during one evaluate or render call.
 class Meter {
  public:
-  explicit Meter(const Budget& budget)
-      : budget_(budget), steps_(budget.steps), memory_(budget.memory_bytes) {}
+  explicit Meter(const Budget& budget, Allowance* allowance = nullptr)
+      : budget_(budget),
+        allowance_(allowance),
+        allowed_(allowance ? std::min(budget.steps, allowance->left) : budget.steps),
+        steps_(allowed_),
+        memory_(budget.memory_bytes) {}
+  ~Meter() {
+    if (allowance_) allowance_->left -= allowed_ - steps_;
+  }
+  Meter(const Meter&) = delete;
+  Meter& operator=(const Meter&) = delete;
 
   Result<void> step(uint64_t n = 1) {
     if (n > steps_) [[unlikely]]
@@ -45,6 +55,15 @@ class Meter {
     memory_ -= bytes;
     return {};
   }
+  // Before `more` bytes are appended to a text that has `have`: a text never outgrows the output
+  // budget, not even for a moment.
+  Result<void> room(size_t have, size_t more) const {
+    if (have > budget_.output_bytes || more > budget_.output_bytes - have) [[unlikely]]
+      return output_spent();
+    return {};
+  }
+  // Reading or comparing that many bytes of a text once.
+  Result<void> scan(size_t bytes) { return step(bytes / kBytesPerStep); }
   Result<void> enter() {
     if (depth_ >= budget_.depth) [[unlikely]]
       return too_deep();
@@ -61,9 +80,12 @@ class Meter {
   bool frozen_input = false;
 
  private:
-  Error steps_spent() const;
+  static constexpr size_t kBytesPerStep = 64;
+  Error steps_spent();
   Error memory_spent() const;
   const Budget& budget_;
+  Allowance* allowance_;
+  uint64_t allowed_;
   uint64_t steps_;
   size_t memory_;
   uint32_t depth_ = 0;

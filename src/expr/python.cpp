@@ -3,9 +3,11 @@
 
 #include <fmt/format.h>
 
+#include <bit>
 #include <charconv>
 #include <cmath>
 
+#include "base/hash.h"
 #include "expr/unicode.h"
 
 namespace millrace::expr::python {
@@ -244,7 +246,7 @@ Result<void> append_repr(Meter& meter, std::string& out, const Item& item) {
 
 Result<void> append_str(Meter& meter, std::string& out, const Item& item) {
   if (!item.is_string()) return append_repr(meter, out, item);
-  if (out.size() + item.str().size() > meter.budget().output_bytes) return meter.output_spent();
+  TRY(meter.room(out.size(), item.str().size()));
   out += item.str();
   return {};
 }
@@ -288,7 +290,11 @@ Result<bool> equal(Meter& meter, const Item& a, const Item& b) {
     if (is_integer(a) && is_integer(b)) return as_int128(a) == as_int128(b);
     return as_double(a) == as_double(b);
   }
-  if (a.is_string() || b.is_string()) return a.is_string() && b.is_string() && a.str() == b.str();
+  if (a.is_string() || b.is_string()) {
+    bool may_be = a.is_string() && b.is_string() && a.str().size() == b.str().size();
+    if (may_be) TRY(meter.scan(a.str().size()));
+    return may_be && a.str() == b.str();
+  }
   if (a.is_null() || b.is_null()) return a.is_null() && b.is_null();
   Class kind = class_of(meter, a);
   if (kind == Class::Other) return a.object() == b.object() && a.object() != nullptr;
@@ -349,15 +355,23 @@ Result<std::partial_ordering> compare(Meter& meter, const Item& a, const Item& b
 
 Result<uint64_t> hash(Meter& meter, const Item& item) {
   constexpr uint64_t kMix = 0x9E3779B97F4A7C15ULL;
-  if (is_integer(item)) return static_cast<uint64_t>(as_int128(item)) * kMix;
+  if (is_integer(item)) {
+    Int128 n = as_int128(item);
+    uint64_t low = seeded_hash(static_cast<uint64_t>(n));
+    bool is_wide = n < INT64_MIN || n > INT64_MAX;
+    return is_wide ? seeded_hash(low ^ static_cast<uint64_t>(n >> 64)) : low;
+  }
   if (item.is_float()) {
     double d = item.value().as_float();
     if (d == std::floor(d) && std::fabs(d) < 1e18) {
-      return static_cast<uint64_t>(static_cast<int64_t>(d)) * kMix;
+      return seeded_hash(static_cast<uint64_t>(static_cast<int64_t>(d)));
     }
-    return std::hash<double>{}(d);
+    return seeded_hash(std::bit_cast<uint64_t>(d));
   }
-  if (item.is_string()) return std::hash<std::string_view>{}(item.str());
+  if (item.is_string()) {
+    TRY(meter.scan(item.str().size()));
+    return seeded_hash(item.str());
+  }
   if (item.is_null()) return kMix;
   if (item.is_undefined()) return undefined_error(item);
   auto* seq = item.as<Seq>(ObjectKind::Seq);
@@ -368,7 +382,7 @@ Result<uint64_t> hash(Meter& meter, const Item& item) {
   if (item.is_value() || seq || dict) {
     if (!hashable) return type_error(fmt::format("unhashable type: '{}'", type_name(item)));
   } else {
-    return reinterpret_cast<uintptr_t>(item.object());
+    return seeded_hash(uint64_t{reinterpret_cast<uintptr_t>(item.object())});
   }
   TRY(meter.enter());
   Level level(meter);
@@ -389,7 +403,7 @@ Result<uint64_t> hash(Meter& meter, const Item& item) {
       sum = sum * 31 + h;
     }
   }
-  return sum;
+  return seeded_hash(sum);
 }
 
 }  // namespace millrace::expr::python

@@ -320,6 +320,7 @@ class PercentFormatter {
     }
     TRY(eval_.meter.take(static_cast<size_t>(spec.width)));
     TRY(std::string text, convert(spec, type, value));
+    TRY(eval_.meter.room(out.size(), text.size()));
     out += text;
     return {};
   }

@@ -5,7 +5,9 @@
 #include <re2/re2.h>
 
 #include <algorithm>
+#include <utility>
 
+#include "base/regex_cost.h"
 #include "expr/unicode.h"
 
 namespace millrace::expr {
@@ -165,6 +167,7 @@ Result<std::shared_ptr<const Regex>> Regex::compile(std::string_view pattern, Re
   options.set_log_errors(false);
   options.set_case_sensitive(!flags.ignore_case);
   options.set_dot_nl(flags.dot_all);
+  options.set_max_mem(kRegexMemory);
   std::shared_ptr<Regex> regex(new Regex);
   regex->re_ = std::make_unique<re2::RE2>(translated, options);
   if (!regex->re_->ok()) {
@@ -172,6 +175,7 @@ Result<std::shared_ptr<const Regex>> Regex::compile(std::string_view pattern, Re
         fmt::format("error: bad regular expression '{}': {}", pattern, regex->re_->error()));
   }
   regex->pattern_ = pattern;
+  regex->places_ = regex_places(translated, *regex->re_);
   regex->groups_ = static_cast<size_t>(regex->re_->NumberOfCapturingGroups());
   for (const auto& [name, index] : regex->re_->NamedCapturingGroups()) {
     regex->names_.emplace_back(name, index);
@@ -181,6 +185,9 @@ Result<std::shared_ptr<const Regex>> Regex::compile(std::string_view pattern, Re
   regex->dollar_ = translator.has_dollar() && !flags.multi_line;
   return std::shared_ptr<const Regex>(std::move(regex));
 }
+
+// Some 400 ns for each instruction.
+uint64_t Regex::compile_steps() const { return static_cast<uint64_t>(re_->ProgramSize()) * 8; }
 
 std::optional<Match> Regex::find(std::string_view text, size_t start, bool at_start) const {
   std::vector<re2::StringPiece> groups(groups_ + 1);
@@ -202,7 +209,7 @@ std::optional<Match> Regex::find(std::string_view text, size_t start, bool at_st
 
 // Python's `$` also matches before a last line end: of the two readings the leftmost match counts,
 // then the longer one.
-std::optional<Match> Regex::search(std::string_view text, size_t start, bool at_start) const {
+std::optional<Match> Regex::find_from(std::string_view text, size_t start, bool at_start) const {
   auto whole = find(text, start, at_start);
   if (!dollar_ || !text.ends_with('\n') || start >= text.size()) return whole;
   auto chopped = find(text.substr(0, text.size() - 1), start, at_start);
@@ -212,12 +219,32 @@ std::optional<Match> Regex::search(std::string_view text, size_t start, bool at_
   return chopped->end() > whole->end() ? chopped : whole;
 }
 
-std::optional<Match> MatchCursor::next() {
+Result<std::optional<Match>> Regex::search(Meter& meter, std::string_view text,
+                                           bool at_start) const {
+  TRY(meter.step(regex_steps(text.size(), places_)));
+  return find_from(text, 0, at_start);
+}
+
+// What a search went through. How far it looked ahead nobody tells: a part of the rest stands for
+// it.
+Result<void> MatchCursor::charge(Meter& meter, const Match* match) const {
+  size_t rest = text_.size() - std::min(at_, text_.size());
+  size_t passed = match ? match->end() - std::min(at_, match->end()) : rest;
+  return meter.step(regex_steps(passed, regex_.places()) + rest / 256 +
+                    rest * regex_.places() / 4096);
+}
+
+Result<std::optional<Match>> MatchCursor::next(Meter& meter) {
+  std::optional<Match> none;
+  // The first search is paid for as the worst one, before.
+  bool is_first = !std::exchange(begun_, true);
+  if (is_first) TRY(meter.step(regex_steps(text_.size(), regex_.places())));
   while (at_ <= text_.size()) {
-    auto match = regex_.search(text_, at_);
+    auto match = regex_.find_from(text_, at_, false);
+    if (!std::exchange(is_first, false)) TRY(charge(meter, match ? &*match : nullptr));
     if (!match) {
       at_ = text_.size() + 1;
-      return {};
+      return none;
     }
     bool empty = match->begin() == match->end();
     // Two empty matches never lie at one place.
@@ -235,7 +262,7 @@ std::optional<Match> MatchCursor::next() {
     at_ = match->end();
     return match;
   }
-  return {};
+  return none;
 }
 
 namespace {
@@ -306,19 +333,24 @@ Result<std::string> Regex::replace(Meter& meter, std::string_view text,
   size_t at = 0;
   MatchCursor cursor(*this, text);
   for (int64_t done = 0; count <= 0 || done < count; ++done) {
-    TRY(meter.step(1 + text.size() / 256));
-    auto match = cursor.next();
+    TRY(auto match, cursor.next(meter));
     if (!match) break;
-    out += text.substr(at, match->begin() - at);
+    auto put = [&](std::string_view part) -> Result<void> {
+      TRY(meter.room(out.size(), part.size()));
+      out += part;
+      return {};
+    };
+    TRY(put(text.substr(at, match->begin() - at)));
+    TRY(meter.step(pieces.size() / 16));
     for (const auto& piece : pieces) {
-      out += piece.text;
+      TRY(put(piece.text));
       if (piece.group < 0) continue;
       const auto& group = match->groups[static_cast<size_t>(piece.group)];
-      if (group) out += text.substr(group->first, group->second - group->first);
+      if (group) TRY(put(text.substr(group->first, group->second - group->first)));
     }
-    if (out.size() > meter.budget().output_bytes) return meter.output_spent();
     at = match->end();
   }
+  TRY(meter.room(out.size(), text.size() - at));
   out += text.substr(at);
   return out;
 }
@@ -332,6 +364,7 @@ Result<std::shared_ptr<const Regex>> RegexCache::get(Meter& meter, std::string_v
     return value_error("a regular expression is longer than 10000 bytes");
   TRY(meter.step(kCompileSteps));
   TRY(auto regex, Regex::compile(pattern, flags));
+  TRY(meter.step(regex->compile_steps()));
   if (entries_.size() >= kMaxEntries) entries_.clear();
   entries_.emplace(std::move(key), regex);
   return regex;

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/hash.h"
 #include "base/result.h"
 #include "expr/item.h"
 
@@ -41,9 +42,12 @@ class Regex {
   static Result<std::shared_ptr<const Regex>> compile(std::string_view pattern, RegexFlags flags);
   ~Regex();
 
-  // re.search and re.match of Python, from byte `start`.
-  std::optional<Match> search(std::string_view text, size_t start = 0, bool at_start = false) const;
+  // re.search and re.match of Python. Costs steps before: the text times the pattern.
+  Result<std::optional<Match>> search(Meter& meter, std::string_view text,
+                                      bool at_start = false) const;
   size_t group_count() const { return groups_; }
+  uint64_t places() const { return places_; }  // see base/regex_cost.h
+  uint64_t compile_steps() const;
   const std::vector<std::pair<std::string, int>>& group_names() const { return names_; }
   const std::string& pattern() const { return pattern_; }
 
@@ -53,10 +57,13 @@ class Regex {
 
  private:
   Regex() = default;
+  friend class MatchCursor;
+  std::optional<Match> find_from(std::string_view text, size_t start, bool at_start) const;
   std::optional<Match> find(std::string_view text, size_t start, bool at_start) const;
   std::unique_ptr<re2::RE2> re_;
   std::string pattern_;
   size_t groups_ = 0;
+  uint64_t places_ = 1;
   std::vector<std::pair<std::string, int>> names_;
   bool dollar_ = false;  // `$` that may match before a last line end
 };
@@ -65,13 +72,15 @@ class Regex {
 class MatchCursor {
  public:
   MatchCursor(const Regex& regex, std::string_view text) : regex_(regex), text_(text) {}
-  std::optional<Match> next();
+  Result<std::optional<Match>> next(Meter& meter);
 
  private:
+  Result<void> charge(Meter& meter, const Match* match) const;
   const Regex& regex_;
   std::string_view text_;
   size_t at_ = 0;
   std::optional<size_t> last_end_;
+  bool begun_ = false;
 };
 
 // Compiled patterns of one engine, bounded in number.
@@ -84,7 +93,7 @@ class RegexCache {
  private:
   static constexpr size_t kMaxEntries = 256;
   static constexpr uint64_t kCompileSteps = 2000;
-  std::unordered_map<std::string, std::shared_ptr<const Regex>> entries_;
+  std::unordered_map<std::string, std::shared_ptr<const Regex>, StringHash> entries_;
 };
 
 struct RegexObject : Object {

@@ -49,8 +49,8 @@ Result<Item> from_yaml_string(Evaluator& eval, Args& args) {
 
 Result<Item> to_json_string(Evaluator& eval, Args& args) {
   JsonStyle style{.item_separator = ","};
-  if (args.given(1) && !args[1].is_null()) {
-    TRY(style.indent, python::as_index(args[1], "indent"));
+  if (args.given(1)) {
+    TRY(style.indent, json_indent(args[1]));
   }
   style.sort_keys = args.given(2) && python::truth(args[2]);
   if (args.given(3) && !args[3].is_null()) {
@@ -108,18 +108,19 @@ Result<RegexCall> regex_call(Evaluator& eval, const Args& args, size_t ignore_ca
   if (!args[1].is_string()) return type_error("first argument must be string or compiled pattern");
   RegexFlags flags{.ignore_case = args.given(ignore_case) && python::truth(args[ignore_case])};
   TRY(call.regex, eval.regexes().get(eval.meter, args[1].str(), flags));
-  TRY(eval.meter.step(1 + call.text.size() / 16));
   return call;
 }
 
 Result<Item> regex_match(Evaluator& eval, Args& args) {
   TRY(RegexCall call, regex_call(eval, args, 2));
-  return Item(call.regex->search(call.text, 0, true).has_value());
+  TRY(auto match, call.regex->search(eval.meter, call.text, true));
+  return Item(match.has_value());
 }
 
 Result<Item> regex_search(Evaluator& eval, Args& args) {
   TRY(RegexCall call, regex_call(eval, args, 2));
-  return Item(call.regex->search(call.text).has_value());
+  TRY(auto match, call.regex->search(eval.meter, call.text));
+  return Item(match.has_value());
 }
 
 Result<Item> regex_replace(Evaluator& eval, Args& args) {
@@ -139,8 +140,10 @@ Result<Item> regex_substring(Evaluator& eval, Args& args) {
     return group ? Item(text.substr(group->first, group->second - group->first)) : Item("");
   };
   MatchCursor cursor(*call.regex, call.text);
-  while (auto match = cursor.next()) {
-    TRY(eval.meter.step(1 + call.text.size() / 256));
+  while (true) {
+    TRY(auto match, cursor.next(eval.meter));
+    if (!match) break;
+    TRY(eval.meter.take(sizeof(Item) * match->groups.size()));
     if (match->groups.size() <= 2) {
       found.push_back(group_text(*match, match->groups.size() - 1));
       continue;

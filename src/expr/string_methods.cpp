@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "base/text.h"
 #include "expr/eval.h"
 #include "expr/python_format.h"
 #include "expr/unicode.h"
@@ -117,7 +118,9 @@ Result<Item> find_text(Evaluator& eval, Args& args) {
   size_t from = unicode::offset_of(text, static_cast<size_t>(range.start));
   size_t to = unicode::offset_of(text, static_cast<size_t>(range.start + range.count));
   std::string_view part = text.substr(from, to - from);
-  size_t at = start > size ? std::string_view::npos : Last ? part.rfind(needle) : part.find(needle);
+  size_t at = start > size ? std::string_view::npos
+              : Last       ? rfind_in(part, needle)
+                           : find_in(part, needle);
   if (at == std::string_view::npos) {
     if (Required) return value_error("substring not found");
     return Item(-1);
@@ -131,8 +134,8 @@ Result<Item> count_text(Evaluator& eval, Args& args) {
   TRY(eval.meter.step(1 + text.size() / 16));
   if (needle.empty()) return Item(static_cast<int64_t>(unicode::length(text)) + 1);
   int64_t n = 0;
-  for (size_t at = text.find(needle); at != std::string_view::npos;
-       at = text.find(needle, at + needle.size())) {
+  for (size_t at = find_in(text, needle); at != std::string_view::npos;
+       at = find_in(text, needle, at + needle.size())) {
     ++n;
   }
   return Item(n);
@@ -147,6 +150,7 @@ Result<Item> join_text(Evaluator& eval, Args& args) {
       return type_error(fmt::format("sequence item {}: expected str instance, {} found", i,
                                     python::type_name(items[i])));
     }
+    TRY(eval.meter.room(out.size(), args[0].str().size()));
     if (i > 0) out += args[0].str();
     TRY(python::append_str(eval.meter, out, items[i]));
   }
@@ -168,6 +172,7 @@ Result<Item> justified(Evaluator& eval, Args& args) {
   auto size = static_cast<int64_t>(unicode::length(args[0].str()));
   if (width <= size) return args[0];
   int64_t missing = width - size;
+  TRY(eval.meter.take(static_cast<size_t>(missing)));  // so that the product cannot overflow
   TRY(eval.meter.take(static_cast<size_t>(missing) * fill.size()));
   // Python's str.center puts the odd blank left when the width is odd.
   int64_t left = Where == Side::Left    ? 0
@@ -201,7 +206,7 @@ Result<Item> partition(Evaluator& eval, Args& args) {
   TRY(auto separator, text_arg(args, 1));
   if (separator.empty()) return value_error("empty separator");
   std::string_view text = args[0].str();
-  size_t at = Last ? text.rfind(separator) : text.find(separator);
+  size_t at = Last ? rfind_in(text, separator) : find_in(text, separator);
   std::vector<Item> parts;
   if (at == std::string_view::npos) {
     parts = Last ? std::vector<Item>{"", "", args[0]} : std::vector<Item>{args[0], "", ""};
@@ -303,24 +308,26 @@ Result<Item> replace_in_text(Evaluator& eval, std::string_view text, std::string
   int64_t done = 0;
   size_t at = 0;
   auto more = [&] { return count < 0 || done < count; };
-  auto full = [&] { return out.size() > eval.meter.budget().output_bytes; };
   if (from.empty()) {  // between all characters
-    for (; at < text.size() && more() && !full(); ++done) {
+    for (; at < text.size() && more(); ++done) {
       size_t n = unicode::width(text, at);
+      TRY(eval.meter.room(out.size(), to.size() + n));
       out += to;
       out += text.substr(at, n);
       at += n;
     }
+    TRY(eval.meter.room(out.size(), to.size()));
     if (at >= text.size() && more()) out += to;
   } else {
-    for (size_t next = text.find(from); next != std::string_view::npos && more() && !full();
-         next = text.find(from, at), ++done) {
+    for (size_t next = find_in(text, from); next != std::string_view::npos && more();
+         next = find_in(text, from, at), ++done) {
+      TRY(eval.meter.room(out.size(), next - at + to.size()));
       out += text.substr(at, next - at);
       out += to;
       at = next + from.size();
     }
   }
-  if (full()) return eval.meter.output_spent();
+  TRY(eval.meter.room(out.size(), text.size() - std::min(at, text.size())));
   out += text.substr(std::min(at, text.size()));
   return eval.text(std::move(out));
 }

@@ -9,38 +9,56 @@ namespace millrace::expr {
 
 namespace {
 
-// The first span from `at` on. Linear in the whole for a caller that goes from span to span: a line
-// without a closing mark is searched once.
-std::optional<Span> next_span(std::string_view text, size_t at, std::string_view open,
-                              std::string_view close, bool across_lines) {
-  while ((at = text.find(open, at)) != std::string_view::npos) {
-    size_t inside = at + open.size();
-    size_t line_end = across_lines ? text.npos : text.find('\n', inside);
-    std::string_view searched = text.substr(0, line_end);
-    size_t end = searched.find(close, inside);
-    if (end != std::string_view::npos) return Span{at, end + close.size()};
-    if (line_end == std::string_view::npos) return {};
-    at = line_end;
+// Goes from span to span. Linear in the whole: where the next closing mark and the next line end
+// stand is searched again only behind the last one that was found.
+class SpanFinder {
+ public:
+  SpanFinder(std::string_view text, std::string_view open, std::string_view close,
+             bool across_lines)
+      : text_(text), open_(open), close_(close), across_lines_(across_lines) {}
+
+  std::optional<Span> next() {
+    while ((at_ = text_.find(open_, at_)) != std::string_view::npos) {
+      size_t inside = at_ + open_.size();
+      size_t end = behind(inside, close_, close_at_);
+      if (end == std::string_view::npos) return {};
+      size_t line_end = across_lines_ ? text_.npos : behind(inside, "\n", line_end_);
+      if (line_end < end + close_.size()) {
+        at_ = line_end;
+        continue;
+      }
+      Span span{at_, end + close_.size()};
+      at_ = span.end;
+      return span;
+    }
+    return {};
   }
-  return {};
-}
+
+ private:
+  size_t behind(size_t from, std::string_view what, std::optional<size_t>& known) {
+    if (!known || *known < from) known = text_.find(what, from);
+    return *known;
+  }
+
+  std::string_view text_, open_, close_;
+  bool across_lines_;
+  size_t at_ = 0;
+  std::optional<size_t> close_at_, line_end_;
+};
 
 }  // namespace
 
 std::vector<Span> find_spans(std::string_view text, std::string_view open, std::string_view close,
                              bool across_lines) {
   std::vector<Span> spans;
-  size_t at = 0;
-  while (auto span = next_span(text, at, open, close, across_lines)) {
-    spans.push_back(*span);
-    at = span->end;
-  }
+  SpanFinder finder(text, open, close, across_lines);
+  while (auto span = finder.next()) spans.push_back(*span);
   return spans;
 }
 
 bool has_span(std::string_view text, std::string_view open, std::string_view close,
               bool across_lines) {
-  return next_span(text, 0, open, close, across_lines).has_value();
+  return SpanFinder(text, open, close, across_lines).next().has_value();
 }
 
 std::string_view strip_marks(std::string_view expression, Language language) {

@@ -31,7 +31,7 @@ Result<std::unique_ptr<const Program>> compile_program(std::string_view text, Mo
 // Inspection
 Reads reads_of(const Program& program);
 void check_text(std::string_view text, Mode mode, std::vector<SyntaxProblem>& problems);
-// The variables that the reference's regular expressions find in the text.
+// The variables that the reference's regular expressions find in the text, by language, sorted.
 std::vector<VariableRead> orquesta_variables(std::string_view text);
 
 }  // namespace millrace::expr

@@ -11,13 +11,18 @@
 // JSON and YAML as Python's json and PyYAML write and read them, and JSONPath of jsonpath_rw.
 namespace millrace::expr {
 
+inline constexpr int64_t kMostIndent = 64;  // blanks a level
+
 struct JsonStyle {
-  std::optional<int64_t> indent;
+  std::optional<int64_t> indent;  // none, or up to kMostIndent; see json_indent
   bool sort_keys = false;
   std::string item_separator = ", ";
   std::string key_separator = ": ";
   bool ascii_only = true;
 };
+
+// The argument `indent` of a function: null, or an integer up to kMostIndent, else a ValueError.
+Result<std::optional<int64_t>> json_indent(const Item& given);
 
 // json.dumps. In YAQL the maps of the input are no dicts: a TypeError, as in the reference.
 Result<std::string> dump_json(Evaluator& eval, const Item& item, const JsonStyle& style);

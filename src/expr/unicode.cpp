@@ -5,6 +5,9 @@
 #include <wctype.h>
 
 #include <algorithm>
+#include <set>
+
+#include "base/text.h"
 
 namespace millrace::expr::unicode {
 namespace {
@@ -151,11 +154,20 @@ SliceRange slice_range(int64_t size, std::optional<int64_t> start, std::optional
 
 std::string slice(std::string_view text, std::optional<int64_t> start, std::optional<int64_t> stop,
                   int64_t step) {
-  auto chars = characters(text);
-  SliceRange range = slice_range(static_cast<int64_t>(chars.size()), start, stop, step);
+  SliceRange range = slice_range(static_cast<int64_t>(length(text)), start, stop, step);
+  if (range.count <= 0) return {};
+  if (step == 1) {
+    text.remove_prefix(offset_of(text, static_cast<size_t>(range.start)));
+    return std::string(text.substr(0, offset_of(text, static_cast<size_t>(range.count))));
+  }
+  std::vector<uint32_t> places;
+  for (size_t i = 0; i < text.size(); i += width(text, i)) {
+    places.push_back(static_cast<uint32_t>(i));
+  }
   std::string out;
   for (int64_t i = 0; i < range.count; ++i) {
-    out += chars[static_cast<size_t>(range.start + i * step)];
+    size_t at = places[static_cast<size_t>(range.start + i * step)];
+    out += text.substr(at, width(text, at));
   }
   return out;
 }
@@ -211,9 +223,18 @@ bool is_printable(char32_t c) {
 
 std::string_view strip(std::string_view text, std::optional<std::string_view> chars, bool left,
                        bool right) {
+  // Many characters are looked up in a set.
+  constexpr size_t kFew = 64;
+  std::set<std::string_view> many;
+  if (chars && chars->size() > kFew) {
+    for (size_t i = 0; i < chars->size(); i += width(*chars, i)) {
+      many.insert(chars->substr(i, width(*chars, i)));
+    }
+  }
   auto drops = [&](size_t i) {
     if (!chars) return is_space(decode(text, i));
-    return chars->find(text.substr(i, width(text, i))) != std::string_view::npos;
+    std::string_view c = text.substr(i, width(text, i));
+    return many.empty() ? chars->find(c) != std::string_view::npos : many.contains(c);
   };
   while (left && !text.empty() && drops(0)) text.remove_prefix(width(text, 0));
   while (right && !text.empty()) {
@@ -245,7 +266,7 @@ std::vector<std::string_view> split(std::string_view text, std::optional<std::st
   }
   size_t start = 0;
   while (max < 0 || static_cast<int64_t>(out.size()) < max) {
-    size_t at = text.find(*sep, start);
+    size_t at = find_in(text, *sep, start);
     if (at == std::string_view::npos) break;
     out.push_back(text.substr(start, at - start));
     start = at + sep->size();
@@ -268,13 +289,18 @@ std::vector<std::string_view> rsplit(std::string_view text, std::optional<std::s
     out.insert(out.begin(), text.substr(0, static_cast<size_t>(end - text.data())));
     return out;
   }
+  // Forwards in the mirror, which is made once.
+  const std::string mirrored(text.rbegin(), text.rend());
+  const std::string mirrored_sep(sep->rbegin(), sep->rend());
+  size_t end = text.size();  // of what is not cut yet
   while (static_cast<int64_t>(out.size()) < max) {
-    size_t at = text.rfind(*sep);
+    size_t at = find_in(mirrored, mirrored_sep, text.size() - end);
     if (at == std::string_view::npos) break;
-    out.push_back(text.substr(at + sep->size()));
-    text = text.substr(0, at);
+    size_t begin = text.size() - at;
+    out.push_back(text.substr(begin, end - begin));
+    end = begin - sep->size();
   }
-  out.push_back(text);
+  out.push_back(text.substr(0, end));
   std::reverse(out.begin(), out.end());
   return out;
 }

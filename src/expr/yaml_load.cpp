@@ -165,7 +165,7 @@ std::optional<Item> resolve_yaml_scalar(std::string_view text) {
 
 Result<Item> load_yaml(Evaluator& eval, std::string_view text) {
   TRY(eval.meter.take(text.size() * 8));
-  TRY(eval.meter.step(1 + text.size() / 4));
+  TRY(eval.meter.step(1 + text.size() * 2));  // short lines take 400 ns a byte
   try {
     auto documents = YAML::LoadAll(std::string(text));
     if (documents.empty()) return Item();

@@ -95,6 +95,7 @@ class Call {
       if (!matches(function, fit)) continue;
       Args bound = bind(function, fit);
       TRY(eval_.meter.step());
+      TRY(eval_.meter.scan(bound.text_bytes()));
       return function.run(eval_, bound);
     }
     if (!method_) return no_match(name_);

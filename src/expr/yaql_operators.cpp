@@ -133,8 +133,8 @@ Result<Item> matches(Evaluator& eval, YaqlOperator op, const Item& text, const I
     TRY(regex, eval.regexes().get(eval.meter, pattern.str(), {}));
   }
   if (!regex || !text.is_string()) return no_match("#operator_=~");
-  TRY(eval.meter.step(1 + text.str().size() / 16));
-  return Item(regex->search(text.str()).has_value() == (op == YaqlOperator::Match));
+  TRY(auto match, regex->search(eval.meter, text.str()));
+  return Item(match.has_value() == (op == YaqlOperator::Match));
 }
 
 }  // namespace

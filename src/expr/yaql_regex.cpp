@@ -19,13 +19,13 @@ Result<Item> regex(Evaluator& eval, Args& args) {
 }
 
 Result<Item> matches(Evaluator& eval, Args& args) {
-  TRY(eval.meter.step(1 + args[1].str().size() / 16));
-  return Item(regex_of(args[0]).search(args[1].str()).has_value());
+  TRY(auto match, regex_of(args[0]).search(eval.meter, args[1].str()));
+  return Item(match.has_value());
 }
 Result<Item> text_matches(Evaluator& eval, Args& args) {
-  TRY(eval.meter.step(1 + args[0].str().size() / 16));
   TRY(auto compiled, eval.regexes().get(eval.meter, args[1].str(), {}));
-  return Item(compiled->search(args[0].str()).has_value());
+  TRY(auto match, compiled->search(eval.meter, args[0].str()));
+  return Item(match.has_value());
 }
 
 Item group_text(std::string_view text, const Match& match, size_t i) {
@@ -53,6 +53,7 @@ Result<Item> call_selector(Evaluator& eval, const Item& lambda, const Regex& reg
     return value_error("a selector of matches does not work with named groups");
   }
   std::vector<Item> records;
+  TRY(eval.meter.scan(match.groups.size() * 2 * text.size()));  // places in code points
   for (size_t i = 0; i < match.groups.size(); ++i) {
     TRY(Item record, group_record(eval, text, match, i));
     records.push_back(std::move(record));
@@ -62,8 +63,7 @@ Result<Item> call_selector(Evaluator& eval, const Item& lambda, const Regex& reg
 
 Result<Item> search(Evaluator& eval, Args& args) {
   std::string_view text = args[1].str();
-  TRY(eval.meter.step(1 + text.size() / 16));
-  auto match = regex_of(args[0]).search(text);
+  TRY(auto match, regex_of(args[0]).search(eval.meter, text));
   if (!match) return Item();
   if (!args.given(2)) return group_text(text, *match, 0);
   return call_selector(eval, args[2], regex_of(args[0]), text, *match);
@@ -73,8 +73,9 @@ Result<Item> search_all(Evaluator& eval, Args& args) {
   std::string_view text = args[1].str();
   std::vector<Item> out;
   MatchCursor cursor(regex_of(args[0]), text);
-  while (auto match = cursor.next()) {
-    TRY(eval.meter.step(1 + text.size() / 256));
+  while (true) {
+    TRY(auto match, cursor.next(eval.meter));
+    if (!match) break;
     Item found = group_text(text, *match, 0);
     if (args.given(2)) {
       TRY(found, call_selector(eval, args[2], regex_of(args[0]), text, *match));
@@ -90,8 +91,7 @@ Result<Item> split_text(Evaluator& eval, const Regex& regex, std::string_view te
   size_t at = 0;
   MatchCursor cursor(regex, text);
   for (int64_t done = 0; max <= 0 || done < max; ++done) {
-    TRY(eval.meter.step(1 + text.size() / 256));
-    auto match = cursor.next();
+    TRY(auto match, cursor.next(eval.meter));
     if (!match) break;
     out.emplace_back(text.substr(at, match->begin() - at));
     for (size_t i = 1; i < match->groups.size(); ++i) out.push_back(group_text(text, *match, i));
@@ -127,9 +127,9 @@ Result<Item> replace_each(Evaluator& eval, const Regex& regex, std::string_view 
   size_t at = 0;
   MatchCursor cursor(regex, text);
   for (int64_t done = 0; count <= 0 || done < count; ++done) {
-    TRY(eval.meter.step(1 + text.size() / 256));
-    auto match = cursor.next();
+    TRY(auto match, cursor.next(eval.meter));
     if (!match) break;
+    TRY(eval.meter.room(out.size(), match->begin() - at));
     out += text.substr(at, match->begin() - at);
     TRY(Item with, call_selector(eval, lambda, regex, text, *match));
     if (!with.is_string()) return type_error("expected str instance in replaceBy");

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
+#include "base/text.h"
 #include "expr/python_format.h"
 #include "expr/rows.h"
 #include "expr/string_methods.h"
@@ -56,10 +57,10 @@ Result<Item> join_items(Evaluator& eval, const Item& sequence, std::string_view 
     Item item;
     TRY(bool more, cursor.next(eval, item));
     if (!more) return eval.text(std::move(out));
-    if (!first) out += separator;
     TRY(std::string text, yaql_str(eval, item));
+    TRY(eval.meter.room(out.size(), separator.size() + text.size()));
+    if (!first) out += separator;
     out += text;
-    if (out.size() > eval.meter.budget().output_bytes) return eval.meter.output_spent();
   }
 }
 Result<Item> join(Evaluator& eval, Args& args) { return join_items(eval, args[0], args[1].str()); }
@@ -141,8 +142,8 @@ Result<Item> index_of(Evaluator& eval, Args& args) {
   size_t to = unicode::offset_of(text, static_cast<size_t>(range.start + range.count));
   std::string_view part = text.substr(from, to - from);
   size_t at = start > size ? part.npos
-              : Last       ? part.rfind(args[1].str())
-                           : part.find(args[1].str());
+              : Last       ? rfind_in(part, args[1].str())
+                           : find_in(part, args[1].str());
   if (at == part.npos) return Item(-1);
   return Item(static_cast<int64_t>(unicode::index_of(text, from + at)));
 }

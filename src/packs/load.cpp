@@ -9,6 +9,7 @@
 #include <tuple>
 
 #include "base/json_schema.h"
+#include "base/problems.h"
 #include "packs/readers.h"
 
 namespace millrace::packs {
@@ -57,8 +58,8 @@ class Checker {
     read_rules(check_rule);
     std::ranges::sort(reading_.findings.errors, stands_before);
     std::ranges::sort(reading_.findings.warnings, stands_before);
-    return {std::move(reading_.pack), std::move(reading_.findings.errors),
-            std::move(reading_.findings.warnings)};
+    return {std::move(reading_.pack), limited(std::move(reading_.findings.errors)),
+            limited(std::move(reading_.findings.warnings))};
   }
 
  private:

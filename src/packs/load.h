@@ -23,7 +23,7 @@ struct Report {
 
 // Reads a pack: pack.yaml, config.schema.yaml, runtimes, triggers, actions, sensors (and their
 // triggers), rules; policies and aliases for their form only. StackStorm's and Attune's keys.
-// Everything that is wrong is found in one go.
+// Everything that is wrong is found in one go; the first 100 mistakes are told.
 Report check(const PackFiles& files, expr::Engine& engine, const RuleCheck& check_rule = {});
 
 // The pack, or Error PCK-0002 with all that check() found. `folder` becomes Pack::folder.

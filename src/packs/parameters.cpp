@@ -7,6 +7,7 @@
 
 #include "base/json.h"
 #include "base/json_schema.h"
+#include "base/problems.h"
 #include "base/text.h"
 
 namespace millrace::packs {
@@ -44,12 +45,12 @@ class Call {
     if (problems_.empty()) return std::move(values_);
     return Error(ErrorKind::Invalid, "PCK-0003",
                  fmt::format("action '{}': the parameters are not valid", action_.ref))
-        .with_problems(std::move(problems_));
+        .with_problems(std::move(problems_).take());
   }
 
  private:
   void add(const Parameter& parameter, std::string message) {
-    problems_.push_back({json_pointer("", parameter.name), std::move(message)});
+    problems_.add(json_pointer("", parameter.name), std::move(message));
   }
 
   void refuse_unknown(const Value& given) {
@@ -58,8 +59,9 @@ class Call {
     for (const auto& [key, value] : given.as_map()) {
       std::string_view name = key.as_string();
       if (std::ranges::find(names, name) != names.end()) continue;
-      problems_.push_back({json_pointer("", name), fmt::format("unknown parameter '{}'{}", name,
-                                                               did_you_mean(name, names))});
+      if (problems_.full()) return;
+      problems_.add(json_pointer("", name),
+                    fmt::format("unknown parameter '{}'{}", name, did_you_mean(name, names)));
     }
   }
 
@@ -84,6 +86,7 @@ class Call {
     while (!templates_.empty()) {
       size_t before = templates_.size();
       std::vector<const Parameter*> waiting;
+      std::optional<Error> needs;  // of all defaults at once
       std::vector<Problem> failed;
       for (const Parameter* parameter : templates_) {
         auto value = engine_.evaluate(parameter->default_value->as_string(), expression_scope());
@@ -91,14 +94,20 @@ class Call {
           values_.set(parameter->name, std::move(*value));
           continue;
         }
-        if (!expr::needed_key(value.error()).empty()) return std::move(value).error();
+        if (!expr::needed_key(value.error()).empty()) {
+          expr::add_needs(needs, value.error());
+          continue;
+        }
         waiting.push_back(parameter);
         failed.push_back(
             {json_pointer("", parameter->name),
              fmt::format("its default cannot be rendered: {}", value.error().message())});
       }
+      if (needs) return std::move(*needs);
       if (waiting.size() == before) {
-        problems_.insert(problems_.end(), failed.begin(), failed.end());
+        for (Problem& problem : failed) {
+          problems_.add(std::move(problem.path), std::move(problem.message));
+        }
         return {};
       }
       templates_ = std::move(waiting);
@@ -116,6 +125,7 @@ class Call {
     scope.names.set("config_context", scope_.pack_config);
     scope.names.set("pack", Value::map({{"config", scope_.pack_config}}));
     scope.lookup = scope_.lookup;
+    scope.allowance = scope_.allowance;
     scope.mode = expr::Mode::Native;
     return scope;
   }
@@ -124,9 +134,9 @@ class Call {
     const Value* value = values_.find(parameter.name);
     if (!value) return;
     auto show = parameter.secret ? ShowValues::No : ShowValues::Yes;
-    for (Problem& problem : validate_json(parameter.schema, *value, show)) {
-      problems_.push_back(
-          {json_pointer("", parameter.name) + problem.path, std::move(problem.message)});
+    uint64_t* steps = scope_.allowance ? &scope_.allowance->left : nullptr;
+    for (Problem& problem : validate_json(parameter.schema, *value, show, steps)) {
+      problems_.add(json_pointer("", parameter.name) + problem.path, std::move(problem.message));
     }
   }
 
@@ -135,7 +145,7 @@ class Call {
   expr::Engine& engine_;
   Value values_ = Value::map();
   std::vector<const Parameter*> templates_;  // defaults that are still to be rendered
-  std::vector<Problem> problems_;
+  Problems problems_;
 };
 
 void add_text(std::string_view text, std::vector<std::string>& out) {

@@ -13,6 +13,7 @@ namespace millrace::packs {
 struct CallScope {
   Value pack_config;                     // {{ config_context.x }}, {{ pack.config.x }}
   const expr::Lookup* lookup = nullptr;  // {{ st2kv.system.x }}
+  expr::Allowance* allowance = nullptr;  // of rendering defaults and of checking against schemas
 };
 
 // A text with an expression in it.

@@ -84,6 +84,7 @@ class RuleChecker {
       std::string_view name = key.as_string();
       auto parameter = std::ranges::find(declared, name, &Parameter::name);
       auto value_at = json_pointer(at, name);
+      if (parameter == declared.end() && problems.size() >= kMostProblems) return;
       if (parameter == declared.end()) {
         std::vector<std::string_view> names;
         for (const Parameter& p : declared) names.push_back(p.name);

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 
+#include "base/excerpt.h"
 #include "base/json.h"
 #include "base/json_schema.h"
 #include "base/text.h"
@@ -15,6 +16,7 @@ namespace {
 
 constexpr std::string_view kConditions[] = {"any", "all", "all2any", "any2any"};
 constexpr size_t kDeepest = 32;
+constexpr size_t kMostCriteria = 1000;
 
 uint32_t slot_of(const Path& path, std::vector<Path>& paths) {
   auto known = std::ranges::find(paths, path.key(), &Path::key);
@@ -35,6 +37,12 @@ class Compiler {
       node = expression(source.as_string(), at);
     } else if (source.is_map()) {
       for (const auto& [key, value] : source.as_map()) {
+        if (++criteria_ > kMostCriteria) {
+          if (criteria_ == kMostCriteria + 1) {
+            add(at, fmt::format("expected at most {} criteria in a rule", kMostCriteria));
+          }
+          break;
+        }
         auto entry_at = json_pointer(at, key.as_string());
         node.parts.push_back(entry(key.as_string(), value, entry_at, root));
       }
@@ -189,6 +197,7 @@ class Compiler {
   std::vector<Path>& paths_;
   std::vector<Problem>& problems_;
   size_t depth_ = 0;
+  size_t criteria_ = 0;
 };
 
 }  // namespace
@@ -212,8 +221,10 @@ Value to_value(const Verdict& verdict) {
   Value out = Value::map(
       {{"criterion", verdict.criterion}, {"operator", verdict.op}, {"holds", verdict.holds}});
   if (verdict.parts.empty()) {
-    out.set("expected", verdict.expected);
-    out.set("found", verdict.found);
+    // An event is not told again for each criterion.
+    constexpr size_t kShown = 1024;
+    out.set("expected", excerpt(verdict.expected, kShown));
+    out.set("found", excerpt(verdict.found, kShown));
   }
   if (!verdict.note.empty()) out.set("note", verdict.note);
   if (verdict.parts.empty()) return out;

@@ -25,6 +25,7 @@ struct Verdict {
   std::string note;  // why it cannot hold for what was found
   std::vector<Verdict> parts;
 };
+// Values above 1 KiB of JSON by their beginning.
 Value to_value(const Verdict& verdict);
 
 // One node of compiled criteria. Built by compile_criteria(), then only read.
@@ -48,7 +49,7 @@ struct Criterion {
 //   {"trigger.body.ref": {type: equals, pattern: main}, ...}       all must hold
 //   {any: [...], all: [...], not: ...}                             of such maps or expressions
 //   "{{ trigger.body.ref == 'main' }}"                             one expression
-// null and {} always hold. Every mistake is added to `problems`, at JSON pointers below `at`.
+// null and {} always hold. A rule has at most 1,000 criteria. Every mistake is added to `problems`, at JSON pointers below `at`.
 // `paths` receives the distinct places of the event that the criteria look at.
 Criterion compile_criteria(const Value& criteria, const std::string& at, expr::Engine& engine,
                            std::vector<Path>& paths, std::vector<Problem>& problems);
@@ -85,6 +86,8 @@ class Judge {
 
   // Set when a value from outside is missing (expr::needed_key): what came out means nothing.
   const std::optional<Error>& need() const { return need_; }
+  // Set when the event's allowance did not suffice (RUL-0012): the same.
+  const std::optional<Error>& spent() const { return spent_; }
 
  private:
   bool holds(const Criterion& criterion, const Value* item);
@@ -94,6 +97,9 @@ class Judge {
   Verdict explain(const Criterion& criterion, const Value* item);
   void explain_test(const Criterion& criterion, const Value* found, Verdict& verdict);
   const Value* find(const Criterion& criterion, const Value* item);
+  // False when the event's rules have done too much already.
+  bool may_do(uint64_t steps);
+  bool matches(const Matcher& matcher, const Value* found);
   Result<Matcher> rendered(const Criterion& criterion);
   Result<Value> evaluate(const Criterion& criterion);
 
@@ -104,6 +110,7 @@ class Judge {
   expr::Engine& engine_;
   std::optional<expr::Scope> expression_scope_;
   std::optional<Error> need_;
+  std::optional<Error> spent_;
 };
 
 }  // namespace millrace::rules

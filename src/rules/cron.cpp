@@ -11,6 +11,7 @@
 
 #include "base/json.h"
 #include "base/json_schema.h"
+#include "base/problems.h"
 #include "base/text.h"
 
 namespace millrace::rules {
@@ -18,6 +19,7 @@ namespace {
 
 constexpr int64_t kDay = 86'400;
 constexpr int64_t kSearchDays = 40 * 366;
+constexpr size_t kShownExpression = 64;  // bytes of an expression, in messages
 
 using Names = std::span<const std::string_view>;
 constexpr std::string_view kMonths[] = {"jan", "feb", "mar", "apr", "may", "jun",
@@ -38,7 +40,9 @@ struct Numbers {
 };
 
 Error bad_field(const Field& field, std::string_view text, std::string_view what) {
-  return Error(ErrorKind::Invalid, "RUL-0005", fmt::format("{} '{}': {}", field.name, text, what));
+  return Error(
+      ErrorKind::Invalid, "RUL-0005",
+      fmt::format("{} '{}': {}", field.name, shortened(std::string(text), kShownExpression), what));
 }
 
 Result<int> number(const Field& field, std::string_view text) {
@@ -61,16 +65,20 @@ Result<int> number(const Field& field, std::string_view text) {
 }
 
 // One part of a comma list: `*`, `3`, `1-5`, each with an optional `/step`.
-Result<void> add_part(const Field& field, std::string_view part, Numbers& out) {
+Result<void> add_part(const Field& field, std::string_view part, std::vector<bool>& named) {
   size_t slash = part.find('/');
   std::string_view range = part.substr(0, slash);
   int step = 1;
   if (slash != part.npos) {
     std::string_view text = part.substr(slash + 1);
+    // A longer step would only ever name the first of the range.
+    const int longest = field.max - field.min;
     auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), step);
-    if (failed != std::errc() || end != text.data() + text.size() || step < 1) {
+    bool is_number = failed == std::errc() && end == text.data() + text.size();
+    if (!is_number || step < 1 || step > longest) {
       return bad_field(field, part,
-                       fmt::format("expected a step from 1 after '/', found '{}'", text));
+                       fmt::format("expected a step from 1 to {} after '/', found '{}'", longest,
+                                   shortened(std::string(text), kShownExpression)));
     }
   }
   int low = field.min, high = field.max;
@@ -85,12 +93,13 @@ Result<void> add_part(const Field& field, std::string_view part, Numbers& out) {
     if (field.max == 7 && high == 0 && low > 0) high = 7;  // sat-sun
     if (high < low) return bad_field(field, part, "the range ends before it begins");
   }
-  for (int value = low; value <= high; value += step) out.values.push_back(value);
+  for (int value = low; value <= high; value += step) named[static_cast<size_t>(value)] = true;
   return {};
 }
 
 Result<Numbers> parse_field(const Field& field, std::string_view text) {
   Numbers out;
+  std::vector<bool> named(static_cast<size_t>(field.max) + 1);  // however often
   out.all = text == "*" || text == "?";
   for (std::string_view part : split(text, ',')) {
     part = trim(part);
@@ -98,8 +107,11 @@ Result<Numbers> parse_field(const Field& field, std::string_view text) {
     if (is_last) {
       out.has_last = true;
     } else {
-      TRY(add_part(field, part, out));
+      TRY(add_part(field, part, named));
     }
+  }
+  for (int value = field.min; value <= field.max; ++value) {
+    if (named[static_cast<size_t>(value)]) out.values.push_back(value);
   }
   return out;
 }
@@ -258,7 +270,7 @@ Result<Cron> Cron::from_fields(const Value& fields, Zone zone) {
 bool Cron::day_matches(const Local& day) const {
   if (!months_.test(static_cast<unsigned>(day.date.month()))) return false;
   int year = static_cast<int>(day.date.year());
-  if (!years_.empty() && std::ranges::find(years_, year) == years_.end()) return false;
+  if (!years_.empty() && !std::ranges::binary_search(years_, year)) return false;
   if (!weeks_.all() && !weeks_.test(day.iso_week())) return false;
   bool by_date =
       days_.test(static_cast<unsigned>(day.date.day())) || (last_day_ && day.is_last_of_month());

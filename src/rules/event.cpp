@@ -27,6 +27,7 @@ expr::Scope expression_scope(const EventScope& scope, std::string_view pack) {
                           {"pack", Value::map({{"ref", pack}, {"config", std::move(config)}})},
                           {"system", scope.system}});
   out.lookup = scope.lookup;
+  out.allowance = scope.allowance;
   out.mode = expr::Mode::Native;
   return out;
 }

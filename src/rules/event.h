@@ -9,6 +9,7 @@
 #include "base/value.h"
 
 namespace millrace::expr {
+struct Allowance;
 class Lookup;
 struct Scope;
 }  // namespace millrace::expr
@@ -28,6 +29,9 @@ struct EventScope {
   const std::map<std::string, Value, std::less<>>* pack_configs = nullptr;
   const expr::Lookup* lookup = nullptr;  // {{ st2kv.system.x }}
   int64_t now_ms = 0;                    // Unix; of timediff_*
+  // What all rules together may do about the event: criteria and templates. Null: no limit but that
+  // of each template.
+  expr::Allowance* allowance = nullptr;
 };
 
 // The scope of the expressions of a rule of this pack: trigger.*, event.*, pack.config.*,

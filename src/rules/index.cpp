@@ -7,19 +7,10 @@
 #include <set>
 #include <unordered_map>
 
-#include "base/text.h"
+#include "base/value_hash.h"
 
 namespace millrace::rules {
 namespace {
-
-// Equal scalars hash alike: 1 and 1.0 are equal.
-struct ScalarHash {
-  size_t operator()(const Value& value) const noexcept {
-    if (value.is_string()) return std::hash<std::string_view>{}(value.as_string());
-    if (value.is_number()) return std::hash<double>{}(value.as_float());
-    return value.is_bool() && value.as_bool() ? 1 : 2;
-  }
-};
 
 bool is_scalar(const Value& value) {
   return value.is_string() || value.is_number() || value.is_bool();
@@ -59,7 +50,7 @@ std::vector<AccessTest> access_tests(const CompiledRule& rule) {
 }
 
 using RuleNumbers = std::vector<uint32_t>;
-using ByValue = std::unordered_map<Value, RuleNumbers, ScalarHash>;
+using ByValue = std::unordered_map<Value, RuleNumbers, ValueHash>;
 using ByPrefix = std::unordered_map<std::string, RuleNumbers, StringHash, std::equal_to<>>;
 
 std::string_view ref_of(const RulePtr& rule) { return rule->spec().ref; }
@@ -126,7 +117,7 @@ class Tables {
 
   // Gives each distinct place of the event one slot, however many rules look at it.
   void number_paths() {
-    std::unordered_map<std::string_view, uint32_t> known;
+    std::unordered_map<std::string_view, uint32_t, StringHash> known;
     for (const RulePtr& rule : rules_) {
       first_slot_.push_back(static_cast<uint32_t>(slots_.size()));
       for (const Path& path : rule->paths()) {
@@ -249,35 +240,45 @@ class RuleIndex::OfTrigger {
     RuleNumbers recent = recent_->candidates(recent_values);
     std::erase_if(settled, [&](uint32_t number) { return is_hidden(number); });
     std::vector<Match> matches;
+    std::optional<Error> needs;
     for (bool backstop : {false, true}) {
-      TRY(try_all(*settled_, settled, backstop, settled_values, scope, engine, matches));
+      size_t before = matches.size();
+      try_all(*settled_, settled, backstop, settled_values, scope, engine, matches, needs);
       size_t of_settled = matches.size();
-      TRY(try_all(*recent_, recent, backstop, recent_values, scope, engine, matches));
-      bool is_mixed = of_settled > 0 && matches.size() > of_settled;
-      if (is_mixed) std::ranges::sort(matches, {}, [](auto& m) { return ref_of(m.rule); });
-      if (!matches.empty()) break;
+      try_all(*recent_, recent, backstop, recent_values, scope, engine, matches, needs);
+      bool is_mixed = of_settled > before && matches.size() > of_settled;
+      if (is_mixed || before > 0) {
+        std::ranges::sort(matches, {}, [](auto& m) { return ref_of(m.rule); });
+      }
+      if (!std::ranges::all_of(matches, [](auto& m) { return m.failure.has_value(); })) break;
     }
+    if (needs) return std::move(*needs);
     return matches;
   }
 
  private:
   bool is_hidden(uint32_t number) const { return std::ranges::binary_search(hidden_, number); }
 
-  static Result<void> try_all(const Tables& tables, const RuleNumbers& candidates, bool backstop,
-                              PathValues& values, const EventScope& scope, expr::Engine& engine,
-                              std::vector<Match>& matches) {
+  static void try_all(const Tables& tables, const RuleNumbers& candidates, bool backstop,
+                      PathValues& values, const EventScope& scope, expr::Engine& engine,
+                      std::vector<Match>& matches, std::optional<Error>& needs) {
     for (uint32_t number : candidates) {
       const RulePtr& rule = tables.rules()[number];
       if (rule->spec().backstop != backstop) continue;
       Judge judge(scope, rule->pack(), values, tables.slots_of(number), engine);
       bool holds = judge.holds(rule->trigger_criteria()) && judge.holds(rule->criteria());
-      if (judge.need()) return *judge.need();
-      if (!holds) continue;
+      if (judge.need()) {
+        expr::add_needs(needs, *judge.need());
+        continue;
+      }
+      if (!holds && !judge.spent()) continue;
       Match& match = matches.emplace_back(Match{.rule = rule});
-      judge.explain_each(rule->trigger_criteria(), match.verdicts);
-      judge.explain_each(rule->criteria(), match.verdicts);
+      if (holds && !needs) {
+        judge.explain_each(rule->trigger_criteria(), match.verdicts);
+        judge.explain_each(rule->criteria(), match.verdicts);
+      }
+      match.failure = judge.spent();
     }
-    return {};
   }
 
   std::shared_ptr<const Tables> settled_;

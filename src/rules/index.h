@@ -3,6 +3,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,6 +15,8 @@ namespace millrace::rules {
 struct Match {
   RulePtr rule;
   std::vector<Verdict> verdicts;  // of its trigger parameters and criteria; all hold
+  // Whether it matches could not be told: the event's allowance was spent (RUL-0012).
+  std::optional<Error> failure;
 };
 
 // All enabled rules, arranged so that an event meets only those that it may match: by trigger,
@@ -32,8 +35,9 @@ class RuleIndex {
   RuleIndex without(std::string_view ref) const;
   size_t size() const;
 
-  // The rules that match, in the order of their refs. Backstop rules count only when no other
-  // rule matches. Error EXP-0004 (expr::needed_key): load the value and match again.
+  // The rules that match, and those that could not be judged, in the order of their refs. Backstop
+  // rules count only when no other rule matches. Error EXP-0004 (expr::needed_keys), for all rules
+  // together: load the values and match again.
   Result<std::vector<Match>> match(const EventScope& scope, expr::Engine& engine) const;
 
  private:

@@ -8,6 +8,8 @@
 namespace millrace::rules {
 namespace {
 
+constexpr std::string_view kStepsSpent = "EXP-0005";
+
 const Value kUnresolved;  // its address marks a slot that was not looked at yet
 
 // Verdicts are stored and shown: what came from the key store, perhaps a secret, stays out of them.
@@ -63,9 +65,22 @@ bool Judge::holds(const Criterion& criterion, const Value* item) {
 
 bool Judge::test(const Criterion& criterion, const Value* item) {
   const Value* found = find(criterion, item);
-  if (criterion.matcher) return criterion.matcher->holds(found, scope_.now_ms);
+  if (criterion.matcher) return matches(*criterion.matcher, found);
   auto matcher = rendered(criterion);
-  return matcher && matcher->holds(found, scope_.now_ms);
+  return matcher && matches(*matcher, found);
+}
+
+bool Judge::matches(const Matcher& matcher, const Value* found) {
+  return may_do(matcher.steps(found)) && matcher.holds(found, scope_.now_ms);
+}
+
+bool Judge::may_do(uint64_t steps) {
+  if (!spent_ && scope_.allowance && !scope_.allowance->take(steps)) {
+    spent_ = Error(ErrorKind::TooLarge, "RUL-0012",
+                   fmt::format("the rules took more than {} steps for one event together",
+                               scope_.allowance->of));
+  }
+  return !spent_;
 }
 
 bool Judge::search(const Criterion& criterion, const Value* item) {
@@ -93,14 +108,22 @@ bool Judge::expression(const Criterion& criterion) {
 
 // The value of the criterion's template.
 Result<Value> Judge::evaluate(const Criterion& criterion) {
+  if (!may_do(1)) return *spent_;
   if (!expression_scope_) expression_scope_ = expression_scope(scope_, pack_);
+  uint64_t before = scope_.allowance ? scope_.allowance->left : 0;
   auto value = engine_.evaluate(*criterion.expression, *expression_scope_);
-  if (!value && !expr::needed_key(value.error()).empty() && !need_) need_ = value.error();
+  if (value) return value;
+  expr::add_needs(need_, value.error());
+  // Its own ceiling is the rule's fault: it does not hold. Less was left than that: nobody knows.
+  bool was_short = scope_.allowance && before < expression_scope_->budget.steps;
+  if (was_short && value.error().code() == kStepsSpent) (void)may_do(before + 1);
   return value;
 }
 
 Result<Matcher> Judge::rendered(const Criterion& criterion) {
   TRY(Value pattern, evaluate(criterion));
+  constexpr uint64_t kCompileSteps = 2000;
+  if (!may_do(kCompileSteps)) return *spent_;
   return Matcher::create(criterion.op, std::move(pattern));
 }
 
@@ -164,7 +187,7 @@ void Judge::explain_test(const Criterion& criterion, const Value* found, Verdict
     matcher = std::move(*made);
     if (!reads_keys(*criterion.expression)) verdict.expected = matcher->pattern();
   }
-  verdict.holds = matcher->holds(found, scope_.now_ms);
+  verdict.holds = matches(*matcher, found);
   if (!verdict.holds) verdict.note = matcher->mismatch(found);
 }
 

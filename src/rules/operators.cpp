@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 
+#include "base/regex_cost.h"
 #include "base/text.h"
 #include "rules/dates.h"
 
@@ -182,7 +183,21 @@ std::optional<bool> is_in(const Value& part, const Value& whole) {
   }
   if (whole.is_map()) return part.is_string() && whole.find(part.as_string()) != nullptr;
   if (!whole.is_string() || !part.is_string()) return std::nullopt;
-  return whole.as_string().find(part.as_string()) != std::string_view::npos;
+  return find_in(whole.as_string(), part.as_string()) != std::string_view::npos;
+}
+
+// Bytes of texts and values of containers that comparing it may look at.
+uint64_t weight(const Value& value) {
+  constexpr uint64_t kBytesPerStep = 64;
+  uint64_t steps = 1;
+  if (value.is_string()) steps += value.size() / kBytesPerStep;
+  if (value.is_list()) {
+    for (const Value& item : value.as_list()) steps += weight(item);
+  }
+  if (value.is_map()) {
+    for (const auto& entry : value.as_map()) steps += 1 + weight(entry.value);
+  }
+  return steps;
 }
 
 const Value kNull;
@@ -204,13 +219,14 @@ Result<Matcher> Matcher::create(Operator op, Value pattern) {
   ASSERT(op != Operator::Search);
   Matcher matcher(op, std::move(pattern));
   const Value& own = matcher.pattern_;
+  matcher.pattern_steps_ = weight(own);
   auto wanted = own.is_string() ? recipe(op, own.as_string()) : std::nullopt;
   if (!wanted) return matcher;
   RE2::Options options;
   options.set_log_errors(false);
   options.set_case_sensitive(!wanted->ignore_case);
   options.set_dot_nl(wanted->dot_is_newline);
-  options.set_max_mem(1 << 20);
+  options.set_max_mem(kRegexMemory);
   auto regex = std::make_shared<const RE2>(wanted->pattern, options);
   if (!regex->ok()) {
     return Error(ErrorKind::Invalid, "RUL-0002",
@@ -218,8 +234,23 @@ Result<Matcher> Matcher::create(Operator op, Value pattern) {
                              "look-around and back-references are not supported)",
                              own.as_string(), regex->error()));
   }
+  matcher.places_ = regex_places(wanted->pattern, *regex);
   matcher.regex_ = std::move(regex);
   return matcher;
+}
+
+uint64_t Matcher::steps(const Value* found) const {
+  if (!found) return 1;
+  if (regex_ && found->is_string()) return regex_steps(found->size(), places_);
+  switch (op_) {
+    case Operator::Exists:
+    case Operator::ExistsNot: return 1;
+    case Operator::Inside:
+    case Operator::InsideNot: return pattern_steps_;
+    case Operator::Contains:
+    case Operator::ContainsNot: return weight(*found);
+    default: return found->kind() == pattern_.kind() ? pattern_steps_ : 1;
+  }
 }
 
 bool Matcher::holds(const Value* found, int64_t now_ms) const {

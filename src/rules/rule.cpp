@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "base/json.h"
+#include "base/problems.h"
 #include "rules/schedule.h"
 
 namespace millrace::rules {
@@ -84,24 +85,24 @@ Result<RulePtr> compile(RuleSpec spec, RuleId id, int64_t revision, expr::Engine
 
 Result<Value> render_parameters(const CompiledRule& rule, const EventScope& scope,
                                 expr::Engine& engine) {
-  std::vector<Problem> problems;
+  Problems problems;
   TRY(Value parameters,
       rule.parameters_.render(expression_scope(scope, rule.pack()), "", engine, problems));
   if (problems.empty()) return parameters.is_null() ? Value::map() : parameters;
   return Error(ErrorKind::Invalid, "RUL-0011",
                fmt::format("rule '{}': the parameters cannot be rendered", rule.spec().ref))
-      .with_problems(std::move(problems));
+      .with_problems(std::move(problems).take());
 }
 
 Result<std::string> render_trace_tag(const CompiledRule& rule, const EventScope& scope,
                                      expr::Engine& engine) {
-  std::vector<Problem> problems;
+  Problems problems;
   TRY(Value tag,
       rule.trace_tag_.render(expression_scope(scope, rule.pack()), "", engine, problems));
   if (problems.empty()) return expr::to_text(tag);
   return Error(ErrorKind::Invalid, "RUL-0011",
                fmt::format("rule '{}': the trace tag cannot be rendered: {}", rule.spec().ref,
-                           problems.front().message));
+                           std::move(problems).take().front().message));
 }
 
 Result<Explanation> explain(const CompiledRule& rule, const EventScope& scope,
@@ -122,6 +123,7 @@ Result<Explanation> explain(const CompiledRule& rule, const EventScope& scope,
   judge->explain_each(rule.trigger_criteria(), out.verdicts);
   judge->explain_each(rule.criteria(), out.verdicts);
   if (judge->need()) return *judge->need();
+  if (judge->spent()) return *judge->spent();
   out.matches = std::ranges::all_of(out.verdicts, &Verdict::holds);
   return out;
 }

@@ -40,44 +40,49 @@ void TemplateTree::compile(const Value& value, const std::string& at, expr::Engi
 struct TemplateTree::Walk {
   const expr::Scope& scope;
   expr::Engine& engine;
-  std::vector<Problem>& problems;
+  Problems& problems;
   std::vector<expr::TemplatePtr>::const_iterator next;
+  std::optional<Error> needs;
 
-  Result<Value> render(const Value& value, const std::string& at) {
+  Value render(const Value& value, const std::string& at) {
     if (is_expression(value)) return evaluate(**next++, at);
     if (value.is_list()) {
       Value out = Value::list();
       for (size_t i = 0; i < value.size(); ++i) {
-        TRY(Value child, render(value.as_list()[i], json_pointer(at, i)));
-        out.push_back(std::move(child));
+        out.push_back(render(value.as_list()[i], json_pointer(at, i)));
       }
       return out;
     }
     if (value.is_map()) {
       Value out = Value::map();
       for (const auto& [key, child] : value.as_map()) {
-        TRY(Value rendered, render(child, json_pointer(at, key.as_string())));
-        out.mutable_map().set(key, std::move(rendered));
+        out.mutable_map().set(key, render(child, json_pointer(at, key.as_string())));
       }
       return out;
     }
     return value;
   }
 
-  Result<Value> evaluate(const expr::Template& expression, const std::string& at) {
+  Value evaluate(const expr::Template& expression, const std::string& at) {
+    if (problems.full()) return Value();  // it comes to nothing
     auto value = engine.evaluate(expression, scope);
-    if (value) return value;
-    if (!expr::needed_key(value.error()).empty()) return value;
-    problems.push_back({at, value.error().message()});
+    if (value) return std::move(*value);
+    if (expr::needed_key(value.error()).empty()) {
+      problems.add(at, value.error().message());
+    } else {
+      expr::add_needs(needs, value.error());
+    }
     return Value();
   }
 };
 
 Result<Value> TemplateTree::render(const expr::Scope& scope, const std::string& at,
-                                   expr::Engine& engine, std::vector<Problem>& problems) const {
+                                   expr::Engine& engine, Problems& problems) const {
   if (!has_expressions()) return source_;
-  Walk walk{scope, engine, problems, expressions_.begin()};
-  return walk.render(source_, at);
+  Walk walk{scope, engine, problems, expressions_.begin(), {}};
+  Value rendered = walk.render(source_, at);
+  if (walk.needs) return std::move(*walk.needs);
+  return rendered;
 }
 
 }  // namespace millrace::rules

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "base/problems.h"
 #include "base/value.h"
 #include "expr/expr.h"
 
@@ -21,9 +22,10 @@ class TemplateTree {
   bool has_expressions() const { return !expressions_.empty(); }
 
   // The value with its expressions evaluated. Failures are added to `problems` (pointers below
-  // `at`), all of them; but a value that must be loaded first (expr::needed_key) ends it at once.
+  // `at`), up to the limit of these. What must be loaded first (expr::needed_keys), for all
+  // expressions together, is the Error.
   Result<Value> render(const expr::Scope& scope, const std::string& at, expr::Engine& engine,
-                       std::vector<Problem>& problems) const;
+                       Problems& problems) const;
 
  private:
   struct Walk;

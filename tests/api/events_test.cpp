@@ -55,6 +55,29 @@ TEST_F(WebhookTest, ASignedDeliveryBecomesAFinishedExecution) {
   EXPECT_EQ(execution.data()["parameters"]["message"], Value("main"));
 }
 
+// Above 64 KiB a body is read beside the loop; what comes of it is the same.
+TEST_F(WebhookTest, ALongBodyIsReadAsAShortOne) {
+  std::string filler(200'000, 'x');
+  auto answer = deliver(R"({"ref":"main","text":")" + filler + "\"}", "long");
+  ASSERT_EQ(answer.status, 202) << answer.text;
+  auto event = get("/api/v1/events/" + event_of(answer));
+  EXPECT_EQ(event.data()["payload"]["body"]["text"], Value(filler));
+  EXPECT_EQ(deliver("{\"ref\":\"" + filler, "broken").status, 400);
+  auto echo = post("/api/v1/executions",
+                   R"({"action":"core.echo","parameters":{"message":")" + filler + "\"}}");
+  EXPECT_EQ(echo.status, 201) << echo.text;
+  EXPECT_EQ(post("/api/v1/executions", R"({"action":")" + filler).status, 400);
+}
+
+TEST_F(WebhookTest, AnObjectHasAtMostTenThousandKeys) {
+  std::string body = "{";
+  for (int i = 0; i <= 10'000; ++i) body += "\"k" + std::to_string(i) + "\":1,";
+  body.back() = '}';
+  auto refused = deliver(body, "keys");
+  EXPECT_EQ(refused.status, 400);
+  EXPECT_NE(refused.text.find("at most 10000 keys"), std::string::npos) << refused.text;
+}
+
 TEST_F(WebhookTest, TheTraceShowsTheWholeWayFromEitherEnd) {
   auto event = event_of(deliver(R"({"ref":"main"})", "d1"));
   auto trace = get("/api/v1/traces/" + event);

@@ -29,6 +29,34 @@ TEST_F(EngineTest, AnEventThatDoesNotMatchStartsNothing) {
   EXPECT_EQ(worker_.waiting_orders(), 0U);
 }
 
+// What a rule's regular expression costs over an event is known before: it fails with the reason,
+// and the other rules go on.
+TEST_F(EngineTest, ARuleThatCostsTooMuchFailsAlone) {
+  open_worker(2);
+  ASSERT_TRUE(make_rule("core.echo").ok());
+  auto add = [&](std::string ref, std::string_view pattern) {
+    RuleSpec spec{.ref = std::move(ref), .trigger = "ci.push", .action = "core.noop"};
+    spec.criteria =
+        Value::map({{"trigger.branch", Value::map({{"type", "regex"}, {"pattern", pattern}})}});
+    return await<RuleRow>([&](Reply<RuleRow> reply) {
+      engine_->submit(command::write_rule(kTester, {spec, std::nullopt, true}, std::move(reply)));
+    });
+  };
+  ASSERT_TRUE(add("ci.a_hostile", "(a?){1000}b").ok());
+  ASSERT_TRUE(add("ci.z_honest", "^a+$").ok());
+  auto sent = send(std::string(500'000, 'a'), "e1");
+  ASSERT_TRUE(sent.ok()) << sent.error().describe();
+  auto reader = store_->open_reader();
+  auto made = *store::enforcements_of(**reader, kDefaultTenant, sent->event);
+  ASSERT_EQ(made.size(), 2U);
+  std::ranges::sort(made, {}, &EnforcementRow::rule_ref);
+  EXPECT_EQ(made[0].rule_ref, "ci.a_hostile");
+  EXPECT_EQ(made[0].status, EnforcementStatus::Failed);
+  EXPECT_NE(made[0].error.find("took more than 5000000 steps"), std::string::npos) << made[0].error;
+  EXPECT_EQ(made[1].rule_ref, "ci.z_honest");
+  EXPECT_EQ(made[1].status, EnforcementStatus::Created);
+}
+
 TEST_F(EngineTest, TheSameDeliveryTwiceGivesTheSameEventAndOneEffect) {
   open_worker(2);
   ASSERT_TRUE(make_rule().ok());

@@ -222,6 +222,47 @@ TEST_P(Keys, ARuleThatMissesOneFailsByName) {
   EXPECT_NE(made[0].error.find("system.nix"), std::string::npos) << made[0].error;
 }
 
+TEST_P(Keys, ARuleReadsHundredsOfThem) {
+  Value parameters = Value::map();
+  std::string message;
+  for (int i = 0; i < 150; ++i) {
+    put(fmt::format("k{}", i), std::to_string(i));
+    message += fmt::format("{{{{ st2kv.system.k{} }}}} ", i);
+  }
+  // In one text, in a loop, and one after the other.
+  message += "{% for i in range(150) %}{{ st2kv('k' ~ i) }}{% endfor %}";
+  ASSERT_TRUE(rule(Value(), Value::map({{"message", message}})).ok());
+  auto sent = send("main", "d1");
+  ASSERT_TRUE(sent.ok());
+  auto made = enforcements(sent->event);
+  ASSERT_EQ(made.size(), 1U);
+  EXPECT_EQ(made[0].status, EnforcementStatus::Created) << made[0].error;
+}
+
+// Each key names the next one: as many decisions as keys. That has an end.
+TEST_P(Keys, AChainOfThemHasAnEnd) {
+  for (int i = 0; i < 140; ++i) put(fmt::format("c{}", i), fmt::format(R"("c{}")", i + 1));
+  auto chain = [](int length) {
+    return Value::map(
+        {{"message", fmt::format("{{% set ns = namespace(k='c0') %}}{{% for i in range({}) %}}"
+                                 "{{% set ns.k = st2kv(ns.k) %}}{{% endfor %}}{{{{ ns.k }}}}",
+                                 length)}});
+  };
+  ASSERT_TRUE(rule(Value(), chain(60)).ok());
+  auto sent = send("main", "d1");
+  ASSERT_TRUE(sent.ok());
+  auto made = enforcements(sent->event);
+  ASSERT_EQ(made.size(), 1U);
+  EXPECT_EQ(made[0].status, EnforcementStatus::Created) << made[0].error;
+  ASSERT_TRUE(rule(Value(), chain(130)).ok());
+  auto endless = send("main", "d2");
+  ASSERT_FALSE(endless.ok());
+  EXPECT_EQ(endless.error().code(), "ENG-0002");
+  // Others are served.
+  ASSERT_TRUE(rule(Value(), chain(10)).ok());
+  EXPECT_TRUE(send("main", "d3").ok());
+}
+
 TEST_P(Keys, ATestOfARuleReadsThemButOpensNone) {
   put("branch", R"("main")");
   put_sealed("token", R"("s3cret")");
@@ -231,7 +272,9 @@ TEST_P(Keys, ATestOfARuleReadsThemButOpensNone) {
   spec.action_parameters = Value::map({{"message", "{{ st2kv.system.token | decrypt_kv }}"}});
   EventRow event{.tenant = kDefaultTenant, .trigger = "ci.push"};
   event.payload_json = R"({"branch": "main"})";
-  auto verdict = test_rule(*engine_, spec, event);
+  auto reader = store_->open_reader();
+  ASSERT_TRUE(reader.ok());
+  auto verdict = test_rule(*engine_, **reader, spec, event);
   ASSERT_TRUE(verdict.ok()) << verdict.error().describe();
   EXPECT_TRUE(verdict->matched);
   EXPECT_EQ(verdict->parameters, Value::map({{"message", "********"}})) << verdict->error;

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""What tools/dropped.py and tools/changes.py find, and what they leave alone."""
+"""What tools/dropped.py, hashes.py and changes.py find, and what they leave alone."""
 import pathlib
 import sys
 import unittest
@@ -10,6 +10,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
 from changes import includers  # noqa: E402
 from dropped import dropped  # noqa: E402
+from hashes import unseeded  # noqa: E402
 
 
 def found(body):
@@ -39,6 +40,28 @@ class Dropped(unittest.TestCase):
 
     def test_texts_and_comments_are_no_code(self):
         self.assertEqual(found('  log("if (x.ok()) use(x);");  // if (x.ok()) use(x);'), [])
+
+
+class Unseeded(unittest.TestCase):
+    def names(self, text):
+        return [what for _, what in unseeded(text)]
+
+    def test_a_table_of_texts_names_its_hash(self):
+        self.assertEqual(self.names("std::unordered_map<std::string, int> a;"),
+                         ["unordered_map<std::string, int>"])
+        self.assertEqual(self.names("std::unordered_set<std::string_view> a;"),
+                         ["unordered_set<std::string_view>"])
+        self.assertEqual(self.names("std::unordered_map<std::string, std::pair<int, int>,\n"
+                                    "    StringHash, std::equal_to<>> a;"), [])
+        self.assertEqual(self.names("std::unordered_set<Value, ValueHash> a;"), [])
+
+    def test_ids_are_not_chosen_outside(self):
+        self.assertEqual(self.names("std::unordered_map<ExecutionId, int> a;"), [])
+        self.assertEqual(self.names("std::hash<int64_t>{}(id.value)"), [])
+
+    def test_the_hash_itself_is_found(self):
+        self.assertEqual(self.names("std::hash<std::string>()(text)"), ["std::hash<std::string>"])
+        self.assertEqual(self.names("std::hash<double>{}(d)"), ["std::hash<double>"])
 
 
 class Includers(unittest.TestCase):

@@ -8,7 +8,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "base/text.h"
+#include "base/hash.h"
 #include "store/sql.h"
 
 struct sqlite3;

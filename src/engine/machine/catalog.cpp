@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/machine/catalog.h"
 
+#include "base/text.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>

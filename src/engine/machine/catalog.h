@@ -7,7 +7,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "base/text.h"
+#include "base/hash.h"
 #include "conductor/definition.h"
 #include "conductor/inspect.h"
 #include "kernel/rows.h"

@@ -192,13 +192,18 @@ conductor::Environment Context::environment(const Pack& pack) {
 
 std::optional<Error> Context::need(const Error& error, Of<ExecutionId> workflow) {
   if (is_another_try(error)) return error;
-  std::string_view key = expr::needed_key(error);
-  auto named = key_of_need(key);
-  if (!named && !task_of_need(key)) return std::nullopt;
-  Need need{named ? Of<ExecutionId>{} : workflow, std::string(key)};
-  if (std::ranges::find(learned_.needs, need) == learned_.needs.end()) {
-    learned_.needs.push_back(std::move(need));
+  bool any = false;
+  for (const Problem& problem : expr::needed_keys(error)) {
+    auto named = key_of_need(problem.path);
+    if (!named && !task_of_need(problem.path)) continue;
+    any = true;
+    Need need{named ? Of<ExecutionId>{} : workflow, problem.path};
+    if (std::ranges::find(learned_.needs, need) == learned_.needs.end()) {
+      learned_.needs.push_back(std::move(need));
+    }
   }
+  if (!any) return std::nullopt;
+  if (!std::exchange(needs_, true)) ++learned_.rounds;
   return needs_error();
 }
 

@@ -176,6 +176,7 @@ class Context {
   mutable RowIndex changed_rows_;
   mutable RowIndex made_rows_;
   int beginnings_ = 0;
+  bool needs_ = false;
 };
 
 // The release that a workflow is pinned to is not there; it is said by Context::workflow.

@@ -73,7 +73,7 @@ expr::Answer KeyLookup::answer(const KeyRow& row, bool decrypt) const {
     if (!opened.ok()) return expr::Answer::absent();
     text = std::move(*opened);
   }
-  auto value = parse_json(row.encrypted ? text.reveal() : row.value_json);
+  auto value = parse_json(row.encrypted ? text.reveal() : row.value_json, kOwnJson);
   return value.ok() ? expr::Answer::of(std::move(*value)) : expr::Answer::absent();
 }
 

@@ -22,7 +22,7 @@ Result<std::vector<Value>> parse_all(const std::vector<std::string>& texts) {
   std::vector<Value> values;
   values.reserve(texts.size());
   for (const auto& text : texts) {
-    TRY(auto value, parse_json(text));
+    TRY(auto value, parse_json(text, kOwnJson));
     values.push_back(std::move(value));
   }
   return values;
@@ -32,7 +32,7 @@ Result<conductor::Pieces> pieces_of(const store::StoredWorkflow& stored,
                                     std::span<const WorkflowRunRow> runs,
                                     const conductor::Graph& graph) {
   conductor::Pieces pieces;
-  TRY(pieces.head, parse_json(stored.head.head_json));
+  TRY(pieces.head, parse_json(stored.head.head_json, kOwnJson));
   TRY(pieces.contexts, parse_all(stored.contexts));
   TRY(pieces.entries, parse_all(stored.entries));
   TRY(pieces.errors, parse_all(stored.errors));

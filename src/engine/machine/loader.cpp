@@ -51,7 +51,7 @@ Result<Value> load_result(sql::Connection& db, const ExecutionRow& row) {
     if (blob) text = std::move(blob->bytes);
   }
   if (text.empty()) return Value();
-  return parse_json(text);
+  return parse_json(text, kOwnJson);
 }
 
 Result<TaskRuns> load_task(sql::Connection& db, Of<ExecutionId> workflow, const TaskKey& key) {

@@ -39,7 +39,7 @@ class AnswerInquiry final : public Request<InquiryRow> {
 
 Result<void> AnswerInquiry::check(const InquiryRow& inquiry) const {
   auto is_one_of = [](const std::string& json, std::string_view name) {
-    auto list = parse_json(json.empty() ? "[]" : json);
+    auto list = parse_json(json.empty() ? "[]" : json, kOwnJson);
     return list.ok() && list->is_list() && std::ranges::any_of(list->as_list(), [&](auto& each) {
              return each.is_string() && each.as_string() == name;
            });
@@ -56,7 +56,7 @@ Result<void> AnswerInquiry::check(const InquiryRow& inquiry) const {
                     inquiry.roles_json.empty() ? "[]" : inquiry.roles_json, caller_.identity));
   }
   if (inquiry.schema_json.empty()) return {};
-  TRY(Value schema, parse_json(inquiry.schema_json));
+  TRY(Value schema, parse_json(inquiry.schema_json, kOwnJson));
   auto problems = validate_json(schema, answer_.response);
   if (problems.empty()) return {};
   return Error(ErrorKind::Invalid, "EXE-0020",

@@ -16,6 +16,7 @@ namespace {
 using Kind = BuiltinOutcome::Kind;
 
 constexpr double kLongestSleepS = 366.0 * 86'400;
+constexpr double kLongestQuestionMin = 100.0 * 366 * 1440;
 
 Result<BuiltinOutcome> noop(Context&, const kernel::ExecutionRow&, const Value&) {
   return BuiltinOutcome{};
@@ -101,6 +102,11 @@ Result<BuiltinOutcome> ask(Context& ctx, const kernel::ExecutionRow& row, const 
   TRY(check_schema(schema));
   if (schema.is_map()) inquiry.schema_json = to_json(schema);
   if (const Value& minutes = parameters["ttl"]; minutes.is_number() && minutes.as_float() > 0) {
+    if (minutes.as_float() > kLongestQuestionMin) {
+      return Error(ErrorKind::Invalid, "EXE-0006",
+                   fmt::format("core.ask: expected a ttl up to {} minutes (100 years), found {}",
+                               kLongestQuestionMin, to_json(minutes)));
+    }
     inquiry.expires = outcome.wake_at =
         ctx.now() + static_cast<int64_t>(std::llround(minutes.as_float() * 60'000));
   }

@@ -2,6 +2,7 @@
 #include "engine/transitions/enforce.h"
 
 #include "base/json.h"
+#include "base/problems.h"
 #include "engine/transitions/start.h"
 
 namespace millrace::engine {
@@ -12,7 +13,10 @@ namespace {
 
 Value verdict_list(const std::vector<rules::Verdict>& verdicts) {
   Value list = Value::list();
-  for (const auto& verdict : verdicts) list.push_back(rules::to_value(verdict));
+  for (const auto& verdict : verdicts) {
+    if (list.size() == kMostProblems) break;
+    list.push_back(rules::to_value(verdict));
+  }
   return list;
 }
 
@@ -34,6 +38,7 @@ Result<ExecutionId> start_for(Context& ctx, const EventRow& event, const rules::
   request.trace = event.trace;
   request.rule_ref = rule.spec().ref;
   request.trigger_ref = event.trigger;
+  request.allowance = scope.allowance;
   return start_execution(ctx, request);
 }
 
@@ -50,12 +55,14 @@ void note_event(Context& ctx, const EventRow& event) {
 Result<void> enforce(Context& ctx, const EventRow& event, const Value& payload) {
   Value trigger_parameters;
   if (!event.trigger_parameters_json.empty()) {
-    TRY(trigger_parameters, parse_json(event.trigger_parameters_json));
+    TRY(trigger_parameters, parse_json(event.trigger_parameters_json, kOwnJson));
   }
   const auto& catalog = ctx.catalog(event.tenant);
   rules::EventScope scope = catalog.event_scope(ctx.now());
   KeyLookup keys = ctx.keys({.tenant = event.tenant, .user = std::string(kRuleUser)});
   scope.lookup = &keys;
+  expr::Allowance allowance;  // one for all rules: many cheap ones are as dear as one
+  scope.allowance = &allowance;
   scope.event = rules::event_value(event.id, event.trigger, event.created, payload,
                                    std::move(trigger_parameters));
   auto matched = catalog.index().match(scope, ctx.expressions());
@@ -64,6 +71,7 @@ Result<void> enforce(Context& ctx, const EventRow& event, const Value& payload) 
     return std::move(matched).error();
   }
   const auto& matches = *matched;
+  bool needs = false;  // of all rules at once
   for (const auto& match : matches) {
     const auto& rule = *match.rule;
     EnforcementRow row;
@@ -75,10 +83,14 @@ Result<void> enforce(Context& ctx, const EventRow& event, const Value& payload) 
     row.event = event.id;
     row.created = ctx.now();
     row.verdicts_json = to_json(verdict_list(match.verdicts));
-    if (auto started = start_for(ctx, event, rule, scope, row.id); started.ok()) {
+    auto started = match.failure ? Result<ExecutionId>(*match.failure)
+                                 : start_for(ctx, event, rule, scope, row.id);
+    if (started.ok()) {
       row.execution = *started;
     } else if (auto need = ctx.need(started.error())) {
-      return std::move(*need);
+      if (!is_needs(*need)) return std::move(*need);
+      needs = true;
+      continue;
     } else {
       row.status = EnforcementStatus::Failed;
       row.error = started.error().describe();
@@ -90,6 +102,7 @@ Result<void> enforce(Context& ctx, const EventRow& event, const Value& payload) 
                                 .at = ctx.now()});
     ctx.changes.enforcements.push_back(std::move(row));
   }
+  if (needs) return needs_error();
   return {};
 }
 

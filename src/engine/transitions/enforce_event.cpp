@@ -39,7 +39,7 @@ Decided EnforceEvent::decide(Context& ctx) const {
   ctx.changes.acked.push_back({message_.tenant, message_.id});
   const auto* event = ctx.rows().event({message_.tenant, EventId{message_.subject}});
   if (!event) return ctx.decided();  // expired by retention
-  TRY(Value payload, parse_json(event->payload_json));
+  TRY(Value payload, parse_json(event->payload_json, kOwnJson));
   TRY(enforce(ctx, *event, payload));
   TRY(work_off(ctx));
   return ctx.decided();

@@ -32,7 +32,7 @@ Decided ReplayEvent::decide(Context& ctx) const {
   if (!original) {
     return Error(ErrorKind::NotFound, "EVT-0002", fmt::format("no event {}", event_.value));
   }
-  TRY(Value payload, parse_json(original->payload_json));
+  TRY(Value payload, parse_json(original->payload_json, kOwnJson));
   EventRow row = *original;
   row.id = ctx.new_root<EventId>(caller_.tenant);
   row.replay_of = original->id;

@@ -43,7 +43,7 @@ Result<std::vector<conductor::RerunRequest>> RerunExecution::requested(
     const store::StoredWorkflow& state) const {
   std::set<std::pair<std::string, int>> runs;
   for (const auto& text : state.entries) {
-    TRY(Value entry, parse_json(text));
+    TRY(Value entry, parse_json(text, kOwnJson));
     runs.emplace(entry.string_or("id", ""), static_cast<int>(entry.int_or("route", 0)));
   }
   std::vector<conductor::RerunRequest> requests;
@@ -66,7 +66,7 @@ Result<ExecutionId> RerunExecution::rerun_whole(Context& ctx, const ExecutionRow
   StartRequest request;
   request.tenant = original.tenant;
   request.action = original.action;
-  TRY(request.parameters, parse_json(original.parameters_json));
+  TRY(request.parameters, parse_json(original.parameters_json, kOwnJson));
   request.inherited_env = original.env_json;
   request.priority = original.priority;
   request.timeout_ms = original.timeout_ms;

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "base/json.h"
+#include "base/text.h"
 #include "engine/transitions/schedule.h"
 #include "rules/schedule.h"
 

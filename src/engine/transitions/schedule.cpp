@@ -110,7 +110,7 @@ void end_schedules(Context& ctx, TenantId tenant, const std::set<std::string>& r
 
 Result<void> fire_schedule(Context& ctx, const TimerRow& timer) {
   if (!any_rule_uses(ctx.catalog(timer.tenant), timer.name)) return {};  // the last rule has gone
-  TRY(Value body, parse_json(timer.body_json));
+  TRY(Value body, parse_json(timer.body_json, kOwnJson));
   std::string trigger(body.string_or("trigger", ""));
   const Value& parameters = body["parameters"];
   TRY(auto schedule, rules::parse_schedule(trigger, parameters));
@@ -137,7 +137,7 @@ Result<void> fire_schedule(Context& ctx, const TimerRow& timer) {
 
 Result<void> skip_firing(Context& ctx, const TimerRow& timer) {
   if (!any_rule_uses(ctx.catalog(timer.tenant), timer.name)) return {};
-  TRY(Value body, parse_json(timer.body_json));
+  TRY(Value body, parse_json(timer.body_json, kOwnJson));
   TRY(auto schedule, rules::parse_schedule(body.string_or("trigger", ""), body["parameters"]));
   int64_t reached = body["reached"].is_int() ? body["reached"].as_int() : 0;
   add_next_firing(ctx, timer, rules::due_firings(schedule, timer.due, ctx.now()).next_ms, reached);

@@ -333,7 +333,8 @@ Result<ExecutionId> start_execution(Context& ctx, const StartRequest& request) {
   TRY(check_env(request.env, ctx.env_allowed()));
   KeyLookup keys =
       ctx.keys({request.tenant, key_user(request.identity), found->pack->ref, action.ref});
-  packs::CallScope scope{.pack_config = found->pack->config, .lookup = &keys};
+  packs::CallScope scope{
+      .pack_config = found->pack->config, .lookup = &keys, .allowance = request.allowance};
   Value given =
       request.casts ? packs::cast_parameters(action, request.parameters) : request.parameters;
   TRY(Value parameters, packs::check_parameters(action, given, scope, ctx.expressions()));
@@ -364,7 +365,7 @@ void start_delayed(Context& ctx, ExecutionId id) {
   row.failure = FailureClass::None;
   row.held.clear();
   if (is_held_back(ctx, row)) return hold_back(ctx, id);
-  auto parameters = parse_json(row.parameters_json);
+  auto parameters = parse_json(row.parameters_json, kOwnJson);
   if (!parameters.ok()) {
     cannot_start(ctx, id, parameters.error().message());
     return;
@@ -490,7 +491,7 @@ Result<WorkOrder> make_order(const TenantCatalog& catalog, const ExecutionRow& r
     order.runtime = *runtime;
   }
   TRY(check_secrets_are_hidden(action));
-  TRY(order.parameters, parse_json(row.parameters_json));
+  TRY(order.parameters, parse_json(row.parameters_json, kOwnJson));
   order.secrets = packs::secret_values(action, order.parameters);
   give_own_env(action, order);
   order.env = {{"MILLRACE_ACTION", row.action},
@@ -500,7 +501,7 @@ Result<WorkOrder> make_order(const TenantCatalog& catalog, const ExecutionRow& r
                {"MILLRACE_IDEMPOTENCY_KEY", "execution-" + row.id.str()},
                {"MILLRACE_TRACE_PARENT", row.trace}};
   if (!row.env_json.empty()) {
-    TRY(Value extra, parse_json(row.env_json));
+    TRY(Value extra, parse_json(row.env_json, kOwnJson));
     order.env.emplace_back("MILLRACE_RULE", extra.string_or("rule", ""));
     order.env.emplace_back("MILLRACE_TRIGGER", extra.string_or("trigger", ""));
     if (const Value* own = extra.find("env")) {

@@ -26,8 +26,11 @@ struct StartRequest {
   std::string task;
   int32_t task_route = 0;
   int32_t task_item = -1;
-  bool casts = false;         // parameters are cast to their types: a task of an action chain
-  int64_t delay_ms = 0;       // starts so much later
+  bool casts = false;    // parameters are cast to their types: a task of an action chain
+  int64_t delay_ms = 0;  // starts so much later
+  // What checking its parameters draws on, with whatever else the decision does for one request.
+  // Null: each check has only its own ceiling.
+  expr::Allowance* allowance = nullptr;
   std::string inherited_env;  // ExecutionRow::env_json of the workflow
 };
 

@@ -46,6 +46,8 @@ Decided StartExecution::decide(Context& ctx) const {
   request.timeout_ms = request_->timeout_ms;
   request.identity = caller_.identity;
   request.trace = caller_.trace;
+  expr::Allowance allowance;
+  request.allowance = &allowance;
   auto started = start_execution(ctx, request);
   if (!started.ok()) {
     if (auto need = ctx.need(started.error())) return std::move(*need);

@@ -34,7 +34,7 @@ Result<std::vector<std::shared_ptr<const RuleEntry>>> stored_rules(sql::Connecti
   expr::Engine expressions;
   for (auto& row : rows) {
     auto entry = std::make_shared<RuleEntry>();
-    TRY(Value stored, parse_json(row.spec_json));
+    TRY(Value stored, parse_json(row.spec_json, kOwnJson));
     TRY(entry->spec, rule_from_value(stored));
     entry->schedule = schedule_name(entry->spec);
     if (!row.deleted) {

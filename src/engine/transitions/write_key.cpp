@@ -22,7 +22,7 @@ class WriteKey final : public Request<KeyRow> {
   Turn turn() const override {
     const auto& key = write_.key;
     std::string text = fmt::format("{}/{}/{}", key.tenant.value, key.scope, key.name);
-    return Turn::exclusive(std::hash<std::string>()(text) | 1);
+    return Turn::exclusive(seeded_hash(text) | 1);
   }
   void want(Wanted& wanted) const override {
     want_answer(wanted, caller_);

@@ -69,6 +69,15 @@ bool answers_with_secrets(const Route& route) {
 
 Task<Response> run_handler(Call& call) {
   const auto& handler = call.route->handler;
+  bool would_hold_the_loop = call.http.body.size() > Readers::kLongBody &&
+                             call.route->body_form == BodyForm::Json &&
+                             !std::holds_alternative<ReadHandler>(handler);
+  if (would_hold_the_loop) {
+    CO_TRY(co_await call.api.readers.parse([&call]() -> Result<void> {
+      call.parsed = parsed_body(call);
+      return {};
+    }));
+  }
   if (const auto* in_memory = std::get_if<MemoryHandler>(&handler)) co_return (*in_memory)(call);
   if (const auto* task = std::get_if<TaskHandler>(&handler)) co_return co_await (*task)(call);
   auto read = std::get<ReadHandler>(handler);

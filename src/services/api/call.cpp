@@ -40,10 +40,13 @@ Result<void> Call::decode_query(void* object, const Fields& fields) const {
       .with_problems(std::move(problems));
 }
 
+Result<Value> parsed_body(const Call& call) {
+  TRY(std::string_view text, body_text(call.http));
+  return trim(text).empty() ? Value::map() : parse_json(text);
+}
+
 Result<void> Call::decode_body(void* object, const Fields& fields) const {
-  TRY(std::string_view text, body_text(http));
-  if (trim(text).empty()) return decode_into(object, fields, Value::map());
-  TRY(Value value, parse_json(text));
+  TRY(Value value, parsed ? *parsed : parsed_body(*this));
   return decode_into(object, fields, value);
 }
 

@@ -29,6 +29,8 @@ class Call {
   auth::Principal who;
   std::string request_id;
   std::string trace;  // W3C traceparent
+  // A long body, read before the handler began: see Readers::parse.
+  std::optional<Result<Value>> parsed;
 
   std::string_view param(size_t index = 0) const { return path.values[index]; }
   template <typename IdType>
@@ -62,6 +64,9 @@ class Call {
   Result<void> decode_query(void* object, const Fields& fields) const;
   Result<void> decode_body(void* object, const Fields& fields) const;
 };
+
+// The body as JSON; an empty one is {}.
+Result<Value> parsed_body(const Call& call);
 
 // {"data": {...}}
 net::HttpResponse answer(int status, const Value& data);

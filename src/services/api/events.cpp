@@ -55,7 +55,14 @@ Response show_event(Call& call, sql::Connection& db) {
 // A batch is not one transaction: when one event is refused, the others may be stored, and the
 // sender repeats the whole; what was stored is a duplicate then.
 Task<Response> send_events(Call& call) {
-  CO_TRY(auto events, read_cloudevents(call.http, *call.api.engine.catalog(call.who.tenant)));
+  std::vector<engine::NewEvent> events;
+  auto catalog = call.api.engine.catalog(call.who.tenant);
+  auto read = [&]() -> Result<void> {
+    TRY(events, read_cloudevents(call.http, *catalog));
+    return {};
+  };
+  bool is_long = call.http.body.size() > Readers::kLongBody;
+  CO_TRY(is_long ? co_await call.api.readers.parse(read) : read());
   auto loop = co_await async::this_executor();
   std::vector<async::Completion<Ingested>> done;
   for (auto& event : events) {

@@ -108,10 +108,10 @@ Result<KeyView> view_of(const KeyRow& row, const auth::KeyRing* opens_with = nul
   view.created = {row.created};
   view.updated = {row.updated};
   if (!row.encrypted) {
-    TRY(view.value, parse_json(row.value_json));
+    TRY(view.value, parse_json(row.value_json, kOwnJson));
   } else if (opens_with) {
     TRY(auto text, opens_with->open(owner_of(row.key, row.version), row.value_json));
-    TRY(view.value, parse_json(text.reveal()));
+    TRY(view.value, parse_json(text.reveal(), kOwnJson));
   } else {
     view.value = engine::kHiddenKey;
   }

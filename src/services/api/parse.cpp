@@ -40,7 +40,7 @@ Value mask_secrets(const Value& parameters, const Action* action) {
 
 Value stored_json(std::string_view text) {
   if (text.empty()) return {};
-  auto value = parse_json(text);
+  auto value = parse_json(text, kOwnJson);
   return value.ok() ? *std::move(value) : Value(text);
 }
 

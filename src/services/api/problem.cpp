@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "base/json.h"
+#include "base/problems.h"
 #include "base/time.h"
 
 namespace millrace::api {
@@ -24,8 +25,8 @@ void append_problems(std::string& out, const std::vector<Problem>& problems) {
     if (!first) out += ',';
     first = false;
     std::string entry;
-    append_member(entry, "path", problem.path);
-    append_member(entry, "message", problem.message);
+    append_member(entry, "path", shortened(problem.path));
+    append_member(entry, "message", shortened(problem.message));
     out += entry + '}';
   }
   out += ']';
@@ -44,7 +45,7 @@ net::HttpResponse problem(const Error& error, std::string_view request_id, int64
   append_member(body, "type", fmt::format("urn:millrace:error:{}", error.code()));
   append_member(body, "title", net::reason_of(status));
   body += fmt::format(R"(,"status":{})", status);
-  append_member(body, "detail", error.message());
+  append_member(body, "detail", shortened(error.message()));
   append_member(body, "code", error.code());
   append_member(body, "timestamp", to_rfc3339(now_ms));
   append_member(body, "request_id", request_id);

@@ -395,7 +395,7 @@ Response test_rule(Call& call, sql::Connection& db) {
     event.payload_json = to_json(*input.payload);
     event.created = call.api.now_ms();
   }
-  TRY(auto verdict, engine::test_rule(call.api.engine, spec, event));
+  TRY(auto verdict, engine::test_rule(call.api.engine, db, spec, event));
   verdict.revision = revision;
   return answer_verdict(*catalog, spec.ref, verdict);
 }

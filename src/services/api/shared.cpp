@@ -5,6 +5,7 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "base/text.h"
 
 namespace millrace::api {
 
@@ -16,6 +17,10 @@ Task<Result<void>> Readers::run(std::function<Result<void>(sql::Connection&)> re
     return result;
   };
   co_return co_await pool_.run(std::move(job));
+}
+
+Task<Result<void>> Readers::parse(std::function<Result<void>()> read) {
+  co_return co_await pool_.run([&read] { return read(); });
 }
 
 Result<std::unique_ptr<sql::Connection>> Readers::take() {
@@ -63,7 +68,7 @@ Result<const std::vector<Secret>*> WebhookSecrets::of(const kernel::WebhookRow& 
   if (!endpoint.sealed_secrets.empty()) {
     TRY(auto text,
         keys_.open({endpoint.tenant, "webhook", endpoint.name, 0}, endpoint.sealed_secrets));
-    TRY(auto list, parse_json(text.reveal()));
+    TRY(auto list, parse_json(text.reveal(), kOwnJson));
     for (const auto& secret : list.as_list()) {
       entry.secrets.emplace_back(std::string(secret.as_string()));
     }

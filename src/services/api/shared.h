@@ -27,6 +27,10 @@ class Readers {
  public:
   Readers(engine::Engine& engine, async::Pool& pool) : engine_(engine), pool_(pool) {}
   Task<Result<void>> run(std::function<Result<void>(sql::Connection&)> read);
+  // A body that is long holds the loop when it is read there: it is read on the pool. `read` may
+  // use what the caller's frame holds.
+  static constexpr size_t kLongBody = 64 << 10;
+  Task<Result<void>> parse(std::function<Result<void>()> read);
 
  private:
   Result<std::unique_ptr<sql::Connection>> take();

@@ -264,7 +264,13 @@ Task<Response> deliver(Call& call, TenantId tenant, std::string_view name) {
   if (!endpoint) co_return nothing_here(name);
   const auto* scheme = auth::find_signature_scheme(endpoint->scheme);
   CO_TRY(check_sender(call, *endpoint, scheme));
-  CO_TRY(auto event, webhook_event(*endpoint, scheme, call.http));
+  engine::NewEvent event;
+  auto read = [&]() -> Result<void> {
+    TRY(event, webhook_event(*endpoint, scheme, call.http));
+    return {};
+  };
+  bool is_long = call.http.body.size() > Readers::kLongBody;
+  CO_TRY(is_long ? co_await call.api.readers.parse(read) : read());
   if (auto challenge = slack_challenge(*endpoint, event.payload["body"])) {
     co_return net::HttpResponse::text(200, *std::move(challenge));
   }
