@@ -181,8 +181,10 @@ class ContextCheck {
                            variable.name));
       }
       if (is_known(variable.name, known)) continue;
+      // Looking for the nearest name is dear, and no more findings are told.
+      bool is_told = findings_.size() < most_ - kMostFindings + kMostProblems;
       std::vector<std::string_view> names;
-      for (size_t i = 0; i < names_.size(); ++i) {
+      for (size_t i = 0; is_told && i < names_.size(); ++i) {
         if (known.always.has(i)) names.push_back(names_[i]);
       }
       report(place, variable,

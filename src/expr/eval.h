@@ -79,8 +79,8 @@ class Evaluator {
     Meter& meter;
     RegexCache& regexes;
     uint64_t random_state;
-    uint32_t data_depth = 0;     // above 0: the running text came out of a value
-    bool data_read_key = false;  // it asked for a key, which it did not get
+    uint32_t data_depth = 0;          // above 0: the running text came out of a value
+    bool data_read_key = false;       // it asked for a key, which it did not get
     std::optional<Error> needs = {};  // what must be loaded first
   };
 

@@ -49,8 +49,9 @@ struct Criterion {
 //   {"trigger.body.ref": {type: equals, pattern: main}, ...}       all must hold
 //   {any: [...], all: [...], not: ...}                             of such maps or expressions
 //   "{{ trigger.body.ref == 'main' }}"                             one expression
-// null and {} always hold. A rule has at most 1,000 criteria. Every mistake is added to `problems`, at JSON pointers below `at`.
-// `paths` receives the distinct places of the event that the criteria look at.
+// null and {} always hold. A rule has at most 1,000 criteria. Every mistake is added to `problems`,
+// at JSON pointers below `at`. `paths` receives the distinct places of the event that the criteria
+// look at.
 Criterion compile_criteria(const Value& criteria, const std::string& at, expr::Engine& engine,
                            std::vector<Path>& paths, std::vector<Problem>& problems);
 

@@ -101,9 +101,10 @@ TEST(JsonCost, KeysThatCollideWithoutASeed) {
   for (const auto& key : keys) {
     ASSERT_EQ(std::hash<std::string>{}(key), std::hash<std::string>{}(keys[0])) << "not the attack";
   }
-  grows_no_faster("colliding keys", 2000, [](size_t n) {
+  auto all = CollidingKeys::make(8000);  // of one length
+  grows_no_faster("colliding keys", 2000, [&all](size_t n) {
     std::string text = "{";
-    for (const auto& key : CollidingKeys::make(n)) text += fmt::format("\"{}\":1,", key);
+    for (size_t i = 0; i < n; ++i) text += fmt::format("\"{}\":1,", all[i]);
     text.back() = '}';
     return [text] { EXPECT_TRUE(parse_json(text).ok()); };
   });

@@ -53,18 +53,6 @@ TEST(RulesCost, OperatorsOverTexts) {
   }
 }
 
-TEST(RulesCost, RulesWhoseNumbersCollide) {
-  grows_no_faster("equality tests", 250, [](size_t n) {
-    expr::Engine engine;
-    std::vector<rules::RulePtr> list;
-    for (size_t i = 0; i < n; ++i) {
-      list.push_back(rule(fmt::format("a.r{}", i),
-                          test_of("equals", Value(static_cast<int64_t>(i) << 40)), engine));
-    }
-    return [list] { EXPECT_EQ(RuleIndex(list).size(), list.size()); };
-  });
-}
-
 // One budget over all rules of an event. What was spent is told, others go on.
 TEST(RulesCost, AHostileExpressionFailsAloneAndSoon) {
   expr::Engine engine;
@@ -243,18 +231,7 @@ TEST(InspectCost, ALadderOfTasks) {
       << findings.back().message;
 }
 
-TEST(InspectCost, LaddersOfOtherKinds) {
-  grows_no_faster("ways over the next", 50, inspected([](size_t n) {
-                    std::string text = "version: 1.0\ntasks:\n";
-                    for (size_t i = 0; i < n; ++i) {
-                      text += fmt::format(
-                          "  t{0}:\n    action: core.noop\n    next:\n"
-                          "      - publish:\n          - v{0}: 1\n        do: t{1}\n"
-                          "      - do: t{2}\n",
-                          i, std::min(i + 1, n), std::min(i + 2, n));
-                    }
-                    return text + fmt::format("  t{}:\n    action: core.noop\n", n);
-                  }));
+TEST(InspectCost, ALadderOfJoins) {
   grows_no_faster("joins", 50, inspected([](size_t n) {
                     std::string text = "version: 1.0\ntasks:\n";
                     for (size_t i = 0; i < n; ++i) {
@@ -279,7 +256,8 @@ TEST(InspectCost, InlineParameters) {
   }
 }
 
-// Skipping the next task makes of each a fork that has more ways than those before it.
+// Skipping the next task makes of each a fork that has more ways than those before it: each task is
+// gone to again for each fork before it, of at most 1,000.
 TEST(InspectCost, AGraphOfForksIsComposedSoon) {
   auto composed = [](size_t n) {
     Value tasks = Value::map();
@@ -302,7 +280,7 @@ TEST(InspectCost, AGraphOfForksIsComposedSoon) {
 }
 
 TEST(InspectCost, VariablesThatAreNotSet) {
-  grows_no_faster("unset beside set", 500, inspected([](size_t n) {
+  grows_no_faster("unset beside set", 1000, inspected([](size_t n) {
                     std::string text = "version: 1.0\nvars:\n";
                     for (size_t i = 0; i < n; ++i) text += fmt::format("  - variable{}: 1\n", i);
                     text += "tasks:\n  t:\n    action: core.noop\n    input:\n";

@@ -33,7 +33,7 @@ TEST_F(EngineTest, AnEventThatDoesNotMatchStartsNothing) {
 // and the other rules go on.
 TEST_F(EngineTest, ARuleThatCostsTooMuchFailsAlone) {
   open_worker(2);
-  ASSERT_TRUE(make_rule("core.echo").ok());
+  ASSERT_TRUE(make_rule().ok());
   auto add = [&](std::string ref, std::string_view pattern) {
     RuleSpec spec{.ref = std::move(ref), .trigger = "ci.push", .action = "core.noop"};
     spec.criteria =

@@ -16,10 +16,13 @@ using namespace kernel;
 
 namespace {
 
+// The same in each process: a hash with a seed would not be.
 int64_t number_of(const PackSet& packs) {
   uint64_t number = 0;
   for (const auto* set : {&packs.system, &packs.own}) {
-    for (const auto& pack : *set) number = mix64(number ^ std::hash<std::string>{}(pack->digest));
+    for (const auto& pack : *set) {
+      for (unsigned char c : pack->digest) number = mix64(number ^ c);
+    }
   }
   return static_cast<int64_t>(number >> 1);
 }

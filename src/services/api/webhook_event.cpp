@@ -48,9 +48,9 @@ Result<Value> form_value(std::string_view text) {
     }
     auto [place, is_new] = places.try_emplace(name, named.size());
     if (is_new && named.size() >= kPayloadLimits.max_keys) {
-      return Error(ErrorKind::Invalid, "API-0060",
-                   fmt::format("expected at most {} names of fields in a form",
-                               kPayloadLimits.max_keys));
+      return Error(
+          ErrorKind::Invalid, "API-0060",
+          fmt::format("expected at most {} names of fields in a form", kPayloadLimits.max_keys));
     }
     if (is_new) named.emplace_back(name, ValueList());
     named[place->second].second.emplace_back(std::move(value));
