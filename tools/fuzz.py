@@ -27,7 +27,8 @@ BUILD = ROOT / "build/fuzz"
 TABLE = ROOT / "docs/reliability.md"
 TARGET = re.compile(r"^FUZZ\((\w+)\)", re.M)
 PLANTED_CPU = 10
-LIMITS = ["-rss_limit_mb=512", "-timeout=60", "-max_len=4096", "-print_final_stats=1"]
+LIMITS = ["-rss_limit_mb=512", "-timeout=60", "-max_len=4096", "-len_control=0",
+          "-print_final_stats=1"]
 # Memory that is freed is kept back for a while, to find its use: less than ASan's 256 MB.
 ASAN = "quarantine_size_mb=64:detect_leaks=1:allocator_may_return_null=0"
 

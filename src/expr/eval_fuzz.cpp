@@ -260,7 +260,7 @@ FUZZ(templates) {
   bool is_native = in.flag();
   auto text = grammar.text(in, "template");
   auto json = evaluate(text, is_native ? Mode::Native : Mode::Orquesta);
-  fuzz::plant(json.starts_with('[') && text.contains(" | "));
+  fuzz::plant(json.starts_with('['));
 }
 
 }  // namespace
