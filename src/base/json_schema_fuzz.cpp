@@ -111,7 +111,7 @@ void check(const Value& schema, const Value& value) {
   auto problems = validate_json(schema, value);
   ASSERT(validate_json(schema, value, ShowValues::No).size() == problems.size());
   bool fits = problems.empty();
-  bool is_broken = value.is_list() && value.size() != 3 && schema["items"].is_map();
+  bool is_broken = value.is_list() && value.size() != 3;
   if (fuzz::planted() && is_broken) fits = !fits;
   ASSERT(accepts(around("allOf", ValueList{schema}), value) == fits);
   ASSERT(accepts(around("anyOf", ValueList{false, schema}), value) == fits);

@@ -151,6 +151,8 @@ bool base64_decode(std::string_view text, std::string& out) {
       if (digit < 0) return false;
       word = word << 6 | static_cast<uint32_t>(digit);
     }
+    // Bits that stand for no byte: two texts would mean the same.
+    if ((word & ((1U << 8 * pad) - 1)) != 0) return false;
     out += static_cast<char>(word >> 16);
     if (pad < 2) out += static_cast<char>(word >> 8 & 255);
     if (pad < 1) out += static_cast<char>(word & 255);

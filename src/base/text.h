@@ -24,7 +24,8 @@ std::string to_lower_ascii(std::string_view text);
 
 std::string hex_encode(std::string_view bytes);
 std::string base64_encode(std::string_view bytes);
-// False when `text` is not base64 (RFC 4648, padding required).
+// False when `text` is not base64 as base64_encode writes it (RFC 4648, padding required, no bits
+// left over).
 bool base64_decode(std::string_view text, std::string& out);
 
 // Where `part` stands in `text` from byte `from` on; npos when it does not. Linear in both, which

@@ -105,6 +105,11 @@ TEST(Text, Base64RoundTrips) {
     EXPECT_EQ(out, s);
   }
   EXPECT_FALSE(base64_decode("a===", out));
+  // Found by text_fuzz: bits that stand for no byte.
+  EXPECT_TRUE(base64_decode("aGVsbGw=", out));
+  EXPECT_FALSE(base64_decode("aGVsbGx=", out));
+  EXPECT_TRUE(base64_decode("aA==", out));
+  EXPECT_FALSE(base64_decode("aP==", out));
 }
 
 TEST(IdSource, NeverGoesBackwardsWhenTheClockDoes) {

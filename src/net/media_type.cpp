@@ -26,7 +26,7 @@ std::string charset_of(std::string_view content_type) {
 }
 
 bool is_json(std::string_view type) {
-  return type == "application/json" || type == "text/json" || type.ends_with("+json");
+  return type == "application/json" || type.ends_with("+json");
 }
 
 bool is_text(std::string_view type) {

@@ -167,7 +167,11 @@ void RequestParser::on_request_impl(http::verb, View method, View target, int ve
 // RFC 9112 section 5.2 lets us refuse. A folded value is unfolded into the parser's own memory;
 // one that folds nothing is empty, and the line after it begins with a blank.
 bool RequestParser::is_folded(View name, View value) const {
-  if (!value.empty()) return !is_in_input(value);
+  if (!value.empty()) {
+    // A value that begins on the line after its name stands there in one piece.
+    return !is_in_input(value) ||
+           std::find(name.data() + name.size(), value.data(), '\n') != value.data();
+  }
   const char* end = input_.data() + input_.size();
   const char* line_end = std::find(name.data() + name.size(), end, '\n');
   return end - line_end > 1 && (line_end[1] == ' ' || line_end[1] == '\t');

@@ -55,7 +55,7 @@ void grows_no_faster(const std::string& what, size_t n, Make make) {
     if (t4 < 200e-6) return;
     if (t2 <= t1 * kMostPerDoubling && t4 <= t2 * kMostPerDoubling) return;
     // What four times the work takes less than 4.84 times the time for is linear with a bump.
-    if (t4 <= t1 * kMostPerDoubling * kMostPerDoubling && t4 < 20e-3) return;
+    if (t4 <= t1 * kMostPerDoubling * kMostPerDoubling) return;
   }
   ADD_FAILURE() << what << ": " << t1 * 1e3 << " ms for " << n << ", " << t2 * 1e3
                 << " ms for twice, " << t4 * 1e3 << " ms for four times as much";

@@ -132,7 +132,7 @@ def a_timer_that_fires_it_does_not_keep_the_server_down():
 def who_wrote_it_is_told():
     """Each is an enforcement that failed, or a message in quarantine, with its reason."""
     client = TARGET.client()
-    failed = [row for row in everything(client, "/api/v1/enforcements") if row["rule"].startswith("bad.")]
+    failed = [row for row in everything(client, "/api/v1/enforcements") if row["rule_ref"].startswith("bad.")]
     told = failed + everything(client, "/api/v1/quarantine")
     assert told, "nothing tells of them"
 

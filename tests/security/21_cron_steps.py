@@ -8,6 +8,7 @@ import sys
 from attack import JSON, Target, binary, main, rule, until, wrong
 
 TARGET = Target(packs=(), most_mib=100)
+TARGET.may_tell = ("packs.not_reloaded",)
 FIELDS = ["* * * * *", "* * * * * *"]
 HUGE = [
     "1/2147483647",
