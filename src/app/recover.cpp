@@ -11,6 +11,7 @@
 #include "auth/token.h"
 #include "base/files.h"
 #include "base/time.h"
+#include "cli/stdout.h"
 #include "store/backup.h"
 #include "store/migrate.h"
 
@@ -52,7 +53,7 @@ Result<int> recover_access(const std::string& data) {
   TRY(auto writer, store->open_writer());
   TRY(store::migrate(*writer));
   TRY(make_admin_token(*writer, data));
-  fmt::print(
+  cli::put(
       "A new token with all permissions is in {}.\nTokens from before stay valid: once the "
       "server runs, `millrace auth token list` shows them and `auth token revoke` ends "
       "them.\n",

@@ -86,6 +86,7 @@ std::string local_hint_for(const Error& error, std::string_view path) {
 }
 
 int report(const Error& error, std::string_view path) {
+  if (error.code() == kNotWritten) return kFailed;  // finish_stdout tells
   fmt::print(stderr, "millrace: {}\nhint: {}\n", error.describe(), hint_for(error, path));
   return exit_code_of(error);
 }

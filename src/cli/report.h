@@ -18,6 +18,8 @@ enum ExitCode : int {
   kTimedOut = 124,
 };
 
+inline constexpr std::string_view kNotWritten = "CLI-0007";  // cli/stdout.h
+
 int exit_code_of(const Error& error);
 // Of a final execution: "succeeded", "timeout", ...
 int exit_code_of_status(std::string_view status);

@@ -25,7 +25,7 @@ void write_stdout(std::string_view text) {
 
 Result<void> stdout_is_written() {
   if (failure == 0) return {};
-  return Error(ErrorKind::Unavailable, "CLI-0007",
+  return Error(ErrorKind::Unavailable, kNotWritten,
                fmt::format("cannot write: {}", std::strerror(failure)));
 }
 

@@ -62,8 +62,7 @@ TEST(ContentCoding, UnpacksNoFurtherThanTheLimit) {
 }
 
 TEST(MediaType, GoesByItsSuffix) {
-  for (auto type :
-       {"application/json", "application/problem+json", "application/vnd.x+json"}) {
+  for (auto type : {"application/json", "application/problem+json", "application/vnd.x+json"}) {
     EXPECT_TRUE(is_json(type)) << type;
     EXPECT_TRUE(is_text(type)) << type;
   }

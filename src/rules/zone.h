@@ -14,6 +14,8 @@ class time_zone;
 
 namespace millrace::rules {
 
+// The impure file of this module: it reads files and keeps them.
+//
 // One IANA time zone. Times are seconds; local ones count as if the wall clock showed UTC.
 // The zone files come from the operating system (tzdata), are read on first use and then kept until
 // forget_changed() finds that one has changed: to the rest of this module they are constants. "UTC"

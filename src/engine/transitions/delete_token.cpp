@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "auth/token.h"
+#include "base/mix.h"
 #include "engine/transitions/request.h"
 
 namespace millrace::engine {
@@ -19,8 +20,7 @@ class DeleteToken final : public Request<TokenId> {
   std::string_view name() const override { return "delete_token"; }
   // One after the other: two that are revoked at once could be the last two.
   Turn turn() const override {
-    return Turn::exclusive(
-        std::hash<std::string>()(fmt::format("tokens/{}", caller_.tenant.value)) | 1);
+    return Turn::exclusive(mix64(static_cast<uint64_t>(caller_.tenant.value)) | 1);
   }
   void want(Wanted& wanted) const override { wanted.tokens_of.push_back(caller_.tenant); }
   Decided decide(Context& ctx) const override;
