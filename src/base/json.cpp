@@ -33,9 +33,9 @@ class ValueBuilder {
     keys_.push_back(0);
     return true;
   }
-  bool on_object_end(size_t entries, error_code&) {
+  bool on_object_end(size_t entries, error_code& ec) {
     keys_.pop_back();
-    return close_map(entries);
+    return close_map(entries, ec);
   }
   bool on_array_begin(error_code&) { return true; }
   bool on_array_end(size_t items, error_code&) { return close_list(items); }
@@ -96,7 +96,7 @@ class ValueBuilder {
     pending_.clear();
     return add(std::move(number));
   }
-  bool close_map(size_t entries) {
+  bool close_map(size_t entries, error_code& ec) {
     Value done = Value::map();
     auto& map = done.mutable_map();
     map.reserve(entries);
@@ -105,6 +105,12 @@ class ValueBuilder {
       map.set(std::move(stack_[i]), std::move(stack_[i + 1]));
     }
     stack_.resize(first);
+    // Which of two values was meant, nobody knows (RFC 8259, 4).
+    if (map.size() != entries && !limits_->rounds_numbers) {
+      refused_ = "expected each key once in an object, found one twice in the object that ends here";
+      ec = boost::json::error::syntax;
+      return false;
+    }
     return add(std::move(done));
   }
   bool close_list(size_t items) {

@@ -58,6 +58,17 @@ TEST(Value, EqualityIsJsons) {
   EXPECT_EQ(Value::map({{"a", 1}, {"b", 2}}), Value::map({{"b", 2}, {"a", 1}}));
 }
 
+TEST(Json, AKeyThatStandsTwiceIsRefusedWithItsPlace) {
+  for (const char* text : {R"({"a":1,"a":2})", R"([{"b":{"a":1,"x":0,"a":1}}])", R"({"":0,"":1})",
+                           R"({"a":1,"\u0061":2})"}) {
+    auto read = parse_json(text);
+    ASSERT_FALSE(read.ok()) << text;
+    EXPECT_NE(read.error().message().find("each key once"), std::string::npos)
+        << read.error().message();
+  }
+  EXPECT_TRUE(parse_json(R"({"a":{"a":1},"A":2})").ok());
+}
+
 TEST(Json, RoundTripKeepsOrderKindsAndEscapes) {
   const char* text = R"({"b":1,"a":[1.5,2.0,null,true,"\u00e9\n\"\\"],"n":-9223372036854775808})";
   auto parsed = parse_json(text);
