@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "expr/eval.h"
 #include "expr/python_format.h"
@@ -436,7 +437,7 @@ Result<Item> filesizeformat(Evaluator&, Args& args) {
   bool binary = flag(args, 1);
   double base = binary ? 1024 : 1000;
   if (bytes == 1) return Item("1 Byte");
-  if (bytes < base) return Item(fmt::format("{} Bytes", static_cast<int64_t>(bytes)));
+  if (bytes < base) return Item(fmt::format("{:.0f} Bytes", std::trunc(bytes) + 0.0));  // no -0
   constexpr std::string_view kPrefixes = "kMGTPEZY";
   double unit = base * base;
   size_t i = 0;

