@@ -107,7 +107,8 @@ class ValueBuilder {
     stack_.resize(first);
     // Which of two values was meant, nobody knows (RFC 8259, 4).
     if (map.size() != entries && !limits_->rounds_numbers) {
-      refused_ = "expected each key once in an object, found one twice in the object that ends here";
+      refused_ =
+          "expected each key once in an object, found one twice in the object that ends here";
       ec = boost::json::error::syntax;
       return false;
     }

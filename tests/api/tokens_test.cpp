@@ -73,7 +73,7 @@ TEST_F(TokensTest, StreamsEndWithTheirToken) {
   std::string id(started.data().string_or("id", ""));
   ASSERT_FALSE(id.empty()) << started.text;
   worker_.next();
-  for (std::string path :
+  for (const std::string& path :
        {std::string("/api/v1/stream"), "/api/v1/executions/" + id + "/output?follow=true"}) {
     auto eve = make("eve", "*");
     auto revoked = open_stream(eve.token, path);

@@ -19,7 +19,7 @@ class Clock : public EngineTest {
  protected:
   std::vector<std::shared_ptr<const Pack>> packs() override {
     auto core = std::make_shared<Pack>(*core_pack());
-    for (auto [ref, names] : std::vector<std::pair<const char*, std::vector<const char*>>>{
+    for (const auto& [ref, names] : std::vector<std::pair<const char*, std::vector<const char*>>>{
              {"core.intervaltimer", {"unit", "interval", "catch_up"}},
              {"core.crontimer", {"expression", "timezone"}},
              {"core.datetimetimer", {"fire_at", "timezone"}}}) {

@@ -95,7 +95,7 @@ void put_text(Value& result, std::string_view name, std::string_view bytes) {
                            "execution's output has them as they came",
                            text.replaced, text.first));
   }
-  result.set(name, std::move(text.text));
+  result.set(name, text.text);
 }
 
 // A stream is there whole, or it is not there and the result says why: who reads it fails then,
@@ -109,7 +109,7 @@ void put_stream(Value& result, std::string_view name, const StreamOutput& stream
   if (stored.ok()) return put_text(result, name, *stored);
   std::string why = stored.error().message();
   if (stored.error().kind() == ErrorKind::TooLarge) why += "; the execution's output has it whole";
-  result.set(fmt::format("{}_error", name), std::move(why));
+  result.set(fmt::format("{}_error", name), why);
 }
 
 // Workflows of StackStorm packs read the results of its runners under these names.

@@ -123,7 +123,7 @@ TEST_P(SpawnerDoorTest, AProofInPiecesIsOneAndTheNextServerIsLetIn) {
   }
   Stranger server(data_.path());
   for (char byte : proof_of(read_data_file("run/spawner.secret"))) server.say({&byte, 1});
-  EXPECT_EQ(server.hear(1).size() > 0, true) << "no Hello";
+  EXPECT_FALSE(server.hear(1).empty()) << "no Hello";
 }
 
 TEST_P(SpawnerDoorTest, ManyWhoWaitKeepNobodyOut) {
