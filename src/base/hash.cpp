@@ -27,7 +27,7 @@ Key drawn() {
 struct State {
   uint64_t v0, v1, v2, v3;
 
-  void round() {
+  [[clang::no_sanitize("unsigned-integer-overflow")]] void round() {  // it wraps, on purpose
     v0 += v1;
     v1 = std::rotl(v1, 13) ^ v0;
     v0 = std::rotl(v0, 32);
