@@ -452,8 +452,8 @@ Task<void> Server::watch_clock() {
 }
 
 // Files of executions that retention has removed, and what the store's log still holds of rows
-// that were deleted: soon after the start, for a server may not be up
-// for an hour, once more when the rows that were due then are gone, and from then on once an hour.
+// that were deleted: soon after the start, for a server may not be up for an hour, once more when
+// the rows that were due then are gone, and from then on once an hour.
 Task<void> Server::sweep_files() {
   for (int turn = 0;; ++turn) {
     co_await async::sleep_for(turn == 0   ? kFirstFileSweep

@@ -141,11 +141,11 @@ std::optional<Error> Partition::deadly(const Attempt& attempt) const {
       fmt::format("the server has ended {} times while its {} was in hand", ends, message.name()));
 }
 
-void Partition::note_in_hand(const std::vector<Attempt>& batch) {
-  if (!surroundings_.in_hand) return;
+std::span<const InHand::Item> Partition::items_of(const std::vector<Attempt>& batch) {
   noted_.clear();
+  if (!surroundings_.in_hand) return {};
   for (const auto& attempt : batch) noted_.push_back(item_of(*attempt.message));
-  surroundings_.in_hand->take(noted_);
+  return noted_;
 }
 
 Result<void> Partition::decide_what_is_there(Now now, Work& work) {
@@ -262,7 +262,7 @@ Result<void> Partition::decide_batch(std::vector<Attempt> batch, Now now, Work& 
   std::erase_if(batch, [&](Attempt& attempt) { return wait_for_turn(attempt); });
   leave_one_per_exclusive_turn(batch);
   if (batch.empty()) return {};
-  note_in_hand(batch);
+  Holding holding(surroundings_.in_hand, items_of(batch));
   Loaded rows;
   auto queued = queue_in_turn();
   auto loaded = guarded([&] {
@@ -293,7 +293,6 @@ Result<void> Partition::decide_batch(std::vector<Attempt> batch, Now now, Work& 
                .spoiled = {}};
   size_t before = work.steps.size();
   for (auto& attempt : batch) decide_one(std::move(attempt), shared, now, work);
-  if (surroundings_.in_hand) surroundings_.in_hand->let_go();
   // Only now: a later one of the batch sees what an earlier one has decided.
   for (size_t i = before; i < work.steps.size(); ++i) {
     mark_in_flight(static_cast<const Decision&>(*work.steps[i]));

@@ -4,6 +4,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <span>
 #include <unordered_map>
 #include <unordered_set>
 #include <vector>
@@ -125,7 +126,7 @@ class Partition {
   void look_how_long(const Transition& message, int64_t begun_ns);
   bool is_suspect(const Transition& message) const;
   std::optional<Error> deadly(const Attempt& attempt) const;
-  void note_in_hand(const std::vector<Attempt>& batch);
+  std::span<const InHand::Item> items_of(const std::vector<Attempt>& batch);
   void decided(std::unique_ptr<Decision> decision, Batch& batch, Work& work);
   void answer_unwritten(std::unique_ptr<Decision> decision, const Loaded& rows, Now now);
   void not_decided(Attempt attempt, const Error& why, Now now);

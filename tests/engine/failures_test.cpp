@@ -65,6 +65,24 @@ class Failures : public EngineTest {
   std::unique_ptr<sql::FaultStore> faults_;
 };
 
+// A server that is killed while a message waits for its next try died of no message.
+TEST_F(Failures, WhatCannotBeReadIsNotInHandWhileItWaits) {
+  engine_.reset();
+  auto path = folder_ + "/in_hand";
+  in_hand_ = std::move(*InHand::open(path, "test"));
+  start();
+  settle();
+  faults_->add({.on = Fault::On::Reader, .times = 1});
+  Caller caller = kTester;
+  caller.idempotency_key = "key";  // so that something is read
+  engine_->submit(command::run(caller, {.action = "core.noop"}, [](Result<ExecutionRow>) {}));
+  ASSERT_TRUE(eventually([&] { return faults_->struck() == 1; }));
+  std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  EXPECT_TRUE((*InHand::open(path, "test"))->found().empty());
+  engine_.reset();
+  in_hand_.reset();
+}
+
 // The outcome of its commit comes when the engine's thread has ended already.
 TEST_F(Failures, WhoAsksWhileTheServerLeavesIsAnsweredThoughTheCommitFails) {
   faults_->add({.on = Fault::On::Writer, .text = "COMMIT", .times = 1, .delay_ms = 300});

@@ -104,12 +104,14 @@ class RuleInHand {
   int64_t id_;
 };
 
-// Notes one thing for as long as it lives. `in_hand` may be nullptr: then nothing is noted.
+// What is noted while it lives is let go at its end, whichever way that is reached. `in_hand` may
+// be nullptr: then nothing is noted.
 class Holding {
  public:
-  Holding(InHand* in_hand, const InHand::Item& item) : in_hand_(in_hand) {
-    if (in_hand_) in_hand_->take(item);
+  Holding(InHand* in_hand, std::span<const InHand::Item> items) : in_hand_(in_hand) {
+    if (in_hand_) in_hand_->take(items);
   }
+  Holding(InHand* in_hand, const InHand::Item& item) : Holding(in_hand, std::span(&item, 1)) {}
   ~Holding() {
     if (in_hand_) in_hand_->let_go();
   }
