@@ -3,11 +3,13 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -27,6 +29,13 @@ namespace {
 constexpr int64_t kStampNs = 100'000'000;
 
 int64_t ns_of(const timespec& time) { return int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec; }
+
+const char* name_of(const std::string& path) { return path.empty() ? "." : path.c_str(); }
+
+int64_t monotonic_ms() {
+  auto now = std::chrono::steady_clock::now().time_since_epoch();
+  return std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
+}
 
 // Of files; of a folder only when something in it went after that.
 struct LastChange {
@@ -96,27 +105,91 @@ Result<StagedReleases::Looks> StagedReleases::look_at(const std::string& folder)
     }
     paths.push_back(at->path().lexically_relative(folder).string());
   }
+  std::ranges::sort(paths);
   TRY(Fd root, open_folder(folder));
   for (auto& path : paths) {
     struct stat info{};
-    const char* name = path.empty() ? "." : path.c_str();
-    if (fstatat(root.get(), name, &info, AT_SYMLINK_NOFOLLOW) != 0) continue;  // gone: seen later
+    if (fstatat(root.get(), name_of(path), &info, AT_SYMLINK_NOFOLLOW) != 0)
+      continue;  // gone: seen later
     looks.push_back({std::move(path), info.st_dev, info.st_ino, info.st_size, ns_of(info.st_mtim),
-                     ns_of(info.st_ctim)});
+                     ns_of(info.st_ctim), S_ISDIR(info.st_mode)});
   }
   return looks;
 }
 
+bool StagedReleases::Seen::is_unchanged(const Fd& folder) const {
+  struct stat info{};
+  return fstatat(folder.get(), name_of(path), &info, AT_SYMLINK_NOFOLLOW) == 0 &&
+         info.st_dev == device && info.st_ino == inode && info.st_size == size &&
+         ns_of(info.st_mtim) == modified_ns && ns_of(info.st_ctim) == changed_ns;
+}
+
 bool StagedReleases::is_unchanged(const std::string& folder, const Looks& looks) {
   auto root = open_folder(folder);
-  if (!root.ok()) return false;
-  return std::ranges::all_of(looks, [&](const Seen& seen) {
-    struct stat info{};
-    const char* name = seen.path.empty() ? "." : seen.path.c_str();
-    return fstatat(root->get(), name, &info, AT_SYMLINK_NOFOLLOW) == 0 &&
-           info.st_dev == seen.device && info.st_ino == seen.inode && info.st_size == seen.size &&
-           ns_of(info.st_mtim) == seen.modified_ns && ns_of(info.st_ctim) == seen.changed_ns;
-  });
+  return root.ok() &&
+         std::ranges::all_of(looks, [&](const Seen& seen) { return seen.is_unchanged(*root); });
+}
+
+std::vector<int> StagedReleases::watch(const std::string& folder, const Looks& looks) {
+  if (!notices_) notices_ = Fd(inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
+  if (!notices_) return {};
+  std::vector<int> watches;
+  for (const Seen& seen : looks) {
+    if (!seen.is_folder) continue;
+    int id = inotify_add_watch(notices_.get(), (folder + "/" + seen.path).c_str(),
+                               IN_MODIFY | IN_ATTRIB | IN_CLOSE_WRITE | IN_CREATE | IN_DELETE |
+                                   IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE_SELF | IN_MOVE_SELF |
+                                   IN_ONLYDIR | IN_DONT_FOLLOW);
+    if (id < 0) {
+      unwatch(watches);
+      return {};
+    }
+    watches.push_back(id);
+    watched_[id] = folder;
+  }
+  return watches;
+}
+
+void StagedReleases::unwatch(const std::vector<int>& watches) {
+  for (int id : watches) {
+    inotify_rm_watch(notices_.get(), id);  // may fail: its folder is gone
+    watched_.erase(id);
+  }
+}
+
+void StagedReleases::take_notice() {
+  alignas(inotify_event) char buffer[8192];
+  ssize_t n;
+  while (notices_ && (n = ::read(notices_.get(), buffer, sizeof buffer)) > 0) {
+    for (ssize_t at = 0; at < n;) {
+      inotify_event event;
+      std::memcpy(&event, buffer + at, sizeof event);
+      at += static_cast<ssize_t>(sizeof event) + event.len;
+      bool is_lost = (event.mask & IN_Q_OVERFLOW) != 0;
+      auto watched = watched_.find(event.wd);
+      for (auto& [folder, release] : checked_) {
+        if (is_lost || (watched != watched_.end() && watched->second == folder)) {
+          release.looked_ms = 0;
+        }
+      }
+    }
+  }
+}
+
+bool StagedReleases::is_as_seen(const std::string& folder, Release& release,
+                                const std::string& file) {
+  constexpr int64_t kTrustedMs = 1000;
+  int64_t now = monotonic_ms();
+  if (!release.watches.empty() && release.looked_ms > 0 && now - release.looked_ms < kTrustedMs) {
+    auto root = open_folder(folder);
+    auto started = std::ranges::lower_bound(release.looks, file, {}, &Seen::path);
+    return root.ok() && release.looks.front().is_unchanged(*root) &&
+           started != release.looks.end() && started->path == file && started->is_unchanged(*root);
+  }
+  ++sweeps_;
+  if (!is_unchanged(folder, release.looks)) return false;
+  release.looked_ms = now;
+  return true;
 }
 
 bool StagedReleases::is_settled(const Looks& looks) {
@@ -129,9 +202,13 @@ bool StagedReleases::is_settled(const Looks& looks) {
 Result<std::string> StagedReleases::file(const std::string& pack, const std::string& digest,
                                          const std::string& file) {
   std::string folder = release_path(data_, pack, digest);
+  take_notice();
   auto known = checked_.find(folder);
-  if (known != checked_.end() && is_unchanged(folder, known->second)) return folder + "/" + file;
-  checked_.erase(folder);
+  if (known != checked_.end()) {
+    if (is_as_seen(folder, known->second, file)) return folder + "/" + file;
+    unwatch(known->second.watches);
+    checked_.erase(known);
+  }
   ++reads_;
   auto looks = look_at(folder);
   // may fail: then the read says why
@@ -140,7 +217,9 @@ Result<std::string> StagedReleases::file(const std::string& pack, const std::str
   if (!looks.ok() || !is_unchanged(folder, *looks)) {
     return changed(folder, pack, digest, "it changes while it is read");
   }
-  if (settled) checked_.emplace(folder, std::move(*looks));
+  if (!settled) return folder + "/" + file;
+  auto watches = watch(folder, *looks);
+  checked_.emplace(folder, Release{std::move(*looks), std::move(watches)});
   return folder + "/" + file;
 }
 

@@ -50,6 +50,7 @@ TEST_F(StagedReleasesTest, AReleaseIsReadOnceAndLookedAtAfterwards) {
     EXPECT_EQ(*file, folder_ + "/actions/brew.sh");
   }
   EXPECT_EQ(staged_.reads(), 1);
+  EXPECT_LE(staged_.sweeps(), 2);  // not for each run: a pack may have thousands of files
 }
 
 TEST_F(StagedReleasesTest, WhatWasJustWrittenIsReadUntilItsTimesCanTell) {

@@ -157,6 +157,18 @@ std::optional<Recipe> recipe(Operator op, std::string_view pattern) {
   }
 }
 
+// What is looked for as it stands, not as a pattern.
+bool is_literal(Operator op) {
+  switch (op) {
+    case Operator::EqualsIgnoreCase:
+    case Operator::ContainsIgnoreCase:
+    case Operator::ContainsNotIgnoreCase:
+    case Operator::StartsWithIgnoreCase:
+    case Operator::EndsWithIgnoreCase: return true;
+    default: return false;
+  }
+}
+
 bool is_text_operator(Operator op) {
   return recipe(op, {}).has_value() || op == Operator::StartsWith || op == Operator::EndsWith;
 }
@@ -234,7 +246,10 @@ Result<Matcher> Matcher::create(Operator op, Value pattern) {
                              "look-around and back-references are not supported)",
                              own.as_string(), regex->error()));
   }
-  matcher.places_ = regex_places(wanted->pattern, *regex);
+  // A text to look for stands at few places at once: each letter in its cases.
+  constexpr uint64_t kCases = 4;
+  matcher.places_ =
+      is_literal(op) ? kCases * (own.size() + 1) : regex_places(wanted->pattern, *regex);
   matcher.regex_ = std::move(regex);
   return matcher;
 }

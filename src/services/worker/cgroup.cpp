@@ -37,9 +37,11 @@ Result<Cgroup> Cgroup::create(const std::string& path) {
   if (!folder || !events) return system_error(fmt::format("cannot open cgroup '{}'", path));
   Cgroup cgroup(std::move(folder), std::move(events));
   int fd = cgroup.fd();
-  cgroup.counts_tasks_ = faccessat(fd, "pids.max", W_OK, 0) == 0;
+  cgroup.tasks_ = CgroupLimit(fd, "pids.max", "pids.events", "max");
   // Of a run that takes too much all is killed: what would be left could do nothing sensible.
-  cgroup.counts_memory_ = write_cgroup_file(fd, "memory.oom.group", "1");
+  if (write_cgroup_file(fd, "memory.oom.group", "1")) {
+    cgroup.memory_ = CgroupLimit(fd, "memory.max", "memory.events", "oom_kill");
+  }
   return cgroup;
 }
 
@@ -57,25 +59,8 @@ std::vector<pid_t> Cgroup::processes() const {
 }
 
 void Cgroup::limit(const RunLimits& limits) {
-  int folder = folder_.get();
-  if (counts_tasks_) {
-    write_cgroup_file(folder, "pids.max", cgroup_most(limits.processes));
-    refused_before_ += refused();
-  }
-  if (counts_memory_) {
-    write_cgroup_file(folder, "memory.max", cgroup_most(limits.memory_bytes));
-    killed_before_ += out_of_memory();
-  }
-}
-
-int64_t Cgroup::out_of_memory() const {
-  if (!counts_memory_) return 0;
-  return cgroup_count(folder_.get(), "memory.events", "oom_kill") - killed_before_;
-}
-
-int64_t Cgroup::refused() const {
-  if (!counts_tasks_) return 0;
-  return cgroup_count(folder_.get(), "pids.events", "max") - refused_before_;
+  tasks_.begin(limits.processes);
+  memory_.begin(limits.memory_bytes);
 }
 
 void Cgroup::signal(int signal) const {

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "services/worker/cgroup_files.h"
 #include "services/worker/posix.h"
 #include "services/worker/run_limits.h"
 
@@ -26,9 +27,9 @@ class Cgroup {
   void limit(const RunLimits& limits);
   // Since then: how many processes the kernel has killed because of memory_bytes, and how many it
   // has refused because of `processes`.
-  int64_t out_of_memory() const;
-  int64_t refused() const;
-  bool counts_tasks() const { return counts_tasks_; }
+  int64_t out_of_memory() const { return memory_.refused(); }
+  int64_t refused() const { return tasks_.refused(); }
+  bool counts_tasks() const { return static_cast<bool>(tasks_); }
   // Sends `signal` to the processes that are inside now.
   void signal(int signal) const;
   // SIGKILL for all, also for those that are just being forked.
@@ -43,10 +44,8 @@ class Cgroup {
   Fd folder_;
   Fd events_;  // cgroup.events
   bool was_killed_ = false;
-  bool counts_tasks_ = false;  // the kernel does, for this cgroup
-  bool counts_memory_ = false;
-  int64_t killed_before_ = 0;
-  int64_t refused_before_ = 0;
+  CgroupLimit tasks_;
+  CgroupLimit memory_;
 };
 
 // The folder below which this process may make cgroups named `name`, made if need be: a child of

@@ -69,19 +69,33 @@ bool write_cgroup_file(int folder, const char* name, std::string_view text) {
   return file && ::write(file.get(), text.data(), text.size()) == std::ssize(text);
 }
 
-int64_t cgroup_count(int folder, const char* name, std::string_view key) {
-  std::string text = read_cgroup_file(folder, name);
+CgroupLimit::CgroupLimit(int folder, const char* limit, const char* events, std::string_view key)
+    : folder_(folder), limit_(limit), key_(key) {
+  if (faccessat(folder, limit, W_OK, 0) != 0) return;
+  events_ = Fd(openat(folder, events, O_RDONLY | O_CLOEXEC));
+}
+
+void CgroupLimit::begin(int64_t most) {
+  if (!*this) return;
+  if (most != most_) {
+    bool done = write_cgroup_file(folder_, limit_, most > 0 ? std::to_string(most) : "max");
+    most_ = done ? most : -1;
+  }
+  before_ = count();
+}
+
+int64_t CgroupLimit::count() const {
+  char buffer[512];
+  ssize_t n = pread(events_.get(), buffer, sizeof buffer, 0);
+  std::string_view text(buffer, n > 0 ? static_cast<size_t>(n) : 0);
   for (std::string_view line : split(text, '\n')) {
-    auto words = split(line, ' ');
-    if (words.size() != 2 || words[0] != key) continue;
+    if (!line.starts_with(key_) || line.substr(key_.size(), 1) != " ") continue;
     int64_t count = 0;
-    std::from_chars(words[1].data(), words[1].data() + words[1].size(), count);
+    std::from_chars(line.data() + key_.size() + 1, line.data() + line.size(), count);
     return count;
   }
   return 0;
 }
-
-std::string cgroup_most(int64_t most) { return most > 0 ? std::to_string(most) : "max"; }
 
 std::string own_cgroup_folder(std::string_view controller) {
   std::string mount = cgroup_mount(controller), path = own_path(controller);

@@ -19,19 +19,9 @@ Result<TaskLimit> TaskLimit::create(const std::string& path) {
   // Of one thread that moves itself the kernel takes no lock that others wait for: not so with
   // cgroup.procs.
   Fd entry(open((path + "/tasks").c_str(), O_WRONLY | O_CLOEXEC));
-  if (!folder || !entry) return system_error(fmt::format("cannot open cgroup '{}'", path));
-  return TaskLimit(std::move(folder), std::move(entry));
-}
-
-void TaskLimit::limit(int64_t processes) {
-  if (processes != limit_ && write_cgroup_file(folder_.get(), "pids.max", cgroup_most(processes))) {
-    limit_ = processes;
-  }
-  refused_before_ += refused();
-}
-
-int64_t TaskLimit::refused() const {
-  return cgroup_count(folder_.get(), "pids.events", "max") - refused_before_;
+  CgroupLimit tasks(folder.get(), "pids.max", "pids.events", "max");
+  if (!entry || !tasks) return system_error(fmt::format("cannot open cgroup '{}'", path));
+  return TaskLimit(std::move(folder), std::move(tasks), std::move(entry));
 }
 
 std::string make_task_home(const std::string& name) {

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/result.h"
+#include "services/worker/cgroup_files.h"
 #include "services/worker/posix.h"
 
 namespace millrace::worker {
@@ -18,16 +19,16 @@ class TaskLimit {
   // Who writes "0" there is inside, with all that it starts from then on.
   int entry() const { return entry_.get(); }
   // Of the run that begins; 0: any number.
-  void limit(int64_t processes);
+  void limit(int64_t processes) { tasks_.begin(processes); }
   // How many processes and threads the kernel has refused to it.
-  int64_t refused() const;
+  int64_t refused() const { return tasks_.refused(); }
 
  private:
-  TaskLimit(Fd folder, Fd entry) : folder_(std::move(folder)), entry_(std::move(entry)) {}
+  TaskLimit(Fd folder, CgroupLimit tasks, Fd entry)
+      : folder_(std::move(folder)), tasks_(std::move(tasks)), entry_(std::move(entry)) {}
   Fd folder_;
+  CgroupLimit tasks_;
   Fd entry_;
-  int64_t limit_ = -1;  // as it is set; -1: not known
-  int64_t refused_before_ = 0;
 };
 
 // The folder below which this process may make them, made if need be; empty: there is none.
