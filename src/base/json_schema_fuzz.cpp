@@ -2,6 +2,7 @@
 #include "base/fuzzing.h"
 #include "base/json.h"
 #include "base/json_schema.h"
+#include "base/problems.h"
 
 namespace millrace {
 namespace {
@@ -105,10 +106,19 @@ Value around(std::string_view keyword, Value inner) {
   return Value::map({{keyword, std::move(inner)}});
 }
 
+// No answer tells more problems than people read, and none is longer.
+void check_bound(const std::vector<Problem>& problems) {
+  ASSERT(problems.size() <= kMostProblems + 1);  // the last says that there are more
+  for (const Problem& problem : problems) ASSERT(problem.message.size() <= kLongestProblem + 64);
+}
+
 // A schema and what stands around it must agree; a schema that is refused is never used.
 void check(const Value& schema, const Value& value) {
-  if (!check_json_schema(schema).empty()) return;
+  auto refused = check_json_schema(schema);
+  check_bound(refused);
+  if (!refused.empty()) return;
   auto problems = validate_json(schema, value);
+  check_bound(problems);
   ASSERT(validate_json(schema, value, ShowValues::No).size() == problems.size());
   bool fits = problems.empty();
   bool is_broken = value.is_list() && value.size() != 3;

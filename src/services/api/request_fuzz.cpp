@@ -52,7 +52,8 @@ FUZZ(webhook) {
     endpoint.scheme = scheme;
     auto event = webhook_event(endpoint, auth::find_signature_scheme(scheme), request);
     if (!event.ok()) continue;
-    if (fuzz::planted() && event->source_id.size() > 4) event->payload_json += ",";
+    const Value& body = event->payload["body"];
+    if (fuzz::planted() && body.is_map() && body.size() > 1) event->payload_json += ",";
     check_stored(*event);
   }
 }
