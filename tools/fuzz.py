@@ -127,20 +127,19 @@ def plant(name, corpus, _):
     return run
 
 
-def record(runs):
-    """Adds to the rows `| target | runs | edges | features | minutes |`; a new target gets one."""
+def record(run):
+    """Adds to its row `| target | runs | edges | features | minutes |`; a new target gets one."""
     text = TABLE.read_text()
     begin = text.index("| target | runs |")
     end = text.index("\n\n", begin)
     head, rule, *rows = text[begin:end].split("\n")
     table = {row.split("|")[1].strip(): row for row in rows}
-    for run in runs:
-        runs_before, minutes = 0, 0.0
-        if run.name in table:
-            cells = [cell.strip().replace(",", "") for cell in table[run.name].split("|")]
-            runs_before, minutes = int(cells[2]), float(cells[5])
-        table[run.name] = (f"| {run.name} | {runs_before + run.runs:,} | {run.edges:,} "
-                           f"| {run.features:,} | {minutes + run.cpu / 60:.1f} |")
+    runs_before, minutes = 0, 0.0
+    if run.name in table:
+        cells = [cell.strip().replace(",", "") for cell in table[run.name].split("|")]
+        runs_before, minutes = int(cells[2]), float(cells[5])
+    table[run.name] = (f"| {run.name} | {runs_before + run.runs:,} | {run.edges:,} "
+                       f"| {run.features:,} | {minutes + run.cpu / 60:.1f} |")
     rows = [table[name] for name in sorted(table)]
     TABLE.write_text(text[:begin] + "\n".join([head, rule, *rows]) + text[end:])
 
@@ -158,12 +157,13 @@ def main():
             sys.exit(f"no fuzz target '{name}': expected one of {', '.join(sorted(known))}")
     chosen = options.names or sorted(known)
     one = plant if options.planted else fuzz_for if options.record else fuzz
-    failed, done = [], []
+    failed = []
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         jobs = [pool.submit(one, name, known[name], options.seconds) for name in chosen]
         for job in concurrent.futures.as_completed(jobs):
             run = job.result()
-            done.append(run)
+            if options.record:
+                record(run)
             print(f"{run.name:18} {run.runs:>10,} runs {run.edges:>7,} edges {run.features:>7,} "
                   f"features {run.cpu:6.1f} s of CPU", flush=True)
             if options.planted and not run.has_found():
@@ -172,8 +172,6 @@ def main():
             elif not options.planted and run.code != 0:
                 failed.append(run)
                 print(f"{run.reason()}\nrepro: build/fuzz/{run.name}_fuzz {run.artifact}", flush=True)
-    if options.record:
-        record(done)
     print(f"{len(chosen)} targets, {len(failed)} failed: {' '.join(run.name for run in failed)}")
     sys.exit(1 if failed else 0)
 
