@@ -4,11 +4,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <span>
 
 #include "adapters/store_sqlite/store_sqlite.h"
 #include "app/staged_releases.h"
+#include "base/log.h"
 #include "cli/stdout.h"
-#include "engine/machine/in_hand.h"
 #include "store/migrate.h"
 #include "store/read.h"
 
@@ -63,11 +64,23 @@ Result<std::vector<store::Finding>> examine(const std::string& file, const PackS
 
 // What the server does not handle any more, because it ended with it in hand.
 void examine_in_hand(const std::string& file, std::vector<store::Finding>& findings) {
-  for (const auto& dead : engine::InHand::dead_in(file)) {
+  for (const auto& dead : InHand::dead_in(file)) {
     findings.push_back({"store", store::Severity::Warning, fmt::format("{} {}", dead.kind, dead.id),
                         fmt::format("is set aside: {} servers ended with it in hand; it is tried "
                                     "again when it changes, or with another version",
                                     dead.ends)});
+  }
+}
+
+void tell_what_was_in_hand(const InHand& in_hand) {
+  constexpr size_t kMostTold = 10;
+  const auto& found = in_hand.found();
+  for (const auto& left : std::span(found).first(std::min(found.size(), kMostTold))) {
+    log_warn("server.ended_in_hand",
+             {{"kind", left.kind}, {"id", left.id}, {"ends", left.ends}, {"of", found.size()}});
+  }
+  for (const auto& dead : in_hand.dead()) {
+    log_error("server.set_aside", {{"kind", dead.kind}, {"id", dead.id}, {"ends", dead.ends}});
   }
 }
 

@@ -5,6 +5,7 @@
 
 #include "app/config.h"
 #include "app/pack_store.h"
+#include "base/in_hand.h"
 #include "store/doctor.h"
 
 namespace millrace::app {
@@ -14,6 +15,8 @@ namespace millrace::app {
 Result<std::vector<store::Finding>> examine(const std::string& file, const PackStore& packs,
                                             const RetentionSection& retention, int64_t now_ms);
 
+// At a start: what was in hand when the last server ended, and what is not handled any more.
+void tell_what_was_in_hand(const InHand& in_hand);
 // Besides, of a data folder: what its server has set aside. `file`: DataPaths::in_hand.
 void examine_in_hand(const std::string& file, std::vector<store::Finding>& findings);
 

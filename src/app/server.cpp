@@ -14,6 +14,7 @@
 #include "adapters/blob_fs/blob_fs.h"
 #include "adapters/store_sqlite/store_sqlite.h"
 #include "app/blob_sweep.h"
+#include "app/examination.h"
 #include "app/exit_limit.h"
 #include "app/metrics.h"
 #include "app/open_files.h"
@@ -34,7 +35,6 @@
 #include "cli/stdout.h"
 #include "engine/engine.h"
 #include "engine/machine/context.h"
-#include "engine/machine/in_hand.h"
 #include "engine/transitions/commands.h"
 #include "net/http_server.h"
 #include "services/api/api.h"
@@ -73,18 +73,6 @@ engine::Retention retention_of(const Config& config) {
           .executions = config.retention.executions_days * kDayMs,
           .changes = config.retention.changes_days * kDayMs,
           .dedupe = config.retention.dedupe_days * kDayMs};
-}
-
-void tell_what_was_in_hand(const engine::InHand& in_hand) {
-  constexpr size_t kMostTold = 10;
-  const auto& found = in_hand.found();
-  for (const auto& left : std::span(found).first(std::min(found.size(), kMostTold))) {
-    log_warn("server.ended_in_hand",
-             {{"kind", left.kind}, {"id", left.id}, {"ends", left.ends}, {"of", found.size()}});
-  }
-  for (const auto& dead : in_hand.dead()) {
-    log_error("server.set_aside", {{"kind", dead.kind}, {"id", dead.id}, {"ends", dead.ends}});
-  }
 }
 
 bool is_loopback(std::string_view address) {
@@ -174,7 +162,8 @@ class Server {
   std::optional<auth::RunTokens> run_tokens_;
   auth::TokenCache tokens_;
   Metrics metrics_;
-  std::unique_ptr<engine::InHand> in_hand_;
+  std::unique_ptr<InHand> in_hand_;
+  std::unique_ptr<InHand> worker_in_hand_;
   size_t set_aside_at_start_ = 0;
   std::unique_ptr<sql::Store> store_;
   std::unique_ptr<kernel::Blobs> blobs_;  // output above 64 KiB, artifacts
@@ -191,6 +180,7 @@ class Server {
 // read it again (K1). No destructors: they would write. It is no message's fault.
 [[noreturn]] void Server::die(const Error& error) const {
   in_hand_->let_go();
+  worker_in_hand_->let_go();
   log_error("store.failed", {{"error", error.message()}, {"exit", kExitStoreFailed}});
   std::fflush(nullptr);
   _exit(kExitStoreFailed);
@@ -238,8 +228,10 @@ Result<void> Server::open() {
   TRY(lock_, lock_folder(paths_.data));
   TRY(keys_, auth::open_key_file(paths_.keys, auth::system_random()));
   run_tokens_.emplace(keys_->derive("run tokens"));
-  TRY(in_hand_, engine::InHand::open(paths_.in_hand, kVersion));
+  TRY(in_hand_, InHand::open(paths_.in_hand, kVersion));
+  TRY(worker_in_hand_, InHand::open(paths_.worker_in_hand, kVersion));
   tell_what_was_in_hand(*in_hand_);
+  tell_what_was_in_hand(*worker_in_hand_);
   set_aside_at_start_ = in_hand_->dead().size();
   TRY(open_engine());
   TRY(api_, api::Api::create(
@@ -269,6 +261,8 @@ Result<void> Server::open() {
   worker.release_file = [this](const auto& pack, const auto& digest, const auto& file) {
     return staged_.file(pack, digest, file);
   };
+  worker.blobs = blobs_.get();
+  worker.in_hand = worker_in_hand_.get();
   worker_ = std::make_unique<worker::Worker>(*engine_, loop_, std::move(worker));
   return {};
 }

@@ -17,13 +17,15 @@ struct DataPaths {
         keys(data + "/keys.json"),
         admin_token(data + "/admin.token"),
         url(data + "/url"),
-        in_hand(data + "/in_hand") {}
+        in_hand(data + "/in_hand"),
+        worker_in_hand(data + "/in_hand.worker") {}
   std::string data;
   std::string sweep;  // locked while blobs are swept or backed up
   std::string keys;
   std::string admin_token;  // 0600; the command line of the same user finds it
   std::string url;          // of the server that runs, or ran last
-  std::string in_hand;      // what is being decided (engine/machine/in_hand.h)
+  std::string in_hand;      // what is being decided (base/in_hand.h)
+  std::string worker_in_hand;
 };
 
 // `millrace up`: all roles in this process, until SIGTERM or SIGINT. `reload` reads the

@@ -12,7 +12,6 @@ namespace millrace {
 namespace {
 
 constexpr std::string_view kReplacement = "\xEF\xBF\xBD";
-constexpr std::string_view kMark = "\xEF\xBB\xBF";
 
 void append_code_point(std::string& out, uint32_t c) {
   if (c < 0x80) {
@@ -99,7 +98,7 @@ Result<std::string> from_utf16(std::string_view bytes, std::string_view charset,
 Result<std::string> from_utf8(std::string_view bytes, std::string_view charset) {
   size_t wrong = first_not_utf8(bytes);
   if (wrong != bytes.npos) return no_text(charset, bytes, wrong);
-  if (bytes.starts_with(kMark)) bytes.remove_prefix(kMark.size());
+  bytes = without_mark(bytes);
   return std::string(bytes);
 }
 

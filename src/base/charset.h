@@ -29,4 +29,11 @@ Repaired repair_utf8(std::string_view bytes);
 // with the offset of the first one.
 Result<std::string> to_utf8(std::string_view bytes, std::string_view charset);
 
+// UTF-8 without the mark (BOM) that it may begin with.
+inline std::string_view without_mark(std::string_view text) {
+  constexpr std::string_view kMark = "\xEF\xBB\xBF";
+  if (text.starts_with(kMark)) text.remove_prefix(kMark.size());
+  return text;
+}
+
 }  // namespace millrace

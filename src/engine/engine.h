@@ -13,6 +13,10 @@
 #include "kernel/blobs.h"
 #include "kernel/work.h"
 
+namespace millrace {
+class InHand;
+}
+
 namespace millrace::kernel {
 struct ExecutionRow;
 struct KeyRow;
@@ -26,7 +30,6 @@ class Store;
 namespace millrace::engine {
 
 class Catalog;
-class InHand;
 class TenantCatalog;
 struct PackSet;
 struct Retention;

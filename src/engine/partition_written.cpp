@@ -32,7 +32,7 @@ void Partition::written(std::vector<store::Written> outcomes, Now now) {
 }
 
 void Partition::settle(Decision& decision, Now now) {
-  if (surroundings_.in_hand) surroundings_.in_hand->handled(*decision.attempt.message);
+  if (surroundings_.in_hand) handled(*surroundings_.in_hand, *decision.attempt.message);
   // What waits cannot be read.
   bool nobody =
       decision.attempt.message->routine() == Routine::Dispatch && decision.dequeued.empty();
@@ -185,7 +185,7 @@ void Partition::meet_fate(Attempt attempt, Trouble trouble, const Error& why, No
       return;
     case Fate::What::Answer:
       if (trouble == Trouble::Refused && surroundings_.in_hand) {
-        surroundings_.in_hand->handled(*attempt.message);  // it was decided
+        handled(*surroundings_.in_hand, *attempt.message);  // it was decided
       }
       answered(attempt);
       attempt.message->fail(why);

@@ -11,10 +11,13 @@
 #include "kernel/work.h"
 #include "store/committer.h"
 
+namespace millrace {
+class InHand;
+}
+
 namespace millrace::engine {
 
 class Catalog;
-class InHand;
 struct Decision;
 
 // Takes the side effects of commits to the workers. Thread-safe; quick: it posts.

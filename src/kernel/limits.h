@@ -27,6 +27,8 @@ inline constexpr Limit kOutputInResult{"output in a result", 16 << 20, "bytes"};
 inline constexpr Limit kShownResult{"result in an answer", 1 << 20, "bytes"};
 // Of stdout that is parsed by the action's output_format.
 inline constexpr Limit kStructuredOutput{"structured output", 16 << 20, "bytes"};
+// Of that, what is parsed when its run is decided on; more is parsed by the worker before.
+inline constexpr Limit kReadByDecision{"structured output read while deciding", 1 << 20, "bytes"};
 // The result wraps the output, errors and states wrap the result: all must be readable again.
 inline constexpr Limit kStructuredDepth{"structured output", 48, "levels"};
 // Of an order or a completion on its way to another process.

@@ -39,6 +39,7 @@ struct WorkOrder {
   Runtime runtime;             // of Script
   ParameterDelivery delivery = ParameterDelivery::Stdin;
   ParameterFormat parameter_format = ParameterFormat::Json;
+  OutputFormat output_format = OutputFormat::Text;
   std::vector<std::string> arguments;  // these parameters become words of the command, in order
   std::vector<std::string> steering;   // these steer the run (cwd, env, ...), the action does not
                                        // get them
@@ -92,7 +93,11 @@ struct Completion {
   std::string message;  // for people: why it could not start, what killed it
   StreamOutput out;
   StreamOutput err;
-  Value output;  // of in-process runs (core.http): the result as it is; else null
+  // Of in-process runs (core.http): the result as it is. Of others, when `is_read`: what stdout
+  // says, or why that cannot be told; the worker has read it because it is large. Else null.
+  Value output;
+  std::string output_error;
+  bool is_read = false;
   int64_t started_ms = 0;
   int64_t ended_ms = 0;
 

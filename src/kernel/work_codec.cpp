@@ -8,10 +8,10 @@
 //   runtime    = ref:text interpreter:list env:pairs
 //   order      = tenant:i64 key action:text pack:text release:text entry_point:text runner:u8
 //                runner_type:text python_runner:u8 runtime delivery:u8 parameter_format:u8
-//                arguments:list steering:list parameters:value secrets:list env:pairs
-//                permissions:list timeout_ms:i64
+//                output_format:u8 arguments:list steering:list parameters:value secrets:list
+//                env:pairs permissions:list timeout_ms:i64
 //   completion = tenant:i64 key end:u8 exit_code:u32 message:text out:output err:output
-//                output:value started_ms:i64 ended_ms:i64
+//                output:value output_error:text is_read:u8 started_ms:i64 ended_ms:i64
 #include "kernel/work_codec.h"
 
 #include <bit>
@@ -167,8 +167,8 @@ StreamOutput get_output(FrameReader& r) {
 // The names are bound one by one so that a new field does not compile until it is sent.
 FrameWriter& put(FrameWriter& w, const WorkOrder& order) {
   const auto& [tenant, key, action, pack, release, entry_point, runner, runner_type, python_runner,
-               runtime, delivery, parameter_format, arguments, steering, parameters, secrets, env,
-               permissions, timeout_ms] = order;
+               runtime, delivery, parameter_format, output_format, arguments, steering, parameters,
+               secrets, env, permissions, timeout_ms] = order;
   put(w.i64(tenant.value), key);
   w.text(action).text(pack).text(release).text(entry_point);
   put_enum(w, runner);
@@ -176,6 +176,7 @@ FrameWriter& put(FrameWriter& w, const WorkOrder& order) {
   put(w, runtime);
   put_enum(w, delivery);
   put_enum(w, parameter_format);
+  put_enum(w, output_format);
   put(w.list(arguments).list(steering), parameters);
   put(w.list(secrets), env);
   return w.list(permissions).i64(timeout_ms);
@@ -195,6 +196,7 @@ WorkOrder get_order(FrameReader& r) {
   order.runtime = get_runtime(r);
   order.delivery = get_enum(r, ParameterDelivery::File);
   order.parameter_format = get_enum(r, ParameterFormat::Yaml);
+  order.output_format = get_enum(r, OutputFormat::Jsonl);
   order.arguments = r.list();
   order.steering = r.list();
   order.parameters = ValueReader(r).read();
@@ -206,13 +208,14 @@ WorkOrder get_order(FrameReader& r) {
 }
 
 FrameWriter& put(FrameWriter& w, const Completion& completion) {
-  const auto& [tenant, key, end, exit_code, message, out, err, output, started_ms, ended_ms] =
-      completion;
+  const auto& [tenant, key, end, exit_code, message, out, err, output, output_error, is_read,
+               started_ms, ended_ms] = completion;
   put(w.i64(tenant.value), key);
   put_enum(w, end);
   w.u32(static_cast<uint32_t>(exit_code)).text(message);
   put(put(w, out), err);
   put(w, output);
+  w.text(output_error).u8(is_read ? 1 : 0);
   return w.i64(started_ms).i64(ended_ms);
 }
 
@@ -226,6 +229,8 @@ Completion get_completion(FrameReader& r) {
   c.out = get_output(r);
   c.err = get_output(r);
   c.output = ValueReader(r).read();
+  c.output_error = r.text();
+  c.is_read = r.u8() != 0;
   c.started_ms = r.i64();
   c.ended_ms = r.i64();
   return c;

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <functional>
 #include <map>
 #include <string>
 #include <string_view>
 
 #include "base/ids.h"
+#include "base/result.h"
 #include "base/value.h"
 
 namespace millrace::expr {
@@ -15,6 +17,8 @@ struct Scope;
 }  // namespace millrace::expr
 
 namespace millrace::rules {
+
+class CompiledRule;
 
 // An event as criteria and templates see it: a map with `id` (a string), `trigger` (the ref),
 // `created` (RFC 3339), `payload`, `parameters` (what the trigger instance was set up with).
@@ -32,6 +36,8 @@ struct EventScope {
   // What all rules together may do about the event: criteria and templates. Null: no limit but that
   // of each template.
   expr::Allowance* allowance = nullptr;
+  // Asked before each rule is judged; an error sets it aside for this event. Null: none is.
+  const std::function<Result<void>(const CompiledRule&)>* may_judge = nullptr;
 };
 
 // The scope of the expressions of a rule of this pack: trigger.*, event.*, pack.config.*,

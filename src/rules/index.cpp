@@ -265,6 +265,11 @@ class RuleIndex::OfTrigger {
     for (uint32_t number : candidates) {
       const RulePtr& rule = tables.rules()[number];
       if (rule->spec().backstop != backstop) continue;
+      auto may = scope.may_judge ? (*scope.may_judge)(*rule) : Result<void>();
+      if (!may.ok()) {
+        matches.push_back({.rule = rule, .failure = std::move(may).error()});
+        continue;
+      }
       Judge judge(scope, rule->pack(), values, tables.slots_of(number), engine);
       bool holds = judge.holds(rule->trigger_criteria()) && judge.holds(rule->criteria());
       if (judge.need()) {

@@ -269,6 +269,34 @@ TEST_P(PoisonedRule, IsSetAsideUntilItIsChanged) {
 INSTANTIATE_TEST_SUITE_P(One, PoisonedRule,
                          ::testing::Values(std::tuple(kPoisons[0], Death::Abort)));
 
+// In its criteria: which rule it was is known from the second time on.
+TEST_P(PoisonedRule, IsSetAsideForItsCriteriaToo) {
+  RuleSpec rule{.ref = "ci.judge", .trigger = "ci.push"};
+  rule.action = "core.noop";
+  rule.criteria = Value(R"({{ st2kv('system.boom', decrypt=true) == 'x' }})");
+  RuleSpec other{.ref = "ci.other", .trigger = "ci.push"};
+  other.action = "core.noop";
+  EXPECT_TRUE(dies([&] {
+    prepare();
+    for (const RuleSpec& one : {rule, other}) {
+      ASSERT_TRUE(await<RuleRow>([&](auto reply) {
+                    engine_->submit(command::write_rule(kTester, {one, std::nullopt, true}, reply));
+                  }).ok());
+    }
+    ASSERT_TRUE(await<RuleRow>([&](auto reply) {
+                  engine_->submit(command::delete_rule(kTester, "ci.boom", {}, reply));
+                }).ok());
+    bring_about();
+  }));
+  EXPECT_TRUE(dies([] {})) << "alone, with the rule beside it";
+  EXPECT_TRUE(dies([&] { bring_about(); })) << "the next event: the rule's second time";
+  open_all();
+  settle();
+  EXPECT_EQ(count("enforcement WHERE rule_ref = 'ci.judge' AND error LIKE '%to judge this rule%'"),
+            1);
+  EXPECT_EQ(count("enforcement WHERE rule_ref = 'ci.other' AND execution <> 0"), 1);
+}
+
 class SlowDecisions : public EngineTest {};
 TEST_F(SlowDecisions, AreCounted) {
   open_key_ = [](const KeyRow&) -> Result<Secret> {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/transitions/enforce.h"
 
+#include <functional>
+
 #include "base/json.h"
 #include "base/problems.h"
 #include "engine/transitions/start.h"
@@ -20,14 +22,18 @@ Value verdict_list(const std::vector<rules::Verdict>& verdicts) {
   return list;
 }
 
+// Notes what is done with a rule; an error when servers have ended of it.
+Result<void> note(InHand& in_hand, std::string_view doing, const rules::CompiledRule& rule) {
+  RuleInHand noted(doing, rule.id(), rule.revision());
+  if (in_hand.is_dead(noted.item())) return noted.dead_error();
+  in_hand.also(noted.item());
+  return {};
+}
+
 // The execution that a matched rule asks for, or why there is none.
 Result<ExecutionId> start_for(Context& ctx, const EventRow& event, const rules::CompiledRule& rule,
                               const rules::EventScope& scope, EnforcementId enforcement) {
-  RuleInHand in_hand("render", rule.id(), rule.revision());
-  if (ctx.in_hand()) {
-    if (ctx.in_hand()->is_dead(in_hand.item())) return in_hand.dead_error();
-    ctx.in_hand()->also(in_hand.item());
-  }
+  if (ctx.in_hand()) TRY(note(*ctx.in_hand(), "render", rule));
   TRY(Value parameters, rules::render_parameters(rule, scope, ctx.expressions()));
   StartRequest request;
   request.tenant = event.tenant;
@@ -65,7 +71,14 @@ Result<void> enforce(Context& ctx, const EventRow& event, const Value& payload) 
   scope.allowance = &allowance;
   scope.event = rules::event_value(event.id, event.trigger, event.created, payload,
                                    std::move(trigger_parameters));
+  // Judging is quick, and noted only while something is suspected: the event that ended the server,
+  // next time with the rule of which it did.
+  std::function<Result<void>(const rules::CompiledRule&)> may_judge = [&](const auto& rule) {
+    return note(*ctx.in_hand(), "judge", rule);
+  };
+  if (ctx.in_hand() && ctx.in_hand()->has_suspects()) scope.may_judge = &may_judge;
   auto matched = catalog.index().match(scope, ctx.expressions());
+  if (scope.may_judge) ctx.in_hand()->no_more();
   if (!matched.ok()) {
     if (auto need = ctx.need(matched.error())) return std::move(*need);
     return std::move(matched).error();
@@ -102,6 +115,7 @@ Result<void> enforce(Context& ctx, const EventRow& event, const Value& payload) 
                                 .at = ctx.now()});
     ctx.changes.enforcements.push_back(std::move(row));
   }
+  if (ctx.in_hand()) ctx.in_hand()->no_more();
   if (needs) return needs_error();
   return {};
 }

@@ -5,13 +5,13 @@
 #include "base/json.h"
 #include "base/mutants.h"
 #include "base/text.h"
-#include "base/yaml.h"
 #include "engine/machine/transition.h"
 #include "engine/transitions/lose_run.h"
 #include "engine/transitions/messages.h"
 #include "engine/transitions/work_off.h"
 #include "kernel/hidden.h"
 #include "kernel/limits.h"
+#include "kernel/printed.h"
 #include "packs/parameters.h"
 #include "packs/secrets.h"
 
@@ -20,47 +20,6 @@ namespace millrace::engine {
 using namespace kernel;
 
 namespace {
-
-struct Parsed {
-  Value output;
-  std::string error;
-};
-
-constexpr JsonLimits kOutputLimits{.max_depth = kStructuredDepth.most,
-                                   .max_bytes = kStructuredOutput.most};
-
-Parsed parse_jsonl(std::string_view text) {
-  Parsed parsed{Value::list(), {}};
-  size_t number = 0;
-  for (auto line : split(text, '\n')) {
-    ++number;
-    if (trim(line).empty()) continue;
-    auto value = parse_json(line, kOutputLimits);
-    if (!value.ok()) return {Value(), fmt::format("line {}: {}", number, value.error().message())};
-    parsed.output.push_back(std::move(*value));
-  }
-  return parsed;
-}
-
-Parsed parse_output(OutputFormat format, std::string_view text) {
-  auto from = [](Result<Value> value) {
-    return value.ok() ? Parsed{std::move(*value), {}} : Parsed{Value(), value.error().message()};
-  };
-  auto yaml = [&]() -> Result<Value> {
-    TRY(auto root,
-        parse_yaml(text, "stdout",
-                   {.max_bytes = kOutputLimits.max_bytes, .max_depth = kOutputLimits.max_depth}));
-    return std::move(root.value);
-  };
-  switch (format) {
-    case OutputFormat::Text: return {};
-    case OutputFormat::Json:
-      return trim(text).empty() ? Parsed{} : from(parse_json(text, kOutputLimits));
-    case OutputFormat::Yaml: return from(yaml());
-    case OutputFormat::Jsonl: return parse_jsonl(text);
-  }
-  return {};
-}
 
 struct End {
   ExecutionStatus status;
@@ -199,7 +158,7 @@ FinishRun::Output FinishRun::output(const Action* action, const Value& parameter
 }
 
 FinishRun::Output FinishRun::printed(const Action* action, const Value& parameters) const {
-  if (!completion_.output.is_null()) return {completion_.output, {}};
+  if (!completion_.is_read && !completion_.output.is_null()) return {completion_.output, {}};
   if (completion_.end != RunEnd::Exited) return {};
   if (!action) return {Value(), "the release is gone that says how its output is to be read"};
   if (action->output_format == OutputFormat::Text) return {};
@@ -212,16 +171,17 @@ FinishRun::Output FinishRun::printed(const Action* action, const Value& paramete
   if (!stored_.out.ok()) return {Value(), stored_.out.error().message(), false};
   std::string_view text = out.blob.empty() ? out.bytes : *stored_.out;
   std::string revealed;
-  if (!out.hidden.empty()) {
+  if (!out.hidden.empty() && !completion_.is_read) {
     revealed = reveal(text, out.hidden, packs::secret_values(*action, parameters));
     text = revealed;
   }
-  if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);  // a byte order mark
+  text = without_mark(text);
   if (trim(text).empty() && !action->output_schema.is_null()) {
     return {Value(), "stdout is empty: expected the output that the action declares"};
   }
-  auto parsed = parse_output(action->output_format, text);
-  return {std::move(parsed.output), std::move(parsed.error)};
+  if (completion_.is_read) return {completion_.output, completion_.output_error};
+  auto printed = parse_printed(action->output_format, text);
+  return {std::move(printed.value), std::move(printed.error)};
 }
 
 Value FinishRun::result(const Action* action, Output printed) const {

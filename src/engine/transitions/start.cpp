@@ -478,6 +478,7 @@ Result<WorkOrder> make_order(const TenantCatalog& catalog, const ExecutionRow& r
   order.python_runner = action.python_runner;
   order.delivery = action.delivery;
   order.parameter_format = action.parameter_format;
+  order.output_format = action.output_format;
   order.arguments = packs::argument_names(action);
   order.steering = packs::steering_names(action);
   order.permissions = action.permissions;

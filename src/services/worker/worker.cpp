@@ -10,8 +10,14 @@
 #include <algorithm>
 
 #include "async/loop.h"
+#include "base/charset.h"
+#include "base/in_hand.h"
 #include "base/log.h"
 #include "base/time.h"
+#include "kernel/blobs.h"
+#include "kernel/hidden.h"
+#include "kernel/limits.h"
+#include "kernel/printed.h"
 #include "services/worker/boundary.h"
 #include "services/worker/http_runs.h"
 
@@ -102,7 +108,18 @@ void Worker::read_mail() {
 }
 
 void Worker::attend(TenantId tenant, const kernel::RunKey& key, const std::function<void()>& step) {
-  auto thrown = thrown_by(step);
+  constexpr std::string_view kKind = "run";
+  InHand::Item item{kKind, key.execution.value};
+  bool is_dead = config_.in_hand && config_.in_hand->is_dead(item);
+  std::optional<std::string> thrown;
+  if (is_dead) {
+    thrown =
+        fmt::format("the server has ended {} times while it was at this run", InHand::kMostEnds);
+  } else {
+    Holding holding(config_.in_hand, item);
+    thrown = thrown_by(step);
+  }
+  if (config_.in_hand) config_.in_hand->handled(item);
   if (!thrown) return;
   log_error("worker.exception", {{"worker", config_.name},
                                  {"execution", key.execution.value},
@@ -114,7 +131,7 @@ void Worker::attend(TenantId tenant, const kernel::RunKey& key, const std::funct
   if (at != runs_.end() && at->second.state == Run::State::Reported) return;
   if (began && greeted_) encode(out_, Kill{key});
   report(ended(tenant, key, began ? kernel::RunEnd::Lost : kernel::RunEnd::SpawnFailed,
-               fmt::format("an exception in the worker: {}", *thrown)));
+               is_dead ? *thrown : fmt::format("an exception in the worker: {}", *thrown)));
 }
 
 void Worker::on(Opened& note) {
@@ -196,6 +213,8 @@ void Worker::launch(const kernel::RunKey& key, Run& run) {
     http_->start(std::move(*order));
     return;
   }
+  run.output_format = order->output_format;
+  if (run.output_format != OutputFormat::Text) run.secrets = order->secrets;
   auto refuse = [&](std::string why) {
     report(ended(order->tenant, key, kernel::RunEnd::SpawnFailed, std::move(why)));
   };
@@ -265,10 +284,30 @@ void Worker::on_chunk(Chunk chunk) {
                                 .bytes = std::move(chunk.bytes)});
 }
 
+// Here, because whoever decides on the run decides on all others too.
+void Worker::read_output(kernel::Completion& completion, const Run& run) const {
+  const auto& out = completion.out;
+  bool is_large =
+      out.size > kernel::kReadByDecision.most && out.size <= kernel::kStructuredOutput.most;
+  if (!config_.blobs || run.output_format == OutputFormat::Text || !is_large || out.blob.empty() ||
+      out.dropped > 0 || completion.end != kernel::RunEnd::Exited) {
+    return;
+  }
+  auto stored = config_.blobs->read(out.blob, 0, out.size);
+  if (!stored.ok() || std::ssize(*stored) != out.size) return;  // who decides says why
+  std::string text = std::move(*stored);
+  if (!out.hidden.empty()) text = kernel::reveal(text, out.hidden, run.secrets);
+  auto printed = kernel::parse_printed(run.output_format, without_mark(text));
+  completion.output = std::move(printed.value);
+  completion.output_error = std::move(printed.error);
+  completion.is_read = true;
+}
+
 void Worker::report(kernel::Completion completion) {
   kernel::RunKey key = completion.key;
   auto [at, is_new] = runs_.try_emplace(key);
   if (at->second.state == Run::State::Reported) return;
+  read_output(completion, at->second);
   Run reported{.tenant = completion.tenant, .state = Run::State::Reported};
   // First: when it throws, nobody has heard of this end, and another one may be told.
   source_.finished(session_->id, std::move(completion),

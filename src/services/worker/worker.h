@@ -21,8 +21,16 @@
 #include "services/worker/posix.h"
 #include "services/worker/spawner.h"
 
+namespace millrace {
+class InHand;
+}
+
 namespace millrace::async {
 class Loop;
+}
+
+namespace millrace::kernel {
+class Blobs;
 }
 
 namespace millrace::worker {
@@ -44,6 +52,11 @@ struct WorkerConfig {
   ReleaseFile release_file;  // of orders of Runner::Script
   // What this order needs; nothing: it starts at once. May be empty. On the worker's thread.
   std::function<std::optional<Preparation>(const kernel::WorkOrder&)> prepare;
+  // Where large output is read from to parse it; null: who decides on the run does.
+  kernel::Blobs* blobs = nullptr;
+  // Notes which run the worker's thread has to do with; a run of which processes have died is given
+  // up. May be null. The thread's own.
+  InHand* in_hand = nullptr;
 };
 
 // Counted since start; for metrics.
@@ -100,6 +113,9 @@ class Worker final : public kernel::WorkReceiver {
     State state = State::Sent;
     bool canceled = false;
     std::unique_ptr<kernel::WorkOrder> order = {};  // of Preparing and Unsent
+    // How its output is to be read; of an adopted run it is not known.
+    OutputFormat output_format = OutputFormat::Text;
+    std::vector<std::string> secrets = {};
   };
   using Completions = std::vector<kernel::Completion>;
 
@@ -147,6 +163,7 @@ class Worker final : public kernel::WorkReceiver {
   void launch(const kernel::RunKey& key, Run& run);
   void on_exited(kernel::Completion completion);
   void on_chunk(Chunk chunk);
+  void read_output(kernel::Completion& completion, const Run& run) const;
   void report(kernel::Completion completion);
 
   kernel::WorkSource& source_;

@@ -157,7 +157,7 @@ TEST_F(WorkerTest, OrdersAndCancelsOfAnotherSessionAreIgnored) {
   source_.receiver().cancel(SessionId(1), Of{kDefaultTenant, ours.key}, "stale");
   EXPECT_EQ(source_.wait_finished(ours.key).end, RunEnd::Exited);
   EXPECT_EQ(source_.times_finished(stale.key), 0U);
-  EXPECT_EQ(worker->stats().running, 0);
+  EXPECT_TRUE(eventually([&] { return worker->stats().running == 0; }));
   EXPECT_EQ(worker->stats().launched, 1);
 }
 

@@ -12,6 +12,8 @@
 #include <new>
 #include <stdexcept>
 
+#include "adapters/blob_fs/blob_fs.h"
+#include "base/in_hand.h"
 #include "services/worker/http_runs.h"
 #include "services/worker/worker_fixture.h"
 
@@ -107,6 +109,53 @@ TEST_F(WorkerTest, AnEndThatCannotBeToldIsToldAsLost) {
   source_.grant({after});
   EXPECT_EQ(source_.wait_finished(after.key).out.bytes, "after\n");
   EXPECT_TRUE(eventually([&] { return worker->stats().running == 0; }));
+}
+
+// Whoever decides on the run decides on all others too, and must not parse megabytes.
+TEST_F(WorkerTest, ReadsLargeStructuredOutput) {
+  auto blobs = blob_fs::open(data_.path());
+  ASSERT_TRUE(blobs.ok());
+  config_.blobs = blobs->get();
+  RunningWorker worker(source_, config_);
+  auto printing = [&](const char* end, OutputFormat format) {
+    auto order = shell(fmt::format(
+        "printf '[\"hush-hush\"'; head -c 1200000 /dev/zero | tr '\\0' ' '; printf '{}'", end));
+    order.secrets = {"hush-hush"};
+    order.output_format = format;
+    return order;
+  };
+  auto whole = printing(", 1]", OutputFormat::Json), broken = printing(", 1", OutputFormat::Json),
+       text = printing("", OutputFormat::Text), small = shell("echo '[1]'");
+  small.output_format = OutputFormat::Json;
+  source_.grant({whole, broken, text, small});
+  auto c = source_.wait_finished(whole.key);
+  EXPECT_TRUE(c.is_read);
+  EXPECT_EQ(c.output, Value(ValueList{"hush-hush", 1})) << c.output_error;
+  EXPECT_EQ(c.out.hidden.size(), 1U);
+  c = source_.wait_finished(broken.key);
+  EXPECT_TRUE(c.is_read);
+  EXPECT_TRUE(c.output.is_null());
+  EXPECT_NE(c.output_error, "");
+  EXPECT_FALSE(source_.wait_finished(text.key).is_read);
+  EXPECT_FALSE(source_.wait_finished(small.key).is_read);
+}
+
+TEST_F(WorkerTest, ARunOfWhichServersHaveDiedIsGivenUp) {
+  auto deadly = shell("echo again"), calm = shell("echo calm");
+  for (int i = 0; i < InHand::kMostEnds; ++i) {
+    (*InHand::open(path("in_hand"), "1"))->take({"run", deadly.key.execution.value});
+  }
+  auto in_hand = *InHand::open(path("in_hand"), "1");
+  config_.in_hand = in_hand.get();
+  RunningWorker worker(source_, config_);
+  source_.grant({deadly, calm});
+  auto c = source_.wait_finished(deadly.key);
+  EXPECT_EQ(c.end, RunEnd::SpawnFailed);
+  EXPECT_EQ(c.message, "the server has ended 2 times while it was at this run");
+  EXPECT_EQ(source_.wait_finished(calm.key).out.bytes, "calm\n");
+  worker.stop();
+  EXPECT_FALSE(in_hand->has_suspects());
+  EXPECT_TRUE((*InHand::open(path("in_hand"), "1"))->found().empty());
 }
 
 TEST_F(WorkerTest, ForwardsOutputWhileTheRunGoesOn) {
