@@ -44,6 +44,13 @@ def write_pack():
                             "output_format: json\nparameters: {pin: {type: string, secret: true}}\n",
         "actions/pin.py": "import json, sys\npin = json.load(sys.stdin)['pin']\n"
                           "print(json.dumps({'n': 512345, 'pin': pin, 't': 'id-1234', 'x': [1234]}))\n",
+        **{f"actions/big_{form}.yaml": f"name: big_{form}\nrunner_type: python\nentry_point: big.py\n"
+                                       f"output_format: {form}\nparameters:\n  end: {{type: string}}\n"
+                                       "  pin: {type: string, secret: true}\n"
+           for form in ("json", "jsonl", "yaml")},
+        "actions/big.py": "import json, sys\np = json.load(sys.stdin)\n"
+                          "print('[\"%s\", \"id-%s\", \"%s\"]%s'"
+                          " % (p['pin'], p['pin'], 'x' * 1500000, p['end']))\n",
         "actions/object.yaml": "name: object\nrunner_type: python\nentry_point: object.py\n"
                                "parameters: {o: {type: object}, p: {type: object}}\n",
         "actions/object.py": "print('done')\n",
@@ -95,6 +102,23 @@ def what_an_answer_does_not_show_is_said():
     assert "at most 1048576 are read" in row["result_error"], row["result_error"]
     whole = client().request("GET", f"/api/v1/executions/{row['id']}/result")[2]
     assert whole["stdout"] == "x" * 2_000_000
+
+
+def large_structured_output_is_data():
+    """The worker parses it: as the decision would, secrets and mistakes included."""
+    def whole(form, end):
+        row = run(f"border.big_{form}", {"pin": "Kanarie-12", "end": end})
+        return client().request("GET", f"/api/v1/executions/{row['id']}/result")[2]
+
+    data = ["********", "id-Kanarie-12", "x" * 1_500_000]
+    for form, expected in (("json", data), ("jsonl", [data]), ("yaml", data)):
+        result = whole(form, "")
+        assert result["output"] == expected, (form, str(result["output"])[:100])
+        assert "output_error" not in result, result["output_error"]
+        assert "Kanarie" not in result["stdout"]
+        broken = whole(form, "]")
+        assert broken["output"] is None, form
+        assert broken["output_error"], form
 
 
 class Odd(http.server.BaseHTTPRequestHandler):
@@ -251,6 +275,7 @@ def the_file_shrinks_after_retention():
 
 
 CASES = [text_from_outside_reads_no_key, large_stdout_is_a_value,
+         large_structured_output_is_data,
          what_an_answer_does_not_show_is_said, answers_keep_their_bytes, a_body_may_be_any_value,
          masking_changes_no_data, every_write_is_checked, stdin_is_read_once,
          items_that_succeeded_run_again_when_reset, the_file_shrinks_after_retention]
