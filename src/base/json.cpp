@@ -9,11 +9,27 @@
 #include <iterator>
 
 #include "base/charset.h"
+#include "base/number.h"
 
 namespace millrace {
 namespace {
 
 // Builds a Value from the parser's events. Text pieces arrive in parts when they hold escapes.
+// What the parser calls a syntax error where it is none of JSON's: text that is no text.
+std::string no_text(std::string_view text, size_t at) {
+  constexpr size_t kEscape = 6;  // \uD800
+  if (at >= kEscape) {
+    std::string_view last = text.substr(at - kEscape, kEscape);
+    bool is_half = last[0] == '\\' && last[1] == 'u' && (last[2] == 'd' || last[2] == 'D') &&
+                   std::string_view("89abABcdefCDEF").contains(last[3]);
+    if (is_half) return fmt::format("expected a character, found half of one: {}", last);
+  }
+  size_t bad = first_not_utf8(text);
+  if (bad > at) return {};
+  return fmt::format("expected UTF-8, found the byte 0x{:02x} at {}",
+                     static_cast<unsigned char>(text[bad]), bad);
+}
+
 class ValueBuilder {
  public:
   static constexpr size_t max_object_size = SIZE_MAX;
@@ -66,6 +82,8 @@ class ValueBuilder {
     if (whole && !limits_->rounds_numbers)
       return refuse_number("a whole number from -2^63 to 2^63 - 1", ec);
     if (!std::isfinite(d)) return refuse_number("a number up to 1.79e308", ec);
+    if (vanished(pending_, d) && !limits_->rounds_numbers)
+      return refuse_number("0 or a number from 5e-324", ec);
     return add_number(Value(d));
   }
   bool on_bool(bool b, error_code&) { return add(Value(b)); }
@@ -214,9 +232,12 @@ Result<Value> parse_json(std::string_view text, const JsonLimits& limits) {
   }
   if (ec) {
     const std::string& refused = parser.handler().refused();
+    std::string reason = refused.empty() ? no_text(text, used) : std::string();
     return Error(ErrorKind::Invalid, "BAS-0002",
                  fmt::format("invalid JSON at {}: {}", position_of(text, used),
-                             refused.empty() ? ec.message() : refused));
+                             !refused.empty() ? refused
+                             : reason.empty() ? ec.message()
+                                              : reason));
   }
   return parser.handler().take();
 }

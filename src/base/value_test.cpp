@@ -13,8 +13,8 @@ namespace {
 // Another number than the one that was sent is worse than none.
 TEST(Json, ANumberThatCannotBeKeptIsRefusedWithItsPlace) {
   auto why = [](std::string_view text) { return parse_json(text).error().message(); };
-  EXPECT_EQ(*parse_json("[9223372036854775807,-9223372036854775808,1.5e308,1e-400]"),
-            Value(ValueList{Value(INT64_MAX), Value(INT64_MIN), Value(1.5e308), Value(0.0)}));
+  EXPECT_EQ(*parse_json("[9223372036854775807,-9223372036854775808,1.5e308,5e-324]"),
+            Value(ValueList{Value(INT64_MAX), Value(INT64_MIN), Value(1.5e308), Value(5e-324)}));
   EXPECT_NE(why(R"({"id":13835058055282163713})")
                 .find("line 1, column 27 (byte 26): expected a whole number from -2^63 to 2^63 - "
                       "1, found 13835058055282163713"),
@@ -24,7 +24,22 @@ TEST(Json, ANumberThatCannotBeKeptIsRefusedWithItsPlace) {
   EXPECT_NE(why(std::string(500, '9')).find("9...; as text"), std::string::npos);
   EXPECT_NE(why(R"([1,{"x":1e400}])").find("found 1e400"), std::string::npos);
   EXPECT_NE(why("-1.5E999").find("up to 1.79e308"), std::string::npos);
+  EXPECT_NE(why("[-1e-400]").find("from 5e-324, found -1e-400"), std::string::npos);
+  EXPECT_EQ(*parse_json("[0.0e-999,-0e5]"), Value(ValueList{0.0, -0.0}));
   EXPECT_EQ(*parse_json("18446744073709551616", {.rounds_numbers = true}), Value(0x1p64));
+}
+
+TEST(Json, TextThatIsNoTextIsRefusedWithItsReason) {
+  auto why = [](std::string_view text) { return parse_json(text).error().message(); };
+  EXPECT_EQ(why("[\"a\xff\"]"),
+            "invalid JSON at line 1, column 4 (byte 3): expected UTF-8, found the byte 0xff at 3");
+  EXPECT_EQ(
+      why(R"(["\uD83Dx"])"),
+      R"(invalid JSON at line 1, column 9 (byte 8): expected a character, found half of one: )"
+      R"(\uD83D)");
+  EXPECT_NE(why(R"("\udc00")").find("half of one"), std::string::npos);
+  EXPECT_NE(why(R"("\ud800\u0041")").find("surrogate"), std::string::npos);
+  EXPECT_NE(why("[1,]").find("syntax error"), std::string::npos);
 }
 
 TEST(Value, CopyOnWriteLeavesTheOtherHolderAlone) {

@@ -15,6 +15,7 @@
 
 #include "base/charset.h"
 #include "base/json.h"
+#include "base/number.h"
 #include "base/problems.h"
 #include "base/text.h"
 #include "base/yaml_scalar.h"
@@ -139,6 +140,8 @@ class TreeBuilder : public YAML::EventHandler {
                               text));
     } else if (!std::isfinite(scalar.as_float())) {
       problem(at, fmt::format("expected a number up to 1.79e308, found {}", text));
+    } else if (vanished(text, scalar.as_float())) {
+      problem(at, fmt::format("expected 0 or a number from 5e-324, found {}", text));
     }
     return scalar;
   }

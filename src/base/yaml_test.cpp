@@ -56,7 +56,7 @@ TEST(Yaml, ANumberThatCannotBeKeptIsRefusedWithItsLine) {
                                 "9223372036854775808; in quotes it stays as it is",
                                 "f.yaml:3: expected a whole number from -2^63 to 2^63 - 1, found "
                                 "0x10000000000000000; in quotes it stays as it is"}));
-  EXPECT_EQ(yaml_problems("a: .inf\nb: !!float .nan\nc: 1.0e+999").size(), 3U);
+  EXPECT_EQ(yaml_problems("a: .inf\nb: !!float .nan\nc: 1.0e+999\nd: 1.0e-999").size(), 4U);
   EXPECT_EQ(json_of("[9223372036854775807, '9223372036854775808', 1.5e+308]"),
             R"([9223372036854775807,"9223372036854775808",1.5e+308])");
 }
