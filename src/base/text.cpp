@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "base/suggestions.h"
+
 namespace millrace {
 namespace {
 
@@ -61,10 +63,10 @@ std::string nearest_name(std::string_view name, std::span<const std::string> can
   return nearest(name, candidates);
 }
 std::string did_you_mean(std::string_view name, std::span<const std::string_view> candidates) {
-  return suggestion(nearest(name, candidates));
+  return WithoutSuggestions::now() ? std::string() : suggestion(nearest(name, candidates));
 }
 std::string did_you_mean(std::string_view name, std::span<const std::string> candidates) {
-  return suggestion(nearest(name, candidates));
+  return WithoutSuggestions::now() ? std::string() : suggestion(nearest(name, candidates));
 }
 
 std::vector<std::string_view> split(std::string_view text, char separator) {

@@ -6,10 +6,12 @@
 #include <algorithm>
 #include <charconv>
 #include <deque>
+#include <optional>
 #include <tuple>
 
 #include "base/json_schema.h"
 #include "base/problems.h"
+#include "base/suggestions.h"
 #include "packs/readers.h"
 
 namespace millrace::packs {
@@ -105,6 +107,7 @@ class Checker {
     for (const auto& [path, bytes] : reading_.files) {
       bool is_inside = path.starts_with(prefix) && path.find('/', prefix.size()) == path.npos;
       if (!is_inside || !is_yaml(path)) continue;
+      hush();
       if (const YamlNode* root = parse(path, bytes, false)) read(path, *root);
     }
   }
@@ -160,12 +163,17 @@ class Checker {
     if (!check_rule) return;
     for (size_t i = 0; i < places.size(); ++i) {
       const RuleSpec& rule = reading_.pack.rules[i];
+      hush();
       for (const Problem& problem : check_rule(rule, reading_.pack)) {
         error(
             places[i].path, line_of(*places[i].root, problem.path),
             fmt::format("rule '{}': {}{}", rule.ref, place_in_rule(problem.path), problem.message));
       }
     }
+  }
+
+  void hush() {
+    if (!hushed_ && reading_.findings.errors.size() >= kMostProblems) hushed_.emplace();
   }
 
   // A rule's file may use the flat spelling (trigger_ref, ...): see read_rule().
@@ -198,6 +206,7 @@ class Checker {
   }
 
   Reading reading_;
+  std::optional<WithoutSuggestions> hushed_;
   std::deque<YamlNode> trees_;  // stays where it is as it grows
 };
 

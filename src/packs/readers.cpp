@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "base/suggestions.h"
 #include "base/text.h"
 #include "packs/parameters_reader.h"
 
@@ -107,7 +108,8 @@ void check_entry_point(Reading& reading, Section& section, const YamlNode& at,
   std::vector<std::string> names;
   std::string prefix = fmt::format("{}/", folder);
   for (auto file = reading.files.lower_bound(prefix);
-       file != reading.files.end() && file->first.starts_with(prefix); ++file) {
+       !WithoutSuggestions::now() && file != reading.files.end() && file->first.starts_with(prefix);
+       ++file) {
     names.push_back(file->first.substr(prefix.size()));
   }
   section.error(at, fmt::format("'{}': the pack has no file {}{}", at.key, path,
