@@ -30,7 +30,7 @@ TARGET = re.compile(r"^FUZZ\((\w+)\)", re.M)
 PLANTED_CPU = 20
 LIMITS = ["-rss_limit_mb=512", "-timeout=60", "-max_len=4096", "-print_final_stats=1"]
 # Memory that is freed is kept back for a while, to find its use: less than ASan's 256 MB.
-ASAN = "quarantine_size_mb=64:detect_leaks=1:allocator_may_return_null=0"
+ASAN = "quarantine_size_mb=16:detect_leaks=1:allocator_may_return_null=0"
 
 
 def targets():
@@ -101,10 +101,12 @@ def fuzz(name, corpus, seconds):
 
 
 def fuzz_for(name, corpus, seconds):
-    """As long as it takes to have used that much CPU: for the table, on a busy machine too."""
-    run = fuzz(name, corpus, seconds)
+    """As long as it takes to have used that much CPU: for the table, on a busy machine too. In
+    processes of a minute: the sanitizer's heap falls to pieces in longer ones, up to the limit."""
+    minute = 60
+    run = fuzz(name, corpus, min(seconds, minute))
     while run.code == 0 and run.cpu < 0.95 * seconds:
-        more = fuzz(name, corpus, max(int(seconds - run.cpu), 10))
+        more = fuzz(name, corpus, min(max(int(seconds - run.cpu), 10), minute))
         more.cpu += run.cpu
         more.runs += run.runs
         run = more
