@@ -152,8 +152,25 @@ Result<Zone> Zone::find(std::string_view name) {
                            name, did_you_mean(name, names)));
 }
 
+// The library lists the changes of a zone whose rule goes on for 400 years, then no more: what the
+// Gregorian calendar repeats after these years is looked up there.
+int64_t Zone::years_repeated_s(int64_t unix_s) const {
+  // No file lists changes by hand for so long.
+  constexpr int64_t kOnlyByRule = 7'258'118'400;  // 2200-01-01
+  constexpr int64_t kRepeats = int64_t{146'097} * 86'400;
+  cctz::time_zone::civil_transition change;
+  if (unix_s < kOnlyByRule || !zone_->prev_transition(instant(kFarAhead), &change)) return 0;
+  int64_t last = unix_of(zone_->lookup(change.to).trans);
+  if (last < kOnlyByRule || unix_s < last) return 0;
+  return ((unix_s - last) / kRepeats + 1) * kRepeats;
+}
+
 Zone::Stretch Zone::at(int64_t unix_s) const {
   if (!zone_) return {kLongAgo, kFarAhead, 0};
+  if (int64_t repeated = years_repeated_s(unix_s)) {
+    auto [begin, end, offset] = at(unix_s - repeated);
+    return {begin + repeated, end + repeated, offset};
+  }
   Stretch stretch{kLongAgo, kFarAhead, zone_->lookup(instant(unix_s)).offset};
   cctz::time_zone::civil_transition change;
   if (zone_->prev_transition(instant(unix_s + 1), &change)) {

@@ -45,6 +45,7 @@ class Zone {
 
  private:
   explicit Zone(std::shared_ptr<const cctz::time_zone> zone) : zone_(std::move(zone)) {}
+  int64_t years_repeated_s(int64_t unix_s) const;
   std::shared_ptr<const cctz::time_zone> zone_;  // nullptr: UTC
 };
 

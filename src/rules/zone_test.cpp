@@ -47,6 +47,32 @@ TEST(Zone, SummerTimeGoesOnBehindWhatItsFileLists) {
   EXPECT_EQ(zone("America/New_York").at(utc("2100-07-01")).offset, -4 * 3600);
 }
 
+// The calendar of 2440 is that of 2040, 400 years later to the day.
+TEST(Zone, SummerTimeNeverEnds) {
+  constexpr int64_t kRepeats = int64_t{146'097} * 86'400;
+  for (auto name : {"Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Europe/Dublin"}) {
+    Zone it = zone(name);
+    for (auto now = it.at(utc("2400-01-01")); now.begin < utc("2850-01-01");) {
+      ASSERT_LT(now.end, now.begin + 366 * int64_t{86'400}) << name << " from " << now.begin;
+      auto next = it.at(now.end);
+      ASSERT_EQ(next.begin, now.end) << name;
+      ASSERT_NE(next.offset, now.offset) << name << " at " << now.end;
+      now = next;
+    }
+    for (int64_t at = utc("2040-01-03"); at < utc("2041-01-01"); at += 6 * 86'400) {
+      auto near = it.at(at);
+      for (int64_t later : {kRepeats, kRepeats * 20}) {
+        auto far = it.at(at + later);
+        ASSERT_EQ(far.begin, near.begin + later) << name << " at " << at;
+        ASSERT_EQ(far.end, near.end + later) << name << " at " << at;
+        ASSERT_EQ(far.offset, near.offset) << name << " at " << at;
+      }
+    }
+  }
+  EXPECT_EQ(zone("Asia/Tokyo").at(utc("2500-01-01")).offset, 9 * 3600);
+  EXPECT_EQ(zone("Africa/Casablanca").at(utc("2500-01-01")).offset, 3600);
+}
+
 TEST(Zone, OnlyNamesAreTaken) {
   for (auto name : {"/etc/passwd", "../zoneinfo/Europe/Berlin", "posix/Europe/Berlin", "localtime",
                     "file:Europe/Berlin", "Europe", "europe/berlin", "tzdata.zi"}) {
