@@ -11,20 +11,30 @@
 namespace millrace {
 namespace {
 
-size_t distance(std::string_view a, std::string_view b) {
-  std::vector<size_t> before(b.size() + 1), last(b.size() + 1), row(b.size() + 1);
+constexpr size_t kLongestName = 64;
+
+// How far a name may be from what it was meant to be.
+constexpr size_t farthest(size_t length) { return std::max<size_t>(2, length / 3); }
+
+// What is not below `bound` is only told to be that. `a` and `b`: a name and what may be near it.
+size_t distance(std::string_view a, std::string_view b, size_t bound) {
+  std::array<size_t, kLongestName + farthest(kLongestName) + 1> rows[3];
+  size_t *before = rows[0].data(), *last = rows[1].data(), *row = rows[2].data();
   for (size_t j = 0; j <= b.size(); ++j) last[j] = j;
   for (size_t i = 1; i <= a.size(); ++i) {
-    row[0] = i;
+    size_t least = row[0] = i;
     for (size_t j = 1; j <= b.size(); ++j) {
       size_t cost = a[i - 1] == b[j - 1] ? 0 : 1;
       row[j] = std::min({last[j] + 1, row[j - 1] + 1, last[j - 1] + cost});
       if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) {
         row[j] = std::min(row[j], before[j - 2] + 1);
       }
+      least = std::min(least, row[j]);
     }
-    before.swap(last);
-    last.swap(row);
+    // Letters that change places reach over this row: the one before has nothing below the bound.
+    if (least > bound) return least;
+    std::swap(before, last);
+    std::swap(last, row);
   }
   return last[b.size()];
 }
@@ -32,16 +42,15 @@ size_t distance(std::string_view a, std::string_view b) {
 template <typename String>
 std::string nearest(std::string_view name, std::span<const String> candidates) {
   // No more is looked at for a hint: it costs the product of the names and of their lengths.
-  constexpr size_t kLongestName = 64;
   constexpr size_t kMostCandidates = 1000;
   candidates = candidates.first(std::min(candidates.size(), kMostCandidates));
-  size_t limit = std::max<size_t>(2, name.size() / 3);
   if (name.size() > kLongestName) return {};
+  size_t limit = farthest(name.size());
   std::string_view best;
   size_t best_distance = limit + 1;
   for (std::string_view candidate : candidates) {
     if (candidate.size() > name.size() + limit || name.size() > candidate.size() + limit) continue;
-    size_t d = distance(name, candidate);
+    size_t d = distance(name, candidate, best_distance);
     if (d < best_distance && d < std::max(name.size(), candidate.size())) {
       best = candidate;
       best_distance = d;

@@ -124,6 +124,43 @@ TEST(Text, NearestNameFindsTranspositions) {
   EXPECT_EQ(did_you_mean("zzz", names), "");
 }
 
+// Optimal string alignment as its definition has it.
+size_t plain_distance(std::string_view a, std::string_view b) {
+  if (a.empty() || b.empty()) return a.size() + b.size();
+  auto rest = [](std::string_view text, size_t n) { return text.substr(n); };
+  size_t d = plain_distance(rest(a, 1), rest(b, 1)) + (a[0] == b[0] ? 0 : 1);
+  d = std::min({d, plain_distance(rest(a, 1), b) + 1, plain_distance(a, rest(b, 1)) + 1});
+  bool swapped = a.size() > 1 && b.size() > 1 && a[0] == b[1] && a[1] == b[0];
+  return swapped ? std::min(d, plain_distance(rest(a, 2), rest(b, 2)) + 1) : d;
+}
+
+TEST(Text, TheNearestNameIsTheFirstOfTheNearest) {
+  std::vector<std::string> names;
+  for (int n = 0; n < 80; ++n) {
+    std::string name;
+    for (int rest = n * 37 + 1; rest > 0; rest /= 3) name += "abc"[rest % 3];
+    names.push_back(name.substr(0, 5));
+  }
+  for (const auto& name : names) {
+    std::vector<std::string> others;
+    std::string expected;
+    size_t least = std::max<size_t>(2, name.size() / 3) + 1;
+    for (const auto& other : names) {
+      if (other == name || others.size() > 20) continue;
+      others.push_back(other);
+      size_t d = plain_distance(name, other);
+      if (d >= least || d >= std::max(name.size(), other.size())) continue;
+      least = d;
+      expected = other;
+    }
+    ASSERT_EQ(nearest_name(name, others), expected) << name;
+  }
+  std::vector<std::string> with_itself{"b", "abcde", "abcdef"};
+  EXPECT_EQ(nearest_name("abcde", with_itself), "abcde");
+  std::string longest(64, 'x');
+  EXPECT_EQ(nearest_name(longest, std::vector{longest + std::string(21, 'y')}).size(), 85U);
+}
+
 TEST(Text, Base64RoundTrips) {
   std::string out;
   for (std::string s : {"", "a", "ab", "abc", "abcd"}) {

@@ -48,9 +48,8 @@ bool may_be_zone(std::string_view name) {
   return !name.empty() && name.size() <= 64 && is_upper(name[0]) && std::ranges::all_of(name, fits);
 }
 
-std::vector<std::string> all_names() {
+std::vector<std::string> names_in(const std::string& root) {
   std::vector<std::string> names;
-  const std::string root = folder();
   std::error_code ec;
   for (auto at = fs::recursive_directory_iterator(root, ec);
        !ec && at != fs::recursive_directory_iterator(); at.increment(ec)) {
@@ -77,9 +76,19 @@ std::optional<Version> version_of(const std::string& name) {
                  file.st_ino};
 }
 
-// The zones that have been used.
+// The zones that have been used, and the names of all.
 class Zones {
  public:
+  // Only for the nearest name: the folder is walked once, however many names are wrong.
+  std::shared_ptr<const std::vector<std::string>> names() {
+    std::lock_guard lock(mutex_);
+    if (!names_ || names_->empty() || names_in_ != folder()) {
+      names_in_ = folder();
+      names_ = std::make_shared<const std::vector<std::string>>(names_in(names_in_));
+    }
+    return names_;
+  }
+
   std::shared_ptr<const cctz::time_zone> find(const std::string& name) {
     std::lock_guard lock(mutex_);
     auto known = zones_.find(name);
@@ -123,6 +132,8 @@ class Zones {
 
   std::mutex mutex_;
   std::map<std::string, Known, std::less<>> zones_;
+  std::string names_in_;
+  std::shared_ptr<const std::vector<std::string>> names_;
 };
 
 Zones& zones() {
@@ -139,8 +150,8 @@ Result<Zone> Zone::find(std::string_view name) {
   if (may_be_zone(name)) {
     if (auto zone = zones().find(std::string(name))) return Zone(std::move(zone));
   }
-  auto names = all_names();
-  if (names.empty()) {
+  auto names = zones().names();
+  if (names->empty()) {
     return Error(ErrorKind::Unavailable, "RUL-0007",
                  fmt::format("cannot read the time zone '{}': nothing is in {} (is tzdata "
                              "installed?)",
@@ -149,7 +160,7 @@ Result<Zone> Zone::find(std::string_view name) {
   return Error(ErrorKind::Invalid, "RUL-0004",
                fmt::format("unknown time zone '{}'{}: expected an IANA name such as "
                            "Europe/Berlin, or UTC",
-                           name, did_you_mean(name, names)));
+                           name, did_you_mean(name, *names)));
 }
 
 // The library lists the changes of a zone whose rule goes on for 400 years, then no more: what the

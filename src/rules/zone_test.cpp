@@ -109,6 +109,23 @@ TEST(Zone, AFileThatIsReplacedIsReadAnew) {
   fs::remove_all(own);
 }
 
+// A pack can name a thousand zones that are none.
+TEST(Zone, TheFolderIsNotWalkedForEachWrongName) {
+  namespace fs = std::filesystem;
+  char name[] = "/tmp/millrace-zones-XXXXXX";
+  fs::path own = mkdtemp(name);
+  fs::copy_file("/usr/share/zoneinfo/Asia/Tokyo", own / "Moon");
+  setenv("TZDIR", own.c_str(), 1);
+  auto hint = [](std::string_view of) { return Zone::find(of).error().message(); };
+  EXPECT_NE(hint("Mooon").find("did you mean 'Moon'?"), std::string::npos);
+  fs::rename(own / "Moon", own / "Titan");
+  EXPECT_NE(hint("Mooon").find("did you mean 'Moon'?"), std::string::npos) << "walked again";
+  EXPECT_TRUE(Zone::find("Titan").ok());
+  unsetenv("TZDIR");
+  Zone::forget_changed();
+  fs::remove_all(own);
+}
+
 // glibc reads the same files with code of its own.
 TEST(Zone, EveryZoneOfTheSystemIsAsGlibcHasIt) {
   namespace fs = std::filesystem;
