@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
+#include <set>
 
 #include "base/json.h"
 #include "base/text.h"
@@ -82,13 +84,12 @@ std::string start_of(const Value& document) {
     return std::string(name);
   }
   const ValueList& tasks = tasks_of(document);
-  auto is_named = [&](std::string_view name) {
-    return std::ranges::any_of(tasks, [&](const Value& task) {
-      return task.string_or(kOnSuccess, "") == name || task.string_or(kOnFailure, "") == name;
-    });
-  };
+  std::set<std::string_view> named;
   for (const Value& task : tasks) {
-    if (!is_named(name_of(task))) return std::string(name_of(task));
+    named.insert({task.string_or(kOnSuccess, ""), task.string_or(kOnFailure, "")});
+  }
+  for (const Value& task : tasks) {
+    if (!named.contains(name_of(task))) return std::string(name_of(task));
   }
   return tasks.empty() ? "" : std::string(name_of(tasks.front()));
 }
@@ -118,6 +119,7 @@ class ChainCheck {
   std::vector<Finding> run() {
     shape();
     for (const Value& task : tasks_of(document_)) names_.push_back(name_of(task));
+    for (size_t i = 0; i < names_.size(); ++i) first_.emplace(names_[i], i);
     for (size_t i = 0; i < names_.size(); ++i) check_name(i);
     Place chain = Place().member("chain");
     for (size_t i = 0; i < names_.size(); ++i) {
@@ -161,8 +163,7 @@ class ChainCheck {
       add(place.member("name"),
           fmt::format("the task name '{}' is a command of the engine: choose another name", name));
     }
-    auto first = std::ranges::find(names_, name) - names_.begin();
-    if (!name.empty() && first < static_cast<ptrdiff_t>(i)) {
+    if (!name.empty() && first_.find(name)->second < i) {
       add(place.member("name"), fmt::format("the task '{}' stands twice", name));
     }
     const Value& task = tasks_of(document_)[i];
@@ -173,7 +174,7 @@ class ChainCheck {
   }
 
   void target(const Place& place, size_t i, std::string_view name) {
-    if (name.empty() || is_known(name)) return;
+    if (name.empty() || is_known(name) || findings_.size() >= kMostFindings) return;
     add(place, fmt::format("task '{}': undefined task '{}'{}", names_[i], name, advice(name)));
   }
 
@@ -182,9 +183,7 @@ class ChainCheck {
     add(Place().member("default"), fmt::format("undefined task '{}'{}", name, advice(name)));
   }
 
-  bool is_known(std::string_view name) const {
-    return std::ranges::find(names_, name) != names_.end();
-  }
+  bool is_known(std::string_view name) const { return first_.contains(name); }
   std::string advice(std::string_view name) const {
     if (expr::detect(name, expr::Mode::Native) != expr::Language::None) {
       return ": the name of a task cannot be an expression here";
@@ -206,6 +205,7 @@ class ChainCheck {
   const Value& document_;
   expr::Engine& engine_;
   std::vector<std::string_view> names_;
+  std::map<std::string_view, size_t> first_;  // where each name stands first
   std::vector<Finding> findings_;
 };
 
@@ -221,8 +221,9 @@ Spec read_chain(const Value& document) {
   spec.start = start_of(document);
   spec.vars = assignments(document["vars"]);
   for (const Assignment& variable : spec.vars) spec.chain_variables.insert(variable.name);
+  std::set<std::string_view> known;
   for (const Value& task : tasks_of(document)) {
-    if (spec.find(name_of(task))) continue;
+    if (!known.insert(name_of(task)).second) continue;
     spec.tasks.push_back(read_task(task));
     for (const Assignment& published : assignments(task["publish"])) {
       spec.chain_variables.insert(published.name);

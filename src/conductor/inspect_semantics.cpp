@@ -20,6 +20,13 @@ class SemanticsCheck {
 
   void run() {
     for (const Task& task : spec_.tasks) {
+      names_.push_back(task.name);
+      tasks_.emplace(task.name, &task);
+      for (const Transition& transition : task.next) {
+        targets_.insert(transition.targets.begin(), transition.targets.end());
+      }
+    }
+    for (const Task& task : spec_.tasks) {
       if (is_command(task.name)) {
         task_problem(task.name, fmt::format("the task name '{}' is a command of the engine: choose "
                                             "another name",
@@ -104,24 +111,18 @@ class SemanticsCheck {
   // A task that undoes another one stands by itself: nothing leads to it, it leads nowhere.
   void compensation(const Task& task) {
     if (findings_.size() >= most_) return;
-    std::vector<std::string_view> names;
-    for (const Task& known : spec_.tasks) names.push_back(known.name);
     std::string place = fmt::format("tasks.{}.compensate", task.name);
     std::string schema = fmt::format("{}.properties.compensate", kTaskSchema);
-    const Task* undone_by = spec_.find(task.compensate);
-    if (!undone_by) {
+    auto undone_by = tasks_.find(task.compensate);
+    if (undone_by == tasks_.end()) {
       add(place, schema,
           fmt::format("task '{}': undefined task '{}'{}", task.name, task.compensate,
-                      did_you_mean(task.compensate, names)));
+                      did_you_mean(task.compensate, names_)));
       return;
     }
-    bool led_to = std::ranges::any_of(spec_.tasks, [&](const Task& other) {
-      return std::ranges::any_of(other.next, [&](const Transition& transition) {
-        return std::ranges::find(transition.targets, task.compensate) != transition.targets.end();
-      });
-    });
-    if (led_to || !undone_by->next.empty() || undone_by->is_join() ||
-        !undone_by->compensate.empty()) {
+    const Task& undoing = *undone_by->second;
+    if (targets_.contains(task.compensate) || !undoing.next.empty() || undoing.is_join() ||
+        !undoing.compensate.empty()) {
       add(place, schema,
           fmt::format("task '{}': '{}' undoes it and must stand alone, without 'next', 'join' and "
                       "'compensate', and no task may lead to it",
@@ -185,6 +186,9 @@ class SemanticsCheck {
   }
 
   const Spec& spec_;
+  std::vector<std::string_view> names_;  // of its tasks
+  std::map<std::string_view, const Task*> tasks_;
+  std::set<std::string_view> targets_;  // of all transitions
   const Flow& flow_;
   std::vector<Finding>& findings_;
   const size_t most_;

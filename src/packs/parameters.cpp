@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 
 #include "base/json.h"
 #include "base/json_schema.h"
@@ -56,9 +57,11 @@ class Call {
   void refuse_unknown(const Value& given) {
     std::vector<std::string_view> names;
     for (const Parameter& parameter : action_.parameters) names.push_back(parameter.name);
+    auto sorted = names;
+    std::ranges::sort(sorted);
     for (const auto& [key, value] : given.as_map()) {
       std::string_view name = key.as_string();
-      if (std::ranges::find(names, name) != names.end()) continue;
+      if (std::ranges::binary_search(sorted, name)) continue;
       if (problems_.full()) return;
       problems_.add(json_pointer("", name),
                     fmt::format("unknown parameter '{}'{}", name, did_you_mean(name, names)));
@@ -81,16 +84,52 @@ class Call {
     }
   }
 
+  // Each default behind those that it reads, as far as its text tells.
+  void order_templates() {
+    std::map<std::string_view, size_t> numbers;
+    for (size_t i = 0; i < templates_.size(); ++i) numbers.emplace(templates_[i]->name, i);
+    std::vector<std::vector<size_t>> readers(templates_.size());
+    std::vector<size_t> unread(templates_.size());
+    for (size_t i = 0; i < templates_.size(); ++i) {
+      auto text = engine_.compile(templates_[i]->default_value->as_string(), expr::Mode::Native);
+      if (!text.ok()) continue;  // its evaluation tells
+      for (const auto& name : (*text)->reads().names) {
+        auto read = numbers.find(name);
+        if (read == numbers.end()) continue;
+        readers[read->second].push_back(i);
+        ++unread[i];
+      }
+    }
+    std::vector<size_t> order;
+    for (size_t i = 0; i < templates_.size(); ++i) {
+      if (unread[i] == 0) order.push_back(i);
+    }
+    for (size_t at = 0; at < order.size(); ++at) {
+      for (size_t reader : readers[order[at]]) {
+        if (--unread[reader] == 0) order.push_back(reader);
+      }
+    }
+    for (size_t i = 0; i < templates_.size(); ++i) {
+      if (unread[i] > 0) order.push_back(i);  // they read each other
+    }
+    std::vector<const Parameter*> ordered;
+    for (size_t i : order) ordered.push_back(templates_[i]);
+    templates_ = std::move(ordered);
+  }
+
   // Defaults may read each other: each round renders those whose names are all there.
   Result<void> render_defaults() {
+    if (templates_.size() > 1) order_templates();
+    expr::Scope scope = expression_scope();
     while (!templates_.empty()) {
       size_t before = templates_.size();
       std::vector<const Parameter*> waiting;
       std::optional<Error> needs;  // of all defaults at once
       std::vector<Problem> failed;
       for (const Parameter* parameter : templates_) {
-        auto value = engine_.evaluate(parameter->default_value->as_string(), expression_scope());
+        auto value = engine_.evaluate(parameter->default_value->as_string(), scope);
         if (value) {
+          if (!scope.names.find(parameter->name)) scope.names.set(parameter->name, *value);
           values_.set(parameter->name, std::move(*value));
           continue;
         }

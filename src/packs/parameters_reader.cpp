@@ -146,11 +146,14 @@ std::vector<Parameter> read_parameters(Section& owner, const YamlNode* at, expr:
   const YamlNode* required = at->find("required");
   if (!required || !required->value.is_list()) return out;
   std::vector<std::string_view> names;
-  for (const Parameter& parameter : out) names.push_back(parameter.name);
+  std::map<std::string_view, Parameter*> by_name;
+  for (Parameter& parameter : out) {
+    names.push_back(parameter.name);
+    by_name.emplace(parameter.name, &parameter);
+  }
   for (const YamlNode& name : required->children) {
-    auto parameter = std::ranges::find(out, name.text, &Parameter::name);
-    if (parameter != out.end()) {
-      parameter->required = true;
+    if (auto parameter = by_name.find(name.text); parameter != by_name.end()) {
+      parameter->second->required = true;
     } else {
       owner.error(name, fmt::format("'required': there is no parameter '{}'{}", name.text,
                                     did_you_mean(name.text, names)));

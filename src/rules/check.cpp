@@ -80,18 +80,21 @@ class RuleChecker {
   void check_parameters(const std::vector<Parameter>& declared, const Value& given,
                         std::string_view at, std::string_view owner) {
     if (!given.is_map()) return;
+    std::map<std::string_view, const Parameter*> by_name;
+    for (const Parameter& parameter : declared) by_name.emplace(parameter.name, &parameter);
     for (const auto& [key, value] : given.as_map()) {
       std::string_view name = key.as_string();
-      auto parameter = std::ranges::find(declared, name, &Parameter::name);
+      auto found = by_name.find(name);
       auto value_at = json_pointer(at, name);
-      if (parameter == declared.end() && problems.size() >= kMostProblems) return;
-      if (parameter == declared.end()) {
+      if (found == by_name.end() && problems.size() >= kMostProblems) return;
+      if (found == by_name.end()) {
         std::vector<std::string_view> names;
         for (const Parameter& p : declared) names.push_back(p.name);
         add(value_at,
             fmt::format("{} has no parameter '{}'{}", owner, name, did_you_mean(name, names)));
         continue;
       }
+      const Parameter* parameter = found->second;
       if (holds_template(value) || value.is_null()) continue;
       auto show = parameter->secret ? ShowValues::No : ShowValues::Yes;
       for (Problem& problem : validate_json(parameter->schema, value, show)) {

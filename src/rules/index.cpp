@@ -114,6 +114,7 @@ class Tables {
     std::set<size_t> sizes;  // of the prefixes
     ByPrefix rules;
   };
+  using Places = std::unordered_map<uint32_t, size_t>;  // by slot: where its table stands
 
   // Gives each distinct place of the event one slot, however many rules look at it.
   void number_paths() {
@@ -159,12 +160,12 @@ class Tables {
     uint32_t slot = slots_of(number)[test.criterion->slot];
     if (test.is_prefix) {
       std::string prefix(test.criterion->pattern.as_string());
-      PrefixTable& table = table_of(prefixes_, slot);
+      PrefixTable& table = table_of(prefixes_, prefix_at_, slot);
       table.sizes.insert(prefix.size());
       table.rules[std::move(prefix)].push_back(number);
       return;
     }
-    EqualityTable& table = table_of(equalities_, slot);
+    EqualityTable& table = table_of(equalities_, equality_at_, slot);
     for (const Value& value : test.values()) {
       RuleNumbers& numbers = table.rules[value];
       if (numbers.empty() || numbers.back() != number) numbers.push_back(number);
@@ -172,10 +173,10 @@ class Tables {
   }
 
   template <typename Table>
-  static Table& table_of(std::vector<Table>& tables, uint32_t slot) {
-    auto found = std::ranges::find(tables, slot, &Table::slot);
-    if (found == tables.end()) found = tables.insert(found, Table{.slot = slot});
-    return *found;
+  static Table& table_of(std::vector<Table>& tables, Places& places, uint32_t slot) {
+    auto [at, is_new] = places.try_emplace(slot, tables.size());
+    if (is_new) tables.push_back({.slot = slot});
+    return tables[at->second];
   }
 
   std::vector<RulePtr> rules_;
@@ -184,6 +185,7 @@ class Tables {
   std::vector<uint32_t> first_slot_;  // of each rule, in slots_
   std::vector<EqualityTable> equalities_;
   std::vector<PrefixTable> prefixes_;
+  Places equality_at_, prefix_at_;
   RuleNumbers one_by_one_;
 };
 
@@ -200,9 +202,23 @@ class RuleIndex::OfTrigger {
   size_t size() const {
     return settled_->rules().size() - hidden_.size() + recent_->rules().size();
   }
-  bool has(std::string_view ref) const {
-    auto number = settled_->find(ref);
-    return recent_->find(ref) || (number && !is_hidden(*number));
+  // Those of these refs that it has. Looks at whichever are fewer: many rules may have changed, of
+  // as many triggers.
+  std::set<std::string_view> known_of(const std::set<std::string_view>& refs) const {
+    std::set<std::string_view> known;
+    if (refs.size() <= size()) {
+      for (std::string_view ref : refs) {
+        auto number = settled_->find(ref);
+        if (recent_->find(ref) || (number && !is_hidden(*number))) known.insert(ref);
+      }
+      return known;
+    }
+    for (const Tables* tables : {settled_.get(), recent_.get()}) {
+      for (const RulePtr& rule : tables->rules()) {
+        if (auto found = refs.find(ref_of(rule)); found != refs.end()) known.insert(*found);
+      }
+    }
+    return known;
   }
 
   // Without the rules of these refs, and with the added ones.
@@ -211,9 +227,10 @@ class RuleIndex::OfTrigger {
     RuleNumbers hidden = hidden_;
     for (std::string_view ref : refs) {
       if (auto number = settled_->find(ref); number && !is_hidden(*number)) {
-        hidden.insert(std::ranges::lower_bound(hidden, *number), *number);
+        hidden.push_back(*number);
       }
     }
+    std::ranges::sort(hidden);
     std::vector<RulePtr> recent = std::move(added);
     for (const RulePtr& rule : recent_->rules()) {
       if (!refs.contains(ref_of(rule))) recent.push_back(rule);
@@ -293,8 +310,9 @@ class RuleIndex::OfTrigger {
 
 RuleIndex::RuleIndex(std::vector<RulePtr> rules) { *this = RuleIndex().with(std::move(rules)); }
 
-RuleIndex RuleIndex::with(std::vector<RulePtr> changed) const {
-  std::set<std::string_view> refs;
+RuleIndex RuleIndex::changed_by(std::vector<RulePtr> changed,
+                                std::set<std::string_view> gone) const {
+  std::set<std::string_view> refs = std::move(gone);
   std::map<std::string_view, std::vector<RulePtr>> added;
   for (const RulePtr& rule : changed) {
     refs.insert(ref_of(rule));
@@ -303,24 +321,14 @@ RuleIndex RuleIndex::with(std::vector<RulePtr> changed) const {
   RuleIndex out = *this;
   for (const auto& [trigger, of_trigger] : triggers_) {
     auto more = added.find(trigger);
-    bool is_concerned = more != added.end() || std::ranges::any_of(refs, [&](std::string_view ref) {
-                          return of_trigger->has(ref);
-                        });
-    if (!is_concerned) continue;
-    out.put(trigger,
-            of_trigger->changed(refs, more == added.end() ? std::vector<RulePtr>() : more->second));
+    auto known = of_trigger->known_of(refs);
+    if (known.empty() && more == added.end()) continue;
+    out.put(trigger, of_trigger->changed(
+                         known, more == added.end() ? std::vector<RulePtr>() : more->second));
     if (more != added.end()) added.erase(more);
   }
   for (auto& [trigger, rules] : added) {
     out.put(std::string(trigger), std::make_shared<const OfTrigger>(std::move(rules)));
-  }
-  return out;
-}
-
-RuleIndex RuleIndex::without(std::string_view ref) const {
-  RuleIndex out = *this;
-  for (const auto& [trigger, of_trigger] : triggers_) {
-    if (of_trigger->has(ref)) out.put(trigger, of_trigger->changed({ref}, {}));
   }
   return out;
 }

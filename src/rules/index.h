@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -31,8 +32,10 @@ class RuleIndex {
   explicit RuleIndex(std::vector<RulePtr> rules);
 
   // With these rules added, or put in the place of those of the same refs.
-  RuleIndex with(std::vector<RulePtr> changed) const;
-  RuleIndex without(std::string_view ref) const;
+  RuleIndex with(std::vector<RulePtr> changed) const { return changed_by(std::move(changed), {}); }
+  RuleIndex without(std::string_view ref) const { return changed_by({}, {ref}); }
+  // Both at once; none is in both.
+  RuleIndex changed_by(std::vector<RulePtr> changed, std::set<std::string_view> gone) const;
   size_t size() const;
 
   // The rules that match, and those that could not be judged, in the order of their refs. Backstop

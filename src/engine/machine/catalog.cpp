@@ -127,6 +127,11 @@ const kernel::WebhookRow* TenantCatalog::find_webhook(std::string_view name) con
   return found == webhooks_.end() ? nullptr : &found->second;
 }
 
+size_t TenantCatalog::users_of_schedule(std::string_view name) const {
+  auto found = schedule_users_.find(name);
+  return found == schedule_users_.end() ? 0 : found->second;
+}
+
 rules::EventScope TenantCatalog::event_scope(int64_t now_ms) const {
   rules::EventScope scope;
   scope.system = Value::map();
@@ -160,20 +165,31 @@ void TenantCatalog::retire(std::shared_ptr<const Pack> pack) {
   retired_.insert_or_assign(std::move(digest), std::move(pack));
 }
 
+void TenantCatalog::count_schedule(const RuleEntry& entry, int more) {
+  if (entry.schedule.empty() || !entry.spec.enabled || entry.row.deleted) return;
+  size_t& users = schedule_users_[entry.schedule];
+  users += static_cast<size_t>(more);
+  if (users == 0) schedule_users_.erase(entry.schedule);
+}
+
 void TenantCatalog::set_rules(const std::vector<std::shared_ptr<const RuleEntry>>& changed) {
   std::vector<rules::RulePtr> compiled;
+  std::set<std::string_view> gone;
   for (const auto& entry : changed) {
+    const std::string& ref = entry->row.ref;
+    if (const auto* old = find_rule(ref)) count_schedule(*old, -1);
+    count_schedule(*entry, 1);
     if (entry->row.deleted) {
-      rules_.erase(entry->row.ref);
-      index_ = index_.without(entry->row.ref);
-      if (!entry->row.pack.empty()) gone_rules_.insert_or_assign(entry->row.ref, entry);
+      rules_.erase(ref);
+      gone.insert(ref);
+      if (!entry->row.pack.empty()) gone_rules_.insert_or_assign(ref, entry);
     } else {
-      gone_rules_.erase(entry->row.ref);
-      rules_.insert_or_assign(entry->row.ref, entry);
+      gone_rules_.erase(ref);
+      rules_.insert_or_assign(ref, entry);
       compiled.push_back(entry->compiled);
     }
   }
-  if (!compiled.empty()) index_ = index_.with(std::move(compiled));
+  index_ = index_.changed_by(std::move(compiled), std::move(gone));
 }
 
 void TenantCatalog::set_webhook(kernel::WebhookRow webhook) {

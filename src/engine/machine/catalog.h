@@ -67,6 +67,8 @@ class TenantCatalog {
   // it holds when it comes back.
   const RuleEntry* find_gone_rule(std::string_view ref) const;
   const kernel::WebhookRow* find_webhook(std::string_view name) const;
+  // How many enabled rules share the timer of this name (RuleEntry::schedule).
+  size_t users_of_schedule(std::string_view name) const;
 
   const std::vector<std::shared_ptr<const Pack>>& packs() const { return packs_; }
   // Without the system's, of which there are so many.
@@ -91,6 +93,7 @@ class TenantCatalog {
                  const std::vector<std::shared_ptr<const Pack>>& own);
   void retire(std::shared_ptr<const Pack> pack);
   void set_rules(const std::vector<std::shared_ptr<const RuleEntry>>& changed);
+  void count_schedule(const RuleEntry& entry, int more);
   void set_webhook(kernel::WebhookRow webhook);
   void compile_workflows(const Pack& pack);
   ActionRef refer(const std::shared_ptr<const Pack>& pack, const Action& action) const;
@@ -101,6 +104,7 @@ class TenantCatalog {
   std::map<std::string, std::shared_ptr<const WorkflowCode>> workflows_;  // by release and ref
   std::map<std::string, std::shared_ptr<const RuleEntry>, std::less<>> rules_;
   std::map<std::string, std::shared_ptr<const RuleEntry>, std::less<>> gone_rules_;
+  std::map<std::string, size_t, std::less<>> schedule_users_;
   std::map<std::string, kernel::WebhookRow, std::less<>> webhooks_;
   rules::RuleIndex index_;
   rules::Catalog names_;

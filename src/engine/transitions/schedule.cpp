@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <map>
+
 #include "base/json.h"
 #include "base/log.h"
 #include "base/time.h"
@@ -46,14 +48,6 @@ void add_next_firing(Context& ctx, const TimerRow& timer, std::optional<int64_t>
       ctx, timer.tenant, timer.name, with_reached(timer, reached > *at_ms ? reached : 0), *at_ms));
 }
 
-bool any_rule_uses(const TenantCatalog& catalog, const std::string& name,
-                   const std::set<std::string>& without = {}) {
-  for (const auto& [ref, entry] : catalog.rules()) {
-    if (entry->schedule == name && entry->spec.enabled && !without.contains(ref)) return true;
-  }
-  return false;
-}
-
 }  // namespace
 
 std::string schedule_name(const RuleSpec& spec) {
@@ -71,7 +65,7 @@ Result<void> set_schedule(Context& ctx, TenantId tenant, const RuleSpec& spec) {
   TRY(auto schedule, rules::parse_schedule(spec.trigger, spec.trigger_parameters));
   std::string name = schedule_name(spec);
   // A rule fires it already: it may be firing just now.
-  if (any_rule_uses(ctx.catalog(tenant), name)) return {};
+  if (ctx.catalog(tenant).users_of_schedule(name) > 0) return {};
   // What a rule has left that is gone or disabled: as long as it has not come due, it counts.
   const auto* left = ctx.rows().schedule(tenant, name);
   bool joins = left && left->due > ctx.now();
@@ -99,17 +93,22 @@ Result<void> check_is_ahead(Context& ctx, const RuleSpec& spec) {
 
 void end_schedules(Context& ctx, TenantId tenant, const std::set<std::string>& rules_that_go) {
   const auto& catalog = ctx.catalog(tenant);
+  std::map<std::string_view, size_t> users_that_go;
+  for (const auto& ref : rules_that_go) {
+    const auto* entry = catalog.find_rule(ref);
+    if (entry && entry->spec.enabled) ++users_that_go[entry->schedule];
+  }
   for (const auto& [key, timer] : ctx.rows().schedules()) {
-    if (timer.tenant != tenant) continue;
-    bool is_used = any_rule_uses(catalog, timer.name);
-    if (is_used && !any_rule_uses(catalog, timer.name, rules_that_go)) {
-      ctx.changes.timers_done.push_back({tenant, timer.id});
-    }
+    auto going = timer.tenant == tenant ? users_that_go.find(timer.name) : users_that_go.end();
+    if (going == users_that_go.end()) continue;
+    bool all_go = going->second == catalog.users_of_schedule(timer.name);
+    if (all_go) ctx.changes.timers_done.push_back({tenant, timer.id});
   }
 }
 
 Result<void> fire_schedule(Context& ctx, const TimerRow& timer) {
-  if (!any_rule_uses(ctx.catalog(timer.tenant), timer.name)) return {};  // the last rule has gone
+  if (ctx.catalog(timer.tenant).users_of_schedule(timer.name) == 0)
+    return {};  // the last rule has gone
   TRY(Value body, parse_json(timer.body_json, kOwnJson));
   std::string trigger(body.string_or("trigger", ""));
   const Value& parameters = body["parameters"];
@@ -136,7 +135,7 @@ Result<void> fire_schedule(Context& ctx, const TimerRow& timer) {
 }
 
 Result<void> skip_firing(Context& ctx, const TimerRow& timer) {
-  if (!any_rule_uses(ctx.catalog(timer.tenant), timer.name)) return {};
+  if (ctx.catalog(timer.tenant).users_of_schedule(timer.name) == 0) return {};
   TRY(Value body, parse_json(timer.body_json, kOwnJson));
   TRY(auto schedule, rules::parse_schedule(body.string_or("trigger", ""), body["parameters"]));
   int64_t reached = body["reached"].is_int() ? body["reached"].as_int() : 0;
