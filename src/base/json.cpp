@@ -9,6 +9,7 @@
 #include <iterator>
 
 #include "base/charset.h"
+#include "base/excerpt.h"
 #include "base/number.h"
 
 namespace millrace {
@@ -35,13 +36,17 @@ class ValueBuilder {
   static constexpr size_t max_object_size = SIZE_MAX;
   static constexpr size_t max_array_size = SIZE_MAX;
   static constexpr size_t max_key_size = 64 << 10;
+  static constexpr size_t kShownKey = 80;
   static constexpr size_t max_string_size = UINT32_MAX - 1;
   using error_code = boost::json::error_code;
 
   Value take() { return stack_.empty() ? Value() : std::move(stack_.back()); }
   void keep(const JsonLimits& limits) { limits_ = &limits; }
+  // Looks for the first key that an object repeats before it is put to the others: that costs.
+  void name_repeated_keys() { names_repeated_ = true; }
   // Why the parser was stopped from here; empty: it was not.
   const std::string& refused() const { return refused_; }
+  bool has_repeated_key() const { return has_repeated_; }
 
   bool on_document_begin(error_code&) { return true; }
   bool on_document_end(error_code&) { return true; }
@@ -120,13 +125,18 @@ class ValueBuilder {
     map.reserve(entries);
     size_t first = stack_.size() - 2 * entries;
     for (size_t i = first; i < stack_.size(); i += 2) {
+      if (names_repeated_ && repeated_.empty() && map.find(stack_[i].as_string())) {
+        repeated_ = json_excerpt(stack_[i], kShownKey);
+      }
       map.set(std::move(stack_[i]), std::move(stack_[i + 1]));
     }
     stack_.resize(first);
     // Which of two values was meant, nobody knows (RFC 8259, 4).
     if (map.size() != entries && !limits_->rounds_numbers) {
-      refused_ =
-          "expected each key once in an object, found one twice in the object that ends here";
+      has_repeated_ = true;
+      refused_ = fmt::format(
+          "expected each key once in an object, found {} twice in the object that ends here",
+          repeated_);
       ec = boost::json::error::syntax;
       return false;
     }
@@ -149,6 +159,9 @@ class ValueBuilder {
   std::vector<size_t> keys_;  // of each object that is open
   std::string pending_;
   std::string refused_;
+  bool has_repeated_ = false;
+  bool names_repeated_ = false;
+  std::string repeated_;
   const JsonLimits* limits_ = nullptr;
 };
 
@@ -209,6 +222,18 @@ void append_indented(std::string& out, const Value& value, int depth) {
   }
 }
 
+using Parser = boost::json::basic_parser<ValueBuilder>;
+
+// Up to where it has read.
+size_t read(Parser& parser, std::string_view text, boost::json::error_code& ec) {
+  size_t used = parser.write_some(false, text.data(), text.size(), ec);
+  if (ec) return used;
+  size_t rest = text.find_first_not_of(" \t\r\n", used);
+  if (rest == std::string_view::npos) return used;
+  ec = boost::json::error::extra_data;
+  return rest;
+}
+
 }  // namespace
 
 Result<Value> parse_json(std::string_view text, const JsonLimits& limits) {
@@ -219,19 +244,21 @@ Result<Value> parse_json(std::string_view text, const JsonLimits& limits) {
   }
   boost::json::parse_options options;
   options.max_depth = limits.max_depth;
-  boost::json::basic_parser<ValueBuilder> parser(options);
+  Parser parser(options);
   parser.handler().keep(limits);
   boost::json::error_code ec;
-  size_t used = parser.write_some(false, text.data(), text.size(), ec);
-  if (!ec && used < text.size()) {
-    size_t rest = text.find_first_not_of(" \t\r\n", used);
-    if (rest != std::string_view::npos) {
-      used = rest;
-      ec = boost::json::error::extra_data;
-    }
-  }
+  size_t used = read(parser, text, ec);
   if (ec) {
-    const std::string& refused = parser.handler().refused();
+    std::string refused = parser.handler().refused();
+    if (parser.handler().has_repeated_key()) {
+      // Which it is costs a second look, that only a text pays which is refused.
+      Parser again(options);
+      again.handler().keep(limits);
+      again.handler().name_repeated_keys();
+      boost::json::error_code same;
+      read(again, text, same);
+      refused = again.handler().refused();
+    }
     std::string reason = refused.empty() ? no_text(text, used) : std::string();
     return Error(ErrorKind::Invalid, "BAS-0002",
                  fmt::format("invalid JSON at {}: {}", position_of(text, used),

@@ -111,6 +111,18 @@ TEST(Json, ErrorsNameLineAndColumn) {
   EXPECT_TRUE(parse_json("{} \n").ok());
 }
 
+TEST(Json, ARepeatedKeyIsNamed) {
+  auto refusal = [](const std::string& text) { return parse_json(text).error().message(); };
+  EXPECT_EQ(refusal(R"({"a":1,"b":{"c":1,"d":2,"d":3,"c":4},"a":2})"),
+            "invalid JSON at line 1, column 36 (byte 35): expected each key once in an object, "
+            "found \"d\" twice in the object that ends here");
+  EXPECT_TRUE(refusal(R"([{"\u0061\n":1,"a\n":2}])").contains(R"(found "a\n" twice)"));
+  std::string key(5000, 'k');
+  std::string told = refusal("{\"" + key + "\":1,\"" + key + "\":1}");
+  EXPECT_TRUE(told.contains("found \"kkk")) << told;
+  EXPECT_LT(told.size(), 400U);
+}
+
 TEST(Json, BytesThatAreNotUtf8AreReplaced) {
   EXPECT_EQ(to_json(Value("a\xff"
                           "b")),
