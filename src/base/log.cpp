@@ -78,6 +78,47 @@ int64_t now_ms() {
   return duration_cast<milliseconds>(system_clock::now().time_since_epoch()).count();
 }
 
+// The character at `i` if a terminal obeys it or shows what follows in another order: DEL, C1, the
+// marks, embeddings, overrides and isolates of right-to-left text (Unicode's Bidi_Control), and the
+// ends of lines and paragraphs that are no control characters. 0: another one.
+uint32_t unseen_at(std::string_view text, size_t i, size_t& bytes) {
+  auto byte = [&](size_t k) -> uint32_t {
+    return i + k < text.size() ? static_cast<unsigned char>(text[i + k]) : 0;
+  };
+  bytes = byte(0) == 0x7F ? 1 : byte(0) == 0xE2 ? 3 : 2;
+  uint32_t c = 0;
+  if (bytes == 1) return 0x7F;
+  if (byte(0) == 0xC2 || byte(0) == 0xD8) c = (byte(0) & 0x1F) << 6 | (byte(1) & 0x3F);
+  if (bytes == 3) c = (byte(0) & 0xF) << 12 | (byte(1) & 0x3F) << 6 | (byte(2) & 0x3F);
+  bool is_unseen = (c >= 0x80 && c < 0xA0) || c == 0x61C || c == 0x200E || c == 0x200F ||
+                   (c >= 0x2028 && c <= 0x202E) || (c >= 0x2066 && c <= 0x2069);
+  return is_unseen ? c : 0;
+}
+
+bool has_unseen(std::string_view text) {
+  size_t bytes = 0;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (unseen_at(text, i, bytes) != 0) return true;
+  }
+  return false;
+}
+
+// A finished line, in which they stand only in JSON strings.
+std::string escaped(std::string line) {
+  if (!has_unseen(line)) return line;
+  std::string out;
+  for (size_t i = 0; i < line.size();) {
+    size_t bytes = 0;
+    if (uint32_t c = unseen_at(line, i, bytes)) {
+      fmt::format_to(std::back_inserter(out), "\\u{:04x}", c);
+      i += bytes;
+    } else {
+      out += line[i++];
+    }
+  }
+  return out;
+}
+
 void append_json_field(std::string& out, const LogField& field) {
   out += ',';
   append_json_string(out, field.key());
@@ -109,8 +150,8 @@ std::string json_line(LogLevel level, std::string_view event, LogFields fields,
   return out + '}';
 }
 
-// A value that holds a space, a quote or a control character is written as a JSON string: one
-// event stays one line.
+// A value that holds a space, a quote, a control character or bytes that are no text is written as
+// a JSON string: one event stays one line, and a terminal obeys none of it.
 void append_text_field(std::string& out, const LogField& field) {
   fmt::format_to(std::back_inserter(out), " {}=", field.key());
   switch (field.kind()) {
@@ -120,7 +161,8 @@ void append_text_field(std::string& out, const LogField& field) {
     case LogField::Kind::Id: out += fmt::format_int(field.integer()).c_str(); break;
     case LogField::Kind::Text: {
       auto special = [](char c) { return static_cast<unsigned char>(c) <= ' ' || c == '"'; };
-      bool plain = !field.text().empty() && std::ranges::none_of(field.text(), special);
+      bool plain = !field.text().empty() && std::ranges::none_of(field.text(), special) &&
+                   !has_unseen(field.text()) && is_utf8(field.text());
       if (plain) {
         out += field.text();
       } else {
@@ -184,8 +226,9 @@ bool log_enabled(LogLevel level) { return level >= g_level.load(std::memory_orde
 void write_log(LogLevel level, std::string_view event, LogFields fields, const Error* error) {
   if (!log_enabled(level)) return;
   const Sink& sink = sinks().current();
-  std::string line = sink.format == LogFormat::Json ? json_line(level, event, fields, error)
-                                                    : text_line(level, event, fields, error);
+  std::string line =
+      escaped(sink.format == LogFormat::Json ? json_line(level, event, fields, error)
+                                             : text_line(level, event, fields, error));
   sink.logger->log(spdlog::level::info, spdlog::string_view_t(line.data(), line.size()));
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/log.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <vector>
@@ -57,6 +58,45 @@ TEST_F(Log, TextStaysOnOneLine) {
   open(LogFormat::Text);
   log_warn("a.b", {{"plain", "x"}, {"spaced", "x y\nz"}});
   EXPECT_EQ(lines_.at(0).substr(24), R"( warn  a.b plain=x spaced="x y\nz")");
+}
+
+// DEL and C1 steer a terminal, the others let a line read as another one.
+TEST_F(Log, WhatATerminalObeysIsEscaped) {
+  std::vector<std::pair<std::string, std::string>> unseen = {{"\x7F", "\\u007f"},
+                                                             {"\xD8\x9C", "\\u061c"}};
+  for (int c = 0x80; c < 0xA0; ++c) {
+    unseen.emplace_back(std::string("\xC2") + static_cast<char>(c), fmt::format("\\u{:04x}", c));
+  }
+  for (int c : {0x200E, 0x200F, 0x2028, 0x2029, 0x202A, 0x202B, 0x202C, 0x202D, 0x202E, 0x2066,
+                0x2067, 0x2068, 0x2069}) {
+    std::string text = "\xE2";
+    text += static_cast<char>(0x80 | (c >> 6 & 0x3F));
+    text += static_cast<char>(0x80 | (c & 0x3F));
+    unseen.emplace_back(text, fmt::format("\\u{:04x}", c));
+  }
+  for (auto format : {LogFormat::Json, LogFormat::Text}) {
+    open(format);
+    for (const auto& [raw, written] : unseen) {
+      lines_.clear();
+      log_warn("a.b", {{"name", "x" + raw}, {"last", raw}});
+      log_warn("a.b", Error(ErrorKind::Invalid, "X-0001", raw).with_problem("/" + raw, raw));
+      for (const auto& line : lines_) {
+        EXPECT_FALSE(line.contains(raw)) << written;
+        EXPECT_TRUE(line.contains(written)) << line;
+        if (format == LogFormat::Json) EXPECT_TRUE(parse_json(line).ok()) << line;
+      }
+      if (format == LogFormat::Json) EXPECT_EQ((*parse_json(lines_[0]))["last"], Value(raw));
+      if (format == LogFormat::Text) {
+        EXPECT_TRUE(lines_[0].ends_with("name=\"x" + written + "\" last=\"" + written + "\""))
+            << lines_[0];
+      }
+    }
+  }
+  // A single byte is C1 too where a terminal does not read UTF-8; and others are left alone.
+  lines_.clear();
+  log_warn("a.b", {{"bytes", "\x9B"}, {"text", "\u00A0\u00FC\u2027\u202F\u2065\u206A"}});
+  EXPECT_FALSE(lines_[0].contains("=\x9B"));
+  EXPECT_TRUE(lines_[0].ends_with(" text=\u00A0\u00FC\u2027\u202F\u2065\u206A")) << lines_[0];
 }
 
 TEST_F(Log, EventsBelowTheLevelAreDropped) {
