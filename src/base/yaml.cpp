@@ -18,6 +18,7 @@
 #include "base/number.h"
 #include "base/problems.h"
 #include "base/text.h"
+#include "base/yaml_flow.h"
 #include "base/yaml_scalar.h"
 
 namespace millrace {
@@ -52,6 +53,10 @@ class TreeBuilder : public YAML::EventHandler {
     problems_.add(fmt::format("{}:{}", file_, line), std::move(message));
   }
 
+  void refuse(const YamlFlow& flow) {
+    problem(flow.line, flow.fault == YamlFlow::Fault::TooDeep ? too_deep() : too_many());
+  }
+
   void OnDocumentStart(const YAML::Mark& mark) override {
     if (++documents_ == 2) throw Stop{line(mark), "expected one document, found a second one"};
   }
@@ -64,7 +69,7 @@ class TreeBuilder : public YAML::EventHandler {
     if (found == anchors_.end()) throw Stop{line(mark), "an alias stands inside its own anchor"};
     const YamlNode& target = found->second;
     count(count_nodes(target), line(mark));
-    if (frames_.size() + depth_of(target) > limits_.max_depth) too_deep(line(mark));
+    if (frames_.size() + depth_of(target) > limits_.max_depth) throw Stop{line(mark), too_deep()};
     YamlNode copy = target;
     copy.line = line(mark);
     place(std::move(copy), 0);
@@ -96,14 +101,17 @@ class TreeBuilder : public YAML::EventHandler {
 
   static int line(const YAML::Mark& mark) { return std::max(mark.line, 0) + 1; }
 
-  [[noreturn]] void too_deep(int at) {
-    throw Stop{at, fmt::format("nested deeper than {} levels", limits_.max_depth)};
+  std::string too_deep() const {
+    return fmt::format("nested deeper than {} levels", limits_.max_depth);
+  }
+  std::string too_many() const {
+    return fmt::format("more than {} values (aliases count as what they stand for)",
+                       limits_.max_nodes);
   }
   void count(size_t nodes, int at) {
     nodes_ += nodes;
     if (nodes_ <= limits_.max_nodes) return;
-    throw Stop{at, fmt::format("more than {} values (aliases count as what they stand for)",
-                               limits_.max_nodes)};
+    throw Stop{at, too_many()};
   }
 
   void count_key(const YamlNode& map, int at) {
@@ -154,7 +162,7 @@ class TreeBuilder : public YAML::EventHandler {
                  tag == "tag:yaml.org,2002:map";
     if (!known) unknown_tag(tag, line(mark));
     count(1, line(mark));
-    if (frames_.size() + 1 >= limits_.max_depth) too_deep(line(mark));
+    if (frames_.size() + 1 >= limits_.max_depth) throw Stop{line(mark), too_deep()};
     frames_.push_back({.node = {.value = std::move(empty), .line = line(mark)}, .anchor = anchor});
   }
 
@@ -308,6 +316,10 @@ Result<YamlNode> parse_yaml(std::string_view text, std::string_view file,
                             static_cast<unsigned char>(text[at]), at));
   }
   TreeBuilder builder(file, limits);
+  if (auto fault = find_flow_fault(text, limits.max_depth, limits.max_nodes)) {
+    builder.refuse(*fault);
+    return syntax_error(file, builder.take_problems());
+  }
   try {
     std::istringstream input{std::string(text)};
     YAML::Parser parser(input);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include "base/json.h"
 #include "expr/expr.h"
@@ -165,6 +166,21 @@ TEST_F(Engines, ErrorsSayWhereAndInTheWordsOfTheReference) {
   EXPECT_EQ(error_of("{{ event.nope.x }}"),
             "expression '{{ event.nope.x }}': UndefinedError: 'dict object' has no attribute "
             "'nope'");
+}
+
+// The parser keeps hundreds of bytes for each bracket of a line until the first is closed.
+TEST_F(Engines, BracketsOfAYamlTextAreCountedBeforeItIsRead) {
+  auto most_kib = [] {
+    rusage use{};
+    getrusage(RUSAGE_SELF, &use);
+    return use.ru_maxrss;
+  };
+  scope.names = Value::map({{"text", Value(std::string(400'000, '['))}});
+  auto before = most_kib();
+  auto read = engine.evaluate("{{ text | from_yaml_string }}", scope);
+  ASSERT_FALSE(read.ok());
+  EXPECT_TRUE(read.error().message().contains("deeper than 60 levels")) << read.error().message();
+  EXPECT_LT(most_kib() - before, 32 << 10);
 }
 
 TEST_F(Engines, PrivateVariablesStayPrivate) {

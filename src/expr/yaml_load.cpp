@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/yaml_flow.h"
 #include "base/yaml_scalar.h"
 #include "expr/eval.h"
 #include "expr/text_formats.h"
@@ -13,6 +14,8 @@
 namespace millrace::expr {
 namespace {
 
+constexpr int kDeepest = 60;
+constexpr const char* kTooDeep = "YAMLError: the document nests deeper than 60 levels";
 constexpr size_t kMostNumber = 400;  // characters; beyond that nothing is a number
 
 // 1:30:00 counts in sixties.
@@ -72,7 +75,7 @@ class YamlReader {
   Result<Value> read(const YAML::Node& node, int depth) {
     TRY(eval_.meter.step());
     TRY(eval_.meter.take(sizeof(Value) * 2));
-    if (depth > 60) return eval_error("YAMLError: the document nests deeper than 60 levels");
+    if (depth > kDeepest) return eval_error(kTooDeep);
     switch (node.Type()) {
       case YAML::NodeType::Scalar: return scalar(node);
       case YAML::NodeType::Sequence: {
@@ -167,6 +170,8 @@ Result<Item> load_yaml(Evaluator& eval, std::string_view text) {
   TRY(eval.meter.take(text.size() * 8));
   TRY(eval.meter.step(1 + text.size() * 2));  // short lines take 400 ns a byte
   try {
+    // The parser keeps all of a line of brackets before it tells how deep it nests.
+    if (find_flow_fault(text, kDeepest + 2, SIZE_MAX)) return eval_error(kTooDeep);
     auto documents = YAML::LoadAll(std::string(text));
     if (documents.empty()) return Item();
     if (documents.size() > 1) {
