@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "auth/signature.h"
+#include "base/charset.h"
 #include "base/text.h"
 #include "engine/machine/catalog.h"
 #include "store/read.h"
@@ -208,12 +209,13 @@ Result<void> check_not_encoded(const net::HttpRequest& request) {
   return not_taken("a body without Content-Encoding", encoding);
 }
 
-Result<std::string_view> body_text(const net::HttpRequest& request) {
+Result<std::string_view> body_text(const net::HttpRequest& request, std::string& decoded) {
   constexpr std::string_view kMark = "\xef\xbb\xbf";  // RFC 8259, 8.1: a reader may skip it
   TRY(check_not_encoded(request));
   auto charset = charset_of(request.headers.find("content-type"));
-  if (!charset.empty() && charset != "utf-8" && charset != "us-ascii") {
-    return not_taken("the charset utf-8", charset);
+  if (!charset.empty() && charset != "utf-8") {
+    TRY(decoded, to_utf8(request.body, charset));
+    return std::string_view(decoded);
   }
   std::string_view text = request.body;
   if (text.starts_with(kMark)) text.remove_prefix(kMark.size());

@@ -84,10 +84,12 @@ using net::charset_of;
 using net::is_json;
 using net::media_type;
 
-// The one way in for bodies that are text: as it came, without a byte order mark. Refused (415,
-// API-0061) is what would be read as something else than was meant: another charset than UTF-8, a
-// body that is compressed.
-Result<std::string_view> body_text(const net::HttpRequest& request);
+// The one way in for bodies that are text: in UTF-8, without a byte order mark. One that says that
+// it is in another charset is read in that, into `decoded`; one that says nothing is as it came,
+// and whoever reads it on checks that it is UTF-8. Errors: Unsupported, API-0061, a body that is
+// compressed; BAS-0012, a charset that is not known; Invalid, BAS-0013, bytes that are no text in
+// it.
+Result<std::string_view> body_text(const net::HttpRequest& request, std::string& decoded);
 Result<void> check_not_encoded(const net::HttpRequest& request);
 
 }  // namespace millrace::api

@@ -41,7 +41,8 @@ Result<void> Call::decode_query(void* object, const Fields& fields) const {
 }
 
 Result<Value> parsed_body(const Call& call) {
-  TRY(std::string_view text, body_text(call.http));
+  std::string decoded;
+  TRY(std::string_view text, body_text(call.http, decoded));
   return trim(text).empty() ? Value::map() : parse_json(text);
 }
 

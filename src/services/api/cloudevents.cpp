@@ -186,7 +186,8 @@ Result<Value> from_headers(const net::HttpRequest& request, std::string_view typ
   if (!type.empty()) map.set("datacontenttype", type);
   if (trim(request.body).empty()) return map;
   if (is_json(type)) {
-    TRY(std::string_view text, body_text(request));
+    std::string decoded;
+    TRY(std::string_view text, body_text(request, decoded));
     TRY(Value data, parse_json(text, kPayloadLimits));
     map.set("data", std::move(data));
   } else {
@@ -208,12 +209,14 @@ Result<std::vector<engine::NewEvent>> read_cloudevents(const net::HttpRequest& r
                                                        const engine::TenantCatalog& catalog) {
   auto type = media_type(request.headers.find("content-type"));
   if (type == "application/cloudevents-batch+json") {
-    TRY(std::string_view text, body_text(request));
+    std::string decoded;
+    TRY(std::string_view text, body_text(request, decoded));
     TRY(Value list, parse_json(text, kPayloadLimits));
     return read_batch(list, catalog);
   }
   if (type == "application/cloudevents+json") {
-    TRY(std::string_view text, body_text(request));
+    std::string decoded;
+    TRY(std::string_view text, body_text(request, decoded));
     TRY(Value map, parse_json(text, kPayloadLimits));
     return read_one(std::move(map), "/", catalog);
   }

@@ -66,8 +66,10 @@ TEST(CloudEvents, ABodyThatWouldBeReadAsSomethingElseIsRefused) {
   };
   EXPECT_EQ(refused(read(kStructured, event, {{"Content-Encoding", "br"}})),
             "expected a body without Content-Encoding, found 'br'");
-  EXPECT_EQ(refused(read("application/cloudevents+json; charset=utf-16", event)),
-            "expected the charset utf-8, found 'utf-16'");
+  EXPECT_TRUE(refused(read("application/cloudevents+json; charset=shift_jis", event))
+                  .starts_with("charset 'shift_jis': expected one of utf-8"));
+  EXPECT_TRUE(refused(read("application/cloudevents+json; charset=utf-16", event))
+                  .starts_with("invalid JSON"));
   EXPECT_EQ(refused(read("application/octet-stream", "x",
                          {{"Content-Encoding", "gzip"},
                           {"ce-specversion", "1.0"},

@@ -6,6 +6,7 @@
 #include <map>
 
 #include "auth/crypto.h"
+#include "base/charset.h"
 #include "base/json.h"
 #include "base/text.h"
 #include "engine/transitions/commands.h"
@@ -27,10 +28,37 @@ struct Body {
   std::string made;
 };
 
-Result<Value> form_value(std::string_view text) {
+Result<void> check_utf8(std::string_view text) {
+  if (is_utf8(text)) return {};
+  return to_utf8(text, "utf-8").error();
+}
+
+// A name or a value of a form: in the form's charset, the bytes behind percent escapes too.
+Result<std::string> field_text(std::string bytes, std::string_view charset,
+                               std::string_view field) {
+  auto text = charset == "utf-8" && is_utf8(bytes) ? Result<std::string>(std::move(bytes))
+                                                   : to_utf8(bytes, charset);
+  if (text.ok() || text.error().kind() == ErrorKind::Unsupported) return text;
+  return Error(
+      text.error().kind(), "API-0060",
+      fmt::format("the form's field '{}': {}", repair_utf8(field).text, text.error().message()));
+}
+
+Result<Value> form_value(std::string_view text, std::string_view charset) {
+  if (charset.starts_with("utf-16")) {
+    return Error(ErrorKind::Unsupported, "API-0061",
+                 fmt::format("a form: expected a charset whose characters begin with ASCII, such "
+                             "as utf-8, found '{}'",
+                             charset));
+  }
   std::vector<std::pair<std::string, std::string>> fields;
   if (!net::parse_query(text, fields)) {
     return Error(ErrorKind::Invalid, "API-0060", "the form's body has a broken percent escape");
+  }
+  for (auto& [name, value] : fields) {
+    std::string field = name;
+    TRY(name, field_text(std::move(name), charset, field));
+    TRY(value, field_text(std::move(value), charset, field));
   }
   // Senders of JSON that may also send a form put it there; other text is a field as any other.
   if (fields.size() == 1 && fields.front().first == "payload") {
@@ -42,10 +70,6 @@ Result<Value> form_value(std::string_view text) {
   std::vector<std::pair<std::string, ValueList>> named;
   std::map<std::string, size_t> places;
   for (auto& [name, value] : fields) {
-    if (!is_utf8(name) || !is_utf8(value)) {
-      return Error(ErrorKind::Invalid, "API-0060",
-                   fmt::format("the form's field '{}': expected UTF-8 text", name));
-    }
     auto [place, is_new] = places.try_emplace(name, named.size());
     if (is_new && named.size() >= kPayloadLimits.max_keys) {
       return Error(
@@ -64,8 +88,18 @@ Result<Value> form_value(std::string_view text) {
 
 Result<Body> read_body(const net::HttpRequest& request) {
   Body body;
-  TRY(std::string_view text, body_text(request));
-  auto type = media_type(request.headers.find("content-type"));
+  auto content_type = request.headers.find("content-type");
+  auto type = media_type(content_type);
+  auto charset = charset_of(content_type);
+  if (charset.empty() || charset == "utf8") charset = "utf-8";
+  bool is_form = type == "application/x-www-form-urlencoded";
+  std::string decoded;
+  std::string_view text = request.body;
+  if (is_form && charset != "utf-8") {
+    TRY(check_not_encoded(request));  // its parts are decoded, when they are apart
+  } else {
+    TRY(text, body_text(request, decoded));
+  }
   if (text.empty()) {
     body.made = "null";
     return body;
@@ -73,11 +107,13 @@ Result<Body> read_body(const net::HttpRequest& request) {
   if (is_json(type) || type.empty()) {
     TRY(body.value, parse_json(text, kPayloadLimits));
     body.json = trim(text);
+    if (!decoded.empty()) body.made = body.json;
     return body;
   }
-  if (type == "application/x-www-form-urlencoded") {
-    TRY(body.value, form_value(text));
-  } else if (type.starts_with("text/") && is_utf8(text)) {
+  if (is_form) {
+    TRY(body.value, form_value(text, charset));
+  } else if (type.starts_with("text/")) {
+    TRY(check_utf8(text));
     body.value = Value(text);
   } else {
     return Error(ErrorKind::Unsupported, "API-0061",
