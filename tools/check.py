@@ -33,6 +33,9 @@ BLOB_PATH = re.compile(r'"(?:[^"\n]*/)?output/[^"\n]*"|"/output"|(?<!slots/\{\})
                        r'|"(?:[^"\n]*/)?artifacts/[^"\n]*"')
 # The impure files of pure modules, named as such in their headers.
 IMPURE_FILES = {"src/packs/folder.cpp", "src/rules/zone.cpp"}
+# The one maker of threads: where the system gives none it is an error, not an exception.
+THREADS_IN = "src/async/thread.cpp"
+THREAD = re.compile(r"\bstd::j?thread\s*[({]|\bstd::j?thread \w+\s*[({]|\bstd::async\b")
 MAX_LINES = 600
 # Where an error gets its code; a comparison with one does not count.
 ERROR_CODE = re.compile(r'(?<!== )"([A-Z]{3}-\d{4})"')
@@ -172,6 +175,18 @@ def check_stdout(sources):
         for match in STDOUT.finditer(text):
             problem(shown, text.count("\n", 0, match.start()) + 1,
                     "writes to stdout: take cli/stdout.h, which notes what fails")
+
+
+def check_threads(sources):
+    for path in sources:
+        shown = path.relative_to(ROOT).as_posix()
+        if shown == THREADS_IN or path.stem.endswith(("_test", "_fuzz", "_bench", "test_support",
+                                                      "_fixture")):
+            continue
+        text = path.read_text()
+        for match in THREAD.finditer(text):
+            problem(shown, text.count("\n", 0, match.start()) + 1,
+                    "makes a thread that throws when there is none: take async/thread.h")
 
 
 def check_default_tenant(sources):
@@ -368,6 +383,7 @@ def main():
     check_blob_paths(sources)
     check_default_tenant(sources)
     check_stdout(sources)
+    check_threads(sources)
     check_sql(sources)
     check_hashes(sources)
     check_shape(sources + tests)

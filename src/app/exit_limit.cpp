@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "async/thread.h"
 #include "base/log.h"
 
 namespace millrace::app {
@@ -13,11 +14,17 @@ namespace millrace::app {
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
-ExitLimit::ExitLimit(milliseconds limit)
-    : end_(steady_clock::now() + limit), thread_([this] {
-        std::unique_lock lock(mutex_);
-        if (!wake_.wait_until(lock, end_, [this] { return over_; })) leave_at_once();
-      }) {}
+ExitLimit::ExitLimit(milliseconds limit) : end_(steady_clock::now() + limit) {
+  auto thread = async::start_thread("exit", [this] {
+    std::unique_lock lock(mutex_);
+    if (!wake_.wait_until(lock, end_, [this] { return over_; })) leave_at_once();
+  });
+  if (thread.ok()) {
+    thread_ = std::move(*thread);
+  } else {
+    log_warn("server.stop_without_limit", thread.error());
+  }
+}
 
 ExitLimit::~ExitLimit() {
   {
@@ -25,7 +32,7 @@ ExitLimit::~ExitLimit() {
     over_ = true;
   }
   wake_.notify_one();
-  thread_.join();
+  if (thread_.joinable()) thread_.join();
 }
 
 milliseconds ExitLimit::left(milliseconds reserve) const {
@@ -35,11 +42,13 @@ milliseconds ExitLimit::left(milliseconds reserve) const {
 
 void leave_at_once() {
   // Beside, and not for long: a log that goes into a full pipe would hold this up too.
-  std::thread([] {
+  auto beside = async::start_thread("left", [] {
     log_error("server.left", {{"why", "something hangs and could not be stopped in time"}});
     std::fflush(nullptr);
     _exit(0);
-  }).detach();
+  });
+  if (!beside.ok()) _exit(0);
+  beside->detach();
   std::this_thread::sleep_for(milliseconds(200));
   _exit(0);
 }

@@ -6,6 +6,8 @@
 #include <cstdio>
 #include <exception>
 #include <iterator>
+#include <new>
+#include <system_error>
 
 #include "adapters/blob_fs/blob_fs.h"
 #include "app/backup.h"
@@ -16,6 +18,7 @@
 #include "app/workflow_commands.h"
 #include "base/process_guard.h"
 #include "cli/cli.h"
+#include "cli/report.h"
 #include "cli/stdout.h"
 #include "cli/target.h"
 #include "services/worker/spawner.h"
@@ -140,6 +143,12 @@ CommandTable local_commands() {
   };
 }
 
+// As any other command that cannot do its work.
+int refused_by_system(std::string why) {
+  using millrace::Error;
+  return report_local(Error(millrace::ErrorKind::Unavailable, "APP-0032", std::move(why)), {});
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -151,10 +160,15 @@ int main(int argc, char** argv) {
   // What this program writes is its user's own: stores, backups, tokens, logs. Runs have theirs
   // from the spawner.
   ::umask(077);
-  CommandTable commands = local_commands();
-  std::ranges::move(workflow_commands(), std::back_inserter(commands));
   try {
+    CommandTable commands = local_commands();
+    std::ranges::move(workflow_commands(), std::back_inserter(commands));
     return finish_stdout(run(std::move(commands), std::vector<std::string>(argv + 1, argv + argc)));
+  } catch (const std::bad_alloc&) {
+    return refused_by_system(
+        "the memory is at its limit: raise it (ulimit -v, the cgroup's memory.max)");
+  } catch (const std::system_error& error) {  // files, threads
+    return refused_by_system(fmt::format("the system refuses: {}", error.what()));
   } catch (const std::exception& error) {
     fmt::print(stderr, "millrace: an exception: {}\n", error.what());
     return kExitSoftware;

@@ -157,6 +157,7 @@ class Server {
   PackStore packs_;
   StagedReleases staged_;  // the worker's
   std::string url_;
+  std::optional<Error> not_served_;    // why it stopped before it was ready
   std::optional<FolderLock> lock_;     // one server per data folder
   std::optional<auth::KeyRing> keys_;  // seals webhook secrets and encrypted keys
   std::optional<auth::RunTokens> run_tokens_;
@@ -233,6 +234,7 @@ Result<void> Server::open() {
   tell_what_was_in_hand(*in_hand_);
   tell_what_was_in_hand(*worker_in_hand_);
   set_aside_at_start_ = in_hand_->dead().size();
+  TRY(pool_.start());
   TRY(open_engine());
   TRY(api_, api::Api::create(
                 *engine_, *keys_, tokens_, *run_tokens_, pool_,
@@ -407,8 +409,11 @@ Task<void> Server::wait_for_stop(const std::function<Result<Config>()>& reload,
 Task<void> Server::serve(const std::function<Result<Config>()>& reload) {
   auto signals = std::make_unique<async::Signals>(
       loop_.executor(), std::initializer_list<int>{SIGTERM, SIGINT, SIGHUP});
-  worker_->start();
   async::Scope background(loop_.executor());
+  if (auto started = worker_->start(); !started.ok()) {
+    not_served_ = started.error();
+    co_return co_await stop_what_serves(background);
+  }
   async::spawn("sweep_files", background, sweep_files());
   async::spawn("reload_packs", background, reload_packs());
   async::spawn("watch_clock", background, watch_clock());
@@ -484,6 +489,7 @@ Result<void> Server::run(const Config& config, const std::string& data,
   TRY(server.open());
   server.loop_.block_on(server.serve(reload));
   server.engine_->stop(server.exit_limit_->left(kJoinReserve));
+  if (server.not_served_) return std::move(*server.not_served_);
   log_info("server.stopped", {});
   return {};
 }

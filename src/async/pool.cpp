@@ -2,9 +2,10 @@
 #include "async/pool.h"
 
 #include <fmt/format.h>
-#include <pthread.h>
 
 #include <boost/asio/post.hpp>
+
+#include "async/thread.h"
 
 namespace millrace::async {
 
@@ -19,11 +20,18 @@ void detail::Job::run_and_wake() {
   boost::asio::post(loop, [this] { waiter_.resume(); });
 }
 
-Pool::Pool(Options options) : options_(std::move(options)) {
-  for (size_t i = 0; i < options_.threads; ++i) {
-    threads_.emplace_back([this] { work(); });
-    pthread_setname_np(threads_.back().native_handle(), options_.name.substr(0, 15).c_str());
+Result<void> Pool::start() {
+  std::lock_guard lock(mutex_);
+  return make_threads();
+}
+
+Result<void> Pool::make_threads() {
+  threads_.reserve(options_.threads);  // one that is there is not lost
+  while (threads_.size() < options_.threads) {
+    TRY(auto thread, start_thread(options_.name, [this] { work(); }));
+    threads_.push_back(std::move(thread));
   }
+  return {};
 }
 
 Pool::~Pool() {
@@ -43,6 +51,7 @@ size_t Pool::queued() const {
 Result<void> Pool::submit(detail::Job& job) {
   {
     std::lock_guard lock(mutex_);
+    if (threads_.empty()) TRY(make_threads());
     if (queue_.size() >= options_.max_queued) {
       return Error(ErrorKind::Busy, "ASY-0002",
                    fmt::format("pool '{}' has {} jobs queued, which is its limit", options_.name,

@@ -73,12 +73,16 @@ class Pool {
     size_t threads = 1;
     size_t max_queued = 1024;
   };
-  explicit Pool(Options options);
+  explicit Pool(Options options) : options_(std::move(options)) {}
   // Ends when all queued work is done. The loops that wait for it must still run, or be joined.
   ~Pool();
   Pool(const Pool&) = delete;
 
+  // Makes its threads; else the first job does. Errors: Unavailable, ASY-0004.
+  Result<void> start();
+
   // Runs `fn` on a thread of the pool and gives its result. Busy (ASY-0002) when the queue is full;
+  // Unavailable (ASY-0004) when there is no thread and none can be made;
   // Internal (ASY-0003) when `fn` throws, with the exception's text. A cancel does not interrupt
   // it: `fn` may use what the caller's frame holds.
   template <typename Fn, typename R = typename detail::AsResult<std::invoke_result_t<Fn&>>::type>
@@ -93,6 +97,7 @@ class Pool {
   const std::string& name() const { return options_.name; }
 
  private:
+  Result<void> make_threads();  // with the lock
   Result<void> submit(detail::Job& job);
   void work();
 

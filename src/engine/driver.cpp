@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <chrono>
 
+#include "async/thread.h"
+
 namespace millrace::engine {
 
 namespace {
@@ -48,7 +50,7 @@ Result<std::unique_ptr<Driver>> Driver::start(sql::Store& store,
           {.deliver = [raw](auto written) { raw->on_commit(std::move(written)); },
            .fatal = raw->fatal_,
            .now_ms = raw->clock_.wall_ms}));
-  driver->thread_ = std::thread([raw] { raw->run(); });
+  TRY(driver->thread_, async::start_thread("decide", [raw] { raw->run(); }));
   return driver;
 }
 

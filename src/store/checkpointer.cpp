@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "store/checkpointer.h"
 
+#include "async/thread.h"
+
 namespace millrace::store {
 
 Checkpointer::Checkpointer(sql::Store& store, int64_t every_bytes,
                            std::function<void(const Error&)> failed)
-    : store_(store),
-      every_bytes_(every_bytes),
-      failed_(std::move(failed)),
-      thread_([this] { run(); }) {}
+    : store_(store), every_bytes_(every_bytes), failed_(std::move(failed)) {}
+
+Result<void> Checkpointer::start() {
+  TRY(thread_, async::start_thread("checkpoint", [this] { run(); }));
+  return {};
+}
 
 Checkpointer::~Checkpointer() {
   {
@@ -16,7 +20,7 @@ Checkpointer::~Checkpointer() {
     stopping_ = true;
   }
   wake_.notify_one();
-  thread_.join();
+  if (thread_.joinable()) thread_.join();
 }
 
 void Checkpointer::log_grew_to(int64_t bytes) {

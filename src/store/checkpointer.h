@@ -16,6 +16,8 @@ class Checkpointer {
  public:
   // `failed` is called on the thread, with each error. The next growth asks again.
   Checkpointer(sql::Store& store, int64_t every_bytes, std::function<void(const Error&)> failed);
+  // Errors: Unavailable, ASY-0004: there is no thread for it.
+  Result<void> start();
   ~Checkpointer();
 
   // After each commit, by one thread: the size of the log.

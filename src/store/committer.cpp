@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <chrono>
 
+#include "async/thread.h"
+
 namespace millrace::store {
 namespace {
 
@@ -29,7 +31,8 @@ Result<std::unique_ptr<Committer>> Committer::start(sql::Store& store, Options o
                                         .full_retry_ms = options.full_retry_ms}));
   auto committer = std::unique_ptr<Committer>(
       new Committer(store, std::move(writer), options, std::move(callbacks)));
-  committer->thread_ = std::thread([raw = committer.get()] { raw->run(); });
+  TRY(committer->checkpointer_.start());
+  TRY(committer->thread_, async::start_thread("commit", [raw = committer.get()] { raw->run(); }));
   return committer;
 }
 

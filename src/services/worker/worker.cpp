@@ -10,6 +10,7 @@
 #include <algorithm>
 
 #include "async/loop.h"
+#include "async/thread.h"
 #include "base/charset.h"
 #include "base/in_hand.h"
 #include "base/log.h"
@@ -56,12 +57,12 @@ Worker::Worker(kernel::WorkSource& source, async::Loop& loop, WorkerConfig confi
 
 Worker::~Worker() { ASSERT_MSG(!thread_.joinable(), "a worker must be stopped first"); }
 
-void Worker::start() {
-  thread_ = std::thread([this, ended = thread_ended_] {
-    run();
-    ended.notify();
-  });
-  pthread_setname_np(thread_.native_handle(), "worker");
+Result<void> Worker::start() {
+  TRY(thread_, async::start_thread("worker", [this, ended = thread_ended_] {
+        run();
+        ended.notify();
+      }));
+  return {};
 }
 
 Task<bool> Worker::stop(async::Duration limit) {

@@ -85,7 +85,8 @@ class Worker final : public kernel::WorkReceiver {
   ~Worker() override;  // stopped by then
 
   // Connects to the spawner, or starts one, and opens the session, in its own time.
-  void start();
+  // Errors: Unavailable, ASY-0004: there is no thread for it.
+  Result<void> start();
   // Takes no more orders, closes the session and lets go: runs that are not done stay with the
   // spawner, for the next worker (in a session with a lease they are ended); those without a
   // process are cut off. On the loop, which goes on

@@ -162,7 +162,7 @@ int bench(int runs) {
   CountingSource source;
   async::Loop loop;
   Worker worker(source, loop, config);
-  worker.start();
+  if (!worker.start().ok()) std::abort();
   for (int round = 0; round < 3; ++round) {
     for (int at_once : {1, 16}) {
       bare(at_once, runs);

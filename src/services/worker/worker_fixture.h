@@ -248,7 +248,7 @@ class RunningWorker {
  public:
   RunningWorker(kernel::WorkSource& source, WorkerConfig config)
       : worker_(source, loop_, std::move(config)), thread_([this] { loop_.run(); }) {
-    worker_.start();
+    EXPECT_TRUE(worker_.start().ok());
   }
   ~RunningWorker() { stop(); }
   // How long it took.
