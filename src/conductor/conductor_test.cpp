@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "conductor/conductor.h"
 
+#include <fmt/format.h>
+
+#include "base/yaml.h"
 #include "conductor/test_rig.h"
 
 namespace millrace::conductor {
@@ -20,6 +23,21 @@ TEST(Conducting, ASequenceSucceedsWithItsLastTask) {
   EXPECT_EQ(run.status(), Status::Succeeded);
   ASSERT_TRUE(run.conductor().render_output().ok());
   EXPECT_EQ(to_json(run.state().output), R"({"x":5})");
+}
+
+// Inspection refuses it too, but what was stored before may be compiled without.
+TEST(Conducting, ATaskCalledLikeACommandIsRefused) {
+  expr::Engine engine;
+  for (const char* name : {"noop", "fail", "continue", "retry"}) {
+    auto document = parse_yaml(
+        fmt::format("{{tasks: {{a: {{next: [{{do: {0}}}]}}, {0}: {{next: [{{do: {0}}}]}}}}}}",
+                    name),
+        "w.yaml");
+    ASSERT_TRUE(document.ok());
+    auto compiled = Definition::compile(document->value, engine, kOrquesta);
+    ASSERT_FALSE(compiled.ok()) << name;
+    EXPECT_EQ(compiled.error().code(), "CND-0002");
+  }
 }
 
 // What somebody sends may stand in every value of a workflow; in each of them it stays a text that

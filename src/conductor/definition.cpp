@@ -48,6 +48,12 @@ Result<DefinitionPtr> Definition::compile(const Value& document, expr::Engine& e
                              kMaxTasks, kMaxTargets));
   }
   const Spec& spec = definition->spec_;
+  // Of a command that led to itself one event would never come to its end.
+  for (const Task& task : spec.tasks) {
+    if (!is_command(task.name)) continue;
+    return Error(ErrorKind::Invalid, "CND-0002",
+                 fmt::format("a task is named '{}', which is a command of the engine", task.name));
+  }
   if (spec.is_chain && !spec.find(spec.start)) {
     return Error(ErrorKind::Invalid, "CND-0002",
                  fmt::format("the chain begins with the undefined task '{}'", spec.start));
