@@ -1,16 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <linux/perf_event.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
+#include <cstdint>
 #include <string>
 
 #include <gtest/gtest.h>
 
-// Work of n, 2n and 4n takes at most 2.2 times as long per doubling. CPU time of this thread, the
-// least of many rounds: what else the machine does makes a round longer, never shorter.
+// Work of n, 2n and 4n costs at most 2.2 times as much per doubling: instructions where the machine
+// counts them, else CPU time of this thread. The least of many rounds: what else the machine does
+// makes a round longer, never shorter.
 namespace millrace::cost {
 
 inline double cpu_seconds() {
@@ -19,46 +25,76 @@ inline double cpu_seconds() {
   return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
 }
 
-// The least of the rounds so far; `work` is to be linear in what it was made for.
-template <typename Work>
-double least(Work& work, int rounds) {
-  double best = 1e9;
-  for (int i = 0; i < rounds; ++i) {
-    double start = cpu_seconds();
-    work();
-    best = std::min(best, cpu_seconds() - start);
+// Counts this thread's instructions; few virtual machines have such a counter.
+class Instructions {
+ public:
+  Instructions() {
+    perf_event_attr what{};
+    what.type = PERF_TYPE_HARDWARE;
+    what.size = sizeof what;
+    what.config = PERF_COUNT_HW_INSTRUCTIONS;
+    what.exclude_kernel = 1;
+    what.exclude_hv = 1;
+    counter_ = static_cast<int>(::syscall(SYS_perf_event_open, &what, 0, -1, -1, 0));
   }
-  return best;
+  ~Instructions() {
+    if (counter_ >= 0) ::close(counter_);
+  }
+  Instructions(const Instructions&) = delete;
+  Instructions& operator=(const Instructions&) = delete;
+  bool there() const { return counter_ >= 0; }
+  double so_far() const {
+    uint64_t count = 0;
+    bool read = ::read(counter_, &count, sizeof count) == sizeof count;
+    EXPECT_TRUE(read) << "the counter of instructions cannot be read";
+    return static_cast<double>(count);
+  }
+
+ private:
+  int counter_ = -1;
+};
+
+// In instructions or seconds: only their ratios mean something.
+inline double spent() {
+  static thread_local const Instructions instructions;
+  return instructions.there() ? instructions.so_far() : cpu_seconds();
+}
+
+template <typename Work>
+double cost_of(Work& work) {
+  double start = spent();
+  work();
+  return spent() - start;
 }
 
 inline constexpr double kMostPerDoubling = 2.2;
 
-// `make(n)` makes an input of size n and gives the work on it, a callable. What is over a second at
-// 4n is a failure without a second round: it is no fault of the machine then.
+// `make(n)` makes an input of size n and gives the work on it, a callable. Short work is done more
+// often; what takes over 20 s at 4n is a failure without a second round: it is no fault of the
+// machine then.
 template <typename Make>
 void grows_no_faster(const std::string& what, size_t n, Make make) {
-  auto one = make(n);
-  auto two = make(n * 2);
-  auto four = make(n * 4);
-  constexpr double kFar = 1.0;
-  double t4 = least(four, 1);
-  ASSERT_LT(t4, kFar * 20) << what << " takes " << t4 << " s for " << n * 4;
+  constexpr double kSecondsATry = 0.1;
+  constexpr int kMostTries = 12;
+  std::array works{make(n), make(n * 2), make(n * 4)};
   // The page faults and caches of the first round count for nothing.
-  double t1 = 0, t2 = 0;
-  for (int tries = 0; tries < 5; ++tries) {
-    int rounds = t4 > 0.2 ? 3 : 12;
-    double first = least(one, rounds), second = least(two, rounds), third = least(four, rounds);
-    t1 = tries == 0 ? first : std::min(t1, first);
-    t2 = tries == 0 ? second : std::min(t2, second);
-    t4 = std::min(t4, third);
-    // Less than a clock tells.
-    if (t4 < 2e-3) return;
-    if (t2 <= t1 * kMostPerDoubling && t4 <= t2 * kMostPerDoubling) return;
-    // What four times the work takes less than 4.84 times the time for is linear with a bump.
-    if (t4 <= t1 * kMostPerDoubling * kMostPerDoubling) return;
+  double start = cpu_seconds();
+  works[2]();
+  double longest = cpu_seconds() - start;
+  ASSERT_LT(longest, 20) << what << " takes " << longest << " s for " << n * 4;
+  int rounds = std::clamp(static_cast<int>(kSecondsATry / (longest + 1e-6)), 3, 1000);
+  std::array least{1e18, 1e18, 1e18};
+  for (int tries = 0; tries < kMostTries; ++tries) {
+    for (int i = 0; i < rounds * 3; ++i) {
+      auto size = static_cast<size_t>(i % 3);
+      least[size] = std::min(least[size], cost_of(works[size]));
+    }
+    bool twice = least[1] <= least[0] * kMostPerDoubling;
+    bool again = least[2] <= least[1] * kMostPerDoubling;
+    if (twice && again) return;
   }
-  ADD_FAILURE() << what << ": " << t1 * 1e3 << " ms for " << n << ", " << t2 * 1e3
-                << " ms for twice, " << t4 * 1e3 << " ms for four times as much";
+  ADD_FAILURE() << what << ": twice " << n << " costs " << least[1] / least[0]
+                << " times as much, and twice that " << least[2] / least[1] << " times";
 }
 
 }  // namespace millrace::cost
