@@ -22,6 +22,7 @@ enum class Mutant : uint8_t {
   SweepDead,
   CrashLeftoversWait,
   AnswerOnUndurable,
+  HandledOnUndurable,
   // K2: what is owed
   OutboxNotWritten,
   OutboxDeletedEarly,
@@ -42,6 +43,7 @@ enum class Mutant : uint8_t {
   TimerEarly,
   TimersOfEndedKept,
   TimersRefilledAtOnce,
+  DelayNotLooked,
   // K6: one holder
   EpochNotChecked,
   EpochNotRaised,
@@ -57,6 +59,7 @@ enum class Mutant : uint8_t {
   // K8: nothing is stuck
   QueueRowLost,
   PausedStarts,
+  PausedOnUndurable,
   QueueRowKept,
   SlotLeaked,
   SlotNotFreed,

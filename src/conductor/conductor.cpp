@@ -53,8 +53,9 @@ Result<void> Conductor::request_status(Status status) {
                            to_string(status)));
 }
 
-// The active tasks hear of the request first.
-Result<void> Conductor::send_workflow_request(Status status) {
+// The active tasks hear what the workflow is to become: one with items offers no further ones when
+// it pauses or is canceled.
+Result<void> Conductor::tell_tasks(Status status) {
   const auto& sequence = state_.sequence();
   for (EntryIndex i = 0; i < static_cast<EntryIndex>(sequence.size()); ++i) {
     if (!kActive.has(state_.entry(i).status) || !state_.is_last(i)) continue;
@@ -67,6 +68,11 @@ Result<void> Conductor::send_workflow_request(Status status) {
     }
     TRY(send_to_task(i, event));
   }
+  return {};
+}
+
+Result<void> Conductor::send_workflow_request(Status status) {
+  TRY(tell_tasks(status));
   if (native() && kCancel.has(status)) release_held();
   std::string event = event_name("workflow_", status);
   if (kPause.has(status)) {
@@ -132,8 +138,17 @@ Result<void> Conductor::send_task_status(EntryIndex index) {
   if (*next != state_.status) {
     state_.status = *next;
     changes_.head = true;
+    if (*next == Status::Canceling) TRY(cancel_items());
   }
   if (kCompleted.has(state_.status)) fail_unreachable_joins();
+  return {};
+}
+
+// One of its tasks was canceled, and with it the workflow: items that were not offered never are,
+// and their task does not wait for them.
+Result<void> Conductor::cancel_items() {
+  TRY(tell_tasks(Status::Canceling));
+  if (!state_.any(going_on())) state_.status = Status::Canceled;
   return {};
 }
 

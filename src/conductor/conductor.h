@@ -134,7 +134,9 @@ class Conductor {
 
   // conductor.cpp: status of workflow and tasks
   Result<void> send_to_task(EntryIndex index, std::string_view event);
+  Result<void> tell_tasks(Status status);
   Result<void> send_workflow_request(Status status);
+  Result<void> cancel_items();
   Result<void> send_task_status(EntryIndex index);
   std::string task_event(EntryIndex index);
   void fail_unreachable_joins();

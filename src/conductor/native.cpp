@@ -100,6 +100,11 @@ bool Conductor::wants_hold(EntryIndex index,
 Result<void> Conductor::hold(EntryIndex index) {
   TRY(send_to_task(index, "task_hold_requested"));
   changed(index).held = true;
+  // It waits for people: that does not keep a workflow from pausing.
+  if (state_.status == Status::Pausing && !state_.any(kActive)) {
+    state_.status = Status::Paused;
+    changes_.head = true;
+  }
   return {};
 }
 
@@ -135,7 +140,9 @@ Result<void> Conductor::retry_held(std::string_view task, RouteId route) {
   }
   staged->completed = false;
   for (size_t i = 0; staged->items && i < staged->items->size(); ++i) {
-    if (!kAbended.has((*staged->items)[i])) continue;
+    Status item = (*staged->items)[i];
+    // One that was held back by a pause has never run.
+    if (!kAbended.has(item) && !kPause.has(item)) continue;
     staged->items->set(i, Status::Null);
     item_changed(*staged, i);
   }

@@ -219,6 +219,34 @@ TEST(WithItems, OneNameTakesAListAsItIs) {
   EXPECT_EQ(to_json(run.offered("a").actions[0].action), "[1,2]");
 }
 
+// Found by the simulation: the task waited for ever for an item that a canceled workflow never
+// offers.
+TEST(WithItems, AreNotWaitedForWhenAnotherTaskIsCanceled) {
+  for (auto mode : {expr::Mode::Orquesta, expr::Mode::Native}) {
+    for (bool between_items : {false, true}) {
+      Rig run(R"(
+vars: [{xs: [1, 2, 3]}]
+tasks:
+  each: {with: {items: <% ctx(xs) %>, concurrency: 1}, action: core.ping}
+  beside: {action: core.ping}
+)",
+              Value::map(), mode);
+      run.next();
+      run.report("beside", Status::Running);
+      run.report_item("each", 0, Status::Running);
+      if (between_items) run.report_item("each", 0, Status::Succeeded);
+      run.report("beside", Status::Canceled);
+      if (!between_items) {
+        EXPECT_EQ(run.status(), Status::Canceling);
+        run.report_item("each", 0, Status::Succeeded);
+      }
+      EXPECT_TRUE(run.next().empty());
+      EXPECT_EQ(run.status_of("each"), Status::Canceled);
+      EXPECT_EQ(run.status(), Status::Canceled);
+    }
+  }
+}
+
 TEST(WithItems, AnInInsideTheExpressionIsPartOfIt) {
   Rig run("tasks: {a: {with: '<% list(1 in list(1), 2) %>', action: core.noop}}");
   EXPECT_EQ(run.offered("a").items_count, 2u);

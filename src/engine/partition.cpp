@@ -38,6 +38,19 @@ int64_t stored_id(const Transition& message) {
   return about.message ? about.message.value : about.timer.value;
 }
 
+// It says that its message was handled, and nothing else.
+bool only_handles(const Decision& decision) {
+  const auto& changes = decision.changes;
+  size_t handled = changes.acked.size() + changes.timers_done.size();
+  if (handled == 0 || !decision.workflows.empty()) return false;
+  size_t rows = 0;
+  kernel::ChangesMembers::all_of([&]<auto kMember>() {
+    rows += (changes.*kMember).size();
+    return true;
+  });
+  return rows == handled;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Partition>> Partition::open(std::unique_ptr<sql::Connection> reader,
@@ -211,8 +224,17 @@ bool Partition::wait_for_turn(Attempt& attempt) {
 // Known only once its rows are loaded: a completion does not know its root.
 bool Partition::wait_for_tree(Attempt& attempt, const Loaded& rows) {
   const auto* row = rows.execution(attempt.message->tree(rows));
-  if (!row) return false;
-  auto found = in_flight_.find(static_cast<uint64_t>(row->root.value));
+  return row && wait_for(attempt, row->root);
+}
+
+// Or for the execution's own row, which is written without its tree when nothing above it moves.
+bool Partition::wait_for_row(Attempt& attempt, const Loaded& rows) {
+  const auto* row = rows.execution(attempt.message->tree(rows));
+  return row && (wait_for(attempt, row->id) || wait_for(attempt, row->root));
+}
+
+bool Partition::wait_for(Attempt& attempt, ExecutionId id) {
+  auto found = in_flight_.find(static_cast<uint64_t>(id.value));
   if (found == in_flight_.end()) return false;
   found->second.push_back(std::move(attempt));
   return true;
@@ -291,12 +313,8 @@ Result<void> Partition::decide_batch(std::vector<Attempt> batch, Now now, Work& 
                           .somebody_waits = !queued.empty(),
                           .in_hand = surroundings_.in_hand},
                .spoiled = {}};
-  size_t before = work.steps.size();
+  // A later one of the batch sees what an earlier one has decided, and does not wait for it.
   for (auto& attempt : batch) decide_one(std::move(attempt), shared, now, work);
-  // Only now: a later one of the batch sees what an earlier one has decided.
-  for (size_t i = before; i < work.steps.size(); ++i) {
-    mark_in_flight(static_cast<const Decision&>(*work.steps[i]));
-  }
   for (auto& decision : std::exchange(unwritten_, {})) {
     answer_unwritten(std::move(decision), rows, now);
   }
@@ -362,6 +380,12 @@ void Partition::decided(std::unique_ptr<Decision> decision, Batch& batch, Work& 
     unwritten_.push_back(std::move(decision));
     return;
   }
+  // No version of a row tells when that what it rests on is not written: what another one of its
+  // batch has decided is waited for, and it is decided again.
+  if (only_handles(*decision) && !mutant(Mutant::HandledOnUndurable) &&
+      wait_for_row(decision->attempt, batch.rows)) {
+    return give_back(*decision, slots_, granting_);
+  }
   if (mutant(Mutant::AnswerBeforeCommit) && decision->reply && !decision->catalog) {
     auto grants = std::exchange(decision->grants, {});
     deliver_unwritten(*decision, surroundings_.outlet, surroundings_.observer);
@@ -376,6 +400,7 @@ void Partition::decided(std::unique_ptr<Decision> decision, Batch& batch, Work& 
   Turn of = decision->attempt.message->turn();
   decision->key = static_cast<int64_t>(of.number());
   Loader::apply(decision->changes, batch.rows);
+  mark_in_flight(*decision);
   work.steps.push_back(std::move(decision));
 }
 

@@ -147,9 +147,41 @@ TEST_P(WorkflowPause, AnItemThatIsHeldBackWhenItsTaskFailsNeverStarts) {
   must(pause(row.id), Pausing);
   end(first, 1);
   EXPECT_EQ(worker_.waiting_orders(), 0U);
-  EXPECT_NE(status(row.id), Running) << shown(row.id);
+  EXPECT_EQ(status(row.id), NeedsDecision) << shown(row.id);
   ASSERT_TRUE(cancel(row.id).ok());
   EXPECT_EQ(status(row.id), Canceled) << shown(row.id);
+}
+
+TEST_P(WorkflowPause, ItemsThatWereHeldBackRunWhenTheirTaskIsTriedAgain) {
+  begin(1);
+  auto row = begun("ci.some_items");
+  auto first = take();
+  must(pause(row.id), Pausing);
+  end(first, 1);
+  auto resolved = command<ExecutionRow>([&](auto reply) {
+    engine_->submit(command::resolve(kTester, row.id, {.kind = Resolution::Kind::Retry}, reply));
+  });
+  must(resolved, Paused);
+  EXPECT_EQ(worker_.waiting_orders(), 0U);
+  must(resume(row.id), Running);
+  for (int i = 0; i < 3; ++i) end(take());
+  EXPECT_EQ(output(row.id), Value::map({{"all", ValueList{1, 1, 1}}})) << shown(row.id);
+}
+
+TEST_P(WorkflowPause, WhatIsHeldForADecisionDoesNotKeepItPausing) {
+  begin();
+  auto row = begun("ci.hold");
+  auto risky = take();
+  must(pause(row.id), Pausing);
+  end(risky, 1);
+  EXPECT_EQ(status(row.id), NeedsDecision) << shown(row.id);
+  auto resolved = command<ExecutionRow>([&](auto reply) {
+    engine_->submit(command::resolve(kTester, row.id, {.kind = Resolution::Kind::Retry}, reply));
+  });
+  must(resolved, Paused);
+  must(resume(row.id), Running);
+  end(take());
+  EXPECT_EQ(status(row.id), Succeeded) << shown(row.id);
 }
 
 TEST_P(WorkflowPause, AnItemIsNotStartedForATaskThatHasFailedWithoutIt) {

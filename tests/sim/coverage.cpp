@@ -61,7 +61,9 @@ constexpr Edge kEdges[] = {
     {NeedsDecision, Failed},  {NeedsDecision, Canceled},  {NeedsDecision, Abandoned},
 };
 
-constexpr std::string_view kTroubles[] = {"load", "refused", "undecided", "stale", "write", "away"};
+constexpr std::string_view kTroubles[] = {"load",  "refused", "undecided", "stale",
+                                          "write", "away",    "deadly"};
+static_assert(std::size(kTroubles) == std::tuple_size_v<decltype(Coverage::fates)>);
 constexpr std::string_view kWhats[] = {"again", "later", "answer", "bury"};
 constexpr std::string_view kEnds[] = {"committed", "duplicate", "stale", "refused", "unavailable"};
 

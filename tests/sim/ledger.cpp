@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "engine/machine/transition.h"
+#include "engine/transitions/waiting.h"
 #include "store/row_reader.h"
 
 namespace millrace::sim {
@@ -26,6 +27,12 @@ namespace {
 std::string named(const ExecutionRow& row) {
   return fmt::format("execution {} ({}, {}{}{})", row.id.value, row.action, to_string(row.status),
                      row.task.empty() ? "" : ", task ", row.task);
+}
+
+// For its delay, a slot, or its workflow.
+bool waits(const ExecutionRow& row) {
+  return row.status == ExecutionStatus::Delayed || row.status == ExecutionStatus::Requested ||
+         (row.status == ExecutionStatus::Paused && row.started == 0);
 }
 
 }  // namespace
@@ -70,24 +77,30 @@ void Ledger::execution(const ExecutionRow& row, bool is_new) {
   note(static_cast<uint64_t>(row.status) << 32 | static_cast<uint64_t>(row.version));
 }
 
-// The workflows that this commit finds paused.
-std::set<int64_t> Ledger::paused_by(const Changes& changes) const {
-  std::set<int64_t> paused;
-  for (const auto& row : changes.executions) {
-    const auto* known = find(ExecutionId{row.parent.value});
-    if (known && known->row.status == ExecutionStatus::Paused) paused.insert(row.parent.value);
-  }
-  return paused;
+// Steps that have not started and whose workflow this commit finds paused, or on its way there.
+std::set<int64_t> Ledger::held_back(const Changes& changes) const {
+  std::set<int64_t> held;
+  auto look = [&](const ExecutionRow& row) {
+    const auto* above = find(row.parent);
+    if (!above || !engine::is_paused(above->row.status)) return;
+    const auto* known = find(row.id);
+    if (!known || waits(known->row)) held.insert(row.id.value);
+  };
+  for (const auto& row : changes.new_executions) look(row);
+  for (const auto& row : changes.executions) look(row);
+  return held;
 }
 
-// A workflow that was paused, and still is, starts nothing.
-void Ledger::check_starts(const engine::Decision& decision, const std::set<int64_t>& paused) {
-  for (const auto& [worker, order] : decision.grants) {
-    const auto* started = find(order.key.execution);
-    const auto* above = started ? find(started->row.parent) : nullptr;
-    if (!above || above->row.status != ExecutionStatus::Paused) continue;
-    if (paused.contains(above->row.id.value)) {
-      violate_("K8", named(started->row) + " starts though its workflow is paused");
+// A workflow that was paused, and still is, starts nothing on any way.
+void Ledger::check_starts(const std::set<int64_t>& held) {
+  for (int64_t id : held) {
+    const auto& row = executions_[id].row;
+    const auto* above = find(row.parent);
+    bool starts = row.status == ExecutionStatus::Running ||
+                  row.status == ExecutionStatus::Pending ||
+                  row.status == ExecutionStatus::Succeeded;
+    if (starts && engine::is_paused(above->row.status)) {
+      violate_("K8", named(row) + " starts though its workflow is paused");
     }
   }
 }
@@ -197,7 +210,7 @@ void Ledger::committed(const engine::Decision& decision, int64_t now) {
                                  row.event.value));
     }
   }
-  auto paused = paused_by(changes);
+  auto held = held_back(changes);
   for (const auto& row : changes.new_executions) execution(row, true);
   for (const auto& row : changes.executions) execution(row, false);
   for (const auto& row : changes.enqueue) executions_[row.execution.value].queued = true;
@@ -223,7 +236,7 @@ void Ledger::committed(const engine::Decision& decision, int64_t now) {
   if (decision.attempt.message->name() == "cancel_execution") {
     check_cancel(changes, decision.attempt.message->about().subject);
   }
-  check_starts(decision, paused);
+  check_starts(held);
   take_timers(decision, now);
   quarantined_ += static_cast<int64_t>(changes.quarantine.size());
   for (const auto& row : changes.quarantine) {

@@ -21,7 +21,7 @@ namespace millrace::sim {
 struct Coverage {
   std::map<std::string, int64_t, std::less<>> messages;
   std::map<std::string, int64_t, std::less<>> ops;
-  std::array<std::array<int64_t, 4>, 6> fates{};    // [Trouble][Fate::What]
+  std::array<std::array<int64_t, 4>, 7> fates{};    // [Trouble][Fate::What]
   std::array<std::array<int64_t, 21>, 21> edges{};  // [from][to] of ExecutionStatus
   std::array<int64_t, 5> ends{};                    // of store::WriteEnd
   void add(const Coverage& other);
@@ -69,8 +69,8 @@ class Ledger {
  private:
   void execution(const kernel::ExecutionRow& row, bool is_new);
   void check(const Known& known);
-  void check_starts(const engine::Decision& decision, const std::set<int64_t>& paused);
-  std::set<int64_t> paused_by(const kernel::Changes& changes) const;
+  std::set<int64_t> held_back(const kernel::Changes& changes) const;
+  void check_starts(const std::set<int64_t>& held);
   void check_cancel(const kernel::Changes& changes, int64_t subject);
   void take_timers(const engine::Decision& decision, int64_t now);
   void read(sql::Connection& store);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -139,7 +140,8 @@ bool find_mutant(const Broken& broken, const Options& options, bool as_row) {
   std::fflush(stdout);
   pid_t child = fork();
   if (child == 0) {
-    alarm(300);
+    rlimit most{.rlim_cur = 900, .rlim_max = 900};  // s of CPU: a busy machine ends no search
+    setrlimit(RLIMIT_CPU, &most);
     mutant_in_force = broken.mutant;
     auto store = SimStore::open();
     ASSERT(store.ok());

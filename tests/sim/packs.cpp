@@ -44,33 +44,10 @@ tasks:
 
 std::shared_ptr<const Pack> make_release(int number) {
   using namespace engine;
-  auto pack = std::make_shared<Pack>(*test_pack());
-  pack->digest = "d" + std::to_string(number);
-  auto add = [&](const char* ref, const char* text, const char* type = "workflow") {
-    pack->actions.push_back(workflow(ref, text, type));
+  auto pack = std::make_shared<Pack>(*workflow_pack("d" + std::to_string(number)));
+  auto add = [&](const char* ref, const char* text) {
+    pack->actions.push_back(workflow(ref, text, "workflow"));
   };
-  add("ci.pure", kPure);
-  add("ci.sequence", kSequence);
-  add("ci.fork", kFork);
-  add("ci.items", kItems);
-  add("ci.some_items", kSomeItems);
-  add("ci.bad_items", kBadItems);
-  add("ci.retry", kRetry);
-  add("ci.cycle", kCycle);
-  add("ci.parent", kParent);
-  add("ci.parents", kParents);
-  add("ci.one", kOne);
-  add("ci.above_one", kAboveOne);
-  add("ci.approval", kApproval);
-  add("ci.saga", kSaga);
-  add("ci.hold", kHold);
-  add("ci.timeout", kTimeout);
-  add("ci.orquesta_ask", kOrquestaAsk, "orquesta");
-  add("ci.misspelt", kMisspelt);
-  add("ci.unknown_action", kUnknownAction);
-  add("ci.endless", kEndless);
-  add("ci.reads", kReads);
-  add("ci.chain", kChain, "action-chain");
   add("ci.waits", kWaits);
   add("ci.nested", kNested);
   add("ci.tells", kTells);
@@ -121,23 +98,26 @@ const std::vector<Startable>& startables() {
     Value none = Value::map();
     Value main = Value::map({{"branch", "main"}});
     return std::vector<Startable>{
-        {"ci.build", main, 3},      {"ci.check", main, 3},
-        {"ci.shell", none, 1},      {"core.noop", none, 1},
-        {"core.fail", none, 1},     {"core.sleep", Value::map({{"seconds", 3}}), 2},
-        {"core.ask", none, 2},      {"core.ask", Value::map({{"ttl", 1}}), 1},
-        {"ci.pure", n(4), 1},       {"ci.sequence", none, 2},
-        {"ci.fork", none, 2},       {"ci.items", xs, 2},
-        {"ci.some_items", none, 1}, {"ci.bad_items", xs, 1},
-        {"ci.retry", none, 3},      {"ci.cycle", none, 1},
-        {"ci.parent", none, 2},     {"ci.parents", xs, 1},
-        {"ci.above_one", none, 2},  {"ci.approval", none, 2},
-        {"ci.saga", none, 3},       {"ci.hold", none, 3},
-        {"ci.timeout", none, 2},    {"ci.orquesta_ask", none, 2},
-        {"ci.misspelt", none, 1},   {"ci.unknown_action", none, 1},
-        {"ci.endless", none, 1},    {"ci.reads", none, 2},
-        {"ci.chain", none, 1},      {"ci.waits", none, 2},
-        {"ci.nested", none, 2},     {"ci.tells", none, 1},
-        {"ci.loop", none, 1},       {"ci.expires", none, 1},
+        {"ci.build", main, 3},       {"ci.check", main, 3},
+        {"ci.shell", none, 1},       {"core.noop", none, 1},
+        {"core.fail", none, 1},      {"core.sleep", Value::map({{"seconds", 3}}), 2},
+        {"core.ask", none, 2},       {"core.ask", Value::map({{"ttl", 1}}), 1},
+        {"ci.pure", n(4), 1},        {"ci.sequence", none, 2},
+        {"ci.fork", none, 2},        {"ci.items", xs, 2},
+        {"ci.some_items", none, 1},  {"ci.bad_items", xs, 1},
+        {"ci.retry", none, 3},       {"ci.cycle", none, 1},
+        {"ci.parent", none, 2},      {"ci.parents", xs, 1},
+        {"ci.above_one", none, 2},   {"ci.approval", none, 2},
+        {"ci.saga", none, 3},        {"ci.hold", none, 3},
+        {"ci.timeout", none, 2},     {"ci.orquesta_ask", none, 2},
+        {"ci.misspelt", none, 1},    {"ci.unknown_action", none, 1},
+        {"ci.endless", none, 1},     {"ci.reads", none, 2},
+        {"ci.chain", none, 1},       {"ci.waits", none, 2},
+        {"ci.nested", none, 2},      {"ci.tells", none, 1},
+        {"ci.loop", none, 1},        {"ci.expires", none, 1},
+        {"ci.delayed", none, 2},     {"ci.delayed_items", none, 1},
+        {"ci.below_later", none, 1}, {"ci.above_delayed", none, 1},
+        {"ci.hold_beside", none, 2}, {"ci.orquesta_ask_beside", none, 1},
     };
   }();
   return all;

@@ -53,7 +53,7 @@ constexpr Kind kKinds[] = {
     {OpKind::Busy, "busy", 2, false},
     {OpKind::Full, "full", 2, false},
     {OpKind::SyncFails, "sync_fails", 1, false},
-    {OpKind::Damage, "damage", 1, false},
+    {OpKind::Damage, "damage", 2, false},
     {OpKind::BadRow, "bad_row", 1, false},
     {OpKind::Heal, "heal", 4, true},
 };

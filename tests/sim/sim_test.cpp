@@ -79,12 +79,12 @@ TEST_P(FoundBefore, HoldsNowAndFailsWithoutTheMend) {
 
 INSTANTIATE_TEST_SUITE_P(
     Seeds, FoundBefore,
-    ::testing::Values(Found{Mutant::AnswerOnUndurable, 137}, Found{Mutant::HandedOverOwed, 723},
-                      Found{Mutant::UntakenEndAgain, 233}, Found{Mutant::BadHeadBlocksQueue, 173},
-                      Found{Mutant::OpenAmongOthers, 125}, Found{Mutant::LostThoughBack, 2080},
-                      Found{Mutant::RoutineBuried, 102}, Found{Mutant::HeldGoesOnAsking, 5430},
-                      Found{Mutant::DispatchSpins, 173}, Found{Mutant::MissedNotTold, 90201},
-                      Found{Mutant::SlotFreedEarly, 68183}));
+    ::testing::Values(Found{Mutant::AnswerOnUndurable, 184},
+                      Found{Mutant::HandledOnUndurable, 8016}, Found{Mutant::HandedOverOwed, 168},
+                      Found{Mutant::UntakenEndAgain, 3}, Found{Mutant::PausedOnUndurable, 3069},
+                      Found{Mutant::BadHeadBlocksQueue, 1256}, Found{Mutant::OpenAmongOthers, 34},
+                      Found{Mutant::RoutineBuried, 12}, Found{Mutant::DispatchSpins, 1256},
+                      Found{Mutant::MissedNotTold, 14}));
 
 }  // namespace
 }  // namespace millrace::sim

@@ -96,6 +96,7 @@ class World final : private engine::Observer, private kernel::WorkReceiver {
   engine::Reply<T> answer(size_t number, std::function<void(const T&)> take);
   engine::Caller caller(size_t number) const;
   ExecutionId pick_execution(Dice& dice, const std::function<bool(const Known&)>& may) const;
+  ExecutionId pick_to_pause(Dice& dice) const;
   void run_something(Dice dice);
   void write_rule(Dice dice);
   void operate(OpKind kind, Dice dice);

@@ -79,6 +79,22 @@ ExecutionId World::pick_execution(Dice& dice, const std::function<bool(const Kno
   return fits.empty() || dice.one_in(8) ? dice.pick(all) : dice.pick(fits);
 }
 
+// A workflow of which something waits, for its delay or for a slot; else one that is at work.
+ExecutionId World::pick_to_pause(Dice& dice) const {
+  std::set<int64_t> at_work;
+  std::set<int64_t> with_waiting;
+  for (const auto& [id, known] : ledger_.executions()) {
+    if (!known.row.parent || !is_open(known)) continue;
+    at_work.insert(known.row.parent.value);
+    bool waits = known.row.status == ExecutionStatus::Delayed || known.queued;
+    if (waits) with_waiting.insert(known.row.parent.value);
+  }
+  const auto& from = with_waiting.empty() || dice.one_in(3) ? at_work : with_waiting;
+  return pick_execution(dice, [&](const Known& known) {
+    return is_open(known) && from.contains(known.row.id.value);
+  });
+}
+
 void World::client(const Op& op, Dice dice) {
   switch (op.kind) {
     case OpKind::Run: return run_something(dice);
@@ -272,7 +288,7 @@ void World::operate(OpKind kind, Dice dice) {
     case OpKind::Rerun:
       id = pick_execution(dice, [](const Known& known) { return !is_open(known); });
       break;
-    default: id = pick_execution(dice, is_open); break;
+    default: id = pick_to_pause(dice); break;
   }
   if (!id) return;
   auto how = static_cast<Resolution::Kind>(dice.below(4));

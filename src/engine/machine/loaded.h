@@ -78,7 +78,7 @@ class Loaded {
   const Value& result(ExecutionId id) const;  // null: none
   const kernel::InquiryRow* inquiry(Of<InquiryId> of) const;
   const kernel::TimerRow* timer(TimerId id) const;
-  // Whether a timer will start it. Of those that are delayed or paused in a wanted tree.
+  // Whether a timer will start it. Known of whatever is loaded and has not started.
   bool has_delay(ExecutionId id) const { return delays_.contains(id); }
   // The timers of rules that were wanted, by tenant and name.
   using Schedules = std::map<std::pair<TenantId, std::string>, kernel::TimerRow>;

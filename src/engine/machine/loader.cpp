@@ -90,6 +90,7 @@ Result<void> Loader::load(sql::Connection& db, const Wanted& wanted, const Scope
   if (done.ok()) done = loader.load_workflows();
   if (done.ok()) done = loader.load_key_values();
   if (done.ok()) done = loader.load_rest();
+  if (done.ok()) done = loader.load_delays();
   auto ended = store::end_snapshot(db);
   if (!done.ok()) return done;
   if (!ended.ok()) return std::move(ended).error();
@@ -200,10 +201,21 @@ Result<void> Loader::load_state(Of<ExecutionId> of) {
   return {};
 }
 
-Result<void> Loader::load_delay(const ExecutionRow& row) {
-  if (row.status != ExecutionStatus::Delayed && row.status != ExecutionStatus::Paused) return {};
-  TRY(auto timer, store::find_timer_of(db_, row.tenant, row.id, TimerKind::Wake));
-  if (timer) into_.delays_.emplace(row.id, *timer);
+// Of all that may be let go on, whatever it was read for. What the batch has of timers is known.
+Result<void> Loader::load_delays() {
+  auto note = [&](const TimerRow& timer) {
+    if (timer.kind == TimerKind::Wake) into_.delays_.emplace(ExecutionId{timer.subject}, timer.id);
+  };
+  for (const auto& [id, timer] : into_.timers_) note(timer);
+  for (const auto& timer : into_.delays_ahead_) note(timer);
+  if (into_.trees_.empty() && mutant(Mutant::DelayNotLooked)) return {};
+  for (const auto& [id, row] : into_.executions_) {
+    bool held = row.status == ExecutionStatus::Paused && row.started == 0;
+    if (row.status != ExecutionStatus::Delayed && !held) continue;
+    if (into_.delays_.contains(id)) continue;
+    TRY(auto timer, store::find_timer_of(db_, row.tenant, id, TimerKind::Wake));
+    if (timer) into_.delays_.emplace(id, *timer);
+  }
   return {};
 }
 
@@ -216,7 +228,6 @@ Result<void> Loader::load_workflows() {
     for (const auto* row : into_.tree(root.id)) {
       if (row->worker || scope_.live.has(row->id)) continue;
       TRY(load_state({row->tenant, row->id}));
-      TRY(load_delay(*row));
     }
   }
   for (auto of : wanted_.states) {

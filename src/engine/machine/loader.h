@@ -47,7 +47,7 @@ class Loader {
   Result<void> load_one(Of<ExecutionId> of);
   Result<void> load_lineage(Of<ExecutionId> of);
   Result<void> load_state(Of<ExecutionId> of);
-  Result<void> load_delay(const kernel::ExecutionRow& row);
+  Result<void> load_delays();
   Result<void> load_named_execution(TenantId tenant, std::string_view value);
 
   sql::Connection& db_;

@@ -376,8 +376,12 @@ void start_delayed(Context& ctx, ExecutionId id) {
 }
 
 void start_when_due(Context& ctx, ExecutionId id) {
-  if (!ctx.rows().has_delay(id)) return start_delayed(ctx, id);
   ExecutionRow& row = edit(ctx, id);
+  if (!ctx.rows().has_delay(id)) {
+    // Its timer has fired, which may not be durable yet.
+    ctx.changes.timers_of_done.push_back({row.tenant, id});
+    return start_delayed(ctx, id);
+  }
   row.status = ExecutionStatus::Delayed;
   row.held.clear();
   note_update(ctx, row);

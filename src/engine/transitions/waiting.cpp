@@ -22,14 +22,9 @@ bool is_held(const ExecutionRow& row) {
   return row.status == ExecutionStatus::Paused && row.started == 0;
 }
 
-// Its task has ended without it.
 bool is_unwanted(const LiveWorkflow& live, ExecutionId step) {
   auto open = live.open.find(step);
-  if (open == live.open.end()) return true;
-  const auto& [task, route] = open->second.task;
-  auto node = live.conductor->definition().graph().find(task);
-  auto entry = node ? live.conductor->state().last(*node, route) : std::nullopt;
-  return entry && conductor::kCompleted.has(live.conductor->state().entry(*entry).status);
+  return open == live.open.end() || goes_without_it(live, open->second.task);
 }
 
 void let_start(Context& ctx, const LiveWorkflow& live, ExecutionId id) {
@@ -42,6 +37,14 @@ void let_start(Context& ctx, const LiveWorkflow& live, ExecutionId id) {
 }
 
 }  // namespace
+
+bool goes_without_it(const LiveWorkflow& live, const TaskKey& task) {
+  auto node = live.conductor->definition().graph().find(task.task);
+  auto entry = node ? live.conductor->state().last(*node, task.route) : std::nullopt;
+  if (!entry) return false;
+  const auto& last = live.conductor->state().entry(*entry);
+  return last.held || conductor::kCompleted.has(last.status);
+}
 
 bool is_held_back(const Context& ctx, const ExecutionRow& row) {
   if (!row.parent || mutant(Mutant::PausedStarts)) return false;
@@ -59,6 +62,25 @@ void hold_back(Context& ctx, ExecutionId id) {
   tell_workflow(ctx, row);
 }
 
+Result<bool> drop_unwanted(Context& ctx, const LiveWorkflow& live) {
+  std::vector<ExecutionId> unwanted;
+  for (const auto& [id, step] : live.open) {
+    if (!step.ended && conductor::kPause.has(step.told) && is_unwanted(live, id)) {
+      if (!ctx.execution(id)) TRY(ctx.needs_steps(live));
+      unwanted.push_back(id);
+    }
+  }
+  std::ranges::sort(unwanted);
+  bool any = false;
+  for (ExecutionId id : unwanted) {
+    const auto* row = ctx.execution(id);
+    if (!row || row->worker || !is_held(*row)) continue;
+    finish(ctx, id, ExecutionStatus::Canceled, FailureClass::Canceled, Value());
+    any = true;
+  }
+  return any;
+}
+
 Result<bool> settle_waiting(Context& ctx, const LiveWorkflow& live) {
   auto status = live.conductor->state().status;
   // One that has failed starts nothing more: what waits is canceled at its end.
@@ -74,7 +96,14 @@ Result<bool> settle_waiting(Context& ctx, const LiveWorkflow& live) {
   bool any = false;
   for (ExecutionId id : open) {
     const auto* row = ctx.execution(id);
-    if (!row || row->worker || !(pauses ? is_waiting(*row) : is_held(*row))) continue;
+    if (!row || is_final(row->status)) continue;
+    bool settles = !row->worker && (pauses ? is_waiting(*row) : is_held(*row));
+    if (!settles) {
+      // That it is at work may not be durable yet, or its loss may be on its way: written, too,
+      // this decision holds only with it.
+      if (pauses && !mutant(Mutant::PausedOnUndurable)) ctx.edit(*row);
+      continue;
+    }
     if (pauses && mutant(Mutant::PausedStarts)) continue;
     any = true;
     pauses ? hold_back(ctx, id) : let_start(ctx, live, id);

@@ -17,8 +17,13 @@ inline bool is_paused(ExecutionStatus status) {
 bool is_held_back(const Context& ctx, const kernel::ExecutionRow& row);
 // It waits for its workflow: paused, and not started. Its delay goes on meanwhile.
 void hold_back(Context& ctx, ExecutionId id);
+// The task of a step that is held back has ended, or is held for a decision, without it.
+bool goes_without_it(const LiveWorkflow& live, const TaskKey& task);
 // The workflow has been paused, or goes on: its steps that wait are held back, or may start again.
 // Whether any has been touched: the workflow hears of it. Errors: Needs.
 Result<bool> settle_waiting(Context& ctx, const LiveWorkflow& live);
+// Steps that are held back and whose task goes without them never start: they are canceled. Whether
+// there were any. Errors: Needs.
+Result<bool> drop_unwanted(Context& ctx, const LiveWorkflow& live);
 
 }  // namespace millrace::engine

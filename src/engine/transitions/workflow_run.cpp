@@ -270,8 +270,7 @@ Result<void> WorkflowRun::step_changed(const ExecutionRow& step, const Value& re
     open->second.told = status;
   }
   // An item that was held back, whose task has ended without it: nobody waits for it.
-  if (item >= 0 && conductor::kPause.has(told) && conductor::kCompleted.has(status_of(key)))
-    return {};
+  if (item >= 0 && conductor::kPause.has(told) && goes_without_it(live_, key)) return {};
   bool was_pending = status_of(key) == Status::Pending;
   // A task knows how its paused action is canceled, but not how one of its paused items is.
   bool canceled_item = item >= 0 && status == Status::Canceled;
@@ -308,6 +307,7 @@ void tell_missed(Context& ctx, const ExecutionRow& workflow, const LiveWorkflow&
 
 // The execution's row follows the conductor's status.
 Result<bool> WorkflowRun::follow() {
+  if (conductor::kPause.has(conductor_.state().status)) TRY(drop_unwanted(ctx_, live_));
   std::string held = held_tasks();
   ExecutionStatus status = execution_status(conductor_.state().status);
   if (is_final(status)) status = ExecutionStatus::Running;  // cleans up, undoes
