@@ -17,13 +17,13 @@
 namespace millrace::rules {
 namespace {
 
-constexpr int64_t kBegin = 1577836800;  // 2020-01-01
-constexpr int64_t kEnd = 2240611200;    // 2041-01-01
+constexpr int64_t kTableBegin = 1577836800;  // 2020-01-01
+constexpr int64_t kTableEnd = 2240611200;    // 2041-01-01
 const std::filesystem::path kSystem = "/usr/share/zoneinfo";
 
 struct Recorded {
   std::vector<std::string> names;
-  std::vector<std::pair<int64_t, int64_t>> offsets;  // since when; the first since kBegin
+  std::vector<std::pair<int64_t, int64_t>> offsets;  // since when; the first since kTableBegin
 };
 
 struct Record {
@@ -48,7 +48,7 @@ Record record() {
     for (const auto& word : words_of(changes)) {
       auto equals = word.find('=');
       if (equals == std::string::npos) {
-        list.offsets.emplace_back(kBegin, std::stoll(word));
+        list.offsets.emplace_back(kTableBegin, std::stoll(word));
       } else {
         list.offsets.emplace_back(std::stoll(word), std::stoll(word.substr(equals + 1)));
       }
@@ -70,7 +70,7 @@ std::optional<std::string> difference(const Zone& zone, const Recorded& recorded
   for (size_t i = 0; i < recorded.offsets.size(); ++i) {
     auto [begin, offset] = recorded.offsets[i];
     bool is_last = i + 1 == recorded.offsets.size();
-    int64_t end = is_last ? kEnd : recorded.offsets[i + 1].first;
+    int64_t end = is_last ? kTableEnd : recorded.offsets[i + 1].first;
     for (int64_t at : {begin, begin + (end - begin) / 2, end - 1}) {
       auto stretch = zone.at(at);
       if (stretch.offset != offset) {
