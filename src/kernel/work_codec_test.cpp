@@ -51,6 +51,7 @@ WorkOrder whole_order() {
   order.runtime = {"core.python", {"python3", "-u", ""}, {{"A", "1"}, {"", kBinary}}};
   order.delivery = ParameterDelivery::File;
   order.parameter_format = ParameterFormat::Dotenv;
+  order.output_format = OutputFormat::Yaml;
   order.arguments = {"second", "first"};
   order.steering = {"cwd", "env"};
   order.parameters = Value::map({{"text", kBinary}, {"n", 1}, {"list", ValueList{1, 2.5}}});
@@ -72,6 +73,8 @@ Completion whole_completion() {
   c.out = {kBinary, "", 10, 3, {{5, 0, 1}, {5, 7, 0}}};
   c.err = {"", "1/05/5.1.1.err", 1LL << 40, 1};
   c.output = Value::map({{"status_code", 200}, {"body", nullptr}});
+  c.output_error = "line 3: syntax error";
+  c.is_read = true;
   c.started_ms = 1'800'000'000'000;
   c.ended_ms = c.started_ms + 1;
   return c;
@@ -171,8 +174,10 @@ TEST(WorkCodec, RefusesEnumValuesThatNobodyHas) {
 // A completion whose `output` is these bytes.
 std::string completion_with(std::string_view value) {
   std::string bytes = bytes_of(Completion{});
-  constexpr size_t kTail = 1 + 8 + 8;  // null and two times
-  return bytes.substr(0, bytes.size() - kTail) + std::string(value) + std::string(16, '\0');
+  constexpr size_t kAfter = 4 + 1 + 8 + 8;  // no error, not read, two times
+  constexpr size_t kNull = 1;
+  return bytes.substr(0, bytes.size() - kAfter - kNull) + std::string(value) +
+         std::string(kAfter, '\0');
 }
 
 TEST(WorkCodec, BoundsDepthAndNumberOfValues) {
