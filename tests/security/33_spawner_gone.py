@@ -31,7 +31,11 @@ def a_spawner_whose_folder_is_gone_leaves():
         spawners = target.spawners()
         assert len(spawners) == 1
         target.kill()
-        shutil.rmtree(target.data)
+        # The run may be making files there.
+        until(
+            "the folder is gone",
+            lambda: shutil.rmtree(target.data, ignore_errors=True) or not target.data.exists(),
+        )
         until(
             "the spawner has left", lambda: all(start_time(pid) != started for pid, started in spawners), 40
         )
