@@ -22,10 +22,10 @@ struct DataPaths {
   std::string data;
   std::string sweep;  // locked while blobs are swept or backed up
   std::string keys;
-  std::string admin_token;  // 0600; the command line of the same user finds it
-  std::string url;          // of the server that runs, or ran last
-  std::string in_hand;      // what is being decided (base/in_hand.h)
-  std::string worker_in_hand;
+  std::string admin_token;     // 0600; the command line of the same user finds it
+  std::string url;             // of the server that runs, or ran last
+  std::string in_hand;         // what is being decided (base/in_hand.h)
+  std::string worker_in_hand;  // the same, of what the worker's thread does with runs
 };
 
 // `millrace up`: all roles in this process, until SIGTERM or SIGINT. `reload` reads the

@@ -15,15 +15,27 @@
 namespace millrace {
 namespace {
 
-// Builds a Value from the parser's events. Text pieces arrive in parts when they hold escapes.
+// The escape \uXXXX that ends at `end`, or nothing: what follows an escaped backslash is none.
+std::string_view escape_before(std::string_view text, size_t end) {
+  constexpr size_t kSize = 6;
+  if (end < kSize || text.substr(end - kSize, 2) != "\\u") return {};
+  size_t backslashes = 1;
+  while (backslashes <= end - kSize && text[end - kSize - backslashes] == '\\') ++backslashes;
+  return backslashes % 2 == 1 ? text.substr(end - kSize, kSize) : std::string_view();
+}
+
+// One half of a character beyond U+FFFF: the first of D800 to DBFF, the second of DC00 to DFFF.
+bool is_half(std::string_view escape, std::string_view digits) {
+  return !escape.empty() && (escape[2] == 'd' || escape[2] == 'D') && digits.contains(escape[3]);
+}
+
 // What the parser calls a syntax error where it is none of JSON's: text that is no text.
 std::string no_text(std::string_view text, size_t at) {
-  constexpr size_t kEscape = 6;  // \uD800
-  if (at >= kEscape) {
-    std::string_view last = text.substr(at - kEscape, kEscape);
-    bool is_half = last[0] == '\\' && last[1] == 'u' && (last[2] == 'd' || last[2] == 'D') &&
-                   std::string_view("89abABcdefCDEF").contains(last[3]);
-    if (is_half) return fmt::format("expected a character, found half of one: {}", last);
+  constexpr std::string_view kFirst = "89abAB", kSecond = "cdefCDEF";
+  std::string_view last = escape_before(text, at);
+  bool has_first = is_half(last, kSecond) && is_half(escape_before(text, at - last.size()), kFirst);
+  if (is_half(last, kFirst) || (is_half(last, kSecond) && !has_first)) {
+    return fmt::format("expected a character, found half of one: {}", last);
   }
   size_t bad = first_not_utf8(text);
   if (bad > at) return {};
@@ -31,6 +43,7 @@ std::string no_text(std::string_view text, size_t at) {
                      static_cast<unsigned char>(text[bad]), bad);
 }
 
+// Builds a Value from the parser's events. Text pieces arrive in parts when they hold escapes.
 class ValueBuilder {
  public:
   static constexpr size_t max_object_size = SIZE_MAX;

@@ -40,6 +40,10 @@ TEST(Json, TextThatIsNoTextIsRefusedWithItsReason) {
   EXPECT_NE(why(R"("\udc00")").find("half of one"), std::string::npos);
   EXPECT_NE(why(R"("\ud800\u0041")").find("surrogate"), std::string::npos);
   EXPECT_NE(why("[1,]").find("syntax error"), std::string::npos);
+  // A whole character, and what only looks like an escape, are not to blame for what follows.
+  for (const char* text : {"\"\\ud83d\\ude00\n\"", "\"\\\\ud800\n\""}) {
+    EXPECT_EQ(why(text).find("half of one"), std::string::npos) << why(text);
+  }
 }
 
 TEST(Value, CopyOnWriteLeavesTheOtherHolderAlone) {

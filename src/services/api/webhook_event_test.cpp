@@ -103,15 +103,17 @@ TEST(WebhookEvent, AFormBecomesAMapAndGitHubsFormItsJson) {
   EXPECT_EQ(github->payload, *parse_json(github->payload_json));
 }
 
+// The body as it is stored, or why it is refused.
+std::string body(std::string text, std::string type, std::string scheme = "token") {
+  auto event = deliver(scheme, std::move(text), {{"Content-Type", type}});
+  if (!event.ok()) return event.error().code() + " " + event.error().message();
+  EXPECT_EQ(event->payload, *parse_json(event->payload_json));
+  return to_json(event->payload["body"]);
+}
+
 // found.md 9: what comes in is what is stored, or it is refused.
 TEST(WebhookEvent, ABodyIsReadAsItWasMeant) {
   const std::string form = "application/x-www-form-urlencoded";
-  auto body = [](std::string text, std::string type, std::string scheme = "token") {
-    auto event = deliver(scheme, std::move(text), {{"Content-Type", type}});
-    if (!event.ok()) return event.error().code() + " " + event.error().message();
-    EXPECT_EQ(event->payload, *parse_json(event->payload_json));
-    return to_json(event->payload["body"]);
-  };
   EXPECT_EQ(body("\xef\xbb\xbf{\"a\":1}", "application/json"), R"({"a":1})");
   EXPECT_EQ(body("\xef\xbb\xbf"
                  "a=1",
@@ -133,12 +135,6 @@ TEST(WebhookEvent, ABodyIsReadAsItWasMeant) {
 // In the charset that it names, or refused with the name and those that are known.
 TEST(WebhookEvent, ABodyIsReadInItsCharset) {
   const std::string form = "application/x-www-form-urlencoded";
-  auto body = [](std::string text, std::string type, std::string scheme = "token") {
-    auto event = deliver(scheme, std::move(text), {{"Content-Type", type}});
-    if (!event.ok()) return event.error().code() + " " + event.error().message();
-    EXPECT_EQ(event->payload, *parse_json(event->payload_json));
-    return to_json(event->payload["body"]);
-  };
   EXPECT_EQ(body("M\xfcnchen", "text/plain; Charset=ISO-8859-1"), "\"München\"");
   EXPECT_EQ(body("10 \x80", "text/plain; charset=windows-1252"), "\"10 €\"");
   EXPECT_EQ(body(std::string("\0h\0i", 4), "text/csv; charset=utf-16"), "\"hi\"");
