@@ -84,7 +84,14 @@ INSTANTIATE_TEST_SUITE_P(
                       Found{Mutant::UntakenEndAgain, 3}, Found{Mutant::PausedOnUndurable, 3069},
                       Found{Mutant::BadHeadBlocksQueue, 1256}, Found{Mutant::OpenAmongOthers, 34},
                       Found{Mutant::RoutineBuried, 12}, Found{Mutant::DispatchSpins, 1256},
-                      Found{Mutant::MissedNotTold, 14}));
+                      Found{Mutant::MissedNotTold, 14}, Found{Mutant::LostThoughBack, 2425}));
+
+// A delay that was let go on by a resume while the end of its timer was not durable: the timer came
+// again for a step that was under way.
+TEST_F(Simulation, AFiredDelayIsDoneWithItsResume) {
+  auto now = run(13580);
+  EXPECT_FALSE(now) << now->promise << ": " << now->what;
+}
 
 }  // namespace
 }  // namespace millrace::sim
