@@ -175,12 +175,35 @@ TEST_F(Engines, BracketsOfAYamlTextAreCountedBeforeItIsRead) {
     getrusage(RUSAGE_SELF, &use);
     return use.ru_maxrss;
   };
-  scope.names = Value::map({{"text", Value(std::string(400'000, '['))}});
+  scope.names = Value::map({{"text", Value(std::string(200'000, '['))}});
   auto before = most_kib();
   auto read = engine.evaluate("{{ text | from_yaml_string }}", scope);
   ASSERT_FALSE(read.ok());
   EXPECT_TRUE(read.error().message().contains("deeper than 60 levels")) << read.error().message();
   EXPECT_LT(most_kib() - before, 32 << 10);
+}
+
+// yaml-cpp makes empty documents of a comma, without end.
+TEST_F(Engines, ATextOfManyYamlDocumentsEnds) {
+  for (const char* text :
+       {",", "a\n---\nb", "- a\n,", "? ,\n,", "...\n,", "--- ,", "[a]\n,", ",,"}) {
+    scope.names = Value::map({{"text", Value(std::string(text))}});
+    auto read = engine.evaluate("{{ text | from_yaml_string }}", scope);
+    ASSERT_FALSE(read.ok()) << text;
+    EXPECT_TRUE(read.error().message().contains("Error: ")) << read.error().message();
+  }
+}
+
+// What yaml-cpp keeps of a text is paid for before it is kept.
+TEST_F(Engines, NodesOfAYamlTextCountAsMemory) {
+  std::string text = "[";
+  for (int i = 0; i < 100'000; ++i) text += "1,";
+  scope.names = Value::map({{"text", Value(text + "1]")}});
+  scope.budget.memory_bytes = 16 << 20;
+  scope.budget.steps = 10'000'000;
+  auto read = engine.evaluate("{{ text | from_yaml_string }}", scope);
+  ASSERT_FALSE(read.ok());
+  EXPECT_TRUE(read.error().message().contains("memory")) << read.error().message();
 }
 
 TEST_F(Engines, PrivateVariablesStayPrivate) {
