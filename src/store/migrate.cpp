@@ -35,18 +35,17 @@ Result<void> apply(sql::Connection& writer, size_t step) {
 int64_t newest_schema_version() { return static_cast<int64_t>(schema_steps().size()); }
 
 Result<int64_t> schema_version(sql::Connection& connection) {
-  auto select = connection.prepare("SELECT value FROM meta WHERE name = 'schema'");
-  if (!select.ok() && select.error().code() == sql::kStatement) return int64_t{0};  // no table yet
-  TRY(auto* found, std::move(select));
-  ResetAtExit reset(*found);
-  TRY(bool row, found->step());
-  if (!row) return int64_t{0};
-  std::string_view text = found->column_bytes(0);
+  auto found = query_one<std::string>(
+      connection, "SELECT value FROM meta WHERE name = 'schema'",
+      +[](RowReader read, std::string& value) { read >> value; });
+  if (!found.ok() && found.error().code() == sql::kStatement) return int64_t{0};  // no table yet
+  TRY(auto text, std::move(found));
+  if (!text) return int64_t{0};
   int64_t version = 0;
-  auto [end, bad] = std::from_chars(text.data(), text.data() + text.size(), version);
-  if (bad != std::errc() || end != text.data() + text.size() || version < 0) {
+  auto [end, bad] = std::from_chars(text->data(), text->data() + text->size(), version);
+  if (bad != std::errc() || end != text->data() + text->size() || version < 0) {
     return Error(ErrorKind::Internal, sql::kDamaged,
-                 fmt::format("the store's schema version is '{}', expected a number", text));
+                 fmt::format("the store's schema version is '{}', expected a number", *text));
   }
   return version;
 }

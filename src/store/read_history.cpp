@@ -81,11 +81,11 @@ Result<bool> has_execution(sql::Connection& db, TenantId tenant, ExecutionId id)
 
 Result<std::vector<ExecutionRow>> list_executions(sql::Connection& db, TenantId tenant,
                                                   const ExecutionFilter& filter, Page page) {
-  // Each shape of the filter walks the index that serves it. `+column` keeps an index from being
-  // chosen that would have to be sorted.
+  // Each shape of the filter walks the index that serves it. An operation on a column (`+status`)
+  // keeps an index from being chosen that would have to be sorted.
   static const auto of_parent = List::of<ExecutionRow>(
       "WHERE tenant = $1 AND parent = $2 AND parent <> 0 AND id > $3 AND id < $4 AND "
-      "($5 < 0 OR +status = $5) AND +status < $6 AND ($7 = '' OR +action = $7)",
+      "($5 < 0 OR +status = $5) AND +status < $6 AND ($7 = '' OR action || '' = $7)",
       8);
   static const auto of_action = List::of<ExecutionRow>(
       "WHERE tenant = $1 AND action = $2 AND id > $3 AND id < $4 AND "

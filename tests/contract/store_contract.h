@@ -2,6 +2,7 @@
 #pragma once
 
 #include "adapters/store_sqlite/store_sqlite.h"
+#include "postgres_cluster.h"
 #include "store/test_support.h"
 
 namespace millrace::store::testing {
@@ -14,6 +15,8 @@ struct StoreAdapter {
 // Every adapter of the SQL port. The tests below run against each.
 inline const StoreAdapter kStoreAdapters[] = {
     {"sqlite", [](const std::string& folder) { return store_sqlite::open(folder); }},
+    {"postgres",
+     [](const std::string& folder) { return PostgresCluster::of_this_process().open(folder); }},
 };
 
 // An open store with the newest schema, a desk that writes to it and a connection that reads.
