@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "adapters/store_postgres/test_support.h"
 #include "adapters/store_sqlite/store_sqlite.h"
-#include "postgres_cluster.h"
 #include "store/test_support.h"
 
 namespace millrace::store::testing {

@@ -38,6 +38,8 @@ constexpr size_t kRowsPerFlush = 64;
 // Of what a statement without a limit of the server's may still take until it is given up.
 constexpr milliseconds kBeyondTheLimit{2'000};
 
+constexpr std::string_view kCutOff = "cut off, the server is stopping";
+
 Oid type_of(Rows::Kind kind) {
   switch (kind) {
     case Rows::Kind::Int: return kInt8;
@@ -223,6 +225,8 @@ Result<void> PgConnection::connect() {
   const char* const values[] = {options_.url.c_str(), "millrace", "UTF8", nullptr};
   connection_ = Handle(PQconnectStartParams(names, values, /*expand_dbname=*/1), PQfinish);
   if (!connection_) return error_of(sql::kBusy, "connect", "out of memory");
+  // Its notices are for whoever types SQL.
+  PQsetNoticeProcessor(connection_.get(), [](void*, const char*) {}, nullptr);
   auto deadline = after(options_.connect_limit_ms);
   auto polling = PGRES_POLLING_WRITING;
   while (polling != PGRES_POLLING_OK) {
@@ -287,6 +291,7 @@ Error PgConnection::lose(std::string_view doing, std::string_view why) {
 }
 
 Result<void> PgConnection::be_ready(Verb verb) {
+  if (is_cut()) return error_of(sql::kBusy, "read", kCutOff);
   if (connection_ && PQstatus(connection_.get()) == CONNECTION_OK) return {};
   if (connection_) (void)lose("connect");
   // What was done before in the transaction is gone: the rest must not be done either.
@@ -300,14 +305,16 @@ Result<void> PgConnection::be_ready(Verb verb) {
 
 // Waiting
 
+bool PgConnection::is_cut() const {
+  return limits_.cut && Clock::now() >= limits_.cut->load(std::memory_order_relaxed);
+}
+
 Result<void> PgConnection::wait(bool for_writing, Moment deadline, std::string_view doing) {
   pollfd look{PQsocket(connection_.get()), POLLIN, 0};
   if (for_writing) look.events |= POLLOUT;
   for (;;) {
+    if (is_cut()) return lose(doing, kCutOff);
     auto now = Clock::now();
-    if (limits_.cut && now >= limits_.cut->load(std::memory_order_relaxed)) {
-      return lose(doing, "cut off, the server is stopping");
-    }
     if (now >= deadline) return lose(doing, "took too long");
     auto left = std::chrono::ceil<milliseconds>(deadline - now);
     if (limits_.cut) left = std::min(left, kLook);

@@ -89,6 +89,7 @@ class PgConnection final : public sql::Connection {
   Result<void> connect();
   Result<void> start_session();
   Result<void> be_ready(Verb verb);
+  bool is_cut() const;
   Result<void> wait(bool for_writing, Moment deadline, std::string_view doing);
   Result<void> flush(Moment deadline, std::string_view doing);
   Result<ResultPtr> next_result(Moment deadline, std::string_view doing);

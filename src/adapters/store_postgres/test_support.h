@@ -23,6 +23,7 @@ class PostgresCluster {
     return cluster;
   }
   const std::string& url() const { return url_; }
+  const std::string& folder() const { return folder_.path(); }
   // The store of a folder: a schema of its name.
   Result<std::unique_ptr<sql::Store>> open(const std::string& folder) const {
     return store_postgres::open(

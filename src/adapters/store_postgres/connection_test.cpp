@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: Apache-2.0
+// Connections that are cut: nothing is half there, and every answer is true.
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <atomic>
+#include <cstring>
+#include <thread>
+
+#include "adapters/store_postgres/store_postgres.h"
+#include "adapters/store_postgres/test_support.h"
+#include "store/row_reader.h"
+#include "store/watched_store.h"
+#include "store/writer.h"
+
+namespace millrace::store::testing {
+namespace {
+
+using namespace kernel;
+
+// Stands between a client and the server, and cuts a connection where it is told to.
+class Proxy {
+ public:
+  enum class Cut : uint8_t { None, BeforeSending, AfterSending, AfterAnswer };
+
+  explicit Proxy(const std::string& server_folder)
+      : server_(address_of(server_folder)), here_(address_of(folder_.path())) {
+    ::bind(listener_.get(), &here_.any, sizeof here_.local);
+    ::listen(listener_.get(), 16);
+    thread_ = std::thread([this] { run(); });
+  }
+  ~Proxy() {
+    stop_ = true;
+    thread_.join();
+  }
+  std::string url() const {
+    return "postgresql:///postgres?host=" + folder_.path() + "&user=millrace";
+  }
+  // What the client sends next is cut like this, once.
+  std::atomic<Cut> cut{Cut::None};
+
+ private:
+  union Address {
+    sockaddr any;
+    sockaddr_un local;
+  };
+  struct Pair {
+    Fd client;
+    Fd server;
+    Cut cut = Cut::None;  // of what is under way
+  };
+
+  static Address address_of(const std::string& folder) {
+    Address address{};
+    address.local.sun_family = AF_UNIX;
+    std::strncpy(address.local.sun_path, (folder + "/.s.PGSQL.5432").c_str(),
+                 sizeof address.local.sun_path - 1);
+    return address;
+  }
+  static Fd unix_socket() { return Fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)); }
+
+  // False: the pair is over.
+  static bool pass(int from, int to, bool may_send = true) {
+    char bytes[65536];
+    ssize_t count = ::recv(from, bytes, sizeof bytes, 0);
+    if (count <= 0) return false;
+    return may_send && ::send(to, bytes, static_cast<size_t>(count), MSG_NOSIGNAL) == count;
+  }
+  bool from_client(Pair& pair) {
+    pair.cut = cut.exchange(Cut::None);
+    if (pair.cut == Cut::BeforeSending) return false;
+    return pass(pair.client.get(), pair.server.get()) && pair.cut != Cut::AfterSending;
+  }
+  bool from_server(Pair& pair) {
+    return pass(pair.server.get(), pair.client.get(), pair.cut != Cut::AfterAnswer);
+  }
+  void run() {
+    std::vector<Pair> pairs;
+    while (!stop_) {
+      std::vector<pollfd> looks{{listener_.get(), POLLIN, 0}};
+      for (const auto& pair : pairs) {
+        looks.push_back({pair.client.get(), POLLIN, 0});
+        looks.push_back({pair.server.get(), POLLIN, 0});
+      }
+      if (::poll(looks.data(), looks.size(), 20) <= 0) continue;
+      for (size_t i = pairs.size(); i-- > 0;) {
+        bool open = true;
+        if (looks[1 + 2 * i].revents != 0) open = from_client(pairs[i]);
+        if (open && looks[2 + 2 * i].revents != 0) open = from_server(pairs[i]);
+        if (!open) pairs.erase(pairs.begin() + static_cast<ptrdiff_t>(i));
+      }
+      if (looks[0].revents == 0) continue;
+      Pair pair{Fd(::accept(listener_.get(), nullptr, nullptr)), unix_socket()};
+      if (::connect(pair.server.get(), &server_.any, sizeof server_.local) == 0) {
+        pairs.push_back(std::move(pair));
+      }
+    }
+  }
+
+  TempFolder folder_;
+  Address server_;
+  Address here_;
+  Fd listener_ = unix_socket();
+  std::atomic<bool> stop_{false};
+  std::thread thread_;
+};
+
+class CutConnections : public ::testing::Test {
+ protected:
+  CutConnections() {
+    auto db = must(store_->open_writer());
+    must(migrate(*db));
+    writer_ = must(Writer::open(
+        watched_,
+        {.owner_epoch = must(claim_shards(*db, "test", ShardSet::all())), .full_retry_ms = 1}));
+  }
+  store_postgres::Options options(const std::string& url) const {
+    return {.url = url,
+            .schema = std::filesystem::path(folder_.path()).filename().string(),
+            .reader_limit_ms = 300};
+  }
+  Written write(Changes changes) {
+    std::vector<std::unique_ptr<Step>> steps;
+    steps.push_back(std::make_unique<Step>());
+    steps.back()->changes = std::move(changes);
+    auto written = writer_->write(steps, {kNow, 0});
+    return std::move(written.front());
+  }
+  int64_t count(const std::string& text) { return must(query_int(*reader_, text)); }
+  bool is_there(int64_t event) {
+    return must(find_event(*reader_, kTenant, EventId{event})).has_value();
+  }
+
+  const PostgresCluster& cluster_ = PostgresCluster::of_this_process();
+  TempFolder folder_;
+  Proxy proxy_{cluster_.folder()};
+  // Beside the proxy.
+  std::unique_ptr<sql::Store> direct_ = must(store_postgres::open(options(cluster_.url())));
+  std::unique_ptr<sql::Connection> reader_ = must(direct_->open_reader());
+  std::unique_ptr<sql::Store> store_ = must(store_postgres::open(options(proxy_.url())));
+  WatchedStore watched_{*store_};
+  std::unique_ptr<Writer> writer_;
+};
+
+TEST_F(CutConnections, InACommitAreSettledByWhatTheServerKnows) {
+  constexpr int64_t kRounds = 1000;
+  int64_t committed = 0;
+  auto next = Proxy::Cut::None;
+  watched_.watch.fail = [&](std::string_view text) -> std::optional<Error> {
+    if (text == "COMMIT") proxy_.cut = next;
+    return std::nullopt;
+  };
+  for (int64_t id = 1; id <= kRounds; ++id) {
+    next = static_cast<Proxy::Cut>(1 + id % 3);
+    auto told = write({.events = {event(id)}, .feed = {change(id)}});
+    ASSERT_EQ(told.end == WriteEnd::Committed, is_there(id)) << id << ": " << told.reason;
+    if (told.end == WriteEnd::Committed) {
+      ++committed;
+      continue;
+    }
+    ASSERT_EQ(told.end, WriteEnd::Unavailable) << told.reason;
+    next = Proxy::Cut::None;
+    ASSERT_EQ(write({.events = {event(id)}, .feed = {change(id)}}).end, WriteEnd::Committed) << id;
+  }
+  // Both outcomes have been seen, and nothing is there twice.
+  EXPECT_GE(committed, kRounds / 3);
+  EXPECT_LT(committed, kRounds);
+  EXPECT_EQ(count("SELECT count(*) FROM event"), kRounds);
+  EXPECT_EQ(count("SELECT count(*) FROM change_feed"), kRounds);
+  EXPECT_EQ(count("SELECT max(seq) FROM change_feed"), kRounds);
+}
+
+TEST_F(CutConnections, InATransactionLeaveNothingOfIt) {
+  auto at = [&](std::string beginning, Proxy::Cut cut) {
+    watched_.watch.fail = [this, beginning, cut](std::string_view text) -> std::optional<Error> {
+      if (text.starts_with(beginning)) proxy_.cut = cut;
+      return std::nullopt;
+    };
+  };
+  int64_t id = 0;
+  for (auto cut : {Proxy::Cut::BeforeSending, Proxy::Cut::AfterSending, Proxy::Cut::AfterAnswer}) {
+    for (const char* statement : {"INSERT INTO event", "INSERT INTO change_feed", "SELECT"}) {
+      at(statement, cut);
+      auto told = write({.events = {event(++id)}, .feed = {change(id)}});
+      EXPECT_EQ(told.end, WriteEnd::Unavailable) << statement << ": " << told.reason;
+      EXPECT_FALSE(is_there(id)) << statement;
+      watched_.watch.fail = nullptr;
+      EXPECT_EQ(write({.events = {event(id)}, .feed = {change(id)}}).end, WriteEnd::Committed);
+    }
+  }
+}
+
+// Nothing has been done yet: it begins on a new one.
+TEST_F(CutConnections, BetweenTransactionsAreNotNoticed) {
+  ASSERT_EQ(write({.events = {event(1)}}).end, WriteEnd::Committed);
+  auto admin = must(direct_->open_writer());
+  EXPECT_GT(must(query_int(*admin,
+                           "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
+                           "WHERE pid <> pg_backend_pid() AND application_name = 'millrace'")),
+            1);
+  EXPECT_EQ(write({.events = {event(2)}}).end, WriteEnd::Committed);
+  EXPECT_TRUE(is_there(2));
+}
+
+TEST_F(CutConnections, DoNotLetTheRestOfATransactionBeWritten) {
+  auto db = must(store_->open_writer());
+  must(db->run("BEGIN IMMEDIATE"));
+  auto* put = must(db->prepare("INSERT INTO meta (name, value) VALUES ($1, 'x')"));
+  must(put->execute("a"));
+  proxy_.cut = Proxy::Cut::BeforeSending;
+  EXPECT_FALSE(put->execute("b").ok());
+  EXPECT_FALSE(db->in_transaction());
+  auto third = put->execute("c");
+  ASSERT_FALSE(third.ok());
+  EXPECT_EQ(third.error().code(), sql::kBusy);
+  EXPECT_FALSE(db->run("COMMIT").ok());
+  EXPECT_EQ(count("SELECT count(*) FROM meta WHERE name IN ('a', 'b', 'c')"), 0);
+  must(put->execute("d"));
+  EXPECT_EQ(count("SELECT count(*) FROM meta WHERE name = 'd'"), 1);
+}
+
+TEST_F(CutConnections, OfReadersAreCutByTimeOrByTheServersStop) {
+  auto slow = [&] { return query_int(*reader_, "SELECT count(pg_sleep(20))"); };
+  auto begun = std::chrono::steady_clock::now();
+  auto late = slow();
+  ASSERT_FALSE(late.ok());
+  EXPECT_EQ(late.error().code(), sql::kBusy);
+  direct_->cut_reads(std::chrono::steady_clock::now());
+  auto cut = slow();
+  ASSERT_FALSE(cut.ok());
+  EXPECT_NE(cut.error().message().find("the server is stopping"), std::string::npos);
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, std::chrono::seconds(15));
+  direct_->cut_reads(std::chrono::steady_clock::time_point::max());
+  EXPECT_EQ(count("SELECT count(*) FROM event"), 0);
+}
+
+TEST_F(CutConnections, ReadersWriteNothing) {
+  auto refused = query_int(*reader_, "INSERT INTO meta (name, value) VALUES ('a', 'b')");
+  ASSERT_FALSE(refused.ok());
+  EXPECT_NE(refused.error().message().find("read-only"), std::string::npos);
+}
+
+// A server that is away is not asked by every statement.
+TEST_F(CutConnections, ThatCannotBeMadeAreTriedAfterAPause) {
+  auto options = this->options("postgresql:///postgres?host=/nowhere&user=millrace");
+  auto store = store_postgres::open(options);
+  ASSERT_FALSE(store.ok());
+  EXPECT_EQ(store.error().code(), sql::kBusy);
+  EXPECT_NE(store.error().message().find("/nowhere"), std::string::npos);
+}
+
+TEST_F(CutConnections, TextWithNulIsTheFaultOfItsRow) {
+  auto bad = event(1);
+  bad.source = std::string("a\0b", 3);
+  EXPECT_EQ(write({.events = {bad}}).end, WriteEnd::Refused);
+  EXPECT_EQ(write({.events = {event(2)}}).end, WriteEnd::Committed);
+}
+
+TEST_F(CutConnections, BackupsAreTheServersOwn) {
+  auto refused = direct_->backup(folder_.path() + "/backup");
+  ASSERT_FALSE(refused.ok());
+  EXPECT_NE(refused.error().message().find("pg_basebackup"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace millrace::store::testing
