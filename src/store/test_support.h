@@ -39,11 +39,11 @@ T must(Result<T> result) {
 // In memory where the system has such a place: these tests make many.
 class TempFolder {
  public:
-  TempFolder() {
-    std::string base = access("/dev/shm", W_OK) == 0
-                           ? "/dev/shm"
-                           : std::filesystem::temp_directory_path().string();
-    std::string pattern = base + "/millrace-store-XXXXXX";
+  TempFolder()
+      : TempFolder(access("/dev/shm", W_OK) == 0 ? "/dev/shm"
+                                                 : std::filesystem::temp_directory_path()) {}
+  explicit TempFolder(const std::filesystem::path& base) {
+    std::string pattern = base.string() + "/millrace-store-XXXXXX";
     path_ = mkdtemp(pattern.data());
   }
   ~TempFolder() { std::filesystem::remove_all(path_); }

@@ -343,7 +343,8 @@ TEST_P(Migration, AVersionThatIsNoNumberIsDamage) {
 class Backup : public StoreContract {
  protected:
   void SetUp() override {
-    if (std::string(GetParam().name) != "sqlite") GTEST_SKIP() << "PostgreSQL copies its own stores";
+    if (std::string(GetParam().name) != "sqlite")
+      GTEST_SKIP() << "PostgreSQL copies its own stores";
   }
   std::unique_ptr<sql::Store> open_copy(const std::string& file) {
     std::filesystem::create_directory(folder_.path() + "/copy");

@@ -47,7 +47,8 @@ class PostgresCluster {
   // The end of its input stops the server.
   ~PostgresCluster() { ::pclose(program_); }
 
-  TempFolder folder_;
+  // Not in memory: there may be little of it.
+  TempFolder folder_{std::filesystem::temp_directory_path()};
   std::string said_ = folder_.path() + "/url";
   FILE* program_ = nullptr;
   std::string url_;
