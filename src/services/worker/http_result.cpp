@@ -20,8 +20,7 @@ constexpr JsonLimits kLimits{.max_depth = kernel::kStructuredDepth.most,
 // The data with a mask for each text that is a secret as a whole.
 Value without_secrets(const Value& data, const SecretSet& secrets) {
   if (data.is_string()) {
-    auto match = secrets.match_at(data.as_string());
-    return match && match->length == data.size() ? Value(kMask) : data;
+    return secrets.contains(data.as_string()) ? Value(kMask) : data;
   }
   if (data.is_list()) {
     ValueList out;

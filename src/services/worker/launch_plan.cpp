@@ -9,6 +9,7 @@
 
 #include "base/json.h"
 #include "model/env_names.h"
+#include "services/worker/mask.h"
 
 namespace millrace::worker {
 namespace {
@@ -166,6 +167,13 @@ Result<Launch> plan_launch(const kernel::WorkOrder& order, const RunDefaults& de
   }
   launch.delivery = order.delivery == ParameterDelivery::File ? Delivery::File : Delivery::Stdin;
   launch.parameters = format_parameters(own_parameters(order), order.parameter_format);
+  size_t secret_bytes = 0;
+  for (const auto& secret : order.secrets) secret_bytes += secret.size();
+  if (secret_bytes > kMostSecretBytes) {
+    return cannot_run(order, fmt::format("its secrets have {} bytes together, at most {} can be "
+                                         "kept out of its output",
+                                         secret_bytes, kMostSecretBytes));
+  }
   launch.secrets = order.secrets;
   launch.timeout_ms = order.timeout_ms;
   launch.grace_ms = defaults.grace_ms;

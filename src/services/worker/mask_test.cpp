@@ -64,6 +64,24 @@ TEST(Masker, TellsWhatItHasHidden) {
   }
 }
 
+// Counted in bytes of secrets and text, not in one times the other: slow machines end this too.
+TEST(Masker, CostsWhatTheTextIsLong) {
+  std::vector<std::string> many;
+  for (int i = 0; i < 50'000; ++i) many.push_back("a" + std::to_string(10'000 + i));
+  std::string text(4 << 20, 'a');
+  EXPECT_EQ(mask(secrets(many), text), text);
+  // One that nearly matches at every place, in pieces.
+  Masker masker(secrets({std::string(100'000, 'a') + "c"}));
+  std::string out;
+  for (int i = 0; i < 20'000; ++i) out += masker.feed("aaaaaaaaab");
+  out += masker.finish();
+  EXPECT_EQ(out.size(), 200'000U);
+  // Secrets within secrets.
+  std::vector<std::string> nested;
+  for (size_t length = 4; length < 600; ++length) nested.emplace_back(length, 'a');
+  EXPECT_EQ(mask(secrets(nested), std::string(1 << 20, 'a')), kMask);
+}
+
 TEST(Masker, LeavesShortSecretsAlone) {
   auto set = secrets({"", "1", "yes"});
   EXPECT_TRUE(set->empty());
