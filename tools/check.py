@@ -363,7 +363,8 @@ def check_headers(full):
     def problems_of(path):
         name = path.relative_to(SRC).as_posix()
         run = subprocess.run(
-            [like.words[0], *flags, "-fsyntax-only", "-x", "c++", "-"], cwd=ROOT,
+            [like.words[0], *flags, '-DMILLRACE_SOURCE_DIR=""', "-fsyntax-only", "-x", "c++", "-"],
+            cwd=ROOT,
             input=f'#include "{name}"\n', capture_output=True, text=True,
         )
         errors = [line for line in run.stderr.splitlines() if "error:" in line]

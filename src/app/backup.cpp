@@ -15,6 +15,7 @@
 #include "adapters/store_sqlite/store_sqlite.h"
 #include "app/backup_set.h"
 #include "app/examination.h"
+#include "app/open_store.h"
 #include "app/server.h"
 #include "app/version.h"
 #include "auth/crypto.h"
@@ -154,7 +155,15 @@ Result<Manifest> write_set(const BackupOptions& options, const std::string& part
 }  // namespace
 
 Result<int> backup(const BackupOptions& options) {
-  TRY(check_store_is_there(options.server.data));
+  TRY(auto config, read_config(options.server));
+  if (!is_in_folder(config.store)) {
+    return Error(ErrorKind::Unsupported, "APP-0034",
+                 fmt::format("the rows are in PostgreSQL, a backup copies those of a data folder: "
+                             "stop the server, copy schema '{}' by pg_dump and the data folder "
+                             "beside it",
+                             config.store.schema));
+  }
+  TRY(check_store_is_there(config.store, options.server.data));
   std::string target = fs::absolute(options.target).lexically_normal().string();
   while (target.size() > 1 && target.ends_with('/')) target.pop_back();
   if (fs::exists(fs::symlink_status(target))) {
@@ -204,7 +213,7 @@ Result<int> backup_verify(const std::string& set) {
     cli::put("{}: a row names it, and it is not in the set\n", ref);
     is_bad = true;
   }
-  TRY(auto findings, examine(store, PackStore(set, {}), config.retention, manifest.created.ms));
+  TRY(auto findings, examine(*reader, PackStore(set, {}), config.retention, manifest.created.ms));
   is_bad |= print_findings(findings);
   cli::put("backup {}: {} files of {}, schema {}, feed {}: {}\n", set, manifest.files.size(),
            to_rfc3339(manifest.created.ms), manifest.schema, manifest.feed_seq,

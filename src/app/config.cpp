@@ -43,6 +43,18 @@ const Fields& ServerSection::fields() {
   return table;
 }
 
+const Fields& StoreSection::fields() {
+  static const Field lines[] = {
+      field("url", &StoreSection::url,
+            "postgres://USER@HOST:PORT/DATABASE, without a password. Empty: the data folder."),
+      field("url_file", &StoreSection::url_file,
+            "A file that holds the URL instead; its password may stand in it."),
+      field("schema", &StoreSection::schema, "Where the tables lie; made when it is not there."),
+  };
+  static const auto table = fields_of<StoreSection>("store", "Where rows are kept.", lines);
+  return table;
+}
+
 const Fields& PacksSection::fields() {
   static const Field lines[] = {
       field("folders", &PacksSection::folders,
@@ -150,6 +162,7 @@ const Fields& LogSection::fields() {
 const Fields& Config::fields() {
   static const Field lines[] = {
       field("server", &Config::server, "The API."),
+      field("store", &Config::store, "Where rows are kept."),
       field("packs", &Config::packs, "Where packs are read from."),
       field("worker", &Config::worker, "Running actions."),
       field("intake", &Config::intake, "Bounds of the intake."),

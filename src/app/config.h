@@ -24,6 +24,14 @@ struct ServerSection {
   static const Fields& fields();
 };
 
+// Empty: in the data folder.
+struct StoreSection {
+  std::string url;
+  std::string url_file;
+  std::string schema = "millrace";
+  static const Fields& fields();
+};
+
 struct PacksSection {
   std::vector<std::string> folders;
   static const Fields& fields();
@@ -76,6 +84,7 @@ struct LogSection {
 // The whole configuration of a server. Defaults run on a laptop.
 struct Config {
   ServerSection server;
+  StoreSection store;
   PacksSection packs;
   WorkerSection worker;
   IntakeSection intake;

@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <span>
 
-#include "adapters/store_sqlite/store_sqlite.h"
 #include "app/staged_releases.h"
 #include "base/log.h"
 #include "cli/stdout.h"
@@ -50,15 +49,14 @@ Result<void> examine_packs(sql::Connection& reader, const PackStore& packs,
 
 }  // namespace
 
-Result<std::vector<store::Finding>> examine(const std::string& file, const PackStore& packs,
+Result<std::vector<store::Finding>> examine(sql::Connection& reader, const PackStore& packs,
                                             const RetentionSection& retention, int64_t now_ms) {
-  TRY(auto reader, store_sqlite::open_file_reader(file));
   TRY(auto findings,
-      store::examine(*reader, {.now_ms = now_ms,
-                               .event_retention_ms = retention.events_days * kDayMs,
-                               .execution_retention_ms = retention.executions_days * kDayMs}));
-  TRY(int64_t schema, store::schema_version(*reader));
-  if (schema == store::newest_schema_version()) TRY(examine_packs(*reader, packs, findings));
+      store::examine(reader, {.now_ms = now_ms,
+                              .event_retention_ms = retention.events_days * kDayMs,
+                              .execution_retention_ms = retention.executions_days * kDayMs}));
+  TRY(int64_t schema, store::schema_version(reader));
+  if (schema == store::newest_schema_version()) TRY(examine_packs(reader, packs, findings));
   return findings;
 }
 

@@ -10,9 +10,9 @@
 
 namespace millrace::app {
 
-// What `doctor` tells: the promises on the store of `file`, as of `now_ms`, and what it needs of
-// the releases that `packs` has staged.
-Result<std::vector<store::Finding>> examine(const std::string& file, const PackStore& packs,
+// What `doctor` tells: the promises on a store, as of `now_ms`, and what it needs of the releases
+// that `packs` has staged.
+Result<std::vector<store::Finding>> examine(sql::Connection& reader, const PackStore& packs,
                                             const RetentionSection& retention, int64_t now_ms);
 
 // At a start: what was in hand when the last server ended, and what is not handled any more.

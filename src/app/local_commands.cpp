@@ -7,10 +7,10 @@
 #include <algorithm>
 #include <filesystem>
 
-#include "adapters/store_sqlite/store_sqlite.h"
 #include "app/config.h"
 #include "app/core_pack.h"
 #include "app/examination.h"
+#include "app/open_store.h"
 #include "app/pack_store.h"
 #include "app/server.h"
 #include "base/config.h"
@@ -39,15 +39,8 @@ Result<Config> read_config(const UpOptions& options) {
   config.packs.folders.insert(config.packs.folders.end(), options.packs.begin(),
                               options.packs.end());
   TRY(trusted_proxies(config));
+  TRY(check_store_section(config.store));
   return config;
-}
-
-Result<void> check_store_is_there(const std::string& data) {
-  if (std::filesystem::exists(data + "/millrace.db")) return {};
-  return Error(ErrorKind::NotFound, "APP-0010",
-               fmt::format("no store in data folder '{}': give the folder of a server with "
-                           "--data",
-                           data));
 }
 
 Result<int> up(const UpOptions& options) {
@@ -67,10 +60,9 @@ Result<int> config_check(const UpOptions& options) {
 
 Result<int> doctor(const UpOptions& options) {
   TRY(auto config, read_config(options));
-  TRY(check_store_is_there(options.data));
-  TRY(auto store, store_sqlite::open(options.data));  // what a crash left is taken in
-  TRY(auto findings, examine(options.data + "/millrace.db", PackStore(options.data, {}),
-                             config.retention, unix_ms()));
+  TRY(check_store_is_there(config.store, options.data));
+  TRY(auto reader, open_store_reader(config.store, options.data));
+  TRY(auto findings, examine(*reader, PackStore(options.data, {}), config.retention, unix_ms()));
   examine_in_hand(DataPaths(options.data).in_hand, findings);
   return print_findings(findings) ? 1 : 0;
 }

@@ -19,8 +19,6 @@ struct UpOptions {
 
 // The configuration that these options lead to.
 Result<Config> read_config(const UpOptions& options);
-// NotFound, APP-0010.
-Result<void> check_store_is_there(const std::string& data);
 
 // Each prints what it has to say and returns an exit code: 0 ok, 1 something is wrong with what was
 // examined. An Error: it could not be done.

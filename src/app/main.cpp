@@ -14,6 +14,7 @@
 #include "app/local_commands.h"
 #include "app/recover.h"
 #include "app/restore.h"
+#include "app/store_copy.h"
 #include "app/version.h"
 #include "app/workflow_commands.h"
 #include "base/process_guard.h"
@@ -48,6 +49,7 @@ std::string data_of(const Invocation& in) { return data_folder(in, process_envir
 UpOptions up_options(const Invocation& in) {
   UpOptions options{data_of(in), in.get("--config"), in.all("--set"), in.all("--packs")};
   if (in.has("--port")) options.settings.push_back("server.port=" + in.get("--port"));
+  if (in.has("--store")) options.settings.push_back("store.url=" + in.get("--store"));
   return options;
 }
 
@@ -96,7 +98,11 @@ CommandTable local_commands() {
   return {
       {.path = "up",
        .help = "Run a server with everything in it",
-       .options = {kConfig, kPacks, kSet, {"--port", "N", "server.port; 0 is any free one"}},
+       .options = {kConfig,
+                   kPacks,
+                   kSet,
+                   {"--port", "N", "server.port; 0 is any free one"},
+                   {"--store", "URL", "store.url: postgres://USER@HOST/DATABASE, no password"}},
        .local = [](const Invocation& in) { return up(up_options(in)); }},
       {.path = "doctor",
        .help = "Check the promises that the store of a data folder keeps",
@@ -104,7 +110,8 @@ CommandTable local_commands() {
        .local = [](const Invocation& in) { return doctor(up_options(in)); }},
       {.path = "auth recover",
        .help = "Make a new token with all permissions, as the owner of a stopped server's folder",
-       .local = [](const Invocation& in) { return recover_access(data_of(in)); }},
+       .options = {kConfig, kSet},
+       .local = [](const Invocation& in) { return recover_access(up_options(in)); }},
       {.path = "backup",
        .help = "Copy a data folder, whether a server runs on it or not, to a new folder",
        .arguments = {{"DIR", "The new folder"}},
@@ -124,6 +131,20 @@ CommandTable local_commands() {
        .local =
            [](const Invocation& in) {
              return restore({in.get("SET"), data_of(in), in.get("--with-keys"), in.has("--yes")});
+           }},
+      {.path = "store copy",
+       .help = "Copy the rows of a stopped server from a data folder to PostgreSQL, or back",
+       .options = {{"--from-data", "DIR", "The data folder that holds them"},
+                   {"--from-url-file", "FILE", "Holds the URL of the database that holds them"},
+                   {"--to-data", "DIR", "The data folder that gets them"},
+                   {"--to-url-file", "FILE", "Holds the URL of the database that gets them"},
+                   {"--schema", "NAME", "store.schema, in the database (millrace)"}},
+       .local =
+           [](const Invocation& in) {
+             StoreCopyOptions options{in.get("--from-data"), in.get("--from-url-file"),
+                                      in.get("--to-data"), in.get("--to-url-file")};
+             if (in.has("--schema")) options.schema = in.get("--schema");
+             return store_copy(options);
            }},
       {.path = "config check",
        .help = "Print the effective configuration, secrets redacted",

@@ -5,8 +5,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "adapters/store_sqlite/store_sqlite.h"
 #include "app/local_commands.h"
+#include "app/open_store.h"
 #include "app/server.h"
 #include "auth/token.h"
 #include "base/files.h"
@@ -41,15 +41,17 @@ Result<void> make_admin_token(sql::Connection& writer, const std::string& data) 
   return replace_file(DataPaths(data).admin_token, std::string(token.reveal()) + "\n", 0600);
 }
 
-Result<int> recover_access(const std::string& data) {
-  TRY(check_store_is_there(data));
+Result<int> recover_access(const UpOptions& options) {
+  const std::string& data = options.data;
+  TRY(auto config, read_config(options));
+  TRY(check_store_is_there(config.store, data));
   TRY(check_owner(data));
   auto lock = lock_folder(data);
   if (!lock.ok()) {
     return std::move(lock).error().with_context(
         "auth recover: stop the server first, it would not know a token that is made beside it");
   }
-  TRY(auto store, store_sqlite::open(data));
+  TRY(auto store, open_store(config.store, data));
   TRY(auto writer, store->open_writer());
   TRY(store::migrate(*writer));
   TRY(make_admin_token(*writer, data));

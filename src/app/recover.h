@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "app/local_commands.h"
 #include "base/result.h"
 #include "store/sql.h"
 
@@ -15,6 +16,6 @@ Result<void> make_admin_token(sql::Connection& writer, const std::string& data);
 // `millrace auth recover`: a way in for whoever owns the data folder, when all tokens are lost. No
 // server may run on it meanwhile: it would not know the token. Prints what it did; 0. Errors:
 // APP-0010 (no store), APP-0031 (not the owner), BAS-0009 (a server runs).
-Result<int> recover_access(const std::string& data);
+Result<int> recover_access(const UpOptions& options);
 
 }  // namespace millrace::app

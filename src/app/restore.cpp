@@ -204,8 +204,9 @@ Result<int> restore(const RestoreOptions& given) {
     return std::move(made).error();
   }
   TRY(auto config, load_config<Config>({.file = options.data + "/" + kConfigFile}));
-  TRY(auto findings, examine(options.data + "/" + kStoreFile, PackStore(options.data, {}),
-                             config.retention, manifest.created.ms));
+  TRY(auto reader, store_sqlite::open_file_reader(options.data + "/" + kStoreFile));
+  TRY(auto findings,
+      examine(*reader, PackStore(options.data, {}), config.retention, manifest.created.ms));
   bool broken = print_findings(findings);
   cli::put("restored: {}; a new admin token is in {}; its configuration was {}/{}\n", options.data,
            DataPaths(options.data).admin_token, options.data, kConfigFile);

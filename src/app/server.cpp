@@ -12,12 +12,12 @@
 #include <future>
 
 #include "adapters/blob_fs/blob_fs.h"
-#include "adapters/store_sqlite/store_sqlite.h"
 #include "app/blob_sweep.h"
 #include "app/examination.h"
 #include "app/exit_limit.h"
 #include "app/metrics.h"
 #include "app/open_files.h"
+#include "app/open_store.h"
 #include "app/pack_store.h"
 #include "app/staged_releases.h"
 #include "app/version.h"
@@ -198,7 +198,7 @@ Result<Releases> Server::load_releases() const {
 }
 
 Result<void> Server::open_engine() {
-  TRY(store_, store_sqlite::open(paths_.data));
+  TRY(store_, open_store(config_.store, paths_.data));
   TRY(blobs_, blob_fs::open(paths_.data));
   // Which packs it knows is asked before the engine starts. Open until that has connections of its
   // own: the last one to close moves the log, and syncs.

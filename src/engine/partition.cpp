@@ -325,6 +325,10 @@ Result<void> Partition::decide_batch(std::vector<Attempt> batch, Now now, Work& 
 Result<void> Partition::cannot_load(std::vector<Attempt> batch, const Error& why, Now now) {
   if (why.code() == sql::kDamaged) return why;
   ++failed_loads_;
+  if (why.code() == sql::kAway) {
+    for (auto& attempt : batch) meet_fate(std::move(attempt), Trouble::Away, why, now);
+    return {};
+  }
   if (batch.size() == 1) {
     log_warn("message.not_loaded", {{"kind", batch[0].message->name()},
                                     {"subject", batch[0].message->about().subject},

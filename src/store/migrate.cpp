@@ -19,15 +19,19 @@ Result<void> note_version(sql::Connection& writer, size_t version) {
   return {};
 }
 
+// Nothing, when another server has made the step meanwhile.
 Result<void> apply(sql::Connection& writer, size_t step) {
-  TRY(writer.run("BEGIN IMMEDIATE"));
-  auto applied = writer.run(schema_steps()[step]);
-  if (applied.ok()) {
-    applied = note_version(writer, step + 1);
-  }
-  if (applied.ok()) applied = writer.run("COMMIT");
-  if (!applied.ok() && writer.in_transaction()) (void)writer.run("ROLLBACK");
-  return applied;
+  auto applied = [&]() -> Result<void> {
+    TRY(writer.run("BEGIN EXCLUSIVE"));
+    TRY(writer.run(schema_steps()[step]));
+    TRY(note_version(writer, step + 1));
+    return writer.run("COMMIT");
+  }();
+  if (applied.ok()) return applied;
+  if (writer.in_transaction()) (void)writer.run("ROLLBACK");
+  auto version = schema_version(writer);
+  bool is_made = version.ok() && *version > static_cast<int64_t>(step);
+  return is_made ? Result<void>() : applied;
 }
 
 }  // namespace
@@ -50,7 +54,24 @@ Result<int64_t> schema_version(sql::Connection& connection) {
   return version;
 }
 
-Result<void> migrate(sql::Connection& writer) {
+Result<std::optional<std::string>> copy_under_way(sql::Connection& connection) {
+  return query_one<std::string>(
+      connection, "SELECT value FROM meta WHERE name = 'copying'",
+      +[](RowReader read, std::string& value) { read >> value; });
+}
+
+Result<void> mark_copy(sql::Connection& writer, const std::string& state) {
+  if (state.empty()) {
+    TRY(auto* erase, writer.prepare("DELETE FROM meta WHERE name = 'copying'"));
+    TRY(erase->execute());
+    return {};
+  }
+  TRY(auto* note, writer.prepare("INSERT INTO meta (name, value) VALUES ('copying', $1)"));
+  TRY(note->execute(state));
+  return {};
+}
+
+Result<void> migrate(sql::Connection& writer, PartialCopy partial) {
   TRY(int64_t version, schema_version(writer));
   if (version > newest_schema_version()) {
     return Error(ErrorKind::Unsupported, sql::kNewer,
@@ -61,7 +82,12 @@ Result<void> migrate(sql::Connection& writer) {
   for (auto step = static_cast<size_t>(version); step < schema_steps().size(); ++step) {
     TRY(apply(writer, step));
   }
-  return {};
+  TRY(auto copying, copy_under_way(writer));
+  if (!copying || partial == PartialCopy::GoesOn) return {};
+  return Error(ErrorKind::Conflict, sql::kUnfinished,
+               fmt::format("the store is an unfinished copy of another ({}): let `millrace store "
+                           "copy` finish it",
+                           *copying));
 }
 
 Result<int64_t> claim_shards(sql::Connection& writer, std::string_view owner,
@@ -69,7 +95,7 @@ Result<int64_t> claim_shards(sql::Connection& writer, std::string_view owner,
   TRY(auto* claim, writer.prepare("INSERT INTO shard (shard, owner, epoch) VALUES ($1, $2, $3) "
                                   "ON CONFLICT (shard) DO UPDATE SET owner = $2, epoch = $3"));
   auto claim_all = [&]() -> Result<int64_t> {
-    TRY(writer.run("BEGIN IMMEDIATE"));
+    TRY(writer.run("BEGIN EXCLUSIVE"));
     TRY(int64_t epoch, query_int(writer, "SELECT coalesce(max(epoch), 0) + 1 FROM shard"));
     for (int shard = 0; shard < kernel::kShards; ++shard) {
       if (shards.has(shard)) TRY(claim->execute(shard, owner, epoch));

@@ -17,7 +17,7 @@
 namespace millrace::sql {
 
 // Stable codes of what a store can answer. All are ErrorKind::Unavailable but kConstraint,
-// kDamaged and kStatement (Internal), kNewer (Unsupported) and kExists (Conflict).
+// kDamaged and kStatement (Internal), kNewer (Unsupported), kExists and kUnfinished (Conflict).
 inline constexpr std::string_view kFull = "STO-0001";        // no space left; nothing was written
 inline constexpr std::string_view kSyncFailed = "STO-0002";  // I/O error: a writer must exit
 inline constexpr std::string_view kBusy = "STO-0003";        // locked, too slow, away
@@ -28,6 +28,8 @@ inline constexpr std::string_view kStale = "STO-0007";       // a row version di
 inline constexpr std::string_view kOwned = "STO-0008";       // another server has the store
 inline constexpr std::string_view kStatement = "STO-0009";   // unknown table, bad SQL
 inline constexpr std::string_view kExists = "STO-0010";      // a backup would overwrite a file
+inline constexpr std::string_view kAway = "STO-0014";        // not to be reached; no row's fault
+inline constexpr std::string_view kUnfinished = "STO-0013";  // a copy that is not whole
 
 // Bytes that are stored as a blob; text is stored as text.
 struct Blob {
@@ -111,8 +113,11 @@ class Connection {
   // Prepared once per text and kept as long as the connection.
   virtual Result<Statement*> prepare(std::string_view text) = 0;
   virtual Result<std::unique_ptr<Batch>> batch(std::string_view text);
-  // Several statements without parameters (schema, BEGIN, COMMIT).
+  // Several statements without parameters (schema, BEGIN, COMMIT). A writer's transaction begins
+  // with "BEGIN IMMEDIATE"; with "BEGIN EXCLUSIVE" no other writer is in one meanwhile.
   virtual Result<void> run(std::string_view script) = 0;
+  // In a transaction: from here to its end no other writer numbers the change feed.
+  virtual Result<void> lock_numbering() { return {}; }
   // False once the engine has rolled the transaction back by itself (SQLITE_FULL, IOERR).
   virtual bool in_transaction() const = 0;
   // Size of the log of recent commits that Store::checkpoint() moves; 0 where the engine does it.

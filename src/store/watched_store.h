@@ -98,6 +98,7 @@ class WatchedConnection final : public sql::Connection {
         std::make_unique<WatchedBatch>(std::move(inner), std::string(text), watch_));
   }
   Result<void> run(std::string_view script) override { return inner_->run(script); }
+  Result<void> lock_numbering() override { return inner_->lock_numbering(); }
   bool in_transaction() const override { return inner_->in_transaction(); }
   int64_t log_bytes() const override { return inner_->log_bytes(); }
   Result<bool> give_back(int64_t pages) override { return inner_->give_back(pages); }

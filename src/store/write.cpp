@@ -49,6 +49,7 @@ class OrderGuard {
 // In commit order, over all tenants and owners: whoever follows the feed sees each number once.
 Result<void> number_feed(sql::Connection& db, std::span<Changes* const> changes) {
   if (std::ranges::all_of(changes, [](const Changes* c) { return c->feed.empty(); })) return {};
+  TRY(db.lock_numbering());
   TRY(int64_t seq, last_change(db));
   for (Changes* c : changes) {
     for (auto& row : c->feed) row.seq = ++seq;

@@ -17,9 +17,11 @@ bool is_fatal(const Error& error) {
          error.code() == sql::kOwned;
 }
 
-// The fault of the store, whatever the rows are.
+// The fault of the store, whatever the rows are. The texts of statements are the same for all rows:
+// a table that is not there, or a right that was taken, is nobody's.
 bool is_of_the_store(const Error& error) {
-  return is_fatal(error) || error.code() == sql::kFull || error.code() == sql::kBusy;
+  return is_fatal(error) || error.code() == sql::kFull || error.code() == sql::kBusy ||
+         error.code() == sql::kAway || error.code() == sql::kStatement;
 }
 
 // Of what touches none of the steps' rows: its errors are nobody's fault, whatever the engine calls

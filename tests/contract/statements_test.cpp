@@ -7,7 +7,9 @@
 #include <fstream>
 #include <regex>
 
+#include "every_row.h"
 #include "store/backup.h"
+#include "store/copy.h"
 #include "store/doctor.h"
 #include "store/repository.h"
 #include "store/retention.h"
@@ -24,55 +26,6 @@ using namespace kernel;
 
 const std::string kGolden =
     std::string(MILLRACE_SOURCE_DIR) + "/tests/contract/golden/statements.txt";
-
-// A row in every member of Changes, `n` times, under ids of their own.
-Changes everything(int64_t n) {
-  Changes all;
-  for (int64_t i = 1; i <= n; ++i) {
-    int64_t id = i * 100;
-    ExecutionId x{id};
-    all.dedupe.push_back(key("k" + std::to_string(i)));
-    all.events.push_back(event(id));
-    all.enforcements.push_back(enforcement(id, id, id));
-    all.new_executions.push_back(execution(id));
-    all.executions.push_back(running(execution(id)));
-    all.enqueue.push_back({x, kTenant, id});
-    all.dequeue.push_back({kTenant, x});
-    all.outputs.push_back({.execution = x, .tenant = kTenant});
-    all.result_blobs.push_back({x, kTenant, "x"});
-    all.workflows.push_back({.execution = x, .root = x, .tenant = kTenant});
-    all.workflows.push_back({.execution = x, .root = x, .tenant = kTenant, .version = 2});
-    all.workflow_pieces.push_back({.workflow = x, .tenant = kTenant});
-    all.workflow_pieces.push_back({.workflow = x, .tenant = kTenant, .position = 1, .cut = true});
-    all.workflow_runs.push_back({.workflow = x, .tenant = kTenant, .reset = true});
-    all.workflow_runs.push_back({.workflow = x, .tenant = kTenant});
-    all.inquiries.push_back({.id = InquiryId{id}, .tenant = kTenant});
-    all.inquiries.push_back({.id = InquiryId{id}, .tenant = kTenant, .version = 2});
-    all.messages.push_back(message(id, id));
-    all.acked.push_back({kTenant, MessageId{id}});
-    all.timers.push_back(timer(id, kNow, id, "named" + std::to_string(i)));
-    all.timers_done.push_back({kTenant, TimerId{id + 1}});
-    all.timers_of_done.push_back({kTenant, ExecutionId{id + 1}});
-    all.outbox.push_back(outbox_row(id, id));
-    all.outbox_done.push_back({kTenant, OutboxId{id}});
-    all.quarantine.push_back({.id = id, .tenant = kTenant});
-    all.rules.push_back({.id = RuleId{id}, .tenant = kTenant});
-    all.webhooks.push_back(
-        {.id = WebhookId{id}, .tenant = kTenant, .name = "w" + std::to_string(i)});
-    all.tokens.push_back({.id = TokenId{id}, .tenant = kTenant, .hash = std::to_string(i)});
-    all.tokens_done.push_back({kTenant, TokenId{id}});
-    all.keys.push_back({.key = {kTenant, "system", "a" + std::to_string(i)}});
-    all.pack_releases.push_back({.tenant = kTenant, .digest = std::to_string(i)});
-    all.workers.push_back(
-        {.id = WorkerId{id}, .tenant = kTenant, .name = "worker" + std::to_string(i)});
-    using enum Expirable;
-    for (auto kind : {Events, Executions, Changes, Dedupe, Quarantine, Keys}) {
-      all.expired.push_back({.kind = kind, .tenant = kTenant, .id = id + 7});
-    }
-    all.feed.push_back(change(id));
-  }
-  return all;
-}
 
 class Statements : public StoreContract {
  protected:
@@ -108,6 +61,7 @@ class Statements : public StoreContract {
     fill_the_disk();
     read_all_rows();
     migrate_empty();
+    copy_all();
     return watched_.watch.texts;
   }
 
@@ -121,6 +75,19 @@ class Statements : public StoreContract {
     WatchedStore watched(*store);
     auto db = must(watched.open_writer());
     must(migrate(*db));
+    watched_.watch.texts.merge(watched.watch.texts);
+  }
+  void copy_all() {
+    TempFolder folder;
+    auto store = must(GetParam().open(folder.path()));
+    WatchedStore watched(*store);
+    auto to = must(watched.open_writer());
+    must(migrate(*to));
+    auto from = must(watched_.open_reader());
+    must(copy_rows(*from, *to, [](const CopiedTable&) {}));
+    // Behind what is there: the texts of a second page and of a copy that goes on.
+    must(mark_copy(*to, must(state_of_copy(*from))));
+    must(copy_rows(*from, *to, [](const CopiedTable&) {}));
     watched_.watch.texts.merge(watched.watch.texts);
   }
   void lose_keys() {

@@ -3,6 +3,7 @@
 
 Stops only what it started, by pid. Loopback only. With MILLRACE_KEEP=1 the folders stay.
 """
+import atexit
 import http.client
 import json
 import os
@@ -105,10 +106,71 @@ def everything(client, path):
             return rows
 
 
-class Server:
-    """A server of its own data folder; may be killed and started again."""
+class Postgres:
+    """A private PostgreSQL (tools/postgres.py), durable; may be killed and started again."""
 
-    def __init__(self, packs=(LEDGER_PACKS,), settings=None, folder=None, relative=False, user=None):
+    def __init__(self, **settings):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="millrace-postgres-"))
+        self.settings = {"fsync": "on", **settings}
+        self.tool = None
+        self.url = None
+        self.start()
+
+    def start(self):
+        settings = [f"{name}={value}" for name, value in self.settings.items()]
+        self.tool = subprocess.Popen(
+            [ROOT / "tools/postgres.py", self.folder, *settings], text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.url = self.tool.stdout.readline().strip()
+        assert self.url.startswith("postgres"), "tools/postgres.py has started nothing"
+
+    def stop(self):
+        self.tool.stdin.close()
+        self.tool.wait(timeout=60)
+        self.tool.stdout.close()
+
+    def pid(self):
+        return int((self.folder / "data/postmaster.pid").read_text().split()[0])
+
+    def kill(self):
+        """kill -9 of the server; its other processes notice and leave."""
+        os.kill(self.pid(), signal.SIGKILL)
+        self.stop()
+
+    def query(self, text):
+        """The first column of a query's rows."""
+        run = subprocess.run(["psql", self.url, "-Atc", text], capture_output=True, text=True,
+                             timeout=60, check=True)
+        return run.stdout.split()
+
+    def close(self):
+        if self.tool.poll() is None:
+            self.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+def postgres_of_the_run():
+    """With MILLRACE_TEST_STORE=postgres all servers of a test file keep their rows in one."""
+    if os.environ.get("MILLRACE_TEST_STORE") != "postgres":
+        return None
+    if not hasattr(postgres_of_the_run, "made"):
+        postgres_of_the_run.made = Postgres()
+        atexit.register(postgres_of_the_run.made.close)
+    return postgres_of_the_run.made
+
+
+class Server:
+    """A server of its own data folder; may be killed and started again. `postgres`: where its rows
+    are, in a schema of their own, instead of in the folder."""
+
+    def __init__(self, packs=(LEDGER_PACKS,), settings=None, folder=None, relative=False, user=None,
+                 postgres=None):
         self.home = pathlib.Path(folder or tempfile.mkdtemp(prefix="millrace-e2e-"))
         self.data = self.home / "data"
         self.packs = packs
@@ -117,6 +179,9 @@ class Server:
         if user is not None:
             os.chown(self.home, user, user)
         self.settings = {"server.port": 0, **(settings or {})}
+        postgres = postgres or postgres_of_the_run()
+        self.store = {"store.url": postgres.url, "store.schema": self.home.name} if postgres else {}
+        self.settings.update(self.store)
         self.process = None
         self.log = self.home / "server.log"
 
@@ -244,10 +309,14 @@ class Server:
             )
         return run.stdout
 
+    def store_words(self):
+        return [word for key, value in self.store.items() for word in ("--set", f"{key}={value}")]
+
     def doctor(self):
         """Examines the store of a stopped server; raises with its findings."""
         run = subprocess.run(
-            [binary(), "doctor", "--data", str(self.data)], capture_output=True, text=True, timeout=120
+            [binary(), "doctor", "--data", str(self.data), *self.store_words()],
+            capture_output=True, text=True, timeout=120,
         )
         if run.returncode != 0:
             raise AssertionError(f"doctor: exit {run.returncode}\n{run.stdout}{run.stderr}")

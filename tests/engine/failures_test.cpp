@@ -44,7 +44,7 @@ class Failures : public EngineTest {
   // `number` rows that begin `age_ms` ago, as a query that gives them as column n.
   static std::string numbers(int number) {
     return "(WITH RECURSIVE c(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM c WHERE n + 1 < " +
-           std::to_string(number) + ") SELECT n FROM c)";
+           std::to_string(number) + ") SELECT n FROM c) AS numbers";
   }
   int64_t id_at(int64_t ms) const { return first_id_at(ms); }
 
@@ -204,6 +204,27 @@ TEST_F(Failures, B4ARowThatCanNeverBeReadIsQuarantinedWithTheReason) {
   EXPECT_TRUE(in_time([&] { return count("quarantine") == 1; }));
   EXPECT_EQ(count("quarantine WHERE reason LIKE '%planted fault%'"), 1);
   EXPECT_TRUE(eventually([&] { return done.load(); }));
+}
+
+// A database that is away for ten minutes is no message's fault.
+TEST_F(Failures, AStoreThatIsAwayForLongBuriesNothing) {
+  open_worker(1);
+  auto execution = run("ci.build");
+  ASSERT_TRUE(execution.ok());
+  auto order = worker_.next();
+  for (auto on : {Fault::On::Reader, Fault::On::Writer}) {
+    faults_->add({.on = on, .text = "", .code = sql::kAway});
+  }
+  std::atomic<bool> done{false};
+  report(order, done);
+  for (int second = 0; second < 600; ++second) {
+    tick(1000);
+    EXPECT_FALSE(run("core.noop").ok());
+  }
+  EXPECT_FALSE(done);
+  faults_->clear();
+  ASSERT_TRUE(in_time([&] { return done.load(); }, 120));
+  EXPECT_EQ(count("quarantine"), 0);
 }
 
 TEST_F(Failures, B6AStoredMessageThatIsRefusedIsQuarantined) {

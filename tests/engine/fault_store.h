@@ -121,6 +121,7 @@ class FaultStore final : public Store {
       return static_cast<Statement*>(made.get());
     }
     Result<void> run(std::string_view script) override { return inner_->run(script); }
+    Result<void> lock_numbering() override { return inner_->lock_numbering(); }
     bool in_transaction() const override { return inner_->in_transaction(); }
     int64_t log_bytes() const override { return inner_->log_bytes(); }
     Result<std::vector<std::string>> check_integrity() override {

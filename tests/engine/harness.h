@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The engine over a real SQLite store, with a worker that keeps what it is given.
+// The engine over a real store, SQLite or PostgreSQL, with a worker that keeps what it is given.
 #pragma once
 
 #include "engine/engine.h"
@@ -13,10 +13,12 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <filesystem>
 #include <future>
 
 #include "adapters/blob_fs/blob_fs.h"
+#include "adapters/store_postgres/test_support.h"
 #include "adapters/store_sqlite/store_sqlite.h"
 #include "base/json.h"
 #include "rules/rule.h"
@@ -26,6 +28,16 @@
 namespace millrace::engine {
 
 using namespace kernel;
+
+// The suite is run once over each (CMakeLists.txt).
+inline bool over_postgres() {
+  const char* store = std::getenv("MILLRACE_TEST_STORE");
+  return store && std::string_view(store) == "postgres";
+}
+inline Result<std::unique_ptr<sql::Store>> open_test_store(const std::string& folder) {
+  if (over_postgres()) return store::testing::PostgresCluster::of_this_process().open(folder);
+  return store_sqlite::open(folder);
+}
 
 inline std::shared_ptr<const Pack> test_pack() {
   auto pack = std::make_shared<Pack>();
@@ -138,7 +150,7 @@ class EngineTest : public ::testing::Test {
   void SetUp() override {
     char name[] = "/tmp/millrace-engine-XXXXXX";
     folder_ = mkdtemp(name);
-    auto store = store_sqlite::open(folder_);
+    auto store = open_test_store(folder_);
     ASSERT_TRUE(store.ok()) << store.error().describe();
     store_ = std::move(*store);
     blobs_ = std::move(*blob_fs::open(folder_));
@@ -288,12 +300,38 @@ class EngineTest : public ::testing::Test {
     return row.ok() && *row ? **row : ExecutionRow{};
   }
 
-  // Changes rows behind the engine's back.
-  void plant(const std::string& script) {
+  // Changes rows behind the engine's back. Bytes are written as SQLite has them.
+  void plant(std::string script) {
+    if (over_postgres()) {
+      for (size_t at = 0; (at = script.find("x'", at)) != script.npos;) {
+        script.replace(at, 2, "'\\x");
+        at = script.find('\'', at + 3);
+        script.insert(at + 1, "::bytea");
+      }
+      for (size_t at; (at = script.find(" AS BLOB")) != script.npos;) {
+        script.replace(at, 8, " AS BYTEA");
+      }
+    }
     auto writer = store_->open_writer();
     ASSERT_TRUE(writer.ok());
     auto done = (*writer)->run(script);
     ASSERT_TRUE(done.ok()) << done.error().describe();
+  }
+  // From here on each insert into this table fails by the fault of its row.
+  void refuse_inserts(const std::string& table) {
+    if (!over_postgres()) {
+      return plant("CREATE TRIGGER planted BEFORE INSERT ON " + table +
+                   " BEGIN SELECT RAISE(ABORT, 'planted refusal'); END");
+    }
+    plant(
+        "CREATE FUNCTION planted() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION "
+        "'planted refusal' USING ERRCODE = 'check_violation'; END $$; CREATE TRIGGER planted "
+        "BEFORE INSERT ON " +
+        table + " FOR EACH ROW EXECUTE FUNCTION planted()");
+  }
+  void allow_inserts(const std::string& table) {
+    plant(over_postgres() ? "DROP TRIGGER planted ON " + table + "; DROP FUNCTION planted()"
+                          : "DROP TRIGGER planted");
   }
   int64_t count(const std::string& from) {
     auto reader = store_->open_reader();

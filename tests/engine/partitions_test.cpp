@@ -112,7 +112,7 @@ class TwoPartitions : public ::testing::Test {
   void SetUp() override {
     char name[] = "/tmp/millrace-partitions-XXXXXX";
     folder_ = mkdtemp(name);
-    auto store = store_sqlite::open(folder_);
+    auto store = open_test_store(folder_);
     ASSERT_TRUE(store.ok()) << store.error().describe();
     store_ = std::move(*store);
     faults_ = std::make_unique<sql::FaultStore>(*store_);

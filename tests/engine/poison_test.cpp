@@ -46,6 +46,7 @@ class PoisonTest : public EngineTest,
                    public ::testing::WithParamInterface<std::tuple<Poison, Death>> {
  protected:
   void SetUp() override {
+    if (over_postgres()) store::testing::PostgresCluster::of_this_process();  // not the children's
     char name[] = "/tmp/millrace-poison-XXXXXX";
     folder_ = mkdtemp(name);
     open_key_ = [this](const KeyRow&) -> Result<Secret> {
@@ -87,7 +88,7 @@ class PoisonTest : public EngineTest,
   Death death() const { return std::get<1>(GetParam()); }
 
   void open_all() {
-    store_ = std::move(*store_sqlite::open(folder_));
+    store_ = std::move(*open_test_store(folder_));
     blobs_ = std::move(*blob_fs::open(folder_));
     in_hand_ = std::move(*InHand::open(folder_ + "/in_hand", "test"));
     start();

@@ -163,8 +163,7 @@ TEST_F(Releases, ManyThatStayHeldHideNobody) {
   };
   std::string numbers =
       "(WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 600) SELECT n "
-      "FROM "
-      "c)";
+      "FROM c) AS numbers";
   std::string id = std::to_string(started->id.value);
   // Before it in the order of ids, and of an action that nobody can start.
   copy("INSERT INTO execution SELECT " + id +

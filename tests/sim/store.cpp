@@ -66,6 +66,7 @@ class SimStore::FaultConnection final : public sql::Connection {
     return static_cast<sql::Statement*>(made.get());
   }
   Result<void> run(std::string_view script) override { return inner_->run(script); }
+  Result<void> lock_numbering() override { return inner_->lock_numbering(); }
   bool in_transaction() const override { return inner_->in_transaction(); }
 
   // What a crash leaves: nothing of an open transaction.

@@ -4,15 +4,17 @@
 #include <endian.h>
 #include <fmt/format.h>
 #include <libpq-fe.h>
-#include <poll.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <charconv>
 #include <cstring>
 #include <limits>
+#include <optional>
 #include <random>
 #include <thread>
+
+#include "base/log.h"
+#include "base/time.h"
 
 namespace millrace::store_postgres {
 namespace {
@@ -20,45 +22,35 @@ namespace {
 using std::chrono::milliseconds;
 using Clock = std::chrono::steady_clock;
 
-// Types by their OIDs (pg_type.dat): these never change.
-constexpr Oid kBool = 16;
-constexpr Oid kBytea = 17;
-constexpr Oid kInt8 = 20;
-constexpr Oid kInt2 = 21;
-constexpr Oid kInt4 = 23;
-constexpr Oid kText = 25;
+constexpr unsigned kBool = 16;
+constexpr unsigned kInt8 = 20;
+constexpr unsigned kInt2 = 21;
+constexpr unsigned kInt4 = 23;
 
-constexpr int kBinary = 1;
-// While a reader waits it looks this often whether reads are cut off.
-constexpr milliseconds kLook{50};
 constexpr milliseconds kFirstPause{50};
 constexpr milliseconds kLongestPause{2'000};
-// What is sent before it is looked whether the server takes it.
+// What is added before it is looked whether the server takes it.
 constexpr size_t kRowsPerFlush = 64;
-// Of what a statement without a limit of the server's may still take until it is given up.
+// How much longer than the server's own limit a statement is waited for.
 constexpr milliseconds kBeyondTheLimit{2'000};
+constexpr std::chrono::hours kScriptLimit{24};
 
-constexpr std::string_view kCutOff = "cut off, the server is stopping";
-
-Oid type_of(Rows::Kind kind) {
-  switch (kind) {
-    case Rows::Kind::Int: return kInt8;
-    case Rows::Kind::Blob: return kBytea;
-    case Rows::Kind::Text:
-    case Rows::Kind::None: return kText;
-  }
-  return kText;
+std::minstd_rand& chance() {
+  thread_local std::minstd_rand random{std::random_device{}()};
+  return random;
 }
-
-Moment after(int64_t ms) { return Clock::now() + milliseconds(ms); }
 
 // Somewhere in the upper half of a time that doubles with each try: servers that lost one database
 // do not come back at the same moment.
 milliseconds pause_before(int tries) {
-  thread_local std::minstd_rand random{std::random_device{}()};
   auto whole = std::min(kLongestPause, kFirstPause * (1 << std::min(tries, 10)));
-  std::uniform_int_distribution<int64_t> part(whole.count() / 2, whole.count());
-  return milliseconds(part(random));
+  return milliseconds(
+      std::uniform_int_distribution<int64_t>(whole.count() / 2, whole.count())(chance()));
+}
+
+int64_t any_number() {
+  std::random_device random;
+  return (int64_t{random()} << 31 | int64_t{random()}) & std::numeric_limits<int64_t>::max();
 }
 
 int64_t number_of(std::string_view digits) {
@@ -76,40 +68,39 @@ T big_endian(const char* bytes) {
   return static_cast<T>(be16toh(static_cast<uint16_t>(value)));
 }
 
-std::string_view touched_text(const ResultPtr& result) { return PQcmdTuples(result.get()); }
+int64_t touched_by(const ResultPtr& result) { return number_of(PQcmdTuples(result.get())); }
+
+Rows one_row(std::initializer_list<int64_t> numbers) {
+  Rows rows;
+  int index = 0;
+  for (int64_t number : numbers) rows.put_int(++index, number);
+  rows.end_row();
+  return rows;
+}
+
+// Bytes that cannot be told in one parameter.
+Result<void> check_sizes(const Rows& rows, std::string_view text) {
+  constexpr size_t kMostBytes = 1 << 30;  // of PostgreSQL's values
+  for (size_t i = 0; i < rows.count(); ++i) {
+    for (const auto& value : rows.row(i)) {
+      if (value.bytes.size() < kMostBytes) continue;
+      return error_of(sql::kConstraint, text,
+                      fmt::format("a value of {} bytes, less than {} can be stored",
+                                  value.bytes.size(), kMostBytes));
+    }
+  }
+  return {};
+}
 
 }  // namespace
 
-void ResultFree::operator()(pg_result* result) const { PQclear(result); }
-
-Rows::Value& Rows::at(int index) {
-  auto column = static_cast<size_t>(index) - 1;
-  if (count_ == 0) width_ = std::max(width_, column + 1);
-  ASSERT_MSG(index >= 1 && column < width_, "more parameters than the row before");
-  if (values_.size() < (count_ + 1) * width_) values_.resize((count_ + 1) * width_);
-  return values_[count_ * width_ + column];
-}
-
-void Rows::put_int(int index, int64_t value) {
-  Value& to = at(index);
-  to.kind = Kind::Int;
-  auto bytes = htobe64(static_cast<uint64_t>(value));
-  std::memcpy(to.number, &bytes, sizeof bytes);
-}
-
-void Rows::put_bytes(int index, Kind kind, std::string_view value) {
-  Value& to = at(index);
-  to.kind = kind;
-  to.bytes = value;
-}
-
-std::span<const Rows::Value> Rows::row(size_t number) const {
-  return std::span(values_).subspan(number * width_, width_);
-}
-
-void Rows::clear() {
-  values_.clear();
-  width_ = count_ = 0;
+int64_t lock_number(std::string_view schema, std::string_view what) {
+  uint64_t number = 14695981039346656037U;  // FNV-1a, the same in every process
+  for (std::string_view part : {std::string_view("millrace"), schema, what}) {
+    for (char c : part) number = (number ^ static_cast<unsigned char>(c)) * 1099511628211U;
+    number = (number ^ 0xff) * 1099511628211U;
+  }
+  return static_cast<int64_t>(number);
 }
 
 class PgStatement final : public sql::Statement {
@@ -131,7 +122,7 @@ class PgStatement final : public sql::Statement {
       rows_.clear();
       if (!results.ok()) return std::move(results).error();
       result_ = std::move(results->front());
-      affected_ = number_of(touched_text(result_));
+      affected_ = touched_by(result_);
     } else {
       ++row_;
     }
@@ -190,7 +181,7 @@ class PgBatch final : public sql::Batch {
     auto results = connection_.run(prepared_, rows_);
     rows_.clear();
     if (!results.ok()) return std::move(results).error();
-    for (const auto& result : *results) touched_.push_back(number_of(touched_text(result)));
+    for (const auto& result : *results) touched_.push_back(touched_by(result));
     return std::span<const int64_t>(touched_);
   }
 
@@ -203,170 +194,66 @@ class PgBatch final : public sql::Batch {
 
 }  // namespace
 
-// The session
+PgConnection::PgConnection(const Options& options, Session::Kind kind)
+    : options_(options),
+      kind_(std::move(kind)),
+      writer_(any_number()),
+      fence_("SELECT pg_advisory_xact_lock_shared($1)"),
+      fence_alone_("SELECT pg_advisory_xact_lock($1)"),
+      numbering_("SELECT pg_advisory_xact_lock($1)"),
+      leave_mark_(
+          "INSERT INTO commit_mark (writer, mark, at) VALUES ($1, $2, $3) ON CONFLICT "
+          "(writer) DO UPDATE SET mark = excluded.mark, at = excluded.at"),
+      look_at_mark_(
+          "INSERT INTO commit_mark (writer, mark, at) VALUES ($1, 0, $2) ON CONFLICT "
+          "(writer) DO UPDATE SET at = excluded.at RETURNING mark") {}
 
-Result<std::unique_ptr<PgConnection>> PgConnection::open(const Options& options, Limits limits) {
-  std::unique_ptr<PgConnection> made(new PgConnection(options, std::move(limits)));
+PgConnection::~PgConnection() = default;
+
+Result<std::unique_ptr<PgConnection>> PgConnection::open(const Options& options,
+                                                         Session::Kind kind) {
+  std::unique_ptr<PgConnection> made(new PgConnection(options, std::move(kind)));
   TRY(made->connect());
   return made;
 }
 
-PgConnection::PgConnection(const Options& options, Limits limits)
-    : options_(options), limits_(std::move(limits)) {}
-
-PgConnection::~PgConnection() = default;
-
 Result<void> PgConnection::connect() {
   if (tries_ > 0 && Clock::now() < next_try_) {
-    return error_of(sql::kBusy, "connect", "the server is away, it is tried again soon");
+    return error_of(sql::kAway, "connect", "the server is away, it is tried again soon");
   }
-  next_try_ = Clock::now() + pause_before(tries_++);
-  const char* const names[] = {"dbname", "application_name", "client_encoding", nullptr};
-  const char* const values[] = {options_.url.c_str(), "millrace", "UTF8", nullptr};
-  connection_ = Handle(PQconnectStartParams(names, values, /*expand_dbname=*/1), PQfinish);
-  if (!connection_) return error_of(sql::kBusy, "connect", "out of memory");
-  // Its notices are for whoever types SQL.
-  PQsetNoticeProcessor(connection_.get(), [](void*, const char*) {}, nullptr);
-  auto deadline = after(options_.connect_limit_ms);
-  auto polling = PGRES_POLLING_WRITING;
-  while (polling != PGRES_POLLING_OK) {
-    if (polling == PGRES_POLLING_FAILED || PQstatus(connection_.get()) == CONNECTION_BAD) {
-      return lose("connect");
-    }
-    TRY(wait(polling == PGRES_POLLING_WRITING, deadline, "connect"));
-    polling = PQconnectPoll(connection_.get());
+  auto session = Session::open(options_, kind_);
+  if (!session.ok()) {
+    next_try_ = Clock::now() + pause_before(tries_);
+    if (tries_++ == 0) log_warn("store.away", {{"error", session.error().message()}});
+    return std::move(session).error();
   }
-  if (auto started = start_session(); !started.ok()) {
-    connection_.reset();
-    return started;
-  }
-  ++session_;
+  if (tries_ > 0) log_info("store.back", {{"tries", tries_ + 1}});
+  session_ = std::move(*session);
+  ++number_;
   tries_ = 0;
   return {};
 }
 
-Result<void> PgConnection::start_session() {
-  constexpr int kOldest = 130000;  // has pg_xact_status of xid8
-  if (int version = PQserverVersion(connection_.get()); version < kOldest) {
-    return Error(ErrorKind::Unsupported, sql::kStatement,
-                 fmt::format("the PostgreSQL server is of version {}, expected 13 or newer",
-                             version / 10'000));
-  }
-  std::string_view encoding = PQparameterStatus(connection_.get(), "server_encoding");
-  if (encoding != "UTF8") {
-    return Error(ErrorKind::Unsupported, sql::kStatement,
-                 fmt::format("the database's encoding is {}, expected UTF8: create it with "
-                             "TEMPLATE template0 ENCODING 'UTF8'",
-                             encoding));
-  }
-  if (PQsetnonblocking(connection_.get(), 1) != 0) return lose("connect");
-  std::unique_ptr<char, void (*)(void*)> schema(
-      PQescapeIdentifier(connection_.get(), options_.schema.data(), options_.schema.size()),
-      PQfreemem);
-  if (!schema) return lose("connect");
-  int64_t limit = limits_.is_reader ? options_.reader_limit_ms : options_.writer_limit_ms;
-  // A session whose client is gone holds no lock for longer than a statement may take.
-  std::string settings = fmt::format(
-      "SET search_path TO {}; SET statement_timeout TO {}; SET lock_timeout TO {}; "
-      "SET idle_in_transaction_session_timeout TO {}; SET standard_conforming_strings TO on; ",
-      schema.get(), limit, options_.lock_limit_ms, options_.writer_limit_ms);
-  settings += limits_.is_reader
-                  ? "SET default_transaction_read_only TO on; "
-                    "SET default_transaction_isolation TO 'repeatable read'"
-                  : "SET default_transaction_read_only TO off; SET synchronous_commit TO on; "
-                    "SET default_transaction_isolation TO 'read committed'";
-  TRY(ask(settings));
-  if (PQenterPipelineMode(connection_.get()) != 1) return lose("connect");
-  return {};
-}
-
-// The connection is gone, or is not to be used any more.
-Error PgConnection::lose(std::string_view doing, std::string_view why) {
-  std::string said(why.empty() ? PQerrorMessage(connection_.get()) : why);
-  if (said.empty()) said = "the connection was lost";
-  connection_.reset();
-  lost_in_transaction_ = in_transaction_;
-  in_transaction_ = false;
-  return error_of(sql::kBusy, doing, said);
-}
-
 Result<void> PgConnection::be_ready(Verb verb) {
-  if (is_cut()) return error_of(sql::kBusy, "read", kCutOff);
-  if (connection_ && PQstatus(connection_.get()) == CONNECTION_OK) return {};
-  if (connection_) (void)lose("connect");
+  bool is_cut = kind_.cut && Clock::now() >= kind_.cut->load(std::memory_order_relaxed);
+  bool was_in_transaction = in_transaction();
+  // A transaction that somebody left: what it has read is old, and nobody waits for its locks.
+  if (was_in_transaction && (is_cut || verb == Verb::Begin)) (void)session_->lose("begin", "left");
+  if (is_cut) return error_of(sql::kBusy, "read", kCutOff);
+  if (session_ && !session_->is_lost()) return {};
   // What was done before in the transaction is gone: the rest must not be done either.
   if (lost_in_transaction_ && verb != Verb::Begin) {
     lost_in_transaction_ = verb == Verb::Other;
-    return error_of(sql::kBusy, "go on", "the connection was lost in this transaction");
+    return error_of(sql::kAway, "go on", "the connection was lost in this transaction");
   }
   lost_in_transaction_ = false;
+  session_.reset();
   return connect();
 }
 
-// Waiting
-
-bool PgConnection::is_cut() const {
-  return limits_.cut && Clock::now() >= limits_.cut->load(std::memory_order_relaxed);
-}
-
-Result<void> PgConnection::wait(bool for_writing, Moment deadline, std::string_view doing) {
-  pollfd look{PQsocket(connection_.get()), POLLIN, 0};
-  if (for_writing) look.events |= POLLOUT;
-  for (;;) {
-    if (is_cut()) return lose(doing, kCutOff);
-    auto now = Clock::now();
-    if (now >= deadline) return lose(doing, "took too long");
-    auto left = std::chrono::ceil<milliseconds>(deadline - now);
-    if (limits_.cut) left = std::min(left, kLook);
-    int found = ::poll(&look, 1, static_cast<int>(left.count()));
-    if (found > 0) return {};
-    if (found < 0 && errno != EINTR) return lose(doing, strerror(errno));
-  }
-}
-
-// Reads meanwhile: a server that cannot get rid of its answers takes nothing more.
-Result<void> PgConnection::flush(Moment deadline, std::string_view doing) {
-  for (;;) {
-    int left = PQflush(connection_.get());
-    if (left == 0) return {};
-    if (left < 0) return lose(doing);
-    TRY(wait(/*for_writing=*/true, deadline, doing));
-    if (PQconsumeInput(connection_.get()) != 1) return lose(doing);
-  }
-}
-
-// Null: the end of one query's results.
-Result<ResultPtr> PgConnection::next_result(Moment deadline, std::string_view doing) {
-  while (PQisBusy(connection_.get()) == 1) {
-    TRY(flush(deadline, doing));
-    TRY(wait(/*for_writing=*/false, deadline, doing));
-    if (PQconsumeInput(connection_.get()) != 1) return lose(doing);
-  }
-  ResultPtr result(PQgetResult(connection_.get()));
-  if (PQstatus(connection_.get()) == CONNECTION_BAD) return lose(doing);
-  return result;
-}
-
-// Outside of pipeline mode: a script, or a query whose first value is the answer.
-Result<std::string> PgConnection::ask(const std::string& query) {
-  auto deadline = after(options_.writer_limit_ms) + kBeyondTheLimit;
-  if (PQsendQuery(connection_.get(), query.c_str()) != 1) return lose(query);
-  std::string answer;
-  std::optional<Error> failed;
-  for (;;) {
-    TRY(auto result, next_result(deadline, query));
-    if (!result) break;
-    auto status = PQresultStatus(result.get());
-    if (status == PGRES_TUPLES_OK && PQntuples(result.get()) > 0) {
-      answer = PQgetvalue(result.get(), 0, 0);
-    } else if (status == PGRES_FATAL_ERROR && !failed) {
-      const char* state = PQresultErrorField(result.get(), PG_DIAG_SQLSTATE);
-      failed = error_of(code_of(state ? state : ""), query, PQresultErrorMessage(result.get()));
-    }
-  }
-  in_transaction_ = PQtransactionStatus(connection_.get()) != PQTRANS_IDLE;
-  if (failed) return std::move(*failed);
-  return answer;
+Moment PgConnection::deadline() const {
+  int64_t limit = kind_.is_reader ? options_.reader_limit_ms : options_.writer_limit_ms;
+  return Clock::now() + milliseconds(limit) + kBeyondTheLimit;
 }
 
 // Statements
@@ -385,6 +272,7 @@ Result<std::unique_ptr<sql::Batch>> PgConnection::batch(std::string_view text) {
   return std::unique_ptr<sql::Batch>(std::make_unique<PgBatch>(*this, prepared));
 }
 
+// A schema's script may have much to do.
 Result<void> PgConnection::run(std::string_view script) {
   if (verb_of(script) != Verb::Other) {
     TRY(auto* statement, prepare(script));
@@ -392,165 +280,133 @@ Result<void> PgConnection::run(std::string_view script) {
     return {};
   }
   TRY(be_ready(Verb::Other));
-  if (PQexitPipelineMode(connection_.get()) != 1) return lose(script);
-  auto answer = ask(to_dialect(script));
-  if (connection_ && PQenterPipelineMode(connection_.get()) != 1) return lose(script);
+  bool was_in_transaction = in_transaction();
+  std::string text = "SET LOCAL statement_timeout TO 0; " + to_dialect(script);
+  auto answer = session_->ask(text, Clock::now() + kScriptLimit);
+  if (session_->is_lost()) lost_in_transaction_ = was_in_transaction;
   if (!answer.ok()) return std::move(answer).error();
   return {};
 }
 
-bool PgConnection::in_transaction() const { return in_transaction_; }
-
-bool PgConnection::parse(Prepared& prepared, std::span<const Rows::Value> row) {
-  std::vector<Oid> types;
-  prepared.kinds.clear();
-  for (const auto& value : row) {
-    types.push_back(type_of(value.kind));
-    prepared.kinds.push_back(value.kind);
-  }
-  prepared.name = fmt::format("m{}", ++names_);
-  return PQsendPrepare(connection_.get(), prepared.name.c_str(), prepared.text.c_str(),
-                       static_cast<int>(types.size()), types.data()) == 1;
+Result<void> PgConnection::lock_numbering() {
+  TRY(run(numbering_, one_row({lock_number(options_.schema, "numbering")})));
+  return {};
 }
 
-bool PgConnection::send(const Prepared& prepared, std::span<const Rows::Value> row) {
-  constexpr size_t kMostParameters = 64;
-  const char* values[kMostParameters];
-  int lengths[kMostParameters];
-  int formats[kMostParameters];
-  ASSERT_MSG(row.size() <= kMostParameters, prepared.text);
-  for (size_t i = 0; i < row.size(); ++i) {
-    bool is_number = row[i].kind == Rows::Kind::Int;
-    // A null pointer would be NULL.
-    const char* bytes = row[i].bytes.data() ? row[i].bytes.data() : "";
-    values[i] = is_number ? row[i].number : bytes;
-    lengths[i] = static_cast<int>(is_number ? sizeof row[i].number : row[i].bytes.size());
-    formats[i] = kBinary;
-  }
-  return PQsendQueryPrepared(connection_.get(), prepared.name.c_str(), static_cast<int>(row.size()),
-                             values, lengths, formats, kBinary) == 1;
-}
-
-Result<std::vector<ResultPtr>> PgConnection::exchange(Prepared& prepared, const Rows& rows,
-                                                      Verb verb) {
-  auto* raw = connection_.get();
-  int64_t limit = limits_.is_reader ? options_.reader_limit_ms : options_.writer_limit_ms;
-  auto deadline = after(limit) + kBeyondTheLimit;
+Result<std::vector<ResultPtr>> PgConnection::exchange(std::span<const Call> calls) {
+  auto until = deadline();
+  const std::string& doing = calls.front().prepared.text;
+  std::vector<Prepared*> brought;  // per result: whose parse it is; null: of a row
   auto kind_of = [](const Rows::Value& value) { return value.kind; };
-  bool is_known =
-      prepared.session == session_ && std::ranges::equal(rows.row(0), prepared.kinds, {}, kind_of);
-  if (!is_known && !parse(prepared, rows.row(0))) return lose(prepared.text);
-  for (size_t i = 0; i < rows.count(); ++i) {
-    if (!send(prepared, rows.row(i))) return lose(prepared.text);
-    if (i % kRowsPerFlush == kRowsPerFlush - 1) TRY(flush(deadline, prepared.text));
+  for (const auto& [prepared, rows] : calls) {
+    auto first = rows.row(0);
+    if (prepared.session != number_ || !std::ranges::equal(first, prepared.kinds, {}, kind_of)) {
+      prepared.session = 0;
+      prepared.kinds.clear();
+      std::ranges::transform(first, std::back_inserter(prepared.kinds), kind_of);
+      prepared.name = fmt::format("m{}", ++names_);
+      if (!session_->add_parse(prepared.name, prepared.text, prepared.kinds)) {
+        return session_->lose(doing);
+      }
+      brought.push_back(&prepared);
+    }
+    for (size_t i = 0; i < rows.count(); ++i) {
+      if (!session_->add_run(prepared.name, rows.row(i))) return session_->lose(doing);
+      if (i % kRowsPerFlush == kRowsPerFlush - 1) TRY(session_->flush(until, doing));
+      brought.push_back(nullptr);
+    }
   }
-  // By what the outcome can be asked for if its COMMIT is not answered.
-  bool notes_transaction = verb == Verb::Begin && !limits_.is_reader;
-  if (notes_transaction &&
-      PQsendQueryParams(raw, "SELECT pg_current_xact_id()::text, pg_backend_pid()::text", 0,
-                        nullptr, nullptr, nullptr, nullptr, 0) != 1) {
-    return lose(prepared.text);
-  }
-  if (PQpipelineSync(raw) != 1) return lose(prepared.text);
-
+  TRY(auto replies, session_->exchange(until, doing));
   std::vector<ResultPtr> results;
-  std::optional<Error> failed;
-  bool is_parsed = is_known;
-  for (;;) {
-    TRY(auto result, next_result(deadline, prepared.text));
-    if (!result) continue;
-    auto status = PQresultStatus(result.get());
-    if (status == PGRES_PIPELINE_SYNC) break;
-    if (status == PGRES_FATAL_ERROR && !failed) {
-      const char* state = PQresultErrorField(result.get(), PG_DIAG_SQLSTATE);
-      failed =
-          error_of(code_of(state ? state : ""), prepared.text, PQresultErrorMessage(result.get()));
-    }
-    if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK) continue;
-    if (!is_parsed) {
-      prepared.session = session_;
-      is_parsed = true;
+  for (size_t i = 0; i < replies.results.size(); ++i) {
+    if (brought[i]) {
+      brought[i]->session = number_;
     } else {
-      results.push_back(std::move(result));
+      results.push_back(std::move(replies.results[i]));
     }
   }
-  in_transaction_ = PQtransactionStatus(raw) != PQTRANS_IDLE;
-  if (failed) return std::move(*failed);
-  if (notes_transaction) {
-    transaction_ = PQgetvalue(results.back().get(), 0, 0);
-    backend_ = PQgetvalue(results.back().get(), 0, 1);
-    results.pop_back();
+  if (!replies.failed) return results;
+  // What the server knew of statements does not hold any more, or it only reads: a new session.
+  const std::string& state = replies.sqlstate;
+  if (state == "26000" || state == "0A000" || (state == "25006" && !kind_.is_reader)) {
+    (void)session_->lose(doing, "given up");
+    return Error(ErrorKind::Unavailable, sql::kAway, replies.failed->message());
   }
-  return results;
+  return std::move(*replies.failed);
 }
 
 Result<std::vector<ResultPtr>> PgConnection::run(Prepared& prepared, const Rows& rows) {
-  constexpr size_t kMostBytes = std::numeric_limits<int>::max() / 2;
-  for (size_t i = 0; i < rows.count(); ++i) {
-    for (const auto& value : rows.row(i)) {
-      if (value.bytes.size() <= kMostBytes) continue;
-      return error_of(sql::kConstraint, prepared.text,
-                      fmt::format("a value of {} bytes, at most {} can be stored",
-                                  value.bytes.size(), kMostBytes));
-    }
-  }
+  TRY(check_sizes(rows, prepared.text));
   Verb verb = verb_of(prepared.text);
   TRY(be_ready(verb));
-  bool was_in_transaction = in_transaction_;
-  auto results = exchange(prepared, rows, verb);
-  bool is_lost = !connection_;
+  bool was_in_transaction = in_transaction();
+  auto results = run_verb(prepared, rows, verb);
   // A server that was restarted is noticed by the first who asks it: nothing has been done yet.
-  bool is_free = verb == Verb::Begin || limits_.is_reader;
-  if (!results.ok() && is_lost && is_free && !was_in_transaction && be_ready(verb).ok()) {
-    results = exchange(prepared, rows, verb);
+  bool is_free = !was_in_transaction && (verb == Verb::Begin || kind_.is_reader);
+  if (!results.ok() && session_->is_lost() && !session_->was_too_slow() && is_free) {
+    TRY(be_ready(verb));
+    results = run_verb(prepared, rows, verb);
   }
-  if (verb != Verb::Commit || limits_.is_reader) return results;
-  if (!results.ok() && is_lost && was_in_transaction) {
-    TRY(settle(std::move(results).error()));
+  if (results.ok() || !session_->is_lost()) return results;
+  log_warn("store.connection_lost", {{"error", results.error().message()}});
+  if (verb == Verb::Commit && was_in_transaction && !kind_.is_reader) {
+    TRY(settle(results.error()));
     results = std::vector<ResultPtr>();
     results->emplace_back(PQmakeEmptyPGresult(nullptr, PGRES_COMMAND_OK));
+    return results;
   }
-  if (results.ok() && std::string_view(PQcmdStatus(results->front().get())) == "ROLLBACK") {
+  lost_in_transaction_ = was_in_transaction && verb == Verb::Other;
+  return results;
+}
+
+Result<std::vector<ResultPtr>> PgConnection::run_verb(Prepared& prepared, const Rows& rows,
+                                                      Verb verb) {
+  if (verb == Verb::Begin && !kind_.is_reader) {
+    // Whoever claims shards waits for all that were begun before, and they for it. And a mark, by
+    // which it is known whether the commit was made.
+    auto fence = one_row({lock_number(options_.schema, "writers")});
+    auto mark = one_row({writer_, ++mark_, unix_ms()});
+    bool is_alone = prepared.text == kBeginAlone;
+    Call calls[] = {
+        {prepared, rows}, {is_alone ? fence_alone_ : fence_, fence}, {leave_mark_, mark}};
+    TRY(auto results, exchange(calls));
+    results.resize(1);
+    return results;
+  }
+  Call call{prepared, rows};
+  TRY(auto results, exchange({&call, 1}));
+  // So the server answers a COMMIT behind a statement that failed.
+  if (verb == Verb::Commit && std::string_view(PQcmdStatus(results[0].get())) == "ROLLBACK") {
     return error_of(sql::kStatement, "COMMIT", "a statement had failed: it was rolled back");
   }
   return results;
 }
 
-// Nobody knows whether a commit whose answer was lost is there, but the server does.
-Result<void> PgConnection::settle(Error lost) {
+// Waits for a transaction of ours that may still be under way: it holds the mark's row.
+Result<bool> PgConnection::mark_is_there() {
+  auto row = one_row({writer_, unix_ms()});
+  Call call{look_at_mark_, row};
+  TRY(auto results, exchange({&call, 1}));
+  return big_endian<int64_t>(PQgetvalue(results[0].get(), 0, 0)) == mark_;
+}
+
+// Nobody knows whether a commit whose answer was lost is there, but the server does: it is asked
+// until it tells. Nothing else can be done meanwhile, so there is nothing to give up for.
+Result<void> PgConnection::settle(const Error& lost) {
   lost_in_transaction_ = false;
-  auto deadline = after(options_.settle_limit_ms);
-  std::string said = "the server could not be asked";
-  auto pause = [&] {
-    std::this_thread::sleep_until(std::max(next_try_, Clock::now() + kFirstPause));
-  };
-  for (; Clock::now() < deadline; pause()) {
-    Prepared status(
-        fmt::format("SELECT coalesce(pg_xact_status('{}'::xid8), 'unknown')", transaction_));
-    if (auto ready = be_ready(Verb::Other); !ready.ok()) {
-      said = ready.error().message();
+  int asked = 0;
+  for (;; std::this_thread::sleep_until(std::max(next_try_, Clock::now() + kFirstPause))) {
+    if (!be_ready(Verb::Other).ok()) continue;
+    auto is_there = mark_is_there();
+    if (!is_there.ok()) {
+      log_warn("store.commit_unknown", {{"error", is_there.error().message()}});
+      next_try_ = Clock::now() + pause_before(++asked);
       continue;
     }
-    Rows none;
-    none.end_row();
-    auto answer = exchange(status, none, Verb::Other);
-    if (!answer.ok()) {
-      said = answer.error().message();
-      continue;
-    }
-    said = PQgetvalue(answer->front().get(), 0, 0);
-    if (said == "committed") return {};
-    if (said == "aborted") return lost;
-    if (said == "unknown") break;  // too old to be known
-    // The process that served us has not noticed yet that nobody listens.
-    Prepared end(
-        fmt::format("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE "
-                    "pid = {} AND backend_xid = '{}'::xid8::xid",
-                    backend_, transaction_));
-    (void)exchange(end, none, Verb::Other);
+    log_info("store.commit_settled", {{"committed", *is_there}});
+    if (*is_there) return {};
+    return lost;
   }
-  return error_of(sql::kSyncFailed, "COMMIT",
-                  fmt::format("its outcome is not known ({}): {}", said, lost.message()));
 }
 
 }  // namespace millrace::store_postgres

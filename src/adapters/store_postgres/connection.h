@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <atomic>
-#include <chrono>
 #include <memory>
 #include <span>
 #include <string>
@@ -10,56 +8,16 @@
 #include <vector>
 
 #include "adapters/store_postgres/dialect.h"
-#include "adapters/store_postgres/store_postgres.h"
+#include "adapters/store_postgres/session.h"
 #include "base/hash.h"
-#include "store/sql.h"
-
-struct pg_conn;
-struct pg_result;
 
 namespace millrace::store_postgres {
 
-using Moment = std::chrono::steady_clock::time_point;
-
-struct ResultFree {
-  void operator()(pg_result* result) const;
-};
-using ResultPtr = std::unique_ptr<pg_result, ResultFree>;
-
-// The parameters of a statement, of one row after the other, in the wire's binary form. Texts and
-// blobs are views.
-class Rows {
- public:
-  enum class Kind : uint8_t { None, Int, Text, Blob };
-  struct Value {
-    Kind kind = Kind::None;
-    char number[8] = {};  // big endian
-    std::string_view bytes;
-  };
-  void put_int(int index, int64_t value);  // index from 1
-  void put_bytes(int index, Kind kind, std::string_view value);
-  void end_row() { ++count_; }
-  size_t count() const { return count_; }
-  std::span<const Value> row(size_t number) const;
-  void clear();
-
- private:
-  Value& at(int index);
-  std::vector<Value> values_;
-  size_t width_ = 0;
-  size_t count_ = 0;
-};
-
-// One session with the server, in pipeline mode (libpq 14): what is sent waits for nothing, and one
-// sync ends it. Blocks its thread, with a deadline for every wait.
+// A connection of the port: a session, made again when it is lost, and what of transactions must
+// hold over that.
 class PgConnection final : public sql::Connection {
  public:
-  struct Limits {
-    bool is_reader = false;
-    // Of a reader: what runs at this moment is cut off.
-    std::shared_ptr<const std::atomic<Moment>> cut;
-  };
-  static Result<std::unique_ptr<PgConnection>> open(const Options& options, Limits limits);
+  static Result<std::unique_ptr<PgConnection>> open(const Options& options, Session::Kind kind);
   ~PgConnection() override;
   PgConnection(const PgConnection&) = delete;
   PgConnection& operator=(const PgConnection&) = delete;
@@ -67,10 +25,11 @@ class PgConnection final : public sql::Connection {
   Result<sql::Statement*> prepare(std::string_view text) override;
   Result<std::unique_ptr<sql::Batch>> batch(std::string_view text) override;
   Result<void> run(std::string_view script) override;
-  bool in_transaction() const override;
+  bool in_transaction() const override { return session_ && session_->in_transaction(); }
+  Result<void> lock_numbering() override;
 
-  // A text that the server has parsed, or will when it is first run: only then the kinds of its
-  // parameters are known. (`$1 >> shard` would be read as a shift of 32 bits otherwise.)
+  // A text that the server parses when it is first run: only then the kinds of its parameters are
+  // known. (`$1 >> shard` would be read as a shift of 32 bits otherwise.)
   struct Prepared {
     explicit Prepared(std::string text_) : text(std::move(text_)) {}
     std::string text;
@@ -83,36 +42,40 @@ class PgConnection final : public sql::Connection {
   Result<std::vector<ResultPtr>> run(Prepared& prepared, const Rows& rows);
 
  private:
-  PgConnection(const Options& options, Limits limits);
-  using Handle = std::unique_ptr<pg_conn, void (*)(pg_conn*)>;
-
+  struct Call {
+    Prepared& prepared;
+    const Rows& rows;
+  };
+  PgConnection(const Options& options, Session::Kind kind);
   Result<void> connect();
-  Result<void> start_session();
   Result<void> be_ready(Verb verb);
-  bool is_cut() const;
-  Result<void> wait(bool for_writing, Moment deadline, std::string_view doing);
-  Result<void> flush(Moment deadline, std::string_view doing);
-  Result<ResultPtr> next_result(Moment deadline, std::string_view doing);
-  bool send(const Prepared& prepared, std::span<const Rows::Value> row);
-  bool parse(Prepared& prepared, std::span<const Rows::Value> row);
-  Result<std::vector<ResultPtr>> exchange(Prepared& prepared, const Rows& rows, Verb verb);
-  Result<std::string> ask(const std::string& query);
-  Result<void> settle(Error lost);
-  Error lose(std::string_view doing, std::string_view why = {});
+  Result<std::vector<ResultPtr>> exchange(std::span<const Call> calls);
+  Result<std::vector<ResultPtr>> run_verb(Prepared& prepared, const Rows& rows, Verb verb);
+  Result<void> settle(const Error& lost);
+  Result<bool> mark_is_there();
+  Moment deadline() const;
 
   const Options options_;
-  const Limits limits_;
-  Handle connection_{nullptr, nullptr};
-  int64_t session_ = 0;  // rises with each connection
-  bool in_transaction_ = false;
+  const Session::Kind kind_;
+  std::unique_ptr<Session> session_;
+  int64_t number_ = 0;  // of the session, from 1
   bool lost_in_transaction_ = false;
-  int tries_ = 0;  // to connect, since it was last connected
+  int tries_ = 0;  // to connect, since it last was
   Moment next_try_;
-  std::string transaction_;  // the id of the one that a writer is in
-  std::string backend_;      // the process that serves it
+  // Of a writer: what BEGIN leaves in `commit_mark`, where only its COMMIT makes it stay.
+  const int64_t writer_;
+  int64_t mark_ = 0;
+  Prepared fence_;
+  Prepared fence_alone_;
+  Prepared numbering_;
+  Prepared leave_mark_;
+  Prepared look_at_mark_;
   int64_t names_ = 0;
   std::unordered_map<std::string, std::unique_ptr<class PgStatement>, StringHash, std::equal_to<>>
       statements_;
 };
+
+// A number of the database for `what` of a schema: an advisory lock's.
+int64_t lock_number(std::string_view schema, std::string_view what);
 
 }  // namespace millrace::store_postgres

@@ -13,6 +13,9 @@ namespace millrace::store_postgres {
 // whatever the database's locale is.
 std::string to_dialect(std::string_view script);
 
+// What "BEGIN EXCLUSIVE" becomes: no other writer has a transaction open meanwhile.
+inline constexpr std::string_view kBeginAlone = "BEGIN ISOLATION LEVEL READ COMMITTED";
+
 // What a statement does to the transaction.
 enum class Verb : uint8_t { Other, Begin, Commit, Rollback };
 Verb verb_of(std::string_view text);

@@ -12,13 +12,17 @@ TEST(Dialect, WritesTypesAsPostgresKnowsThem) {
             "CREATE TABLE t (\n  id BIGINT PRIMARY KEY,\n  name TEXT COLLATE \"C\" NOT NULL,\n"
             "  n BIGINT NOT NULL,\n  body BYTEA NOT NULL\n) /*norowid*/;");
   EXPECT_EQ(to_dialect("BEGIN IMMEDIATE"), "BEGIN");
+  EXPECT_EQ(to_dialect("BEGIN EXCLUSIVE"), kBeginAlone);
 }
 
 TEST(Dialect, KnowsWhoseFaultAnErrorIs) {
   EXPECT_EQ(code_of("53100"), sql::kFull);
   EXPECT_EQ(code_of("XX001"), sql::kDamaged);
-  for (const char* passing : {"08006", "25006", "40P01", "53300", "55P03", "57014", "57P01", ""}) {
+  for (const char* passing : {"40P01", "53200", "55P03", "57014", "58030"}) {
     EXPECT_EQ(code_of(passing), sql::kBusy) << passing;
+  }
+  for (const char* gone : {"08006", "25006", "28P01", "53300", "57P01", ""}) {
+    EXPECT_EQ(code_of(gone), sql::kAway) << gone;
   }
   for (const char* of_rows : {"22021", "23505", "54000"}) {
     EXPECT_EQ(code_of(of_rows), sql::kConstraint) << of_rows;

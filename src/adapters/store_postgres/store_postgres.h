@@ -9,25 +9,40 @@
 namespace millrace::store_postgres {
 
 struct Options {
-  // What libpq takes: postgres://user@host:port/database?sslmode=verify-full, or name=value pairs.
-  // A password stands in ~/.pgpass or in the file that `passfile=` names.
+  // postgres://user@host:port/database?sslmode=verify-full. A password stands in ~/.pgpass, in the
+  // file that `passfile=` names, or in the URL, which must then come from a file.
   std::string url;
   std::string schema = "millrace";   // where the tables lie; made when it is not there
-  int64_t connect_limit_ms = 5'000;  // of one try
+  int64_t connect_limit_ms = 5'000;  // of one try, for each host and address
   int64_t reader_limit_ms = 5'000;   // a reader's query that takes longer is cut off with kBusy
   int64_t writer_limit_ms = 60'000;  // the same of a writer's
   int64_t lock_limit_ms = 5'000;     // how long a statement waits for another's lock
-  int64_t settle_limit_ms = 60'000;  // how long the outcome of a commit is asked for
+  bool needs_tls = false;            // without a word in the URL; by `open` where a host is remote
 };
 
-// The store in one schema of a PostgreSQL database (12 or newer, UTF-8). Durability is the
-// server's: `synchronous_commit` is set to on for writers.
+// The store in one schema of a PostgreSQL database (13 or newer, UTF-8). Durability is the
+// server's: `synchronous_commit` is on for writers. Of several hosts the one that can be written to
+// is taken.
 //
-// A connection that is lost is made again when the next transaction begins, or the next statement
-// outside of one; meanwhile statements answer kBusy. When it is lost while a COMMIT is under way
-// the outcome is asked for by the transaction's id (pg_xact_status) until the server tells it:
-// COMMIT then returns what is true. After `settle_limit_ms` without an answer it is kSyncFailed:
-// the writer must exit, and the rows tell at the next start.
+// A session that is lost is made again when the next transaction begins, or the next statement
+// outside of one, after pauses that grow to 2 s; meanwhile statements answer kAway. A BEGIN and a
+// reader's query outside of a transaction are run again at once on the new one.
+//
+// A COMMIT whose answer is lost is settled, not guessed: BEGIN has left a mark that only its COMMIT
+// makes stay, and the server is asked for it until it tells. COMMIT returns what is true.
+//
+// "BEGIN EXCLUSIVE" waits until no other writer of the schema is in a transaction, and keeps new
+// ones out: so a claim of shards finds all that was committed under the old epochs.
 Result<std::unique_ptr<sql::Store>> open(Options options);
+// Of one that is there.
+Result<std::unique_ptr<sql::Connection>> open_reader(Options options);
+
+struct UrlLook {
+  bool has_password = false;  // or one that opens its TLS key
+  bool is_remote = false;     // a host is neither a socket nor loopback
+  bool checks_host = false;   // sslmode is verify-full
+};
+// Invalid, STO-0012: it is no URL of a PostgreSQL database. Never repeats what may be a password.
+Result<UrlLook> look_at(const std::string& url);
 
 }  // namespace millrace::store_postgres

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "adapters/store_postgres/rows.h"
+#include "adapters/store_postgres/store_postgres.h"
+#include "store/sql.h"
+
+struct pg_conn;
+struct pg_result;
+
+namespace millrace::store_postgres {
+
+using Moment = std::chrono::steady_clock::time_point;
+
+struct ResultFree {
+  void operator()(pg_result* result) const;
+};
+using ResultPtr = std::unique_ptr<pg_result, ResultFree>;
+
+// What one message brought: the results up to the first error, behind which nothing was run.
+struct Replies {
+  std::vector<ResultPtr> results;
+  std::optional<Error> failed;
+  std::string sqlstate;  // of `failed`
+};
+
+// One connection to the server, until it is lost; in libpq's pipeline mode: what is added waits for
+// nothing, and one exchange brings all answers. Blocks its thread, with a deadline for every wait.
+class Session {
+ public:
+  struct Kind {
+    bool is_reader = false;
+    // Of a reader: what runs at this moment is cut off.
+    std::shared_ptr<const std::atomic<Moment>> cut;
+  };
+  // Errors: kAway, kStatement (a server or a database that does not suit).
+  static Result<std::unique_ptr<Session>> open(const Options& options, const Kind& kind);
+  ~Session();
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  // Nothing can be done with it any more.
+  bool is_lost() const { return lost_ != Lost::No; }
+  bool was_too_slow() const { return lost_ == Lost::TooSlow; }
+  bool in_transaction() const { return in_transaction_; }
+  // Gives it up; whatever it was in is rolled back by the server.
+  Error lose(std::string_view doing, std::string_view why = {});
+
+  // A script without parameters, beside the pipeline: the first value of its last rows. Errors:
+  // those of the script, kAway when the session was lost.
+  Result<std::string> ask(const std::string& script, Moment deadline);
+
+  // A message: what is added and then exchanged. False: the session is lost.
+  bool add_parse(const std::string& name, const std::string& text,
+                 std::span<const Rows::Kind> kinds);
+  bool add_run(const std::string& name, std::span<const Rows::Value> row);
+  // Sends what was added so far, as far as the server takes it.
+  Result<void> flush(Moment deadline, std::string_view doing);
+  // Errors: kAway, when the session was lost: what was added may have been run.
+  Result<Replies> exchange(Moment deadline, std::string_view doing);
+
+ private:
+  enum class Lost : uint8_t { No, Yes, TooSlow };
+  Session(pg_conn* raw, Kind kind);
+  Result<void> equip(const Options& options);
+  bool is_cut() const;
+  Result<void> wait(bool for_writing, Moment deadline, std::string_view doing);
+  Result<ResultPtr> next_result(Moment deadline, std::string_view doing);
+  void note_transaction();
+
+  std::unique_ptr<pg_conn, void (*)(pg_conn*)> raw_;
+  const Kind kind_;
+  Lost lost_ = Lost::No;
+  bool in_transaction_ = false;
+};
+
+inline constexpr std::string_view kCutOff = "cut off, the server is stopping";
+
+}  // namespace millrace::store_postgres

@@ -1,0 +1,195 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""A server whose rows are in PostgreSQL, through the real binary: what a user meets, and what
+becomes of what was accepted when the database goes away."""
+import collections
+import contextlib
+import json
+import subprocess
+import sys
+import threading
+import time
+
+from harness import (Postgres, Server, binary, cloud_event, everything, rule, run_cases, until)
+
+EVENT = {"Content-Type": "application/cloudevents+json"}
+POSTGRES = None
+
+
+def server(**settings):
+    return Server(settings={"log.level": "warn", "worker.slots": 4, **settings}, postgres=POSTGRES)
+
+
+def refusal(*words):
+    """What `up` says when it does not start."""
+    run = subprocess.run([binary(), "up", "--data", "/nowhere/millrace", *words],
+                         capture_output=True, text=True, timeout=60)
+    assert run.returncode != 0, run.stdout
+    return run.stdout + run.stderr
+
+
+def wrong_urls_are_refused_before_anything_is_made():
+    secret = refusal("--store", "postgres://me:geheim@db/millrace")
+    assert "APP-0033" in secret and "store.url_file" in secret and "geheim" not in secret, secret
+    other = refusal("--store", "mysql://db/millrace")
+    assert "STO-0012" in other and "the scheme 'mysql'" in other, other
+    both = refusal("--store", "postgres://db/x", "--set", "store.url_file=/x")
+    assert "APP-0033" in both and "one of them" in both, both
+
+
+def a_url_may_stand_in_a_file():
+    with server() as s:
+        file = s.home / "store.url"
+        file.write_text(POSTGRES.url + "\n")
+        del s.settings["store.url"]
+        s.settings["store.url_file"] = file
+        s.start()
+        assert s.client().data("POST", "/api/v1/executions?wait=30s",
+                               {"action": "core.noop"})["status"] == "succeeded"
+
+
+def what_was_done_is_there_after_a_restart():
+    with server() as s:
+        s.start()
+        c = s.client()
+        ledger = s.home / "ledger"
+        c.data("POST", "/api/v1/rules",
+               rule("ledger.on_event", "ledger.write_again", {"ledger": str(ledger)}))
+        c.data("POST", "/api/v1/events", json.dumps(cloud_event("test", "1")), EVENT)
+        until("the rule's run has ended", lambda: [
+            e for e in everything(c, "/api/v1/executions") if e["status"] == "succeeded"])
+        again = c.data("POST", "/api/v1/events", json.dumps(cloud_event("test", "1")), EVENT)
+        assert len(everything(c, "/api/v1/events")) == 1, again
+        s.stop()
+        s.doctor()
+        s.start()
+        assert len(everything(s.client(), "/api/v1/executions")) == 1
+        assert len(ledger.read_text().splitlines()) == 1
+        assert not (s.data / "millrace.db").exists()
+
+
+class Load(threading.Thread):
+    """Asks for runs, and remembers what was accepted; a key is sent again until it is."""
+
+    def __init__(self, s, ledger, number):
+        super().__init__(daemon=True)
+        self.client = s.client()
+        self.ledger = ledger
+        self.number = number
+        self.accepted = {}
+        self.answers = collections.Counter()
+        self.stop = False
+
+    def run(self):
+        while not self.stop:
+            key = f"{self.number}-{len(self.accepted)}"
+            body = {"action": "ledger.write_once", "parameters": {"ledger": str(self.ledger)}}
+            try:
+                status, _, answer = self.client.request(
+                    "POST", "/api/v1/executions", body, {"Idempotency-Key": key}, timeout=90)
+            except OSError:
+                self.answers["no answer"] += 1
+                continue
+            self.answers[status] += 1
+            if status in (200, 201, 202):
+                self.accepted[key] = answer["data"]["id"]
+            else:
+                time.sleep(0.05)
+
+
+def check_ledger(s, ledger, loads):
+    c = s.client()
+    until("all has ended", lambda: not everything(c, "/api/v1/executions?open=true"), 120, 0.2)
+    executions = {e["id"]: e for e in everything(c, "/api/v1/executions")}
+    accepted = [e for load in loads for e in load.accepted.values()]
+    assert len(accepted) > 20, [load.answers for load in loads]
+    assert len(set(accepted)) == len(accepted), "two keys got one execution"
+    assert not set(accepted) - executions.keys(), "what was accepted is lost"
+    lines = collections.Counter(line.split()[0] for line in ledger.read_text().splitlines())
+    assert set(lines.values()) <= {1}, "at most once ran twice"
+    succeeded = {e for e, row in executions.items() if row["status"] == "succeeded"}
+    assert succeeded == set(lines), "what ran and what is told to have run differ"
+    assert not set(executions) - set(accepted), "an execution that nobody was told of"
+
+
+def under_load(doing):
+    with server() as s:
+        ledger = s.home / "ledger"
+        ledger.touch()
+        s.start()
+        loads = [Load(s, ledger, number) for number in range(4)]
+        for load in loads:
+            load.start()
+        doing(lambda: sum(len(load.accepted) for load in loads))
+        for load in loads:
+            load.stop = True
+        for load in loads:
+            load.join(120)
+            assert not load.is_alive(), "a request is not answered"
+        assert s.alive(), "the server has ended"
+        check_ledger(s, ledger, loads)
+        s.stop()
+        s.doctor()
+        return loads
+
+
+def go_on(count, more=25):
+    target = count() + more
+    until("it goes on", lambda: count() > target, 120)
+
+
+def its_connections_killed_under_load_lose_nothing():
+    def doing(count):
+        for _ in range(20):
+            go_on(count, 5)
+            POSTGRES.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                           "WHERE application_name = 'millrace'")
+        go_on(count)
+    under_load(doing)
+
+
+def a_database_that_is_killed_loses_nothing():
+    def doing(count):
+        for _ in range(3):
+            go_on(count)
+            POSTGRES.kill()
+            POSTGRES.start()
+        go_on(count)
+    under_load(doing)
+
+
+def a_database_that_is_away_for_a_while_is_waited_for():
+    def doing(count):
+        go_on(count)
+        POSTGRES.stop()
+        time.sleep(5)
+        POSTGRES.start()
+        go_on(count)
+    under_load(doing)
+
+
+def a_server_whose_shards_another_has_taken_ends():
+    with server() as first, server() as second:
+        first.start()
+        second.settings.update(first.store)
+        second.start()
+        with contextlib.suppress(OSError):  # it ends before it can answer
+            first.client().request("POST", "/api/v1/executions", {"action": "core.noop"})
+        until("the first has ended", first.has_ended)
+        assert any("another server has claimed" in line["error"]
+                   for line in first.log_lines("store.failed"))
+        assert second.client().data("POST", "/api/v1/executions?wait=30s",
+                                    {"action": "core.noop"})["status"] == "succeeded"
+
+
+if __name__ == "__main__":
+    with Postgres() as POSTGRES:
+        sys.exit(run_cases([
+            wrong_urls_are_refused_before_anything_is_made,
+            a_url_may_stand_in_a_file,
+            what_was_done_is_there_after_a_restart,
+            its_connections_killed_under_load_lose_nothing,
+            a_database_that_is_killed_loses_nothing,
+            a_database_that_is_away_for_a_while_is_waited_for,
+            a_server_whose_shards_another_has_taken_ends,
+        ]))
