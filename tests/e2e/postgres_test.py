@@ -10,7 +10,8 @@ import sys
 import threading
 import time
 
-from harness import (Postgres, Server, binary, cloud_event, everything, rule, run_cases, until)
+from harness import (Client, Postgres, Server, binary, cloud_event, everything, rule, run_cases,
+                     until)
 
 EVENT = {"Content-Type": "application/cloudevents+json"}
 POSTGRES = None
@@ -178,8 +179,9 @@ def a_server_whose_shards_another_has_taken_ends():
         until("the first has ended", first.has_ended)
         assert any("another server has claimed" in line["error"]
                    for line in first.log_lines("store.failed"))
-        assert second.client().data("POST", "/api/v1/executions?wait=30s",
-                                    {"action": "core.noop"})["status"] == "succeeded"
+        client = Client(second.url(), first.token())  # the store's tokens hold on each
+        assert client.data("POST", "/api/v1/executions?wait=30s",
+                           {"action": "core.noop"})["status"] == "succeeded"
 
 
 if __name__ == "__main__":

@@ -22,11 +22,6 @@ namespace {
 using std::chrono::milliseconds;
 using Clock = std::chrono::steady_clock;
 
-constexpr unsigned kBool = 16;
-constexpr unsigned kInt8 = 20;
-constexpr unsigned kInt2 = 21;
-constexpr unsigned kInt4 = 23;
-
 constexpr milliseconds kFirstPause{50};
 constexpr milliseconds kLongestPause{2'000};
 // What is added before it is looked whether the server takes it.
@@ -138,10 +133,10 @@ class PgStatement final : public sql::Statement {
     const char* bytes = PQgetvalue(result_.get(), row_, column);
     if (PQgetisnull(result_.get(), row_, column)) return 0;
     switch (PQftype(result_.get(), column)) {
-      case kInt8: return big_endian<int64_t>(bytes);
-      case kInt4: return big_endian<int32_t>(bytes);
-      case kInt2: return big_endian<int16_t>(bytes);
-      case kBool: return bytes[0];
+      case kInt8Oid: return big_endian<int64_t>(bytes);
+      case kInt4Oid: return big_endian<int32_t>(bytes);
+      case kInt2Oid: return big_endian<int16_t>(bytes);
+      case kBoolOid: return bytes[0];
       default: ASSERT_MSG(false, "a column that is no number: " + prepared_.text);
     }
     return 0;

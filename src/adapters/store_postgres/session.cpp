@@ -18,10 +18,6 @@ namespace {
 using std::chrono::milliseconds;
 using Clock = std::chrono::steady_clock;
 
-// Types by their OIDs (pg_type.dat): these never change.
-constexpr Oid kBytea = 17;
-constexpr Oid kInt8 = 20;
-constexpr Oid kText = 25;
 constexpr int kBinary = 1;
 constexpr size_t kMostParameters = 64;
 // While a reader waits it looks this often whether reads are cut off.
@@ -29,12 +25,12 @@ constexpr milliseconds kLook{50};
 
 Oid type_of(Rows::Kind kind) {
   switch (kind) {
-    case Rows::Kind::Int: return kInt8;
-    case Rows::Kind::Blob: return kBytea;
+    case Rows::Kind::Int: return kInt8Oid;
+    case Rows::Kind::Blob: return kByteaOid;
     case Rows::Kind::Text:
-    case Rows::Kind::None: return kText;
+    case Rows::Kind::None: return kTextOid;
   }
-  return kText;
+  return kTextOid;
 }
 
 std::string state_of(const pg_result* result) {

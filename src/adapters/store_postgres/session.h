@@ -82,6 +82,14 @@ class Session {
   bool in_transaction_ = false;
 };
 
+// Types by their OIDs (pg_type.dat): these never change.
+inline constexpr unsigned kBoolOid = 16;
+inline constexpr unsigned kByteaOid = 17;
+inline constexpr unsigned kInt8Oid = 20;
+inline constexpr unsigned kInt2Oid = 21;
+inline constexpr unsigned kInt4Oid = 23;
+inline constexpr unsigned kTextOid = 25;
+
 inline constexpr std::string_view kCutOff = "cut off, the server is stopping";
 
 }  // namespace millrace::store_postgres
