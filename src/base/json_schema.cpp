@@ -80,8 +80,8 @@ constexpr Keyword kKeywords[] = {
 
 class SchemaChecker {
  public:
-  explicit SchemaChecker(std::vector<std::string_view> annotations)
-      : annotations_(std::move(annotations)) {}
+  SchemaChecker(std::vector<std::string_view> annotations, uint64_t& regex_steps)
+      : annotations_(std::move(annotations)), regex_steps_left_(regex_steps) {}
 
   std::vector<Problem> take() { return std::move(problems_).take(); }
 
@@ -158,6 +158,14 @@ class SchemaChecker {
 
   void check_pattern(const Value& value, const std::string& at) {
     if (!value.is_string()) return expected("a regular expression", value, at);
+    auto demand = regex_demand(value.as_string(), false, value.size());
+    if (!demand.refusal.empty()) return add(at, std::move(demand.refusal));
+    if (demand.steps > regex_steps_left_) {
+      return add(at, fmt::format("the patterns of the schemas take more than {} steps to "
+                                 "compile together",
+                                 kRegexStepsOfDocument));
+    }
+    regex_steps_left_ -= demand.steps;
     auto compiled = user_regex(value.as_string());
     if (!compiled->ok()) add(at, fmt::format("bad regular expression: {}", compiled->error()));
   }
@@ -182,14 +190,17 @@ class SchemaChecker {
   }
 
   std::vector<std::string_view> annotations_;
+  uint64_t& regex_steps_left_;
   Problems problems_;
 };
 
 }  // namespace
 
 std::vector<Problem> check_json_schema(const Value& schema,
-                                       std::vector<std::string_view> annotations) {
-  SchemaChecker checker(std::move(annotations));
+                                       std::vector<std::string_view> annotations,
+                                       uint64_t* regex_steps) {
+  uint64_t own = kRegexStepsOfDocument;
+  SchemaChecker checker(std::move(annotations), regex_steps ? *regex_steps : own);
   checker.check(schema, {});
   return checker.take();
 }

@@ -102,5 +102,51 @@ TEST(JsonSchema, ReportsEveryMistakeOfASchema) {
             "/minimum: minimum is greater than maximum\n");
 }
 
+std::string repeated(std::string_view what, size_t n) {
+  std::string out;
+  for (size_t i = 0; i < n; ++i) out += what;
+  return out;
+}
+
+// RE2 would parse each of these classes into hundreds of ranges before it looks at its memory.
+TEST(JsonSchema, RefusesPatternsThatAreDearToCompile) {
+  auto told = [](std::string pattern) {
+    return lines(check_json_schema(Value::map({{"pattern", std::move(pattern)}})));
+  };
+  EXPECT_EQ(told(std::string(100'000, 'x')),
+            "/pattern: expected at most 10000 bytes in a pattern, found 100000\n");
+  EXPECT_EQ(
+      told(repeated("\\pL", 3000)),
+      "/pattern: expected at most 64 classes of Unicode (\\p, and what \\w, \\d and \\s make) "
+      "in a pattern, found 3000\n");
+  EXPECT_EQ(told("^[0-9a-f]{40}$"), "");
+}
+
+TEST(JsonSchema, RefusesMoreThanItsPatternsMayCostTogether) {
+  Value forms = Value::list();
+  for (int i = 0; i < 200; ++i) {
+    forms.push_back(Value::map({{"pattern", repeated("\\pL|", 60) + std::to_string(i)}}));
+  }
+  auto problems = check_json_schema(Value::map({{"anyOf", forms}}));
+  ASSERT_FALSE(problems.empty());
+  EXPECT_NE(problems[0].message.find("more than 10000000 steps to compile together"),
+            std::string::npos)
+      << problems[0].message;
+  EXPECT_EQ(problems[0].path, "/anyOf/39/pattern");
+}
+
+// Also what was stored by a version that knew no such limits.
+TEST(JsonSchema, ChargesAPatternBeforeItCompilesIt) {
+  auto spent = [](const std::string& pattern) {
+    uint64_t left = kSchemaSteps;
+    EXPECT_EQ(lines(validate_json(Value::map({{"pattern", pattern}}), Value("x"), ShowValues::Yes,
+                                  &left)),
+              "");
+    return kSchemaSteps - left;
+  };
+  EXPECT_GE(spent(repeated("\\pL|", 60) + "x"), 60U * 4000);
+  EXPECT_LT(spent(repeated("\\pL", 3000) + "x"), 1000U);
+}
+
 }  // namespace
 }  // namespace millrace

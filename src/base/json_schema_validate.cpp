@@ -54,12 +54,14 @@ class Work {
     auto [known, is_new] = patterns_.try_emplace(pattern.as_string());
     Pattern& of = known->second;
     if (is_new) {
-      if (!take(kCompileSteps + pattern.size())) return otherwise;
+      auto demand = regex_demand(pattern.as_string(), false, pattern.size());
+      if (!demand.refusal.empty() || !take(demand.steps)) return otherwise;
       of.regex = user_regex(pattern.as_string());
       of.places = of.regex->ok() ? regex_places(pattern.as_string(), *of.regex) : 0;
       if (!take(of.places * 8)) return otherwise;
     }
-    if (!of.regex->ok() || !take(regex_steps(text.size(), of.places))) return otherwise;
+    if (!of.regex || !of.regex->ok() || !take(regex_steps(text.size(), of.places)))
+      return otherwise;
     return RE2::PartialMatch(re2::StringPiece(text.data(), text.size()), *of.regex);
   }
 
@@ -88,7 +90,6 @@ class Work {
   }
 
  private:
-  static constexpr uint64_t kCompileSteps = 1000;
   struct Pattern {
     std::unique_ptr<RE2> regex;
     uint64_t places = 0;

@@ -14,7 +14,7 @@ namespace millrace::expr {
 namespace {
 
 constexpr std::string_view kWord = "\\pL\\pN_";
-constexpr std::string_view kSpace = "\\t-\\r\\x1c-\\x20\\x{85}\\pZ";
+constexpr std::string_view kSpace = "\\t-\\r\\x1c-\\x20\\x85\\pZ";
 
 // From Python's spelling to RE2's: classes of Unicode, \Z, {,n}, comments, inline flags.
 class Translator {
@@ -159,9 +159,14 @@ class Translator {
 
 Regex::~Regex() = default;
 
-Result<std::shared_ptr<const Regex>> Regex::compile(std::string_view pattern, RegexFlags flags) {
+Result<std::shared_ptr<const Regex>> Regex::compile(Meter& meter, std::string_view pattern,
+                                                    RegexFlags flags) {
+  TRY(meter.step(pattern.size() / 16));
   Translator translator(pattern);
   TRY(std::string translated, translator.run());
+  auto demand = regex_demand(translated, flags.ignore_case, pattern.size());
+  if (!demand.refusal.empty()) return value_error(std::move(demand.refusal));
+  TRY(meter.step(demand.steps));
   if (flags.multi_line) translated = "(?m)" + translated;
   re2::RE2::Options options;
   options.set_log_errors(false);
@@ -360,10 +365,7 @@ Result<std::shared_ptr<const Regex>> RegexCache::get(Meter& meter, std::string_v
   std::string key = fmt::format("{}{}{}{}", flags.ignore_case ? 1 : 0, flags.multi_line ? 1 : 0,
                                 flags.dot_all ? 1 : 0, pattern);
   if (auto found = entries_.find(key); found != entries_.end()) return found->second;
-  if (pattern.size() > 10'000)
-    return value_error("a regular expression is longer than 10000 bytes");
-  TRY(meter.step(kCompileSteps));
-  TRY(auto regex, Regex::compile(pattern, flags));
+  TRY(auto regex, Regex::compile(meter, pattern, flags));
   TRY(meter.step(regex->compile_steps()));
   if (entries_.size() >= kMaxEntries) entries_.clear();
   entries_.emplace(std::move(key), regex);

@@ -39,7 +39,9 @@ struct Match {
 
 class Regex {
  public:
-  static Result<std::shared_ptr<const Regex>> compile(std::string_view pattern, RegexFlags flags);
+  // Costs steps before, as compiling is slow.
+  static Result<std::shared_ptr<const Regex>> compile(Meter& meter, std::string_view pattern,
+                                                      RegexFlags flags);
   ~Regex();
 
   // re.search and re.match of Python. Costs steps before: the text times the pattern.
@@ -86,13 +88,12 @@ class MatchCursor {
 // Compiled patterns of one engine, bounded in number.
 class RegexCache {
  public:
-  // A pattern that is not there yet costs steps, as compiling is slow.
+  // A pattern that is not there yet costs the steps of compiling it.
   Result<std::shared_ptr<const Regex>> get(Meter& meter, std::string_view pattern,
                                            RegexFlags flags);
 
  private:
   static constexpr size_t kMaxEntries = 256;
-  static constexpr uint64_t kCompileSteps = 2000;
   std::unordered_map<std::string, std::shared_ptr<const Regex>, StringHash> entries_;
 };
 

@@ -8,6 +8,7 @@
 #include <map>
 
 #include "base/json_schema.h"
+#include "base/regex_cost.h"
 #include "base/text.h"
 #include "packs/parameters.h"
 #include "packs/secrets.h"
@@ -53,7 +54,9 @@ class ParameterReader {
     for (const auto& [key, value] : node.value.as_map()) {
       if (!is_own_key(key.as_string())) out.schema.mutable_map().set(key, value);
     }
-    owner_.errors(node, check_json_schema(out.schema, {kOwnKeys.begin(), kOwnKeys.end()}), label_);
+    owner_.errors(node,
+                  check_json_schema(out.schema, {kOwnKeys.begin(), kOwnKeys.end()}, &regex_steps_),
+                  label_);
     out.required = flag(node, "required");
     out.secret = flag(node, "secret");
     out.immutable = flag(node, "immutable");
@@ -116,6 +119,7 @@ class ParameterReader {
   }
 
   Section& owner_;
+  uint64_t regex_steps_ = kRegexStepsOfDocument;  // of all parameters together
   expr::Engine& engine_;
   std::string label_;
   std::map<int, std::string> positions_;
@@ -174,9 +178,10 @@ Value read_object_schema(Section& owner, const YamlNode* at) {
     owner.errors(*at, check_json_schema(schema, {"secret"}), at->key);
     return schema;
   }
+  uint64_t regex_steps = kRegexStepsOfDocument;
   for (const YamlNode& entry : at->children) {
     if (!entry.value.is_null()) {
-      owner.errors(entry, check_json_schema(entry.value, {"secret"}),
+      owner.errors(entry, check_json_schema(entry.value, {"secret"}, &regex_steps),
                    fmt::format("'{}': '{}'", at->key, entry.key));
     }
   }

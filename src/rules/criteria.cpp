@@ -9,6 +9,7 @@
 #include "base/excerpt.h"
 #include "base/json.h"
 #include "base/json_schema.h"
+#include "base/regex_cost.h"
 #include "base/text.h"
 
 namespace millrace::rules {
@@ -164,6 +165,14 @@ class Compiler {
       node.expression = compiled(node.pattern.as_string(), at);
       return;
     }
+    auto steps = Matcher::compile_steps(node.op, node.pattern);
+    if (!steps) return add(at, steps.error().message());
+    if (*steps > regex_steps_left_) {
+      return add(at, fmt::format("the patterns of one rule take more than {} steps to compile "
+                                 "together",
+                                 kRegexStepsOfDocument));
+    }
+    regex_steps_left_ -= *steps;
     auto matcher = Matcher::create(node.op, node.pattern);
     if (matcher) {
       node.matcher = std::move(*matcher);
@@ -198,6 +207,7 @@ class Compiler {
   std::vector<Problem>& problems_;
   size_t depth_ = 0;
   size_t criteria_ = 0;
+  uint64_t regex_steps_left_ = kRegexStepsOfDocument;
 };
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "base/value.h"
@@ -101,7 +102,8 @@ class Judge {
   // False when the event's rules have done too much already.
   bool may_do(uint64_t steps);
   bool matches(const Matcher& matcher, const Value* found);
-  Result<Matcher> rendered(const Criterion& criterion);
+  const Result<Matcher>& rendered(const Criterion& criterion);
+  Result<Matcher> compiled(const Criterion& criterion);
   Result<Value> evaluate(const Criterion& criterion);
 
   const EventScope& scope_;
@@ -110,6 +112,7 @@ class Judge {
   std::span<const uint32_t> slots_;
   expr::Engine& engine_;
   std::optional<expr::Scope> expression_scope_;
+  std::unordered_map<const Criterion*, Result<Matcher>> rendered_;  // whose pattern is a template
   std::optional<Error> need_;
   std::optional<Error> spent_;
 };

@@ -66,7 +66,7 @@ bool Judge::holds(const Criterion& criterion, const Value* item) {
 bool Judge::test(const Criterion& criterion, const Value* item) {
   const Value* found = find(criterion, item);
   if (criterion.matcher) return matches(*criterion.matcher, found);
-  auto matcher = rendered(criterion);
+  const auto& matcher = rendered(criterion);
   return matcher && matches(*matcher, found);
 }
 
@@ -120,10 +120,19 @@ Result<Value> Judge::evaluate(const Criterion& criterion) {
   return value;
 }
 
-Result<Matcher> Judge::rendered(const Criterion& criterion) {
+// The template does not see the item that is searched: it gives one pattern for all.
+const Result<Matcher>& Judge::rendered(const Criterion& criterion) {
+  auto known = rendered_.find(&criterion);
+  if (known == rendered_.end()) {
+    known = rendered_.emplace(&criterion, compiled(criterion)).first;
+  }
+  return known->second;
+}
+
+Result<Matcher> Judge::compiled(const Criterion& criterion) {
   TRY(Value pattern, evaluate(criterion));
-  constexpr uint64_t kCompileSteps = 2000;
-  if (!may_do(kCompileSteps)) return *spent_;
+  TRY(uint64_t steps, Matcher::compile_steps(criterion.op, pattern));
+  if (!may_do(steps)) return *spent_;
   return Matcher::create(criterion.op, std::move(pattern));
 }
 
@@ -179,12 +188,12 @@ Verdict Judge::explain(const Criterion& criterion, const Value* item) {
 void Judge::explain_test(const Criterion& criterion, const Value* found, Verdict& verdict) {
   std::optional<Matcher> matcher = criterion.matcher;
   if (!matcher) {
-    auto made = rendered(criterion);
+    const auto& made = rendered(criterion);
     if (!made) {
       verdict.note = note_of(*criterion.expression, made.error());
       return;
     }
-    matcher = std::move(*made);
+    matcher = *made;
     if (!reads_keys(*criterion.expression)) verdict.expected = matcher->pattern();
   }
   verdict.holds = matches(*matcher, found);

@@ -227,8 +227,20 @@ std::string_view to_string(Operator op) { return std::ranges::find(kNames, op, &
 
 std::span<const std::string_view> operator_names() { return kNameTexts; }
 
+Result<uint64_t> Matcher::compile_steps(Operator op, const Value& pattern) {
+  bool is_short = pattern.is_string() && pattern.size() <= kMostRegexBytes;
+  auto wanted =
+      pattern.is_string() ? recipe(op, is_short ? pattern.as_string() : "") : std::nullopt;
+  if (!wanted) return weight(pattern);
+  auto demand = regex_demand(wanted->pattern, wanted->ignore_case, pattern.size());
+  if (demand.refusal.empty()) return demand.steps;
+  return Error(ErrorKind::Invalid, "RUL-0002",
+               fmt::format("{}: {}", to_string(op), demand.refusal));
+}
+
 Result<Matcher> Matcher::create(Operator op, Value pattern) {
   ASSERT(op != Operator::Search);
+  TRY(compile_steps(op, pattern));
   Matcher matcher(op, std::move(pattern));
   const Value& own = matcher.pattern_;
   matcher.pattern_steps_ = weight(own);

@@ -329,5 +329,78 @@ TEST(CheckRule, NamesWhatIsUnknownAndWhatIsNear) {
             "/action/ref: unknown action 'ci.biuld' (did you mean 'ci.build'?)\n");
 }
 
+std::string repeated(std::string_view what, size_t n) {
+  std::string out;
+  for (size_t i = 0; i < n; ++i) out += what;
+  return out;
+}
+
+std::string faults_of(Value criteria) {
+  RuleSpec rule = spec("{}");
+  rule.criteria = std::move(criteria);
+  expr::Engine engine;
+  auto made = compile(std::move(rule), RuleId(7), 1, engine);
+  return made ? "" : made.error().describe();
+}
+
+TEST(Criteria, RefusePatternsThatAreDearToCompile) {
+  auto told = [](std::string_view op, std::string pattern) {
+    Value test = Value::map({{"type", op}, {"pattern", std::move(pattern)}});
+    return faults_of(Value::map({{"trigger.a", test}}));
+  };
+  for (const char* op : {"regex", "iregex", "matchregex", "matchwildcard", "iequals"}) {
+    EXPECT_NE(told(op, std::string(100'000, 'x'))
+                  .find("expected at most 10000 bytes in a pattern, found 100000"),
+              std::string::npos)
+        << op;
+    EXPECT_EQ(told(op, std::string(9'000, 'x')), "") << op;
+  }
+  for (const char* op : {"regex", "iregex", "matchregex"}) {
+    EXPECT_NE(told(op, repeated("\\pL", 3000)).find("at most 64 classes of Unicode"),
+              std::string::npos)
+        << op;
+  }
+  // What is looked for as it stands is no pattern.
+  EXPECT_EQ(told("icontains", repeated("\\pL{1}", 1000)), "");
+  EXPECT_EQ(told("equals", std::string(100'000, 'x')), "");
+}
+
+TEST(Criteria, RefuseMoreThanTheirPatternsMayCostTogether) {
+  Value criteria = Value::map();
+  for (int i = 0; i < 100; ++i) {
+    Value test = Value::map({{"type", "iregex"}, {"pattern", repeated("\\pL", 60)}});
+    criteria.set("trigger.a" + std::to_string(i), test);
+  }
+  EXPECT_NE(faults_of(criteria).find("more than 10000000 steps to compile together"),
+            std::string::npos);
+}
+
+// The event chooses the pattern: its steps are paid before it is compiled, and once.
+TEST(Criteria, PatternsOfEventsArePaidForBeforeAndOnce) {
+  auto spent = [](std::string pattern, size_t items) {
+    Value list = Value::list();
+    for (size_t i = 0; i < items; ++i) list.push_back(Value::map({{"v", "-"}}));
+    expr::Allowance allowance;
+    EventScope scope{.event = event_value(EventId(42), "core.webhook", 0,
+                                          Value::map({{"list", list}, {"p", std::move(pattern)}}),
+                                          Value::map())};
+    scope.allowance = &allowance;
+    auto rule = compiled(spec(R"(
+trigger.list:
+  type: search
+  condition: any
+  pattern: {item.v: {type: iregex, pattern: '{{ trigger.p }}'}}
+)"));
+    expr::Engine engine;
+    auto matched = RuleIndex({rule}).match(scope, engine);
+    EXPECT_TRUE(matched && matched->empty());
+    return allowance.of - allowance.left;
+  };
+  EXPECT_GE(spent(repeated("\\pL", 60), 1), 60U * 8000);
+  EXPECT_LT(spent(repeated("\\pL", 60), 100), 60U * 8000 * 2);
+  EXPECT_LT(spent("abc", 500), 50'000U);
+  EXPECT_LT(spent(repeated("\\pL", 3000), 500), 50'000U);
+}
+
 }  // namespace
 }  // namespace millrace::rules

@@ -266,5 +266,27 @@ TEST(ExprCost, EvaluationsOfOneDecisionShareAnAllowance) {
   EXPECT_NE(last.error().message().find("together"), std::string::npos) << last.error().message();
 }
 
+// RE2 parses each class of Unicode into hundreds of ranges before it looks at its memory.
+TEST(ExprCost, RegexesArePaidForBeforeTheyAreCompiled) {
+  auto spent = [](const std::string& pattern, std::string_view text, std::string_view code) {
+    Engine engine;
+    Allowance allowance;
+    Scope scope{.ctx = Value::map({{"p", pattern}}), .allowance = &allowance};
+    auto value = engine.evaluate(text, scope);
+    EXPECT_EQ(value.ok() ? "" : value.error().code(), code) << pattern.substr(0, 20);
+    return allowance.of - allowance.left;
+  };
+  constexpr std::string_view kSearch = "{{ 'x' | regex_search(ctx().p) }}";
+  EXPECT_LT(spent(repeated("\\w", 5000), kSearch, "EXP-0002"), 10'000U);
+  EXPECT_LT(spent(repeated("[\\s]", 2500), kSearch, "EXP-0002"), 10'000U);
+  EXPECT_LT(spent(repeated("\\d", 6000), kSearch, "EXP-0002"), 10'000U);
+  EXPECT_GE(spent(repeated("\\w|", 30) + "x", kSearch, ""), 60U * 4000);
+  EXPECT_GE(spent("(?i)" + repeated("\\d|", 30) + "x", kSearch, ""), 30U * 8000);
+  // Different ones in a loop: the evaluation ends soon.
+  constexpr std::string_view kLoop =
+      "{% for i in range(20) %}{{ 'x' | regex_search(ctx().p ~ i) }}{% endfor %}";
+  EXPECT_EQ(spent(repeated("\\w", 30), kLoop, "EXP-0005"), 1'000'000U);
+}
+
 }  // namespace
 }  // namespace millrace::expr
