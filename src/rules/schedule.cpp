@@ -223,6 +223,24 @@ std::optional<int64_t> due_anew(const Schedule& schedule, int64_t due_ms, int64_
   return may_be ? due_ms : next_fire(schedule, now_ms);
 }
 
+int64_t last_due(const NextFire& next, int64_t due_ms, int64_t now_ms) {
+  int64_t last = due_ms;
+  int64_t none_after = now_ms;  // until now
+  auto first = next(due_ms);
+  if (!first || *first > now_ms) return last;
+  last = *first;
+  while (last < none_after) {
+    int64_t middle = last + (none_after - last) / 2;
+    auto later = next(middle);
+    if (later && *later <= now_ms) {
+      last = *later;
+    } else {
+      none_after = middle;
+    }
+  }
+  return last;
+}
+
 DueFirings due_firings(const Schedule& schedule, int64_t due_ms, int64_t now_ms, int64_t late_ms,
                        size_t most) {
   DueFirings out;
@@ -240,18 +258,8 @@ DueFirings due_firings(const Schedule& schedule, int64_t due_ms, int64_t now_ms,
   if (const auto* interval = std::get_if<Interval>(&schedule.when)) {
     last += (now_ms - due_ms) / interval->every_ms * interval->every_ms;
   } else {
-    // A cron pattern is asked backwards from now in growing steps instead of walked from due_ms.
-    for (int64_t back = 60'000; now_ms - back > due_ms; back *= 4) {
-      auto first = next_fire(schedule, now_ms - back);
-      if (first && *first <= now_ms) {
-        last = *first;
-        break;
-      }
-    }
-    for (auto next = next_fire(schedule, last); next && *next <= now_ms;) {
-      last = *next;
-      next = next_fire(schedule, last);
-    }
+    last =
+        last_due([&](int64_t after_ms) { return next_fire(schedule, after_ms); }, due_ms, now_ms);
   }
   bool is_late = now_ms - last > late_ms;
   if (schedule.catch_up == CatchUp::One || !is_late) out.at_ms.push_back(last);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string_view>
 #include <variant>
@@ -60,6 +61,11 @@ struct DueFirings {
   std::vector<int64_t> at_ms;      // fire now, one event for each of these times
   std::optional<int64_t> next_ms;  // the row's next due time; nothing: the timer is done
 };
+// The last firing until `now_ms` of what fires at `due_ms` <= `now_ms` and then when `next` says:
+// the first after a time. Asks it some forty times at most, however many have been missed.
+using NextFire = std::function<std::optional<int64_t>(int64_t after_ms)>;
+int64_t last_due(const NextFire& next, int64_t due_ms, int64_t now_ms);
+
 // What to do at `now_ms` with a timer whose row says `due_ms` <= `now_ms`. A firing is missed when
 // a later one is due as well, or when it is over `late_ms` ago. At most `most` firings at once: of
 // the rest the next is already due, so that the next call goes on.

@@ -246,6 +246,56 @@ TEST(DueFirings, FindTheLastOfAYearOfSeconds) {
             std::vector{at("2026-01-01")});
 }
 
+// A burst that lies long ago is not walked through.
+TEST(DueFirings, FindTheLastOfABurst) {
+  auto burst =
+      schedule("core.st2.CronTimer", R"({"year":2025,"second":"*","timezone":"Europe/Berlin"})");
+  // Its last second there is one before 23:00:00 in UTC.
+  auto out = due_firings(burst, at("2025-01-01"), at("2026-07-02"));
+  EXPECT_EQ(out.at_ms, std::vector{at("2025-12-31T22:59:59Z")});
+  EXPECT_FALSE(out.next_ms);
+  auto january = schedule("core.crontimer", R"({"expression":"* * * * 1 *"})");
+  out = due_firings(january, at("2026-01-01"), at("2026-03-18"));
+  EXPECT_EQ(out.at_ms, std::vector{at("2026-01-31T23:59:59Z")});
+  EXPECT_EQ(out.next_ms, at("2027-01-01"));
+}
+
+TEST(DueFirings, AskForFewHoweverManyWereMissed) {
+  // Every second of the ranges [begin, end).
+  auto every_second = [](std::vector<std::pair<int64_t, int64_t>> ranges, size_t& asked) {
+    return [ranges = std::move(ranges), &asked](int64_t after_ms) -> std::optional<int64_t> {
+      ++asked;
+      int64_t next_s = after_ms / 1000 + 1;
+      for (auto [begin, end] : ranges) {
+        if (next_s < end) return std::max(next_s, begin) * 1000;
+      }
+      return std::nullopt;
+    };
+  };
+  constexpr int64_t kDay = 86'400;
+  struct Case {
+    std::vector<std::pair<int64_t, int64_t>> ranges;
+    int64_t now_s;
+    int64_t last_s;
+  };
+  const Case cases[] = {
+      {{{0, 365 * kDay}}, 548 * kDay, 365 * kDay - 1},
+      {{{0, 10}, {kDay, kDay + 5}, {400 * kDay, 401 * kDay}}, 400 * kDay - 1, kDay + 4},
+      {{{0, 10}, {kDay, kDay + 5}, {400 * kDay, 401 * kDay}}, 400 * kDay, 400 * kDay},
+      {{{0, 1}, {kDay, kDay + 5}}, kDay - 1, 0},
+      {{{0, 100'000 * kDay}}, 36'600 * kDay, 36'600 * kDay},
+      {{{0, 1}}, 36'600 * kDay, 0},
+  };
+  for (const Case& c : cases) {
+    size_t asked = 0;
+    EXPECT_EQ(last_due(every_second(c.ranges, asked), 0, c.now_s * 1000), c.last_s * 1000);
+    EXPECT_LE(asked, 50U) << c.now_s;
+  }
+  size_t asked = 0;  // on time: once
+  EXPECT_EQ(last_due(every_second({{0, 100}}, asked), 5000, 5300), 5000);
+  EXPECT_EQ(asked, 1U);
+}
+
 TEST(DueFirings, EndAfterADate) {
   auto once = schedule("core.datetimetimer", R"({"fire_at":"2026-01-01"})");
   auto out = due_firings(once, at("2026-01-01"), at("2026-02-01"));
