@@ -220,10 +220,16 @@ std::string percent_encode(std::string_view text) {
   return out;
 }
 
+size_t query_fields(std::string_view text) {
+  return text.empty() ? 0 : static_cast<size_t>(std::ranges::count(text, '&')) + 1;
+}
+
 bool parse_query(std::string_view text, std::vector<std::pair<std::string, std::string>>& out) {
   out.clear();
-  if (text.empty()) return true;
-  for (std::string_view part : split(text, '&')) {
+  if (query_fields(text) > kMostQueryFields) return false;
+  for (size_t begin = 0; begin < text.size();) {
+    std::string_view part = text.substr(begin, text.find('&', begin) - begin);
+    begin += part.size() + 1;
     if (part.empty()) continue;
     size_t equals = std::min(part.find('='), part.size());
     std::string_view value = part.substr(std::min(equals + 1, part.size()));

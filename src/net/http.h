@@ -93,7 +93,11 @@ std::string_view reason_of(int status);
 // False on a broken escape. `plus_is_space` in queries.
 bool percent_decode(std::string_view text, bool plus_is_space, std::string& out);
 std::string percent_encode(std::string_view text);  // all but unreserved characters (RFC 3986)
-// `a=1&b=x%20y`; false on a broken escape.
+// Of a query or a form; what is written between two '&' counts, also when it is nothing.
+inline constexpr size_t kMostQueryFields = 10'000;
+size_t query_fields(std::string_view text);
+// `a=1&b=x%20y`; false on a broken escape, and before anything is made of more than
+// kMostQueryFields: each takes fifty times its two bytes.
 bool parse_query(std::string_view text, std::vector<std::pair<std::string, std::string>>& out);
 
 }  // namespace millrace::net

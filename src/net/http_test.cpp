@@ -28,6 +28,26 @@ TEST(Query, KeepsOrderAndRepeatedNames) {
                        {"a", "1"}, {"b", "x=y"}, {"a", "2"}, {"c", ""}}));
 }
 
+// Before anything is made of them: two bytes would become a hundred.
+TEST(Query, MoreFieldsThanAnybodySendsAreRefused) {
+  auto fields = [](size_t n) {
+    std::string text = "a";
+    for (size_t i = 1; i < n; ++i) text += "&a";
+    return text;
+  };
+  std::vector<std::pair<std::string, std::string>> query;
+  EXPECT_TRUE(parse_query(fields(10'000), query));
+  EXPECT_EQ(query.size(), 10'000U);
+  EXPECT_EQ(query_fields(fields(10'001)), 10'001U);
+  std::vector<std::pair<std::string, std::string>> untouched;
+  EXPECT_FALSE(parse_query(fields(10'001), untouched));
+  EXPECT_EQ(untouched.capacity(), 0U);
+  EXPECT_FALSE(parse_query(std::string(10'000, '&'), query)) << "empty ones are read too";
+  EXPECT_TRUE(parse_query("", query));
+  EXPECT_TRUE(parse_query("&a&", query));
+  EXPECT_EQ(query, (std::vector<std::pair<std::string, std::string>>{{"a", ""}}));
+}
+
 TEST(Response, ProblemCarriesCodeAndDetail) {
   auto response = HttpResponse::problem(404, Error(ErrorKind::NotFound, "X-1", "no rule 'a'"));
   EXPECT_EQ(response.content_type, "application/problem+json");

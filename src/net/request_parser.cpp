@@ -149,7 +149,10 @@ std::optional<Refusal> RequestParser::check_target() {
     return bad_request(fmt::format("invalid request path '{}'", path.substr(0, 100)));
   }
   if (question < target.size() && !parse_query(target.substr(question + 1), request_.query)) {
-    return bad_request("invalid percent-encoding in the query");
+    size_t fields = query_fields(target.substr(question + 1));
+    if (fields <= kMostQueryFields) return bad_request("invalid percent-encoding in the query");
+    return bad_request(
+        fmt::format("expected at most {} fields in the query, found {}", kMostQueryFields, fields));
   }
   return std::nullopt;
 }

@@ -51,6 +51,11 @@ Result<Value> form_value(std::string_view text, std::string_view charset) {
                              "as utf-8, found '{}'",
                              charset));
   }
+  if (size_t found = net::query_fields(text); found > net::kMostQueryFields) {
+    return Error(ErrorKind::Invalid, "API-0060",
+                 fmt::format("expected at most {} fields in a form, found {}",
+                             net::kMostQueryFields, found));
+  }
   std::vector<std::pair<std::string, std::string>> fields;
   if (!net::parse_query(text, fields)) {
     return Error(ErrorKind::Invalid, "API-0060", "the form's body has a broken percent escape");

@@ -162,6 +162,13 @@ TEST(WebhookEvent, ABodyIsReadInItsCharset) {
             "BAS-0013 expected us-ascii text, found the byte FC at byte 1");
 }
 
+TEST(WebhookEvent, AFormOfMoreFieldsThanAnybodySendsIsRefused) {
+  std::string fields;
+  for (int i = 0; i < 20'000; ++i) fields += "a&";
+  EXPECT_EQ(body(fields, "application/x-www-form-urlencoded"),
+            "API-0060 expected at most 10000 fields in a form, found 20001");
+}
+
 TEST(WebhookEvent, AnEmptyBodyIsNull) {
   auto event = deliver("token", "", {});
   ASSERT_TRUE(event.ok());
