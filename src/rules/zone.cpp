@@ -45,7 +45,10 @@ bool may_be_zone(std::string_view name) {
     return is_upper(c) || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
            std::string_view("/_+-").contains(c);
   };
-  return !name.empty() && name.size() <= 64 && is_upper(name[0]) && std::ranges::all_of(name, fits);
+  // One spelling for each: what has been read is kept for ever.
+  bool is_plain = !name.contains("//") && !name.ends_with('/');
+  return !name.empty() && name.size() <= 64 && is_upper(name[0]) && is_plain &&
+         std::ranges::all_of(name, fits);
 }
 
 std::vector<std::string> names_in(const std::string& root) {

@@ -75,7 +75,9 @@ TEST(Zone, SummerTimeNeverEnds) {
 
 TEST(Zone, OnlyNamesAreTaken) {
   for (auto name : {"/etc/passwd", "../zoneinfo/Europe/Berlin", "posix/Europe/Berlin", "localtime",
-                    "file:Europe/Berlin", "Europe", "europe/berlin", "tzdata.zi"}) {
+                    "file:Europe/Berlin", "Europe", "europe/berlin", "tzdata.zi", "Europe//Berlin",
+                    "Europe///Berlin", "Europe/./Berlin", "/Europe/Berlin", "Europe/Berlin/",
+                    "Europe/../Europe/Berlin"}) {
     auto found = Zone::find(name);
     ASSERT_FALSE(found.ok()) << name;
     EXPECT_EQ(found.error().code(), "RUL-0004") << name;
