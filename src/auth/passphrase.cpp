@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "auth/passphrase.h"
 
+#include <fmt/format.h>
 #include <sodium.h>
 
 #include "base/json.h"
@@ -15,16 +16,20 @@ constexpr int64_t kMostMemoryKib = 1 << 20;
 constexpr int64_t kMostPasses = 10;
 constexpr std::string_view kPurpose = "millrace keys.json";
 
-std::string key_of(const Secret& passphrase, std::string_view salt, int64_t memory_kib,
-                   int64_t passes) {
+Result<Secret> key_of(const Secret& passphrase, std::string_view salt, int64_t memory_kib,
+                      int64_t passes) {
   std::string key(kAesKeyBytes, '\0');
   const auto& text = passphrase.reveal();
   int failed = crypto_pwhash(reinterpret_cast<unsigned char*>(key.data()), key.size(), text.data(),
                              text.size(), reinterpret_cast<const unsigned char*>(salt.data()),
                              static_cast<unsigned long long>(passes),
                              static_cast<size_t>(memory_kib) * 1024, crypto_pwhash_ALG_ARGON2ID13);
-  ASSERT(failed == 0);  // out of memory
-  return key;
+  if (failed == 0) return Secret(std::move(key));
+  return Error(
+      ErrorKind::Unavailable, "AUT-0015",
+      fmt::format("a passphrase needs {} MiB of memory for a moment, and this process does "
+                  "not get it",
+                  (memory_kib + 1023) / 1024));
 }
 
 Error not_sealed() {
@@ -38,7 +43,9 @@ std::string seal_with_passphrase(const Secret& passphrase, std::string_view plai
                                  const Random& random) {
   std::string salt = random_bytes(random, crypto_pwhash_SALTBYTES);
   std::string nonce = random_bytes(random, kAesNonceBytes);
-  Secret key(key_of(passphrase, salt, kMemoryKib, kPasses));
+  auto made = key_of(passphrase, salt, kMemoryKib, kPasses);
+  ASSERT_MSG(made.ok(), "64 MiB for a moment");
+  Secret key = std::move(made).value();
   std::string box = nonce + aes_gcm_seal(key.reveal(), nonce, kPurpose, plain);
   return to_json(Value::map({{"kdf", "argon2id"},
                              {"memory_kib", kMemoryKib},
@@ -61,7 +68,7 @@ Result<Secret> open_with_passphrase(const Secret& passphrase, std::string_view s
                  memory_kib >= 8 && memory_kib <= kMostMemoryKib && passes >= 1 &&
                  passes <= kMostPasses;
   if (!is_sane) return not_sealed();
-  Secret key(key_of(passphrase, salt, memory_kib, passes));
+  TRY(Secret key, key_of(passphrase, salt, memory_kib, passes));
   std::string_view rest = box;
   auto nonce = rest.substr(0, kAesNonceBytes);
   auto plain = aes_gcm_open(key.reveal(), nonce, kPurpose, rest.substr(kAesNonceBytes));

@@ -18,7 +18,8 @@ std::string seal_with_passphrase(const Secret& passphrase, std::string_view plai
                                  const Random& random);
 
 // Errors: Invalid, AUT-0013 (it is no such text, or asks for more than 1 GiB or 10 passes);
-// Forbidden, AUT-0014 (another passphrase, or it was changed).
+// Forbidden, AUT-0014 (another passphrase, or it was changed); Unavailable, AUT-0015 (the memory
+// that it asks for is not there).
 Result<Secret> open_with_passphrase(const Secret& passphrase, std::string_view sealed);
 
 }  // namespace millrace::auth

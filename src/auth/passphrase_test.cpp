@@ -3,6 +3,12 @@
 
 #include <gtest/gtest.h>
 
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <optional>
+
 #include "base/json.h"
 
 namespace millrace::auth {
@@ -36,6 +42,39 @@ TEST(Passphrase, AChangedTextDoesNotOpen) {
   EXPECT_EQ(changed("kdf", "none"), "AUT-0013");
   EXPECT_EQ(open_with_passphrase(right, "{}").error().code(), "AUT-0013");
   EXPECT_EQ(open_with_passphrase(right, "no JSON").error().code(), "AUT-0013");
+}
+
+// At most `bytes` more than it has for the process, until the end of the block.
+class LittleMemory {
+ public:
+  explicit LittleMemory(size_t bytes) {
+    size_t pages = 0;
+    std::ifstream("/proc/self/statm") >> pages;
+    EXPECT_EQ(::getrlimit(RLIMIT_AS, &before_), 0);
+    rlimit little = before_;
+    little.rlim_cur = pages * static_cast<size_t>(::sysconf(_SC_PAGESIZE)) + bytes;
+    EXPECT_EQ(::setrlimit(RLIMIT_AS, &little), 0);
+  }
+  ~LittleMemory() { ::setrlimit(RLIMIT_AS, &before_); }
+
+ private:
+  rlimit before_{};
+};
+
+// A backup from a larger machine, or one that was made to end ours.
+TEST(Passphrase, MemoryThatIsNotThereIsAnError) {
+  Secret right("correct horse");
+  auto value = parse_json(seal_with_passphrase(right, "the keys", system_random()));
+  ASSERT_TRUE(value.ok());
+  value->set("memory_kib", 1 << 20);
+  std::string sealed = to_json(*value);
+  std::optional<Error> error;
+  {
+    LittleMemory little(512 << 20);
+    error = open_with_passphrase(right, sealed).error();
+  }
+  EXPECT_EQ(error->code(), "AUT-0015");
+  EXPECT_NE(error->message().find("1024 MiB"), std::string::npos) << error->message();
 }
 
 TEST(Sha256Test, TakesItsBytesInPieces) {
