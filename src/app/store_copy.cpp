@@ -94,6 +94,9 @@ Result<int> store_copy(const StoreCopyOptions& options) {
     if (table.rows > 0) cli::put("{}: {} rows\n", table.name, table.rows);
     rows += table.rows;
   }));
+  // Who owns the shards is no row that is copied: the next server claims them.
+  TRY(store::claim_shards(*target.writer, fmt::format("copy:{}", ::getpid()),
+                          kernel::ShardSet::all()));
   const std::string& data = options.to_data.empty() ? options.from_data : options.to_data;
   TRY(auto copied, open_store_reader(target.section, target.data));
   bool is_broken = false;

@@ -69,6 +69,47 @@ def what_was_done_is_there_after_a_restart():
         assert not (s.data / "millrace.db").exists()
 
 
+def copy(*words):
+    run = subprocess.run([binary(), "store", "copy", *map(str, words)], capture_output=True,
+                         text=True, timeout=120)
+    return run.returncode, run.stdout + run.stderr
+
+
+def rows_move_to_postgres_and_back():
+    """As docs/guides/postgres.md says."""
+    with Server(settings={"log.level": "warn"}) as s:
+        s.start()
+        first = s.client().data("POST", "/api/v1/executions?wait=30s", {"action": "core.noop"})["id"]
+        url_file = s.home / "store.url"
+        url_file.write_text(POSTGRES.url + "\n")
+        schema = ("--schema", s.home.name)
+        there = ("--from-data", s.data, "--to-url-file", url_file, *schema)
+        back = ("--from-url-file", url_file, "--to-data", s.data, *schema)
+        code, said = copy(*there)
+        assert code != 0 and "BAS-0009" in said, said  # it runs
+        s.stop()
+        code, said = copy(*there)
+        assert code == 0 and "execution: 1 rows" in said and "doctor: 0 findings" in said, said
+        s.settings.update({"store.url": POSTGRES.url, "store.schema": s.home.name})
+        s.start()
+        c = s.client()
+        assert [e["id"] for e in everything(c, "/api/v1/executions")] == [first]
+        second = c.data("POST", "/api/v1/executions?wait=30s", {"action": "core.noop"})["id"]
+        s.stop()
+        code, said = copy(*back)
+        assert code != 0 and "STO-0013" in said and "not empty" in said, said
+        (s.data / "millrace.db").rename(s.home / "old.db")
+        code, said = copy(*back)
+        assert code == 0 and "execution: 2 rows" in said, said
+        del s.settings["store.url"], s.settings["store.schema"]
+        s.start()
+        assert {e["id"] for e in everything(s.client(), "/api/v1/executions")} == {first, second}
+        s.stop()
+        s.doctor()
+        code, said = copy("--from-data", s.data)
+        assert code != 0 and "APP-0035" in said and "--to-data or --to-url-file" in said, said
+
+
 class Load(threading.Thread):
     """Asks for runs, and remembers what was accepted; a key is sent again until it is."""
 
@@ -190,6 +231,7 @@ if __name__ == "__main__":
             wrong_urls_are_refused_before_anything_is_made,
             a_url_may_stand_in_a_file,
             what_was_done_is_there_after_a_restart,
+            rows_move_to_postgres_and_back,
             its_connections_killed_under_load_lose_nothing,
             a_database_that_is_killed_loses_nothing,
             a_database_that_is_away_for_a_while_is_waited_for,
