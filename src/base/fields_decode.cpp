@@ -193,6 +193,9 @@ class Decoder {
 
   void string(const Field& line, std::string& out, const Value& value) {
     if (!value.is_string()) return wrong_type("string", value);
+    if (size_t at = value.as_string().find('\0'); at != std::string_view::npos) {
+      return report(fmt::format("expected text, found a NUL character at byte {}", at));
+    }
     out = value.as_string();
     if (line.type->kind != Kind::List) check_length(line, count_characters(out), "characters");
   }

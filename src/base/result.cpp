@@ -27,10 +27,22 @@ std::string_view to_string(ErrorKind kind) {
   return "internal";
 }
 
+namespace {
+
+// A message quotes what it is about, and is stored and shown as text: there no NUL may stand.
+std::string without_nul(std::string message) {
+  for (size_t at = 0; (at = message.find('\0', at)) != message.npos;) {
+    message.replace(at, 1, "\\0");
+  }
+  return message;
+}
+
+}  // namespace
+
 Error::Error(ErrorKind kind, std::string_view code, std::string message)
     : data_(std::make_unique<Data>(Data{.kind = kind,
                                         .code = std::string(code),
-                                        .message = std::move(message),
+                                        .message = without_nul(std::move(message)),
                                         .problems = {}})) {}
 
 const std::vector<Problem>& Error::problems() const { return data_->problems; }

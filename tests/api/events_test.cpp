@@ -201,8 +201,8 @@ TEST_F(WebhookTest, AWeakSecretIsRefusedWithItsReason) {
                 R"({"name":"weak","scheme":")" + scheme + R"(","secrets":[")" + secret + R"("]})");
   };
   for (const char* secret : {"12345678", "                        ",
-                             R"(\u0000\u0000\u0000\u0000\u0000\u0000\u0000\u0000\u0000\u0000\u0000)"
-                             R"(\u0000\u0000\u0000\u0000\u0000)"}) {
+                             R"(\u0001\u0001\u0001\u0001\u0001\u0001\u0001\u0001\u0001\u0001\u0001)"
+                             R"(\u0001\u0001\u0001\u0001\u0001)"}) {
     auto refused = with("github", secret);
     EXPECT_EQ(refused.code(), "API-0062") << refused.text;
     EXPECT_NE(refused.text.find("/secrets/0"), std::string::npos) << refused.text;
@@ -229,6 +229,35 @@ TEST_F(ApiTest, CloudEventsAreAcceptedOnceEach) {
   EXPECT_EQ(get("/api/v1/events").data().size(), 2u);
   EXPECT_EQ(get("/api/v1/events?trigger=core.cloudevent").data().size(), 1u);
   EXPECT_EQ(send("POST", "/api/v1/events", "{}", {{"Content-Type", "text/plain"}}).status, 415);
+}
+
+// CloudEvents 1.0: a String has none; and a NUL is no text to PostgreSQL.
+TEST_F(ApiTest, ACloudEventsAttributeHasNoControlCharacters) {
+  Lines type = {{"Content-Type", "application/cloudevents+json"}};
+  for (const char* bad : {R"(a\u0000b)", R"(a\nb)", R"(a\u0085b)", R"(\u007f)"}) {
+    for (const char* name : {"id", "source", "type"}) {
+      std::string event = R"({"specversion":"1.0","id":"1","source":"s","type":"t")";
+      size_t at = event.find(std::string("\"") + name);
+      size_t value = event.find(':', at) + 2;
+      event.replace(value, 1, bad);
+      auto answer = send("POST", "/api/v1/events", event + "}", type);
+      EXPECT_EQ(answer.status, 400) << event;
+      EXPECT_TRUE(answer.text.contains("control characters")) << answer.text;
+    }
+  }
+  EXPECT_EQ(get("/api/v1/events").data().size(), 0u);
+  // Data may hold any.
+  auto fine = R"({"specversion":"1.0","id":"ä","source":"s","type":"t","data":"a\u0000b"})";
+  EXPECT_EQ(send("POST", "/api/v1/events", fine, type).status, 202);
+}
+
+TEST_F(ApiTest, ATextOfARequestHasNoNul) {
+  auto answer = send("POST", "/api/v1/rules",
+                     R"({"ref":"a.\u0000b","trigger":{"ref":"core.cloudevent"},)"
+                     R"("action":{"ref":"core.noop"}})",
+                     {{"Content-Type", "application/json"}});
+  EXPECT_EQ(answer.status, 400);
+  EXPECT_TRUE(answer.text.contains("NUL character at byte 2")) << answer.text;
 }
 
 // security.md M2: who may send events cannot speak as a hook, nor take the key of its delivery.

@@ -90,8 +90,12 @@ Result<BuiltinOutcome> ask(Context& ctx, const kernel::ExecutionRow& row, const 
   kernel::InquiryRow inquiry;
   inquiry.id = InquiryId{row.id.value};
   inquiry.tenant = row.tenant;
-  inquiry.prompt = parameters.string_or("prompt", "");
-  inquiry.route = parameters.string_or("route", "");
+  for (auto [name, text] : {std::pair("prompt", &inquiry.prompt), {"route", &inquiry.route}}) {
+    *text = parameters.string_or(name, "");
+    if (!text->contains('\0')) continue;
+    return Error(ErrorKind::Invalid, "EXE-0013",
+                 fmt::format("core.ask: {}: expected text, found a NUL character", name));
+  }
   auto list = [&](std::string_view name) {
     const Value& names = parameters[name];
     return names.is_list() && names.size() > 0 ? to_json(names) : std::string();

@@ -16,6 +16,17 @@
 namespace millrace::api {
 namespace {
 
+// U+0000 to U+001F and U+007F to U+009F; npos: none.
+size_t first_control(std::string_view text) {
+  for (size_t at = 0; at < text.size(); ++at) {
+    auto byte = static_cast<unsigned char>(text[at]);
+    if (byte < 0x20 || byte == 0x7f) return at;
+    bool is_c1 = byte == 0xc2 && at + 1 < text.size() && (text[at + 1] & 0x60) == 0;
+    if (is_c1) return at;
+  }
+  return text.npos;
+}
+
 constexpr std::string_view kAnyTrigger = "core.cloudevent";
 constexpr size_t kLongestAttribute = 1024;
 
@@ -90,6 +101,12 @@ class Reader {
     }
     if (found->size() > kLongestAttribute) {
       report(name, fmt::format("longer than {} bytes", kLongestAttribute));
+      return {};
+    }
+    if (size_t at = first_control(found->as_string()); at != std::string_view::npos) {
+      report(name, fmt::format("expected no control characters (CloudEvents 1.0, 'String'), found "
+                               "one at byte {}",
+                               at));
       return {};
     }
     return std::string(found->as_string());
