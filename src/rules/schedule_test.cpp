@@ -272,19 +272,19 @@ TEST(DueFirings, AskForFewHoweverManyWereMissed) {
       return std::nullopt;
     };
   };
-  constexpr int64_t kDay = 86'400;
+  constexpr int64_t kDaySeconds = 86'400;
   struct Case {
     std::vector<std::pair<int64_t, int64_t>> ranges;
     int64_t now_s;
     int64_t last_s;
   };
   const Case cases[] = {
-      {{{0, 365 * kDay}}, 548 * kDay, 365 * kDay - 1},
-      {{{0, 10}, {kDay, kDay + 5}, {400 * kDay, 401 * kDay}}, 400 * kDay - 1, kDay + 4},
-      {{{0, 10}, {kDay, kDay + 5}, {400 * kDay, 401 * kDay}}, 400 * kDay, 400 * kDay},
-      {{{0, 1}, {kDay, kDay + 5}}, kDay - 1, 0},
-      {{{0, 100'000 * kDay}}, 36'600 * kDay, 36'600 * kDay},
-      {{{0, 1}}, 36'600 * kDay, 0},
+      {{{0, 365 * kDaySeconds}}, 548 * kDaySeconds, 365 * kDaySeconds - 1},
+      {{{0, 10}, {kDaySeconds, kDaySeconds + 5}, {400 * kDaySeconds, 401 * kDaySeconds}}, 400 * kDaySeconds - 1, kDaySeconds + 4},
+      {{{0, 10}, {kDaySeconds, kDaySeconds + 5}, {400 * kDaySeconds, 401 * kDaySeconds}}, 400 * kDaySeconds, 400 * kDaySeconds},
+      {{{0, 1}, {kDaySeconds, kDaySeconds + 5}}, kDaySeconds - 1, 0},
+      {{{0, 100'000 * kDaySeconds}}, 36'600 * kDaySeconds, 36'600 * kDaySeconds},
+      {{{0, 1}}, 36'600 * kDaySeconds, 0},
   };
   for (const Case& c : cases) {
     size_t asked = 0;
