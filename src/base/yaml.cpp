@@ -76,6 +76,7 @@ class TreeBuilder : public YAML::EventHandler {
   }
   void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
                 const std::string& text) override {
+    check_tag(tag, line(mark));
     add({.value = scalar(tag, text, line(mark)), .text = text, .line = line(mark)}, anchor);
   }
   void OnSequenceStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
@@ -153,11 +154,17 @@ class TreeBuilder : public YAML::EventHandler {
     }
     return scalar;
   }
+  static void check_tag(std::string_view tag, int at) {
+    if (tag.size() <= kLongestYamlTag) return;
+    throw Stop{at, fmt::format("expected a tag of at most {} bytes, found {}", kLongestYamlTag,
+                               tag.size())};
+  }
   void unknown_tag(std::string_view tag, int at) {
     problem(at, fmt::format("the tag '{}' is not supported: remove it", tag));
   }
 
   void open(Value empty, const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor) {
+    check_tag(tag, line(mark));
     bool known = tag.empty() || tag == "?" || tag == "!" || tag == "tag:yaml.org,2002:seq" ||
                  tag == "tag:yaml.org,2002:map";
     if (!known) unknown_tag(tag, line(mark));
@@ -314,6 +321,11 @@ Result<YamlNode> parse_yaml(std::string_view text, std::string_view file,
     return fail(static_cast<int>(line),
                 fmt::format("expected UTF-8, found the byte {:02X} at byte {}",
                             static_cast<unsigned char>(text[at]), at));
+  }
+  if (size_t at = text.find('\0'); at != text.npos) {  // to yaml-cpp it would be UTF-16
+    auto line = 1 + std::ranges::count(text.substr(0, at), '\n');
+    return fail(static_cast<int>(line),
+                fmt::format("expected text without the character U+0000, found one at byte {}", at));
   }
   TreeBuilder builder(file, limits);
   if (auto fault = find_flow_fault(text, limits.max_depth, limits.max_nodes)) {

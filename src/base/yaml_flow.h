@@ -7,6 +7,9 @@
 
 namespace millrace {
 
+// A node has its tag written out: of a long prefix, given once by %TAG, each node makes a copy.
+inline constexpr size_t kLongestYamlTag = 256;
+
 // yaml-cpp keeps every token of a line of brackets until the first of them is closed, hundreds of
 // bytes each, before it tells of anything. So what stands in brackets is counted before, without
 // memory.

@@ -29,6 +29,7 @@ class BraceFormatter {
         continue;
       }
       if (c == '}') return value_error("Single '}' encountered in format string");
+      TRY(eval_.meter.step());
       size_t end = closing(pattern, i + 1);
       if (end == std::string_view::npos) {
         return value_error("expected '}' before end of string");
@@ -76,10 +77,12 @@ class BraceFormatter {
     if (conversion == 'r' || conversion == 'a') {
       std::string repr;
       TRY(append_repr(eval_.meter, repr, value));
-      value = Item(repr);
+      TRY(value, eval_.text(std::move(repr)));
     } else if (conversion == 's') {
-      TRY(std::string plain, eval_.str(value));
-      value = Item(plain);
+      if (!value.is_string()) {
+        TRY(std::string plain, eval_.str(value));
+        value = Item(plain);
+      }
     } else if (conversion != '\0') {
       return value_error(fmt::format("Unknown conversion specifier '{}'", conversion));
     }
@@ -102,7 +105,10 @@ class BraceFormatter {
       std::string_view key = name.substr(1, close - 1);
       Item index;
       bool numeric = parse_int(key, 10, index) && key.find_first_not_of("0123456789") == key.npos;
-      TRY(value, eval_.subscript(value, numeric ? index : Item(key)));
+      if (!numeric) {
+        TRY(index, eval_.copied(key));
+      }
+      TRY(value, eval_.subscript(value, index));
       if (value.is_undefined()) return eval_error(fmt::format("KeyError: {}", key));
       name.remove_prefix(close + 1);
     }

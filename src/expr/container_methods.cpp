@@ -21,6 +21,7 @@ Result<Item> get(Evaluator& eval, const Item& map, const Item& key, const Item& 
     return found ? *found : otherwise;
   }
   if (key.is_undefined()) return undefined_use(key);
+  if (key.is_string()) TRY(eval.meter.scan(key.str().size()));
   const Value* found = key.is_string() ? map.value().find(key.str()) : nullptr;
   return found ? map.child(*found) : otherwise;
 }
@@ -65,7 +66,8 @@ Result<Item> change_dict(Evaluator& eval, Dict& dict, std::string_view name, Arg
     }
     for (const auto& [key, value] : args.named()) {
       TRY(Item copy, snapshot_item(eval.meter, value));
-      TRY(dict.set(eval.meter, Item(key), std::move(copy)));
+      TRY(Item text, eval.copied(key));
+      TRY(dict.set(eval.meter, text, std::move(copy)));
     }
     return Item();
   }

@@ -27,13 +27,14 @@ Result<bool> truth_of(const Item& item) {
   return python::truth(item);
 }
 
-const Value* Evaluator::peek(NodeId id) const {
+const Value* Evaluator::peek(NodeId id, size_t& bytes) const {
   const Node& node = tree_.node(id);
   switch (node.op) {
     case Op::Const: return &tree_.constants[node.a];
     case Op::CtxAttr:
     case Op::CtxKey: {
       std::string_view name = tree_.text(node.a);
+      bytes += name.size();
       return is_private(name) ? nullptr : scope.ctx.find(name);
     }
     case Op::Name:
@@ -41,7 +42,8 @@ const Value* Evaluator::peek(NodeId id) const {
       return scope.names.find(tree_.text(node.a));
     case Op::YaqlAttr:
     case Op::Attr: {
-      const Value* object = peek(node.a);
+      const Value* object = peek(node.a, bytes);
+      bytes += tree_.text(node.b).size();
       return object ? object->find(tree_.text(node.b)) : nullptr;
     }
     default: return nullptr;
@@ -50,7 +52,10 @@ const Value* Evaluator::peek(NodeId id) const {
 
 Result<Item> Evaluator::eval(NodeId id) {
   TRY(meter.step());
-  if (const Value* here = peek(id)) return Item(*here);
+  size_t bytes = 0;
+  const Value* here = peek(id, bytes);
+  TRY(meter.scan(bytes));
+  if (here) return Item(*here);
   TRY(meter.enter());
   Level level(meter);
   return eval_node(tree_.node(id));
@@ -142,7 +147,7 @@ Result<Item> Evaluator::ctx_attribute(std::string_view name) {
   const Value* found = is_private(name) ? nullptr : scope.ctx.find(name);
   if (found) return Item(*found);
   if (is_yaql()) return Error(ErrorKind::Invalid, kUndefined, fmt::format("KeyError: {}", name));
-  return Item(make<Undefined>(fmt::format("'dict object' has no attribute '{}'", name)));
+  return undefined(fmt::format("'dict object' has no attribute '{}'", brief(name)));
 }
 
 Result<Item> Evaluator::ask(const Answer& answer, const Item& when_absent) {
@@ -170,7 +175,7 @@ Result<Item> Evaluator::eval_kv(const Node& node) {
     if (!key.empty()) key += '.';
     key += tree_.text(part.node);
   }
-  Item absent(make<Undefined>(fmt::format("the datastore has no item '{}'", key)));
+  Item absent(make<Undefined>(fmt::format("the datastore has no item '{}'", brief(key))));
   TRY(Answer answer, this->key(key, node.aux == 1));
   return ask(answer, absent);
 }
@@ -223,6 +228,7 @@ Result<void> Evaluator::eval_args(std::span<const Arg> list, Args& out) {
       TRY(auto entries, entries_of(*this, value));
       for (auto& [key, item] : entries) {
         if (!key.is_string()) return type_error("keywords must be strings");
+        TRY(meter.scan(key.str().size()));
         out.hold(key);
         out.name(key.str(), std::move(item));
       }
@@ -240,6 +246,11 @@ Result<Item> Evaluator::apply(const Function& function, Args& args) {
   TRY(meter.step());
   TRY(meter.scan(args.text_bytes()));  // whatever it does with its texts, it reads them
   return function.run(*this, args);
+}
+
+Result<Item> Evaluator::copied(std::string_view text) {
+  TRY(meter.take(text.size() + 16));
+  return Item(text);
 }
 
 Result<Item> Evaluator::text(std::string value) {

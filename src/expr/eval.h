@@ -92,8 +92,8 @@ class Evaluator {
 
   Result<Item> eval(NodeId id);
   // The node's value where it lies in the scope, without a copy; nullptr when it is not a plain
-  // path or not there: then eval says.
-  const Value* peek(NodeId id) const;
+  // path or not there: then eval says. `bytes` grows by the names that it looked for.
+  const Value* peek(NodeId id, size_t& bytes) const;
   // eval, and an error when that is Jinja's undefined.
   Result<Item> defined(NodeId id);
   Result<std::string> run_template(NodeId body);
@@ -106,7 +106,8 @@ class Evaluator {
   // read every key that the workflow may read.
   Result<Answer> key(std::string_view name, bool decrypt);
   Result<std::string> str(const Item& item) { return python::str(meter, item); }
-  Result<Item> text(std::string value);  // counts its memory
+  Result<Item> text(std::string value);        // counts its memory
+  Result<Item> copied(std::string_view text);  // counts it before
   Result<Item> list(std::vector<Item> items) {
     return make_seq(meter, Flavor::List, std::move(items));
   }
@@ -164,8 +165,11 @@ class Evaluator {
   Result<void> run_with(const Node& node);
   Result<void> assign(NodeId target, const Item& value);
   Result<std::string> capture(NodeId body);
+  Result<void> put(std::string_view text);
+  Result<void> print(const Item& value);
   Result<Item> call_macro(const Macro& macro, Args& args);
   Result<Item> cycle_of(Loop& loop, std::string_view name, Args& args);
+  Result<Item> undefined(std::string reason);
   const Item* find_local(std::string_view name) const;
 
   // YAQL
@@ -220,6 +224,8 @@ class Cursor {
 // bool(x) of Python; an error for Jinja's undefined.
 Result<bool> truth_of(const Item& item);
 Error undefined_use(const Item& undefined);
+// The beginning of a name, for a message that many values may hold.
+std::string brief(std::string_view name);
 
 Result<Item> finalize_yaql(Evaluator& eval, const Item& item);
 // The end of an evaluation: a Value without anything of Python, within the output budget.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
+#include "base/problems.h"
 #include "expr/eval.h"
 #include "expr/string_methods.h"
 #include "expr/unicode.h"
@@ -9,13 +10,12 @@
 namespace millrace::expr {
 namespace {
 
-Item undefined(std::string reason) { return Item(make<Undefined>(std::move(reason))); }
-
 std::string object_name(const Item& item) {
   return item.is_null() ? "None" : fmt::format("'{} object'", python::type_name(item));
 }
 
-Item loop_attribute(const Loop& loop, std::string_view name) {
+// Nothing for a name that a loop does not have there.
+std::optional<Item> loop_attribute(const Loop& loop, std::string_view name) {
   auto n = static_cast<int64_t>(loop.items.size());
   auto i = static_cast<int64_t>(loop.at);
   if (name == "index") return Item(i + 1);
@@ -29,12 +29,26 @@ Item loop_attribute(const Loop& loop, std::string_view name) {
   if (name == "depth0") return Item(static_cast<int64_t>(loop.depth) - 1);
   if (name == "previtem" && i > 0) return loop.items[loop.at - 1];
   if (name == "nextitem" && i + 1 < n) return loop.items[loop.at + 1];
-  if (name == "previtem") return undefined("there is no previous item");
-  if (name == "nextitem") return undefined("there is no next item");
-  return undefined(fmt::format("'loop' has no attribute '{}'", name));
+  return {};
+}
+
+std::string why_not_in_loop(std::string_view name) {
+  if (name == "previtem") return "there is no previous item";
+  if (name == "nextitem") return "there is no next item";
+  return fmt::format("'loop' has no attribute '{}'", brief(name));
 }
 
 }  // namespace
+
+std::string brief(std::string_view name) {
+  constexpr size_t kShown = 200;
+  return shortened(std::string(name.substr(0, kShown + 1)), kShown);
+}
+
+Result<Item> Evaluator::undefined(std::string reason) {
+  TRY(meter.take(sizeof(Undefined) + reason.size()));
+  return Item(make<Undefined>(std::move(reason)));
+}
 
 Result<Item> Evaluator::eval_jinja(const Node& node) {
   switch (node.op) {
@@ -106,18 +120,21 @@ Result<Item> Evaluator::eval_name(const Node& node) {
   if (scope.mode == Mode::Native) {
     if (const Value* root = scope.names.find(name)) return Item(*root);
   }
-  return undefined(fmt::format("'{}' is undefined", name));
+  return undefined(fmt::format("'{}' is undefined", brief(name)));
 }
 
 Result<Item> Evaluator::attribute(const Item& object, std::string_view name) {
   if (object.is_undefined()) return undefined_use(object);
+  TRY(meter.scan(name.size()));
   if (object.is_plain_map()) {
     if (const Value* found = object.value().find(name)) return object.child(*found);
   } else if (auto* dict = object.as<Dict>(ObjectKind::Dict)) {
-    TRY(const Item* found, dict->find(meter, Item(name)));
+    TRY(Item key, copied(name));
+    TRY(const Item* found, dict->find(meter, key));
     if (found) return *found;
   } else if (auto* loop = object.as<Loop>(ObjectKind::Loop)) {
-    return loop_attribute(*loop, name);
+    if (auto found = loop_attribute(*loop, name)) return *found;
+    return undefined(why_not_in_loop(name));
   } else if (auto* ns = object.as<Namespace>(ObjectKind::Namespace)) {
     TRY(meter.step(ns->data.size() / 16));
     for (const auto& [key, value] : ns->data) {
@@ -129,7 +146,7 @@ Result<Item> Evaluator::attribute(const Item& object, std::string_view name) {
   } else if (auto* cycler = object.as<Cycler>(ObjectKind::Cycler)) {
     if (name == "current") return cycler->items[cycler->at];
   }
-  return undefined(fmt::format("{} has no attribute '{}'", object_name(object), name));
+  return undefined(fmt::format("{} has no attribute '{}'", object_name(object), brief(name)));
 }
 
 Result<Item> Evaluator::subscript(const Item& object, const Item& index) {
@@ -155,7 +172,7 @@ Result<Item> Evaluator::subscript(const Item& object, const Item& index) {
     }
   }
   TRY(std::string key, str(index));
-  return undefined(fmt::format("{} has no element {}", object_name(object), key));
+  return undefined(fmt::format("{} has no element {}", object_name(object), brief(key)));
 }
 
 Result<Item> Evaluator::eval_slice(const Node& node) {
@@ -282,7 +299,8 @@ Result<Item> Evaluator::cycle_of(Loop& loop, std::string_view name, Args& args) 
     loop.last_changed.assign(args.rest(0).begin(), args.rest(0).end());
     return Item(changed);
   }
-  return undefined_use(undefined(fmt::format("'loop' has no attribute '{}'", name)));
+  TRY(Item missing, undefined(why_not_in_loop(name)));
+  return undefined_use(missing);
 }
 
 }  // namespace millrace::expr

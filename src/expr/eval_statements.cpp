@@ -41,6 +41,21 @@ Result<Item> snapshot(Meter& meter, const Item& item) {
 
 Result<Item> snapshot_item(Meter& meter, const Item& item) { return snapshot(meter, item); }
 
+Result<void> Evaluator::put(std::string_view text) {
+  TRY(meter.room(out_->size(), text.size()));
+  TRY(meter.take(text.size()));
+  *out_ += text;
+  return {};
+}
+
+// The text is paid for here: macros within macros hold one each.
+Result<void> Evaluator::print(const Item& value) {
+  if (value.is_string()) return put(value.str());
+  std::string text;
+  TRY(python::append_repr(meter, text, value));
+  return put(text);
+}
+
 Result<std::string> Evaluator::run_template(NodeId body) { return capture(body); }
 
 Result<std::string> Evaluator::capture(NodeId body) {
@@ -61,16 +76,11 @@ Result<void> Evaluator::run(NodeId id) {
     case Op::Body:
       for (const Arg& statement : tree_.args_of(node)) TRY(run(statement.node));
       return {};
-    case Op::Data: {
-      std::string_view data = tree_.text(node.a);
-      if (out_->size() + data.size() > meter.budget().output_bytes) return meter.output_spent();
-      *out_ += data;
-      return {};
-    }
+    case Op::Data: return put(tree_.text(node.a));
     case Op::Print: {
       TRY(Item value, eval(node.a));
       TRY(value, drained(std::move(value)));
-      return python::append_str(meter, *out_, value);
+      return print(value);
     }
     case Op::If: return run_if(node);
     case Op::For: {
@@ -95,11 +105,11 @@ Result<void> Evaluator::run(NodeId id) {
       Frame frame(*this);
       locals_.push_back({"caller", Item(make<Macro>(id))});
       TRY(Item value, eval(node.a));
-      return python::append_str(meter, *out_, value);
+      return print(value);
     }
     default: {
       TRY(Item value, eval(id));
-      return python::append_str(meter, *out_, value);
+      return print(value);
     }
   }
 }
@@ -120,7 +130,7 @@ Result<void> Evaluator::run_captured(const Node& node) {
     TRY(value, std::move(filtered));
   }
   if (node.op == Op::SetBlock) return assign(node.a, value);
-  return python::append_str(meter, *out_, value);
+  return print(value);
 }
 
 // The values are those of the outer names.
@@ -246,7 +256,8 @@ Result<Item> Evaluator::call_macro(const Macro& macro, Args& args) {
     if (name == "caller") {
       locals_.push_back({"caller", value});
     } else if (!is_param) {
-      TRY(kwargs->set(meter, Item(name), value));
+      TRY(Item key, copied(name));
+      TRY(kwargs->set(meter, key, value));
     }
   }
   TRY(rest, tuple(std::move(extra)));

@@ -48,6 +48,7 @@ Result<bool> Cursor::next(Evaluator& eval, Item& out) {
     out = Item(value.as_map().at_index(at_++).key);
   } else {
     size_t n = unicode::width(value.as_string(), at_);
+    TRY(eval.meter.take(n + 16));
     out = Item(value.as_string().substr(at_, n));
     at_ += n;
   }
@@ -175,7 +176,10 @@ Result<bool> Evaluator::contains(const Item& container, const Item& item) {
     return find_in(container.str(), item.str()) != std::string_view::npos;
   }
   if (container.is_plain_map()) {
-    if (item.is_string()) return container.value().find(item.str()) != nullptr;
+    if (item.is_string()) {
+      TRY(meter.scan(item.str().size()));
+      return container.value().find(item.str()) != nullptr;
+    }
     TRY(uint64_t h, python::hash(meter, item));
     (void)h;
     return false;

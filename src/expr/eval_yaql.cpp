@@ -43,6 +43,7 @@ Result<void> set_variable(Meter& meter, Context& context, std::string_view name,
       return {};
     }
   }
+  TRY(meter.take(name.size() + sizeof(context.data[0])));
   context.data.emplace_back(std::string(name), std::move(value));
   return {};
 }
@@ -100,16 +101,19 @@ Result<Item> Evaluator::eval_yaql(const Node& node) {
 
 Result<Item> Evaluator::yaql_attribute(const Item& object, std::string_view name) {
   if (object.is_plain_map()) {
+    TRY(meter.scan(name.size()));
     if (const Value* found = object.value().find(name)) return object.child(*found);
     return Error(ErrorKind::Invalid, kUndefined, fmt::format("KeyError: {}", name));
   }
   if (auto* dict = object.as<Dict>(ObjectKind::Dict)) {
-    TRY(const Item* found, dict->find(meter, Item(name)));
+    TRY(Item key, copied(name));
+    TRY(const Item* found, dict->find(meter, key));
     if (found) return *found;
     return Error(ErrorKind::Invalid, kUndefined, fmt::format("KeyError: {}", name));
   }
   if (accepts(Type::Iterable, object)) {
     TRY(Cursor cursor, Cursor::over(object));
+    TRY(meter.take(name.size()));
     return make_iterator(meter, depth_of(object),
                          [cursor = std::move(cursor), key = std::string(name)](
                              Evaluator& eval, Item& out) mutable -> Result<bool> {

@@ -44,6 +44,7 @@ Result<void> replace_all(Meter& meter, std::string& text, std::string_view from,
   for (size_t next = find_in(text, from); next != std::string::npos;
        next = find_in(text, from, at)) {
     TRY(meter.room(out.size(), next - at + to.size()));
+    TRY(meter.take(to.size()));
     out.append(text, at, next - at);
     out += to;
     at = next + from.size();
@@ -166,10 +167,14 @@ Result<void> Evaluation::append(Evaluator& eval, const Item& item, const Segment
 }
 
 Result<void> Evaluation::append_final(const Item& item, std::string& out) {
+  if (item.is_string()) TRY(meter_.take(item.str().size()));
+  const size_t had = out.size();
   bool saved = std::exchange(meter_.frozen_input, false);
   auto done = python::append_str(meter_, out, item);
   meter_.frozen_input = saved;
-  return done;
+  TRY(std::move(done));
+  if (!item.is_string()) TRY(meter_.take(out.size() - had));
+  return {};
 }
 
 // What the text shows of an expression's result.

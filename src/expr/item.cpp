@@ -71,7 +71,7 @@ Result<size_t> ItemTable::find(Meter& meter, const Item& key) const {
 Result<std::pair<size_t, bool>> ItemTable::insert(Meter& meter, const Item& key) {
   TRY(size_t found, find(meter, key));
   if (found != kNone) return std::pair(found, false);
-  TRY(meter.take(sizeof(Item) * 2));
+  TRY(meter.take(sizeof(Item) * 4));  // key, value, hash and places in the index
   TRY(uint64_t h, python::hash(meter, key));
   keys_.push_back(key);
   hashes_.push_back(h);

@@ -149,6 +149,7 @@ struct Undefined : Object {
 
 // An integer of Python that does not fit 64 bits. Beyond 127 bits arithmetic is an error.
 __extension__ typedef __int128 Int128;
+__extension__ typedef unsigned __int128 UInt128;
 struct Wide : Object {
   explicit Wide(Int128 v) : Object(ObjectKind::Wide), value(v) {}
   Int128 value;

@@ -19,22 +19,70 @@ Error filter_error(std::string message) {
   return eval_error("FilterArgumentError: " + std::move(message));
 }
 
-// "a.b.0" of an item; `otherwise` stands for what is undefined on the way.
-Result<Item> attribute_path(Evaluator& eval, Item item, const Item& path, const Item* otherwise) {
-  if (path.is_null()) return item;
-  if (!path.is_string()) return eval.subscript(item, path);
-  for (std::string_view part : split(path.str(), '.')) {
-    Item index;
-    bool number = !part.empty() && part.find_first_not_of("0123456789") == part.npos &&
-                  python::parse_int(part, 10, index);
-    TRY(item, eval.subscript(item, number ? index : Item(part)));
-    if (item.is_undefined() && otherwise && !otherwise->is_null()) item = *otherwise;
-  }
-  return item;
+Result<void> check_attribute(const Item& text) {
+  constexpr size_t kLongest = 1024;
+  if (!text.is_string() || text.str().size() <= kLongest) return {};
+  return filter_error(fmt::format("expected an attribute of at most {} bytes, found {}", kLongest,
+                                  text.str().size()));
 }
 
-Item ignore_case(Item item, bool case_sensitive) {
+// "a.b.0", cut once for all items; null is the item itself.
+class AttributePath {
+ public:
+  static Result<AttributePath> parse(const Item& path) {
+    AttributePath parsed;
+    TRY(check_attribute(path));
+    if (path.is_string()) {
+      parsed.add(path.str());
+    } else if (!path.is_null()) {
+      parsed.parts_.push_back(path);
+    }
+    return parsed;
+  }
+  // sort's "a,b"
+  static Result<std::vector<AttributePath>> parse_list(const Item& paths) {
+    std::vector<AttributePath> out;
+    TRY(check_attribute(paths));
+    if (!paths.is_string()) {
+      TRY(AttributePath one, parse(paths));
+      out.push_back(std::move(one));
+      return out;
+    }
+    for (std::string_view path : split(paths.str(), ',')) out.emplace_back().add(path);
+    return out;
+  }
+
+  // `otherwise` stands for what is undefined on the way.
+  Result<Item> of(Evaluator& eval, Item item, const Item* otherwise = nullptr) const {
+    for (const Item& part : parts_) {
+      TRY(eval.meter.step());
+      TRY(item, eval.subscript(item, part));
+      bool missing = parts_are_names_ && item.is_undefined();
+      if (missing && otherwise && !otherwise->is_null()) item = *otherwise;
+    }
+    return item;
+  }
+
+ private:
+  void add(std::string_view path) {
+    parts_are_names_ = true;
+    for (std::string_view part : split(path, '.')) {
+      Item index;
+      bool number = !part.empty() && part.find_first_not_of("0123456789") == part.npos &&
+                    python::parse_int(part, 10, index);
+      parts_.push_back(number ? index : Item(part));
+    }
+  }
+  std::vector<Item> parts_;
+  bool parts_are_names_ = false;
+};
+
+// The lower-cased copy is paid for before it is made.
+Result<Item> ignore_case(Evaluator& eval, Item item, bool case_sensitive) {
   if (case_sensitive || !item.is_string()) return item;
+  TRY(eval.meter.step());
+  TRY(eval.meter.scan(item.str().size()));
+  TRY(eval.meter.take(item.str().size()));
   return Item(unicode::lower(item.str()));
 }
 
@@ -59,14 +107,13 @@ Result<Item> sorted(Evaluator& eval, const std::vector<Item>& items, const std::
 Result<Item> sort(Evaluator& eval, Args& args) {
   TRY(auto items, eval.items_of(args[0]));
   std::vector<Item> keys;
-  std::vector<std::string_view> names{""};
-  bool by_name = args.given(3) && args[3].is_string();
-  if (by_name) names = split(args[3].str(), ',');
+  TRY(auto paths, AttributePath::parse_list(args[3]));
   for (const auto& item : items) {
     std::vector<Item> key;
-    for (std::string_view name : names) {
-      TRY(Item part, attribute_path(eval, item, by_name ? Item(name) : args[3], nullptr));
-      key.push_back(ignore_case(std::move(part), flag(args, 2)));
+    for (const auto& path : paths) {
+      TRY(Item part, path.of(eval, item));
+      TRY(part, ignore_case(eval, std::move(part), flag(args, 2)));
+      key.push_back(std::move(part));
     }
     TRY(Item tuple, eval.tuple(std::move(key)));
     keys.push_back(std::move(tuple));
@@ -85,7 +132,8 @@ Result<Item> dictsort(Evaluator& eval, Args& args) {
   std::vector<Item> pairs;
   std::vector<Item> keys;
   for (const auto& [key, value] : entries) {
-    keys.push_back(ignore_case(by_value ? value : key, flag(args, 1)));
+    TRY(Item folded, ignore_case(eval, by_value ? value : key, flag(args, 1)));
+    keys.push_back(std::move(folded));
     TRY(Item pair, make_pair_item(eval.meter, Flavor::Tuple, key, value));
     pairs.push_back(std::move(pair));
   }
@@ -94,11 +142,13 @@ Result<Item> dictsort(Evaluator& eval, Args& args) {
 
 Result<Item> unique(Evaluator& eval, Args& args) {
   TRY(auto items, eval.items_of(args[0]));
+  TRY(AttributePath path, AttributePath::parse(args[2]));
   ItemTable seen;
   std::vector<Item> out;
   for (const auto& item : items) {
-    TRY(Item key, attribute_path(eval, item, args[2], nullptr));
-    TRY(auto at, seen.insert(eval.meter, ignore_case(std::move(key), flag(args, 1))));
+    TRY(Item key, path.of(eval, item));
+    TRY(key, ignore_case(eval, std::move(key), flag(args, 1)));
+    TRY(auto at, seen.insert(eval.meter, key));
     if (at.second) out.push_back(item);
   }
   return iterate_over(eval, std::move(out));
@@ -110,11 +160,12 @@ Result<Item> extreme(Evaluator& eval, Args& args) {
   if (items.empty()) {
     return Item(make<Undefined>("No aggregated item, sequence was empty."));
   }
+  TRY(AttributePath path, AttributePath::parse(args[2]));
   size_t best = 0;
   Item best_key;
   for (size_t i = 0; i < items.size(); ++i) {
-    TRY(Item key, attribute_path(eval, items[i], args[2], nullptr));
-    key = ignore_case(std::move(key), flag(args, 1));
+    TRY(Item key, path.of(eval, items[i]));
+    TRY(key, ignore_case(eval, std::move(key), flag(args, 1)));
     bool better = i == 0;
     if (i > 0) {
       TRY(better, Max ? less(eval, best_key, key) : less(eval, key, best_key));
@@ -130,10 +181,12 @@ Result<Item> extreme(Evaluator& eval, Args& args) {
 Result<Item> group_by(Evaluator& eval, Args& args) {
   TRY(auto items, eval.items_of(args[0]));
   const Item* otherwise = args.given(2) ? &args[2] : nullptr;
+  TRY(AttributePath path, AttributePath::parse(args[1]));
   std::vector<Item> keys;
   for (const auto& item : items) {
-    TRY(Item key, attribute_path(eval, item, args[1], otherwise));
-    keys.push_back(ignore_case(std::move(key), flag(args, 3)));
+    TRY(Item key, path.of(eval, item, otherwise));
+    TRY(key, ignore_case(eval, std::move(key), flag(args, 3)));
+    keys.push_back(std::move(key));
   }
   TRY(auto order, stable_order(eval.meter, items.size(),
                                [&](size_t a, size_t b) { return less(eval, keys[a], keys[b]); }));
@@ -146,7 +199,7 @@ Result<Item> group_by(Evaluator& eval, Args& args) {
       if (!same) break;
       members.push_back(items[order[i]]);
     }
-    TRY(Item name, attribute_path(eval, members[0], args[1], otherwise));
+    TRY(Item name, path.of(eval, members[0], otherwise));
     TRY(Item list, eval.list(std::move(members)));
     TRY(Item pair, make_pair_item(eval.meter, Flavor::Tuple, std::move(name), std::move(list)));
     pair.as<Seq>(ObjectKind::Seq)->is_group = true;
@@ -159,8 +212,9 @@ Result<Item> sum(Evaluator& eval, Args& args) {
   TRY(auto items, eval.items_of(args[0]));
   Item total = args.given(2) ? args[2] : Item(0);
   if (total.is_string()) return type_error("sum() can't sum strings [use ''.join(seq) instead]");
+  TRY(AttributePath path, AttributePath::parse(args[1]));
   for (const auto& item : items) {
-    TRY(Item part, attribute_path(eval, item, args[1], nullptr));
+    TRY(Item part, path.of(eval, item));
     if (part.is_undefined()) return undefined_use(part);
     TRY(total, eval.binary(python::Arithmetic::Add, total, part));
   }
@@ -266,12 +320,14 @@ Result<Item> slice(Evaluator& eval, Args& args) {
 Result<Item> call_named(Evaluator& eval, const Table& table, std::string_view kind,
                         const Item& name, const Item& item, const Args& args, size_t skip) {
   TRY(std::string text, eval.str(name));
+  TRY(eval.meter.scan(text.size()));
   uint32_t row = table.find(text);
   if (row == kNone) {
     return eval_error(fmt::format("TemplateRuntimeError: No {} named '{}'.", kind, text));
   }
   Args inner;
   inner.push(item);
+  TRY(eval.meter.step(args.size() / 4));
   for (const auto& arg : args.rest(skip)) inner.push(arg);
   for (const auto& [key, value] : args.named()) inner.name(key, value);
   return eval.apply(table.at(row), inner);
@@ -281,12 +337,13 @@ Result<Item> map(Evaluator& eval, Args& args) {
   const Item* attribute = args.size() == 1 ? args.find_named("attribute") : nullptr;
   if (!attribute && args.size() < 2) return filter_error("map requires a filter argument");
   if (!python::truth(args[0])) return iterate_over(eval, {});
+  TRY(AttributePath path, AttributePath::parse(attribute ? *attribute : Item()));
   TRY(auto items, eval.items_of(args[0]));
   std::vector<Item> out;
   for (const auto& item : items) {
     Item mapped;
     if (attribute) {
-      TRY(mapped, attribute_path(eval, item, *attribute, args.find_named("default")));
+      TRY(mapped, path.of(eval, item, args.find_named("default")));
     } else {
       TRY(mapped, call_named(eval, jinja_filters(), "filter", args[1], item, args, 2));
     }
@@ -300,13 +357,11 @@ Result<Item> select(Evaluator& eval, Args& args) {
   constexpr size_t kTest = ByAttribute ? 2 : 1;
   if (ByAttribute && args.size() < 2) return filter_error("Missing parameter for attribute name");
   if (!python::truth(args[0])) return iterate_over(eval, {});
+  TRY(AttributePath path, AttributePath::parse(ByAttribute ? args[1] : Item()));
   TRY(auto items, eval.items_of(args[0]));
   std::vector<Item> out;
   for (const auto& item : items) {
-    Item subject = item;
-    if (ByAttribute) {
-      TRY(subject, attribute_path(eval, item, args[1], nullptr));
-    }
+    TRY(Item subject, path.of(eval, item));
     Item verdict = subject;
     if (args.size() > kTest) {
       TRY(verdict, call_named(eval, jinja_tests(), "test", args[kTest], subject, args, kTest + 1));
@@ -389,7 +444,7 @@ Result<Item> round(Evaluator&, Args& args) {
 Result<Item> attr(Evaluator& eval, Args& args) {
   TRY(std::string name, eval.str(args[1]));
   if (is_map(args[0])) {
-    return Item(make<Undefined>(fmt::format("'dict object' has no attribute '{}'", name)));
+    return Item(make<Undefined>(fmt::format("'dict object' has no attribute '{}'", brief(name))));
   }
   return eval.attribute(args[0], name);
 }

@@ -63,9 +63,10 @@ Result<Item> is_same(Evaluator&, Args& args) {
 template <bool Upper>
 Result<Item> has_case(Evaluator& eval, Args& args) {
   TRY(std::string text, eval.str(args[0]));
+  TRY(Item subject, eval.text(std::move(text)));
   Args none;
   bool found = false;
-  return python_method(eval, Item(text), Upper ? "isupper" : "islower", none, found);
+  return python_method(eval, subject, Upper ? "isupper" : "islower", none, found);
 }
 
 Result<Item> is_filter(Evaluator&, Args& args) {
@@ -179,7 +180,10 @@ Result<Ref<Dict>> dict_of(Evaluator& eval, const Args& args) {
       }
     }
   }
-  for (const auto& [name, value] : args.named()) TRY(dict->set(eval.meter, Item(name), value));
+  for (const auto& [name, value] : args.named()) {
+    TRY(Item key, eval.copied(name));
+    TRY(dict->set(eval.meter, key, value));
+  }
   return dict;
 }
 
@@ -195,6 +199,7 @@ Result<Item> namespace_global(Evaluator& eval, Args& args) {
     const Item& key = dict->table.keys()[i];
     if (!key.is_string()) return type_error("attribute names must be strings");
     TRY(Item copy, snapshot_item(eval.meter, dict->values[i]));
+    TRY(eval.meter.take(key.str().size()));
     ns->data.emplace_back(std::string(key.str()), std::move(copy));
   }
   return Item(ns);

@@ -104,14 +104,19 @@ Result<Item> format(Evaluator& eval, Args& args) {
         "FilterArgumentError: can't handle positional and keyword arguments at the same time");
   }
   auto map = make<Dict>(false);
-  for (const auto& [name, value] : args.named()) TRY(map->set(eval.meter, Item(name), value));
+  for (const auto& [name, value] : args.named()) {
+    TRY(Item key, eval.copied(name));
+    TRY(map->set(eval.meter, key, value));
+  }
   Item values[] = {Item(map)};
   return python::percent_format(eval, pattern, values, false);
 }
 
-std::string escape_html(std::string_view text) {
-  std::string out;
+Result<void> append_html(Meter& meter, std::string& out, std::string_view text) {
+  constexpr size_t kLongest = 5;  // &amp;
+  TRY(meter.scan(text.size()));
   for (char c : text) {
+    TRY(meter.room(out.size(), kLongest));
     switch (c) {
       case '&': out += "&amp;"; break;
       case '<': out += "&lt;"; break;
@@ -121,15 +126,17 @@ std::string escape_html(std::string_view text) {
       default: out += c;
     }
   }
-  return out;
+  return {};
 }
 
 template <bool Always>
 Result<Item> escape(Evaluator& eval, Args& args) {
   if (!Always && args[0].is_safe()) return args[0];
   TRY(std::string text, eval.str(args[0]));
-  TRY(eval.meter.take(text.size() * 5));
-  return Item::safe(escape_html(text));
+  std::string out;
+  TRY(append_html(eval.meter, out, text));
+  TRY(eval.meter.take(out.size()));
+  return Item::safe(out);
 }
 
 Result<Item> safe(Evaluator& eval, Args& args) {
@@ -155,29 +162,32 @@ Result<Item> striptags(Evaluator& eval, Args& args) {
     }
   }
   std::string out;
-  for (auto word : unicode::split(plain, {}, -1)) {
-    if (!out.empty()) out += ' ';
-    out += word;
+  bool in_word = false;
+  for (size_t i = 0; i < plain.size();) {
+    size_t n = unicode::width(plain, i);
+    bool space = unicode::is_space(unicode::decode(plain, i));
+    if (!space && !in_word && !out.empty()) out += ' ';
+    if (!space) out.append(plain, i, n);
+    in_word = !space;
+    i += n;
   }
   constexpr std::pair<std::string_view, std::string_view> kEntities[] = {
       {"&lt;", "<"},  {"&gt;", ">"},        {"&#34;", "\""}, {"&quot;", "\""},
       {"&#39;", "'"}, {"&nbsp;", "\u00a0"}, {"&amp;", "&"}};
-  Item result(out);
+  TRY(Item result, eval.text(std::move(out)));
   for (const auto& [entity, character] : kEntities) {
     TRY(result, replace_in_text(eval, result.str(), entity, character, -1));
   }
   return result;
 }
 
-std::vector<std::string_view> lines_of(std::string_view text) {
-  std::vector<std::string_view> lines;
-  while (!text.empty()) {
-    size_t end = std::min(text.find_first_of("\r\n"), text.size());
-    lines.push_back(text.substr(0, end));
-    text.remove_prefix(end);
-    text.remove_prefix(text.starts_with("\r\n") ? 2 : std::min<size_t>(1, text.size()));
-  }
-  return lines;
+// Cuts the first line, without its end, off a text that is not empty.
+std::string_view take_line(std::string_view& text) {
+  size_t end = std::min(text.find_first_of("\r\n"), text.size());
+  std::string_view line = text.substr(0, end);
+  text.remove_prefix(end);
+  text.remove_prefix(text.starts_with("\r\n") ? 2 : std::min<size_t>(1, text.size()));
+  return line;
 }
 
 Result<Item> indent(Evaluator& eval, Args& args) {
@@ -190,15 +200,18 @@ Result<Item> indent(Evaluator& eval, Args& args) {
     if (width > 10'000) return value_error("an indentation of more than 10000 characters");
     indentation.assign(static_cast<size_t>(std::max<int64_t>(width, 0)), ' ');
   }
+  TRY(eval.meter.take(args[0].str().size()));
   std::string text(args[0].str());
   text += '\n';
-  auto lines = lines_of(text);
   std::string out = flag(args, 2) ? indentation : "";
-  for (size_t i = 0; i < lines.size(); ++i) {
-    TRY(eval.meter.room(out.size(), indentation.size() + lines[i].size() + 1));
-    if (i > 0) out += '\n';
-    if (i > 0 && (flag(args, 3) || !lines[i].empty())) out += indentation;
-    out += lines[i];
+  bool first = true;
+  for (std::string_view rest = text; !rest.empty(); first = false) {
+    std::string_view line = take_line(rest);
+    TRY(eval.meter.step());
+    TRY(eval.meter.room(out.size(), indentation.size() + line.size() + 1));
+    if (!first) out += '\n';
+    if (!first && (flag(args, 3) || !line.empty())) out += indentation;
+    out += line;
   }
   return eval.text(std::move(out));
 }
@@ -230,74 +243,94 @@ Result<Item> truncate(Evaluator& eval, Args& args) {
 // textwrap.wrap of one line: chunks are words (cut after hyphens inside) and the blanks between.
 class Wrapper {
  public:
-  Wrapper(size_t width, bool break_long, bool break_hyphens)
-      : width_(width), break_long_(break_long), break_hyphens_(break_hyphens) {}
+  struct Style {
+    size_t width;
+    bool break_long;
+    bool break_hyphens;
+    std::string joint;  // between two lines
+  };
+  Wrapper(Meter& meter, const Style& style)
+      : meter_(meter),
+        style_(style),
+        width_(style.width),
+        break_long_(style.break_long) {}
+  std::string out;
 
-  std::vector<std::string> wrap(std::string_view line) {
-    for (const auto& chunk : chunks(line)) add(chunk);
-    flush();
-    return std::move(lines_);
+  Result<void> wrap(std::string_view line) {
+    lines_ = 0;
+    size_t begin = 0;
+    char32_t before = 0, before_that = 0;  // the characters in front
+    for (size_t i = 0; i < line.size();) {
+      char32_t c = unicode::decode(line, i);
+      bool hyphen_before = i > 0 && before == '-' && unicode::is_alpha(before_that) &&
+                           unicode::is_alpha(c) && style_.break_hyphens;
+      bool starts = i > 0 && (unicode::is_space(c) != unicode::is_space(before) || hyphen_before);
+      if (starts) {
+        TRY(add(line.substr(begin, i - begin)));
+        begin = i;
+      }
+      before_that = std::exchange(before, c);
+      i += unicode::width(line, i);
+    }
+    if (!line.empty()) TRY(add(line.substr(begin)));
+    TRY(flush());
+    if (lines_ == 0) return put("");
+    return {};
   }
 
  private:
-  std::vector<std::string> chunks(std::string_view line) const {
-    auto chars = unicode::characters(line);
-    auto blank = [&](size_t i) { return unicode::is_space(unicode::decode(chars[i], 0)); };
-    auto letter = [&](size_t i) {
-      return i < chars.size() && unicode::is_alpha(unicode::decode(chars[i], 0));
-    };
-    std::vector<std::string> out;
-    for (size_t i = 0; i < chars.size(); ++i) {
-      bool hyphen_before =
-          i > 1 && chars[i - 1] == "-" && letter(i - 2) && letter(i) && break_hyphens_;
-      bool starts = i == 0 || blank(i) != blank(i - 1) || hyphen_before;
-      if (starts) out.emplace_back();
-      out.back() += chars[i];
-    }
-    return out;
+  Result<void> put(std::string_view line) {
+    TRY(meter_.room(out.size(), style_.joint.size() + line.size()));
+    if (std::exchange(begun_, true)) out += style_.joint;
+    out += line;
+    ++lines_;
+    return {};
   }
 
-  void add(std::string_view chunk) {
+  Result<void> add(std::string_view chunk) {
     bool blank = unicode::strip(chunk, {}, true, true).empty();
     // One line is filled and begun with each turn but the last; a character is counted once.
     for (size_t size = unicode::length(chunk);;) {
-      if (blank && current_.empty() && !lines_.empty()) return;
+      if (blank && current_.empty() && lines_ > 0) return {};
       if (current_size_ + size <= width_) {
         current_ += chunk;
         current_size_ += size;
-        return;
+        return {};
       }
       if (size <= width_) {
-        flush();
-        if (blank) return;
+        TRY(flush());
+        if (blank) return {};
         continue;
       }
       if (!break_long_) {
-        flush();
+        TRY(flush());
         current_ = chunk;
         current_size_ = size;
-        return;
+        return {};
       }
       size_t room = std::min(std::max<size_t>(width_ - current_size_, 1), size);
       size_t cut = unicode::offset_of(chunk, room);
       current_ += chunk.substr(0, cut);
-      flush();
+      TRY(flush());
       chunk.remove_prefix(cut);
       size -= room;
     }
   }
 
-  void flush() {
+  Result<void> flush() {
     std::string_view line = unicode::strip(current_, {}, false, true);
-    if (!line.empty()) lines_.emplace_back(line);
+    if (!line.empty()) TRY(put(line));
     current_.clear();
     current_size_ = 0;
+    return {};
   }
 
+  Meter& meter_;
+  const Style& style_;
   size_t width_;
   bool break_long_;
-  bool break_hyphens_;
-  std::vector<std::string> lines_;
+  bool begun_ = false;
+  size_t lines_ = 0;  // that the line became
   std::string current_;
   size_t current_size_ = 0;
 };
@@ -306,26 +339,17 @@ Result<Item> wordwrap(Evaluator& eval, Args& args) {
   if (!args[0].is_string()) return type_error("wordwrap wants a str");
   TRY(int64_t width, int_or(args, 1, 79));
   if (width <= 0) return value_error(fmt::format("invalid width {} (must be > 0)", width));
-  std::string joint = "\n";
+  Wrapper::Style style{.width = static_cast<size_t>(width),
+                       .break_long = !args.given(2) || flag(args, 2),
+                       .break_hyphens = !args.given(4) || flag(args, 4),
+                       .joint = "\n"};
   if (args.given(3) && !args[3].is_null()) {
-    TRY(joint, eval.str(args[3]));
+    TRY(style.joint, eval.str(args[3]));
   }
-  bool break_long = !args.given(2) || flag(args, 2);
-  bool break_hyphens = !args.given(4) || flag(args, 4);
   TRY(eval.meter.step(1 + args[0].str().size()));
-  std::string out;
-  bool first = true;
-  for (auto line : lines_of(args[0].str())) {
-    auto wrapped = Wrapper(static_cast<size_t>(width), break_long, break_hyphens).wrap(line);
-    if (wrapped.empty()) wrapped.emplace_back();
-    for (const auto& part : wrapped) {
-      TRY(eval.meter.room(out.size(), joint.size() + part.size()));
-      if (!first) out += joint;
-      first = false;
-      out += part;
-    }
-  }
-  return eval.text(std::move(out));
+  Wrapper wrapper(eval.meter, style);
+  for (std::string_view rest = args[0].str(); !rest.empty();) TRY(wrapper.wrap(take_line(rest)));
+  return eval.text(std::move(wrapper.out));
 }
 
 Result<Item> wordcount(Evaluator& eval, Args& args) {
@@ -341,8 +365,12 @@ Result<Item> wordcount(Evaluator& eval, Args& args) {
   return Item(words);
 }
 
-void append_quoted_url(std::string& out, std::string_view text, bool for_query) {
+Result<void> append_quoted_url(Meter& meter, std::string& out, std::string_view text,
+                               bool for_query) {
+  constexpr size_t kLongest = 3;  // %20
+  TRY(meter.scan(text.size()));
   for (char c : text) {
+    TRY(meter.room(out.size(), kLongest));
     bool plain = ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') || (c >= '0' && c <= '9') || c == '_' ||
                  c == '.' || c == '-' || c == '~' || (c == '/' && !for_query);
     if (plain) {
@@ -353,6 +381,7 @@ void append_quoted_url(std::string& out, std::string_view text, bool for_query) 
       fmt::format_to(std::back_inserter(out), "%{:02X}", static_cast<unsigned char>(c));
     }
   }
+  return {};
 }
 
 Result<Item> urlencode(Evaluator& eval, Args& args) {
@@ -362,7 +391,7 @@ Result<Item> urlencode(Evaluator& eval, Args& args) {
   } else if (args[0].is_string() || !Cursor::over(args[0]).ok()) {
     TRY(std::string text, eval.str(args[0]));
     std::string out;
-    append_quoted_url(out, text, false);
+    TRY(append_quoted_url(eval.meter, out, text, false));
     return eval.text(std::move(out));
   } else {
     TRY(auto items, eval.items_of(args[0]));
@@ -377,9 +406,9 @@ Result<Item> urlencode(Evaluator& eval, Args& args) {
     TRY(std::string name, eval.str(key));
     TRY(std::string text, eval.str(value));
     if (!out.empty()) out += '&';
-    append_quoted_url(out, name, true);
+    TRY(append_quoted_url(eval.meter, out, name, true));
     out += '=';
-    append_quoted_url(out, text, true);
+    TRY(append_quoted_url(eval.meter, out, text, true));
   }
   return eval.text(std::move(out));
 }
@@ -393,7 +422,10 @@ Result<Item> xmlattr(Evaluator& eval, Args& args) {
     TRY(std::string name, eval.str(key));
     TRY(std::string text, eval.str(value));
     if (!out.empty()) out += ' ';
-    out += escape_html(name) + "=\"" + escape_html(text) + "\"";
+    TRY(append_html(eval.meter, out, name));
+    out += "=\"";
+    TRY(append_html(eval.meter, out, text));
+    out += '"';
   }
   if (!out.empty() && (!args.given(1) || flag(args, 1))) out.insert(0, " ");
   return eval.text(std::move(out));
@@ -408,8 +440,10 @@ Result<Item> tojson(Evaluator& eval, Args& args) {
   if (style.indent) style.item_separator = ",";
   TRY(std::string text, dump_json(eval, args[0], style));
   TRY(eval.meter.take(text.size()));
+  constexpr size_t kLongest = 6;  // \u003c
   std::string out;
   for (char c : text) {
+    TRY(eval.meter.room(out.size(), kLongest));
     switch (c) {
       case '<': out += "\\u003c"; break;
       case '>': out += "\\u003e"; break;
@@ -418,6 +452,7 @@ Result<Item> tojson(Evaluator& eval, Args& args) {
       default: out += c;
     }
   }
+  if (out.size() > text.size()) TRY(eval.meter.take(out.size() - text.size()));
   return Item::safe(out);
 }
 

@@ -35,11 +35,15 @@ Result<std::vector<std::pair<Item, Item>>> entries_of(Evaluator& eval, const Ite
   std::vector<std::pair<Item, Item>> out;
   if (auto* dict = map.as<Dict>(ObjectKind::Dict)) {
     TRY(eval.meter.step(dict->values.size() + 1));
+    TRY(eval.meter.take(dict->values.size() * sizeof(out[0])));
+    out.reserve(dict->values.size());
     for (size_t i = 0; i < dict->values.size(); ++i) {
       out.emplace_back(dict->table.keys()[i], dict->values[i]);
     }
   } else if (map.is_plain_map()) {
     TRY(eval.meter.step(map.value().size() + 1));
+    TRY(eval.meter.take(map.value().size() * sizeof(out[0])));
+    out.reserve(map.value().size());
     for (const auto& entry : map.value().as_map()) {
       out.emplace_back(Item(entry.key), map.child(entry.value));
     }
@@ -49,9 +53,14 @@ Result<std::vector<std::pair<Item, Item>>> entries_of(Evaluator& eval, const Ite
 
 namespace {
 
-void append_escaped(std::string& out, std::string_view text, bool ascii_only) {
+Result<void> append_escaped(Meter& meter, std::string& out, std::string_view text,
+                            bool ascii_only) {
+  constexpr size_t kLongest = 12;  // \ud83d\ude00
+  TRY(meter.scan(text.size()));
+  TRY(meter.room(out.size(), text.size() + 2));
   out += '"';
   for (size_t i = 0; i < text.size();) {
+    TRY(meter.room(out.size(), kLongest));
     size_t n = unicode::width(text, i);
     char32_t c = unicode::decode(text, i);
     switch (c) {
@@ -76,6 +85,7 @@ void append_escaped(std::string& out, std::string_view text, bool ascii_only) {
     i += n;
   }
   out += '"';
+  return {};
 }
 
 // Every append whose size an argument gives is asked for before.
@@ -85,12 +95,11 @@ class JsonWriter {
   std::string out;
 
   Result<void> write(const Item& item, int level) {
-    TRY(eval_.meter.room(out.size(), item.is_string() ? item.str().size() : 0));
+    TRY(eval_.meter.room(out.size(), 0));
     TRY(eval_.meter.step());
     if (item.is_undefined()) return undefined_use(item);
     if (item.is_string()) {
-      TRY(eval_.meter.scan(item.str().size()));
-      append_escaped(out, item.str(), style_.ascii_only);
+      return append_escaped(eval_.meter, out, item.str(), style_.ascii_only);
     } else if (item.is_null()) {
       out += "null";
     } else if (item.is_bool()) {
@@ -161,6 +170,7 @@ class JsonWriter {
       named.emplace_back(std::move(name), std::move(value));
     }
     if (style_.sort_keys) {
+      TRY(eval_.meter.step(named.size()));
       std::sort(named.begin(), named.end(),
                 [](const auto& a, const auto& b) { return a.first < b.first; });
     }
@@ -168,7 +178,7 @@ class JsonWriter {
     for (size_t i = 0; i < named.size(); ++i) {
       if (i > 0) TRY(put(style_.item_separator));
       TRY(new_line(level + 1));
-      append_escaped(out, named[i].first, style_.ascii_only);
+      TRY(append_escaped(eval_.meter, out, named[i].first, style_.ascii_only));
       TRY(put(style_.key_separator));
       TRY(write(named[i].second, level + 1));
     }
@@ -205,8 +215,15 @@ Result<std::string> dump_json(Evaluator& eval, const Item& item, const JsonStyle
   return std::move(writer.out);
 }
 
+// How many lists and maps it has, at most: the room of an empty one is its smallest part.
+static size_t json_blocks(std::string_view text) {
+  auto opens = [](char c) { return c == '[' || c == '{'; };
+  return static_cast<size_t>(std::count_if(text.begin(), text.end(), opens));
+}
+
 Result<Item> load_json(Evaluator& eval, std::string_view text) {
   TRY(eval.meter.take(text.size() * 4));
+  TRY(eval.meter.take(json_blocks(text) * 64));
   TRY(eval.meter.step(1 + text.size() / 4));  // `{}`s take 80 ns a byte
   auto parsed = parse_json(text);
   if (!parsed.ok()) {

@@ -13,6 +13,9 @@
 namespace millrace::expr {
 namespace {
 
+constexpr size_t kMostSteps = 200;  // a step lies in its parent's: so deep is the tree
+constexpr size_t kLongestPath = 4096;
+
 struct Step {
   enum class Kind : uint8_t {
     Root,
@@ -33,14 +36,6 @@ struct Step {
   std::unique_ptr<Step> left, right;
 };
 using StepPtr = std::unique_ptr<Step>;
-
-StepPtr make_step(Step::Kind kind, StepPtr left = nullptr, StepPtr right = nullptr) {
-  auto step = std::make_unique<Step>();
-  step->kind = kind;
-  step->left = std::move(left);
-  step->right = std::move(right);
-  return step;
-}
 
 class PathParser {
  public:
@@ -81,12 +76,23 @@ class PathParser {
   }
   static bool is_id(char c) { return is_id_start(c) || (c >= '0' && c <= '9') || c == '-'; }
 
+  Result<StepPtr> make_step(Step::Kind kind, StepPtr left = nullptr, StepPtr right = nullptr) {
+    if (++steps_ > kMostSteps) {
+      return eval_error(fmt::format("the JSONPath has more than {} steps", kMostSteps));
+    }
+    auto step = std::make_unique<Step>();
+    step->kind = kind;
+    step->left = std::move(left);
+    step->right = std::move(right);
+    return step;
+  }
+
   Result<StepPtr> descendants() {
     TRY(StepPtr left, child());
     while (peek("..")) {
       at_ += 2;
       TRY(StepPtr right, child());
-      left = make_step(Step::Kind::Descendants, std::move(left), std::move(right));
+      TRY(left, make_step(Step::Kind::Descendants, std::move(left), std::move(right)));
     }
     return left;
   }
@@ -94,7 +100,7 @@ class PathParser {
     TRY(StepPtr left, union_of());
     while (!peek("..") && accept(".")) {
       TRY(StepPtr right, union_of());
-      left = make_step(Step::Kind::Child, std::move(left), std::move(right));
+      TRY(left, make_step(Step::Kind::Child, std::move(left), std::move(right)));
     }
     return left;
   }
@@ -102,7 +108,7 @@ class PathParser {
     TRY(StepPtr left, where());
     while (accept("|")) {
       TRY(StepPtr right, where());
-      left = make_step(Step::Kind::Union, std::move(left), std::move(right));
+      TRY(left, make_step(Step::Kind::Union, std::move(left), std::move(right)));
     }
     return left;
   }
@@ -110,7 +116,7 @@ class PathParser {
     TRY(StepPtr left, bracketed());
     while (accept_where()) {
       TRY(StepPtr right, bracketed());
-      left = make_step(Step::Kind::Where, std::move(left), std::move(right));
+      TRY(left, make_step(Step::Kind::Where, std::move(left), std::move(right)));
     }
     return left;
   }
@@ -123,7 +129,7 @@ class PathParser {
     }
     while (peek("[")) {
       TRY(StepPtr right, bracket());
-      left = make_step(Step::Kind::Child, std::move(left), std::move(right));
+      TRY(left, make_step(Step::Kind::Child, std::move(left), std::move(right)));
     }
     return left;
   }
@@ -139,7 +145,7 @@ class PathParser {
     }
     if (accept("`this`")) return make_step(Step::Kind::This);
     if (accept("`parent`")) return make_step(Step::Kind::Parent);
-    auto step = make_step(Step::Kind::Fields);
+    TRY(StepPtr step, make_step(Step::Kind::Fields));
     if (accept("*")) {
       step->fields.emplace_back("*");
     } else {
@@ -189,7 +195,7 @@ class PathParser {
 
   Result<StepPtr> bracket() {
     accept("[");
-    auto step = make_step(Step::Kind::Slice);
+    TRY(StepPtr step, make_step(Step::Kind::Slice));
     if (!accept("*")) {
       step->start = number();
       if (accept(":")) {
@@ -209,6 +215,7 @@ class PathParser {
   std::string_view text_;
   size_t at_ = 0;
   int depth_ = 0;
+  size_t steps_ = 0;
 };
 
 struct Datum {
@@ -268,8 +275,15 @@ class PathFinder {
   }
 
  private:
-  DatumPtr below(const DatumPtr& parent, Item value) {
+  Result<DatumPtr> below(const DatumPtr& parent, Item value) {
+    constexpr size_t kCounts = 16;  // of a shared_ptr
+    TRY(eval_.meter.take(sizeof(Datum) + kCounts + sizeof(DatumPtr)));
     return std::make_shared<Datum>(Datum{std::move(value), parent});
+  }
+  Result<void> put(Found& out, const DatumPtr& parent, Item value) {
+    TRY(DatumPtr datum, below(parent, std::move(value)));
+    out.push_back(std::move(datum));
+    return {};
   }
 
   Result<Found> fields(const Step& step, const DatumPtr& at) {
@@ -279,13 +293,13 @@ class PathFinder {
     bool all = false;
     for (const auto& name : step.fields) all |= name == "*";
     if (all) {
-      for (auto& [key, value] : entries) out.push_back(below(at, std::move(value)));
+      for (auto& [key, value] : entries) TRY(put(out, at, std::move(value)));
       return out;
     }
     TRY(eval_.meter.step(step.fields.size() * entries.size() / 16));
     for (const auto& name : step.fields) {
       for (const auto& [key, value] : entries) {
-        if (key.is_string() && key.str() == name) out.push_back(below(at, value));
+        if (key.is_string() && key.str() == name) TRY(put(out, at, value));
       }
     }
     return out;
@@ -296,21 +310,26 @@ class PathFinder {
     if (size <= step.index) return Found{};
     TRY(Item value, eval_.subscript(at->value, Item(step.index)));
     if (value.is_undefined()) return eval_error(fmt::format("KeyError: {}", step.index));
-    return Found{below(at, std::move(value))};
+    Found out;
+    TRY(put(out, at, std::move(value)));
+    return out;
   }
 
   Result<Found> slice(const Step& step, const DatumPtr& at) {
     const Item& value = at->value;
     bool single = is_python_dict(eval_, value) || python::is_integer(value) || value.is_string();
-    if (single) return Found{below(at, value)};
+    Found out;
+    if (single) {
+      TRY(put(out, at, value));
+      return out;
+    }
     if (!is_sequence(value)) {
       return type_error(fmt::format("'{}' object cannot be sliced", python::type_name(value)));
     }
     TRY(auto items, eval_.items_of(value));
     auto range = unicode::slice_range(static_cast<int64_t>(items.size()), step.start, step.stop, 1);
-    Found out;
     for (int64_t i = 0; i < range.count; ++i) {
-      out.push_back(below(at, items[static_cast<size_t>(range.start + i)]));
+      TRY(put(out, at, items[static_cast<size_t>(range.start + i)]));
     }
     return out;
   }
@@ -322,10 +341,16 @@ class PathFinder {
     out.insert(out.end(), here.begin(), here.end());
     if (is_python_list(eval_, at->value)) {
       TRY(auto items, eval_.items_of(at->value));
-      for (auto& item : items) TRY(descend(right, below(at, std::move(item)), out));
+      for (auto& item : items) {
+        TRY(DatumPtr child, below(at, std::move(item)));
+        TRY(descend(right, child, out));
+      }
     } else if (is_python_dict(eval_, at->value)) {
       TRY(auto entries, entries_of(eval_, at->value));
-      for (auto& [key, value] : entries) TRY(descend(right, below(at, std::move(value)), out));
+      for (auto& [key, value] : entries) {
+        TRY(DatumPtr child, below(at, std::move(value)));
+        TRY(descend(right, child, out));
+      }
     }
     return {};
   }
@@ -336,6 +361,11 @@ class PathFinder {
 }  // namespace
 
 Result<Item> query_jsonpath(Evaluator& eval, const Item& item, std::string_view path) {
+  if (path.size() > kLongestPath) {
+    return eval_error(fmt::format("expected a JSONPath of at most {} bytes, found {}", kLongestPath,
+                                  path.size()));
+  }
+  TRY(eval.meter.step(1 + path.size() / 4));
   TRY(StepPtr steps, PathParser(path).run());
   TRY(Found found, PathFinder(eval).find(*steps, std::make_shared<Datum>(Datum{item, nullptr})));
   if (found.empty()) return Item();

@@ -59,6 +59,7 @@ Result<bool> map_find(Meter& meter, const Item& map, const Item& key, Item& out)
     if (found) out = *found;
     return found != nullptr;
   }
+  if (key.is_string()) TRY(meter.scan(key.str().size()));
   const Value* found = key.is_string() ? map.value().find(key.str()) : nullptr;
   if (found) out = map.child(*found);
   return found != nullptr;
@@ -194,11 +195,17 @@ void append_float(std::string& out, double d) {
   if (out.find_first_of(".ein", start) == std::string::npos) out += ".0";
 }
 
-void append_quoted(std::string& out, std::string_view text) {
+namespace {
+
+Result<void> append_quoted(Meter& meter, std::string& out, std::string_view text) {
+  constexpr size_t kLongest = 10;  // \U0001f600
+  TRY(meter.scan(text.size()));
+  TRY(meter.room(out.size(), text.size()));
   bool has_single = text.find('\'') != std::string_view::npos;
   char quote = has_single && text.find('"') == std::string_view::npos ? '"' : '\'';
   out += quote;
   for (size_t i = 0; i < text.size();) {
+    TRY(meter.room(out.size(), kLongest));
     size_t n = unicode::width(text, i);
     char32_t c = unicode::decode(text, i);
     if (c == static_cast<char32_t>(quote) || c == '\\') {
@@ -218,7 +225,10 @@ void append_quoted(std::string& out, std::string_view text) {
     i += n;
   }
   out += quote;
+  return {};
 }
+
+}  // namespace
 
 Result<void> append_repr(Meter& meter, std::string& out, const Item& item) {
   if (out.size() > meter.budget().output_bytes) return meter.output_spent();
@@ -237,7 +247,7 @@ Result<void> append_repr(Meter& meter, std::string& out, const Item& item) {
     case Kind::Bool: out += v.as_bool() ? "True" : "False"; break;
     case Kind::Int: out += std::to_string(v.as_int()); break;
     case Kind::Float: append_float(out, v.as_float()); break;
-    case Kind::String: append_quoted(out, v.as_string()); break;
+    case Kind::String: return append_quoted(meter, out, v.as_string());
     case Kind::List:
     case Kind::Map: return append_container(meter, out, item);
   }

@@ -21,7 +21,6 @@ Result<void> append_str(Meter& meter, std::string& out, const Item& item);
 Result<void> append_repr(Meter& meter, std::string& out, const Item& item);
 Result<std::string> str(Meter& meter, const Item& item);
 void append_float(std::string& out, double d);
-void append_quoted(std::string& out, std::string_view text);  // repr of a string
 
 Result<bool> equal(Meter& meter, const Item& a, const Item& b);
 // Numbers, strings, lists and sets among themselves; everything else is a TypeError. `op` is for

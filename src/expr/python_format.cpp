@@ -111,7 +111,7 @@ std::string sign_of(const Spec& spec, bool negative) {
   return spec.sign == '-' ? "" : std::string(1, spec.sign);
 }
 
-std::string in_base(Int128 value, unsigned base, bool upper) {
+std::string in_base(UInt128 value, unsigned base, bool upper) {
   std::string digits;
   do {
     auto digit = static_cast<unsigned>(value % base);
@@ -124,19 +124,20 @@ std::string in_base(Int128 value, unsigned base, bool upper) {
 
 Result<std::string> format_int(const Spec& spec, Int128 value) {
   bool negative = value < 0;
-  if (negative) value = -value;
+  // Of the least one there is no positive of its own kind.
+  auto magnitude = negative ? -static_cast<UInt128>(value) : static_cast<UInt128>(value);
   std::string prefix;
   std::string digits;
   switch (spec.type) {
-    case 'b': digits = in_base(value, 2, false), prefix = "0b"; break;
-    case 'o': digits = in_base(value, 8, false), prefix = "0o"; break;
-    case 'x': digits = in_base(value, 16, false), prefix = "0x"; break;
-    case 'X': digits = in_base(value, 16, true), prefix = "0X"; break;
+    case 'b': digits = in_base(magnitude, 2, false), prefix = "0b"; break;
+    case 'o': digits = in_base(magnitude, 8, false), prefix = "0o"; break;
+    case 'x': digits = in_base(magnitude, 16, false), prefix = "0x"; break;
+    case 'X': digits = in_base(magnitude, 16, true), prefix = "0X"; break;
     case 'c':
       if (negative || value > 0x10FFFF) return value_error("%c arg not in range(0x110000)");
       unicode::append(digits, static_cast<char32_t>(value));
       return pad(spec, "", digits, '<');
-    default: digits = in_base(value, 10, false);
+    default: digits = in_base(magnitude, 10, false);
   }
   if (spec.grouping != '\0') digits = group(digits, spec.grouping, prefix.empty() ? 3 : 4);
   std::string sign = sign_of(spec, negative) + (spec.alternate ? prefix : "");
@@ -183,16 +184,20 @@ Result<std::string> format_float(const Spec& spec, double d) {
   return pad(spec, sign_of(spec, negative), digits, '>');
 }
 
-Result<std::string> format_text(const Spec& spec, std::string_view text) {
+// Cuts before it copies, and pays for what it copies.
+Result<std::string> format_text(Meter& meter, const Spec& spec, std::string_view text) {
   if (spec.type != '\0' && spec.type != 's') {
     return value_error(fmt::format("Unknown format code '{}' for object of type 'str'", spec.type));
   }
   if (spec.align == '=') {
     return value_error("'=' alignment not allowed in string format specifier");
   }
-  std::string cut(text);
-  if (spec.precision >= 0) cut = unicode::slice(text, 0, spec.precision, 1);
-  return pad(spec, "", cut, '<');
+  if (spec.precision >= 0) {
+    text = text.substr(0, unicode::offset_of(text, static_cast<size_t>(spec.precision)));
+  }
+  TRY(meter.scan(text.size()));
+  TRY(meter.take(text.size()));
+  return pad(spec, "", std::string(text), '<');
 }
 
 }  // namespace
@@ -201,7 +206,7 @@ Result<std::string> format_value(Evaluator& eval, const Item& value, std::string
   if (value.is_undefined()) return undefined_use(value);
   if (text.empty()) return eval.str(value);
   TRY(Spec spec, parse_spec(text));
-  TRY(eval.meter.take(static_cast<size_t>(spec.width)));
+  TRY(eval.meter.take(static_cast<size_t>(spec.width) * spec.fill.size()));
   constexpr std::string_view kFloatTypes = "eEfFgGn%";
   bool as_float = kFloatTypes.find(spec.type) != std::string_view::npos && spec.type != '\0';
   if (value.is_float() || (is_integer(value) && as_float)) {
@@ -219,7 +224,7 @@ Result<std::string> format_value(Evaluator& eval, const Item& value, std::string
     }
     return format_int(spec, as_int128(value));
   }
-  if (value.is_string()) return format_text(spec, value.str());
+  if (value.is_string()) return format_text(eval.meter, spec, value.str());
   if (bare_bool) return format_int(spec, as_int128(value));
   return type_error(
       fmt::format("unsupported format string passed to {}.__format__", type_name(value)));
@@ -235,13 +240,14 @@ class PercentFormatter {
       : eval_(eval), pattern_(pattern), values_(values), is_tuple_(is_tuple) {}
 
   Result<Item> run() {
+    TRY(eval_.meter.scan(pattern_.size()));
     std::string out;
     while (at_ < pattern_.size()) {
       size_t next = std::min(pattern_.find('%', at_), pattern_.size());
+      TRY(eval_.meter.room(out.size(), next - at_));
       out += pattern_.substr(at_, next - at_);
       at_ = next;
       if (at_ < pattern_.size()) TRY(conversion(out));
-      if (out.size() > eval_.meter.budget().output_bytes) return eval_.meter.output_spent();
     }
     bool is_map = !values_.empty() && !is_tuple_ &&
                   (values_[0].is_plain_map() || values_[0].is(ObjectKind::Dict) ||
@@ -261,7 +267,7 @@ class PercentFormatter {
   Result<Item> keyed_value() {
     size_t end = pattern_.find(')', at_);
     if (end == std::string_view::npos) return value_error("incomplete format key");
-    Item key(pattern_.substr(at_ + 1, end - at_ - 1));
+    TRY(Item key, eval_.copied(pattern_.substr(at_ + 1, end - at_ - 1)));
     at_ = end + 1;
     if (values_.empty()) return type_error("format requires a mapping");
     TRY(Item value, eval_.attribute(values_[0], key.str()));
@@ -279,6 +285,7 @@ class PercentFormatter {
   }
 
   Result<void> conversion(std::string& out) {
+    TRY(eval_.meter.step());
     ++at_;
     Item value;
     bool keyed = false;
@@ -326,15 +333,13 @@ class PercentFormatter {
   }
 
   Result<std::string> convert_text(Spec spec, bool as_str, const Item& value) {
-    std::string text;
-    if (as_str) {
-      TRY(append_str(eval_.meter, text, value));
-    } else {
-      TRY(append_repr(eval_.meter, text, value));
-    }
     if (spec.align == '=') spec.align = '>', spec.fill = " ";
     if (spec.align == '\0') spec.align = '>';
-    return format_text(spec, text);
+    if (as_str && value.is_string()) return format_text(eval_.meter, spec, value.str());
+    std::string text;
+    TRY(append_repr(eval_.meter, text, value));
+    TRY(eval_.meter.take(text.size()));
+    return format_text(eval_.meter, spec, text);
   }
 
   static Result<std::string> convert_int(Spec spec, char type, const Item& value) {
@@ -357,7 +362,7 @@ class PercentFormatter {
       case 'r':
       case 'a': return convert_text(spec, type == 's', value);
       case 'c':
-        if (value.is_string() && unicode::length(value.str()) == 1) {
+        if (value.is_string() && value.str().size() <= 4 && unicode::length(value.str()) == 1) {
           return pad(spec, "", std::string(value.str()), '>');
         }
         [[fallthrough]];

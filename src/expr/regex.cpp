@@ -13,6 +13,7 @@
 namespace millrace::expr {
 namespace {
 
+constexpr int kMostGroups = 100;  // the matcher keeps the places of all for each instruction
 constexpr std::string_view kWord = "\\pL\\pN_";
 constexpr std::string_view kSpace = "\\t-\\r\\x1c-\\x20\\x85\\pZ";
 
@@ -179,6 +180,10 @@ Result<std::shared_ptr<const Regex>> Regex::compile(Meter& meter, std::string_vi
     return eval_error(
         fmt::format("error: bad regular expression '{}': {}", pattern, regex->re_->error()));
   }
+  if (int groups = regex->re_->NumberOfCapturingGroups(); groups > kMostGroups) {
+    return value_error(fmt::format("a regular expression has {} groups: at most {} are allowed",
+                                   groups, kMostGroups));
+  }
   regex->pattern_ = pattern;
   regex->places_ = regex_places(translated, *regex->re_);
   regex->groups_ = static_cast<size_t>(regex->re_->NumberOfCapturingGroups());
@@ -235,7 +240,7 @@ Result<std::optional<Match>> Regex::search(Meter& meter, std::string_view text,
 Result<void> MatchCursor::charge(Meter& meter, const Match* match) const {
   size_t rest = text_.size() - std::min(at_, text_.size());
   size_t passed = match ? match->end() - std::min(at_, match->end()) : rest;
-  return meter.step(regex_steps(passed, regex_.places()) + rest / 256 +
+  return meter.step(regex_steps(passed, regex_.places()) + regex_.group_count() / 8 + rest / 256 +
                     rest * regex_.places() / 4096);
 }
 
@@ -289,7 +294,10 @@ Result<int> group_number(const Regex& regex, std::string_view name) {
   return eval_error(fmt::format("IndexError: unknown group name '{}'", name));
 }
 
-Result<std::vector<Piece>> parse_template(const Regex& regex, std::string_view text) {
+Result<std::vector<Piece>> parse_template(Meter& meter, const Regex& regex,
+                                          std::string_view text) {
+  auto most = 1 + 2 * static_cast<size_t>(std::count(text.begin(), text.end(), '\\'));
+  TRY(meter.take(most * sizeof(Piece)));
   constexpr std::string_view kLetters = "abfnrtv\\";
   constexpr std::string_view kMeanings = "\a\b\f\n\r\t\v\\";
   std::vector<Piece> pieces(1);
@@ -333,7 +341,7 @@ Result<std::vector<Piece>> parse_template(const Regex& regex, std::string_view t
 
 Result<std::string> Regex::replace(Meter& meter, std::string_view text,
                                    std::string_view replacement, int64_t count) const {
-  TRY(auto pieces, parse_template(*this, replacement));
+  TRY(auto pieces, parse_template(meter, *this, replacement));
   std::string out;
   size_t at = 0;
   MatchCursor cursor(*this, text);
@@ -362,6 +370,8 @@ Result<std::string> Regex::replace(Meter& meter, std::string_view text,
 
 Result<std::shared_ptr<const Regex>> RegexCache::get(Meter& meter, std::string_view pattern,
                                                      RegexFlags flags) {
+  if (pattern.size() > 10'000)
+    return value_error("a regular expression is longer than 10000 bytes");
   std::string key = fmt::format("{}{}{}{}", flags.ignore_case ? 1 : 0, flags.multi_line ? 1 : 0,
                                 flags.dot_all ? 1 : 0, pattern);
   if (auto found = entries_.find(key); found != entries_.end()) return found->second;

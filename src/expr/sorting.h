@@ -14,10 +14,10 @@ namespace millrace::expr {
 // bottom-up merge sort.
 template <typename Less>
 Result<std::vector<size_t>> stable_order(Meter& meter, size_t count, Less less) {
+  TRY(meter.take(count * 2 * sizeof(size_t)));
   std::vector<size_t> order(count);
   std::iota(order.begin(), order.end(), size_t{0});
   std::vector<size_t> merged(count);
-  TRY(meter.take(count * 2 * sizeof(size_t)));
   for (size_t width = 1; width < count; width *= 2) {
     for (size_t start = 0; start < count; start += width * 2) {
       size_t middle = std::min(start + width, count);

@@ -134,10 +134,11 @@ Result<Item> regex_replace(Evaluator& eval, Args& args) {
 Result<Item> regex_substring(Evaluator& eval, Args& args) {
   TRY(RegexCall call, regex_call(eval, args, 3));
   std::vector<Item> found;
-  auto group_text = [&](const Match& match, size_t i) {
+  auto group_text = [&](const Match& match, size_t i) -> Result<Item> {
     const auto& group = match.groups[i];
     std::string_view text = call.text;
-    return group ? Item(text.substr(group->first, group->second - group->first)) : Item("");
+    if (!group) return Item("");
+    return eval.copied(text.substr(group->first, group->second - group->first));
   };
   MatchCursor cursor(*call.regex, call.text);
   while (true) {
@@ -145,11 +146,15 @@ Result<Item> regex_substring(Evaluator& eval, Args& args) {
     if (!match) break;
     TRY(eval.meter.take(sizeof(Item) * match->groups.size()));
     if (match->groups.size() <= 2) {
-      found.push_back(group_text(*match, match->groups.size() - 1));
+      TRY(Item text, group_text(*match, match->groups.size() - 1));
+      found.push_back(std::move(text));
       continue;
     }
     std::vector<Item> groups;
-    for (size_t i = 1; i < match->groups.size(); ++i) groups.push_back(group_text(*match, i));
+    for (size_t i = 1; i < match->groups.size(); ++i) {
+      TRY(Item text, group_text(*match, i));
+      groups.push_back(std::move(text));
+    }
     TRY(Item tuple, eval.tuple(std::move(groups)));
     found.push_back(std::move(tuple));
   }

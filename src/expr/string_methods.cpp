@@ -60,21 +60,26 @@ Result<Item> split_text(Evaluator& eval, Args& args) {
   }
   TRY(int64_t max, int_arg(args, 2, -1));
   TRY(eval.meter.step(1 + args[0].str().size() / 16));
+  size_t parts = unicode::count_parts(args[0].str(), maybe_text(args, 1));
+  TRY(eval.meter.take(parts * sizeof(std::string_view)));
   auto split = FromRight ? unicode::rsplit : unicode::split;
   return text_list(eval, split(args[0].str(), maybe_text(args, 1), max));
 }
 
 Result<Item> splitlines(Evaluator& eval, Args& args) {
-  std::vector<std::string_view> lines;
+  std::vector<Item> lines;
   std::string_view rest = args[0].str();
   bool keep = args.given(1) && python::truth(args[1]);
   while (!rest.empty()) {
     size_t end = std::min(rest.find_first_of("\r\n"), rest.size());
     size_t after = rest.substr(end).starts_with("\r\n") ? end + 2 : std::min(end + 1, rest.size());
-    lines.push_back(rest.substr(0, keep ? after : end));
+    TRY(eval.meter.step());
+    TRY(eval.meter.take(sizeof(Item)));
+    TRY(Item line, eval.copied(rest.substr(0, keep ? after : end)));
+    lines.push_back(std::move(line));
     rest.remove_prefix(after);
   }
-  return text_list(eval, lines);
+  return eval.list(std::move(lines));
 }
 
 Result<Item> replace_text(Evaluator& eval, Args& args) {
@@ -100,6 +105,7 @@ Result<Item> starts_or_ends(Evaluator& eval, Args& args) {
   }
   for (const auto& choice : choices) {
     if (!choice.is_string()) return type_error("expected a str or a tuple of str");
+    TRY(eval.meter.scan(choice.str().size()));
     if (AtEnd ? text.ends_with(choice.str()) : text.starts_with(choice.str())) return Item(true);
   }
   return Item(false);

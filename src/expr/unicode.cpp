@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <set>
+#include <utility>
 
 #include "base/text.h"
 
@@ -121,16 +122,6 @@ size_t offset_of(std::string_view text, size_t n) {
 }
 
 size_t index_of(std::string_view text, size_t offset) { return length(text.substr(0, offset)); }
-
-std::vector<std::string_view> characters(std::string_view text) {
-  std::vector<std::string_view> out;
-  for (size_t i = 0; i < text.size();) {
-    size_t n = width(text, i);
-    out.push_back(text.substr(i, n));
-    i += n;
-  }
-  return out;
-}
 
 // As PySlice_AdjustIndices.
 SliceRange slice_range(int64_t size, std::optional<int64_t> start, std::optional<int64_t> stop,
@@ -273,6 +264,23 @@ std::vector<std::string_view> split(std::string_view text, std::optional<std::st
   }
   out.push_back(text.substr(start));
   return out;
+}
+
+size_t count_parts(std::string_view text, std::optional<std::string_view> sep) {
+  size_t count = 1;
+  if (sep) {
+    for (size_t at = find_in(text, *sep); at != std::string_view::npos;
+         at = find_in(text, *sep, at + sep->size())) {
+      ++count;
+    }
+    return count;
+  }
+  bool in_word = false;
+  for (size_t i = 0; i < text.size(); i += width(text, i)) {
+    bool was_in_word = std::exchange(in_word, !is_space(decode(text, i)));
+    if (in_word && !was_in_word) ++count;
+  }
+  return count;
 }
 
 std::vector<std::string_view> rsplit(std::string_view text, std::optional<std::string_view> sep,

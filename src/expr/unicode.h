@@ -21,7 +21,6 @@ void append(std::string& out, char32_t c);
 size_t offset_of(std::string_view text, size_t n);
 // Number of the code point at byte `offset`.
 size_t index_of(std::string_view text, size_t offset);
-std::vector<std::string_view> characters(std::string_view text);
 
 // text[start:stop:step] of Python.
 std::string slice(std::string_view text, std::optional<int64_t> start, std::optional<int64_t> stop,
@@ -53,6 +52,8 @@ std::string_view strip(std::string_view text, std::optional<std::string_view> ch
 // str.split(sep, max): without `sep` at runs of white space. `max` < 0: no limit.
 std::vector<std::string_view> split(std::string_view text, std::optional<std::string_view> sep,
                                     int64_t max);
+// How many parts that split without a limit may give.
+size_t count_parts(std::string_view text, std::optional<std::string_view> sep);
 std::vector<std::string_view> rsplit(std::string_view text, std::optional<std::string_view> sep,
                                      int64_t max);
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 
 #include "expr/eval.h"
 #include "expr/text_formats.h"
@@ -14,6 +15,7 @@ namespace millrace::expr {
 namespace {
 
 constexpr size_t kBestWidth = 80;
+constexpr size_t kLongestSimple = 128;  // characters of a key on one line
 
 bool is_break(char32_t c) { return c == '\n' || c == 0x85 || c == 0x2028 || c == 0x2029; }
 bool is_blank_or_break(char32_t c) {
@@ -222,12 +224,26 @@ class YamlWriter {
     return chars;
   }
 
+  // For its characters, and for what each may become: U+10FFFF is ten. A blank is a place where a
+  // line may end: the column is counted there.
+  Result<void> charge(std::string_view text) {
+    constexpr size_t kLongest = 10;
+    auto blanks = static_cast<size_t>(std::ranges::count(text, ' '));
+    TRY(eval_.meter.step(text.size() / 16 + blanks / 2));
+    TRY(eval_.meter.take(text.size() * sizeof(char32_t)));
+    auto plain = [](char c) { return c >= ' ' && c <= '~'; };
+    auto odd = static_cast<size_t>(std::ranges::count_if(text, std::not_fn(plain)));
+    return eval_.meter.room(out.size(), text.size() + odd * kLongest);
+  }
+
   bool is_simple_key(std::string_view text) {
+    if (text.size() > 4 * kLongestSimple) return false;
     auto analysis = analyze(decode(text), style_.allow_unicode);
-    return unicode::length(text) < 128 && !analysis.empty && !analysis.multiline;
+    return unicode::length(text) < kLongestSimple && !analysis.empty && !analysis.multiline;
   }
 
   Result<void> string(std::string_view text, size_t indent, Place place) {
+    TRY(charge(text));
     std::u32string chars = decode(text);
     Analysis analysis = analyze(chars, style_.allow_unicode);
     bool is_key = place == Place::Key;

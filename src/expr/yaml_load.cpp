@@ -12,6 +12,7 @@
 #include "base/yaml_scalar.h"
 #include "expr/eval.h"
 #include "expr/text_formats.h"
+#include "expr/unicode.h"
 
 // yaml.safe_load of PyYAML: the scalars of YAML 1.1.
 namespace millrace::expr {
@@ -87,26 +88,32 @@ class BeforeItIsKept final : public YAML::EventHandler {
   void OnDocumentEnd() override {}
   void OnNull(const YAML::Mark&, YAML::anchor_t) override { pay(); }
   void OnAlias(const YAML::Mark&, YAML::anchor_t) override { pay(); }
-  void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t,
+  void OnScalar(const YAML::Mark&, const std::string& tag, YAML::anchor_t,
                 const std::string&) override {
-    pay();
+    pay(tag);
   }
-  void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+  void OnSequenceStart(const YAML::Mark&, const std::string& tag, YAML::anchor_t,
                        YAML::EmitterStyle::value) override {
-    pay();
+    pay(tag);
   }
   void OnSequenceEnd() override {}
-  void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+  void OnMapStart(const YAML::Mark&, const std::string& tag, YAML::anchor_t,
                   YAML::EmitterStyle::value) override {
-    pay();
+    pay(tag);
   }
   void OnMapEnd() override {}
   int documents() const { return documents_; }
 
  private:
-  void pay() {
+  // Each node has its tag written out, with the prefix that a %TAG gave it.
+  void pay(std::string_view tag = {}) {
     constexpr size_t kNode = 256;  // bytes of yaml-cpp's, measured
-    if (auto taken = eval_.meter.take(kNode); !taken.ok()) throw Refused{std::move(taken).error()};
+    if (tag.size() > kLongestYamlTag) {
+      throw Refused{eval_error(fmt::format("YAMLError: expected a tag of at most {} bytes, found {}",
+                                           kLongestYamlTag, tag.size()))};
+    }
+    auto taken = eval_.meter.take(kNode + tag.size());
+    if (!taken.ok()) throw Refused{std::move(taken).error()};
   }
   Evaluator& eval_;
   int documents_ = 0;
@@ -214,6 +221,11 @@ std::optional<Item> resolve_yaml_scalar(std::string_view text) {
 Result<Item> load_yaml(Evaluator& eval, std::string_view text) {
   TRY(eval.meter.take(text.size() * 8));
   TRY(eval.meter.step(1 + text.size() * 4));  // short lines take 800 ns a byte, in two walks
+  if (size_t at = text.find('\0'); at != text.npos) {  // to yaml-cpp it would be UTF-16
+    return eval_error(fmt::format("ReaderError: unacceptable character #x0000: special characters "
+                                  "are not allowed, position {}",
+                                  unicode::index_of(text, at)));
+  }
   try {
     // The parser keeps all of a line of brackets before it tells how deep it nests.
     if (find_flow_fault(text, kDeepest + 2, SIZE_MAX)) return eval_error(kTooDeep);

@@ -22,6 +22,7 @@ Result<bool> map_lookup(Evaluator& eval, const Item& map, const Item& key, Item&
     (void)h;
     return false;
   }
+  TRY(eval.meter.scan(key.str().size()));
   const Value* found = map.value().find(key.str());
   if (found) out = map.child(*found);
   return found != nullptr;
@@ -110,7 +111,7 @@ Result<Item> bitwise_not(Evaluator&, Args& args) { return make_int(~python::as_i
 Result<Item> shift_right(Evaluator&, Args& args) {
   TRY(int64_t bits, python::as_index(args[1], "a shift count"));
   if (bits < 0) return value_error("negative shift count");
-  return make_int(python::as_int128(args[0]) >> std::min<int64_t>(bits, 126));
+  return make_int(python::as_int128(args[0]) >> std::min<int64_t>(bits, 127));
 }
 Result<Item> shift_left(Evaluator&, Args& args) {
   TRY(int64_t bits, python::as_index(args[1], "a shift count"));

@@ -30,6 +30,7 @@ Result<int> order_of(Evaluator& eval, const Item& a, const Item& b) {
 }
 
 Result<Item> sorted(Evaluator& eval, std::vector<Item> source, std::vector<Ordering::Key> keys) {
+  TRY(eval.meter.take(source.size() * (sizeof(std::vector<Item>) + keys.size() * sizeof(Item))));
   std::vector<std::vector<Item>> values(source.size());
   for (size_t i = 0; i < source.size(); ++i) {
     for (const auto& key : keys) {

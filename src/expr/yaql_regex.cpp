@@ -28,9 +28,11 @@ Result<Item> text_matches(Evaluator& eval, Args& args) {
   return Item(match.has_value());
 }
 
-Item group_text(std::string_view text, const Match& match, size_t i) {
+// Groups within groups copy the same text again.
+Result<Item> group_text(Evaluator& eval, std::string_view text, const Match& match, size_t i) {
   const auto& group = match.groups[i];
-  return group ? Item(text.substr(group->first, group->second - group->first)) : Item();
+  if (!group) return Item();
+  return eval.copied(text.substr(group->first, group->second - group->first));
 }
 
 // {value, start, end} of a group, with places in code points.
@@ -40,7 +42,8 @@ Result<Item> group_record(Evaluator& eval, std::string_view text, const Match& m
   auto place = [&](size_t byte) {
     return Item(group ? static_cast<int64_t>(unicode::index_of(text, byte)) : int64_t{-1});
   };
-  TRY(record->set(eval.meter, Item("value"), group_text(text, match, i)));
+  TRY(Item value, group_text(eval, text, match, i));
+  TRY(record->set(eval.meter, Item("value"), std::move(value)));
   TRY(record->set(eval.meter, Item("start"), place(group ? group->first : 0)));
   TRY(record->set(eval.meter, Item("end"), place(group ? group->second : 0)));
   return Item(record);
@@ -65,7 +68,7 @@ Result<Item> search(Evaluator& eval, Args& args) {
   std::string_view text = args[1].str();
   TRY(auto match, regex_of(args[0]).search(eval.meter, text));
   if (!match) return Item();
-  if (!args.given(2)) return group_text(text, *match, 0);
+  if (!args.given(2)) return group_text(eval, text, *match, 0);
   return call_selector(eval, args[2], regex_of(args[0]), text, *match);
 }
 
@@ -76,10 +79,9 @@ Result<Item> search_all(Evaluator& eval, Args& args) {
   while (true) {
     TRY(auto match, cursor.next(eval.meter));
     if (!match) break;
-    Item found = group_text(text, *match, 0);
-    if (args.given(2)) {
-      TRY(found, call_selector(eval, args[2], regex_of(args[0]), text, *match));
-    }
+    TRY(Item found, args.given(2) ? call_selector(eval, args[2], regex_of(args[0]), text, *match)
+                                  : group_text(eval, text, *match, 0));
+    TRY(eval.meter.take(sizeof(Item)));
     out.push_back(std::move(found));
   }
   return eval.tuple(std::move(out));
@@ -93,12 +95,16 @@ Result<Item> split_text(Evaluator& eval, const Regex& regex, std::string_view te
   for (int64_t done = 0; max <= 0 || done < max; ++done) {
     TRY(auto match, cursor.next(eval.meter));
     if (!match) break;
-    out.emplace_back(text.substr(at, match->begin() - at));
-    for (size_t i = 1; i < match->groups.size(); ++i) out.push_back(group_text(text, *match, i));
+    TRY(Item part, eval.copied(text.substr(at, match->begin() - at)));
+    out.push_back(std::move(part));
+    for (size_t i = 1; i < match->groups.size(); ++i) {
+      TRY(Item group, group_text(eval, text, *match, i));
+      out.push_back(std::move(group));
+    }
     at = match->end();
   }
-  out.emplace_back(text.substr(at));
-  TRY(eval.meter.take(text.size() + out.size() * 24));
+  TRY(Item rest, eval.copied(text.substr(at)));
+  out.push_back(std::move(rest));
   return eval.list(std::move(out));
 }
 Result<Item> split(Evaluator& eval, Args& args) {
@@ -136,6 +142,7 @@ Result<Item> replace_each(Evaluator& eval, const Regex& regex, std::string_view 
     TRY(python::append_str(eval.meter, out, with));
     at = match->end();
   }
+  TRY(eval.meter.room(out.size(), text.size() - at));
   out += text.substr(at);
   return eval.text(std::move(out));
 }

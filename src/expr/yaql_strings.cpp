@@ -40,6 +40,8 @@ Result<Item> split(Evaluator& eval, Args& args) {
   auto separator = maybe_text(args, 1);
   if (separator && separator->empty()) return value_error("empty separator");
   TRY(eval.meter.step(1 + args[0].str().size() / 16));
+  size_t count = unicode::count_parts(args[0].str(), separator);
+  TRY(eval.meter.take(count * sizeof(std::string_view)));
   auto parts =
       (FromRight ? unicode::rsplit : unicode::split)(args[0].str(), separator, int_of(args, 2, -1));
   std::vector<Item> items;
@@ -150,9 +152,14 @@ Result<Item> index_of(Evaluator& eval, Args& args) {
 
 Result<Item> to_char_array(Evaluator& eval, Args& args) {
   std::vector<Item> out;
-  for (auto c : unicode::characters(args[0].str())) {
-    TRY(eval.meter.take(sizeof(Item) + 24));
-    out.emplace_back(c);
+  std::string_view text = args[0].str();
+  for (size_t i = 0; i < text.size();) {
+    size_t n = unicode::width(text, i);
+    TRY(eval.meter.step());
+    TRY(eval.meter.take(sizeof(Item)));
+    TRY(Item character, eval.copied(text.substr(i, n)));
+    out.push_back(std::move(character));
+    i += n;
   }
   return eval.tuple(std::move(out));
 }
