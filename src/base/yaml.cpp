@@ -324,8 +324,9 @@ Result<YamlNode> parse_yaml(std::string_view text, std::string_view file,
   }
   if (size_t at = text.find('\0'); at != text.npos) {  // to yaml-cpp it would be UTF-16
     auto line = 1 + std::ranges::count(text.substr(0, at), '\n');
-    return fail(static_cast<int>(line),
-                fmt::format("expected text without the character U+0000, found one at byte {}", at));
+    return fail(
+        static_cast<int>(line),
+        fmt::format("expected text without the character U+0000, found one at byte {}", at));
   }
   TreeBuilder builder(file, limits);
   if (auto fault = find_flow_fault(text, limits.max_depth, limits.max_nodes)) {

@@ -125,5 +125,24 @@ TEST(Yaml, StopsDeepNestingSizeAndSelfReference) {
   EXPECT_NE(yaml_problems(chain).front().find("nested deeper"), std::string::npos);
 }
 
+// A prefix that %TAG gives is written out for each node.
+TEST(Yaml, RefusesLongTagsAndTheCharacterNul) {
+  std::string prefix = "%TAG ! " + std::string(120'000, 'x') + "\n---\n";
+  for (std::string_view node : {"- !a b\n", "- !a {}\n", "- !a [b]\n", "- !a\n"}) {
+    std::string text = prefix;
+    for (int i = 0; i < 300; ++i) text += node;
+    EXPECT_EQ(
+        yaml_problems(text),
+        std::vector<std::string>{"f.yaml:3: expected a tag of at most 256 bytes, found 120001"})
+        << node;
+  }
+  // To the parser that is UTF-16 with brackets that nobody counted.
+  std::string utf16;
+  for (int i = 0; i < 500; ++i) utf16 += std::string_view("\0[", 2);
+  EXPECT_EQ(yaml_problems("a: 1\n" + utf16),
+            std::vector<std::string>{
+                "f.yaml:2: expected text without the character U+0000, found one at byte 5"});
+}
+
 }  // namespace
 }  // namespace millrace

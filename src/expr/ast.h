@@ -163,7 +163,8 @@ class TreeBuilder {
 
 // Parsers. Errors are EXP-0001 with the message of the language's reference where it has one.
 inline constexpr int kMaxNesting = 80;
-inline constexpr int kMaxChain = 1000;  // .a.b.c, | x | y
+inline constexpr size_t kLongestName = 1024;  // bytes; names are compared at each look-up
+inline constexpr int kMaxChain = 1000;        // .a.b.c, | x | y
 Result<NodeId> parse_yaql(Tree& tree, std::string_view source, Mode mode);
 Result<NodeId> parse_jinja_expression(Tree& tree, std::string_view source, Mode mode);
 // As the reference inspects expressions: what follows a whole expression is not looked at.

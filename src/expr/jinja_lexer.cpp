@@ -232,6 +232,7 @@ class Lexer {
       if (c != '_' && !unicode::is_alpha(c) && !unicode::is_digit(c)) break;
       end += unicode::width(source_, end);
     }
+    if (end - at_ > kLongestName) return fail("a name is longer than 1024 bytes");
     add(Kind::Name, source_.substr(at_, end - at_));
     at_ = end;
     return {};

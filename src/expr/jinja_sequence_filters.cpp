@@ -266,7 +266,10 @@ Result<Item> items(Evaluator& eval, Args& args) {
 }
 
 Result<Item> reverse(Evaluator& eval, Args& args) {
-  if (args[0].is_string()) return eval.text(unicode::slice(args[0].str(), {}, {}, -1));
+  if (args[0].is_string()) {
+    TRY(eval.meter.take(args[0].str().size() * sizeof(uint32_t)));  // the places of its characters
+    return eval.text(unicode::slice(args[0].str(), {}, {}, -1));
+  }
   TRY(auto items, eval.items_of(args[0]));
   std::reverse(items.begin(), items.end());
   return iterate_over(eval, std::move(items));

@@ -250,10 +250,7 @@ class Wrapper {
     std::string joint;  // between two lines
   };
   Wrapper(Meter& meter, const Style& style)
-      : meter_(meter),
-        style_(style),
-        width_(style.width),
-        break_long_(style.break_long) {}
+      : meter_(meter), style_(style), width_(style.width), break_long_(style.break_long) {}
   std::string out;
 
   Result<void> wrap(std::string_view line) {

@@ -294,8 +294,7 @@ Result<int> group_number(const Regex& regex, std::string_view name) {
   return eval_error(fmt::format("IndexError: unknown group name '{}'", name));
 }
 
-Result<std::vector<Piece>> parse_template(Meter& meter, const Regex& regex,
-                                          std::string_view text) {
+Result<std::vector<Piece>> parse_template(Meter& meter, const Regex& regex, std::string_view text) {
   auto most = 1 + 2 * static_cast<size_t>(std::count(text.begin(), text.end(), '\\'));
   TRY(meter.take(most * sizeof(Piece)));
   constexpr std::string_view kLetters = "abfnrtv\\";

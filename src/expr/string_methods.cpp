@@ -31,7 +31,6 @@ Result<int64_t> int_arg(const Args& args, size_t i, int64_t otherwise) {
 
 Result<Item> text_list(Evaluator& eval, const std::vector<std::string_view>& parts) {
   std::vector<Item> items;
-  items.reserve(parts.size());
   for (auto part : parts) {
     TRY(eval.meter.take(part.size() + sizeof(Item)));
     items.emplace_back(part);
@@ -63,7 +62,7 @@ Result<Item> split_text(Evaluator& eval, Args& args) {
   size_t parts = unicode::count_parts(args[0].str(), maybe_text(args, 1));
   TRY(eval.meter.take(parts * sizeof(std::string_view)));
   auto split = FromRight ? unicode::rsplit : unicode::split;
-  return text_list(eval, split(args[0].str(), maybe_text(args, 1), max));
+  return text_list(eval, split(args[0].str(), maybe_text(args, 1), max, parts));
 }
 
 Result<Item> splitlines(Evaluator& eval, Args& args) {

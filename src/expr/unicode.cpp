@@ -239,8 +239,9 @@ std::string_view strip(std::string_view text, std::optional<std::string_view> ch
 }
 
 std::vector<std::string_view> split(std::string_view text, std::optional<std::string_view> sep,
-                                    int64_t max) {
+                                    int64_t max, size_t parts) {
   std::vector<std::string_view> out;
+  out.reserve(parts);
   if (!sep) {
     text = strip(text, {}, true, false);
     while (!text.empty()) {
@@ -284,11 +285,12 @@ size_t count_parts(std::string_view text, std::optional<std::string_view> sep) {
 }
 
 std::vector<std::string_view> rsplit(std::string_view text, std::optional<std::string_view> sep,
-                                     int64_t max) {
-  if (max < 0) return split(text, sep, -1);
+                                     int64_t max, size_t parts) {
+  if (max < 0) return split(text, sep, -1, parts);
   std::vector<std::string_view> out;
+  out.reserve(parts);
   if (!sep) {
-    out = split(text, {}, -1);
+    out = split(text, {}, -1, parts);
     auto keep = static_cast<size_t>(max);
     if (out.size() <= keep) return out;
     size_t rest = out.size() - keep;

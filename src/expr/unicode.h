@@ -49,12 +49,13 @@ bool is_printable(char32_t c);
 // `chars` empty: white space.
 std::string_view strip(std::string_view text, std::optional<std::string_view> chars, bool left,
                        bool right);
-// str.split(sep, max): without `sep` at runs of white space. `max` < 0: no limit.
+// str.split(sep, max): without `sep` at runs of white space. `max` < 0: no limit. `parts`, of
+// count_parts, is the room that the result gets at once.
 std::vector<std::string_view> split(std::string_view text, std::optional<std::string_view> sep,
-                                    int64_t max);
+                                    int64_t max, size_t parts = 0);
 // How many parts that split without a limit may give.
 size_t count_parts(std::string_view text, std::optional<std::string_view> sep);
 std::vector<std::string_view> rsplit(std::string_view text, std::optional<std::string_view> sep,
-                                     int64_t max);
+                                     int64_t max, size_t parts = 0);
 
 }  // namespace millrace::expr::unicode

@@ -44,8 +44,8 @@ bool are_identifiers(std::string_view text, bool no_leading_zero) {
 Result<Version> parse_version(std::string_view text) {
   constexpr size_t kLongest = 1024;
   if (text.size() > kLongest) {
-    return value_error(fmt::format("expected a version of at most {} bytes, found {}", kLongest,
-                                   text.size()));
+    return value_error(
+        fmt::format("expected a version of at most {} bytes, found {}", kLongest, text.size()));
   }
   Error bad = value_error(fmt::format("{} is not valid SemVer string", text));
   Version version;

@@ -218,6 +218,7 @@ class YamlWriter {
 
   static std::u32string decode(std::string_view text) {
     std::u32string chars;
+    chars.reserve(text.size());
     for (size_t i = 0; i < text.size(); i += unicode::width(text, i)) {
       chars += unicode::decode(text, i);
     }

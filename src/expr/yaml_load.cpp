@@ -109,8 +109,8 @@ class BeforeItIsKept final : public YAML::EventHandler {
   void pay(std::string_view tag = {}) {
     constexpr size_t kNode = 256;  // bytes of yaml-cpp's, measured
     if (tag.size() > kLongestYamlTag) {
-      throw Refused{eval_error(fmt::format("YAMLError: expected a tag of at most {} bytes, found {}",
-                                           kLongestYamlTag, tag.size()))};
+      throw Refused{eval_error(fmt::format(
+          "YAMLError: expected a tag of at most {} bytes, found {}", kLongestYamlTag, tag.size()))};
     }
     auto taken = eval_.meter.take(kNode + tag.size());
     if (!taken.ok()) throw Refused{std::move(taken).error()};
@@ -222,9 +222,10 @@ Result<Item> load_yaml(Evaluator& eval, std::string_view text) {
   TRY(eval.meter.take(text.size() * 8));
   TRY(eval.meter.step(1 + text.size() * 4));  // short lines take 800 ns a byte, in two walks
   if (size_t at = text.find('\0'); at != text.npos) {  // to yaml-cpp it would be UTF-16
-    return eval_error(fmt::format("ReaderError: unacceptable character #x0000: special characters "
-                                  "are not allowed, position {}",
-                                  unicode::index_of(text, at)));
+    return eval_error(
+        fmt::format("ReaderError: unacceptable character #x0000: special characters "
+                    "are not allowed, position {}",
+                    unicode::index_of(text, at)));
   }
   try {
     // The parser keeps all of a line of brackets before it tells how deep it nests.

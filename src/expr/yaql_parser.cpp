@@ -62,6 +62,7 @@ class Lexer {
     char c = source_[at_];
     if (c == '$') {
       size_t end = word_end(at_ + 1);
+      if (end - at_ > kLongestName) return too_long();
       return take(Kind::Dollar, end, Value(source_.substr(at_ + 1, end - at_ - 1)));
     }
     if (c >= '0' && c <= '9') return number();
@@ -75,6 +76,8 @@ class Lexer {
     }
     return lexical_error();
   }
+
+  static Error too_long() { return syntax_error("a name is longer than 1024 bytes"); }
 
   Token take(Kind kind, size_t end, Value value = {}) {
     Token token{kind, source_.substr(at_, end - at_), std::move(value), at_};
@@ -108,6 +111,7 @@ class Lexer {
 
   Result<Token> word() {
     size_t end = word_end(at_);
+    if (end - at_ > kLongestName) return too_long();
     std::string_view text = source_.substr(at_, end - at_);
     if (end < source_.size() && source_[end] == '(') {
       return take(Kind::Func, end + 1, Value(text));

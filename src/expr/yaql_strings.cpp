@@ -42,8 +42,8 @@ Result<Item> split(Evaluator& eval, Args& args) {
   TRY(eval.meter.step(1 + args[0].str().size() / 16));
   size_t count = unicode::count_parts(args[0].str(), separator);
   TRY(eval.meter.take(count * sizeof(std::string_view)));
-  auto parts =
-      (FromRight ? unicode::rsplit : unicode::split)(args[0].str(), separator, int_of(args, 2, -1));
+  auto parts = (FromRight ? unicode::rsplit : unicode::split)(args[0].str(), separator,
+                                                              int_of(args, 2, -1), count);
   std::vector<Item> items;
   for (auto part : parts) {
     TRY(eval.meter.take(part.size() + sizeof(Item)));
