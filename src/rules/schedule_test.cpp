@@ -280,8 +280,12 @@ TEST(DueFirings, AskForFewHoweverManyWereMissed) {
   };
   const Case cases[] = {
       {{{0, 365 * kDaySeconds}}, 548 * kDaySeconds, 365 * kDaySeconds - 1},
-      {{{0, 10}, {kDaySeconds, kDaySeconds + 5}, {400 * kDaySeconds, 401 * kDaySeconds}}, 400 * kDaySeconds - 1, kDaySeconds + 4},
-      {{{0, 10}, {kDaySeconds, kDaySeconds + 5}, {400 * kDaySeconds, 401 * kDaySeconds}}, 400 * kDaySeconds, 400 * kDaySeconds},
+      {{{0, 10}, {kDaySeconds, kDaySeconds + 5}, {400 * kDaySeconds, 401 * kDaySeconds}},
+       400 * kDaySeconds - 1,
+       kDaySeconds + 4},
+      {{{0, 10}, {kDaySeconds, kDaySeconds + 5}, {400 * kDaySeconds, 401 * kDaySeconds}},
+       400 * kDaySeconds,
+       400 * kDaySeconds},
       {{{0, 1}, {kDaySeconds, kDaySeconds + 5}}, kDaySeconds - 1, 0},
       {{{0, 100'000 * kDaySeconds}}, 36'600 * kDaySeconds, 36'600 * kDaySeconds},
       {{{0, 1}}, 36'600 * kDaySeconds, 0},
