@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -14,6 +17,11 @@
 #include "expr/expr.h"
 
 namespace millrace::conductor {
+
+// Steps that the expressions of all workflows take together in one decision, some 500 ms at most. A
+// task with kMostItems items that are rendered in some 500 steps each fits in half of them.
+inline constexpr uint64_t kStepsOfDecision = 10'000'000;
+inline constexpr size_t kMostItems = 10'000;  // of a task, or batches of them
 
 // What the conductor borrows from its caller.
 struct Environment {
@@ -25,6 +33,8 @@ struct Environment {
   // Native: what the names `config` and `system` stand for.
   Value config;
   Value system;
+  // Of the decision in hand; null: each evaluation has only its own limit.
+  std::shared_ptr<expr::Allowance> allowance;
 };
 
 // One action to start. A task without an action has a null `action`: it ends at once.
@@ -76,6 +86,11 @@ struct RerunRequest {
 class Conductor {
  public:
   Conductor(DefinitionPtr definition, State state, const Environment& environment);
+
+  // What the operations from now on may do together: those of another decision.
+  void draw_on(std::shared_ptr<expr::Allowance> allowance) {
+    environment_.allowance = std::move(allowance);
+  }
 
   // Renders input and vars and stages the start tasks. Once, on an empty state. `context` is what
   // the workflow sees besides its own variables.

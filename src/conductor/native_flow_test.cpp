@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Timeouts, branches, joins, retries and items of the native language.
+#include <fmt/format.h>
+
 #include "conductor/test_rig.h"
 
 namespace millrace::conductor {
@@ -189,6 +191,68 @@ TEST(Retry, JitterStaysWithinItsPart) {
     differs = differs || delay != 10;
   }
   EXPECT_TRUE(differs);
+}
+
+std::string each_of(std::string_view items, std::string_view input) {
+  return fmt::format(
+      "tasks: {{each: {{with: {{items: \"{}\", concurrency: 1}}, action: core.echo, "
+      "input: {{message: \"{}\"}}}}}}",
+      items, input);
+}
+
+TEST(WithItems, AreAtMostTenThousand) {
+  Rig most(each_of("{{ range(10000) | list }}", "x"));
+  EXPECT_EQ(most.offered("each").items_count, 10'000U);
+  Rig more(each_of("{{ range(10001) | list }}", "x"));
+  EXPECT_EQ(more.next(), Names{});
+  EXPECT_EQ(more.status(), Status::Failed);
+  EXPECT_EQ(more.messages(),
+            Names{"with: expected at most 10000 items, found 10001: put several into one with "
+                  "batch_size, or make the list shorter"});
+  Rig batches(
+      "tasks: {each: {with: {items: \"{{ range(30000) | list }}\", batch_size: 100}, "
+      "action: core.echo}}");
+  EXPECT_EQ(batches.offered("each").items_count, 300U);
+}
+
+// All are rendered when the task is first offered: what they take together has a limit.
+TEST(WithItems, ShareTheStepsOfTheDecision) {
+  Rig run(each_of("{{ range(200) | list }}", "{{ range(100000) | sum }}"));
+  run.allow(kStepsOfDecision);
+  EXPECT_EQ(run.next(), Names{});
+  EXPECT_EQ(run.status(), Status::Failed);
+  ASSERT_FALSE(run.messages().empty());
+  EXPECT_TRUE(run.messages()[0].ends_with(
+      "the evaluations of one decision took more than 10000000 steps together"))
+      << run.messages()[0];
+  EXPECT_EQ(run.steps_left(), 0U);
+}
+
+TEST(WithItems, TenThousandOfACheapExpressionFitInHalfADecision) {
+  Rig run(each_of("{{ range(10000) | list }}", "host {{ item }} of {{ index + 1 }} {{ task }}"));
+  run.allow(kStepsOfDecision / 2);
+  NextTask task = run.offered("each");
+  EXPECT_EQ(task.items_count, 10'000U);
+  EXPECT_EQ(task.actions.size(), 1U);
+  EXPECT_GT(run.steps_left(), kStepsOfDecision / 4);
+}
+
+TEST(Allowance, ConditionsAndWhatIsPublishedDrawOnIt) {
+  Rig run(R"(
+tasks:
+  a:
+    next:
+      - when: "{{ range(1000) | sum > 0 }}"
+        publish: [{x: "{{ range(1000) | sum }}"}]
+        do: b
+  b: {}
+)");
+  run.next();
+  run.report("a", Status::Running);
+  run.allow(kStepsOfDecision);
+  run.report("a", Status::Succeeded);
+  EXPECT_LE(run.steps_left(), kStepsOfDecision - 2000);
+  EXPECT_EQ(run.next(), Names{"b"});
 }
 
 TEST(WithItems, BatchesHoldSeveralElements) {

@@ -55,6 +55,7 @@ class Player {
 
   Result<Outcome> run() {
     TRY(check_names());
+    new_decision();
     TRY(conductor_.begin(case_.context, case_.inputs.is_null() ? Value::map() : case_.inputs));
     if (!kCompleted.has(conductor_.state().status)) {
       TRY(conductor_.request_status(Status::Running));
@@ -66,9 +67,11 @@ class Player {
       End end = std::move(*first);
       ends_.erase(first);
       now_ = std::max(now_, end.at);
+      new_decision();
       TRY(finish(end));
       TRY(offer());
     }
+    new_decision();
     if (kCompleted.has(conductor_.state().status)) {
       TRY(conductor_.render_output());
     }
@@ -124,9 +127,15 @@ class Player {
     return {};
   }
 
+  // On the server each end of an action is one, and offers that have cost much are made in another.
+  void new_decision() {
+    conductor_.draw_on(std::make_shared<expr::Allowance>(expr::Allowance{.of = kStepsOfDecision}));
+  }
+
   // Starts what may start.
   Result<void> offer() {
     while (true) {
+      new_decision();
       TRY(auto tasks, conductor_.next_tasks());
       if (tasks.empty()) return {};
       for (const NextTask& task : tasks) TRY(start(task));

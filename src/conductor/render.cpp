@@ -153,7 +153,8 @@ void Conductor::compact(ContextList& in) const {
 expr::Scope Conductor::scope(Value ctx, const TaskLookup& lookup) {
   expr::Scope scope{.lookup = &lookup,
                     .random_seed = environment_.random_seed + evaluations_++,
-                    .mode = definition_->mode()};
+                    .mode = definition_->mode(),
+                    .allowance = environment_.allowance.get()};
   if (native()) scope.names = names(ctx);
   scope.ctx = std::move(ctx);
   return scope;
@@ -250,6 +251,12 @@ Result<void> Conductor::render_items(Staged& staged, TaskLookup& lookup, expr::S
   const Task& task = *node(staged.task).task;
   const WithItems& with = *task.items;
   TRY(Value list, render_list(with, scope));
+  if (list.size() > kMostItems) {
+    return Error(ErrorKind::TooLarge, "CND-0013",
+                 fmt::format("with: expected at most {} items, found {}: put several into one with "
+                             "batch_size, or make the list shorter",
+                             kMostItems, list.size()));
+  }
   next.items_count = list.size();
   TRY(next.concurrency, render(with.concurrency, scope));
   if (!next.concurrency.is_null() && !next.concurrency.is_int()) {

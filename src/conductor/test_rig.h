@@ -53,6 +53,12 @@ class Rig {
     EXPECT_TRUE(conductor_->request_status(Status::Running).ok());
   }
 
+  // As if everything from now on were one decision.
+  void allow(uint64_t steps) {
+    environment_.allowance = std::make_shared<expr::Allowance>(expr::Allowance{.of = steps});
+  }
+  uint64_t steps_left() const { return environment_.allowance->left; }
+
   Conductor& conductor() {
     Value written = to_value(conductor_->state(), definition_->graph());
     auto state = state_from_value(*parse_json(to_json(written)), definition_->graph());

@@ -259,6 +259,35 @@ tasks:
   after: {action: core.noop}
 )";
 
+constexpr const char* kOnlyNoop = "tasks: {a: {action: core.noop}}";
+// Dearer than one decision may be: as one task of many items, and as many tasks.
+constexpr const char* kDearItems = R"(
+tasks:
+  each:
+    with: {items: "{{ range(200) | list }}", concurrency: 1}
+    action: ci.check
+    input: {branch: "{{ range(100000) | sum }}"}
+    next: [{when: <% failed() %>, do: after}]
+  after: {action: core.noop}
+)";
+inline std::string dear_chain() {
+  std::string text = "tasks:\n";
+  for (int i = 0; i < 150; ++i) {
+    text += fmt::format(
+        "  t{}: {{action: core.echo, input: {{message: \"{{{{ range(100000) | sum }}}}\"}}, "
+        "next: [{{do: t{}}}]}}\n",
+        i, i + 1);
+  }
+  return text + "  t150: {action: core.noop}\noutput: [{n: \"{{ range(100000) | sum }}\"}]\n";
+}
+// What its items start is dearer to start than one decision may be: the default of a parameter.
+constexpr const char* kDearStarts = R"(
+tasks:
+  each:
+    with: {items: "{{ range(150) | list }}"}
+    action: ci.dear
+)";
+
 inline std::shared_ptr<const Pack> workflow_pack(std::string digest = "d1") {
   auto pack = std::make_shared<Pack>(*test_pack());
   pack->digest = std::move(digest);
@@ -299,6 +328,11 @@ inline std::shared_ptr<const Pack> workflow_pack(std::string digest = "d1") {
   add("ci.endless", kEndless);
   add("ci.self", kSelf);
   add("ci.chain", kChain, "action-chain");
+  add("ci.dear_items", kDearItems);
+  add("ci.dear_chain", dear_chain().c_str());
+  add("ci.dear_starts", kDearStarts);
+  add("ci.dear", kOnlyNoop);
+  pack->actions.back().parameters[0].default_value = Value("{{ range(100000) | sum }}");
   return pack;
 }
 

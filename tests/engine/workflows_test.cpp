@@ -59,6 +59,32 @@ TEST_P(Workflows, ItemsRunAsManyAtOnceAsAllowed) {
   EXPECT_EQ(output(row.id), Value::map({{"all", ValueList{1, 2, 3, 4, 5}}})) << shown(row.id);
 }
 
+TEST_P(Workflows, ItemsThatAreTooDearForOneDecisionFailTheirWorkflowAlone) {
+  begin();
+  auto row = run("ci.dear_items");
+  ASSERT_TRUE(row.ok()) << row.error().describe();
+  settle();
+  EXPECT_EQ(stored(row->id).status, ExecutionStatus::Failed);
+  EXPECT_NE(shown(row->id).find("took more than 10000000 steps together"), std::string::npos)
+      << shown(row->id);
+  auto pure = run("ci.pure", Value::map({{"n", 1}}));
+  ASSERT_TRUE(pure.ok());
+  EXPECT_EQ(pure->status, ExecutionStatus::Succeeded);
+}
+
+// What is much in sum goes on in the next decision.
+TEST_P(Workflows, ManyDearStepsAreSpreadOverDecisions) {
+  begin();
+  for (const char* ref : {"ci.dear_chain", "ci.dear_starts"}) {
+    int64_t before = engine_->stats().commits;
+    auto row = run(ref);
+    ASSERT_TRUE(row.ok()) << row.error().describe();
+    settle();
+    EXPECT_EQ(stored(row->id).status, ExecutionStatus::Succeeded) << shown(row->id);
+    EXPECT_GE(engine_->stats().commits, before + 3) << ref;
+  }
+}
+
 TEST_P(Workflows, ARetryWaitsForItsDelay) {
   begin();
   auto row = begun("ci.retry");

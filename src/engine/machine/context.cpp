@@ -138,6 +138,7 @@ Result<LiveWorkflow*> Context::workflow(ExecutionId id) {
     live = &batch_.memory.workflows.add(std::move(*restored));
   }
   absorb_needs(*live);
+  live->conductor->draw_on(expressions_left_);
   live->results->read_keys(keys(live->reader));  // of this batch
   return live;
 }
@@ -187,7 +188,8 @@ conductor::Environment Context::environment(const Pack& pack) {
   return {.engine = batch_.memory.expressions,
           .random_seed = static_cast<uint64_t>(new_raw_id()),
           .config = pack.config,
-          .system = Value::map()};
+          .system = Value::map(),
+          .allowance = expressions_left_};
 }
 
 std::optional<Error> Context::need(const Error& error, Of<ExecutionId> workflow) {

@@ -154,6 +154,16 @@ class Context {
   // Steps that ended inside the server by this decision.
   int steps_ended = 0;
 
+  // What the parameters of actions that workflows start may cost, by defaults and schemas. One
+  // start always has half of it.
+  expr::Allowance starts{.of = conductor::kStepsOfDecision};
+  bool has_started_enough() const { return starts.left < starts.of / 2; }
+  // Its expressions and starts have cost so much that what is left to do is better done by the next
+  // decision: there it has all it may need, and others get their turn.
+  bool has_done_enough() const {
+    return has_started_enough() || expressions_left_->left < expressions_left_->of / 2;
+  }
+
   // What the decision has come to. `reply`: see Decision.
   std::unique_ptr<Decision> decided(std::move_only_function<void(Deliveries&)> reply = {});
 
@@ -175,6 +185,9 @@ class Context {
   Decision* decision_;
   mutable RowIndex changed_rows_;
   mutable RowIndex made_rows_;
+  // Of all conductors that this decision moves. They outlive it.
+  std::shared_ptr<expr::Allowance> expressions_left_ =
+      std::make_shared<expr::Allowance>(expr::Allowance{.of = conductor::kStepsOfDecision});
   int beginnings_ = 0;
   bool needs_ = false;
 };

@@ -28,6 +28,10 @@ void hold_for_release(Context& ctx, ExecutionId id) {
 
 namespace {
 
+// Of the steps of a decision, for the input and variables of a workflow that begins in it: so many
+// do that each has them.
+constexpr uint64_t kStepsToBegin = 20'000;
+
 // What an execution's environment needs beyond its row, stored as JSON beside it.
 std::string encode_env(const StartRequest& request) {
   Value env = Value::map();
@@ -170,6 +174,7 @@ void launch(Context& ctx, ExecutionId id, const Action& action, const Value& par
       ExecutionRow& row = edit(ctx, id);
       row.status = ExecutionStatus::Running;
       row.started = ctx.now();
+      (void)ctx.starts.take(kStepsToBegin);
       ctx.agenda.add(depth_of(ctx, row), {Due::What::Begin, {row.tenant, row.id}, parameters});
       return;
     }

@@ -72,6 +72,7 @@ Result<void> changed(Context& ctx, const Due& due) {
   };
   if (!parent) return tell_later();
   if (is_final(parent->status)) return {};
+  if (is_final(step.status) && ctx.has_done_enough()) return tell_later();
   auto live = ctx.workflow(step.parent);
   if (!live.ok()) return cannot_go_on(ctx, step.parent, live.error());
   if (!*live) return tell_later();

@@ -117,6 +117,7 @@ Result<void> WorkflowRun::go_on() {
     done_for_now_ = false;
     while (!done_for_now_) TRY(start_round());
     if (!conductor_.is_over()) break;
+    if (ctx_.has_done_enough() && rests()) break;
     TRY(conductor_.render_output());
     if (!conductor_.is_over()) continue;  // the output failed: what was done is undone
     end();
@@ -129,16 +130,21 @@ Result<void> WorkflowRun::go_on() {
 // One offer of the conductor, and the ends that it comes to at once.
 Result<void> WorkflowRun::start_round() {
   done_for_now_ = true;
-  if (ctx_.steps_ended > kMostStepsAtOnce) {
-    send(ctx_, row(), MessageKind::AdvanceWorkflow, live_.id);
-    return {};
-  }
+  if (rests()) return {};
   TRY(auto tasks, conductor_.next_tasks());
   if (tasks.empty()) return {};
   done_for_now_ = false;
-  for (const auto& task : tasks) TRY(start(task));
+  for (const auto& task : tasks) {
+    if (!ctx_.has_started_enough()) TRY(start(task));
+  }
   for (const auto& each : std::exchange(ended_, {})) TRY(report(each));
   return {};
+}
+
+bool WorkflowRun::rests() {
+  if (ctx_.steps_ended <= kMostStepsAtOnce && !ctx_.has_done_enough()) return false;
+  if (!std::exchange(rests_, true)) send(ctx_, row(), MessageKind::AdvanceWorkflow, live_.id);
+  return true;
 }
 
 Result<void> WorkflowRun::tell(const TaskKey& key, int32_t item, Status status,
@@ -180,7 +186,10 @@ Result<void> WorkflowRun::start(const conductor::NextTask& task) {
     live_.results->started(key, task_info(live_.id, key, nullptr, Value()),
                            task.items_count.value_or(0));
   }
-  for (const auto& call : task.actions) TRY(start_action(task, call));
+  for (const auto& call : task.actions) {
+    if (ctx_.has_started_enough()) break;  // the others are offered again
+    TRY(start_action(task, call));
+  }
   return {};
 }
 
@@ -226,6 +235,7 @@ Result<StartRequest> WorkflowRun::request_for(const conductor::NextTask& task,
   request.trace = own.trace;
   request.inherited_env = own.env_json;
   request.casts = conductor_.definition().is_chain();
+  request.allowance = &ctx_.starts;
   TRY(request.delay_ms, wait_ms(task.delay, "delay"));
   TRY(request.timeout_ms, wait_ms(task.timeout, "timeout"));
   return request;

@@ -36,6 +36,8 @@ class WorkflowRun {
     Value result;
   };
   Result<void> start_round();
+  // Whether the next decision goes on with it, which it is told.
+  bool rests();
   Result<void> start(const conductor::NextTask& task);
   Result<void> report(const Ended& ended);
   bool is_first_offer(const conductor::NextTask& task) const;
@@ -54,6 +56,7 @@ class WorkflowRun {
   conductor::Conductor& conductor_;
   std::vector<Ended> ended_;
   bool done_for_now_ = false;
+  bool rests_ = false;
 };
 
 // How the text begins that says why a workflow is paused, when somebody has asked for it.
