@@ -174,9 +174,9 @@ bool base64_decode(std::string_view text, std::string& out) {
 size_t find_in(std::string_view text, std::string_view part, size_t from) {
   if (from > text.size()) return std::string_view::npos;
   if (part.empty()) return from;
-  // Short ones are found faster by trying each place; else that is quadratic.
+  // Short texts and parts are found faster by trying each place; else that is quadratic.
   constexpr size_t kFew = 4096;
-  if ((text.size() - from) * part.size() <= kFew) return text.find(part, from);
+  if (part.size() <= 3 || (text.size() - from) * part.size() <= kFew) return text.find(part, from);
   const void* found = memmem(text.data() + from, text.size() - from, part.data(), part.size());
   return found ? static_cast<size_t>(static_cast<const char*>(found) - text.data())
                : std::string_view::npos;

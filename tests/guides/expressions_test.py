@@ -231,7 +231,7 @@ def shown_loops():
 
 
 def every_name_of_the_source_has_an_example():
-    loop = re.search(r"Item loop_attribute\(const.*?\n}", source("eval_jinja"), re.S)[0]
+    loop = re.search(r"loop_attribute\(const.*?\n}", source("eval_jinja"), re.S)[0]
     tags = re.findall(r'is_name\("(\w+)"\)\) return', source("jinja_statements"))
     call, method = r"(?<!\w)NAME\(", r"\.NAME\("
     kinds = [
