@@ -198,7 +198,7 @@ void append_float(std::string& out, double d) {
 namespace {
 
 Result<void> append_quoted(Meter& meter, std::string& out, std::string_view text) {
-  constexpr size_t kLongest = 10;  // \U0001f600
+  constexpr size_t kLongest = 10;        // \U0001f600
   TRY(meter.step(1 + text.size() / 8));  // character by character
   TRY(meter.room(out.size(), text.size()));
   bool has_single = text.find('\'') != std::string_view::npos;
