@@ -56,10 +56,6 @@ Result<store_postgres::Options> postgres_options(const StoreSection& section) {
         "store.url_file, or the password into ~/.pgpass");
   }
   if (url->has_password) TRY(check_is_private(section.url_file));
-  if (url->is_remote && !url->checks_host) {
-    log_warn("store.host_not_checked",
-             {{"why", "its certificate is not: say sslmode=verify-full in the URL"}});
-  }
   return options;
 }
 
@@ -83,6 +79,11 @@ Result<std::unique_ptr<sql::Store>> open_store(const StoreSection& section,
                                                const std::string& data) {
   if (is_in_folder(section)) return store_sqlite::open(data);
   TRY(auto options, postgres_options(section));
+  TRY(auto url, store_postgres::look_at(options.url));
+  if (url.is_remote && !url.checks_host) {
+    log_warn("store.host_not_checked",
+             {{"why", "its certificate is not: say sslmode=verify-full in the URL"}});
+  }
   return store_postgres::open(std::move(options));
 }
 

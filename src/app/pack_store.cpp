@@ -256,6 +256,26 @@ Result<PinnedReleases> PackStore::load_pinned(sql::Connection& reader, const Pac
   return releases;
 }
 
+Result<engine::PackSet> PackStore::load_all(sql::Store& store) const {
+  TRY(auto reader, store.open_reader());
+  TRY(auto current, load(*reader));
+  TRY(auto pinned, load_pinned(*reader, current));
+  log_missing(pinned.missing);
+  engine::PackSet set{.system = {}, .own = {}, .retired = std::move(pinned.found), .missing = {}};
+  // What comes with the binary is seen by every tenant.
+  for (auto& pack : current) {
+    auto& to = pack->ref == "core" ? set.system : set.own;
+    to.push_back(std::move(pack));
+  }
+  for (auto& gone : pinned.missing) {
+    set.missing.push_back({.tenant = gone.tenant,
+                           .pack = std::move(gone.pack),
+                           .version = std::move(gone.version),
+                           .digest = std::move(gone.digest)});
+  }
+  return set;
+}
+
 void log_missing(const std::vector<MissingRelease>& missing) {
   for (const auto& release : missing) {
     log_error("pack.release_gone", {{"pack", release.pack},

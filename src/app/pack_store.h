@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "engine/transitions/commands.h"
 #include "model/pack.h"
 #include "store/sql.h"
 
@@ -47,6 +48,9 @@ class PackStore {
 
   // The releases that open executions are pinned to and that `current` does not hold.
   Result<PinnedReleases> load_pinned(sql::Connection& reader, const Packs& current) const;
+
+  // Both, as the engine takes them; what is missing is told in the log.
+  Result<engine::PackSet> load_all(sql::Store& store) const;
 
   const std::string& data() const { return data_; }
   // Where a release lies once it is staged.

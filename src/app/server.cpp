@@ -97,28 +97,6 @@ Result<void> ensure_admin_token(engine::Engine& engine, auth::TokenCache& tokens
 
 }  // namespace
 
-struct Releases {
-  Packs current;
-  PinnedReleases pinned;
-};
-
-// What comes with the binary is seen by every tenant.
-engine::PackSet pack_set(Releases releases) {
-  engine::PackSet set{
-      .system = {}, .own = {}, .retired = std::move(releases.pinned.found), .missing = {}};
-  for (auto& pack : releases.current) {
-    auto& to = pack->ref == "core" ? set.system : set.own;
-    to.push_back(std::move(pack));
-  }
-  for (auto& gone : releases.pinned.missing) {
-    set.missing.push_back({.tenant = gone.tenant,
-                           .pack = std::move(gone.pack),
-                           .version = std::move(gone.version),
-                           .digest = std::move(gone.digest)});
-  }
-  return set;
-}
-
 // Everything that a server is, in the order in which it comes up. Members die in reverse.
 class Server {
  public:
@@ -136,10 +114,9 @@ class Server {
   worker::RunLimits run_limits() const;
   Result<Secret> open_key(const kernel::KeyRow& row) const;
   Task<void> serve(const std::function<Result<Config>()>& reload);
-  Result<Releases> load_releases() const;
   Task<void> wait_for_stop(const std::function<Result<Config>()>& reload, async::Signals& signals);
   Task<void> reload_packs();
-  void put_in_force(Releases releases, std::shared_ptr<const engine::TenantCatalog> before);
+  void put_in_force(engine::PackSet packs, std::shared_ptr<const engine::TenantCatalog> before);
   Task<void> drain_runs();
   Task<void> stop_what_serves(async::Scope& background);
   Task<void> sweep_files();
@@ -187,16 +164,6 @@ class Server {
   _exit(kExitStoreFailed);
 }
 
-// The packs, and the older releases that the store needs; what is missing is in the log.
-Result<Releases> Server::load_releases() const {
-  TRY(auto reader, store_->open_reader());
-  Releases releases;
-  TRY(releases.current, packs_.load(*reader));
-  TRY(releases.pinned, packs_.load_pinned(*reader, releases.current));
-  log_missing(releases.pinned.missing);
-  return releases;
-}
-
 Result<void> Server::open_engine() {
   TRY(store_, open_store(config_.store, paths_.data));
   TRY(blobs_, blob_fs::open(paths_.data));
@@ -204,9 +171,9 @@ Result<void> Server::open_engine() {
   // own: the last one to close moves the log, and syncs.
   TRY(auto writer, store_->open_writer());
   TRY(store::migrate(*writer));
-  TRY(auto releases, load_releases());
+  TRY(auto packs, packs_.load_all(*store_));
   TRY(engine_, engine::Engine::start(
-                   *store_, pack_set(std::move(releases)), retention_of(config_),
+                   *store_, std::move(packs), retention_of(config_),
                    {.max_waiting = static_cast<size_t>(config_.intake.max_waiting),
                     .session_ttl_ms = kSessionTtlMs,
                     .env_allowed = config_.worker.env_allowed},
@@ -365,16 +332,17 @@ Task<void> Server::reload_packs() {
     co_await reload_.wait();
     packs_ = PackStore(paths_.data, config_.packs.folders);
     auto before = engine_->catalog(kDefaultTenant);
-    auto releases = co_await pool_.run([this] { return load_releases(); });
-    if (releases.ok()) {
-      put_in_force(std::move(*releases), std::move(before));
+    auto packs = co_await pool_.run([this] { return packs_.load_all(*store_); });
+    if (packs.ok()) {
+      put_in_force(std::move(*packs), std::move(before));
     } else {
-      log_error("packs.not_reloaded", {{"error", releases.error().describe()}});
+      log_error("packs.not_reloaded", {{"error", packs.error().describe()}});
     }
   }
 }
 
-void Server::put_in_force(Releases releases, std::shared_ptr<const engine::TenantCatalog> before) {
+void Server::put_in_force(engine::PackSet packs,
+                          std::shared_ptr<const engine::TenantCatalog> before) {
   auto told = [](Result<int> done) {
     if (done.ok()) {
       log_info("packs.reloaded", {{"packs", *done}});
@@ -382,10 +350,9 @@ void Server::put_in_force(Releases releases, std::shared_ptr<const engine::Tenan
       log_error("packs.not_reloaded", {{"error", done.error().describe()}});
     }
   };
-  auto set = pack_set(std::move(releases));
-  set.before = std::move(before);
+  packs.before = std::move(before);
   engine_->submit(
-      engine::command::load_packs({.tenant = kDefaultTenant}, std::move(set), std::move(told)));
+      engine::command::load_packs({.tenant = kDefaultTenant}, std::move(packs), std::move(told)));
 }
 
 // Until SIGTERM or SIGINT.

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "base/json.h"
+#include "base/test_support.h"
 
 namespace millrace {
 namespace {
@@ -102,12 +103,6 @@ TEST(JsonSchema, ReportsEveryMistakeOfASchema) {
             "/minimum: minimum is greater than maximum\n");
 }
 
-std::string so_often(std::string_view what, size_t n) {
-  std::string out;
-  for (size_t i = 0; i < n; ++i) out += what;
-  return out;
-}
-
 // RE2 would parse each of these classes into hundreds of ranges before it looks at its memory.
 TEST(JsonSchema, RefusesPatternsThatAreDearToCompile) {
   auto told = [](std::string pattern) {
@@ -116,7 +111,7 @@ TEST(JsonSchema, RefusesPatternsThatAreDearToCompile) {
   EXPECT_EQ(told(std::string(100'000, 'x')),
             "/pattern: expected at most 10000 bytes in a pattern, found 100000\n");
   EXPECT_EQ(
-      told(so_often("\\pL", 3000)),
+      told(repeated("\\pL", 3000)),
       "/pattern: expected at most 64 classes of Unicode (\\p, and what \\w, \\d and \\s make) "
       "in a pattern, found 3000\n");
   EXPECT_EQ(told("^[0-9a-f]{40}$"), "");
@@ -125,7 +120,7 @@ TEST(JsonSchema, RefusesPatternsThatAreDearToCompile) {
 TEST(JsonSchema, RefusesMoreThanItsPatternsMayCostTogether) {
   Value forms = Value::list();
   for (int i = 0; i < 200; ++i) {
-    forms.push_back(Value::map({{"pattern", so_often("\\pL|", 60) + std::to_string(i)}}));
+    forms.push_back(Value::map({{"pattern", repeated("\\pL|", 60) + std::to_string(i)}}));
   }
   auto problems = check_json_schema(Value::map({{"anyOf", forms}}));
   ASSERT_FALSE(problems.empty());
@@ -144,8 +139,8 @@ TEST(JsonSchema, ChargesAPatternBeforeItCompilesIt) {
               "");
     return kSchemaSteps - left;
   };
-  EXPECT_GE(spent(so_often("\\pL|", 60) + "x"), 60U * 4000);
-  EXPECT_LT(spent(so_often("\\pL", 3000) + "x"), 1000U);
+  EXPECT_GE(spent(repeated("\\pL|", 60) + "x"), 60U * 4000);
+  EXPECT_LT(spent(repeated("\\pL", 3000) + "x"), 1000U);
 }
 
 }  // namespace

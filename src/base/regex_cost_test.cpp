@@ -6,14 +6,10 @@
 
 #include <string>
 
+#include "base/test_support.h"
+
 namespace millrace {
 namespace {
-
-std::string pattern_of(std::string_view what, size_t n) {
-  std::string out;
-  for (size_t i = 0; i < n; ++i) out += what;
-  return out;
-}
 
 std::string refusal(const std::string& pattern) {
   return regex_demand(pattern, false, pattern.size()).refusal;
@@ -30,28 +26,28 @@ TEST(RegexDemand, TellsTheLimitAndWhatWasFound) {
             "expected at most 10000 bytes in a pattern, found 10001");
   EXPECT_EQ(regex_demand("short", false, 20'000).refusal,
             "expected at most 10000 bytes in a pattern, found 20000");
-  EXPECT_EQ(refusal(pattern_of("\\pL", 64)), "");
-  EXPECT_EQ(refusal(pattern_of("\\pL", 65)),
+  EXPECT_EQ(refusal(repeated("\\pL", 64)), "");
+  EXPECT_EQ(refusal(repeated("\\pL", 65)),
             "expected at most 64 classes of Unicode (\\p, and what \\w, \\d and \\s make) in a "
             "pattern, found 65");
-  EXPECT_EQ(refusal(pattern_of("a{9}", 256)), "");
-  EXPECT_EQ(refusal(pattern_of("a{1000}", 257)),
+  EXPECT_EQ(refusal(repeated("a{9}", 256)), "");
+  EXPECT_EQ(refusal(repeated("a{1000}", 257)),
             "expected at most 256 counted repetitions in a pattern, found 257");
 }
 
 TEST(RegexDemand, FindsClassesWhereverRe2ReadsThem) {
   for (const char* one : {"\\p{Greek}", "[\\PL-]", "[^\\\\\\pL]", "(?i:\\pN)", "\\Q\\\\E\\pL"}) {
-    EXPECT_NE(refusal(pattern_of(one, 100)), "") << one;
+    EXPECT_NE(refusal(repeated(one, 100)), "") << one;
   }
   // A backslash that is meant, a quotation, numbers of characters: none is a class or repeats.
   for (const char* none : {"C:\\\\programs", "\\Q\\pL{9}\\E", "\\x{10ffff}", "{a}", "\\{1"}) {
-    EXPECT_EQ(refusal(pattern_of(none, 300)), "") << none;
+    EXPECT_EQ(refusal(repeated(none, 300)), "") << none;
   }
   for (const char* end : {"\\", "(?", "(?i", "{", "\\p{", "\\Q", "\\x{"}) EXPECT_GT(steps(end), 0U);
 }
 
 TEST(RegexDemand, CostsMoreWhereCaseIsIgnored) {
-  std::string classes = pattern_of("\\pL", 60);
+  std::string classes = repeated("\\pL", 60);
   EXPECT_GE(steps(classes), 60U * 4000);
   EXPECT_GE(steps(classes, true), 60U * 8000);
   EXPECT_EQ(steps("(?si)" + classes), steps("(?si)" + classes, true));
@@ -61,7 +57,7 @@ TEST(RegexDemand, CostsMoreWhereCaseIsIgnored) {
 
 // What is not refused takes at most some 60 ms, in steps.
 TEST(RegexDemand, IsBoundedForWhatIsNotRefused) {
-  std::string worst = "(?i)" + pattern_of("\\PL", 64) + pattern_of("a{1000}", 256);
+  std::string worst = "(?i)" + repeated("\\PL", 64) + repeated("a{1000}", 256);
   worst += std::string(10'000 - worst.size(), '.');
   EXPECT_LT(steps(worst), 1'200'000U);
 }

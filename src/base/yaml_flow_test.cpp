@@ -8,16 +8,11 @@
 #include <random>
 #include <string>
 
+#include "base/test_support.h"
 #include "base/yaml.h"
 
 namespace millrace {
 namespace {
-
-std::string repeated(std::string_view what, size_t n) {
-  std::string out;
-  for (size_t i = 0; i < n; ++i) out += what;
-  return out;
-}
 
 long most_memory_kib() {
   rusage use{};

@@ -233,8 +233,8 @@ const Table& jinja_globals() {
 
 // Orquesta registers its functions as filters too.
 const Table& jinja_filters() {
-  static const Table table{jinja_text_filters(), jinja_sequence_filters(), version_rows(),
-                           orquesta_rows(), st2_rows()};
+  static const Table table{jinja_text_filters(), jinja_html_filters(), jinja_sequence_filters(),
+                           version_rows(),       orquesta_rows(),      st2_rows()};
   return table;
 }
 

@@ -13,6 +13,7 @@ std::span<const Row> orquesta_rows();  // the context and the tasks of a workflo
 std::span<const Row> st2_rows();       // StackStorm's filters
 std::span<const Row> version_rows();   // version_compare and its family, as semver 2.10 of Python
 std::span<const Row> jinja_text_filters();
+std::span<const Row> jinja_html_filters();
 std::span<const Row> jinja_sequence_filters();
 std::span<const Row> jinja_test_rows();
 std::span<const Row> yaql_math_rows();

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "base/json.h"
+#include "base/test_support.h"
 #include "base/yaml.h"
 #include "rules/check.h"
 #include "rules/index.h"
@@ -327,12 +328,6 @@ TEST(CheckRule, NamesWhatIsUnknownAndWhatIsNear) {
   EXPECT_EQ(check(rule),
             "/trigger/parameters/expression: minute 'x': expected 0 to 59\n"
             "/action/ref: unknown action 'ci.biuld' (did you mean 'ci.build'?)\n");
-}
-
-std::string repeated(std::string_view what, size_t n) {
-  std::string out;
-  for (size_t i = 0; i < n; ++i) out += what;
-  return out;
 }
 
 std::string faults_of(Value criteria) {

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "base/log.h"
 #include "base/mutants.h"
 #include "store/gate.h"
 #include "store/row_reader.h"
@@ -157,6 +158,11 @@ void Writer::roll_back() {
 
 void Writer::note_failure(const Error& error, Now now) {
   stats_.batch_failures.fetch_add(1, std::memory_order_relaxed);
+  // Of a store that is away the adapter tells, of what is fatal whoever ends the process.
+  bool is_told =
+      is_fatal(error) || error.code() == sql::kAway || (full_ && error.code() == sql::kFull);
+  if (is_of_the_store(error) && !is_told)
+    log_warn("store.not_written", {{"error", error.message()}});
   if (error.code() == sql::kFull) {
     next_try_ms_ = now.monotonic_ms + options_.full_retry_ms;
     full_ = true;

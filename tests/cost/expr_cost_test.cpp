@@ -4,6 +4,7 @@
 
 #include "base/json.h"
 #include "base/problems.h"
+#include "base/test_support.h"
 #include "expr/expr.h"
 #include "growth.h"
 
@@ -11,12 +12,6 @@ namespace millrace::expr {
 namespace {
 
 using cost::grows_no_faster;
-
-std::string repeated(std::string_view what, size_t n) {
-  std::string out;
-  for (size_t i = 0; i < n; ++i) out += what;
-  return out;
-}
 
 // The error's code, or "" for a value. The text of variables is in ctx().
 std::string code_of(std::string_view text, const Value& ctx, Mode mode = Mode::Native) {

@@ -28,7 +28,7 @@ RECORDED = ("yaql", "jinja", "text")
 BOTH = ("orquesta_functions", "st2_functions", "version_functions")
 YAQL = ("yaql_math", "yaql_strings", "yaql_regex", "yaql_collections", "yaql_streams",
         "yaql_queries", "yaql_ordering")
-FILTERS = ("jinja_text_filters", "jinja_sequence_filters")
+FILTERS = ("jinja_text_filters", "jinja_html_filters", "jinja_sequence_filters")
 SERVER = None
 KEPT = {}  # of what was recorded: name -> (variables, {number: line})
 

@@ -193,9 +193,8 @@ PgConnection::PgConnection(const Options& options, Session::Kind kind)
     : options_(options),
       kind_(std::move(kind)),
       writer_(any_number()),
-      fence_("SELECT pg_advisory_xact_lock_shared($1)"),
-      fence_alone_("SELECT pg_advisory_xact_lock($1)"),
-      numbering_("SELECT pg_advisory_xact_lock($1)"),
+      lock_("SELECT pg_advisory_xact_lock($1)"),
+      lock_shared_("SELECT pg_advisory_xact_lock_shared($1)"),
       leave_mark_(
           "INSERT INTO commit_mark (writer, mark, at) VALUES ($1, $2, $3) ON CONFLICT "
           "(writer) DO UPDATE SET mark = excluded.mark, at = excluded.at"),
@@ -284,7 +283,7 @@ Result<void> PgConnection::run(std::string_view script) {
 }
 
 Result<void> PgConnection::lock_numbering() {
-  TRY(run(numbering_, one_row({lock_number(options_.schema, "numbering")})));
+  TRY(run(lock_, one_row({lock_number(options_.schema, "numbering")})));
   return {};
 }
 
@@ -363,7 +362,7 @@ Result<std::vector<ResultPtr>> PgConnection::run_verb(Prepared& prepared, const 
     auto mark = one_row({writer_, ++mark_, unix_ms()});
     bool is_alone = prepared.text == kBeginAlone;
     Call calls[] = {
-        {prepared, rows}, {is_alone ? fence_alone_ : fence_, fence}, {leave_mark_, mark}};
+        {prepared, rows}, {is_alone ? lock_ : lock_shared_, fence}, {leave_mark_, mark}};
     TRY(auto results, exchange(calls));
     results.resize(1);
     return results;

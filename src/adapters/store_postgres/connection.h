@@ -65,9 +65,8 @@ class PgConnection final : public sql::Connection {
   // Of a writer: what BEGIN leaves in `commit_mark`, where only its COMMIT makes it stay.
   const int64_t writer_;
   int64_t mark_ = 0;
-  Prepared fence_;
-  Prepared fence_alone_;
-  Prepared numbering_;
+  Prepared lock_;
+  Prepared lock_shared_;
   Prepared leave_mark_;
   Prepared look_at_mark_;
   int64_t names_ = 0;

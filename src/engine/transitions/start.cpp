@@ -8,6 +8,7 @@
 #include "engine/transitions/builtins.h"
 #include "engine/transitions/run_env.h"
 #include "engine/transitions/waiting.h"
+#include "engine/transitions/work_order.h"
 #include "packs/parameters.h"
 
 namespace millrace::engine {
@@ -39,19 +40,6 @@ std::string encode_env(const StartRequest& request) {
   if (!request.trigger_ref.empty()) env.set("trigger", request.trigger_ref);
   if (request.env.is_map() && request.env.size() > 0) env.set("env", request.env);
   return env.size() == 0 ? std::string() : to_json(env);
-}
-
-// What stands on a command line is read by every user of the machine.
-Result<void> check_secrets_are_hidden(const Action& action) {
-  std::string name = packs::secret_argument(action);
-  if (name.empty()) return {};
-  return Error(
-      ErrorKind::Conflict, "EXE-0026",
-      fmt::format("action '{}': its parameter '{}' is secret and has a position, and every "
-                  "user of the machine can read a command line: take 'position' from it, "
-                  "and let the script read it from its parameters on stdin "
-                  "(parameter_delivery)",
-                  action.ref, name));
 }
 
 void put_result(Context& ctx, ExecutionRow& row, std::string result_json) {
@@ -465,62 +453,6 @@ void hold(Context& ctx, ExecutionId id, FailureClass failure, std::string why) {
   row.worker = {};
   row.held = std::move(why);
   note_update(ctx, row);
-}
-
-Result<WorkOrder> make_order(const TenantCatalog& catalog, const ExecutionRow& row) {
-  auto found = catalog.find_action(row.action, row.release);
-  if (!found) {
-    return Error(ErrorKind::NotFound, "EXE-0003",
-                 fmt::format("action '{}': release {} that this execution is pinned to is gone",
-                             row.action, row.release.substr(0, 12)));
-  }
-  WorkOrder order;
-  order.tenant = row.tenant;
-  order.key = row.key();
-  const Action& action = *found->action;
-  order.action = action.ref;
-  order.pack = found->pack->ref;
-  order.release = found->pack->digest;
-  order.entry_point = action.entry_point;
-  order.runner = action.runner;
-  order.runner_type = action.runner_type;
-  order.python_runner = action.python_runner;
-  order.delivery = action.delivery;
-  order.parameter_format = action.parameter_format;
-  order.output_format = action.output_format;
-  order.arguments = packs::argument_names(action);
-  order.steering = packs::steering_names(action);
-  order.permissions = action.permissions;
-  order.timeout_ms = row.timeout_ms;
-  if (!action.runtime.empty()) {
-    const auto* runtime = catalog.find_runtime(action.runtime, *found->pack);
-    if (!runtime) {
-      return Error(ErrorKind::NotFound, "EXE-0004",
-                   fmt::format("action '{}': unknown runtime '{}'", row.action, action.runtime));
-    }
-    order.runtime = *runtime;
-  }
-  TRY(check_secrets_are_hidden(action));
-  TRY(order.parameters, parse_json(row.parameters_json, kOwnJson));
-  order.secrets = packs::secret_values(action, order.parameters);
-  give_own_env(action, order);
-  order.env = {{"MILLRACE_ACTION", row.action},
-               {"MILLRACE_PACK", found->pack->ref},
-               {"MILLRACE_EXEC_ID", row.id.str()},
-               {"MILLRACE_ATTEMPT", std::to_string(row.attempt)},
-               {"MILLRACE_IDEMPOTENCY_KEY", "execution-" + row.id.str()},
-               {"MILLRACE_TRACE_PARENT", row.trace}};
-  if (!row.env_json.empty()) {
-    TRY(Value extra, parse_json(row.env_json, kOwnJson));
-    order.env.emplace_back("MILLRACE_RULE", extra.string_or("rule", ""));
-    order.env.emplace_back("MILLRACE_TRIGGER", extra.string_or("trigger", ""));
-    if (const Value* own = extra.find("env")) {
-      for (const auto& entry : own->as_map()) {
-        order.env.emplace_back(entry.name(), entry.value.as_string());
-      }
-    }
-  }
-  return order;
 }
 
 }  // namespace millrace::engine

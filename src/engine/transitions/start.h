@@ -86,7 +86,4 @@ void tell_workflow(Context& ctx, const kernel::ExecutionRow& step, Value result 
 // what is new.
 void settle_new(Context& ctx);
 
-// The order for a row whose `started` is written in the same commit.
-Result<kernel::WorkOrder> make_order(const TenantCatalog& catalog, const kernel::ExecutionRow& row);
-
 }  // namespace millrace::engine

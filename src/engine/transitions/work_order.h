@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "base/result.h"
+#include "engine/machine/catalog.h"
+#include "kernel/rows.h"
+#include "kernel/work.h"
+#include "model/pack.h"
+
+namespace millrace::engine {
+
+// What stands on a command line is read by every user of the machine.
+Result<void> check_secrets_are_hidden(const Action& action);
+
+// What a worker is told of a row whose `started` is written in the same commit.
+Result<kernel::WorkOrder> make_order(const TenantCatalog& catalog, const kernel::ExecutionRow& row);
+
+}  // namespace millrace::engine
