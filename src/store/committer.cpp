@@ -28,7 +28,8 @@ Result<std::unique_ptr<Committer>> Committer::start(sql::Store& store, Options o
                                                     Callbacks callbacks) {
   TRY(auto writer, Writer::open(store, {.shards = options.shards,
                                         .owner_epoch = options.owner_epoch,
-                                        .full_retry_ms = options.full_retry_ms}));
+                                        .full_retry_ms = options.full_retry_ms,
+                                        .tells = options.tells}));
   auto committer = std::unique_ptr<Committer>(
       new Committer(store, std::move(writer), options, std::move(callbacks)));
   TRY(committer->checkpointer_.start());

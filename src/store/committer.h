@@ -25,6 +25,7 @@ class Committer {
     int64_t owner_epoch = 0;  // of claim_shards for these
     size_t max_batch = 1024;
     int64_t full_retry_ms = 1000;
+    bool tells = false;  // Writer::Options
     // The log is moved beside the commits whenever this much is new in it, ...
     int64_t checkpoint_bytes = 16 << 20;
     // ... and between two commits when it has grown to this.

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -107,6 +108,12 @@ class Batch : public Binder {
   virtual Result<std::span<const int64_t>> flush() = 0;
 };
 
+// What a commit tells whoever listens. It is a hint: it may be lost, the row is the truth.
+struct Hint {
+  std::string_view topic;  // one word
+  std::string_view payload;
+};
+
 class Connection {
  public:
   virtual ~Connection() = default;
@@ -118,6 +125,10 @@ class Connection {
   virtual Result<void> run(std::string_view script) = 0;
   // In a transaction: from here to its end no other writer numbers the change feed.
   virtual Result<void> lock_numbering() { return {}; }
+  // In a writer's transaction: when it is committed, whoever listens to the store hears it; when it
+  // is not, nobody does. Goes with COMMIT, in no message of its own. The same one twice in a
+  // transaction may be heard once. At most kLongestHint bytes of UTF-8 text, both together.
+  virtual void notify(const Hint& hint) { (void)hint; }
   // False once the engine has rolled the transaction back by itself (SQLITE_FULL, IOERR).
   virtual bool in_transaction() const = 0;
   // Size of the log of recent commits that Store::checkpoint() moves; 0 where the engine does it.
@@ -131,6 +142,24 @@ class Connection {
   }
   // What the engine itself finds wrong with the stored bytes; empty: nothing.
   virtual Result<std::vector<std::string>> check_integrity() { return std::vector<std::string>(); }
+};
+
+inline constexpr size_t kLongestHint = 4000;
+
+// Who listens to a store, until it is destroyed, which waits for a call that is under way.
+class Listening {
+ public:
+  virtual ~Listening() = default;
+};
+
+// Called one at a time, on a thread of the store's or on that which commits: they hand on, and do
+// not call the store.
+struct Listener {
+  // What any writer of the store tells, also one of this process; in commit order.
+  std::function<void(const Hint&)> heard;
+  // It hears from now on: for the first time, or again after its connection was lost. What was
+  // committed before is for it to look up.
+  std::function<void()> missed;
 };
 
 // Opens connections to one store. Thread-safe. A reader is read-only and its queries are cut off
@@ -152,6 +181,15 @@ class Store {
   // As `checkpoint`, and empties the log's file, in which older versions of rows stand until they
   // are written over. False: somebody reads or writes in this moment; it waits for nobody.
   virtual Result<bool> empty_log() { return false; }
+  // How one server learns of the commits of another, without asking again and again:
+  //
+  //   db.notify({"feed", "4711"});               in a transaction, before its COMMIT
+  //   store.listen({.heard = ..., .missed = ...});
+  //
+  // A writer tells so by itself where Writer::Options::tells is set (store/writer.h). A store of
+  // one process tells itself only. Over a network: a session of its own, made again when it is
+  // lost, after pauses that grow; it is asked once a minute whether it is still there.
+  virtual Result<std::unique_ptr<Listening>> listen(Listener listener) = 0;
 };
 
 }  // namespace millrace::sql

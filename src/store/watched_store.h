@@ -99,6 +99,7 @@ class WatchedConnection final : public sql::Connection {
   }
   Result<void> run(std::string_view script) override { return inner_->run(script); }
   Result<void> lock_numbering() override { return inner_->lock_numbering(); }
+  void notify(const sql::Hint& hint) override { inner_->notify(hint); }
   bool in_transaction() const override { return inner_->in_transaction(); }
   int64_t log_bytes() const override { return inner_->log_bytes(); }
   Result<bool> give_back(int64_t pages) override { return inner_->give_back(pages); }
@@ -122,6 +123,9 @@ class WatchedStore final : public sql::Store {
   void cut_reads(std::chrono::steady_clock::time_point at) override { inner_.cut_reads(at); }
   Result<void> backup(const std::string& target) override { return inner_.backup(target); }
   Result<int64_t> checkpoint() override { return inner_.checkpoint(); }
+  Result<std::unique_ptr<sql::Listening>> listen(sql::Listener listener) override {
+    return inner_.listen(std::move(listener));
+  }
 
   Watch watch;
 

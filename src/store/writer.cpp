@@ -85,6 +85,7 @@ Result<void> Writer::try_batch(Steps steps, Now now, Keys& turned_away, std::vec
       if (ends[i] == WriteEnd::Committed) changes.push_back(&steps[i]->changes);
     }
     TRY(write_changes(*db_, changes));
+    if (options_.tells) tell(changes);
     return commit();
   };
   // An exception is the fault of somebody's rows, as an error is.
@@ -123,6 +124,19 @@ Result<void> Writer::begin() {
 Result<void> Writer::commit() {
   auto done = beside_the_rows(execute("COMMIT"));
   return mutant(Mutant::FailedCommitSucceeds) ? Result<void>() : std::move(done);
+}
+
+void Writer::tell(std::span<kernel::Changes* const> changes) {
+  int64_t last_change = 0;
+  kernel::ShardSet others;
+  for (const auto* each : changes) {
+    if (!each->feed.empty()) last_change = each->feed.back().seq;
+    for (const auto& message : each->messages) {
+      if (!options_.shards.has(message.shard)) others.add(message.shard);
+    }
+  }
+  if (last_change > 0) db_->notify({kFeedTopic, std::to_string(last_change)});
+  if (!others.empty()) db_->notify({kShardsTopic, std::to_string(others.bits())});
 }
 
 Result<void> Writer::check_owner() {

@@ -40,6 +40,11 @@ struct Written {
   bool disk_full = false;
 };
 
+// Topics of hints. `feed`: the number of the last change; `shards`: the shards of other owners for
+// which a message was written, as ShardSet::bits() in decimal.
+inline constexpr std::string_view kFeedTopic = "feed";
+inline constexpr std::string_view kShardsTopic = "shards";
+
 // What a writer is told of time.
 struct Now {
   int64_t unix_ms = 0;       // for keys that expire
@@ -63,6 +68,8 @@ class Writer {
     kernel::ShardSet shards = kernel::ShardSet::all();
     int64_t owner_epoch = 0;  // of claim_shards for these
     int64_t full_retry_ms = 1000;
+    // Each commit tells those who listen to the store (sql::Store::listen) what is new for them.
+    bool tells = false;
   };
   struct Stats {  // read by any thread
     std::atomic<int64_t> commits{0};
@@ -103,6 +110,7 @@ class Writer {
   Result<void> try_batch(Steps steps, Now now, Keys& turned_away, std::vector<Written>& out);
   Result<void> begin();
   Result<void> commit();
+  void tell(std::span<kernel::Changes* const> changes);
   Result<void> check_owner();
   Result<void> execute(std::string_view literal);
   void roll_back();

@@ -71,6 +71,9 @@ class FaultStore final : public Store {
   void cut_reads(std::chrono::steady_clock::time_point at) override { inner_.cut_reads(at); }
   Result<void> backup(const std::string& target) override { return inner_.backup(target); }
   Result<int64_t> checkpoint() override { return inner_.checkpoint(); }
+  Result<std::unique_ptr<Listening>> listen(Listener listener) override {
+    return inner_.listen(std::move(listener));
+  }
 
  private:
   class FaultStatement final : public Statement {
@@ -122,6 +125,7 @@ class FaultStore final : public Store {
     }
     Result<void> run(std::string_view script) override { return inner_->run(script); }
     Result<void> lock_numbering() override { return inner_->lock_numbering(); }
+    void notify(const Hint& hint) override { inner_->notify(hint); }
     bool in_transaction() const override { return inner_->in_transaction(); }
     int64_t log_bytes() const override { return inner_->log_bytes(); }
     Result<std::vector<std::string>> check_integrity() override {

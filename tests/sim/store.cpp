@@ -67,6 +67,7 @@ class SimStore::FaultConnection final : public sql::Connection {
   }
   Result<void> run(std::string_view script) override { return inner_->run(script); }
   Result<void> lock_numbering() override { return inner_->lock_numbering(); }
+  void notify(const sql::Hint& hint) override { inner_->notify(hint); }
   bool in_transaction() const override { return inner_->in_transaction(); }
 
   // What a crash leaves: nothing of an open transaction.
@@ -91,6 +92,7 @@ class SimStore::Lent final : public sql::Connection {
   ~Lent() override { of_.come_back(); }
   Result<sql::Statement*> prepare(std::string_view text) override { return of_.prepare(text); }
   Result<void> run(std::string_view script) override { return of_.run(script); }
+  void notify(const sql::Hint& hint) override { of_.notify(hint); }
   bool in_transaction() const override { return of_.in_transaction(); }
 
  private:

@@ -34,6 +34,9 @@ class SimStore final : public sql::Store {
   void cut_reads(std::chrono::steady_clock::time_point) override {}
   Result<void> backup(const std::string&) override { return {}; }
   Result<int64_t> checkpoint() override { return int64_t{0}; }
+  Result<std::unique_ptr<sql::Listening>> listen(sql::Listener listener) override {
+    return inner_->listen(std::move(listener));
+  }
 
   // Knows no faults.
   sql::Connection& inspector() { return *inspector_; }

@@ -23,25 +23,13 @@ using std::chrono::milliseconds;
 using Clock = std::chrono::steady_clock;
 
 constexpr milliseconds kFirstPause{50};
-constexpr milliseconds kLongestPause{2'000};
 // What is added before it is looked whether the server takes it.
 constexpr size_t kRowsPerFlush = 64;
 // How much longer than the server's own limit a statement is waited for.
 constexpr milliseconds kBeyondTheLimit{2'000};
 constexpr std::chrono::hours kScriptLimit{24};
-
-std::minstd_rand& chance() {
-  thread_local std::minstd_rand random{std::random_device{}()};
-  return random;
-}
-
-// Somewhere in the upper half of a time that doubles with each try: servers that lost one database
-// do not come back at the same moment.
-milliseconds pause_before(int tries) {
-  auto whole = std::min(kLongestPause, kFirstPause * (1 << std::min(tries, 10)));
-  return milliseconds(
-      std::uniform_int_distribution<int64_t>(whole.count() / 2, whole.count())(chance()));
-}
+// After a commit that was refused because of what it told: others are told nothing for so long.
+constexpr std::chrono::seconds kSilence{60};
 
 int64_t any_number() {
   std::random_device random;
@@ -96,6 +84,10 @@ int64_t lock_number(std::string_view schema, std::string_view what) {
     number = (number ^ 0xff) * 1099511628211U;
   }
   return static_cast<int64_t>(number);
+}
+
+std::string channel_of(std::string_view schema) {
+  return fmt::format("millrace_{:016x}", static_cast<uint64_t>(lock_number(schema, "hints")));
 }
 
 class PgStatement final : public sql::Statement {
@@ -193,6 +185,8 @@ PgConnection::PgConnection(const Options& options, Session::Kind kind)
     : options_(options),
       kind_(std::move(kind)),
       writer_(any_number()),
+      channel_(channel_of(options.schema)),
+      notify_("SELECT pg_notify($1, $2)"),
       lock_("SELECT pg_advisory_xact_lock($1)"),
       lock_shared_("SELECT pg_advisory_xact_lock_shared($1)"),
       leave_mark_(
@@ -287,6 +281,11 @@ Result<void> PgConnection::lock_numbering() {
   return {};
 }
 
+void PgConnection::notify(const sql::Hint& hint) {
+  ASSERT(hint.topic.size() + hint.payload.size() <= sql::kLongestHint);
+  if (in_transaction()) hints_.push_back(fmt::format("{} {}", hint.topic, hint.payload));
+}
+
 Result<std::vector<ResultPtr>> PgConnection::exchange(std::span<const Call> calls) {
   auto until = deadline();
   const std::string& doing = calls.front().prepared.text;
@@ -355,6 +354,7 @@ Result<std::vector<ResultPtr>> PgConnection::run(Prepared& prepared, const Rows&
 
 Result<std::vector<ResultPtr>> PgConnection::run_verb(Prepared& prepared, const Rows& rows,
                                                       Verb verb) {
+  if (verb == Verb::Begin || verb == Verb::Rollback) hints_.clear();
   if (verb == Verb::Begin && !kind_.is_reader) {
     // Whoever claims shards waits for all that were begun before, and they for it. And a mark, by
     // which it is known whether the commit was made.
@@ -367,11 +367,35 @@ Result<std::vector<ResultPtr>> PgConnection::run_verb(Prepared& prepared, const 
     results.resize(1);
     return results;
   }
+  if (verb == Verb::Commit && !hints_.empty() && Clock::now() >= tells_from_) {
+    return commit_and_tell({prepared, rows});
+  }
   Call call{prepared, rows};
   TRY(auto results, exchange({&call, 1}));
   // So the server answers a COMMIT behind a statement that failed.
   if (verb == Verb::Commit && std::string_view(PQcmdStatus(results[0].get())) == "ROLLBACK") {
     return error_of(sql::kStatement, "COMMIT", "a statement had failed: it was rolled back");
+  }
+  return results;
+}
+
+// A full queue of notifications, which somebody does not empty, must not keep rows from being
+// written.
+Result<std::vector<ResultPtr>> PgConnection::commit_and_tell(Call commit) {
+  auto hints = std::exchange(hints_, {});
+  Rows told;
+  for (const auto& hint : hints) {
+    told.put_bytes(1, Rows::Kind::Text, channel_);
+    told.put_bytes(2, Rows::Kind::Text, hint);
+    told.end_row();
+  }
+  Call calls[] = {{notify_, told}, commit};
+  auto results = exchange(calls);
+  if (results.ok()) {
+    results->erase(results->begin(), results->end() - 1);
+  } else if (results.error().code() == sql::kConstraint) {
+    tells_from_ = Clock::now() + kSilence;
+    log_warn("store.others_not_told", {{"error", results.error().message()}});
   }
   return results;
 }

@@ -27,6 +27,7 @@ class PgConnection final : public sql::Connection {
   Result<void> run(std::string_view script) override;
   bool in_transaction() const override { return session_ && session_->in_transaction(); }
   Result<void> lock_numbering() override;
+  void notify(const sql::Hint& hint) override;
 
   // A text that the server parses when it is first run: only then the kinds of its parameters are
   // known. (`$1 >> shard` would be read as a shift of 32 bits otherwise.)
@@ -51,6 +52,7 @@ class PgConnection final : public sql::Connection {
   Result<void> be_ready(Verb verb);
   Result<std::vector<ResultPtr>> exchange(std::span<const Call> calls);
   Result<std::vector<ResultPtr>> run_verb(Prepared& prepared, const Rows& rows, Verb verb);
+  Result<std::vector<ResultPtr>> commit_and_tell(Call commit);
   Result<void> settle(const Error& lost);
   Result<bool> mark_is_there();
   Moment deadline() const;
@@ -65,6 +67,10 @@ class PgConnection final : public sql::Connection {
   // Of a writer: what BEGIN leaves in `commit_mark`, where only its COMMIT makes it stay.
   const int64_t writer_;
   int64_t mark_ = 0;
+  const std::string channel_;
+  std::vector<std::string> hints_;  // go with the COMMIT of this transaction
+  Moment tells_from_;
+  Prepared notify_;
   Prepared lock_;
   Prepared lock_shared_;
   Prepared leave_mark_;
@@ -76,5 +82,7 @@ class PgConnection final : public sql::Connection {
 
 // A number of the database for `what` of a schema: an advisory lock's.
 int64_t lock_number(std::string_view schema, std::string_view what);
+// Where the commits of a schema are told.
+std::string channel_of(std::string_view schema);
 
 }  // namespace millrace::store_postgres

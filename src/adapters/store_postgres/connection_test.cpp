@@ -355,6 +355,55 @@ TEST_F(CutConnections, ThatCannotBeMadeAreTriedAfterAPause) {
   EXPECT_NE(store.error().message().find("/nowhere"), std::string::npos);
 }
 
+// Another server's hints are lost with the connection that brings them, and that is told.
+TEST_F(CutConnections, OfWhoListensAreMadeAgainAndSayThatSomethingMayBeMissing) {
+  std::mutex mutex;
+  std::condition_variable came;
+  std::vector<std::string> told;
+  auto add = [&](std::string_view text) {
+    std::lock_guard lock(mutex);
+    told.emplace_back(text);
+    came.notify_one();
+  };
+  auto expect = [&](size_t count, std::string_view last) {
+    std::unique_lock lock(mutex);
+    came.wait_for(lock, std::chrono::seconds(60), [&] { return told.size() >= count; });
+    ASSERT_EQ(told.size(), count);
+    EXPECT_EQ(told.back(), last);
+  };
+  auto listening = must(store_->listen({.heard = [&](const sql::Hint& hint) { add(hint.payload); },
+                                        .missed = [&] { add("missed"); }}));
+  auto db = must(direct_->open_writer());
+  auto tell = [&](std::string_view payload) {
+    must(db->run("BEGIN IMMEDIATE"));
+    db->notify({"feed", payload});
+    must(db->run("COMMIT"));
+  };
+  expect(1, "missed");
+  tell("1");
+  expect(2, "1");
+  EXPECT_EQ(count("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
+                  "WHERE query LIKE 'LISTEN %'"),
+            1);
+  expect(3, "missed");
+  tell("2");
+  expect(4, "2");
+}
+
+TEST_F(CutConnections, AHintThatIsRefusedKeepsNothingFromBeingWritten) {
+  auto db = must(direct_->open_writer());
+  auto put = [&](std::string_view hint) {
+    must(db->run("BEGIN IMMEDIATE"));
+    must(must(db->prepare("INSERT INTO meta (name, value) VALUES ('a', 'b')"))->execute());
+    db->notify({"feed", hint});
+    return db->run("COMMIT");
+  };
+  EXPECT_FALSE(put("\xff").ok());  // no UTF-8: as the server refuses all when its queue is full
+  must(db->run("ROLLBACK"));
+  must(put("\xff"));
+  EXPECT_EQ(count("SELECT count(*) FROM meta WHERE name = 'a'"), 1);
+}
+
 TEST_F(CutConnections, TextWithNulIsTheFaultOfItsRow) {
   auto bad = event(1);
   bad.source = std::string("a\0b", 3);

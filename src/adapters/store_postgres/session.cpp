@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <random>
 
 #include "adapters/store_postgres/dialect.h"
 
@@ -39,6 +40,15 @@ std::string state_of(const pg_result* result) {
 }
 
 }  // namespace
+
+milliseconds pause_before(int tries) {
+  constexpr milliseconds kFirst{50};
+  constexpr milliseconds kLongest{2'000};
+  thread_local std::minstd_rand random{std::random_device{}()};
+  auto whole = std::min(kLongest, kFirst * (1 << std::min(tries, 10)));
+  return milliseconds(
+      std::uniform_int_distribution<int64_t>(whole.count() / 2, whole.count())(random));
+}
 
 void ResultFree::operator()(pg_result* result) const { PQclear(result); }
 
@@ -88,15 +98,23 @@ Result<std::unique_ptr<Session>> Session::open(const Options& options, const Kin
   // libpq counts whole seconds, for each host of the URL and for each of its addresses.
   auto seconds = std::to_string(std::max<int64_t>(options.connect_limit_ms / 1000, 2));
   // What stands before `dbname` the URL may say otherwise.
-  const char* const names[] = {"target_session_attrs", "connect_timeout", "sslmode", "dbname",
-                               "application_name",     "client_encoding", nullptr};
-  const char* const values[] = {"read-write",
-                                seconds.c_str(),
-                                options.needs_tls ? "require" : "prefer",
-                                options.url.c_str(),
-                                "millrace",
-                                "UTF8",
-                                nullptr};
+  const std::pair<const char*, const char*> parameters[] = {
+      {"target_session_attrs", "read-write"},
+      {"connect_timeout", seconds.c_str()},
+      {"sslmode", options.needs_tls ? "require" : "prefer"},
+      // A session that waits for the server alone finds out by these that it is gone.
+      {"keepalives_idle", "30"},
+      {"keepalives_interval", "10"},
+      {"keepalives_count", "3"},
+      {"dbname", options.url.c_str()},
+      {"application_name", "millrace"},
+      {"client_encoding", "UTF8"},
+      {nullptr, nullptr},
+  };
+  const char* names[std::size(parameters)];
+  const char* values[std::size(parameters)];
+  std::ranges::transform(parameters, names, [](const auto& each) { return each.first; });
+  std::ranges::transform(parameters, values, [](const auto& each) { return each.second; });
   std::unique_ptr<Session> session(
       new Session(PQconnectdbParams(names, values, /*expand_dbname=*/1), kind));
   auto* raw = session->raw_.get();
@@ -233,6 +251,24 @@ Result<std::string> Session::ask(const std::string& script, Moment deadline) {
   if (PQenterPipelineMode(raw) != 1) return lose(script);
   if (failed) return std::move(*failed);
   return answer;
+}
+
+Result<void> Session::hear(int wake, Moment until, std::vector<std::string>& heard) {
+  auto* raw = raw_.get();
+  auto take = [&] {
+    using Free = std::unique_ptr<PGnotify, void (*)(void*)>;
+    while (Free note{PQnotifies(raw), PQfreemem}) heard.emplace_back(note->extra);
+  };
+  take();  // what came with an answer
+  if (!heard.empty()) return {};
+  pollfd looks[] = {{PQsocket(raw), POLLIN, 0}, {wake, POLLIN, 0}};
+  auto left = std::max(std::chrono::ceil<milliseconds>(until - Clock::now()), milliseconds(0));
+  if (::poll(looks, 2, static_cast<int>(left.count())) < 0 && errno != EINTR) {
+    return lose("listen", strerror(errno));
+  }
+  if (PQconsumeInput(raw) != 1) return lose("listen");
+  take();
+  return {};
 }
 
 bool Session::add_parse(const std::string& name, const std::string& text,

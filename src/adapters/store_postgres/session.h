@@ -58,6 +58,10 @@ class Session {
   // those of the script, kAway when the session was lost.
   Result<std::string> ask(const std::string& script, Moment deadline);
 
+  // Waits until the server tells something by itself, `wake` can be read or it is time; adds the
+  // payloads of the notifications that have come. Errors: kAway.
+  Result<void> hear(int wake, Moment until, std::vector<std::string>& heard);
+
   // A message: what is added and then exchanged. False: the session is lost.
   bool add_parse(const std::string& name, const std::string& text,
                  std::span<const Rows::Kind> kinds);
@@ -81,6 +85,10 @@ class Session {
   Lost lost_ = Lost::No;
   bool in_transaction_ = false;
 };
+
+// Before the next of several tries: somewhere in the upper half of a time that doubles with each,
+// up to 2 s. Servers that lost one database do not come back at the same moment.
+std::chrono::milliseconds pause_before(int tries);
 
 // Types by their OIDs (pg_type.dat): these never change.
 inline constexpr unsigned kBoolOid = 16;

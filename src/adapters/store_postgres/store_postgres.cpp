@@ -7,6 +7,7 @@
 #include <ranges>
 
 #include "adapters/store_postgres/connection.h"
+#include "adapters/store_postgres/ear.h"
 #include "base/time.h"
 #include "store/row_reader.h"
 
@@ -34,6 +35,9 @@ class PgStore final : public sql::Store {
   }
   // The server looks after its log by itself.
   Result<int64_t> checkpoint() override { return int64_t{0}; }
+  Result<std::unique_ptr<sql::Listening>> listen(sql::Listener listener) override {
+    return Ear::open(options_, std::move(listener));
+  }
 
  private:
   const Options options_;

@@ -115,6 +115,7 @@ class SqliteStatement final : public sql::Statement {
     if (connection_.has_limit() && !sqlite3_stmt_busy(stmt_)) connection_.query_begins();
     int rc = sqlite3_step(stmt_);
     if (rc == SQLITE_ROW) return true;
+    if (connection_.has_to_tell()) connection_.was_run(sqlite3_sql(stmt_), rc == SQLITE_DONE);
     if (rc == SQLITE_DONE) return false;
     if (rc == SQLITE_INTERRUPT) return connection_.cut_off(sqlite3_sql(stmt_));
     return error_of(db_, rc, sqlite3_sql(stmt_));
@@ -180,11 +181,23 @@ Result<sql::Statement*> SqliteConnection::prepare(std::string_view text) {
 Result<void> SqliteConnection::run(std::string_view script) {
   std::string text = to_dialect(script);
   int rc = sqlite3_exec(db_, text.c_str(), nullptr, nullptr, nullptr);
+  if (has_to_tell()) was_run(script, rc == SQLITE_OK);
   if (rc != SQLITE_OK) return error_of(db_, rc, text);
   return {};
 }
 
 bool SqliteConnection::in_transaction() const { return sqlite3_get_autocommit(db_) == 0; }
+
+void SqliteConnection::notify(const sql::Hint& hint) {
+  ASSERT(hint.topic.size() + hint.payload.size() <= sql::kLongestHint);
+  if (in_transaction()) to_tell_.push_back({std::string(hint.topic), std::string(hint.payload)});
+}
+
+void SqliteConnection::was_run(std::string_view text, bool done) {
+  if (in_transaction()) return;
+  auto told = std::exchange(to_tell_, {});
+  if (done && hints_ && text == "COMMIT") hints_->tell(told);
+}
 
 Result<int64_t> SqliteConnection::number_of(std::string_view pragma) {
   TRY(auto* statement, prepare(pragma));

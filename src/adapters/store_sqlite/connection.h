@@ -8,6 +8,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "adapters/store_sqlite/hints.h"
 #include "base/hash.h"
 #include "store/sql.h"
 
@@ -33,6 +34,7 @@ class SqliteConnection final : public sql::Connection {
   Result<sql::Statement*> prepare(std::string_view text) override;
   Result<void> run(std::string_view script) override;
   bool in_transaction() const override;
+  void notify(const sql::Hint& hint) override;
   int64_t log_bytes() const override { return log_bytes_; }
   Result<bool> give_back(int64_t pages) override;
   Result<std::vector<std::string>> check_integrity() override;
@@ -43,6 +45,11 @@ class SqliteConnection final : public sql::Connection {
   bool has_limit() const { return limit_.count() > 0; }
   void query_begins() { deadline_ = std::chrono::steady_clock::now() + limit_; }
   Error cut_off(std::string_view query) const;
+  // Where its commits are told.
+  void tell(std::shared_ptr<Hints> hints) { hints_ = std::move(hints); }
+  bool has_to_tell() const { return !to_tell_.empty(); }
+  // A statement or a script has been run.
+  void was_run(std::string_view text, bool done);
   // Keeps log_bytes() and leaves checkpoints to Store::checkpoint().
   void watch_log();
   sqlite3* handle() { return db_; }
@@ -59,6 +66,8 @@ class SqliteConnection final : public sql::Connection {
   std::chrono::milliseconds limit_{0};
   Moment deadline_;
   std::shared_ptr<const std::atomic<Moment>> cut_;
+  std::shared_ptr<Hints> hints_;
+  std::vector<Hints::Told> to_tell_;  // with the commit of the open transaction
 };
 
 }  // namespace millrace::store_sqlite

@@ -43,6 +43,7 @@ class SqliteStore final : public sql::Store {
         "PRAGMA secure_delete=ON;"  // what is deleted is overwritten
         "PRAGMA journal_size_limit=33554432"));
     connection->watch_log();
+    connection->tell(hints_);
     return std::unique_ptr<sql::Connection>(std::move(connection));
   }
 
@@ -86,6 +87,10 @@ class SqliteStore final : public sql::Store {
     TRY(move_log(SQLITE_CHECKPOINT_PASSIVE));
     TRY(auto log, move_log(SQLITE_CHECKPOINT_TRUNCATE));
     return log.done;
+  }
+
+  Result<std::unique_ptr<sql::Listening>> listen(sql::Listener listener) override {
+    return hints_->add(std::move(listener));
   }
 
  private:
@@ -132,6 +137,7 @@ class SqliteStore final : public sql::Store {
   const Options options_;
   const std::shared_ptr<std::atomic<Moment>> cut_ =
       std::make_shared<std::atomic<Moment>>(Moment::max());
+  const std::shared_ptr<Hints> hints_ = std::make_shared<Hints>();
   std::mutex checkpointing_;
   std::unique_ptr<SqliteConnection> checkpointer_;
 };
