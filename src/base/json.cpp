@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <array>
 #include <boost/json/basic_parser_impl.hpp>
 #include <charconv>
 #include <cmath>
@@ -80,7 +81,7 @@ class ValueBuilder {
       ec = boost::json::error::object_too_large;
       return false;
     }
-    return add(whole(s));
+    return add(key(s));
   }
   bool on_string_part(boost::json::string_view s, size_t, error_code&) { return part(s); }
   bool on_string(boost::json::string_view s, size_t, error_code&) { return add(whole(s)); }
@@ -120,6 +121,16 @@ class ValueBuilder {
     Value text(pending_);
     pending_.clear();
     return text;
+  }
+  // Objects of one list mostly have the same keys: these share their blocks.
+  Value key(boost::json::string_view s) {
+    if (!pending_.empty() || s.empty()) return whole(s);
+    std::string_view text(s.data(), s.size());
+    auto mix = text.size() * 31 + static_cast<unsigned char>(text.front()) * 7 +
+               static_cast<unsigned char>(text.back());
+    Value& known = known_keys_[mix % known_keys_.size()];
+    if (!known.is_string() || known.as_string() != text) known = Value(text);
+    return known;
   }
   bool refuse_number(std::string_view expected, error_code& ec) {
     constexpr size_t kShown = 40;
@@ -170,6 +181,7 @@ class ValueBuilder {
   // made when its size is known.
   std::vector<Value> stack_;
   std::vector<size_t> keys_;  // of each object that is open
+  std::array<Value, 64> known_keys_;
   std::string pending_;
   std::string refused_;
   bool has_repeated_ = false;

@@ -77,7 +77,11 @@ void Value::retain() noexcept {
 
 void Value::release() noexcept {
   if (!has_node()) return;
-  if (payload_.node->refs.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+  // Whose block nobody else holds needs no locked instruction: nobody can come to it now.
+  auto& refs = payload_.node->refs;
+  bool is_last = refs.load(std::memory_order_acquire) == 1 ||
+                 refs.fetch_sub(1, std::memory_order_acq_rel) == 1;
+  if (!is_last) return;
   switch (kind_) {
     case Kind::String: {
       auto* node = static_cast<StringNode*>(payload_.node);
