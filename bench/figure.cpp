@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "figure.h"
 
+#include <fmt/format.h>
 #include <time.h>
 
 #include <algorithm>
+
+#include "http_load.h"
 
 namespace millrace::bench {
 namespace {
@@ -41,6 +44,18 @@ double Interleaved::median(const std::vector<Sample>& samples, double (Sample::*
   for (const auto& sample : samples) values.push_back((sample.*figure)());
   std::ranges::sort(values);
   return values[values.size() / 2];
+}
+
+void add_use(std::vector<Line>& lines, std::string_view figure,
+             const std::vector<LoadSample>& rounds) {
+  auto add = [&](std::string_view what, double LoadSample::* use) {
+    lines.push_back({.figure = fmt::format("{}: {} per operation", figure, what),
+                     .unit = "",
+                     .ours = median(rounds, use)});
+  };
+  add("thread switches", &LoadSample::switches);
+  add("commits", &LoadSample::commits);
+  add("bytes written", &LoadSample::written_bytes);
 }
 
 }  // namespace millrace::bench

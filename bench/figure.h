@@ -57,12 +57,21 @@ struct Line {
   }
 };
 
+struct LoadSample;
+// Adds what one operation of the server costs besides CPU: thread switches, commits, bytes.
+void add_use(std::vector<Line>& lines, std::string_view figure,
+             const std::vector<LoadSample>& rounds);
+
 struct Options {
   std::string folder;  // on the disk that is measured
   // Each figure once on a small count: it shows that all of it runs and that the answers are
   // right, as after a change of the schema. What it measures means nothing.
   bool smoke = false;
-  std::string server;  // the millrace binary
+  std::string server;      // the millrace binary
+  int64_t rows = 200'000;  // in the store, of the figure `lists`
+  std::string part;        // of a figure's lines: only those whose name holds it
+
+  bool wants(std::string_view line) const { return line.find(part) != std::string_view::npos; }
 
   int rounds(int full) const { return smoke ? 1 : full; }
   int64_t count(int64_t full, int64_t of_smoke) const { return smoke ? of_smoke : full; }
@@ -90,5 +99,6 @@ std::vector<Line> waiting_figure(const Options& options);
 std::vector<Line> match_figure(const Options& options);
 std::vector<Line> idle_figure(const Options& options);
 std::vector<Line> start_figure(const Options& options);
+std::vector<Line> lists_figure(const Options& options);
 
 }  // namespace millrace::bench

@@ -59,10 +59,10 @@ HttpLoad::~HttpLoad() {
 }
 
 LoadSample HttpLoad::run(const std::vector<std::string>& requests, const Expected& expected,
-                         const std::function<double()>& server_cpu) {
+                         const std::function<Use()>& use) {
   std::vector<double> latencies;
   latencies.reserve(requests.size());
-  double cpu = server_cpu();
+  Use before = use();
   double own = own_cpu_seconds();
   double begin = wall_seconds();
   size_t next = 0;
@@ -88,8 +88,16 @@ LoadSample HttpLoad::run(const std::vector<std::string>& requests, const Expecte
   double seconds = wall_seconds() - begin;
   auto total = static_cast<double>(requests.size());
   std::ranges::sort(latencies);
-  return {total / seconds, quantile(latencies, 0.5), quantile(latencies, 0.99),
-          (server_cpu() - cpu) * 1e6 / total, (own_cpu_seconds() - own) * 1e6 / total};
+  double own_cpu_us = (own_cpu_seconds() - own) * 1e6 / total;
+  Use after = use();
+  return {.rate = total / seconds,
+          .p50_us = quantile(latencies, 0.5),
+          .p99_us = quantile(latencies, 0.99),
+          .cpu_us = (after.cpu_seconds - before.cpu_seconds) * 1e6 / total,
+          .client_cpu_us = own_cpu_us,
+          .switches = (after.switches - before.switches) / total,
+          .commits = (after.commits - before.commits) / total,
+          .written_bytes = (after.written_bytes - before.written_bytes) / total};
 }
 
 HttpAnswer HttpLoad::ask(const std::string& request) {

@@ -7,6 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include "process.h"
+
 namespace millrace::bench {
 
 struct HttpAnswer {
@@ -27,6 +29,10 @@ struct LoadSample {
   double p99_us = 0;
   double cpu_us = 0;         // of the server's processes, per request
   double client_cpu_us = 0;  // of the bench, per request
+  // Of the server's processes, per request: see Use.
+  double switches = 0;
+  double commits = 0;
+  double written_bytes = 0;
 };
 double median(const std::vector<LoadSample>& rounds, double LoadSample::* figure);
 // Of sorted values.
@@ -41,9 +47,9 @@ class HttpLoad {
   HttpLoad(const HttpLoad&) = delete;
 
   // Sends all requests, one in flight per connection. An answer that is not as expected ends the
-  // bench. `server_cpu` tells the CPU seconds of the other side so far.
+  // bench. `use` tells what the other side has used so far.
   LoadSample run(const std::vector<std::string>& requests, const Expected& expected,
-                 const std::function<double()>& server_cpu);
+                 const std::function<Use()>& use);
   // One request on the first connection. Waits.
   HttpAnswer ask(const std::string& request);
 

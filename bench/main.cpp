@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// millrace_bench [--server BINARY] [--only NAME] [--json FILE] [--folder DIR] [--smoke]
+// millrace_bench [--server BINARY] [--only NAME[:PART]] [--json FILE] [--folder DIR]
+// [--rows N] [--gates FILE] [--smoke]
 #include <fmt/format.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -16,6 +17,7 @@
 #include "base/text.h"
 #include "base/time.h"
 #include "figure.h"
+#include "gates.h"
 #include "process.h"
 
 namespace {
@@ -47,6 +49,8 @@ constexpr Figure kFigures[] = {
      true},
     {"waiting", "workflows that wait for an answer: memory and restart", waiting_figure, true},
     {"match", "an event against many rules of one trigger; floor: 10 rules", match_figure},
+    {"lists", "list pages and waits beside many executions (--rows N); floor: beside 1,000",
+     lists_figure, true},
     {"idle", "a server that nobody asks anything", idle_figure, true},
     {"start", "from the start of the process to the first 200 of /ready", start_figure, true},
 };
@@ -56,13 +60,16 @@ struct Arguments {
   std::string json_file;
   std::string folder = ".";
   std::string server;
+  std::string gates_file;
+  int64_t rows = Options{}.rows;
   bool smoke = false;
 };
 
 int usage(const std::string& problem) {
   fmt::print(stderr,
-             "millrace_bench: {}\nusage: millrace_bench [--server BINARY] [--only NAME] "
-             "[--json FILE] [--folder DIR] [--smoke]\nfigures:\n",
+             "millrace_bench: {}\nusage: millrace_bench [--server BINARY] [--only NAME[:PART]] "
+             "[--json FILE] [--folder DIR] [--rows N] [--gates FILE] [--smoke]\n"
+             "figures:\n",
              problem);
   for (const auto& figure : kFigures) fmt::print(stderr, "  {:10} {}\n", figure.name, figure.what);
   return 2;
@@ -120,15 +127,24 @@ int main(int argc, char** argv) {
       into = argv[++i];
       return true;
     };
+    std::string rows;
     bool known = option == "--only"     ? take(arguments.only)
                  : option == "--json"   ? take(arguments.json_file)
                  : option == "--server" ? take(arguments.server)
+                 : option == "--gates"  ? take(arguments.gates_file)
                  : option == "--folder" ? take(arguments.folder)
+                 : option == "--rows"   ? take(rows)
                  : option == "--smoke"  ? (arguments.smoke = true)
                  : !option.starts_with("-") && arguments.only.empty()
                      ? (arguments.only = option, true)
                      : false;
-    if (!known) return usage(fmt::format("cannot use '{}'", option));
+    if (!rows.empty()) arguments.rows = std::atoll(rows.c_str());
+    if (!known || arguments.rows <= 0) return usage(fmt::format("cannot use '{}'", option));
+  }
+  std::string part;
+  if (size_t colon = arguments.only.find(':'); colon != std::string::npos) {
+    part = arguments.only.substr(colon + 1);
+    arguments.only.resize(colon);
   }
   std::string folder = arguments.folder + "/bench-XXXXXX";
   if (!mkdtemp(folder.data())) return usage("cannot make a folder in " + arguments.folder);
@@ -139,6 +155,9 @@ int main(int argc, char** argv) {
              "aim (x: of the ratio)");
   Value lines = Value::list();
   bool found = false;
+  std::vector<Gate> gates;
+  if (!arguments.gates_file.empty()) gates = read_gates(arguments.gates_file);
+  std::vector<std::string> broken;
   for (const auto& figure : kFigures) {
     if (!arguments.only.empty() && arguments.only != figure.name) continue;
     found = true;
@@ -148,7 +167,7 @@ int main(int argc, char** argv) {
     }
     double begin = wall_seconds();
     double waited = waited_seconds();
-    auto measured = figure.run({folder, arguments.smoke, arguments.server});
+    auto measured = figure.run({folder, arguments.smoke, arguments.server, arguments.rows, part});
     // Above a few percent, rates and latencies tell about the neighbours: a floor of one thread
     // waits for its CPU after each sync. CPU time suffers less.
     measured.push_back({.figure = fmt::format("{}: the bench waited for a CPU", figure.name),
@@ -160,12 +179,17 @@ int main(int argc, char** argv) {
       print(line);
       lines.push_back(to_value(figure.name, line));
     }
+    if (arguments.smoke) continue;
+    auto more = broken_gates(gates, figure.name, measured, part.empty());
+    broken.insert(broken.end(), more.begin(), more.end());
   }
   std::filesystem::remove_all(folder);
   if (!found) return usage(fmt::format("unknown figure '{}'", arguments.only));
-  if (arguments.json_file.empty()) return 0;
+  for (const auto& gate : broken) fmt::print("gate broken: {}\n", gate);
+  int status = broken.empty() ? 0 : 1;
+  if (arguments.json_file.empty()) return status;
   Value report = Value::map({{"at", at}, {"machine", machine()}, {"lines", lines}});
   auto written = replace_file(arguments.json_file, to_pretty_json(report) + "\n", 0644);
   if (!written.ok()) return usage(written.error().describe());
-  return 0;
+  return status;
 }

@@ -90,6 +90,17 @@ double waited_seconds() {
   return waited * 1e-9;
 }
 
+int64_t switches_of(pid_t pid) {
+  if (pid <= 0) return 0;
+  int64_t count = 0;
+  std::error_code ended;
+  for (const auto& task :
+       std::filesystem::directory_iterator(fmt::format("/proc/{}/task", pid), ended)) {
+    count += number_after(slurp(task.path() / "status"), "\nvoluntary_ctxt_switches:");
+  }
+  return count;
+}
+
 Footprint footprint_of(pid_t pid) {
   if (pid <= 0) return {};
   auto status = slurp(fmt::format("/proc/{}/status", pid));

@@ -37,6 +37,18 @@ double wall_seconds();
 // How long this thread was ready to run and had no CPU: somebody else had it.
 double waited_seconds();
 
+// What a server's processes have used so far.
+struct Use {
+  double cpu_seconds = 0;
+  double switches = 0;       // times that a thread of them began to wait: wake-ups and disk
+  double commits = 0;        // each is one sync of the log
+  double written_bytes = 0;  // that went towards a disk, checkpoints included
+
+  Use(double cpu = 0) : cpu_seconds(cpu) {}  // NOLINT(google-explicit-constructor): of a floor
+};
+// Voluntary switches of all threads so far, as the kernel counts them.
+int64_t switches_of(pid_t pid);
+
 struct Footprint {
   int64_t written_bytes = 0;   // that went towards a disk: write_bytes of /proc/PID/io
   int64_t resident_bytes = 0;  // VmRSS

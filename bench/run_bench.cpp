@@ -121,20 +121,21 @@ std::vector<Line> executions_figure(const Options& options) {
                               R"({"action":"bench.true"})");
   std::vector<Line> lines;
   for (int64_t at_once : {1, 16}) {
+    auto name = fmt::format("executions of /bin/true, {} at once", at_once);
+    if (!options.wants(name)) continue;
     HttpLoad load(server.port(), static_cast<int>(at_once));
-    auto cpu = [&] { return server.cpu_seconds(); };
+    auto use = [&] { return server.use(); };
     int64_t count = options.count(1000, 20);
-    load.run(std::vector<std::string>(50, request), kSucceeded, cpu);  // not counted
+    load.run(std::vector<std::string>(50, request), kSucceeded, use);  // not counted
     std::vector<LoadSample> ours;
     std::vector<LoadSample> floor;
     for (int round = 0; round < options.rounds(5); ++round) {
       std::vector<std::string> requests(static_cast<size_t>(count), request);
-      auto run_ours = [&] { ours.push_back(load.run(requests, kSucceeded, cpu)); };
+      auto run_ours = [&] { ours.push_back(load.run(requests, kSucceeded, use)); };
       if (round % 2 == 0) run_ours();
       floor.push_back({.rate = spawn_rate(count, at_once)});
       if (round % 2 != 0) run_ours();
     }
-    auto name = fmt::format("executions of /bin/true, {} at once", at_once);
     lines.push_back({.figure = name,
                      .unit = "/s",
                      .ours = median(ours, &LoadSample::rate),
@@ -148,6 +149,7 @@ std::vector<Line> executions_figure(const Options& options) {
                      .ours = median(ours, &LoadSample::cpu_us),
                      .aim = 250,
                      .aim_of = Line::AimOf::Ours});
+    add_use(lines, name, ours);
   }
   return lines;
 }

@@ -81,6 +81,18 @@ pid_t TestServer::spawner() const {
   return spawner_;
 }
 
+Use TestServer::use() {
+  Use use(cpu_seconds());
+  use.switches = static_cast<double>(switches_of(pid()) + switches_of(spawner()));
+  use.written_bytes = static_cast<double>(footprint_of(pid()).written_bytes);
+  auto metrics = client_->ask(http_request("GET", "/metrics", authorization_, ""));
+  constexpr std::string_view kCommits = "\nmillrace_commits_total ";
+  auto at = metrics.body.find(kCommits);
+  if (at == std::string::npos) give_up("no millrace_commits_total in /metrics: " + metrics.body);
+  use.commits = std::atof(metrics.body.c_str() + at + kCommits.size());
+  return use;
+}
+
 Value TestServer::call(std::string_view method, std::string_view path, std::string_view body,
                        std::string_view content_type) {
   auto headers = fmt::format("{}Content-Type: {}\r\n", authorization_, content_type);

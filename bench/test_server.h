@@ -25,6 +25,7 @@ class TestServer {
   pid_t spawner() const;
   // Server and spawner; not what the actions themselves use.
   double cpu_seconds() const { return cpu_seconds_of(pid()) + cpu_seconds_of(spawner()); }
+  Use use();
   // From the start of the process to the first 200 of /ready.
   double start_seconds() const { return start_seconds_; }
   // A JSON request; any status but 2xx ends the bench. Returns "data".

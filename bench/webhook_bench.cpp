@@ -73,8 +73,11 @@ void prepare(TestServer& server) {
 
 // The floor's two halves, one after the other.
 LoadSample sum(const LoadSample& a, const LoadSample& b) {
-  return {1 / (1 / a.rate + 1 / b.rate), a.p50_us + b.p50_us, a.p99_us + b.p99_us,
-          a.cpu_us + b.cpu_us, a.client_cpu_us + b.client_cpu_us};
+  return {.rate = 1 / (1 / a.rate + 1 / b.rate),
+          .p50_us = a.p50_us + b.p50_us,
+          .p99_us = a.p99_us + b.p99_us,
+          .cpu_us = a.cpu_us + b.cpu_us,
+          .client_cpu_us = a.client_cpu_us + b.client_cpu_us};
 }
 
 LoadSample bare_rows(BareRows& rows, int64_t count, int64_t at_once, const Kind& kind) {
@@ -83,7 +86,10 @@ LoadSample bare_rows(BareRows& rows, int64_t count, int64_t at_once, const Kind&
   auto sample =
       measure([&] { return rows.webhooks(count, at_once, payload, kind.matched, &commits); });
   std::ranges::sort(commits);
-  return {sample.rate(), quantile(commits, 0.5), quantile(commits, 0.99), sample.cpu_us(), 0};
+  return {.rate = sample.rate(),
+          .p50_us = quantile(commits, 0.5),
+          .p99_us = quantile(commits, 0.99),
+          .cpu_us = sample.cpu_us()};
 }
 
 class WebhookBench {
@@ -100,15 +106,15 @@ class WebhookBench {
     BareRows rows(fmt::format("{}/webhook-floor-{}", options_.folder, ++floors_));
     HttpLoad ours(server_.port(), static_cast<int>(at_once));
     HttpLoad theirs(nginx_.port(), static_cast<int>(at_once));
-    auto server_cpu = [&] { return server_.cpu_seconds(); };
+    auto server_use = [&] { return server_.use(); };
     auto nginx_cpu = [&] { return nginx_.cpu_seconds(); };
-    ours.run(requests(kind, 20 * at_once), {202}, server_cpu);  // not counted
+    ours.run(requests(kind, 20 * at_once), {202}, server_use);  // not counted
     int64_t count = options_.count(2000, 20) * (at_once == 1 ? 1 : 3);
     std::vector<LoadSample> of_ours;
     std::vector<LoadSample> of_floor;
     for (int round = 0; round < options_.rounds(5); ++round) {
       auto texts = requests(kind, count);
-      auto run_ours = [&] { of_ours.push_back(ours.run(texts, {202}, server_cpu)); };
+      auto run_ours = [&] { of_ours.push_back(ours.run(texts, {202}, server_use)); };
       // Who goes first changes: what the first leaves to the disk meets both.
       if (round % 2 == 0) run_ours();
       rows.checkpoint();
@@ -155,8 +161,10 @@ class WebhookBench {
     }
     auto client = line("client CPU", "us", &LoadSample::client_cpu_us);
     client.floor = 0;
-    return {rate, line("p50", "us", &LoadSample::p50_us), line("p99", "us", &LoadSample::p99_us),
-            cpu, client};
+    std::vector<Line> lines{rate, line("p50", "us", &LoadSample::p50_us),
+                            line("p99", "us", &LoadSample::p99_us), cpu, client};
+    add_use(lines, fmt::format("webhook {}, {} at once", kind.name, at_once), ours);
+    return lines;
   }
 
   const Options& options_;
@@ -285,6 +293,7 @@ std::vector<Line> webhook_figure(const Options& options) {
   std::vector<Line> lines;
   for (const auto& kind : kKinds) {
     for (int64_t at_once : kAtOnce) {
+      if (!options.wants(fmt::format("{}, {} at once", kind.name, at_once))) continue;
       auto more = bench.run(kind, at_once);
       lines.insert(lines.end(), more.begin(), more.end());
     }

@@ -98,20 +98,21 @@ std::vector<Line> workflows_figure(const Options& options) {
   auto request = start(server, "bench.three", R"({"n":1})", true);
   std::vector<Line> lines;
   for (int64_t at_once : {1, 64, 256}) {
+    auto name = fmt::format("workflow of 3 pure steps, {} at once", at_once);
+    if (!options.wants(name)) continue;
     BareRows rows(fmt::format("{}/workflows-floor-{}", options.folder, at_once));
     HttpLoad load(server.port(), static_cast<int>(at_once));
-    auto cpu = [&] { return server.cpu_seconds(); };
+    auto use = [&] { return server.use(); };
     int64_t count = options.count(3000, 20) * (at_once == 1 ? 1 : 4);
-    load.run(std::vector<std::string>(300, request), kSucceeded, cpu);  // not counted
+    load.run(std::vector<std::string>(300, request), kSucceeded, use);  // not counted
     std::vector<LoadSample> ours;
     Interleaved floor;
     for (int round = 0; round < options.rounds(5); ++round) {
       std::vector<std::string> requests(static_cast<size_t>(count), request);
-      ours.push_back(load.run(requests, kSucceeded, cpu));
+      ours.push_back(load.run(requests, kSucceeded, use));
       rows.checkpoint();
       floor.round([&] { return rows.workflows(count, at_once); }, [] { return int64_t{1}; });
     }
-    auto name = fmt::format("workflow of 3 pure steps, {} at once", at_once);
     bool judged = at_once == 64;
     lines.push_back({.figure = name,
                      .unit = "/s",
@@ -131,6 +132,7 @@ std::vector<Line> workflows_figure(const Options& options) {
                      .floor = floor.ours(&Sample::cpu_us),
                      .aim = judged ? 250.0 : 0,
                      .aim_of = Line::AimOf::Ours});
+    add_use(lines, name, ours);
   }
   return lines;
 }
