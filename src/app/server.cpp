@@ -55,6 +55,7 @@ constexpr async::Duration kJoinReserve{500};     // is left when the engine has 
 constexpr async::Duration kFirstFileSweep{5'000};
 constexpr async::Duration kSecondFileSweep{60'000};
 constexpr async::Duration kFileSweep{3'600'000};
+constexpr size_t kRecentKeys = 8192;  // 5 MB at most
 // The worker is a thread of this process: its session lasts as long as both, and needs no renewal.
 constexpr int64_t kSessionTtlMs = 0;
 constexpr int kExitStoreFailed = 74;  // EX_IOERR
@@ -176,6 +177,7 @@ Result<void> Server::open_engine() {
                    *store_, std::move(packs), retention_of(config_),
                    {.max_waiting = static_cast<size_t>(config_.intake.max_waiting),
                     .session_ttl_ms = kSessionTtlMs,
+                    .recent_keys = is_in_folder(config_.store) ? kRecentKeys : 0,
                     .env_allowed = config_.worker.env_allowed},
                    {.now_ms = unix_ms,
                     .fatal = [this](const Error& error) { die(error); },

@@ -12,8 +12,8 @@ namespace millrace::engine {
 
 namespace {
 
-// While a commit is syncing, waking up for less than this many messages is not worth it: they
-// are taken when the commit is done.
+// While a commit is syncing, a turn for less than this many messages is not worth it: they are
+// taken when the commit is done.
 constexpr size_t kWorthWaking = 64;
 constexpr int64_t kLongestSleepMs = 60'000;
 
@@ -49,7 +49,8 @@ Result<std::unique_ptr<Driver>> Driver::start(sql::Store& store,
           store, options.committer,
           {.deliver = [raw](auto written) { raw->on_commit(std::move(written)); },
            .fatal = raw->fatal_,
-           .now_ms = raw->clock_.wall_ms}));
+           .now_ms = raw->clock_.wall_ms,
+           .assist = [raw] { raw->assist(); }}));
   TRY(driver->thread_, async::start_thread("decide", [raw] { raw->run(); }));
   return driver;
 }
@@ -84,8 +85,10 @@ void Driver::submit(Message message) {
   inbox_.push_back(std::move(message));
   bool wake = sleeping_ && (!committer_->busy() || inbox_.size() >= kWorthWaking);
   if (wake) sleeping_ = false;
+  bool ask = writing_ && inbox_.size() == kWorthWaking;
   lock.unlock();
   if (wake) wake_.notify_one();
+  if (ask) committer_->ask_help();
 }
 
 void Driver::renew(SessionId session, std::function<void(Result<void>)> renewed) {
@@ -95,15 +98,17 @@ void Driver::renew(SessionId session, std::function<void(Result<void>)> renewed)
 void Driver::close(SessionId session) { say({session, nullptr}); }
 
 void Driver::say(Word word) {
-  {
-    std::lock_guard lock(mutex_);
-    if (!closed_) {
-      words_.push_back(std::move(word));
-      if (sleeping_) wake_.notify_one();
-      return;
-    }
+  std::unique_lock lock(mutex_);
+  if (closed_) {
+    lock.unlock();
+    if (word.renewed) word.renewed(stopping());
+    return;
   }
-  if (word.renewed) word.renewed(stopping());
+  words_.push_back(std::move(word));
+  if (sleeping_) wake_.notify_one();
+  bool ask = writing_;
+  lock.unlock();
+  if (ask) committer_->ask_help();
 }
 
 void Driver::tell(Word word, Now at) {
@@ -163,33 +168,66 @@ void Driver::stop(std::chrono::milliseconds within) {
 }
 
 void Driver::run() {
-  std::vector<Message> inbox;
-  std::vector<store::Written> written;
-  std::vector<Word> words;
-  Wish wished = Wish::Run;
-  while (wait(inbox, written, words, wished)) {
-    Now at = now();
-    if (wished >= Wish::Drain) partition_->drain();
-    if (wished >= Wish::WindUp) partition_->wind_up();
-    partition_->written(std::exchange(written, {}), at);
-    for (auto& message : std::exchange(inbox, {})) partition_->offer(std::move(message), at);
-    for (auto& word : std::exchange(words, {})) tell(std::move(word), at);
-    auto work = partition_->take(at);
-    if (!work.ok()) {
-      fatal_(work.error());
-      return;
+  for (Input input; wait(input);) {
+    auto steps = take_turn(input);
+    if (!steps) return;
+    {
+      std::lock_guard lock(mutex_);
+      turning_ = false;
+      writing_ = !steps->empty();
     }
-    if (!work->steps.empty()) committer_->submit(std::move(work->steps));
-    waiting_.fetch_sub(partition_->take_answered(), std::memory_order_relaxed);
+    committer_->submit_here(std::move(*steps));
+    std::lock_guard lock(mutex_);
+    writing_ = false;
   }
 }
 
-bool Driver::wait(std::vector<Message>& inbox, std::vector<store::Written>& written,
-                  std::vector<Word>& words, Wish& wished) {
+std::optional<Driver::Steps> Driver::take_turn(Input& input) {
+  Now at = now();
+  if (input.wish >= Wish::Drain) partition_->drain();
+  if (input.wish >= Wish::WindUp) partition_->wind_up();
+  partition_->written(std::exchange(input.written, {}), at);
+  for (auto& message : input.inbox) partition_->offer(std::move(message), at);
+  input.inbox.clear();
+  for (auto& word : std::exchange(input.words, {})) tell(std::move(word), at);
+  auto work = partition_->take(at);
+  if (!work.ok()) {
+    fatal_(work.error());
+    return std::nullopt;
+  }
+  waiting_.fetch_sub(partition_->take_answered(), std::memory_order_relaxed);
+  return std::move(work->steps);
+}
+
+void Driver::assist() {
+  Input input;
+  {
+    std::lock_guard lock(mutex_);
+    bool is_wanted = !words_.empty() || inbox_.size() >= kWorthWaking;
+    if (turning_ || !writing_ || !is_wanted || wish_ == Wish::End) return;
+    turning_ = true;
+    take_input(input);
+  }
+  auto steps = take_turn(input);
+  // Behind what is being written, before the partition can decide anything else.
+  if (steps) committer_->submit(std::move(*steps));
+  {
+    std::lock_guard lock(mutex_);
+    turning_ = false;
+  }
+  wake_.notify_one();
+}
+
+bool Driver::wait(Input& input) {
   std::unique_lock lock(mutex_);
   for (;;) {
+    if (turning_) {
+      sleeping_ = true;
+      wake_.wait(lock, [&] { return !turning_; });
+      sleeping_ = false;
+    }
     if (wish_ == Wish::End) return false;
-    if (wish_ != wished) break;
+    if (wish_ != wished_) break;
     int64_t pause = partition_->pause_ms(now());
     bool has_input =
         !inbox_.empty() && (partition_->in_flight() == 0 || inbox_.size() >= kWorthWaking);
@@ -202,11 +240,16 @@ bool Driver::wait(std::vector<Message>& inbox, std::vector<store::Written>& writ
     sleeping_ = false;
     idle_ = false;
   }
-  inbox.swap(inbox_);
-  written.swap(written_);
-  words.swap(words_);
-  wished = wish_;
+  turning_ = true;
+  take_input(input);
   return true;
+}
+
+void Driver::take_input(Input& input) {
+  input.inbox.swap(inbox_);
+  input.written.swap(written_);
+  input.words.swap(words_);
+  input.wish = wished_ = wish_;
 }
 
 void Driver::on_commit(std::vector<store::Written> written) {

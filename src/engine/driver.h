@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -16,6 +17,11 @@ namespace millrace::engine {
 // Gives a partition its thread, its clock and its committer: what comes in is offered, turns are
 // taken, steps are committed, and in between it sleeps until something comes or comes due. While a
 // commit is syncing messages gather; the next turn takes them all.
+//
+// Its thread commits what it has decided: a message is handed over once on its way in, and its
+// answer once on its way out. Only when many messages gather meanwhile, or a worker says something
+// of its session, does the committer's thread take a turn beside it. One of them has the partition
+// at a time.
 //
 // Thread-safe.
 class Driver {
@@ -40,7 +46,7 @@ class Driver {
   // A request over the bound is refused with Busy, and while the disk is full with Unavailable;
   // `fail` is then called before this returns. What the machine itself sends is never refused.
   void submit(Message message);
-  // `renewed` is called on the driver's thread, or at once when that is ending.
+  // `renewed` is called on one of the driver's threads, or at once when they are ending.
   void renew(SessionId session, std::function<void(Result<void>)> renewed);
   void close(SessionId session);
 
@@ -68,17 +74,30 @@ class Driver {
   };
   Driver(std::unique_ptr<Partition> partition, Surroundings surroundings, Options options,
          Clock clock, std::function<void(const Error&)> fatal);
+  // What has come since the last turn. Empty between two turns.
+  struct Input {
+    std::vector<Message> inbox;
+    std::vector<store::Written> written;
+    std::vector<Word> words;
+    Wish wish = Wish::Run;
+  };
+  using Steps = std::vector<std::unique_ptr<store::Step>>;
+
   void run();
-  // Waits for input, or until something is due. False: it is to end.
-  bool wait(std::vector<Message>& inbox, std::vector<store::Written>& written,
-            std::vector<Word>& words, Wish& wish);
+  // Waits for input, or until something is due, and takes the partition. False: it is to end.
+  bool wait(Input& input);
+  void take_input(Input& input);
+  // Of who has the partition. What is to be written; none: fatal was called.
+  std::optional<Steps> take_turn(Input& input);
+  // Takes a turn while the driver's thread writes. The committer's thread.
+  void assist();
   void say(Word word);
   void tell(Word word, Now now);
-  void on_commit(std::vector<store::Written> written);  // committer's thread
+  void on_commit(std::vector<store::Written> written);  // the thread that has written
   void wish(Wish wish);
   Now now() const { return {clock_.wall_ms(), clock_.mono_ns()}; }
 
-  std::unique_ptr<Partition> partition_;  // the thread's
+  std::unique_ptr<Partition> partition_;  // of the thread that has set `turning_`
   Surroundings surroundings_;
   Options options_;
   Clock clock_;
@@ -91,7 +110,10 @@ class Driver {
   std::vector<store::Written> written_;
   std::vector<Word> words_;
   Wish wish_ = Wish::Run;
-  bool sleeping_ = false;
+  Wish wished_ = Wish::Run;  // as of the last turn
+  bool turning_ = false;     // a thread has the partition
+  bool writing_ = false;     // the driver's thread commits
+  bool sleeping_ = false;    // it waits
   bool clock_set_ = false;
   bool idle_ = false;
   bool closed_ = false;  // nothing is taken any more

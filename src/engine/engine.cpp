@@ -103,6 +103,7 @@ Result<void> Engine::Parts::start_driver(int64_t epoch, const Retention& retenti
   Driver::Options driving;
   driving.max_waiting = options.max_waiting;
   driving.committer.owner_epoch = epoch;
+  driving.committer.recent_keys = options.recent_keys;
   TRY(driver,
       Driver::start(store, std::move(partition), surroundings, driving,
                     {.wall_ms = outside.now_ms, .mono_ns = outside.mono_ns}, outside.fatal));

@@ -43,6 +43,7 @@ class Engine final : public kernel::WorkSource {
     size_t max_waiting = 8192;   // requests that wait to be written; more are answered Busy
     int64_t session_ttl_ms = 0;  // of workers in other processes; 0: they are in this one
     int64_t sweep_ms = 60'000;
+    size_t recent_keys = 0;  // see store::RecentKeys: of the only server of a store
     std::vector<std::string> env_allowed = {};  // as model/env_names.h reads it
   };
   struct Outside {

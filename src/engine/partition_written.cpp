@@ -17,6 +17,19 @@ std::unique_ptr<Decision> as_decision(std::unique_ptr<store::Step> step) {
   return std::unique_ptr<Decision>(static_cast<Decision*>(step.release()));
 }
 
+// The keys of a write that was turned away: as they are stored, where that is known; the others are
+// to be looked up.
+std::vector<kernel::DedupeRow> looked_up(std::vector<kernel::DedupeRow> keys,
+                                         const std::vector<kernel::DedupeRow>& taken) {
+  for (auto& key : keys) {
+    key.expires = 0;
+    for (const auto& row : taken) {
+      if (row.scope == key.scope && row.key == key.key) key = row;
+    }
+  }
+  return keys;
+}
+
 }  // namespace
 
 void Partition::written(std::vector<store::Written> outcomes, Now now) {
@@ -97,7 +110,7 @@ void Partition::not_written(store::Written outcome, Now now) {
   Attempt attempt = std::move(decision->attempt);
   switch (outcome.end) {
     case WriteEnd::Duplicate:
-      attempt.learned.taken_keys = decision->changes.dedupe;
+      attempt.learned.taken_keys = looked_up(decision->changes.dedupe, decision->taken);
       [[fallthrough]];
     case WriteEnd::Stale:
       return meet_fate(std::move(attempt), Trouble::Stale,

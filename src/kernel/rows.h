@@ -172,6 +172,12 @@ struct DedupeRow {
   int64_t expires = 0;
 };
 
+// A key that is not where it is found by name yet: store/recent_keys.h.
+struct RecentKeyRow {
+  int64_t id = 0;  // rises
+  DedupeRow key;
+};
+
 struct QuarantineRow {
   int64_t id = 0;
   TenantId tenant;  // none: a message of the machine itself

@@ -24,7 +24,10 @@ Checkpointer::~Checkpointer() {
 }
 
 void Checkpointer::log_grew_to(int64_t bytes) {
-  if (bytes < asked_at_) asked_at_ = 0;  // all of it was moved, and it began anew
+  if (bytes < asked_at_) {  // all of it was moved, and it began anew
+    asked_at_ = 0;
+    moved_to_.store(0, std::memory_order_relaxed);
+  }
   if (bytes - asked_at_ < every_bytes_) return;
   asked_at_ = bytes;
   move_all();
@@ -46,7 +49,11 @@ void Checkpointer::run() {
       if (stopping_) return;
       asked_ = false;
     }
-    if (auto moved = store_.checkpoint(); !moved.ok()) failed_(moved.error());
+    if (auto moved = store_.checkpoint(); moved.ok()) {
+      moved_to_.store(*moved, std::memory_order_relaxed);
+    } else {
+      failed_(moved.error());
+    }
   }
 }
 

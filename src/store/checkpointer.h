@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <functional>
 #include <mutex>
@@ -20,10 +21,12 @@ class Checkpointer {
   Result<void> start();
   ~Checkpointer();
 
-  // After each commit, by one thread: the size of the log.
+  // After each commit, by one thread at a time: the size of the log.
   void log_grew_to(int64_t bytes);
   // Moves the log whatever its size: the main file only gets smaller then.
   void move_all();
+  // How far the log was moved when it was last looked at. From any thread.
+  int64_t moved_to() const { return moved_to_.load(std::memory_order_relaxed); }
 
  private:
   void run();
@@ -32,6 +35,7 @@ class Checkpointer {
   const int64_t every_bytes_;
   std::function<void(const Error&)> failed_;
   int64_t asked_at_ = 0;  // size of the log when it was last asked to move it
+  std::atomic<int64_t> moved_to_{0};
 
   std::mutex mutex_;
   std::condition_variable wake_;

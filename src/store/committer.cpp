@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <utility>
 
 #include "async/thread.h"
 
@@ -29,7 +30,8 @@ Result<std::unique_ptr<Committer>> Committer::start(sql::Store& store, Options o
   TRY(auto writer, Writer::open(store, {.shards = options.shards,
                                         .owner_epoch = options.owner_epoch,
                                         .full_retry_ms = options.full_retry_ms,
-                                        .tells = options.tells}));
+                                        .tells = options.tells,
+                                        .recent_keys = options.recent_keys}));
   auto committer = std::unique_ptr<Committer>(
       new Committer(store, std::move(writer), options, std::move(callbacks)));
   TRY(committer->checkpointer_.start());
@@ -76,6 +78,43 @@ void Committer::submit(Steps steps) {
   if (was_idle) wake_.notify_one();
 }
 
+void Committer::submit_here(Steps steps) {
+  if (steps.empty()) return;
+  {
+    std::unique_lock lock(mutex_);
+    bool is_free = !writing_ && queue_.empty() && steps.size() <= options_.max_batch;
+    if (!is_free) {
+      lock.unlock();
+      return submit(std::move(steps));
+    }
+    writing_ = true;
+    pending_.fetch_add(static_cast<int64_t>(steps.size()), std::memory_order_release);
+  }
+  commit(std::move(steps));
+  written();
+}
+
+void Committer::ask_help() {
+  {
+    std::lock_guard lock(mutex_);
+    help_asked_ = true;
+  }
+  wake_.notify_one();
+}
+
+// Who has written leaves what came meanwhile, and the chores, to the committer's thread.
+void Committer::written() {
+  bool is_more;
+  {
+    std::lock_guard lock(mutex_);
+    writing_ = false;
+    is_more = stopping_ || !queue_.empty() || has_chores();
+  }
+  if (is_more) wake_.notify_one();
+}
+
+bool Committer::has_chores() const { return has_space_to_give_ || writer_->read_only(); }
+
 // The committer's thread
 
 void Committer::run() {
@@ -86,6 +125,8 @@ void Committer::run() {
     } else {
       commit(std::move(batch));
     }
+    std::lock_guard lock(mutex_);
+    writing_ = false;
   }
 }
 
@@ -93,14 +134,26 @@ void Committer::run() {
 // False: stop.
 bool Committer::take_batch(Steps& batch) {
   std::unique_lock lock(mutex_);
-  auto ready = [&] { return stopping_ || !queue_.empty(); };
-  if (writer_->read_only()) {
-    auto pause = std::chrono::milliseconds(writer_->next_try_ms() - monotonic_ms());
-    wake_.wait_for(lock, pause, ready);
-  } else if (!has_space_to_give_) {
-    wake_.wait(lock, ready);
+  for (;;) {
+    auto is_asked = [&] { return help_asked_ || (!writing_ && (stopping_ || !queue_.empty())); };
+    if (writing_ || !has_chores()) {
+      wake_.wait(lock, [&] { return is_asked() || (!writing_ && has_chores()); });
+    }
+    if (!writing_ && writer_->read_only()) {
+      auto pause = std::chrono::milliseconds(writer_->next_try_ms() - monotonic_ms());
+      wake_.wait_for(lock, pause, is_asked);
+    }
+    if (std::exchange(help_asked_, false)) {
+      lock.unlock();
+      callbacks_.assist();
+      lock.lock();
+      continue;
+    }
+    if (!writing_) break;
   }
-  if (queue_.empty()) return !stopping_;
+  if (queue_.empty() && stopping_) return false;
+  writing_ = true;
+  if (queue_.empty()) return true;
   if (queue_.size() <= options_.max_batch) {
     batch.swap(queue_);
   } else {
@@ -127,7 +180,7 @@ void Committer::commit(Steps batch) {
   bound_log();
 }
 
-// Between commits, a little at a time: whoever comes in waits for one small commit at most.
+// While nothing is to be written, a little at a time: whoever comes waits for one small commit.
 void Committer::give_back() {
   int64_t now = monotonic_ms();
   has_space_to_give_ = !dead_ && writer_->give_back({callbacks_.now_ms(), now});
@@ -141,8 +194,14 @@ void Committer::give_back() {
 void Committer::bound_log() {
   int64_t log = writer_->log_bytes();
   checkpointer_.log_grew_to(log);
-  if (log < options_.max_log_bytes || dead_) return;
-  // The checkpointer has moved most of it: what is left lets the log begin anew.
+  if (log < moved_here_at_) moved_here_at_ = 0;  // it began anew
+  if (log < std::min(options_.restart_bytes, options_.max_log_bytes) || dead_) return;
+  bool is_little = log - checkpointer_.moved_to() <= options_.little_bytes;
+  if (!is_little && log < options_.max_log_bytes) return checkpointer_.move_all();
+  // A reader may have kept the log from beginning anew: not after each commit.
+  if (moved_here_at_ > 0 && log - moved_here_at_ < options_.little_bytes) return;
+  moved_here_at_ = log;
+  // Whoever waits for the next commit waits for this: a sync of the main file.
   if (auto moved = store_.checkpoint(); !moved.ok() && is_fatal(moved.error())) die(moved.error());
 }
 

@@ -11,13 +11,15 @@
 
 namespace millrace::store {
 
-// The one writer of a store's owner, on a thread of its own: takes all steps that gathered while
-// the last commit was syncing and commits them once (group commit). What it writes and how it fails
-// is Writer's; this keeps the thread, the queue, the clock and the checkpoints.
+// The one writer of a store's owner: takes all steps that gathered while the last commit was
+// syncing and commits them once (group commit). What it writes and how it fails is Writer's; this
+// keeps the thread, the queue, the clock and the checkpoints.
 //
-// A second thread moves the log into the main file. `deliver` runs on the first after each batch is
-// durable (or has failed), with the steps in the order of submission; it must be quick. When
-// nothing may be written any more, `fatal` is called, once, and should end the process.
+// One thread writes at a time: that of `submit_here` when nobody does, which spares two changes of
+// threads for each commit, else its own. A second one moves the log into the main file. `deliver`
+// runs on the thread that has written, after each batch is durable (or has failed), with the steps
+// in the order of submission; it must be quick. When nothing may be written any more, `fatal` is
+// called, once, and should end the process.
 class Committer {
  public:
   struct Options {
@@ -25,16 +27,22 @@ class Committer {
     int64_t owner_epoch = 0;  // of claim_shards for these
     size_t max_batch = 1024;
     int64_t full_retry_ms = 1000;
-    bool tells = false;  // Writer::Options
-    // The log is moved beside the commits whenever this much is new in it, ...
+    bool tells = false;      // Writer::Options
+    size_t recent_keys = 0;  // of Writer
+    // The log is moved beside the commits whenever this much is new in it. From `restart_bytes` on
+    // again and again, until what is left is so little that one commit can wait for it: then the
+    // log begins anew, ...
     int64_t checkpoint_bytes = 16 << 20;
-    // ... and between two commits when it has grown to this.
+    int64_t restart_bytes = 32 << 20;
+    int64_t little_bytes = 512 << 10;
+    // ... and here whatever is left.
     int64_t max_log_bytes = 64 << 20;
   };
   struct Callbacks {
     std::function<void(std::vector<Written>)> deliver;
-    std::function<void(const Error&)> fatal;  // on either thread
+    std::function<void(const Error&)> fatal;  // on any of the threads
     std::function<int64_t()> now_ms;
+    std::function<void()> assist = {};     // may be empty: what `ask_help` asks for
     std::function<void()> recovered = {};  // may be empty: there is space again after a full disk
   };
   struct Stats {
@@ -53,6 +61,11 @@ class Committer {
 
   // From any thread.
   void submit(std::vector<std::unique_ptr<Step>> steps);
+  // The same, and returns when they are written, unless another thread writes: then that one, or
+  // the committer's own, takes them next.
+  void submit_here(std::vector<std::unique_ptr<Step>> steps);
+  // Calls `assist` on the committer's thread, also while another one writes.
+  void ask_help();
   // True while steps are being written or wait for it.
   bool busy() const { return pending() > 0; }
   int64_t pending() const { return pending_.load(std::memory_order_acquire); }
@@ -67,6 +80,8 @@ class Committer {
             Callbacks callbacks);
   void run();
   bool take_batch(Steps& batch);
+  bool has_chores() const;
+  void written();
   void commit(Steps batch);
   void bound_log();
   void give_back();
@@ -86,7 +101,11 @@ class Committer {
   Steps queue_;
   std::atomic<int64_t> pending_{0};
   bool stopping_ = false;
-  // The committer's thread only: deleted rows may have left free space, and some was given back.
+  bool writing_ = false;  // a thread has the writer, and what follows
+  bool help_asked_ = false;
+  // All below are of who writes. The size of the log when it was last moved here, ...
+  int64_t moved_here_at_ = 0;
+  // ... and whether deleted rows may have left free space, and some was given back.
   bool has_space_to_give_ = true;
   bool has_given_ = false;
   std::thread thread_;

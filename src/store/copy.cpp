@@ -33,17 +33,18 @@ Columns columns_of(size_t keys) {
 
 std::vector<Columns> tables() {
   using namespace kernel;
-  return {columns_of<DedupeRow>(3),        columns_of<EventRow>(1),
-          columns_of<EnforcementRow>(1),   columns_of<ExecutionRow>(1),
-          columns_of<QueueRow>(1),         columns_of<OutputRow>(3),
-          columns_of<ResultBlobRow>(1),    columns_of<MessageRow>(1),
-          columns_of<TimerRow>(1),         columns_of<OutboxRow>(1),
-          columns_of<QuarantineRow>(1),    columns_of<ChangeRow>(1),
-          columns_of<RuleRow>(2),          columns_of<WebhookRow>(1),
-          columns_of<TokenRow>(1),         columns_of<PackReleaseRow>(3),
-          columns_of<WorkerRow>(1),        columns_of<WorkflowRow>(1),
-          columns_of<WorkflowPieceRow>(3), columns_of<WorkflowRunRow>(4),
-          columns_of<InquiryRow>(1),       columns_of<KeyRow>(3)};
+  return {columns_of<DedupeRow>(3),      columns_of<RecentKeyRow>(1),
+          columns_of<EventRow>(1),       columns_of<EnforcementRow>(1),
+          columns_of<ExecutionRow>(1),   columns_of<QueueRow>(1),
+          columns_of<OutputRow>(3),      columns_of<ResultBlobRow>(1),
+          columns_of<MessageRow>(1),     columns_of<TimerRow>(1),
+          columns_of<OutboxRow>(1),      columns_of<QuarantineRow>(1),
+          columns_of<ChangeRow>(1),      columns_of<RuleRow>(2),
+          columns_of<WebhookRow>(1),     columns_of<TokenRow>(1),
+          columns_of<PackReleaseRow>(3), columns_of<WorkerRow>(1),
+          columns_of<WorkflowRow>(1),    columns_of<WorkflowPieceRow>(3),
+          columns_of<WorkflowRunRow>(4), columns_of<InquiryRow>(1),
+          columns_of<KeyRow>(3)};
 }
 
 // "a, b, c", or "$1, $2, $3".

@@ -64,7 +64,8 @@ class Examination {
   Result<void> check_event_keys() {
     if (options_.now_ms == 0) return {};
     TRY(auto* keys, db_.prepare("SELECT key, value, tenant FROM dedupe /*every tenant: doctor*/ "
-                                "WHERE scope LIKE 'event:%' OR scope LIKE 'body:%'"));
+                                "WHERE scope LIKE 'event:%' OR scope LIKE 'body:%' UNION ALL "
+                                "SELECT key, value, tenant FROM dedupe_recent"));
     TRY(auto* event, db_.prepare("SELECT 1 FROM event WHERE id = $1 AND tenant = $2"));
     ResetAtExit reset(*keys);
     for (int found = 0; found < kMostFindings;) {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <string_view>
 #include <tuple>
 
@@ -19,25 +20,28 @@ struct Claim {
   const DedupeRow* first = nullptr;  // of the batch; stored, when the key was free
   bool was_free = false;
   const DedupeRow* owner = nullptr;
+  std::optional<DedupeRow> stored = {};  // of a recent key that was not free
 };
 
 // Judges step after step as if each had claimed its keys alone, and puts right what was claimed for
 // a step that leaves: its key is free for the next.
 class Judgement {
  public:
-  Judgement(Rows<DedupeRow> rows, const std::vector<bool>& claimed) {
-    for (size_t i = 0; i < rows.size(); ++i) {
-      claims_.try_emplace(name_of(*rows[i]), Claim{rows[i], claimed[i]});
-    }
+  explicit Judgement(RecentKeys& recent) : recent_(recent) {}
+  void add(const DedupeRow& row, bool was_free, std::optional<DedupeRow> stored = {}) {
+    claims_.try_emplace(name_of(row), Claim{&row, was_free, nullptr, std::move(stored)});
   }
 
-  bool gets_all(const Step& step) {
+  bool gets_all(Step& step) {
     const auto& keys = step.changes.dedupe;
     bool all = std::ranges::all_of(keys, [&](const auto& key) {
       const Claim& claim = claims_.at(name_of(key));
       return claim.was_free && !claim.owner;
     });
-    if (!all && !mutant(Mutant::DedupeSkipped)) return false;
+    if (!all && !mutant(Mutant::DedupeSkipped)) {
+      note_taken(step);
+      return false;
+    }
     for (const auto& key : keys) claims_.at(name_of(key)).owner = &key;
     return true;
   }
@@ -47,6 +51,11 @@ class Judgement {
     std::vector<const DedupeRow*> moved;
     for (const auto& [name, claim] : claims_) {
       if (!claim.was_free || claim.owner == claim.first) continue;
+      if (recent_.takes(*claim.first)) {
+        recent_.release(*claim.first);
+        if (claim.owner) TRY(recent_.claim(db, *claim.owner, now_ms));
+        continue;
+      }
       released.push_back(claim.first);
       if (claim.owner) moved.push_back(claim.owner);
     }
@@ -58,16 +67,28 @@ class Judgement {
  private:
   using Name = std::tuple<TenantId, std::string_view, std::string_view>;
   static Name name_of(const DedupeRow& row) { return {row.tenant, row.scope, row.key}; }
+  // Nobody else finds a recent key.
+  void note_taken(Step& step) const {
+    for (const auto& key : step.changes.dedupe) {
+      const Claim& claim = claims_.at(name_of(key));
+      if (!recent_.takes(key)) continue;
+      if (claim.owner) step.taken.push_back(*claim.owner);
+      if (!claim.owner && claim.stored) step.taken.push_back(*claim.stored);
+    }
+  }
+
+  RecentKeys& recent_;
   std::map<Name, Claim> claims_;
 };
 
 }  // namespace
 
-Result<std::vector<WriteEnd>> pass_gate(sql::Connection& db,
+Result<std::vector<WriteEnd>> pass_gate(sql::Connection& db, RecentKeys& recent,
                                         std::span<const std::unique_ptr<Step>> steps,
                                         int64_t now_ms, std::unordered_set<int64_t>& turned_away) {
   std::vector<WriteEnd> ends(steps.size(), WriteEnd::Committed);
   std::vector<const DedupeRow*> rows;
+  std::vector<const DedupeRow*> recents;
   auto is_turned_away = [&](const Step& step) {
     return step.key != 0 && turned_away.contains(step.key);
   };
@@ -77,15 +98,31 @@ Result<std::vector<WriteEnd>> pass_gate(sql::Connection& db,
       ends[i] = WriteEnd::Stale;
       continue;
     }
-    for (const auto& key : steps[i]->changes.dedupe) rows.push_back(&key);
+    steps[i]->taken.clear();
+    for (const auto& key : steps[i]->changes.dedupe) {
+      (recent.takes(key) ? recents : rows).push_back(&key);
+    }
   }
-  if (rows.empty()) return ends;
-  TRY(auto claimed, claim_keys(db, rows, now_ms));
-  if (std::ranges::find(claimed, false) == claimed.end()) return ends;
+  std::vector<bool> claimed;
+  if (!rows.empty()) {
+    TRY(claimed, claim_keys(db, rows, now_ms));
+  }
+  std::vector<std::optional<DedupeRow>> taken(recents.size());
+  for (size_t i = 0; i < recents.size(); ++i) {
+    TRY(taken[i], recent.claim(db, *recents[i], now_ms));
+  }
+  bool all_free = std::ranges::find(claimed, false) == claimed.end() &&
+                  std::ranges::none_of(taken, [](const auto& it) { return it.has_value(); });
+  if (all_free) return ends;
 
-  Judgement judgement(rows, claimed);
+  Judgement judgement(recent);
+  for (size_t i = 0; i < rows.size(); ++i) judgement.add(*rows[i], claimed[i]);
+  for (size_t i = 0; i < recents.size(); ++i) {
+    bool was_free = !taken[i];
+    judgement.add(*recents[i], was_free, std::move(taken[i]));
+  }
   for (size_t i = 0; i < steps.size(); ++i) {
-    const Step& step = *steps[i];
+    Step& step = *steps[i];
     if (ends[i] != WriteEnd::Committed) continue;
     if (is_turned_away(step)) {
       ends[i] = WriteEnd::Stale;

@@ -176,7 +176,8 @@ class Store {
   // whole or not at all; one that exists is refused with kExists.
   virtual Result<void> backup(const std::string& target) = 0;
   // Moves the log of recent commits into the main file, as far as readers allow; waits for no
-  // reader and no writer. The committer calls it. Returns the log's size in bytes before.
+  // reader and no writer. The committer calls it. Returns up to where it was moved, in bytes of
+  // Connection::log_bytes().
   virtual Result<int64_t> checkpoint() = 0;
   // As `checkpoint`, and empties the log's file, in which older versions of rows stand until they
   // are written over. False: somebody reads or writes in this moment; it waits for nobody.

@@ -25,6 +25,20 @@ struct Table<kernel::DedupeRow> {
 };
 
 template <>
+struct Table<kernel::RecentKeyRow> {
+  using Row = kernel::RecentKeyRow;
+  static constexpr std::string_view kName = "dedupe_recent";
+  static constexpr std::tuple kColumns{
+      column("id", &Row::id),
+      column("tenant", &Row::key, &kernel::DedupeRow::tenant),
+      column("scope", &Row::key, &kernel::DedupeRow::scope),
+      column("key", &Row::key, &kernel::DedupeRow::key),
+      column("value", &Row::key, &kernel::DedupeRow::value),
+      column("expires", &Row::key, &kernel::DedupeRow::expires),
+  };
+};
+
+template <>
 struct Table<kernel::EventRow> {
   using Row = kernel::EventRow;
   static constexpr std::string_view kName = "event";

@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <mutex>
 #include <set>
+#include <thread>
 
 #include "store/committer.h"
 #include "store/migrate.h"
@@ -205,6 +206,12 @@ class Desk {
                                      changed_.notify_all();
                                    },
                                .now_ms = [this] { return now.load(); },
+                               .assist =
+                                   [this] {
+                                     std::lock_guard lock(mutex_);
+                                     helped_by_ = std::this_thread::get_id();
+                                     changed_.notify_all();
+                                   },
                                .recovered =
                                    [this] {
                                      std::lock_guard lock(mutex_);
@@ -215,8 +222,9 @@ class Desk {
   Desk(const Desk&) = delete;
   Desk& operator=(const Desk&) = delete;
 
-  // Submits without waiting; the steps are tagged 0, 1, 2... over the desk's life.
-  void submit(std::vector<Order> orders) {
+  // Submits without waiting; the steps are tagged 0, 1, 2... over the desk's life. `here`: written
+  // by this thread if no other one writes.
+  void submit(std::vector<Order> orders, bool here = false) {
     std::vector<std::unique_ptr<Step>> steps;
     for (auto& order : orders) {
       auto step = std::make_unique<TestStep>();
@@ -225,7 +233,7 @@ class Desk {
       step->key = order.key;
       steps.push_back(std::move(step));
     }
-    committer_->submit(std::move(steps));
+    here ? committer_->submit_here(std::move(steps)) : committer_->submit(std::move(steps));
   }
   // All outcomes since the last call, once every submitted step has come back.
   std::vector<Outcome> wait() {
@@ -246,7 +254,7 @@ class Desk {
     ASSERT_EQ(outcomes[0].end, WriteEnd::Committed) << outcomes[0].reason;
   }
 
-  // Stops the committer's thread at its next delivery until `release`.
+  // Stops who writes at the next delivery until `release`.
   void hold() {
     std::lock_guard lock(mutex_);
     held_ = true;
@@ -267,6 +275,18 @@ class Desk {
     return changed_.wait_for(lock, std::chrono::seconds(30),
                              [&] { return !committer_->read_only(); });
   }
+  // On which thread the last delivery was.
+  std::thread::id written_by() {
+    std::lock_guard lock(mutex_);
+    return written_by_;
+  }
+  // Asks for help, and waits until it is there. On which thread.
+  std::thread::id help() {
+    committer_->ask_help();
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return helped_by_ != std::thread::id(); });
+    return helped_by_;
+  }
   std::vector<std::string> fatal_errors() {
     std::lock_guard lock(mutex_);
     return fatal_;
@@ -284,6 +304,7 @@ class Desk {
       outcomes_.push_back({step.tag, w.end, w.reason, w.disk_full});
       ++back_;
     }
+    written_by_ = std::this_thread::get_id();
     holding_ = held_;
     changed_.notify_all();
     changed_.wait(lock, [&] { return !held_; });
@@ -298,6 +319,8 @@ class Desk {
   int next_tag_ = 0;
   bool held_ = false;
   bool holding_ = false;
+  std::thread::id written_by_;
+  std::thread::id helped_by_;
   std::unique_ptr<Committer> committer_;
 };
 

@@ -37,7 +37,9 @@ Result<T> beside_the_rows(Result<T> result) {
 
 Result<std::unique_ptr<Writer>> Writer::open(sql::Store& store, Options options) {
   TRY(auto db, store.open_writer());
-  return std::unique_ptr<Writer>(new Writer(std::move(db), options));
+  auto writer = std::unique_ptr<Writer>(new Writer(std::move(db), options));
+  TRY(writer->recent_.load(*writer->db_));
+  return writer;
 }
 
 std::vector<Written> Writer::write(std::span<std::unique_ptr<Step>> steps, Now now) {
@@ -78,12 +80,13 @@ Result<void> Writer::try_batch(Steps steps, Now now, Keys& turned_away, std::vec
   std::vector<WriteEnd> ends;
   auto attempt = [&]() -> Result<void> {
     TRY(begin());
-    TRY(ends, pass_gate(*db_, steps, now.unix_ms, turned_away_now));
+    TRY(ends, pass_gate(*db_, recent_, steps, now.unix_ms, turned_away_now));
     std::vector<kernel::Changes*> changes;
     changes.reserve(steps.size());
     for (size_t i = 0; i < steps.size(); ++i) {
       if (ends[i] == WriteEnd::Committed) changes.push_back(&steps[i]->changes);
     }
+    TRY(recent_.write(*db_));
     TRY(write_changes(*db_, changes));
     if (options_.tells) tell(changes);
     return commit();
@@ -100,6 +103,7 @@ Result<void> Writer::try_batch(Steps steps, Now now, Keys& turned_away, std::vec
     roll_back();
     return done;
   }
+  recent_.committed();
   turned_away = std::move(turned_away_now);
   stats_.commits.fetch_add(1, std::memory_order_relaxed);
   stats_.steps.fetch_add(static_cast<int64_t>(steps.size()), std::memory_order_relaxed);
@@ -164,6 +168,7 @@ Result<void> Writer::execute(std::string_view literal) {
 }
 
 void Writer::roll_back() {
+  recent_.rolled_back();
   // After SQLITE_FULL or IOERR the engine has rolled back the whole transaction by itself.
   if (db_->in_transaction()) {
     (void)execute(mutant(Mutant::RollbackCommits) ? "COMMIT" : "ROLLBACK");

@@ -10,6 +10,7 @@
 
 #include "kernel/changes.h"
 #include "kernel/shards.h"
+#include "store/recent_keys.h"
 #include "store/sql.h"
 
 namespace millrace::store {
@@ -23,6 +24,8 @@ class Step {
   // Steps of one key were decided one after the other: when one is not written, the later ones of
   // its batch come back Stale. 0: of no key.
   int64_t key = 0;
+  // Of a Duplicate: keys that were taken, as they are stored, where nobody can look them up.
+  std::vector<kernel::DedupeRow> taken;
 };
 
 enum class WriteEnd : uint8_t {
@@ -70,6 +73,7 @@ class Writer {
     int64_t full_retry_ms = 1000;
     // Each commit tells those who listen to the store (sql::Store::listen) what is new for them.
     bool tells = false;
+    size_t recent_keys = 0;  // see RecentKeys; of a store's only writer
   };
   struct Stats {  // read by any thread
     std::atomic<int64_t> commits{0};
@@ -104,7 +108,7 @@ class Writer {
   using Keys = std::unordered_set<int64_t>;
 
   Writer(std::unique_ptr<sql::Connection> db, Options options)
-      : db_(std::move(db)), options_(options) {}
+      : db_(std::move(db)), options_(options), recent_(options.recent_keys) {}
   // Adds one outcome per step to `out`. `turned_away`: keys whose later steps are Stale.
   void write(Steps steps, Now now, Keys& turned_away, std::vector<Written>& out);
   Result<void> try_batch(Steps steps, Now now, Keys& turned_away, std::vector<Written>& out);
@@ -119,6 +123,7 @@ class Writer {
 
   std::unique_ptr<sql::Connection> db_;
   const Options options_;
+  RecentKeys recent_;
   Stats stats_;
   int64_t checked_epoch_ = 0;  // the highest of the store when the shards were last ours
   int64_t next_try_ms_ = 0;    // while the disk is full

@@ -13,6 +13,17 @@ class CommitterContract : public StoreContract {
   bool has_event(int64_t id) {
     return must(find_event(*reader_, kTenant, EventId{id})).has_value();
   }
+  // Returns when this thread has written: at its start the committer looks whether there is space
+  // to give back.
+  void write_here() {
+    for (int64_t id = 1000; desk_->written_by() != std::this_thread::get_id(); ++id) {
+      ASSERT_LT(id, 2000) << "another thread writes all the time";
+      Order order;
+      order.changes.events = {event(id)};
+      desk_->submit({std::move(order)}, true);
+      desk_->wait();
+    }
+  }
 };
 STORE_CONTRACT(CommitterContract);
 
@@ -264,6 +275,61 @@ TEST_P(CommitterContract, WhatGathersDuringACommitIsCommittedOnce) {
   EXPECT_FALSE(desk_->committer().busy());
   // Delivered in the order of submission.
   for (size_t i = 0; i < outcomes.size(); ++i) EXPECT_EQ(outcomes[i].tag, static_cast<int>(i));
+}
+
+TEST_P(CommitterContract, WhoSubmitsHereWritesItselfWhenNobodyElseDoes) {
+  write_here();
+  for (int64_t id = 1; id <= 3; ++id) {
+    desk_->submit({taking(id, "")}, true);
+    EXPECT_TRUE(has_event(id));
+    EXPECT_EQ(desk_->written_by(), std::this_thread::get_id());
+  }
+  EXPECT_FALSE(desk_->committer().busy());
+}
+
+TEST_P(CommitterContract, WhatComesWhileAnotherThreadWritesIsLeftToTheCommitter) {
+  write_here();
+  desk_->hold();
+  std::thread other([&] { desk_->submit({taking(1, "")}, true); });
+  desk_->wait_until_held();
+  auto other_id = other.get_id();
+  EXPECT_EQ(desk_->written_by(), other_id);
+  desk_->submit({taking(2, "")}, true);  // returns at once
+  desk_->submit({taking(3, "")});
+  EXPECT_EQ(desk_->committer().pending(), 2);
+  EXPECT_FALSE(has_event(2));
+  desk_->release();
+  auto outcomes = desk_->wait();
+  other.join();
+  ASSERT_EQ(outcomes.size(), 3U);
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(outcomes[i].tag, outcomes[0].tag + i);
+  EXPECT_TRUE(has_event(2) && has_event(3));
+  EXPECT_NE(desk_->written_by(), other_id);
+  EXPECT_NE(desk_->written_by(), std::this_thread::get_id());
+}
+
+TEST_P(CommitterContract, HelpsWhileAnotherThreadWrites) {
+  write_here();
+  desk_->hold();
+  std::thread other([&] { desk_->submit({taking(1, "")}, true); });
+  desk_->wait_until_held();
+  auto helper = desk_->help();
+  EXPECT_NE(helper, other.get_id());
+  EXPECT_NE(helper, std::this_thread::get_id());
+  desk_->release();
+  desk_->wait();
+  other.join();
+}
+
+TEST_P(CommitterContract, ClosingWaitsForWhatCameWhileAnotherThreadWrote) {
+  desk_->hold();
+  std::thread other([&] { desk_->submit({taking(1, "")}, true); });
+  desk_->wait_until_held();
+  desk_->submit({taking(2, "")}, true);
+  desk_->release();
+  other.join();
+  desk_->close();
+  EXPECT_EQ(count("SELECT count(*) FROM event"), 2);
 }
 
 TEST_P(CommitterContract, ABatchIsBounded) {

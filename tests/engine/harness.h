@@ -342,7 +342,8 @@ class EngineTest : public ::testing::Test {
   std::vector<std::shared_ptr<const Pack>> retired_;
   std::vector<PackReleaseRow> missing_;
   OpenKey open_key_;
-  Engine::Options options_;
+  // Few: they move in every test that sends some.
+  Engine::Options options_{.recent_keys = over_postgres() ? size_t{0} : size_t{4}};
   std::atomic<int64_t> now_ms_{1'800'000'000'000};  // the wall clock
   std::atomic<int64_t> mono_ms_{1'000};             // the monotonic one
   std::unique_ptr<sql::Store> store_;

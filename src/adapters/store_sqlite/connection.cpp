@@ -8,13 +8,14 @@
 #include <cerrno>
 #include <charconv>
 
+#include "adapters/store_sqlite/gathering_vfs.h"
+
 namespace millrace::store_sqlite {
 namespace {
 
 constexpr int kBusyTimeoutMs = 5000;
 // How many steps of SQLite's machine pass between two looks at the clock: some 20 us.
-constexpr int kStepsPerLook = 250;          // few pages: each may come from a slow disk
-constexpr int64_t kFrameBytes = 4096 + 24;  // a page of the log and its header
+constexpr int kStepsPerLook = 250;  // few pages: each may come from a slow disk
 
 // SQLite's dialect: type names, and tables that live in their primary key.
 std::string to_dialect(std::string_view script) {
@@ -155,8 +156,8 @@ Result<std::unique_ptr<SqliteConnection>> SqliteConnection::open(const std::stri
   // SQLite counts its memory under one lock, at every allocation of every thread: nobody asks.
   [[maybe_unused]] static const int once = sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
   sqlite3* db = nullptr;
-  int rc = sqlite3_open_v2(file.c_str(), &db, flags | SQLITE_OPEN_NOMUTEX,
-                           vfs.empty() ? nullptr : vfs.c_str());
+  int rc =
+      sqlite3_open_v2(file.c_str(), &db, flags | SQLITE_OPEN_NOMUTEX, gathering_vfs(vfs).c_str());
   if (rc != SQLITE_OK) {
     Error error = error_of(db, rc, "cannot open " + file);
     sqlite3_close_v2(db);

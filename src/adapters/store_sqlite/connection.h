@@ -20,6 +20,8 @@ namespace millrace::store_sqlite {
 // `rc` as a stable code with SQLite's own words. `db` may be null.
 Error error_of(sqlite3* db, int rc, std::string_view doing);
 
+inline constexpr int64_t kFrameBytes = 4096 + 24;  // a page of the log and its header
+
 using Moment = std::chrono::steady_clock::time_point;
 
 class SqliteConnection final : public sql::Connection {

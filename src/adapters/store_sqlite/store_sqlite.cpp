@@ -40,8 +40,8 @@ class SqliteStore final : public sql::Store {
     TRY(connection->run(
         "PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
         "PRAGMA temp_store=MEMORY; PRAGMA cache_size=-32768;"
-        "PRAGMA secure_delete=ON;"  // what is deleted is overwritten
-        "PRAGMA journal_size_limit=33554432"));
+        "PRAGMA secure_delete=ON;"               // what is deleted is overwritten
+        "PRAGMA journal_size_limit=67108864"));  // Committer::Options::max_log_bytes
     connection->watch_log();
     connection->tell(hints_);
     return std::unique_ptr<sql::Connection>(std::move(connection));
@@ -78,7 +78,7 @@ class SqliteStore final : public sql::Store {
   Result<int64_t> checkpoint() override {
     std::lock_guard lock(checkpointing_);
     TRY(auto log, move_log(SQLITE_CHECKPOINT_PASSIVE));
-    return int64_t{log.pages} * 4096;
+    return int64_t{log.moved} * kFrameBytes;
   }
 
   Result<bool> empty_log() override {
@@ -100,18 +100,19 @@ class SqliteStore final : public sql::Store {
 
   struct Log {
     int pages = 0;
+    int moved = 0;
     bool done = false;  // nobody was in the way
   };
   Result<Log> move_log(int mode) {
     if (!checkpointer_) {
       TRY(checkpointer_, open_connection(SQLITE_OPEN_READWRITE));
       // Syncs of this connection are those of the main file.
-      TRY(checkpointer_->run("PRAGMA synchronous=FULL; PRAGMA journal_size_limit=33554432"));
+      TRY(checkpointer_->run("PRAGMA synchronous=FULL; PRAGMA journal_size_limit=67108864"));
       sqlite3_busy_timeout(checkpointer_->handle(), 0);
     }
     Log log;
-    int moved = 0;
-    int rc = sqlite3_wal_checkpoint_v2(checkpointer_->handle(), nullptr, mode, &log.pages, &moved);
+    int rc =
+        sqlite3_wal_checkpoint_v2(checkpointer_->handle(), nullptr, mode, &log.pages, &log.moved);
     if (rc != SQLITE_OK && rc != SQLITE_BUSY) {
       return error_of(checkpointer_->handle(), rc, "checkpoint");
     }

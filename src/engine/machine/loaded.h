@@ -35,8 +35,9 @@ struct Wanted {
   std::vector<std::pair<TenantId, std::string>> schedules;  // timers of rules, by name
   std::optional<TimerId> schedules_after;  // a share of those of all tenants behind this one
   int64_t delays_ahead_of = 0;  // and of timers whose execution is of a time after this; 0: none
-  std::vector<kernel::DedupeRow> keys;  // tenant, scope and key are set
-  bool executions_of_keys = false;      // and the executions that these keys' values name
+  // Tenant, scope and key are set; with `expires` it is known as it is stored.
+  std::vector<kernel::DedupeRow> keys;
+  bool executions_of_keys = false;  // and the executions that these keys' values name
   std::vector<Of<MessageId>> messages;
   int queue_heads = 0;  // how many waiting executions it could start
   bool leased = false;  // every execution that a worker holds, and the workers

@@ -309,6 +309,10 @@ Result<void> Loader::load_rest() {
     if (row) into_.events_.emplace(of.id, std::move(*row));
   }
   for (const auto& key : wanted_.keys) {
+    if (key.expires != 0) {
+      into_.keys_.emplace(std::tuple(key.tenant, key.scope, key.key), key);
+      continue;
+    }
     TRY(auto row, store::find_dedupe(db_, key.tenant, key.scope, key.key));
     if (!row) continue;
     if (wanted_.executions_of_keys) TRY(load_named_execution(key.tenant, row->value));

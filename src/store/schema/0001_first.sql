@@ -6,7 +6,7 @@
 -- name has the tenant first. Every other index begins with the tenant, and every statement binds it
 -- (K10). The exceptions, each marked in its statement as /*every tenant: WORD*/:
 --   start       what a server reads once, before it answers anybody: rules, webhooks, tokens, the
---               queue
+--               queue, the keys of the last events
 --   numbering   ids and the change feed are numbered over all tenants
 --   sweep       the kernel looks for what was left behind or is due or too old, and then acts tenant
 --               by tenant: messages, outbox, timer_due, execution_ended, events, the feed,
@@ -42,6 +42,17 @@ CREATE TABLE dedupe (
   PRIMARY KEY (tenant, scope, key)
 ) /*norowid*/;
 CREATE INDEX dedupe_expires ON dedupe (expires);
+
+-- The keys of the last events in the order in which they came (store/recent_keys.h): in `dedupe`
+-- each would cost its commit a page. With one writer only.
+CREATE TABLE dedupe_recent (
+  id BIGINT_KEY PRIMARY KEY,
+  tenant BIGINT NOT NULL,
+  scope TEXT NOT NULL,
+  key TEXT NOT NULL,
+  value TEXT NOT NULL,
+  expires BIGINT NOT NULL
+);
 
 CREATE TABLE event (
   id BIGINT_KEY PRIMARY KEY,
