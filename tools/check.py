@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """./dev check: format, layers, vendor headers by owner, sizes, pure modules, the default tenant, SQL,
-hashes without a seed, error pages, failures that nobody looks at, exceptions without a reason, headers that stand alone.
+hashes without a seed, error pages, failures that nobody looks at, exceptions without a reason, Python, headers that stand alone.
 
 Prints one line per problem and exits 1 if there is any. --quick compiles nothing; --full compiles
 every header and not only those that a change can have broken. UPDATE_GOLDEN=1 writes the index of
@@ -376,6 +376,15 @@ def check_headers(full):
     return len(headers)
 
 
+def check_python():
+    """What no test runs (bench/peers) is at least Python."""
+    for path in git_files("*.py"):
+        try:
+            compile(path.read_text(), path.name, "exec")
+        except SyntaxError as error:
+            problem(path.relative_to(ROOT), error.lineno, error.msg)
+
+
 def main():
     sources = [p for p in git_files("src/*.h", "src/*.cpp") if p.is_relative_to(SRC)]
     tests = git_files("tests/*.h", "tests/*.cpp", "bench/*.h", "bench/*.cpp")
@@ -392,6 +401,7 @@ def main():
     check_format(sources + tests)
     check_dropped(sources)
     check_exceptions(sources + tests)
+    check_python()
     headers = 0 if "--quick" in sys.argv else check_headers("--full" in sys.argv)
     for line in problems:
         print(line)

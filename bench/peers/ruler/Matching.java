@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+// AWS Event Ruler by itself: java -cp ... Matching.java RULES EVENTS SECONDS, of CPU.
+// Prints one line of JSON; CPU is of the whole process, its compiler and collector included, after
+// passes that are not counted.
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import com.sun.management.OperatingSystemMXBean;
+import java.io.File;
+import java.lang.management.ManagementFactory;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import software.amazon.event.ruler.Machine;
+
+public class Matching {
+  static final ObjectMapper JSON = new ObjectMapper();
+
+  // {"name", "operator", "values": {path: pattern}} as Ruler writes a rule.
+  static String written(JsonNode rule) throws Exception {
+    ObjectNode root = JSON.createObjectNode();
+    boolean wildcard = rule.get("operator").asText().equals("matchwildcard");
+    rule.get("values").properties().forEach(value -> {
+      String[] path = value.getKey().split("\\.");
+      ObjectNode at = root;
+      for (int i = 0; i + 1 < path.length; ++i) at = at.withObject("/" + path[i]);
+      var patterns = at.putArray(path[path.length - 1]);
+      if (wildcard) patterns.addObject().put("wildcard", value.getValue().asText());
+      else patterns.add(value.getValue().asText());
+    });
+    return JSON.writeValueAsString(root);
+  }
+
+  static long pass(Machine machine, List<String> events) throws Exception {
+    long matches = 0;
+    for (String event : events) matches += machine.rulesForJSONEvent(event).size();
+    return matches;
+  }
+
+  public static void main(String[] words) throws Exception {
+    Machine machine = new Machine();
+    for (JsonNode rule : JSON.readTree(new File(words[0]))) {
+      machine.addRule(rule.get("name").asText(), written(rule));
+    }
+    List<String> events = Files.readAllLines(Path.of(words[1]));
+    long limit = (long) (Double.parseDouble(words[2]) * 1e9);
+    var cpu = (OperatingSystemMXBean) ManagementFactory.getOperatingSystemMXBean();
+    // Twice as long as it is measured, for the compiler.
+    while (cpu.getProcessCpuTime() < 2 * limit) pass(machine, events);
+    long passes = 0;
+    long matches = 0;
+    long before = cpu.getProcessCpuTime();
+    do {
+      matches = pass(machine, events);
+      ++passes;
+    } while (cpu.getProcessCpuTime() - before < limit);
+    double us = (cpu.getProcessCpuTime() - before) / 1e3 / passes / events.size();
+    System.out.println("{\"us\": " + us + ", \"matches\": " + matches + "}");
+  }
+}
