@@ -68,8 +68,8 @@ class Contestant:
         late] of each)."""
         raise NotImplementedError
 
-    def fill(self, count):
-        """Lets so many items wait. Returns how many do."""
+    def fill(self, count, limit_s):
+        """Lets so many items wait, or as many as it takes in that time. Returns how many do."""
         raise NotImplementedError
 
     def drain(self, count, limit_s):
@@ -169,8 +169,8 @@ class Commanded(Contestant):
                         in_flight=in_flight)
         return told["register_s"], lambda: told["late_ms"]
 
-    def fill(self, count):
-        self.ask("fill", count=count)
+    def fill(self, count, limit_s):
+        self.ask("fill", count=count)  # in bulk, soon done
         return count
 
     def accept(self, first, count, in_flight):

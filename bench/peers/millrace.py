@@ -101,8 +101,9 @@ class Millrace(Posted):
         path, body = self.execution(*self.action_of(work), wait=True)
         return path, body, self.token, 201, b'"status":"succeeded"'
 
-    def begun(self, action, parameters_of, count, in_flight):
-        """Starts them; the ids in the order of their numbers, and when each was acknowledged."""
+    def begun(self, action, parameters_of, count, in_flight, limit_s=None):
+        """Starts them; the ids in the order of their numbers, when each was acknowledged, and what
+        the client says."""
         ids, at = [None] * count, [0.0] * count
 
         def answered(number, body):
@@ -112,9 +113,9 @@ class Millrace(Posted):
         def request(number):
             path, body = self.execution(action, parameters_of(number), wait=False)
             return post(path, body, self.token)
-        told = HttpLoad(self.port, in_flight).run(request, (201, b'"id"'), count=count,
-                                                  answered=answered)
-        return ids, at, told.seconds
+        told = HttpLoad(self.port, in_flight).run(request, (201, b'"id"'), limit_s, count,
+                                                  answered)
+        return ids, at, told
 
     def all_executions(self, query=""):
         cursor = ""
@@ -137,10 +138,10 @@ class Millrace(Posted):
         def parameters(number):
             delays[number] = max(0.0, first + number / count * window_s - time.time())
             return {"seconds": round(delays[number], 3)}
-        ids, at, seconds = self.begun("core.sleep", parameters, count, in_flight)
+        ids, at, told = self.begun("core.sleep", parameters, count, in_flight)
         time.sleep(max(0, first + window_s - time.time()))
         until(f"all timers of {self.name} are done", lambda: not self.left(), END_LIMIT_S, 0.1)
-        return seconds, lambda: self.late(ids, at, delays)
+        return told.seconds, lambda: self.late(ids, at, delays)
 
     def late(self, ids, at, delays):
         wanted = set(ids)
@@ -154,10 +155,10 @@ class Millrace(Posted):
                 break
         return [max(0.0, ended[ids[i]] - at[i] - delays[i] * 1e3) for i in range(len(ids))]
 
-    def fill(self, count):
+    def fill(self, count, limit_s):
         """Timers that all come due at once, when the last is there."""
-        rate = self.load("empty", 64, 1).operations
-        self.due = time.time() + count / rate * 2 + 1
+        count = min(count, int(self.load("empty", 64, 1).operations * limit_s / 2))
+        self.due = time.time() + limit_s
         self.begun("core.sleep", lambda _: {"seconds": round(self.due - time.time(), 3)}, count, 64)
         if time.time() > self.due:
             raise SystemExit(f"peers: {self.name}: timers came due while they were made")
@@ -166,7 +167,7 @@ class Millrace(Posted):
     def drain(self, count, limit_s):
         time.sleep(max(0, self.due - time.time()))
         begin = self.due
-        until("the timers are done", lambda: not self.left(), limit_s, 0.1)
+        until("the timers are done", lambda: not self.left(), END_LIMIT_S, 0.1)
         return count, time.time() - begin
 
     def accept_call(self, number):
@@ -252,7 +253,7 @@ class OverHttp(Millrace):
         def parameters(number):
             delays[number] = max(0.0, first + number / count * window_s - time.time())
             return {"n": number, "seconds": round(delays[number], 3)}
-        _, at, seconds = self.begun("peers.tick", parameters, count, in_flight)
+        _, at, told = self.begun("peers.tick", parameters, count, in_flight)
         fired = {}
 
         def all_fired():
@@ -260,13 +261,12 @@ class OverHttp(Millrace):
             return len(fired) == count
         time.sleep(max(0, first + window_s - time.time()))
         until(f"all timers of {self.name} have fired", all_fired, END_LIMIT_S, 0.1)
-        return seconds, lambda: [max(0.0, fired[i] - at[i] - delays[i] * 1e3)
+        return told.seconds, lambda: [max(0.0, fired[i] - at[i] - delays[i] * 1e3)
                                  for i in range(count)]
 
-    def fill(self, count):
+    def fill(self, count, limit_s):
         self.probe("/close")
-        self.begun(*self.gated(), count, 64)
-        return count
+        return self.begun(*self.gated(), count, 64, limit_s)[2].operations
 
     def gated(self):
         parameters = {"method": "POST", "url": self.url("/gated"), "body": {}, "timeout": 3600}

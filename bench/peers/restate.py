@@ -29,7 +29,9 @@ class Restate(Posted):
             **os.environ, "RESTATE_LISTEN_MODE": "tcp", "RESTATE_BIND_IP": "127.0.0.1",
             "RESTATE_BIND_PORT": str(self.fabric), "RESTATE_ADMIN__BIND_PORT": str(self.admin),
             "RESTATE_INGRESS__BIND_PORT": str(self.port), "RESTATE_NODE_NAME": "peers",
-            "RESTATE_DISABLE_TELEMETRY": "true", "RUST_LOG": "warn",
+            "RESTATE_DISABLE_TELEMETRY": "true",
+            # Handlers that wait at the gate are not taken for stuck.
+            "RESTATE_WORKER__INVOKER__INACTIVITY_TIMEOUT": "30m", "RUST_LOG": "warn",
             "RESTATE_BASE_DIR": str(self.folder / "data"),
         }
         if self.partitions:
@@ -87,10 +89,9 @@ class Restate(Posted):
         until(f"all timers of {self.name} have fired", all_fired, END_LIMIT_S, 0.1)
         return seconds, lambda: [max(0.0, fired[i] - at[i] - delays[i]) for i in range(count)]
 
-    def fill(self, count):
-        """Has no way to put many in at once: as many as it takes in so long."""
+    def fill(self, count, limit_s):
         self.probe("/close")
-        at, _ = self.sent(lambda _: "/work/gated/send", lambda _: "", count, 64, limit_s=30)
+        at, _ = self.sent(lambda _: "/work/gated/send", lambda _: "", count, 64, limit_s)
         return len(at)
 
     def drain(self, count, limit_s):

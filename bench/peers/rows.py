@@ -40,6 +40,7 @@ class Scale:
     timers: int = 10_000
     window_s: float = 10.0
     waiting: int = 100_000
+    fill_limit_s: float = 30.0
     drain_limit_s: float = 15.0
     idle_s: float = 15.0
     accepted: int = 2_000
@@ -47,7 +48,7 @@ class Scale:
 
     @staticmethod
     def quick():
-        return Scale(1, 0.3, 0.6, 500, 1.0, 3_000, 3.0, 2.0, 300, 12.0)
+        return Scale(1, 0.3, 0.6, 500, 1.0, 3_000, 4.0, 3.0, 2.0, 300, 12.0)
 
 
 def measured(engine, work):
@@ -142,7 +143,7 @@ def drain(engines, scale):
             continue
 
         def drained(engine=engine):
-            waiting = engine.fill(scale.waiting)
+            waiting = engine.fill(scale.waiting, scale.fill_limit_s)
 
             def work():
                 operations, seconds = engine.drain(waiting, scale.drain_limit_s)
@@ -151,7 +152,7 @@ def drain(engines, scale):
         waiting, one = alone(engines, engine, drained)
         figure = figure_of(engine, [one])
         figure.p50_ms = figure.p99_ms = None
-        figure.note = f"{waiting:,} waited" if engine.waits == "queue" else "timers, due at once"
+        figure.note = f"{waiting:,} waited" + ("" if engine.waits == "queue" else ", for timers")
         if one[0].operations < waiting * 0.9:
             figure.note += f"; {one[0].operations:,} were done when the time was over"
         figures.append(figure)
