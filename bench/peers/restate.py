@@ -24,7 +24,9 @@ class Restate(Posted):
 
     def start(self):
         self.enclosure.spawn([NODE, PROGRAMS / "restate_service.mjs", self.handlers,
-                              self.probe_port, self.ledger], self.log)
+                              self.probe_port, self.ledger], self.log,
+                             # Else it writes two lines for each call.
+                             env={**os.environ, "RESTATE_LOGGING": "ERROR"})
         environment = {
             **os.environ, "RESTATE_LISTEN_MODE": "tcp", "RESTATE_BIND_IP": "127.0.0.1",
             "RESTATE_BIND_PORT": str(self.fabric), "RESTATE_ADMIN__BIND_PORT": str(self.admin),
