@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "bare_postgres.h"
 #include "flight.h"
 #include "model/execution.h"
 #include "process.h"
@@ -36,101 +37,106 @@ std::string delivery(int64_t n) {
   return fmt::format("{:016x}-{:016x}", x ^ (x >> 27), y ^ (y >> 31));
 }
 
-BareRows::BareRows(const std::string& folder) : db_((make_store(folder), folder + "/millrace.db")) {
-  db_.exec(
+std::unique_ptr<BareSqlite> bare_sqlite(const std::string& folder) {
+  make_store(folder);
+  auto db = std::make_unique<BareSqlite>(folder + "/millrace.db");
+  db->exec(
       "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA temp_store=MEMORY;"
       "PRAGMA cache_size=-32768; PRAGMA journal_size_limit=33554432");
-  begin_ = db_.prepare("BEGIN IMMEDIATE");
-  commit_ = db_.prepare("COMMIT");
-  dedupe_ = db_.prepare(
+  return db;
+}
+
+template <typename Db>
+BareRowsIn<Db>::BareRowsIn(std::unique_ptr<Db> db) : db_(std::move(db)) {
+  dedupe_ = db_->prepare(
       "INSERT INTO dedupe (tenant, scope, key, value, expires) VALUES "
       "(?, ?, ?, ?, ?) ON CONFLICT (tenant, scope, key) DO UPDATE SET "
       "value = excluded.value, expires = excluded.expires "
       "WHERE dedupe.expires <= ?");
-  event_ = db_.prepare(
+  event_ = db_->prepare(
       "INSERT INTO event (id, tenant, event_trigger, source, source_id, type, "
       "trace, replay_of, created, trigger_parameters, payload) "
       "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
-  enforcement_ = db_.prepare(
+  enforcement_ = db_->prepare(
       "INSERT INTO enforcement (id, tenant, rule, rule_ref, "
       "rule_revision, event, execution, status, error, created, verdicts) "
       "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
-  execution_ = db_.prepare(
+  execution_ = db_->prepare(
       "INSERT INTO execution (id, tenant, shard, action, pack_release, status, failure, "
       "effect_class, priority, attempt, epoch, worker, parent, root, enforcement, original, "
       "timeout_ms, created, updated, started, ended, version, requested_by, trace, held, "
-      "parameters, env, result, result_size, task, task_route, task_item) VALUES (?, ?, ?, ?, ?, "
-      "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '', 0, -1)");
-  queue_ = db_.prepare(
-      "INSERT INTO queue (execution, tenant, shard, queue_rank) "
-      "VALUES (?, ?, ?, ?)");
-  feed_ = db_.prepare(
+      "parameters, env, result, result_size, task, task_route, task_item, needs) VALUES (?, ?, ?, "
+      "?, ?, "
+      "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '', 0, -1, '')");
+  queue_ = db_->prepare(
+      "INSERT INTO queue (execution, tenant, shard, queue_rank, needs) "
+      "VALUES (?, ?, ?, ?, '')");
+  feed_ = db_->prepare(
       "INSERT INTO change_feed (seq, tenant, entity_type, op, entity, at, "
       "detail) VALUES (?, ?, ?, ?, ?, ?, ?)");
-  finish_ = db_.prepare(
+  finish_ = db_->prepare(
       "UPDATE execution SET status = ?, updated = ?, ended = ?, version = version + 1, "
       "result = ?, result_size = ? WHERE id = ?");
-  step_ = db_.prepare(
+  step_ = db_->prepare(
       "INSERT INTO execution (id, tenant, shard, action, pack_release, status, failure, "
       "effect_class, priority, attempt, epoch, worker, parent, root, enforcement, original, "
       "timeout_ms, created, updated, started, ended, version, requested_by, trace, held, "
-      "parameters, env, result, result_size, task, task_route, task_item) VALUES (?, ?, ?, ?, ?, "
-      "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, -1)");
-  head_ = db_.prepare(
+      "parameters, env, result, result_size, task, task_route, task_item, needs) VALUES (?, ?, ?, "
+      "?, ?, "
+      "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, -1, '')");
+  head_ = db_->prepare(
       "INSERT INTO workflow (execution, tenant, shard, version, head) VALUES "
       "(?, ?, ?, ?, ?)");
-  piece_ = db_.prepare(
+  piece_ = db_->prepare(
       "INSERT INTO workflow_piece (workflow, kind, position, tenant, body) VALUES "
       "(?, ?, ?, ?, ?)");
-  run_ = db_.prepare(
+  run_ = db_->prepare(
       "INSERT INTO workflow_run (workflow, task, route, item, tenant, execution, "
       "status) VALUES (?, ?, ?, ?, ?, ?, ?)");
-  output_ = db_.prepare(
+  output_ = db_->prepare(
       "INSERT INTO output (execution, attempt, stream, tenant, size, dropped, "
       "file, bytes) VALUES (?, ?, ?, ?, ?, ?, ?, ?)");
 }
 
-BareRows::~BareRows() {
-  for (auto* stmt : {begin_, commit_, dedupe_, event_, enforcement_, execution_, queue_, feed_,
-                     finish_, step_, head_, piece_, run_, output_}) {
-    sqlite3_finalize(stmt);
-  }
-}
-
-int64_t BareRows::webhooks(int64_t total, int64_t per_commit, std::string_view payload,
-                           bool matched, std::vector<double>* commit_us) {
+template <typename Db>
+int64_t BareRowsIn<Db>::webhooks(int64_t total, int64_t per_commit, std::string_view payload,
+                                 bool matched, std::vector<double>* commit_us) {
   for (int64_t done = 0; done < total; done += per_commit) {
     double begin = wall_seconds();
-    db_.run(begin_);
+    db_->begin();
     for (int64_t i = 0; i < per_commit && done + i < total; ++i) {
       webhook(++n_, payload, matched ? Start::Queued : Start::None);
     }
-    db_.run(commit_);
+    db_->commit();
     if (commit_us) commit_us->push_back((wall_seconds() - begin) * 1e6);
   }
   return total;
 }
 
-int64_t BareRows::workflows(int64_t total, int64_t per_commit) {
+template <typename Db>
+int64_t BareRowsIn<Db>::workflows(int64_t total, int64_t per_commit) {
   for (int64_t done = 0; done < total; done += per_commit) {
-    db_.run(begin_);
+    db_->begin();
     for (int64_t i = 0; i < per_commit && done + i < total; ++i) workflow(++n_);
-    db_.run(commit_);
+    db_->commit();
   }
   return total;
 }
 
-void BareRows::execution(int64_t id, int64_t parent, std::string_view action, std::string_view task,
-                         std::string_view parameters, std::string_view result) {
+template <typename Db>
+void BareRowsIn<Db>::execution(int64_t id, int64_t parent, std::string_view action,
+                               std::string_view task, std::string_view parameters,
+                               std::string_view result) {
   constexpr int64_t k0 = 0, k1 = 1;
-  db_.run(step_, id, k1, k1, action, kRelease, static_cast<int64_t>(ExecutionStatus::Succeeded), k0,
-          int64_t{3}, int64_t{2}, k1, k0, k0, parent, parent ? parent : id, k0, k0, k0, kNow, kNow,
-          kNow, kNow, k1, "token:admin", kTrace, kNone, parameters, kNone, result,
-          static_cast<int64_t>(result.size()), task);
-  db_.run(feed_, ++seq_, k1, int64_t{2}, k0, id, kNow, "succeeded");
+  db_->run(step_, id, k1, k1, action, kRelease, static_cast<int64_t>(ExecutionStatus::Succeeded),
+           k0, int64_t{3}, int64_t{2}, k1, k0, k0, parent, parent ? parent : id, k0, k0, k0, kNow,
+           kNow, kNow, kNow, k1, "token:admin", kTrace, kNone, parameters, kNone, result,
+           static_cast<int64_t>(result.size()), task);
+  db_->run(feed_, ++seq_, k1, int64_t{2}, k0, id, kNow, "succeeded");
 }
 
-void BareRows::workflow(int64_t n) {
+template <typename Db>
+void BareRowsIn<Db>::workflow(int64_t n) {
   constexpr int64_t k0 = 0, k1 = 1;
   int64_t id = n * 8;
   constexpr std::string_view kTasks[] = {"one", "two", "three"};
@@ -138,62 +144,69 @@ void BareRows::workflow(int64_t n) {
     int64_t step = id + 1 + i;
     execution(step, id, "core.echo", kTasks[i], R"({"message":1})",
               R"({"stdout":"1","stderr":"","exit_code":0,"output":1})");
-    db_.run(output_, step, k1, k0, k1, k1, k0, kNone, "1");
-    db_.run(run_, id, kTasks[i], k0, int64_t{-1}, k1, step, k0);
-    db_.run(piece_, id, k1, i, k1, kEntry);
-    db_.run(piece_, id, k0, i, k1, R"({"n":1,"a":2})");
+    db_->run(output_, step, k1, k0, k1, k1, k0, kNone, "1");
+    db_->run(run_, id, kTasks[i], k0, int64_t{-1}, k1, step, k0);
+    db_->run(piece_, id, k1, i, k1, kEntry);
+    db_->run(piece_, id, k0, i, k1, R"({"n":1,"a":2})");
   }
   execution(id, 0, "bench.three", kNone, R"({"n":1})", R"({"output":{"b":3}})");
-  db_.run(head_, id, k1, k1, k1, kHead);
+  db_->run(head_, id, k1, k1, k1, kHead);
 }
 
-void BareRows::run(std::string_view payload, const std::function<void()>& work) {
-  db_.run(begin_);
+template <typename Db>
+void BareRowsIn<Db>::run(std::string_view payload, const std::function<void()>& work) {
+  db_->begin();
   webhook(++n_, payload, Start::AtOnce);
-  db_.run(commit_);
+  db_->commit();
   work();
-  db_.run(begin_);
+  db_->begin();
   finish(n_);
-  db_.run(commit_);
+  db_->commit();
 }
 
-void BareRows::history(int64_t count, std::string_view payload) {
+template <typename Db>
+void BareRowsIn<Db>::history(int64_t count, std::string_view payload) {
   constexpr int64_t kPerCommit = 5'000;
   for (int64_t done = 0; done < count; done += kPerCommit) {
-    db_.run(begin_);
+    db_->begin();
     for (int64_t i = 0; i < kPerCommit && done + i < count; ++i) {
       webhook(++n_, payload, Start::AtOnce);
       finish(n_);
     }
-    db_.run(commit_);
+    db_->commit();
   }
 }
 
-void BareRows::webhook(int64_t n, std::string_view payload, Start start) {
+template <typename Db>
+void BareRowsIn<Db>::webhook(int64_t n, std::string_view payload, Start start) {
   constexpr int64_t k0 = 0, k1 = 1;
   int64_t id = n * 4;
   std::string name = delivery(n);
-  db_.run(dedupe_, k1, "event:webhook:github", name, std::to_string(id), kNow + n, kNow);
-  db_.run(event_, id, k1, kTrigger, kSource, name, kNone, kTrace, k0, kNow, kNone, payload);
-  db_.run(feed_, ++seq_, k1, k0, k0, id, kNow, kTrigger);
+  db_->run(dedupe_, k1, "event:webhook:github", name, std::to_string(id), kNow + n, kNow);
+  db_->run(event_, id, k1, kTrigger, kSource, name, kNone, kTrace, k0, kNow, kNone, payload);
+  db_->run(feed_, ++seq_, k1, k0, k0, id, kNow, kTrigger);
   if (start == Start::None) return;
   auto status = static_cast<int64_t>(start == Start::AtOnce ? ExecutionStatus::Running
                                                             : ExecutionStatus::Requested);
-  db_.run(enforcement_, id + 1, k1, int64_t{77}, "ci.on_push", k1, id, id + 2, k0, kNone, kNow,
-          kVerdicts);
-  db_.run(execution_, id + 2, k1, k1, kAction, kRelease, status, k0, k0, int64_t{2}, k1, k0, k0, k0,
-          id + 2, id + 1, k0, k0, kNow, kNow, k0, k0, k1, "rule:ci.on_push", kTrace, kNone,
-          kParameters, "{}", kNone, k0);
-  if (start == Start::Queued) db_.run(queue_, id + 2, k1, k1, kNow + n);
-  db_.run(feed_, ++seq_, k1, k1, k0, id + 1, kNow, "ci.on_push");
-  db_.run(feed_, ++seq_, k1, int64_t{2}, k0, id + 2, kNow, "requested");
+  db_->run(enforcement_, id + 1, k1, int64_t{77}, "ci.on_push", k1, id, id + 2, k0, kNone, kNow,
+           kVerdicts);
+  db_->run(execution_, id + 2, k1, k1, kAction, kRelease, status, k0, k0, int64_t{2}, k1, k0, k0,
+           k0, id + 2, id + 1, k0, k0, kNow, kNow, k0, k0, k1, "rule:ci.on_push", kTrace, kNone,
+           kParameters, "{}", kNone, k0);
+  if (start == Start::Queued) db_->run(queue_, id + 2, k1, k1, kNow + n);
+  db_->run(feed_, ++seq_, k1, k1, k0, id + 1, kNow, "ci.on_push");
+  db_->run(feed_, ++seq_, k1, int64_t{2}, k0, id + 2, kNow, "requested");
 }
 
-void BareRows::finish(int64_t n) {
+template <typename Db>
+void BareRowsIn<Db>::finish(int64_t n) {
   int64_t id = n * 4 + 2;
-  db_.run(finish_, static_cast<int64_t>(ExecutionStatus::Succeeded), kNow, kNow, kResult,
-          static_cast<int64_t>(kResult.size()), id);
-  db_.run(feed_, ++seq_, int64_t{1}, int64_t{2}, int64_t{1}, id, kNow, "succeeded");
+  db_->run(finish_, static_cast<int64_t>(ExecutionStatus::Succeeded), kNow, kNow, kResult,
+           static_cast<int64_t>(kResult.size()), id);
+  db_->run(feed_, ++seq_, int64_t{1}, int64_t{2}, int64_t{1}, id, kNow, "succeeded");
 }
+
+template class BareRowsIn<BareSqlite>;
+template class BareRowsIn<BarePostgres>;
 
 }  // namespace millrace::bench

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -11,11 +12,12 @@
 namespace millrace::bench {
 
 // The floor of everything that stores webhooks and runs: the same rows as ours, with the same
-// schema and indexes, in bare SQLite C calls.
-class BareRows {
+// schema and indexes, in bare calls of the database's own library: `Db` is BareSqlite or
+// BarePostgres.
+template <typename Db>
+class BareRowsIn {
  public:
-  explicit BareRows(const std::string& folder);
-  ~BareRows();
+  explicit BareRowsIn(std::unique_ptr<Db> db);
 
   // The rows of `total` webhooks, `per_commit` in each commit. A matched one has an enforcement,
   // an execution, its queue row and their changes; another only dedupe, event and one change.
@@ -29,7 +31,7 @@ class BareRows {
   void run(std::string_view payload, const std::function<void()>& work);
   // So many runs that have ended, stored in large commits.
   void history(int64_t count, std::string_view payload);
-  void checkpoint() { db_.exec("PRAGMA wal_checkpoint(PASSIVE)"); }
+  void checkpoint() { db_->checkpoint(); }
 
  private:
   enum class Start : uint8_t { None, Queued, AtOnce };
@@ -39,11 +41,18 @@ class BareRows {
   void execution(int64_t id, int64_t parent, std::string_view action, std::string_view task,
                  std::string_view parameters, std::string_view result);
 
-  BareSqlite db_;
-  sqlite3_stmt *begin_, *commit_, *dedupe_, *event_, *enforcement_, *execution_, *queue_, *feed_,
-      *finish_, *step_, *head_, *piece_, *run_, *output_;
+  using Statement = typename Db::Statement;
+  std::unique_ptr<Db> db_;
+  Statement dedupe_, event_, enforcement_, execution_, queue_, feed_, finish_, step_, head_, piece_,
+      run_, output_;
   int64_t n_ = 0;
   int64_t seq_ = 0;
+};
+
+// In a new store in `folder`.
+class BareRows : public BareRowsIn<BareSqlite> {
+ public:
+  explicit BareRows(const std::string& folder) : BareRowsIn(bare_sqlite(folder)) {}
 };
 
 // GitHub names a delivery by a random UUID: so do both sides, from the same sequence.

@@ -19,11 +19,13 @@ double now_on(clockid_t clock) {
 
 }  // namespace
 
-Sample measure(const std::function<int64_t()>& work) {
+Sample measure(const std::function<int64_t()>& work, const OtherCpu& other) {
+  auto cpu_now = [&] { return now_on(CLOCK_PROCESS_CPUTIME_ID) + (other ? other() : 0); };
+  double cpu = cpu_now();
   double wall = now_on(CLOCK_MONOTONIC);
-  double cpu = now_on(CLOCK_PROCESS_CPUTIME_ID);
   auto operations = static_cast<double>(work());
-  return {now_on(CLOCK_MONOTONIC) - wall, now_on(CLOCK_PROCESS_CPUTIME_ID) - cpu, operations};
+  double seconds = now_on(CLOCK_MONOTONIC) - wall;
+  return {seconds, cpu_now() - cpu, operations};
 }
 
 int64_t operations_per_round(const Sample& sample) {
@@ -34,9 +36,9 @@ void Interleaved::round(const std::function<int64_t()>& ours,
                         const std::function<int64_t()>& floor) {
   // Who goes first changes: what the first leaves to the disk meets both.
   bool ours_first = ours_.size() % 2 == 0;
-  if (ours_first) ours_.push_back(measure(ours));
-  floor_.push_back(measure(floor));
-  if (!ours_first) ours_.push_back(measure(ours));
+  if (ours_first) ours_.push_back(measure(ours, other_));
+  floor_.push_back(measure(floor, other_));
+  if (!ours_first) ours_.push_back(measure(ours, other_));
 }
 
 double Interleaved::median(const std::vector<Sample>& samples, double (Sample::*figure)() const) {

@@ -19,8 +19,11 @@ struct Sample {
   double cpu_us() const { return cpu_seconds * 1e6 / operations; }
 };
 
+// CPU seconds that another process has used so far; empty: there is none.
+using OtherCpu = std::function<double()>;
+
 // Runs `work`, which returns the number of operations, under both clocks.
-Sample measure(const std::function<int64_t()>& work);
+Sample measure(const std::function<int64_t()>& work, const OtherCpu& other = {});
 
 // How many operations fill a round of about half a second: `sample` did fewer.
 int64_t operations_per_round(const Sample& sample);
@@ -29,12 +32,14 @@ int64_t operations_per_round(const Sample& sample);
 // side is the median of its rounds.
 class Interleaved {
  public:
+  explicit Interleaved(OtherCpu other = {}) : other_(std::move(other)) {}
   void round(const std::function<int64_t()>& ours, const std::function<int64_t()>& floor);
   double ours(double (Sample::*figure)() const) const { return median(ours_, figure); }
   double floor(double (Sample::*figure)() const) const { return median(floor_, figure); }
 
  private:
   static double median(const std::vector<Sample>& samples, double (Sample::*figure)() const);
+  OtherCpu other_;
   std::vector<Sample> ours_;
   std::vector<Sample> floor_;
 };
@@ -100,5 +105,6 @@ std::vector<Line> match_figure(const Options& options);
 std::vector<Line> idle_figure(const Options& options);
 std::vector<Line> start_figure(const Options& options);
 std::vector<Line> lists_figure(const Options& options);
+std::vector<Line> postgres_figure(const Options& options);
 
 }  // namespace millrace::bench

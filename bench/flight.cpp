@@ -5,9 +5,11 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "adapters/store_postgres/store_postgres.h"
 #include "adapters/store_sqlite/store_sqlite.h"
 #include "base/time.h"
 #include "store/migrate.h"
+#include "store/servers.h"
 
 namespace millrace::bench {
 namespace {
@@ -23,22 +25,36 @@ T must(Result<T> result) {
   if constexpr (!std::is_void_v<T>) return std::move(result).value();
 }
 
-}  // namespace
-
-void make_store(const std::string& folder) {
-  std::filesystem::create_directories(folder);
-  auto store = must(store_sqlite::open(folder));
+std::unique_ptr<sql::Store> migrated(Result<std::unique_ptr<sql::Store>> opened) {
+  auto store = must(std::move(opened));
   auto writer = must(store->open_writer());
   must(store::migrate(*writer));
+  return store;
 }
 
-Flight::Flight(const std::string& folder) {
-  make_store(folder);
-  store_ = must(store_sqlite::open(folder));
+std::unique_ptr<sql::Store> new_store(const std::string& folder) {
+  std::filesystem::create_directories(folder);
+  return migrated(store_sqlite::open(folder));
+}
+
+std::unique_ptr<sql::Store> new_store(const std::string& url, const std::string& schema) {
+  return migrated(store_postgres::open({.url = url, .schema = schema}));
+}
+
+}  // namespace
+
+void make_store(const std::string& folder) { new_store(folder); }
+void make_store(const std::string& url, const std::string& schema) { new_store(url, schema); }
+
+Flight::Flight(const std::string& folder) : Flight(new_store(folder)) {}
+Flight::Flight(const std::string& url, const std::string& schema)
+    : Flight(new_store(url, schema)) {}
+
+Flight::Flight(std::unique_ptr<sql::Store> store) : store_(std::move(store)) {
   store::Committer::Options options;
   {
     auto writer = must(store_->open_writer());
-    options.owner_epoch = must(store::claim_shards(*writer, "bench", kernel::ShardSet::all()));
+    options.owner_epoch = must(store::claim_shards(*writer, 0, kernel::ShardSet::all()));
   }
   auto deliver = [this](std::vector<store::Written> written) {
     for (const auto& w : written) {

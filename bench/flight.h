@@ -11,11 +11,12 @@
 
 namespace millrace::bench {
 
-// A store in `folder` with its committer, and a driver that keeps steps in flight through it.
-// Any error ends the process.
+// A store with its committer, and a driver that keeps steps in flight through it. Any error ends
+// the process.
 class Flight {
  public:
-  explicit Flight(const std::string& folder);
+  explicit Flight(const std::string& folder);                 // a new one in SQLite
+  Flight(const std::string& url, const std::string& schema);  // a new one in PostgreSQL
 
   // `total` steps, made by `make`, `in_flight` at a time: each step that comes back is followed
   // by the next. Returns `total`.
@@ -24,6 +25,7 @@ class Flight {
   void checkpoint();
 
  private:
+  explicit Flight(std::unique_ptr<sql::Store> store);
   std::unique_ptr<sql::Store> store_;
   std::mutex mutex_;
   std::condition_variable back_;
@@ -33,5 +35,6 @@ class Flight {
 
 // An empty store with the newest schema: the floor fills it by itself.
 void make_store(const std::string& folder);
+void make_store(const std::string& url, const std::string& schema);
 
 }  // namespace millrace::bench

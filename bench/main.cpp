@@ -52,6 +52,9 @@ constexpr Figure kFigures[] = {
     {"lists", "list pages and waits beside many executions (--rows N); floor: beside 1,000",
      lists_figure, true},
     {"idle", "a server that nobody asks anything", idle_figure, true},
+    {"postgres",
+     "kernel, rows and workflows over PostgreSQL; floor: the same rows in pipelined libpq calls",
+     postgres_figure, true},
     {"start", "from the start of the process to the first 200 of /ready", start_figure, true},
 };
 

@@ -359,6 +359,7 @@ def check_headers(full):
             next(words)
         else:
             flags.append(word)
+    flags += ["-isystem", str(ROOT / "build/dev/proto")]  # generated from api/proto
 
     def problems_of(path):
         name = path.relative_to(SRC).as_posix()

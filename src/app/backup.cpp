@@ -127,8 +127,9 @@ class SetWriter {
     TRY(auto passphrase, read_passphrase(options_.passphrase_file));
     TRY(std::string ring, read_file(DataPaths(data_).keys, kMaxSecretFile));
     Secret clear(std::move(ring));
-    return write_text(
-        kKeysFile, auth::seal_with_passphrase(passphrase, clear.reveal(), auth::system_random()));
+    TRY(std::string sealed,
+        auth::seal_with_passphrase(passphrase, clear.reveal(), auth::system_random()));
+    return write_text(kKeysFile, sealed);
   }
 
   const BackupOptions& options_;

@@ -10,6 +10,7 @@
 #include "auth/token.h"
 #include "base/json.h"
 #include "store/read.h"
+#include "store/servers.h"
 
 namespace millrace::app {
 namespace {
@@ -34,7 +35,7 @@ class BackupTest : public DataFolder {
     remember(*packs, 1'800'000'000'000);
     tea_ = packs->back()->digest;
     auto writer = store_->open_writer();
-    ASSERT_TRUE(store::claim_shards(**writer, "test", kernel::ShardSet::all()).ok());
+    ASSERT_TRUE(store::claim_shards(**writer, 0, kernel::ShardSet::all()).ok());
   }
   void add_output(int64_t id, const std::string& ref, const std::string& bytes) {
     add_execution(id, tea_, ExecutionStatus::Succeeded);

@@ -3,6 +3,45 @@
 
 namespace millrace::app {
 
+const Fields& TlsSection::fields() {
+  static const Field lines[] = {
+      field("certificate_file", &TlsSection::certificate_file,
+            "The server's certificate and those of its issuers, PEM. Looked at every 10 s."),
+      field("key_file", &TlsSection::key_file, "Its private key, PEM, without a passphrase."),
+  };
+  static const auto table =
+      fields_of<TlsSection>("tls", "HTTPS; without these files HTTP in the clear.", lines);
+  return table;
+}
+
+const Fields& GrpcSection::fields() {
+  static const Field lines[] = {
+      field("address", &GrpcSection::address,
+            "IP address for workers and other servers. Beyond this machine: with certificates."),
+      field("port", &GrpcSection::port,
+            "TCP port; 0 takes a free one; -1: 9090 with `serve`, none with `up`.")
+          .range(-1, 65'535),
+      field("advertise", &GrpcSection::advertise,
+            "HOST or HOST:PORT by which others reach it. Empty: address, or the machine's name "
+            "where that is 0.0.0.0 or ::."),
+      field("tls", &GrpcSection::tls, "Certificates on this machine, too."),
+      field("max_streams", &GrpcSection::max_streams, "Calls and streams at the same time.")
+          .range(1, 65'000),
+      field("reflection", &GrpcSection::reflection, "Tell grpcurl and its like what is offered."),
+      field("keepalive_ms", &GrpcSection::keepalive_ms,
+            "How often a silent connection is asked whether it lives.")
+          .range(1'000, 3'600'000)
+          .unit("ms"),
+      field("keepalive_timeout_ms", &GrpcSection::keepalive_timeout_ms,
+            "How long it may take to answer that.")
+          .range(1'000, 3'600'000)
+          .unit("ms"),
+  };
+  static const auto table =
+      fields_of<GrpcSection>("grpc", "gRPC, for workers and other servers.", lines);
+  return table;
+}
+
 const Fields& ServerSection::fields() {
   static const Field lines[] = {
       field("address", &ServerSection::address, "IP address that the API listens on."),
@@ -38,6 +77,10 @@ const Fields& ServerSection::fields() {
             "The largest CloudEvents request.")
           .range(1024, 64 << 20)
           .unit("bytes"),
+      field("tls", &ServerSection::tls, "HTTPS; without these files HTTP in the clear."),
+      field("admin_address", &ServerSection::admin_address,
+            "HOST:PORT for /livez, /ready, /health, /metrics and /info alone, HTTP in the clear. "
+            "Empty: none beside the API; without an API 127.0.0.1 and a free port."),
   };
   static const auto table = fields_of<ServerSection>("server", "The API.", lines);
   return table;
@@ -50,6 +93,19 @@ const Fields& StoreSection::fields() {
       field("url_file", &StoreSection::url_file,
             "A file that holds the URL instead; its password may stand in it."),
       field("schema", &StoreSection::schema, "Where the tables lie; made when it is not there."),
+      field("row_security", &StoreSection::row_security,
+            "PostgreSQL shows and takes only rows of the tenants that a statement names. Needs a "
+            "role that is no superuser."),
+      field("pool_max", &StoreSection::pool_max, "Connections to PostgreSQL that read.")
+          .range(4, 10'000),
+      field("pool_wait_ms", &StoreSection::pool_wait_ms,
+            "How long a read waits for one of them; then it is answered 503.")
+          .range(0, 600'000)
+          .unit("ms"),
+      field("start_wait_ms", &StoreSection::start_wait_ms,
+            "How long a start waits for a PostgreSQL that is away; then it fails.")
+          .range(0, 86'400'000)
+          .unit("ms"),
   };
   static const auto table = fields_of<StoreSection>("store", "Where rows are kept.", lines);
   return table;
@@ -109,12 +165,27 @@ const Fields& WorkerSection::fields() {
             "How long an idle spawner waits for a server to come back.")
           .range(0, 86'400'000)
           .unit("ms"),
+      field("labels", &WorkerSection::labels,
+            "What this worker offers to actions that ask for it (runs_on), as gpu or os=linux.")
+          .length(0, 16),
       field("limits", &WorkerSection::limits, "What one run may use."),
       field("env_allowed", &WorkerSection::env_allowed,
             "Variables that callers may set although they steer interpreters (PATH, PYTHON*).")
           .length(0, 1000),
   };
   static const auto table = fields_of<WorkerSection>("worker", "Running actions.", lines);
+  return table;
+}
+
+const Fields& AgentsSection::fields() {
+  static const Field lines[] = {
+      field("session_ttl_ms", &AgentsSection::session_ttl_ms,
+            "How long an agent's session lasts without a renewal. It renews after a third, its "
+            "runs are ended after 11/15, and given to others after 4/3.")
+          .range(1'000, 600'000)
+          .unit("ms"),
+  };
+  static const auto table = fields_of<AgentsSection>("agents", "Workers on other machines.", lines);
   return table;
 }
 
@@ -149,11 +220,26 @@ const Fields& RetentionSection::fields() {
   return table;
 }
 
+std::string_view to_string(LogStatements which) {
+  switch (which) {
+    case LogStatements::Off: return "off";
+    case LogStatements::Slow: return "slow";
+    case LogStatements::All: return "all";
+  }
+  return "unknown";
+}
+
 const Fields& LogSection::fields() {
   static const Field lines[] = {
       field("level", &LogSection::level, "The least that is written."),
       field("format", &LogSection::format, "json or text."),
       field("file", &LogSection::file, "Empty: stderr."),
+      field("statements", &LogSection::statements,
+            "Of the store: off, slow or all. What is bound to them is never written."),
+      field("slow_statement_ms", &LogSection::slow_statement_ms,
+            "A statement that takes as long is slow.")
+          .range(0, 3'600'000)
+          .unit("ms"),
   };
   static const auto table = fields_of<LogSection>("log", "Logs.", lines);
   return table;
@@ -162,9 +248,11 @@ const Fields& LogSection::fields() {
 const Fields& Config::fields() {
   static const Field lines[] = {
       field("server", &Config::server, "The API."),
+      field("grpc", &Config::grpc, "gRPC, for workers and other servers."),
       field("store", &Config::store, "Where rows are kept."),
       field("packs", &Config::packs, "Where packs are read from."),
       field("worker", &Config::worker, "Running actions."),
+      field("agents", &Config::agents, "Workers on other machines."),
       field("intake", &Config::intake, "Bounds of the intake."),
       field("retention", &Config::retention, "What is kept."),
       field("log", &Config::log, "Logs."),
@@ -173,9 +261,9 @@ const Fields& Config::fields() {
   return table;
 }
 
-Result<std::vector<net::Network>> trusted_proxies(const Config& config) {
+Result<std::vector<net::Network>> trusted_proxies(const ServerSection& server) {
   std::vector<net::Network> networks;
-  for (const auto& text : config.server.trusted_proxies) {
+  for (const auto& text : server.trusted_proxies) {
     auto network = net::Network::parse(text);
     if (!network.ok()) {
       return std::move(network).error().with_context("server.trusted_proxies");

@@ -10,6 +10,13 @@
 
 namespace millrace::app {
 
+// Empty: HTTP in the clear.
+struct TlsSection {
+  std::string certificate_file;
+  std::string key_file;
+  static const Fields& fields();
+};
+
 struct ServerSection {
   std::string address = "127.0.0.1";
   int64_t port = 8680;
@@ -21,6 +28,20 @@ struct ServerSection {
   int64_t webhook_body_bytes = 10 << 20;
   int64_t webhook_budget_bytes = 64 << 20;
   int64_t event_body_bytes = 1 << 20;
+  TlsSection tls;
+  std::string admin_address;
+  static const Fields& fields();
+};
+
+struct GrpcSection {
+  std::string address = "127.0.0.1";
+  int64_t port = -1;
+  std::string advertise;
+  bool tls = false;
+  int64_t max_streams = 1000;
+  bool reflection = false;
+  int64_t keepalive_ms = 30'000;
+  int64_t keepalive_timeout_ms = 10'000;
   static const Fields& fields();
 };
 
@@ -29,6 +50,10 @@ struct StoreSection {
   std::string url;
   std::string url_file;
   std::string schema = "millrace";
+  bool row_security = false;
+  int64_t pool_max = 32;
+  int64_t pool_wait_ms = 5'000;
+  int64_t start_wait_ms = 60'000;
   static const Fields& fields();
 };
 
@@ -54,8 +79,15 @@ struct WorkerSection {
   int64_t kill_grace_ms = 5'000;
   int64_t output_bytes = 10 << 20;
   int64_t linger_ms = 60'000;
+  std::vector<std::string> labels;
   LimitsSection limits;
   std::vector<std::string> env_allowed;
+  static const Fields& fields();
+};
+
+// Workers in other processes.
+struct AgentsSection {
+  int64_t session_ttl_ms = 30'000;
   static const Fields& fields();
 };
 
@@ -74,19 +106,26 @@ struct RetentionSection {
   static const Fields& fields();
 };
 
+enum class LogStatements : uint8_t { Off, Slow, All };
+std::string_view to_string(LogStatements which);
+
 struct LogSection {
   LogLevel level = LogLevel::Info;
   LogFormat format = LogFormat::Json;
   std::string file;
+  LogStatements statements = LogStatements::Off;
+  int64_t slow_statement_ms = 500;
   static const Fields& fields();
 };
 
 // The whole configuration of a server. Defaults run on a laptop.
 struct Config {
   ServerSection server;
+  GrpcSection grpc;
   StoreSection store;
   PacksSection packs;
   WorkerSection worker;
+  AgentsSection agents;
   IntakeSection intake;
   RetentionSection retention;
   LogSection log;
@@ -94,6 +133,6 @@ struct Config {
 };
 
 // Errors: Invalid, NET-0019, with the key.
-Result<std::vector<net::Network>> trusted_proxies(const Config& config);
+Result<std::vector<net::Network>> trusted_proxies(const ServerSection& server);
 
 }  // namespace millrace::app

@@ -60,11 +60,11 @@ TEST(ServerConfig, EveryKeyRefusesWhatIsOutOfItsRange) {
 TEST(ServerConfig, TrustedProxiesAreAddressesAndNetworks) {
   Config config;
   config.server.trusted_proxies = {"127.0.0.1", "10.0.0.0/8", "2001:db8::/32"};
-  auto good = trusted_proxies(config);
+  auto good = trusted_proxies(config.server);
   ASSERT_TRUE(good.ok());
   EXPECT_EQ(good->size(), 3u);
   config.server.trusted_proxies.emplace_back("proxy.example");
-  auto bad = trusted_proxies(config);
+  auto bad = trusted_proxies(config.server);
   ASSERT_FALSE(bad.ok());
   EXPECT_EQ(bad.error().message(),
             "server.trusted_proxies: expected an IP address or a network such as 10.0.0.0/8, "

@@ -38,18 +38,47 @@ Result<Config> read_config(const UpOptions& options) {
           {.file = options.config_file, .environment = environment(), .flags = options.settings}));
   config.packs.folders.insert(config.packs.folders.end(), options.packs.begin(),
                               options.packs.end());
-  TRY(trusted_proxies(config));
+  TRY(trusted_proxies(config.server));
   TRY(check_store_section(config.store));
   return config;
 }
 
-Result<int> up(const UpOptions& options) {
+namespace {
+
+constexpr int64_t kGrpcPort = 9090;
+
+Result<int> run_roles(const UpOptions& options, Roles roles) {
   TRY(auto config, read_config(options));
   TRY(open_log({.level = config.log.level, .format = config.log.format, .file = config.log.file}));
   // Runs have working folders of their own: what they are told of the data folder must hold there.
   auto data = std::filesystem::absolute(options.data).lexically_normal().string();
-  TRY(run_server(config, data, [&] { return read_config(options); }));
+  TRY(run_server(config, roles, data, [&] { return read_config(options); }));
   return 0;
+}
+
+}  // namespace
+
+Result<int> up(const UpOptions& options) { return run_roles(options, Roles::all()); }
+
+// What is not done here has to be done elsewhere, and others have to reach this one.
+Result<int> serve(UpOptions options, const std::string& roles_text) {
+  TRY(auto roles, roles_text.empty() ? Roles::all() : Roles::parse(roles_text));
+  if (roles.has(Role::Worker) && !roles.has(Role::Executor)) {
+    return Error(ErrorKind::Invalid, "APP-0038",
+                 "a worker without an executor is an agent: millrace agent --server URL");
+  }
+  TRY(auto config, read_config(options));
+  bool is_whole = roles.has(Role::Api) && roles.has(Role::Executor);
+  if (!is_whole && config.store.url.empty() && config.store.url_file.empty()) {
+    return Error(ErrorKind::Invalid, "APP-0037",
+                 fmt::format("roles '{}': what is missing has to run elsewhere, on the same "
+                             "PostgreSQL; give store.url or store.url_file",
+                             roles.text()));
+  }
+  if (config.grpc.port < 0) {
+    options.settings.push_back(fmt::format("grpc.port={}", kGrpcPort));
+  }
+  return run_roles(options, roles);
 }
 
 Result<int> config_check(const UpOptions& options) {

@@ -23,6 +23,9 @@ Result<Config> read_config(const UpOptions& options);
 // Each prints what it has to say and returns an exit code: 0 ok, 1 something is wrong with what was
 // examined. An Error: it could not be done.
 Result<int> up(const UpOptions& options);
+// One of several servers. `roles`: "api,executor"; empty: all. Errors: APP-0036, APP-0037,
+// APP-0038.
+Result<int> serve(UpOptions options, const std::string& roles);
 // The effective configuration, with every key's doc and default; secrets redacted.
 Result<int> config_check(const UpOptions& options);
 // Checks the promises K1-K9 on the store of a data folder; a running server does not mind. Of the

@@ -10,6 +10,7 @@
 #include <system_error>
 
 #include "adapters/blob_fs/blob_fs.h"
+#include "app/agent_command.h"
 #include "app/backup.h"
 #include "app/local_commands.h"
 #include "app/recover.h"
@@ -104,6 +105,15 @@ CommandTable local_commands() {
                    {"--port", "N", "server.port; 0 is any free one"},
                    {"--store", "URL", "store.url: postgres://USER@HOST/DATABASE, no password"}},
        .local = [](const Invocation& in) { return up(up_options(in)); }},
+      {.path = "serve",
+       .help = "Run one of several servers of one store",
+       .options = {{"--roles", "ROLES", "api,executor,worker,sensor,notifier, or some of them"},
+                   kConfig,
+                   kPacks,
+                   kSet,
+                   {"--port", "N", "server.port; 0 is any free one"},
+                   {"--store", "URL", "store.url: postgres://USER@HOST/DATABASE, no password"}},
+       .local = [](const Invocation& in) { return serve(up_options(in), in.get("--roles")); }},
       {.path = "doctor",
        .help = "Check the promises that the store of a data folder keeps",
        .options = {kConfig, kSet},
@@ -184,6 +194,7 @@ int main(int argc, char** argv) {
   try {
     CommandTable commands = local_commands();
     std::ranges::move(workflow_commands(), std::back_inserter(commands));
+    commands.push_back(agent_command());
     return finish_stdout(run(std::move(commands), std::vector<std::string>(argv + 1, argv + argc)));
   } catch (const std::bad_alloc&) {
     return refused_by_system(

@@ -59,6 +59,20 @@ std::function<void(std::string_view, int64_t)> Metrics::decided() {
   };
 }
 
+std::function<void(const rpc::CallObservation&)> Metrics::grpc_observer() {
+  return [this](const rpc::CallObservation& seen) {
+    registry_
+        .counter("millrace_grpc_server_handled_total", "gRPC calls that are over.",
+                 {{"service", seen.service}, {"method", seen.method}, {"code", seen.code}})
+        .add();
+    if (seen.is_stream) return;
+    registry_
+        .histogram("millrace_grpc_server_handling_seconds", "From a unary call to its answer.",
+                   telemetry::kDurationBounds, {{"service", seen.service}, {"method", seen.method}})
+        .observe(static_cast<double>(seen.duration_ns) / 1e9);
+  };
+}
+
 std::function<void(const api::Observation&)> Metrics::observer() {
   return [this](const api::Observation& seen) {
     request_time_.observe(static_cast<double>(seen.duration_ns) / 1e9);

@@ -8,6 +8,7 @@
 #include "async/loop.h"
 #include "engine/engine.h"
 #include "services/api/options.h"
+#include "services/grpc/server.h"
 #include "telemetry/metrics.h"
 
 namespace millrace::app {
@@ -26,6 +27,8 @@ class Metrics {
   void clock_stepped() { clock_steps_.add(); }
   // Called by the API for each answer.
   std::function<void(const api::Observation&)> observer();
+  // Called by the gRPC server for each call that is over.
+  std::function<void(const rpc::CallObservation&)> grpc_observer();
   std::string text() const { return registry_.expose(); }
 
  private:

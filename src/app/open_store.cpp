@@ -10,6 +10,7 @@
 #include "adapters/store_sqlite/store_sqlite.h"
 #include "base/files.h"
 #include "base/log.h"
+#include "store/logged_store.h"
 
 namespace millrace::app {
 namespace {
@@ -39,7 +40,12 @@ Result<std::string> read_url_file(const std::string& file) {
 }
 
 Result<store_postgres::Options> postgres_options(const StoreSection& section) {
-  store_postgres::Options options{.url = section.url, .schema = section.schema};
+  store_postgres::Options options{.url = section.url,
+                                  .schema = section.schema,
+                                  .start_wait_ms = section.start_wait_ms,
+                                  .pool_max = static_cast<size_t>(section.pool_max),
+                                  .pool_wait_ms = section.pool_wait_ms,
+                                  .row_security = section.row_security};
   bool is_in_file = options.url.empty();
   if (is_in_file) {
     TRY(options.url, read_url_file(section.url_file));
@@ -85,6 +91,21 @@ Result<std::unique_ptr<sql::Store>> open_store(const StoreSection& section,
              {{"why", "its certificate is not: say sslmode=verify-full in the URL"}});
   }
   return store_postgres::open(std::move(options));
+}
+
+std::unique_ptr<sql::Store> with_statements_logged(std::unique_ptr<sql::Store> store,
+                                                   const LogSection& section) {
+  if (section.statements == LogStatements::Off) return store;
+  bool all = section.statements == LogStatements::All;
+  int64_t slow_us = section.slow_statement_ms * 1000;
+  return store::logged(std::move(store), [all, slow_us](const store::StatementRun& run) {
+    constexpr size_t kMostOfAText = 1000;  // a schema's script is longer
+    if (!all && run.us < slow_us) return;
+    log_info("store.statement", {{"text", run.text.substr(0, kMostOfAText)},
+                                 {"rows", run.rows},
+                                 {"us", run.us},
+                                 {"failed", run.failed}});
+  });
 }
 
 Result<std::unique_ptr<sql::Connection>> open_store_reader(const StoreSection& section,

@@ -14,6 +14,9 @@ namespace millrace::app {
 // of sql.h.
 Result<std::unique_ptr<sql::Store>> open_store(const StoreSection& section,
                                                const std::string& data);
+// What `log.statements` asks for: texts and times, never values.
+std::unique_ptr<sql::Store> with_statements_logged(std::unique_ptr<sql::Store> store,
+                                                   const LogSection& section);
 // For whoever reads all of it: without a limit of time worth naming.
 Result<std::unique_ptr<sql::Connection>> open_store_reader(const StoreSection& section,
                                                            const std::string& data);

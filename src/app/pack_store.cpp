@@ -13,6 +13,7 @@
 
 #include "app/core_pack.h"
 #include "app/staged_releases.h"
+#include "app/write_release.h"
 #include "base/files.h"
 #include "base/log.h"
 #include "engine/machine/catalog.h"
@@ -57,44 +58,6 @@ Result<void> find_packs(const std::string& source, std::vector<Found>& found) {
     found.push_back({folder, folder, std::move(files)});
   }
   return {};
-}
-
-// Scripts are started through their interpreter or directly: all may be executed.
-Result<void> write_plain(const std::string& path, std::string_view bytes) {
-  Fd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0555));
-  if (!file) return file_error(path, {errno, std::generic_category()});
-  if (write_all(file.get(), bytes) == bytes.size()) return {};
-  return file_error(path, {errno, std::generic_category()});
-}
-
-// Puts `fresh` in the place of `folder`, at one blow where something is there: what runs from it
-// goes on with the files that it has open.
-Result<void> put_in_place(const std::string& fresh, const std::string& folder) {
-  bool swapped =
-      ::renameat2(AT_FDCWD, fresh.c_str(), AT_FDCWD, folder.c_str(), RENAME_EXCHANGE) == 0;
-  std::error_code ec;
-  if (!swapped) fs::remove_all(folder, ec);
-  if (!swapped) fs::rename(fresh, folder, ec);
-  if (ec) return file_error(folder, ec);
-  if (swapped) fs::remove_all(fresh, ec);
-  return sync_folder(fs::path(folder).parent_path().string());
-}
-
-// Writes the release's files to a folder beside, then renames it into its place.
-Result<void> write_release(const packs::PackFiles& files, const std::string& folder) {
-  std::error_code ec;
-  std::string fresh = folder + ".new";
-  fs::remove_all(fresh, ec);
-  for (const auto& [path, bytes] : files) {
-    std::string target = fresh + "/" + path;
-    fs::create_directories(fs::path(target).parent_path(), ec);
-    if (ec) return file_error(target, ec);
-    TRY(write_plain(target, bytes));
-  }
-  // One sync for all files instead of one for each: nobody reads them before the rename.
-  TRY(auto staged, open_folder(fresh));
-  if (::syncfs(staged.get()) != 0) return file_error(fresh, {errno, std::generic_category()});
-  return put_in_place(fresh, folder);
 }
 
 // Nothing is done when the release is there already, as it was staged.

@@ -23,6 +23,7 @@
 #include "store/backup.h"
 #include "store/migrate.h"
 #include "store/read.h"
+#include "store/servers.h"
 
 namespace millrace::app {
 
@@ -157,7 +158,7 @@ Result<void> take_over(const std::string& data) {
   TRY(auto store, store_sqlite::open(data));
   TRY(auto writer, store->open_writer());
   TRY(store::migrate(*writer));
-  TRY(store::claim_shards(*writer, "restore", kernel::ShardSet::all()));
+  TRY(store::fence(*writer));
   TRY(make_admin_token(*writer, data));
   TRY(store->checkpoint());
   return {};

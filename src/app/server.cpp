@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
@@ -12,15 +13,22 @@
 #include <future>
 
 #include "adapters/blob_fs/blob_fs.h"
+#include "agent/sessions.h"
 #include "app/blob_sweep.h"
 #include "app/examination.h"
 #include "app/exit_limit.h"
+#include "app/for_others.h"
+#include "app/grpc_front.h"
+#include "app/http_front.h"
 #include "app/metrics.h"
 #include "app/open_files.h"
 #include "app/open_store.h"
 #include "app/pack_store.h"
+#include "app/peers.h"
+#include "app/release_archives.h"
 #include "app/staged_releases.h"
 #include "app/version.h"
+#include "app/worker_config.h"
 #include "async/clock_watch.h"
 #include "async/deadline.h"
 #include "async/loop.h"
@@ -36,8 +44,11 @@
 #include "engine/engine.h"
 #include "engine/machine/context.h"
 #include "engine/transitions/commands.h"
-#include "net/http_server.h"
 #include "services/api/api.h"
+#include "services/grpc/agent_service.h"
+#include "services/grpc/certificate_service.h"
+#include "services/grpc/command_service.h"
+#include "services/grpc/system_service.h"
 #include "services/worker/spawner.h"
 #include "services/worker/worker.h"
 #include "store/migrate.h"
@@ -56,8 +67,7 @@ constexpr async::Duration kFirstFileSweep{5'000};
 constexpr async::Duration kSecondFileSweep{60'000};
 constexpr async::Duration kFileSweep{3'600'000};
 constexpr size_t kRecentKeys = 8192;  // 5 MB at most
-// The worker is a thread of this process: its session lasts as long as both, and needs no renewal.
-constexpr int64_t kSessionTtlMs = 0;
+constexpr int64_t kIdentityLookMs = 600'000;
 constexpr int kExitStoreFailed = 74;  // EX_IOERR
 
 Result<void> make_data_folder(const DataPaths& paths) {
@@ -74,10 +84,6 @@ engine::Retention retention_of(const Config& config) {
           .executions = config.retention.executions_days * kDayMs,
           .changes = config.retention.changes_days * kDayMs,
           .dedupe = config.retention.dedupe_days * kDayMs};
-}
-
-bool is_loopback(std::string_view address) {
-  return address.starts_with("127.") || address == "::1" || address == "localhost";
 }
 
 // The first start makes an admin token and leaves it where the same user's command line finds it.
@@ -101,18 +107,28 @@ Result<void> ensure_admin_token(engine::Engine& engine, auth::TokenCache& tokens
 // Everything that a server is, in the order in which it comes up. Members die in reverse.
 class Server {
  public:
-  static Result<void> run(const Config& config, const std::string& data,
+  static Result<void> run(const Config& config, Roles roles, const std::string& data,
                           const std::function<Result<Config>()>& reload);
 
  private:
-  Server(const Config& config, const std::string& data)
-      : config_(config), paths_(data), packs_(data, config.packs.folders), staged_(data) {}
+  Server(const Config& config, Roles roles, const std::string& data)
+      : config_(config),
+        roles_(roles),
+        paths_(data),
+        packs_(data, config.packs.folders),
+        staged_(data) {}
   Result<void> open();
   Result<void> open_engine();
-  size_t per_address(int64_t wanted) const;
+  Result<void> open_api();
+  Result<void> open_worker();
   Result<void> listen();
+  Result<void> start_grpc();
+  std::vector<rpc::Method> grpc_methods();
+  std::string equal_config() const;
+  Result<void> check_others() const;
+  void tell_phase(api::Phase phase);
   void equip(kernel::WorkOrder& order) const;
-  worker::RunLimits run_limits() const;
+  void token_changed(TokenId id, const kernel::TokenRow* row);
   Result<Secret> open_key(const kernel::KeyRow& row) const;
   Task<void> serve(const std::function<Result<Config>()>& reload);
   Task<void> wait_for_stop(const std::function<Result<Config>()>& reload, async::Signals& signals);
@@ -122,6 +138,7 @@ class Server {
   Task<void> stop_what_serves(async::Scope& background);
   Task<void> sweep_files();
   Task<void> watch_clock();
+  Task<void> renew_identity();
   Task<void> sweep_files_once();
   void announce() const;
   std::vector<std::string> troubles() const;
@@ -129,12 +146,12 @@ class Server {
 
   std::optional<ExitLimit> exit_limit_;  // of a stop, until all else is gone
   Config config_;
+  const Roles roles_;
   OpenFiles files_ = raise_open_files();
   int64_t connections_ = connections_within(files_.now, config_.server.max_connections);
   DataPaths paths_;
   PackStore packs_;
-  StagedReleases staged_;  // the worker's
-  std::string url_;
+  StagedReleases staged_;              // the worker's
   std::optional<Error> not_served_;    // why it stopped before it was ready
   std::optional<FolderLock> lock_;     // one server per data folder
   std::optional<auth::KeyRing> keys_;  // seals webhook secrets and encrypted keys
@@ -152,7 +169,13 @@ class Server {
   std::unique_ptr<engine::Engine> engine_;  // its executor and committer: two threads
   std::unique_ptr<api::Api> api_;
   std::unique_ptr<worker::Worker> worker_;  // a thread that listens to the spawner
-  std::unique_ptr<net::HttpServer> http_;
+  std::unique_ptr<HttpFront> http_;
+  ReleaseArchives releases_{paths_.data};      // what agents fetch
+  std::unique_ptr<agent::Sessions> sessions_;  // of agents
+  std::unique_ptr<ForOthers> for_others_;      // with grpc_, which calls it
+  std::unique_ptr<GrpcFront> grpc_;            // none: no worker or server reaches this one
+  std::unique_ptr<Peers> peers_;               // with grpc_
+  std::unique_ptr<SharedBlobs> shared_blobs_;
 };
 
 // After a failed sync nobody knows what the file holds: the only safe step is to leave and to
@@ -167,25 +190,37 @@ class Server {
 
 Result<void> Server::open_engine() {
   TRY(store_, open_store(config_.store, paths_.data));
+  store_ = with_statements_logged(std::move(store_), config_.log);
   TRY(blobs_, blob_fs::open(paths_.data));
   // Which packs it knows is asked before the engine starts. Open until that has connections of its
   // own: the last one to close moves the log, and syncs.
   TRY(auto writer, store_->open_writer());
   TRY(store::migrate(*writer));
   TRY(auto packs, packs_.load_all(*store_));
+  // Whom others reach may have a part of the shards only.
+  std::optional<engine::ClusterTimes> cluster;
+  if (config_.grpc.port >= 0 && !is_in_folder(config_.store)) cluster.emplace();
   TRY(engine_, engine::Engine::start(
                    *store_, std::move(packs), retention_of(config_),
                    {.max_waiting = static_cast<size_t>(config_.intake.max_waiting),
-                    .session_ttl_ms = kSessionTtlMs,
+                    .session_ttl_ms = config_.agents.session_ttl_ms,
                     .recent_keys = is_in_folder(config_.store) ? kRecentKeys : 0,
-                    .env_allowed = config_.worker.env_allowed},
+                    .env_allowed = config_.worker.env_allowed,
+                    .server = {.name = config_.worker.name,
+                               .home = paths_.data,
+                               .roles = roles_.text(),
+                               .version = std::string(kVersion),
+                               .config = equal_config(),
+                               .since = unix_ms()},
+                    .cluster = cluster},
                    {.now_ms = unix_ms,
                     .fatal = [this](const Error& error) { die(error); },
                     .equip = [this](kernel::WorkOrder& order) { equip(order); },
                     .decided = metrics_.decided(),
                     .clock_stepped = [this](int64_t) { metrics_.clock_stepped(); },
                     .open_key = [this](const kernel::KeyRow& row) { return open_key(row); },
-                    .owner = fmt::format("{}:{}", config_.worker.name, ::getpid()),
+                    .token_changed = [this](auto id, const auto* row) { token_changed(id, row); },
+                    .packs_changed = [this] { reload_.notify(); },
                     .blobs = blobs_.get(),
                     .in_hand = in_hand_.get()}));
   metrics_.watch(*engine_);
@@ -205,30 +240,57 @@ Result<void> Server::open() {
   set_aside_at_start_ = in_hand_->dead().size();
   TRY(pool_.start());
   TRY(open_engine());
-  TRY(api_, api::Api::create(
-                *engine_, *keys_, tokens_, *run_tokens_, pool_,
-                {.version = kVersion,
-                 .blobs = blobs_.get(),
-                 .max_connections = connections_,
-                 .webhook_body_limit = static_cast<size_t>(config_.server.webhook_body_bytes),
-                 .event_body_limit = static_cast<size_t>(config_.server.event_body_bytes),
-                 .now_ms = unix_ms,
-                 .random = auth::system_random(),
-                 .metrics = [this] { return metrics_.text(); },
-                 .troubles = [this] { return troubles(); },
-                 .observe = metrics_.observer()}));
+  TRY(check_others());
+  if (config_.grpc.port >= 0) {
+    grpc_ = std::make_unique<GrpcFront>(
+        GrpcFront::Given{.config = config_.grpc,
+                         .folder = paths_.tls,
+                         .self = {auth::Peer::Kind::Service, "server", config_.worker.name},
+                         .keys = *keys_,
+                         .tokens = tokens_,
+                         .observe = metrics_.grpc_observer()});
+  }
+  if (grpc_) {
+    peers_ = std::make_unique<Peers>(*engine_, *grpc_);
+    shared_blobs_ = std::make_unique<SharedBlobs>(*blobs_, *peers_);
+    for_others_ = std::make_unique<ForOthers>(loop_, pool_, *blobs_);
+  }
+  TRY(open_api());
   TRY(ensure_admin_token(*engine_, tokens_, paths_));
   TRY(listen());
-  worker::WorkerConfig worker;
-  worker.name = config_.worker.name;
-  worker.slots = static_cast<int>(config_.worker.slots);
-  worker.spawner.data_dir = std::filesystem::absolute(paths_.data);
-  worker.spawner.run_files = files_.before;
-  worker.spawner.linger_ms = config_.worker.linger_ms;
-  worker.run.grace_ms = config_.worker.kill_grace_ms;
-  worker.run.output_cap = config_.worker.output_bytes;
-  worker.run.limits = run_limits();
-  worker.run.env_allowed = config_.worker.env_allowed;
+  if (roles_.has(Role::Worker)) TRY(open_worker());
+  return {};
+}
+
+Result<void> Server::open_api() {
+  api::ApiOptions options{
+      .version = kVersion,
+      .blobs = blobs_.get(),
+      .max_connections = connections_,
+      .webhook_body_limit = static_cast<size_t>(config_.server.webhook_body_bytes),
+      .event_body_limit = static_cast<size_t>(config_.server.event_body_bytes),
+      .now_ms = unix_ms,
+      .random = auth::system_random(),
+      .metrics = [this] { return metrics_.text(); },
+      .troubles = [this] { return troubles(); },
+      .observe = metrics_.observer()};
+  if (grpc_) {
+    options.blobs = shared_blobs_.get();
+    options.not_reached = rpc::kNotReached;
+    options.forward = [this](api::ForwardedRequest request, int node) {
+      return peers_->forward(std::move(request), node);
+    };
+    options.grpc_address = [this] { return grpc_->address(); };
+    options.join = {.admit = [this](const auto& name, const auto& request,
+                                    auto peer) { return grpc_->admit(name, request, peer); },
+                    .pin = grpc_->pin()};
+  }
+  TRY(api_, api::Api::create(*engine_, *keys_, tokens_, *run_tokens_, pool_, std::move(options)));
+  return {};
+}
+
+Result<void> Server::open_worker() {
+  auto worker = worker_config(config_.worker, paths_.data, files_);
   worker.release_file = [this](const auto& pack, const auto& digest, const auto& file) {
     return staged_.file(pack, digest, file);
   };
@@ -238,46 +300,79 @@ Result<void> Server::open() {
   return {};
 }
 
-// Small servers still serve a client that opens many.
-size_t Server::per_address(int64_t wanted) const {
-  constexpr int64_t kAtLeast = 64;
-  int64_t quarter = std::max(connections_ / 4, kAtLeast);
-  return static_cast<size_t>(std::min(wanted > 0 ? wanted : quarter, connections_));
-}
-
 Result<void> Server::listen() {
-  net::HttpServerOptions options;
-  options.address = config_.server.address;
-  options.port = static_cast<uint16_t>(config_.server.port);
-  options.max_connections = static_cast<size_t>(connections_);
-  options.max_connections_per_address = per_address(config_.server.max_connections_per_address);
-  options.max_requests_per_address = config_.server.max_requests_per_address > 0
-                                         ? per_address(config_.server.max_requests_per_address)
-                                         : options.max_connections_per_address;
-  options.body_budget = static_cast<size_t>(config_.server.webhook_budget_bytes);
-  TRY(options.trusted_proxies, trusted_proxies(config_));
-  TRY(http_, net::HttpServer::listen(loop_.executor(), std::move(options), api_->handlers()));
-  url_ = fmt::format("http://{}:{}", config_.server.address, http_->port());
-  return replace_file(paths_.url, url_ + "\n", 0600);
+  TRY(start_grpc());
+  TRY(http_, HttpFront::listen(loop_.executor(), {.config = config_.server,
+                                                  .connections = connections_,
+                                                  .has_api = roles_.has(Role::Api),
+                                                  .api = *api_}));
+  engine_->set_addresses(http_->url(), grpc_ ? grpc_->address() : std::string());
+  return replace_file(paths_.url, http_->url() + "\n", 0600);
 }
 
-worker::RunLimits Server::run_limits() const {
-  const LimitsSection& limits = config_.worker.limits;
-  return {.processes = limits.processes,
-          .memory_bytes = limits.memory_bytes,
-          .open_files = limits.open_files,
-          .file_bytes = limits.file_bytes,
-          .cpu_s = limits.cpu_s,
-          .core_bytes = limits.core_bytes};
+std::vector<rpc::Method> Server::grpc_methods() {
+  auto methods = rpc::system_service(
+      {.version = std::string(kVersion), .node = config_.worker.name, .roles = roles_.names()});
+  auto renew = [this](const auto& name, const auto& request,
+                      const auto& address) -> Result<rpc::RenewedIdentity> {
+    TRY(auto identity, grpc_->admit(name, request, address));
+    return rpc::RenewedIdentity{std::move(identity.certificate), std::move(identity.authorities),
+                                std::move(identity.token), identity.expires};
+  };
+  std::ranges::move(rpc::certificate_service(renew), std::back_inserter(methods));
+  std::ranges::move(rpc::command_service(for_others_->handlers()), std::back_inserter(methods));
+  sessions_ = std::make_unique<agent::Sessions>(
+      *engine_, *blobs_, [this](const auto& want) { return releases_.read(want); });
+  std::ranges::move(rpc::agent_service(*sessions_), std::back_inserter(methods));
+  return methods;
+}
+
+Result<void> Server::start_grpc() {
+  if (!grpc_) return {};
+  TRY(grpc_->start(grpc_methods()));
+  log_info("grpc.ready", {{"address", grpc_->address()}, {"tls", grpc_->has_tls()}});
+  return {};
+}
+
+// A hash of what has to be the same on every server of a store.
+std::string Server::equal_config() const {
+  const auto& kept = config_.retention;
+  auto text =
+      fmt::format("{} {} {} {} {}", keys_->derive("equal config").front().reveal(),
+                  kept.events_days, kept.executions_days, kept.changes_days, kept.dedupe_days);
+  return auth::token_hash(text).substr(0, 16);
+}
+
+// One that has not been heard of for ten seconds does not count.
+Result<void> Server::check_others() const {
+  for (const auto& other : engine_->servers()) {
+    if (other.is_self || !other.lives || other.row.config == equal_config()) continue;
+    return Error(ErrorKind::Conflict, "APP-0041",
+                 fmt::format("server '{}' of this store has another key ring or another retention "
+                             "than this one: give all servers the same keys.json and retention",
+                             other.row.name));
+  }
+  return {};
+}
+
+void Server::tell_phase(api::Phase phase) {
+  api_->set_phase(phase);
+  if (grpc_) grpc_->set_serving(phase == api::Phase::Ready);
 }
 
 void Server::equip(kernel::WorkOrder& order) const {
-  order.env.emplace_back("MILLRACE_API_URL", url_);
+  order.env.emplace_back("MILLRACE_API_URL", http_->url());
   if (order.permissions.empty()) return;
   Secret token =
       run_tokens_->make({order.tenant, order.key.execution, order.key.attempt, order.key.epoch});
   order.secrets.emplace_back(token.reveal());
   order.env.emplace_back("MILLRACE_API_TOKEN", token.reveal());
+}
+
+// On another server.
+void Server::token_changed(TokenId id, const kernel::TokenRow* row) {
+  if (!row) return tokens_.remove(id);
+  tokens_.put({row->id, row->tenant, row->hash, row->identity, row->permissions, row->expires});
 }
 
 Result<Secret> Server::open_key(const kernel::KeyRow& row) const {
@@ -307,15 +402,18 @@ std::vector<std::string> Server::troubles() const {
 }
 
 void Server::announce() const {
-  log_info("server.ready", {{"url", url_},
+  log_info("server.ready", {{"url", http_->url()},
+                            {"roles", roles_.text()},
                             {"data", paths_.data},
                             {"pid", ::getpid()},
                             {"open_files", files_.now},
                             {"max_connections", connections_}});
-  if (!is_loopback(config_.server.address)) {
+  if (http_->is_open_in_clear()) {
     log_warn("server.open_to_the_network",
              {{"address", config_.server.address},
-              {"do", "tokens travel in clear: let only a proxy that speaks TLS reach it"}});
+              {"do",
+               "tokens travel in clear: give server.tls, or let only a proxy that speaks TLS "
+               "reach it"}});
   }
   if (connections_ < config_.server.max_connections) {
     log_warn("server.few_open_files", {{"wanted", config_.server.max_connections},
@@ -323,8 +421,8 @@ void Server::announce() const {
                                        {"do", "raise the hard limit of open files (ulimit -Hn)"}});
   }
   if (::isatty(STDOUT_FILENO) != 0) {
-    cli::put("Millrace {} is ready at {}\nAPI docs: {}/api/docs   Token file: {}\n", kVersion, url_,
-             url_, paths_.admin_token);
+    cli::put("Millrace {} is ready at {}\nAPI docs: {}/api/docs   Token file: {}\n", kVersion,
+             http_->url(), http_->url(), paths_.admin_token);
   }
 }
 
@@ -379,14 +477,17 @@ Task<void> Server::serve(const std::function<Result<Config>()>& reload) {
   auto signals = std::make_unique<async::Signals>(
       loop_.executor(), std::initializer_list<int>{SIGTERM, SIGINT, SIGHUP});
   async::Scope background(loop_.executor());
-  if (auto started = worker_->start(); !started.ok()) {
+  if (for_others_) for_others_->begin(*api_);
+  if (auto started = worker_ ? worker_->start() : Result<void>(); !started.ok()) {
     not_served_ = started.error();
     co_return co_await stop_what_serves(background);
   }
   async::spawn("sweep_files", background, sweep_files());
   async::spawn("reload_packs", background, reload_packs());
   async::spawn("watch_clock", background, watch_clock());
-  api_->set_phase(api::Phase::Ready);
+  async::spawn("look_at_files", background, http_->look_at_files(pool_));
+  if (grpc_ && grpc_->has_tls()) async::spawn("renew_identity", background, renew_identity());
+  tell_phase(api::Phase::Ready);
   announce();
   co_await wait_for_stop(reload, *signals);
   // They have their default action again: a second one ends the process at once, whatever it
@@ -394,7 +495,7 @@ Task<void> Server::serve(const std::function<Result<Config>()>& reload) {
   signals.reset();
   std::signal(SIGHUP, SIG_IGN);
   log_info("server.draining", {{"timeout_ms", config_.server.drain_timeout_ms}});
-  api_->set_phase(api::Phase::Draining);
+  tell_phase(api::Phase::Draining);
   co_await drain_runs();
   co_await stop_what_serves(background);
 }
@@ -405,9 +506,14 @@ Task<void> Server::stop_what_serves(async::Scope& background) {
   exit_limit_.emplace(kExitLimit);
   store_->cut_reads(std::chrono::steady_clock::now() + kReadGrace);
   co_await http_->stop(kHttpGrace);
+  if (grpc_) {
+    auto stopped = co_await pool_.run([this] { grpc_->stop(kHttpGrace); });
+    if (!stopped.ok()) grpc_->stop(kHttpGrace);  // no thread for it: then the loop waits
+  }
+  if (for_others_) co_await for_others_->end();
   co_await background.stop();
   store_->cut_reads(std::chrono::steady_clock::time_point::max());  // the engine reads on
-  if (!co_await worker_->stop(exit_limit_->left(kEngineReserve))) leave_at_once();
+  if (worker_ && !co_await worker_->stop(exit_limit_->left(kEngineReserve))) leave_at_once();
 }
 
 // Timers are due by the wall clock, the engine sleeps by the other one.
@@ -416,6 +522,16 @@ Task<void> Server::watch_clock() {
   for (;;) {
     co_await clock.next();
     engine_->look_at_clock();
+  }
+}
+
+// gRPC looks at the files itself.
+Task<void> Server::renew_identity() {
+  for (;;) {
+    auto due = co_await pool_.run([this] { return grpc_->renew(unix_ms()); });
+    if (!due.ok()) log_error("identity.not_renewed", {{"error", due.error().message()}});
+    int64_t left = due.ok() ? *due - unix_ms() : 0;
+    co_await async::sleep_for(async::Duration(std::clamp<int64_t>(left, 60'000, kIdentityLookMs)));
   }
 }
 
@@ -447,14 +563,14 @@ Task<void> Server::sweep_files_once() {
 Task<void> Server::drain_runs() {
   engine_->stop_granting();
   auto end = std::chrono::steady_clock::now() + async::Duration(config_.server.drain_timeout_ms);
-  while (worker_->stats().running > 0 && std::chrono::steady_clock::now() < end) {
+  while (worker_ && worker_->stats().running > 0 && std::chrono::steady_clock::now() < end) {
     co_await async::sleep_for(kDrainLook);
   }
 }
 
-Result<void> Server::run(const Config& config, const std::string& data,
+Result<void> Server::run(const Config& config, Roles roles, const std::string& data,
                          const std::function<Result<Config>()>& reload) {
-  Server server(config, data);
+  Server server(config, roles, data);
   TRY(server.open());
   server.loop_.block_on(server.serve(reload));
   server.engine_->stop(server.exit_limit_->left(kJoinReserve));
@@ -463,9 +579,9 @@ Result<void> Server::run(const Config& config, const std::string& data,
   return {};
 }
 
-Result<void> run_server(const Config& config, const std::string& data,
+Result<void> run_server(const Config& config, Roles roles, const std::string& data,
                         const std::function<Result<Config>()>& reload) {
-  return Server::run(config, data, reload);
+  return Server::run(config, roles, data, reload);
 }
 
 }  // namespace millrace::app

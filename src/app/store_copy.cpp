@@ -14,6 +14,7 @@
 #include "cli/stdout.h"
 #include "store/copy.h"
 #include "store/migrate.h"
+#include "store/servers.h"
 
 namespace millrace::app {
 namespace {
@@ -62,8 +63,7 @@ Result<End> open_source(StoreSection section, std::string data) {
                              version, store::newest_schema_version()));
   }
   // Whoever still runs on it writes nothing from here on, and ends.
-  TRY(store::claim_shards(*source.writer, fmt::format("copy:{}", ::getpid()),
-                          kernel::ShardSet::all()));
+  TRY(store::fence(*source.writer));
   return source;
 }
 
@@ -95,8 +95,7 @@ Result<int> store_copy(const StoreCopyOptions& options) {
     rows += table.rows;
   }));
   // Who owns the shards is no row that is copied: the next server claims them.
-  TRY(store::claim_shards(*target.writer, fmt::format("copy:{}", ::getpid()),
-                          kernel::ShardSet::all()));
+  TRY(store::fence(*target.writer));
   const std::string& data = options.to_data.empty() ? options.from_data : options.to_data;
   TRY(auto copied, open_store_reader(target.section, target.data));
   bool is_broken = false;

@@ -3,7 +3,23 @@
 
 #include <boost/asio/post.hpp>
 
-namespace millrace::async::detail {
+namespace millrace::async {
+
+namespace {
+thread_local detail::CompletionStates* gathered = nullptr;
+}  // namespace
+
+CompletionScope::CompletionScope() {
+  if (!gathered) gathered = &states_;
+}
+
+CompletionScope::~CompletionScope() {
+  if (gathered != &states_) return;
+  gathered = nullptr;
+  detail::post_deliveries(std::move(states_));
+}
+
+namespace detail {
 
 Task<bool> CompletionState::wait(Duration limit) {
   if (!delivered) {
@@ -15,6 +31,10 @@ Task<bool> CompletionState::wait(Duration limit) {
 }
 
 void post_delivery(std::shared_ptr<CompletionState> state) {
+  if (gathered) {
+    gathered->push_back(std::move(state));
+    return;
+  }
   Executor executor = state->executor;
   boost::asio::post(executor, [state = std::move(state)] { state->deliver(); });
 }
@@ -33,4 +53,6 @@ void post_deliveries(CompletionStates states) {
   }
 }
 
-}  // namespace millrace::async::detail
+}  // namespace detail
+
+}  // namespace millrace::async

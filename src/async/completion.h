@@ -31,6 +31,7 @@ struct CompletionState {
 };
 
 using CompletionStates = std::vector<std::shared_ptr<CompletionState>>;
+// At once, or at the end of the thread's CompletionScope.
 void post_delivery(std::shared_ptr<CompletionState> state);
 // One post per loop.
 void post_deliveries(CompletionStates states);
@@ -57,7 +58,6 @@ class Completion {
   Task<Result<T>> wait(Duration limit) const { return wait_on(state_, limit); }
 
  private:
-  friend class CompletionBatch;
   struct State : detail::CompletionState {
     using CompletionState::CompletionState;
     std::optional<Result<T>> result;
@@ -76,16 +76,14 @@ class Completion {
   std::shared_ptr<State> state_;
 };
 
-// Gathers results of many completions and wakes all their coroutines with one post per loop:
-// a group commit ends dozens of requests at once.
-class CompletionBatch {
+// While it lives, what its thread fulfils wakes nobody; at its end all are woken with one post per
+// loop: a group commit ends dozens of requests at once, and each post by itself would wake the loop
+// or wait for it. May be nested: the outermost counts.
+class CompletionScope {
  public:
-  template <typename T>
-  void add(const Completion<T>& completion, Result<T> result) {
-    if (completion.put(std::move(result))) states_.push_back(completion.state_);
-  }
-  // Empties the batch. Until then nobody is woken.
-  void post_all() { detail::post_deliveries(std::exchange(states_, {})); }
+  CompletionScope();
+  ~CompletionScope();
+  CompletionScope(const CompletionScope&) = delete;
 
  private:
   detail::CompletionStates states_;

@@ -39,13 +39,11 @@ Error not_sealed() {
 
 }  // namespace
 
-std::string seal_with_passphrase(const Secret& passphrase, std::string_view plain,
-                                 const Random& random) {
+Result<std::string> seal_with_passphrase(const Secret& passphrase, std::string_view plain,
+                                         const Random& random) {
   std::string salt = random_bytes(random, crypto_pwhash_SALTBYTES);
   std::string nonce = random_bytes(random, kAesNonceBytes);
-  auto made = key_of(passphrase, salt, kMemoryKib, kPasses);
-  ASSERT_MSG(made.ok(), "64 MiB for a moment");
-  Secret key = std::move(made).value();
+  TRY(Secret key, key_of(passphrase, salt, kMemoryKib, kPasses));
   std::string box = nonce + aes_gcm_seal(key.reveal(), nonce, kPurpose, plain);
   return to_json(Value::map({{"kdf", "argon2id"},
                              {"memory_kib", kMemoryKib},

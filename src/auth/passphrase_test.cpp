@@ -14,21 +14,27 @@
 namespace millrace::auth {
 namespace {
 
+std::string sealed_by(const Secret& passphrase) {
+  auto sealed = seal_with_passphrase(passphrase, "the keys", system_random());
+  EXPECT_TRUE(sealed.ok());
+  return sealed.ok() ? *sealed : std::string();
+}
+
 TEST(Passphrase, OpensWhatItHasSealedAndNothingElseDoes) {
   Secret right("correct horse");
-  auto sealed = seal_with_passphrase(right, "the keys", system_random());
+  auto sealed = sealed_by(right);
   EXPECT_EQ(sealed.find("the keys"), std::string::npos);
   auto opened = open_with_passphrase(right, sealed);
   ASSERT_TRUE(opened.ok()) << opened.error().describe();
   EXPECT_EQ(opened->reveal(), "the keys");
   EXPECT_EQ(open_with_passphrase(Secret("correct horses"), sealed).error().code(), "AUT-0014");
   EXPECT_EQ(open_with_passphrase(Secret(), sealed).error().code(), "AUT-0014");
-  EXPECT_NE(seal_with_passphrase(right, "the keys", system_random()), sealed) << "its own salt";
+  EXPECT_NE(sealed_by(right), sealed) << "its own salt";
 }
 
 TEST(Passphrase, AChangedTextDoesNotOpen) {
   Secret right("correct horse");
-  auto value = parse_json(seal_with_passphrase(right, "the keys", system_random()));
+  auto value = parse_json(sealed_by(right));
   ASSERT_TRUE(value.ok());
   auto changed = [&](const char* name, Value to) {
     Value other = *value;
@@ -61,10 +67,20 @@ class LittleMemory {
   rlimit before_{};
 };
 
+TEST(Passphrase, SealingWithoutMemoryIsAnError) {
+  std::optional<Error> error;
+  {
+    LittleMemory little(32 << 20);
+    error = seal_with_passphrase(Secret("correct horse"), "the keys", system_random()).error();
+  }
+  EXPECT_EQ(error->code(), "AUT-0015");
+  EXPECT_NE(error->message().find("64 MiB"), std::string::npos) << error->message();
+}
+
 // A backup from a larger machine, or one that was made to end ours.
 TEST(Passphrase, MemoryThatIsNotThereIsAnError) {
   Secret right("correct horse");
-  auto value = parse_json(seal_with_passphrase(right, "the keys", system_random()));
+  auto value = parse_json(sealed_by(right));
   ASSERT_TRUE(value.ok());
   value->set("memory_kib", 1 << 20);
   std::string sealed = to_json(*value);

@@ -39,7 +39,8 @@ constexpr std::array<Entry, kPermissions> kEntries = {{
     {"keys:decrypt", "See encrypted values in clear, together with keys:read."},
     {"stream:read", "Follow changes live."},
     {"system:read", "See workers, queues, the quarantine, metrics."},
-    {"admin", "Manage tokens."},
+    {"workers:join", "Become a worker, once: of the tokens that `millrace worker token` makes."},
+    {"admin", "Manage tokens; make join tokens for workers."},
 }};
 
 Result<uint64_t> bits_of(std::string_view word) {

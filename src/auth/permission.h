@@ -33,6 +33,7 @@ enum class Permission : uint8_t {
   KeysDecrypt,
   StreamRead,
   SystemRead,
+  WorkersJoin,
   Admin,
 };
 inline constexpr int kPermissions = static_cast<int>(Permission::Admin) + 1;

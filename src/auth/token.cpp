@@ -43,6 +43,7 @@ Permissions granted_by(std::string_view words) {
 void TokenCache::put(const StoredToken& token) {
   Entry entry{token.id, token.hash, {token.tenant, token.identity, granted_by(token.permissions)}};
   entry.principal.expires = token.expires;
+  entry.principal.token = token.id;
   for (auto word : split(token.permissions, ',')) {
     if (!word.starts_with(kRolePrefix)) continue;
     entry.principal.roles.emplace_back(word.substr(kRolePrefix.size()));

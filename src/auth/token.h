@@ -29,6 +29,7 @@ struct Principal {
   ExecutionId execution;           // of an execution-scoped token
   std::vector<std::string> roles;  // which inquiries it may answer
   int64_t expires = 0;             // Unix ms; 0: never
+  TokenId token;                   // whose row it is of
 };
 
 // A role of a token stands among its permissions.

@@ -94,6 +94,11 @@ Result<std::string> read_file(const std::string& path, size_t max_bytes) {
   return read_file(file, max_bytes, path);
 }
 
+std::string boot_id() {
+  auto id = read_file("/proc/sys/kernel/random/boot_id", 64);
+  return id.ok() ? std::string(trim(*id)) : std::string();
+}
+
 size_t write_all(int fd, std::string_view bytes) {
   size_t done = 0;
   while (done < bytes.size()) {

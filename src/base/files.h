@@ -47,6 +47,9 @@ Result<Fd> open_beneath(const Fd& root, const std::string& path, int flags, unsi
 Result<std::string> read_file(const std::string& path, size_t max_bytes);
 Result<std::string> read_file(const Fd& file, size_t max_bytes, std::string_view name);
 
+// Names this start of the machine: another one after each. Empty when the system does not tell.
+std::string boot_id();
+
 // How many of the bytes were written: fewer than given only on a fault, with errno set.
 size_t write_all(int fd, std::string_view bytes);
 

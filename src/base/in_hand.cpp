@@ -16,7 +16,7 @@ namespace millrace {
 
 namespace {
 
-constexpr uint64_t kMagic = 0x31444e48'4c4c494d;
+constexpr uint64_t kMagic = 0x32444e48'4c4c494d;
 constexpr size_t kMostInHand = 1100;  // a turn decides fewer
 constexpr size_t kMostSuspects = 1100;
 
@@ -36,6 +36,7 @@ struct InHand::Entry {
 struct InHand::Page {
   uint64_t magic;
   char version[32];
+  char boot[40];
   uint32_t items_now;
   uint32_t suspects_now;
   Entry items[kMostInHand];
@@ -57,7 +58,8 @@ void put(char (&to)[N], std::string_view text) {
 
 }  // namespace
 
-Result<std::unique_ptr<InHand>> InHand::open(const std::string& path, std::string_view version) {
+Result<std::unique_ptr<InHand>> InHand::open(const std::string& path, std::string_view version,
+                                             const std::string& boot) {
   Fd file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!file) return cannot("open", path);
   // Blocks of its own: a full disk must not end the process at a write into the map.
@@ -69,13 +71,12 @@ Result<std::unique_ptr<InHand>> InHand::open(const std::string& path, std::strin
   if (map == MAP_FAILED) return cannot("map", path);
   auto in_hand = std::unique_ptr<InHand>(new InHand(static_cast<Page*>(map)));
   Page& page = *in_hand->page_;
-  char ours[sizeof(page.version)];
-  put(ours, version);
-  if (!is_whole(page) || std::memcmp(ours, page.version, sizeof(ours)) != 0) {
-    std::memset(map, 0, sizeof(Page));
-    std::memcpy(page.version, ours, sizeof(ours));
-    page.magic = kMagic;
-  }
+  Page fresh{.magic = kMagic};
+  put(fresh.version, version);
+  put(fresh.boot, boot);
+  bool is_ours = std::memcmp(fresh.version, page.version, sizeof(page.version)) == 0 &&
+                 std::memcmp(fresh.boot, page.boot, sizeof(page.boot)) == 0;
+  if (!is_whole(page) || !is_ours) page = fresh;
   in_hand->count_what_was_left();
   return in_hand;
 }

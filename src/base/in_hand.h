@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/files.h"
 #include "base/result.h"
 
 namespace millrace {
@@ -17,9 +18,9 @@ namespace millrace {
 // of the process is a suspect: it is handled alone; in hand at two of them, it is not handled any
 // more.
 //
-// Of a machine that lost its power the file may be anything, and is begun anew: no process died of
-// a message then. A suspect is forgotten once it was handled, and with another version of the
-// program.
+// Of a machine that lost its power the file may be anything, and after each start of the machine it
+// is begun anew: no process died of a message then. A suspect is forgotten once it was handled, and
+// with another version of the program.
 //
 // One thread at a time, but for `dead`.
 class InHand {
@@ -38,7 +39,8 @@ class InHand {
   };
 
   // Creates the file, 0600, if need be. Errors: BAS-0008.
-  static Result<std::unique_ptr<InHand>> open(const std::string& path, std::string_view version);
+  static Result<std::unique_ptr<InHand>> open(const std::string& path, std::string_view version,
+                                              const std::string& boot = boot_id());
   ~InHand();
   InHand(const InHand&) = delete;
 

@@ -86,7 +86,10 @@ class ValueBuilder {
   bool on_string_part(boost::json::string_view s, size_t, error_code&) { return part(s); }
   bool on_string(boost::json::string_view s, size_t, error_code&) { return add(whole(s)); }
   bool on_number_part(boost::json::string_view s, error_code&) { return part(s); }
-  bool on_int64(int64_t i, boost::json::string_view, error_code&) { return add_number(Value(i)); }
+  bool on_int64(int64_t i, boost::json::string_view s, error_code&) {
+    bool is_minus_zero = i == 0 && (pending_.empty() ? s.front() == '-' : pending_.front() == '-');
+    return add_number(is_minus_zero ? Value(-0.0) : Value(i));
+  }
   bool on_uint64(uint64_t i, boost::json::string_view s, error_code& ec) {
     pending_.append(s.data(), s.size());
     if (!limits_->rounds_numbers) return refuse_number("a whole number from -2^63 to 2^63 - 1", ec);
@@ -103,6 +106,8 @@ class ValueBuilder {
     if (!std::isfinite(d)) return refuse_number("a number up to 1.79e308", ec);
     if (vanished(pending_, d) && !limits_->rounds_numbers)
       return refuse_number("0 or a number from 5e-324", ec);
+    if (!limits_->rounds_numbers && is_another_number(pending_, d))
+      return refuse_number("a number that a double holds", ec);
     return add_number(Value(d));
   }
   bool on_bool(bool b, error_code&) { return add(Value(b)); }

@@ -15,12 +15,14 @@ struct JsonLimits {
   bool rounds_numbers = false;  // a whole number beyond 64 bits becomes the nearest Float
 };
 
-// For what this server wrote itself and must read back, however many keys it has by now.
-inline constexpr JsonLimits kOwnJson{.max_keys = SIZE_MAX};
+// For what this server wrote itself and must read back, however many keys it has by now, and
+// however much has been put around it.
+inline constexpr JsonLimits kOwnJson{.max_depth = 256, .max_keys = SIZE_MAX};
 
 // Parses one JSON text (RFC 8259) straight into a Value. A repeated key: the last one wins.
-// A whole number without fraction and exponent becomes Int, any other Float. One that does not fit
-// (64 bits signed; the range of doubles) is refused: it would be another number.
+// A whole number without fraction and exponent becomes Int (but -0: Int has no such), any other
+// Float. One that does not fit (64 bits signed; the range of doubles; from 2^53 on what is no
+// double) is refused: it would be another number.
 // Errors (Invalid, BAS-0002) name line, column and byte offset, counted from 1, 1 and 0.
 Result<Value> parse_json(std::string_view text, const JsonLimits& limits = {});
 

@@ -32,6 +32,7 @@ enum class Shape : uint8_t {
   Flag,
   Schemas,
   SchemaMap,
+  PatternMap,  // its keys are patterns
   SchemaOrFlag,
   Required,
   Schema,
@@ -59,7 +60,7 @@ constexpr Keyword kKeywords[] = {
     {"maxItems", Shape::Count},
     {"uniqueItems", Shape::Flag},
     {"properties", Shape::SchemaMap},
-    {"patternProperties", Shape::SchemaMap},
+    {"patternProperties", Shape::PatternMap},
     {"additionalProperties", Shape::SchemaOrFlag},
     {"required", Shape::Required},
     {"minProperties", Shape::Count},
@@ -135,6 +136,7 @@ class SchemaChecker {
       case Shape::Schemas:
         return value.is_list() ? check_all(value, at) : expected("a list of schemas", value, at);
       case Shape::SchemaMap: return check_map(value, at);
+      case Shape::PatternMap: return check_pattern_map(value, at);
       case Shape::SchemaOrFlag:
       case Shape::Schema: return check(value, at);
       case Shape::Required: return check_required(value, at);
@@ -176,6 +178,14 @@ class SchemaChecker {
   void check_map(const Value& map, const std::string& at) {
     if (!map.is_map()) return expected("a map of schemas", map, at);
     for (const auto& [key, value] : map.as_map()) check(value, json_pointer(at, key.as_string()));
+  }
+  void check_pattern_map(const Value& map, const std::string& at) {
+    check_map(map, at);
+    if (!map.is_map()) return;
+    for (const auto& [key, value] : map.as_map()) {
+      if (problems_.full()) return;
+      check_pattern(key, json_pointer(at, key.as_string()));
+    }
   }
   void check_required(const Value& value, const std::string& at) {
     if (value.is_bool()) return;

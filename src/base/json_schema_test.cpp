@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "base/json.h"
+#include "base/regex_cost.h"
 #include "base/test_support.h"
 
 namespace millrace {
@@ -117,6 +118,32 @@ TEST(JsonSchema, RefusesPatternsThatAreDearToCompile) {
   EXPECT_EQ(told("^[0-9a-f]{40}$"), "");
 }
 
+TEST(JsonSchema, ComparesWholeNumbersExactly) {
+  EXPECT_EQ(verdict(R"({"maximum":9007199254740992})", "9007199254740993"),
+            ": expected at most 9007199254740992, found 9007199254740993\n");
+  EXPECT_EQ(verdict(R"({"exclusiveMinimum":9007199254740992})", "9007199254740993"), "");
+  EXPECT_EQ(verdict(R"({"multipleOf":2})", "9007199254740993"),
+            ": expected a multiple of 2, found 9007199254740993\n");
+  EXPECT_EQ(verdict(R"({"multipleOf":-1})", "-9223372036854775808"), "");
+  EXPECT_EQ(verdict(R"({"multipleOf":0.1})", "0.3"), "");
+  EXPECT_EQ(verdict(R"({"enum":[9007199254740992.0]})", "9007199254740993").substr(0, 17),
+            ": expected one of");
+  EXPECT_EQ(verdict(R"({"uniqueItems":true})", "[9007199254740992, 9007199254740992.0]"),
+            "/1: repeats an earlier item\n");
+  EXPECT_EQ(verdict(R"({"uniqueItems":true})", "[9007199254740993, 9007199254740992.0, 0, 1]"), "");
+}
+
+TEST(JsonSchema, RefusesSuchKeysOfPatternPropertiesToo) {
+  auto told = [](const std::string& key) {
+    return lines(check_json_schema(Value::map(
+        {{"patternProperties", Value::map({{key, Value::map({{"type", "string"}})}})}})));
+  };
+  EXPECT_EQ(told("("), "/patternProperties/(: bad regular expression: missing ): (\n");
+  EXPECT_NE(told(std::string(100'000, 'x')).find("expected at most 10000 bytes in a pattern"),
+            std::string::npos);
+  EXPECT_EQ(told("^[a-z]+$"), "");
+}
+
 TEST(JsonSchema, RefusesMoreThanItsPatternsMayCostTogether) {
   Value forms = Value::list();
   for (int i = 0; i < 200; ++i) {
@@ -124,10 +151,19 @@ TEST(JsonSchema, RefusesMoreThanItsPatternsMayCostTogether) {
   }
   auto problems = check_json_schema(Value::map({{"anyOf", forms}}));
   ASSERT_FALSE(problems.empty());
-  EXPECT_NE(problems[0].message.find("more than 10000000 steps to compile together"),
+  EXPECT_NE(problems[0].message.find("more than 4000000 steps to compile together"),
             std::string::npos)
       << problems[0].message;
-  EXPECT_EQ(problems[0].path, "/anyOf/39/pattern");
+  EXPECT_EQ(problems[0].path, "/anyOf/15/pattern");
+
+  Value patterns = Value::map();
+  for (int i = 0; i < 200; ++i) {
+    patterns.set(repeated("\\pL|", 60) + std::to_string(i), true);
+  }
+  uint64_t left = kRegexStepsOfDocument;
+  problems = check_json_schema(Value::map({{"patternProperties", patterns}}), {}, &left);
+  ASSERT_EQ(problems.size(), 100U);
+  EXPECT_LT(left, kRegexStepsOfDocument / 10);
 }
 
 // Also what was stored by a version that knew no such limits.

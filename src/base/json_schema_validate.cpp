@@ -4,7 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
+#include <compare>
 #include <limits>
 #include <memory>
 #include <unordered_map>
@@ -214,26 +214,36 @@ class Validator {
   }
 
   void check_number(const Value& schema, const Value& value, const std::string& at) {
-    double number = value.as_float();
     auto compare = [&](std::string_view key, std::string_view word, auto holds) {
       const Value& limit = schema[key];
-      if (!limit.is_number() || holds(number, limit.as_float())) return;
+      if (!limit.is_number() || holds(compare_numbers(value, limit))) return;
       add(at, [&] {
         return fmt::format("expected {} {}, found {}", word, to_json(limit), shown(value));
       });
     };
     bool above = schema.bool_or("exclusiveMinimum", false);
     bool below = schema.bool_or("exclusiveMaximum", false);
-    using Compare = std::function<bool(double, double)>;
+    using Order = std::partial_ordering;
     compare("minimum", above ? "more than" : "at least",
-            above ? Compare(std::greater<>()) : Compare(std::greater_equal<>()));
+            [&](Order order) { return above ? std::is_gt(order) : std::is_gteq(order); });
     compare("maximum", below ? "less than" : "at most",
-            below ? Compare(std::less<>()) : Compare(std::less_equal<>()));
-    compare("exclusiveMinimum", "more than", std::greater<>());
-    compare("exclusiveMaximum", "less than", std::less<>());
-    compare("multipleOf", "a multiple of", [](double n, double of) {
-      return of == 0 || std::abs(std::remainder(n, of)) < 1e-9 * std::abs(of);
+            [&](Order order) { return below ? std::is_lt(order) : std::is_lteq(order); });
+    compare("exclusiveMinimum", "more than", std::is_gt);
+    compare("exclusiveMaximum", "less than", std::is_lt);
+    const Value& of = schema["multipleOf"];
+    if (!of.is_number() || is_multiple(value, of)) return;
+    add(at, [&] {
+      return fmt::format("expected a multiple of {}, found {}", to_json(of), shown(value));
     });
+  }
+
+  static bool is_multiple(const Value& value, const Value& of) {
+    double step = of.as_float();
+    if (step == 0) return true;
+    constexpr double kExactly = 0x1p53;  // from here on doubles round
+    bool both_whole = value.is_int() && std::trunc(step) == step && std::abs(step) < kExactly;
+    if (both_whole) return value.as_int() % static_cast<int64_t>(std::abs(step)) == 0;
+    return std::abs(std::remainder(value.as_float(), step)) < 1e-9 * std::abs(step);
   }
 
   // `size` of `what` against the keywords minX and maxX.

@@ -89,8 +89,14 @@ enum class Mutant : uint8_t {
   WindUpGoesOn,
   SweepNeverRests,
   DispatchSpins,
+  // Several servers: each decides for its own shards
+  OthersMessagesTaken,
+  OthersTimersFired,
+  OthersQueueTaken,
+  ClaimNotRaised,
+  NodeShared,
 };
-inline constexpr int kMutants = static_cast<int>(Mutant::DispatchSpins) + 1;
+inline constexpr int kMutants = static_cast<int>(Mutant::NodeShared) + 1;
 
 #ifdef MILLRACE_MUTANTS
 extern Mutant mutant_in_force;

@@ -32,7 +32,7 @@ inline constexpr size_t kMostUnicodeClasses = 64;
 inline constexpr size_t kMostRepetitions = 256;
 
 // Compiling the patterns of one document (a schema, the criteria of a rule) together, in steps.
-inline constexpr uint64_t kRegexStepsOfDocument = 10'000'000;
+inline constexpr uint64_t kRegexStepsOfDocument = 4'000'000;
 
 // Told of a pattern by reading it once, before it is compiled.
 struct RegexDemand {

@@ -27,6 +27,26 @@ std::string_view to_string(ErrorKind kind) {
   return "internal";
 }
 
+std::string_view public_kind(const Error& error) {
+  switch (error.kind()) {
+    case ErrorKind::Invalid:
+    case ErrorKind::Mismatch:
+    case ErrorKind::TooLarge:
+    case ErrorKind::Unsupported: return "VALIDATION_FAILED";
+    case ErrorKind::Unauthorized:
+      return error.code() == "AUT-0003" ? "TOKEN_EXPIRED" : "UNAUTHORIZED";
+    case ErrorKind::Forbidden: return "FORBIDDEN";
+    case ErrorKind::NotFound: return "NOT_FOUND";
+    case ErrorKind::Conflict:
+    case ErrorKind::Stale: return "CONFLICT";
+    case ErrorKind::Busy: return "RATE_LIMITED";
+    case ErrorKind::Timeout: return "TIMEOUT";
+    case ErrorKind::Unavailable: return "SERVICE_UNAVAILABLE";
+    case ErrorKind::Internal: return "INTERNAL_ERROR";
+  }
+  return "INTERNAL_ERROR";
+}
+
 namespace {
 
 // A message quotes what it is about, and is stored and shown as text: there no NUL may stand.

@@ -77,6 +77,10 @@ class [[nodiscard]] Error {
   std::unique_ptr<Data> data_;
 };
 
+// What a program that is told of an error does about it: "VALIDATION_FAILED", "RATE_LIMITED", ...
+// Part of every answer that is an error, over HTTP and gRPC alike; there are fewer than kinds.
+std::string_view public_kind(const Error& error);
+
 // A value or an Error. For what a caller must expect; a programmer's mistake is an ASSERT.
 // A default-constructed Result<T> holds a default T (co_spawn of Asio 1.81 needs that).
 template <typename T>

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/value.h"
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 #include <new>
 
 #include "base/hash.h"
+#include "base/number.h"
 
 namespace millrace {
 namespace detail {
@@ -206,7 +208,7 @@ size_t Value::size() const {
 bool Value::operator==(const Value& other) const {
   if (is_number() && other.is_number()) {
     if (is_int() && other.is_int()) return payload_.integer == other.payload_.integer;
-    return as_float() == other.as_float();
+    return std::is_eq(compare_numbers(*this, other));
   }
   if (kind_ != other.kind_) return false;
   if (has_node() && payload_.node == other.payload_.node) return true;
@@ -227,6 +229,24 @@ bool Value::operator==(const Value& other) const {
     }
     default: return false;
   }
+}
+
+bool is_deeper(const Value& value, size_t most) {
+  if (!value.is_list() && !value.is_map()) return false;
+  if (most == 0) return true;
+  if (value.is_list()) {
+    return std::ranges::any_of(value.as_list(),
+                               [&](const Value& item) { return is_deeper(item, most - 1); });
+  }
+  return std::ranges::any_of(value.as_map(),
+                             [&](const auto& entry) { return is_deeper(entry.value, most - 1); });
+}
+
+std::partial_ordering compare_numbers(const Value& a, const Value& b) {
+  if (a.is_int() && b.is_int()) return a.as_int() <=> b.as_int();
+  if (a.is_int()) return compare(a.as_int(), b.as_float());
+  if (b.is_int()) return 0 <=> compare(b.as_int(), a.as_float());
+  return a.as_float() <=> b.as_float();
 }
 
 bool Value::same_as(const Value& other) const {

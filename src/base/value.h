@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <compare>
 #include <cstdint>
 #include <initializer_list>
 #include <string>
@@ -124,6 +125,12 @@ class Value {
   Kind kind_;
   Payload payload_;
 };
+
+// Whether lists and maps stand in each other more than `most` deep; a scalar has no depth.
+bool is_deeper(const Value& value, size_t most);
+
+// Of two numbers, exactly: 2^53 + 1 is more than 2^53 also when that is a Float.
+std::partial_ordering compare_numbers(const Value& a, const Value& b);
 
 // The entries of a map in insertion order; keys are unique. Above 16 entries look-ups go through
 // a hash index; writers keep it, so that readers only read.

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/value_hash.h"
 
+#include <bit>
+#include <cmath>
+
 namespace millrace {
 
 size_t ValueHash::operator()(const Value& value) const noexcept {
@@ -10,10 +13,13 @@ size_t ValueHash::operator()(const Value& value) const noexcept {
     case Value::Kind::Null:
     case Value::Kind::Bool:
       return salted(seeded_hash(uint64_t{value.is_bool() && value.as_bool()}));
-    case Value::Kind::Int:
+    case Value::Kind::Int: return seeded_hash(static_cast<uint64_t>(value.as_int()));
     case Value::Kind::Float: {
       double number = value.as_float();
-      return seeded_hash(std::bit_cast<uint64_t>(number == 0 ? 0.0 : number));  // -0.0 == 0.0
+      bool is_whole = std::trunc(number) == number && number >= -0x1p63 && number < 0x1p63;
+      // 1 == 1.0, -0.0 == 0
+      return seeded_hash(is_whole ? static_cast<uint64_t>(static_cast<int64_t>(number))
+                                  : std::bit_cast<uint64_t>(number));
     }
     case Value::Kind::String: return salted(seeded_hash(value.as_string()));
     case Value::Kind::List: {

@@ -29,6 +29,50 @@ TEST(Json, ANumberThatCannotBeKeptIsRefusedWithItsPlace) {
   EXPECT_EQ(*parse_json("18446744073709551616", {.rounds_numbers = true}), Value(0x1p64));
 }
 
+TEST(Json, AFractionDoesNotLetAWholeNumberBecomeAnotherOne) {
+  auto why = [](std::string_view text) {
+    auto value = parse_json(text);
+    return value.ok() ? to_json(*value) : value.error().message();
+  };
+  for (const char* text :
+       {"9007199254740993.0", "[90071992547409.93e2]", "-9007199254740993.00",
+        "9.007199254740993E15", "123456789012345678.5", "1152921504606846977e0"}) {
+    EXPECT_NE(why(text).find("expected a number that a double holds, found"), std::string::npos)
+        << why(text);
+  }
+  for (auto [text, json] : {std::pair("9007199254740992.0", "9007199254740992.0"),
+                            {"1e23", "1e+23"},
+                            {"1.7976931348623157e308", "1.7976931348623157e+308"},
+                            {"0.1000000000000000055511151231257827", "0.1"},
+                            {"3.14159265358979323846", "3.141592653589793"},
+                            {"1.8446744073709551616e19", "1.8446744073709552e+19"},
+                            {"1.2089258196146292e24", "1.2089258196146292e+24"}}) {
+    EXPECT_EQ(why(text), json);
+  }
+  EXPECT_EQ(to_json(*parse_json("9007199254740993.0", {.rounds_numbers = true})),
+            "9007199254740992.0");
+}
+
+TEST(Json, KeepsTheSignOfZero) {
+  EXPECT_EQ(to_json(*parse_json("[-0,-0.0,0,{\"a\":-0}]")), R"([-0.0,-0.0,0,{"a":-0.0}])");
+}
+
+TEST(Value, NumbersAreComparedExactly) {
+  constexpr int64_t kWhole = 9007199254740993;
+  EXPECT_NE(Value(kWhole), Value(9007199254740992.0));
+  EXPECT_EQ(Value(kWhole - 1), Value(9007199254740992.0));
+  EXPECT_NE(Value(INT64_MAX), Value(0x1p63));
+  EXPECT_EQ(Value(INT64_MIN), Value(-0x1p63));
+  auto order = [](Value a, Value b) { return compare_numbers(a, b); };
+  EXPECT_TRUE(std::is_gt(order(kWhole, 9007199254740992.0)));
+  EXPECT_TRUE(std::is_lt(order(9007199254740992.0, kWhole)));
+  EXPECT_TRUE(std::is_lt(order(INT64_MAX, 0x1p63)));
+  EXPECT_TRUE(std::is_gt(order(INT64_MIN, -0x1p64)));
+  EXPECT_TRUE(std::is_lt(order(1, 1.5)));
+  EXPECT_TRUE(std::is_gt(order(-1, -1.5)));
+  EXPECT_TRUE(std::is_eq(order(0, -0.0)));
+}
+
 TEST(Json, TextThatIsNoTextIsRefusedWithItsReason) {
   auto why = [](std::string_view text) { return parse_json(text).error().message(); };
   EXPECT_EQ(why("[\"a\xff\"]"),

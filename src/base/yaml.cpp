@@ -151,6 +151,10 @@ class TreeBuilder : public YAML::EventHandler {
       problem(at, fmt::format("expected a number up to 1.79e308, found {}", text));
     } else if (vanished(text, scalar.as_float())) {
       problem(at, fmt::format("expected 0 or a number from 5e-324, found {}", text));
+    } else if (text.find(':') == text.npos && is_another_number(text, scalar.as_float())) {
+      problem(at, fmt::format("expected a number that a double holds, found {}; in quotes it stays "
+                              "as it is",
+                              text));
     }
     return scalar;
   }

@@ -57,6 +57,11 @@ TEST(Yaml, ANumberThatCannotBeKeptIsRefusedWithItsLine) {
                                 "f.yaml:3: expected a whole number from -2^63 to 2^63 - 1, found "
                                 "0x10000000000000000; in quotes it stays as it is"}));
   EXPECT_EQ(yaml_problems("a: .inf\nb: !!float .nan\nc: 1.0e+999\nd: 1.0e-999").size(), 4U);
+  EXPECT_EQ(yaml_problems("a: 9007199254740993.0"),
+            std::vector<std::string>{"f.yaml:1: expected a number that a double holds, found "
+                                     "9007199254740993.0; in quotes it stays as it is"});
+  EXPECT_EQ(json_of("[9007199254740992.0, 1.0e+23, 9_007_199_254_740_994.0]"),
+            "[9007199254740992.0,1e+23,9007199254740994.0]");
   EXPECT_EQ(json_of("[9223372036854775807, '9223372036854775808', 1.5e+308]"),
             R"([9223372036854775807,"9223372036854775808",1.5e+308])");
 }

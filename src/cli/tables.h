@@ -15,6 +15,7 @@ CommandTable webhook_commands();
 CommandTable key_commands();
 CommandTable pack_commands();  // packs, actions, triggers
 CommandTable auth_commands();
+CommandTable worker_commands();  // workers, servers
 CommandTable trace_commands();
 CommandTable remote_commands();  // all of these
 

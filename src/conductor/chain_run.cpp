@@ -38,6 +38,7 @@ Result<void> Conductor::add_chain_names(const Renderable& source, expr::Scope& s
     Value system = Value::map();
     for (const std::string& name : source.system_keys()) {
       auto answer = scope.lookup->kv("system." + name, false);
+      if (answer.is_refused()) return expr::refused(answer);
       if (answer.needs_load()) expr::add_needs(needs, must_load(answer.key()));
       system.set(name, answer.value());
     }

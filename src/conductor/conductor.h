@@ -18,10 +18,16 @@
 
 namespace millrace::conductor {
 
-// Steps that the expressions of all workflows take together in one decision, some 500 ms at most. A
-// task with kMostItems items that are rendered in some 500 steps each fits in half of them.
-inline constexpr uint64_t kStepsOfDecision = 10'000'000;
+// Steps that the expressions of all workflows take together in one decision: 100 ms. What is left
+// to offer when half of them are spent is for the next decision, so that one evaluation, which may
+// take as much as that half, always has it.
+inline constexpr uint64_t kStepsOfDecision = 2'000'000;
 inline constexpr size_t kMostItems = 10'000;  // of a task, or batches of them
+// Keys that the items of a task read before the next decision goes on with the others.
+inline constexpr size_t kMostKeysAtOnce = 500;
+
+// Lists and maps in each other, of a value that a workflow keeps: what is stored has some more.
+inline constexpr size_t kDeepestKept = 100;
 
 // What the conductor borrows from its caller.
 struct Environment {
@@ -102,6 +108,9 @@ class Conductor {
   // The tasks that may start now, sorted by name and route. They stay staged until their first
   // event comes.
   Result<std::vector<NextTask>> next_tasks();
+  // It has left out tasks or items, because half of the allowance was spent: the next decision is
+  // to ask again.
+  bool was_cut_short() const { return was_cut_short_; }
 
   // Returns the entry that the event belongs to.
   Result<EntryIndex> event(std::string_view task, RouteId route, const TaskEvent& event);
@@ -204,10 +213,13 @@ class Conductor {
   RouteId route_after(EdgeId edge, RouteId route);
 
   // render.cpp: contexts and expressions
+  bool has_spent_half() const;
   const Value& merged(const ContextList& in);
   void compact(ContextList& in) const;
   expr::Scope scope(Value ctx, const TaskLookup& lookup);
   Result<Value> render(const Renderable& source, expr::Scope& scope);
+  // Of what the workflow keeps: writing it costs, too.
+  Result<Value> render_kept(const Renderable& source, expr::Scope& scope);
   std::optional<Value> render_or_log(const Renderable& source, expr::Scope& scope,
                                      std::optional<Error>& needs);
   Result<Renderable> input_source(const Assignment& input, const Value& inputs);
@@ -215,6 +227,8 @@ class Conductor {
   Result<NextTask> render_task(Staged& staged);
   Result<Value> render_seconds(const Renderable& source, std::string_view what, expr::Scope& scope);
   Result<void> render_items(Staged& staged, TaskLookup& lookup, expr::Scope& scope, NextTask& next);
+  Result<void> render_actions(Staged& staged, const Value& list, TaskLookup& lookup,
+                              expr::Scope& scope, NextTask& next);
   Result<Value> render_list(const WithItems& with, expr::Scope& scope);
   Result<ActionCall> render_item(const Task& task, const Value& element, size_t index,
                                  TaskLookup& lookup, expr::Scope& scope);
@@ -237,6 +251,7 @@ class Conductor {
   State state_;
   Environment environment_;
   uint64_t evaluations_ = 0;
+  bool was_cut_short_ = false;
   struct ContextListHash {
     size_t operator()(const ContextList& list) const;
   };

@@ -240,11 +240,13 @@ Value Conductor::names(const Value& ctx) const {
 Result<void> Conductor::add_named(const Renderable& source, expr::Scope& scope) const {
   if (is_chain()) return add_chain_names(source, scope);
   std::optional<Error> needs;  // of all of them at once
+  std::optional<Error> no;
   auto add = [&](std::string_view root, const std::set<std::string>& names, auto ask) {
     Value group = scope.names[root];
     for (const std::string& name : names) {
       expr::Answer answer = ask(name);
       if (answer.needs_load()) expr::add_needs(needs, must_load(answer.key()));
+      if (answer.is_refused()) no = expr::refused(answer);
       if (answer.found()) group.set(name, answer.value());
     }
     if (!names.empty()) scope.names.set(root, std::move(group));
@@ -253,6 +255,7 @@ Result<void> Conductor::add_named(const Renderable& source, expr::Scope& scope) 
       [&](const std::string& name) { return scope.lookup->task(name, std::nullopt); });
   add("keystore", source.named_keys(),
       [&](const std::string& name) { return scope.lookup->kv(name, false); });
+  if (no) return std::move(*no);
   if (needs) return std::move(*needs);
   return {};
 }

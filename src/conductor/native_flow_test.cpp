@@ -215,26 +215,70 @@ TEST(WithItems, AreAtMostTenThousand) {
   EXPECT_EQ(batches.offered("each").items_count, 300U);
 }
 
-// All are rendered when the task is first offered: what they take together has a limit.
-TEST(WithItems, ShareTheStepsOfTheDecision) {
-  Rig run(each_of("{{ range(200) | list }}", "{{ range(100000) | sum }}"));
-  run.allow(kStepsOfDecision);
-  EXPECT_EQ(run.next(), Names{});
-  EXPECT_EQ(run.status(), Status::Failed);
-  ASSERT_FALSE(run.messages().empty());
-  EXPECT_TRUE(run.messages()[0].ends_with(
-      "the evaluations of one decision took more than 10000000 steps together"))
-      << run.messages()[0];
-  EXPECT_EQ(run.steps_left(), 0U);
+// All are looked at before the first is offered, in as many decisions as it takes.
+TEST(WithItems, ThatAreDearTogetherAreLookedAtInSeveralDecisions) {
+  Rig run(each_of("{{ range(30) | list }}", "{{ range(50000) | sum }}"));
+  int decisions = 0;
+  Names offered;
+  do {
+    run.allow(kStepsOfDecision);
+    offered = run.next();
+    EXPECT_GE(run.steps_left(), kStepsOfDecision / 2 - 200'000);
+    ++decisions;
+  } while (offered.empty() && decisions < 50);
+  EXPECT_EQ(offered, Names{"each"});
+  EXPECT_GT(decisions, 2);
+  EXPECT_LT(decisions, 8);
 }
 
-TEST(WithItems, TenThousandOfACheapExpressionFitInHalfADecision) {
+TEST(WithItems, AMistakeInTheLastIsFoundBeforeTheFirstStarts) {
+  Rig run(each_of("{{ range(30) | list }}", "{{ range(50000) | sum // (29 - item) }}"));
+  for (int i = 0; i < 50 && run.status() == Status::Running; ++i) {
+    run.allow(kStepsOfDecision);
+    EXPECT_EQ(run.next(), Names{});
+  }
+  EXPECT_EQ(run.status(), Status::Failed);
+}
+
+// What is offered together is what half of a decision renders.
+TEST(WithItems, ThatAreDearTogetherAreOfferedInSeveralDecisions) {
+  Rig run(
+      "tasks: {each: {with: {items: \"{{ range(30) | list }}\"}, action: core.echo, "
+      "input: {message: \"{{ range(50000) | sum + item }}\"}}}");
+  size_t started = 0;
+  for (int i = 0; i < 50 && started < 30; ++i) {
+    run.allow(kStepsOfDecision);
+    auto tasks = *run.conductor().next_tasks();
+    for (const auto& task : tasks) {
+      EXPECT_LT(task.actions.size(), 15U);
+      for (const auto& call : task.actions) {
+        EXPECT_EQ(*call.item, started++);
+        run.report_item("each", *call.item, Status::Running);
+      }
+    }
+  }
+  EXPECT_EQ(started, 30U);
+}
+
+// Keys that a template puts together are known only when it is rendered.
+TEST(WithItems, AskForTheKeysOfManyItemsAtOnce) {
+  Rig run(each_of("{{ range(200) | list }}", "{{ st2kv('system.k' ~ item) }}"));
+  auto tasks = run.conductor().next_tasks();
+  ASSERT_FALSE(tasks.ok());
+  EXPECT_EQ(expr::needed_keys(tasks.error()).size(), 100U) << "as many as an error names";
+}
+
+TEST(WithItems, TenThousandOfACheapExpressionTakeAFewDecisions) {
   Rig run(each_of("{{ range(10000) | list }}", "host {{ item }} of {{ index + 1 }} {{ task }}"));
-  run.allow(kStepsOfDecision / 2);
-  NextTask task = run.offered("each");
-  EXPECT_EQ(task.items_count, 10'000U);
-  EXPECT_EQ(task.actions.size(), 1U);
-  EXPECT_GT(run.steps_left(), kStepsOfDecision / 4);
+  int decisions = 0;
+  Names offered;
+  do {
+    run.allow(kStepsOfDecision);
+    offered = run.next();
+    ++decisions;
+  } while (offered.empty() && decisions < 10);
+  EXPECT_EQ(offered, Names{"each"});
+  EXPECT_LE(decisions, 3);
 }
 
 TEST(Allowance, ConditionsAndWhatIsPublishedDrawOnIt) {
@@ -253,6 +297,45 @@ tasks:
   run.report("a", Status::Succeeded);
   EXPECT_LE(run.steps_left(), kStepsOfDecision - 2000);
   EXPECT_EQ(run.next(), Names{"b"});
+}
+
+// It could not be read again after a restart.
+TEST(Publish, AValueThatIsTooDeepFailsTheWorkflow) {
+  Rig run(R"(
+vars: [{x: 1}]
+tasks:
+  begin: {next: [{do: a}]}
+  a: {next: [{publish: [{x: {a: [<% ctx().x %>]}}], do: a}]}
+)");
+  run.succeed("begin");
+  int rounds = 0;
+  while (run.status() == Status::Running && rounds < 80) {
+    run.succeed("a");
+    ++rounds;
+  }
+  EXPECT_EQ(run.status(), Status::Failed);
+  EXPECT_EQ(rounds, 51);
+  EXPECT_EQ(run.messages(), Names{R"('{"a":["<% ctx().x %>"]}': expected a value of at most 100 )"
+                                  "levels of lists and maps"});
+}
+
+// What is published is stored, each time.
+TEST(Allowance, WhatIsKeptDrawsOnItByItsSize) {
+  auto publish = [](int times) {
+    std::string text = "tasks:\n  a:\n    next:\n      - publish:\n";
+    for (int i = 0; i < times; ++i) text += fmt::format("          - {{x{}: <% result() %>}}\n", i);
+    return text;
+  };
+  for (auto [times, ends] : {std::pair(3, Status::Succeeded), {60, Status::Failed}}) {
+    Rig run(publish(times));
+    run.next();
+    run.report("a", Status::Running);
+    run.allow(kStepsOfDecision);
+    run.report("a", Status::Succeeded, Value(std::string(2 << 20, 'x')));
+    EXPECT_EQ(run.status(), ends);
+    EXPECT_LE(run.steps_left(),
+              kStepsOfDecision - static_cast<uint64_t>(std::min(times, 30)) * 60'000);
+  }
 }
 
 TEST(WithItems, BatchesHoldSeveralElements) {

@@ -266,26 +266,38 @@ TEST(Rehearsal, WhatOneDecisionCannotDoFailsInItToo) {
   constexpr std::string_view kCase = "cases: [{name: x, expect: {status: failed}}]";
   Play play(R"(
 tasks:
-  each:
-    with: {items: "{{ range(200) | list }}", concurrency: 1}
+  a:
     action: x.a
-    input: {n: "{{ range(100000) | sum }}"}
+    next:
+      - publish:
+          - a: "{{ range(450000) | sum }}"
+          - b: "{{ range(450000) | sum }}"
+          - c: "{{ range(450000) | sum }}"
 )",
             kCase);
   EXPECT_EQ(play.error, "");
   EXPECT_EQ(play.outcome.status, "failed");
   ASSERT_FALSE(play.outcome.errors.empty());
   EXPECT_TRUE(play.outcome.errors[0].ends_with(
-      "the evaluations of one decision took more than 10000000 steps together"))
+      "the evaluations of one decision took more than 2000000 steps together"))
       << play.outcome.errors[0];
   std::string chain = "tasks:\n";
-  for (int i = 0; i < 100; ++i) {
+  for (int i = 0; i < 30; ++i) {
     chain += "  t" + std::to_string(i) +
              ": {action: x.a, input: {n: \"{{ range(100000) | sum }}\"}, next: [{do: t" +
              std::to_string(i + 1) + "}]}\n";
   }
-  Play longer(chain + "  t100: {action: x.a}\n", kCase);
+  Play longer(chain + "  t30: {action: x.a}\n", kCase);
   EXPECT_EQ(longer.outcome.status, "succeeded") << longer.error;
+  Play wide(R"(
+tasks:
+  each:
+    with: {items: "{{ range(50) | list }}", concurrency: 10}
+    action: x.a
+    input: {n: "{{ range(50000) | sum }}"}
+)",
+            kCase);
+  EXPECT_EQ(wide.outcome.status, "succeeded") << wide.error;
 }
 
 }  // namespace

@@ -137,7 +137,7 @@ class Player {
     while (true) {
       new_decision();
       TRY(auto tasks, conductor_.next_tasks());
-      if (tasks.empty()) return {};
+      if (tasks.empty() && !conductor_.was_cut_short()) return {};
       for (const NextTask& task : tasks) TRY(start(task));
     }
   }

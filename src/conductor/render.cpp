@@ -7,6 +7,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "base/excerpt.h"
 #include "conductor/task_lookup.h"
 
 namespace millrace::conductor {
@@ -88,7 +89,7 @@ Result<Renderable> Conductor::input_source(const Assignment& input, const Value&
 // Nothing when the evaluation fails: the error is logged, or added to what must be loaded first.
 std::optional<Value> Conductor::render_or_log(const Renderable& source, expr::Scope& scope,
                                               std::optional<Error>& needs) {
-  auto value = render(source, scope);
+  auto value = render_kept(source, scope);
   if (value.ok()) return std::move(*value);
   if (expr::needed_key(value.error()).empty()) {
     log_error(value.error().message());
@@ -167,6 +168,23 @@ Result<Value> Conductor::render(const Renderable& source, expr::Scope& scope) {
   return source.render(environment_.engine, scope);
 }
 
+Result<Value> Conductor::render_kept(const Renderable& source, expr::Scope& scope) {
+  constexpr size_t kLongestShown = 80;
+  TRY(Value value, render(source, scope));
+  auto* allowance = environment_.allowance.get();
+  bool is_paid = !allowance || allowance->take_writing(value, 1);
+  if (is_paid && is_deeper(value, kDeepestKept)) {
+    return Error(ErrorKind::TooLarge, "CND-0015",
+                 fmt::format("'{}': expected a value of at most {} levels of lists and maps",
+                             json_excerpt(source.source(), kLongestShown), kDeepestKept));
+  }
+  if (is_paid) return value;
+  return Error(ErrorKind::TooLarge, "CND-0014",
+               fmt::format("'{}': the values that a workflow keeps in one decision are too large: "
+                           "writing them may take {} steps together",
+                           json_excerpt(source.source(), kLongestShown), allowance->of));
+}
+
 // A variable that expressions evaluated from now on see. Those of a chain see what was there before
 // their whole group.
 void Conductor::assign(expr::Scope& scope, const std::string& name, const Value& value) const {
@@ -177,6 +195,7 @@ void Conductor::assign(expr::Scope& scope, const std::string& name, const Value&
 
 Result<std::vector<NextTask>> Conductor::next_tasks() {
   std::vector<NextTask> tasks;
+  was_cut_short_ = false;
   if (native()) plan_compensation();
   bool clean_up = state_.status == Status::Failed &&
                   std::ranges::any_of(state_.staged, [](const Staged& staged) {
@@ -190,6 +209,8 @@ Result<std::vector<NextTask>> Conductor::next_tasks() {
   for (Staged& staged : state_.staged) {
     if (!staged.offered() || !node(staged.task).task) continue;
     if ((clean_up && !staged.run_on_fail) || (undo && !staged.compensates)) continue;
+    was_cut_short_ = was_cut_short_ || (!tasks.empty() && has_spent_half());
+    if (was_cut_short_) break;
     auto next = render_task(staged);
     if (!next.ok()) {
       if (!expr::needed_key(next.error()).empty()) {
@@ -209,6 +230,11 @@ Result<std::vector<NextTask>> Conductor::next_tasks() {
   }
   std::ranges::sort(tasks, {}, [](const NextTask& task) { return std::tie(task.id, task.route); });
   return tasks;
+}
+
+bool Conductor::has_spent_half() const {
+  const auto* allowance = environment_.allowance.get();
+  return allowance && allowance->left < allowance->of / 2;
 }
 
 Result<NextTask> Conductor::render_task(Staged& staged) {
@@ -244,8 +270,8 @@ Result<Value> Conductor::render_seconds(const Renderable& source, std::string_vi
   return type_error(fmt::format("The value of task {} is not type of integer.", what));
 }
 
-// The actions of the items that have not run, as many as the concurrency leaves free. When the
-// task is first offered every item is rendered, so that an error in the last one shows at once.
+// The actions of the items that have not run, as many as the concurrency leaves free. Before the
+// first is offered every item is rendered, so that an error in the last one shows at once.
 Result<void> Conductor::render_items(Staged& staged, TaskLookup& lookup, expr::Scope& scope,
                                      NextTask& next) {
   const Task& task = *node(staged.task).task;
@@ -266,12 +292,20 @@ Result<void> Conductor::render_items(Staged& staged, TaskLookup& lookup, expr::S
   // Nothing would ever start with less than one at a time.
   if (next.concurrency.is_int() && next.concurrency.as_int() < 1) next.concurrency = Value(1);
 
-  bool first = !staged.items || staged.items->empty();
-  if (first) {
+  if (!staged.items || staged.items->empty()) {
     staged.items = ItemList(list.size());
+    staged.items_seen = 0;
     items_cleared(staged);
     changes_.head = true;
   }
+  return render_actions(staged, list, lookup, scope, next);
+}
+
+// All items are looked at before the first is offered. Both stop at half of the allowance and at
+// some keys, which all have to be loaded, but for one item each time.
+Result<void> Conductor::render_actions(Staged& staged, const Value& list, TaskLookup& lookup,
+                                       expr::Scope& scope, NextTask& next) {
+  const Task& task = *node(staged.task).task;
   const ItemList& items = *staged.items;
   size_t free = items.size();
   if (next.concurrency.is_int()) {
@@ -279,12 +313,44 @@ Result<void> Conductor::render_items(Staged& staged, TaskLookup& lookup, expr::S
     free = limit - std::min(limit, items.count(kActive));
   }
   size_t end = std::min(items.size(), list.size());
-  for (size_t i = items.next_unset(0); i < end; i = items.next_unset(i + 1)) {
-    bool offered = next.actions.size() < free;
-    if (!offered && !first) break;
-    TRY(ActionCall call, render_item(task, list.as_list()[i], i, lookup, scope));
-    if (offered) next.actions.push_back(std::move(call));
+  std::optional<Error> needs;  // of all of them at once
+  auto offer = [&](size_t i) -> Result<void> {
+    auto call = render_item(task, list.as_list()[i], i, lookup, scope);
+    if (call.ok()) {
+      if (next.actions.size() < free) next.actions.push_back(std::move(*call));
+      return {};
+    }
+    if (expr::needed_key(call.error()).empty()) return std::move(call).error();
+    expr::add_needs(needs, call.error());
+    return {};
+  };
+  auto is_enough = [&] {
+    return has_spent_half() || (environment_.allowance && lookup.keys_read() >= kMostKeysAtOnce);
+  };
+  if (staged.items_seen) {
+    changes_.head = true;
+    size_t& seen = *staged.items_seen;
+    bool is_whole = seen == 0;
+    while (seen < end) {
+      TRY(offer(seen));
+      ++seen;
+      if (is_enough()) break;
+    }
+    if (needs) return std::move(*needs);
+    bool is_done = seen >= end && (is_whole || !is_enough());
+    if (!is_whole || !is_done) next.actions.clear();
+    was_cut_short_ = was_cut_short_ || !is_done;
+    if (!is_done) return {};
+    staged.items_seen.reset();
+    if (is_whole) return {};
   }
+  for (size_t i = items.next_unset(0); i < end; i = items.next_unset(i + 1)) {
+    if (next.actions.size() >= free) break;
+    was_cut_short_ = was_cut_short_ || (!next.actions.empty() && is_enough());
+    if (was_cut_short_) break;
+    TRY(offer(i));
+  }
+  if (needs) return std::move(*needs);
   return {};
 }
 

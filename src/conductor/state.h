@@ -82,6 +82,7 @@ struct Staged {
   bool run_on_fail = false;  // offered even though the workflow failed
   std::optional<Value> retry_delay;       // of a task that is to be retried
   std::optional<ItemList> items;          // once the task has been offered
+  std::optional<size_t> items_seen;       // how many were rendered, until all were
   std::optional<EntryIndex> compensates;  // native: the run that is to be undone
 
   bool offered() const { return ready && !completed; }

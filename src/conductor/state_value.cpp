@@ -25,6 +25,7 @@ Value staged_to_value(const Staged& staged, const Graph& graph) {
   if (staged.retry_delay) out.set("retry_delay", *staged.retry_delay);
   if (staged.compensates) out.set("compensates", *staged.compensates);
   if (staged.items) out.set("items_count", static_cast<int64_t>(staged.items->size()));
+  if (staged.items_seen) out.set("items_seen", static_cast<int64_t>(*staged.items_seen));
   return out;
 }
 
@@ -120,6 +121,9 @@ class StateReader {
     staged.compensates = read_optional(value.find("compensates"));
     if (const Value* count = value.find("items_count")) {
       staged.items = ItemList(static_cast<size_t>(read_number(*count)));
+    }
+    if (const Value* seen = value.find("items_seen")) {
+      staged.items_seen = static_cast<size_t>(read_number(*seen));
     }
     return staged;
   }

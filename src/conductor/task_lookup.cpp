@@ -28,9 +28,9 @@ std::optional<EntryIndex> Conductor::TaskLookup::find_run(std::string_view id,
 expr::Answer Conductor::TaskLookup::kv(std::string_view key, bool decrypt) const {
   const expr::Lookup* outside = conductor_.environment_.outside;
   auto answer = outside ? outside->kv(key, decrypt) : expr::Answer::absent();
-  bool missing = !answer.found() && !answer.needs_load();
+  ++keys_read_;
   // StackStorm's templates find an empty text.
-  return missing && conductor_.is_chain() ? expr::Answer::of(Value("")) : answer;
+  return answer.is_absent() && conductor_.is_chain() ? expr::Answer::of(Value("")) : answer;
 }
 
 expr::Answer Conductor::TaskLookup::task(std::optional<std::string_view> id,

@@ -31,6 +31,8 @@ class Conductor::TaskLookup final : public expr::Lookup {
 
   NodeId task_node() const { return *task_; }
   RouteId route() const { return route_; }
+  // How many keys were asked for.
+  size_t keys_read() const { return keys_read_; }
 
   expr::Answer kv(std::string_view key, bool decrypt) const override;
   expr::Answer task(std::optional<std::string_view> id,
@@ -49,6 +51,7 @@ class Conductor::TaskLookup final : public expr::Lookup {
   RouteId route_ = 0;
   Value result_;
   Value item_;
+  mutable size_t keys_read_ = 0;
 };
 
 }  // namespace millrace::conductor

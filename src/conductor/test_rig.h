@@ -61,7 +61,7 @@ class Rig {
 
   Conductor& conductor() {
     Value written = to_value(conductor_->state(), definition_->graph());
-    auto state = state_from_value(*parse_json(to_json(written)), definition_->graph());
+    auto state = state_from_value(*parse_json(to_json(written), kOwnJson), definition_->graph());
     EXPECT_TRUE(state.ok());
     conductor_.emplace(definition_, std::move(*state), environment_);
     return *conductor_;

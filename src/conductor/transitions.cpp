@@ -79,7 +79,7 @@ Result<std::optional<Value>> Conductor::publish(const Transition& transition, En
   bool failed = false;
   std::optional<Error> needs;
   for (const Assignment& assignment : transition.publish) {
-    auto value = render(assignment.value, scope);
+    auto value = render_kept(assignment.value, scope);
     if (!value.ok() && !expr::needed_key(value.error()).empty()) {
       expr::add_needs(needs, value.error());
       continue;

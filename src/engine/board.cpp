@@ -22,6 +22,11 @@ void Board::forget(int64_t number) {
   entries_.erase(found);
 }
 
+bool Board::waits_for(Of<ExecutionId> execution) {
+  std::lock_guard lock(mutex_);
+  return by_execution_.contains(execution);
+}
+
 void Board::ended(const kernel::ExecutionRow& row) {
   std::vector<Reply<kernel::ExecutionRow>> replies;
   {

@@ -18,6 +18,7 @@ class Board {
  public:
   void watch(int64_t number, Of<ExecutionId> execution, Reply<kernel::ExecutionRow> reply);
   void forget(int64_t number);
+  bool waits_for(Of<ExecutionId> execution);
   // Answers and removes all who wait for this execution.
   void ended(const kernel::ExecutionRow& row);
 

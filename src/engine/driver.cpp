@@ -7,6 +7,7 @@
 #include <chrono>
 
 #include "async/thread.h"
+#include "engine/elsewhere.h"
 
 namespace millrace::engine {
 
@@ -92,10 +93,12 @@ void Driver::submit(Message message) {
 }
 
 void Driver::renew(SessionId session, std::function<void(Result<void>)> renewed) {
-  say({session, std::move(renewed)});
+  say({Word::What::Renews, session, std::move(renewed)});
 }
 
-void Driver::close(SessionId session) { say({session, nullptr}); }
+void Driver::drain(SessionId session) { say({Word::What::Drains, session}); }
+
+void Driver::close(SessionId session) { say({Word::What::Leaves, session}); }
 
 void Driver::say(Word word) {
   std::unique_lock lock(mutex_);
@@ -112,7 +115,13 @@ void Driver::say(Word word) {
 }
 
 void Driver::tell(Word word, Now at) {
-  if (!word.renewed) return partition_->close(word.session, at);
+  // Others may decide what becomes of its runs: its worker has to end them in time.
+  if (word.what == Word::What::Renews && at.mono_ms() >= decides_until_ms_) {
+    return word.renewed(Error(ErrorKind::Unavailable, kElsewhere,
+                              "this server has lost its place among the others for now"));
+  }
+  if (word.what == Word::What::Leaves) return partition_->close(word.session, at);
+  if (word.what == Word::What::Drains) return partition_->drain(word.session);
   if (partition_->renew(word.session, at)) return word.renewed({});
   word.renewed(Error(ErrorKind::NotFound, "ENG-0004",
                      fmt::format("session {} is over: open another one", word.session.value)));
@@ -129,6 +138,54 @@ void Driver::look_at_clock() {
   std::lock_guard lock(mutex_);
   clock_set_ = true;
   if (sleeping_) wake_.notify_one();
+}
+
+void Driver::look_for_messages() {
+  std::lock_guard lock(mutex_);
+  has_messages_ = true;
+  if (sleeping_) wake_.notify_one();
+}
+
+void Driver::end_sessions() {
+  std::lock_guard lock(mutex_);
+  ends_sessions_ = true;
+  if (sleeping_) wake_.notify_one();
+}
+
+void Driver::may_decide_until(int64_t mono_ms) {
+  std::lock_guard lock(mutex_);
+  bool rested = rests();
+  decides_until_ms_ = mono_ms;
+  if (rested && sleeping_) wake_.notify_one();
+}
+
+bool Driver::hold(std::chrono::milliseconds within) {
+  std::unique_lock lock(mutex_);
+  holding_ = true;
+  held_ = false;
+  wake_.notify_one();
+  return quiet_.wait_for(lock, within, [&] { return held_; });
+}
+
+// Nothing is pending: the committer owns what it is told before it writes again.
+void Driver::go_on(std::unique_ptr<Partition> next, int64_t owner_epoch) {
+  if (next) committer_->own(next->shards(), owner_epoch);
+  std::lock_guard lock(mutex_);
+  next_ = std::move(next);
+  holding_ = held_ = false;
+  wake_.notify_one();
+}
+
+// Of who has the partition.
+void Driver::change_partition() {
+  std::unique_ptr<Partition> next;
+  {
+    std::lock_guard lock(mutex_);
+    next = std::exchange(next_, nullptr);
+  }
+  if (!next) return;
+  next->take_over(*partition_);
+  partition_ = std::move(next);
 }
 
 void Driver::drain() { wish(Wish::Drain); }
@@ -184,12 +241,14 @@ void Driver::run() {
 
 std::optional<Driver::Steps> Driver::take_turn(Input& input) {
   Now at = now();
+  change_partition();
   if (input.wish >= Wish::Drain) partition_->drain();
   if (input.wish >= Wish::WindUp) partition_->wind_up();
   partition_->written(std::exchange(input.written, {}), at);
   for (auto& message : input.inbox) partition_->offer(std::move(message), at);
   input.inbox.clear();
   for (auto& word : std::exchange(input.words, {})) tell(std::move(word), at);
+  if (rests()) return Steps();
   auto work = partition_->take(at);
   if (!work.ok()) {
     fatal_(work.error());
@@ -204,7 +263,7 @@ void Driver::assist() {
   {
     std::lock_guard lock(mutex_);
     bool is_wanted = !words_.empty() || inbox_.size() >= kWorthWaking;
-    if (turning_ || !writing_ || !is_wanted || wish_ == Wish::End) return;
+    if (turning_ || !writing_ || !is_wanted || rests() || wish_ == Wish::End) return;
     turning_ = true;
     take_input(input);
   }
@@ -227,14 +286,27 @@ bool Driver::wait(Input& input) {
       sleeping_ = false;
     }
     if (wish_ == Wish::End) return false;
-    if (wish_ != wished_) break;
-    int64_t pause = partition_->pause_ms(now());
+    if (wish_ != wished_ || next_) break;
+    bool rests_now = rests();
+    int64_t pause = rests_now ? kLongestSleepMs : partition_->pause_ms(now());
+    if (!rests_now && decides_until_ms_ != INT64_MAX) {
+      pause = std::min(pause, std::max<int64_t>(decides_until_ms_ - now().mono_ms(), 1));
+    }
     bool has_input =
         !inbox_.empty() && (partition_->in_flight() == 0 || inbox_.size() >= kWorthWaking);
     if (std::exchange(clock_set_, false)) break;
+    if (std::exchange(ends_sessions_, false)) {
+      partition_->end_sessions();
+      continue;
+    }
+    if (std::exchange(has_messages_, false)) {
+      partition_->look_for_messages();
+      continue;
+    }
     if (has_input || !written_.empty() || !words_.empty() || pause == 0) break;
     idle_ = inbox_.empty() && partition_->is_idle();
-    if (idle_) quiet_.notify_all();
+    held_ = holding_ && partition_->in_flight() == 0;
+    if (idle_ || held_) quiet_.notify_all();
     sleeping_ = true;
     wake_.wait_for(lock, std::chrono::milliseconds(std::min(pause, kLongestSleepMs)));
     sleeping_ = false;

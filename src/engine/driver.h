@@ -49,9 +49,22 @@ class Driver {
   // `renewed` is called on one of the driver's threads, or at once when they are ending.
   void renew(SessionId session, std::function<void(Result<void>)> renewed);
   void close(SessionId session);
+  void drain(SessionId session);
 
   // The wall clock may have been set: what is due by it is looked up again.
   void look_at_clock();
+
+  // Somebody has written a message for one of its shards.
+  void look_for_messages();
+  // See Partition::end_sessions.
+  void end_sessions();
+  // Several servers: from then on (monotonic) nothing is decided, until it is told a later time.
+  void may_decide_until(int64_t mono_ms);
+  // Decides nothing from now on, and waits until nothing is being written. False: not in time.
+  bool hold(std::chrono::milliseconds within);
+  // After `hold`: goes on with another partition, which takes over from the one before, for these
+  // shards. Null: as before.
+  void go_on(std::unique_ptr<Partition> next, int64_t owner_epoch);
 
   // No slot is given any more; what runs goes on, what is admitted waits in the queue.
   void drain();
@@ -69,8 +82,10 @@ class Driver {
   enum class Wish : uint8_t { Run, Drain, WindUp, End };
   // What a worker says of its session.
   struct Word {
+    enum class What : uint8_t { Renews, Drains, Leaves };
+    What what;
     SessionId session;
-    std::function<void(Result<void>)> renewed;  // empty: it leaves
+    std::function<void(Result<void>)> renewed = {};
   };
   Driver(std::unique_ptr<Partition> partition, Surroundings surroundings, Options options,
          Clock clock, std::function<void(const Error&)> fatal);
@@ -95,6 +110,9 @@ class Driver {
   void tell(Word word, Now now);
   void on_commit(std::vector<store::Written> written);  // the thread that has written
   void wish(Wish wish);
+  void change_partition();
+  // Nothing is decided now.
+  bool rests() const { return holding_ || now().mono_ms() >= decides_until_ms_; }
   Now now() const { return {clock_.wall_ms(), clock_.mono_ns()}; }
 
   std::unique_ptr<Partition> partition_;  // of the thread that has set `turning_`
@@ -115,8 +133,14 @@ class Driver {
   bool writing_ = false;     // the driver's thread commits
   bool sleeping_ = false;    // it waits
   bool clock_set_ = false;
+  bool has_messages_ = false;
+  bool ends_sessions_ = false;
   bool idle_ = false;
   bool closed_ = false;  // nothing is taken any more
+  std::atomic<bool> holding_{false};
+  bool held_ = false;  // and nothing is being written
+  std::unique_ptr<Partition> next_;
+  std::atomic<int64_t> decides_until_ms_{INT64_MAX};
   std::atomic<int64_t> waiting_{0};
 
   std::unique_ptr<store::Committer> committer_;

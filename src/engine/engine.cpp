@@ -4,13 +4,17 @@
 #include <fmt/format.h>
 
 #include <atomic>
+#include <charconv>
 #include <future>
 
 #include "base/files.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "engine/board.h"
+#include "engine/cluster/membership.h"
 #include "engine/driver.h"
+#include "engine/elsewhere.h"
+#include "engine/follower.h"
 #include "engine/machine/in_hand.h"
 #include "engine/outlet.h"
 #include "engine/preparations.h"
@@ -18,12 +22,17 @@
 #include "engine/transitions/stored_catalog.h"
 #include "kernel/limits.h"
 #include "store/migrate.h"
+#include "store/read.h"
+#include "store/servers.h"
 
 namespace millrace::engine {
 
 using namespace kernel;
 
 namespace {
+
+// For a commit under way, before shards change hands.
+constexpr std::chrono::seconds kLongestHold{3};
 
 int64_t monotonic_ns() {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(
@@ -48,7 +57,14 @@ struct Engine::Parts final : public Observer {
   void watch(int64_t number, Of<ExecutionId> execution, Reply<ExecutionRow> reply) override {
     board.watch(number, execution, std::move(reply));
   }
-  void committed() override { listeners.changed(); }
+  // Of several servers the follower tells of all commits, also of these.
+  void committed() override {
+    if (!options.cluster) listeners.changed();
+  }
+  bool catalog_is_old() override {
+    if (follower) follower->look();
+    return follower != nullptr;
+  }
   void catalog_changed(std::shared_ptr<const Catalog> next) override {
     std::lock_guard lock(catalog_mutex);
     catalog = std::move(next);
@@ -67,7 +83,27 @@ struct Engine::Parts final : public Observer {
 
   // Before anything is decided: what was left behind is decided first.
   Result<void> load_catalog(const PackSet& packs);
-  Result<void> start_driver(int64_t epoch, const Retention& retention);
+  Result<std::unique_ptr<Partition>> open_partition(ShardSet shards);
+  Result<void> start_driver(store::Owned owned);
+  // The releases are in the store, and the packs' rules follow their files, before anybody asks.
+  Result<void> load_packs(PackSet packs);
+  void load_packs_later(PackSet packs);
+  void load_waiting_packs();
+  std::shared_ptr<const Catalog> current() const {
+    std::lock_guard lock(catalog_mutex);
+    return catalog;
+  }
+  int owner_of(int shard) const {
+    return membership ? membership->owner_of(shard) : options.server.node;
+  }
+
+  // Of several servers.
+  Result<void> join();
+  Result<void> go_on(std::optional<store::Owned> owned);
+  void check_homes();
+  Result<void> follow();
+  Result<void> listen();
+  void hear(const sql::Hint& hint);
 
   sql::Store& store;
   Options options;
@@ -79,9 +115,15 @@ struct Engine::Parts final : public Observer {
   std::atomic<int64_t> last_watch{0};
   std::atomic<int64_t> set_aside{0};
   std::atomic<int64_t> slow_decisions{0};
-  std::mutex catalog_mutex;
+  mutable std::mutex catalog_mutex;
   std::shared_ptr<const Catalog> catalog = std::make_shared<const Catalog>();
+  std::optional<PackSet> packs_to_load;  // when it has shards
+  int64_t followed_from = 0;             // where the feed was when the catalogue was read
+  Retention retention;
   std::unique_ptr<Driver> driver;
+  std::unique_ptr<Membership> membership;
+  std::unique_ptr<Follower> follower;
+  std::unique_ptr<sql::Listening> listening;
 };
 
 Result<void> Engine::Parts::load_catalog(const PackSet& packs) {
@@ -89,25 +131,166 @@ Result<void> Engine::Parts::load_catalog(const PackSet& packs) {
   for (const auto& pack : packs.retired) catalog = catalog->with_retired(kDefaultTenant, pack);
   catalog = catalog->with_missing(kDefaultTenant, packs.missing);
   TRY(auto reader, store.open_reader());
+  TRY(store::begin_snapshot(*reader));
+  TRY(followed_from, store::last_change(*reader));
   TRY(catalog, with_stored(catalog, *reader, outside.in_hand));
-  return {};
+  return store::end_snapshot(*reader);
 }
 
-Result<void> Engine::Parts::start_driver(int64_t epoch, const Retention& retention) {
-  Surroundings surroundings{outlet, *this, outside.open_key, monotonic_ns, outside.in_hand};
+Result<std::unique_ptr<Partition>> Engine::Parts::open_partition(ShardSet shards) {
+  Surroundings surroundings{outlet,           *this,
+                            outside.open_key, monotonic_ns,
+                            outside.in_hand,  [this](int shard) { return owner_of(shard); }};
   TRY(auto reader, store.open_reader());
-  TRY(auto partition, Partition::open(std::move(reader), catalog, surroundings,
-                                      {.sweep_ms = options.sweep_ms,
-                                       .retention = retention,
-                                       .env_allowed = options.env_allowed}));
+  auto node = membership ? membership->self().node : options.server.node;
+  return Partition::open(std::move(reader), current(), surroundings,
+                         {.shards = shards,
+                          .node = static_cast<uint16_t>(node),
+                          .sweep_ms = options.sweep_ms,
+                          .retention = retention,
+                          .env_allowed = options.env_allowed});
+}
+
+Result<void> Engine::Parts::start_driver(store::Owned owned) {
+  TRY(auto partition, open_partition(owned.shards));
+  Surroundings surroundings{outlet, *this, outside.open_key, monotonic_ns, outside.in_hand};
   Driver::Options driving;
   driving.max_waiting = options.max_waiting;
-  driving.committer.owner_epoch = epoch;
+  driving.committer.shards = owned.shards;
+  driving.committer.owner_epoch = owned.epoch;
+  driving.committer.shared = driving.committer.tells = options.cluster.has_value();
   driving.committer.recent_keys = options.recent_keys;
   TRY(driver,
       Driver::start(store, std::move(partition), surroundings, driving,
                     {.wall_ms = outside.now_ms, .mono_ns = outside.mono_ns}, outside.fatal));
   return {};
+}
+
+Result<void> Engine::Parts::join() {
+  TRY(membership,
+      Membership::join(store, options.server, *options.cluster,
+                       {.unix_ms = outside.now_ms,
+                        .mono_ms = [this] { return outside.mono_ns() / 1'000'000; },
+                        .may_decide_until = [this](int64_t ms) { driver->may_decide_until(ms); },
+                        .hold = [this] { return driver->hold(kLongestHold); },
+                        .go_on = [this](auto owned) { return go_on(owned); },
+                        .was_away = [this] { driver->end_sessions(); },
+                        .changed = [this] { check_homes(); },
+                        .fatal = outside.fatal}));
+  return {};
+}
+
+Result<void> Engine::Parts::go_on(std::optional<store::Owned> owned) {
+  if (!owned) {
+    driver->go_on(nullptr, 0);
+    return {};
+  }
+  auto next = open_partition(owned->shards);
+  driver->go_on(next.ok() ? std::move(*next) : nullptr, owned->epoch);
+  if (!next.ok()) return std::move(next).error();
+  check_homes();
+  if (!owned->shards.empty()) load_waiting_packs();
+  return {};
+}
+
+Result<void> Engine::Parts::follow() {
+  TRY(follower,
+      Follower::start(
+          store, followed_from,
+          {.is_awaited = [this](Of<ExecutionId> of) { return board.waits_for(of); },
+           .ended =
+               [this](const ExecutionRow& row) {
+                 board.ended(row);
+                 listeners.ended({row.tenant, row.id});
+               },
+           .canceling =
+               [this](const ExecutionRow& row) {
+                 outlet.cancel(row.worker, {row.tenant, row.key()});
+               },
+           .catalog =
+               [this](CatalogNews news) { driver->submit(refresh_catalog(std::move(news))); },
+           .token =
+               [this](TenantId, TokenId id, const TokenRow* row) {
+                 if (outside.token_changed) outside.token_changed(id, row);
+               },
+           .packs =
+               [this] {
+                 if (outside.packs_changed) outside.packs_changed();
+               },
+           .changed = [this] { listeners.changed(); },
+           .in_hand = nullptr}));
+  return {};
+}
+
+// Hints: what they tell of is looked up, and is found by the sweep without them.
+Result<void> Engine::Parts::listen() {
+  TRY(listening, store.listen({.heard = [this](const sql::Hint& hint) { hear(hint); },
+                               .missed =
+                                   [this] {
+                                     membership->look();
+                                     driver->look_for_messages();
+                                     follower->look();
+                                   }}));
+  return {};
+}
+
+void Engine::Parts::hear(const sql::Hint& hint) {
+  if (hint.topic == store::kServersTopic) return membership->look();
+  if (hint.topic == store::kFeedTopic) return follower->look();
+  if (hint.topic != store::kShardsTopic) return;
+  int64_t bits = 0;
+  std::from_chars(hint.payload.data(), hint.payload.data() + hint.payload.size(), bits);
+  if ((bits & membership->owned().shards.bits()) != 0) driver->look_for_messages();
+}
+
+// Of runs in shards that are new to this server as well.
+void Engine::Parts::check_homes() {
+  if (!membership || !driver) return;
+  if (auto with_runs = membership->with_runs()) {
+    driver->submit(engine::check_homes(std::move(*with_runs)));
+  }
+}
+
+Result<void> Engine::Parts::load_packs(PackSet packs) {
+  if (options.cluster) {
+    TRY(auto reader, store.open_reader());
+    TRY(auto releases, store::current_releases(*reader));
+    packs.known.emplace();
+    for (const auto& release : releases) packs.known->insert(release.digest);
+  }
+  std::promise<Result<int>> loaded;
+  driver->submit(command::load_packs({.tenant = kDefaultTenant}, packs,
+                                     [&](Result<int> done) { loaded.set_value(std::move(done)); }));
+  auto done = loaded.get_future().get();
+  if (done.ok() || done.error().code() == kDeadly) return {};
+  if (!elsewhere(done.error())) return std::move(done).error();
+  load_packs_later(std::move(packs));
+  return {};
+}
+
+// It has no shards yet, in which timers of rules could lie.
+void Engine::Parts::load_packs_later(PackSet packs) {
+  {
+    std::lock_guard lock(catalog_mutex);
+    packs_to_load = std::move(packs);
+  }
+  if (!membership->owned().shards.empty()) load_waiting_packs();
+}
+
+void Engine::Parts::load_waiting_packs() {
+  std::optional<PackSet> packs;
+  {
+    std::lock_guard lock(catalog_mutex);
+    packs = std::exchange(packs_to_load, std::nullopt);
+  }
+  if (!packs) return;
+  auto loaded = [this, packs = *packs](const Result<int>& done) {
+    if (done.ok()) return;
+    if (elsewhere(done.error())) return load_packs_later(packs);
+    log_error("packs.not_loaded", {{"error", done.error().describe()}});
+  };
+  driver->submit(
+      command::load_packs({.tenant = kDefaultTenant}, std::move(*packs), std::move(loaded)));
 }
 
 Engine::Engine(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
@@ -117,22 +300,27 @@ Result<std::unique_ptr<Engine>> Engine::start(sql::Store& store, PackSet packs,
                                               const Retention& retention, Options options,
                                               Outside outside) {
   auto parts = std::make_unique<Parts>(store, options, std::move(outside));
-  int64_t epoch = 0;
+  parts->retention = retention;
+  store::Owned owned;
   {
     TRY(auto writer, store.open_writer());
     TRY(store::migrate(*writer));
-    TRY(epoch, store::claim_shards(*writer, parts->outside.owner, ShardSet::all()));
+    if (options.cluster) {
+      TRY(parts->join());
+    } else {
+      owned.shards = ShardSet::all();
+      TRY(owned.epoch, store::claim_shards(*writer, options.server.node, owned.shards));
+    }
   }
   TRY(parts->load_catalog(packs));
-  TRY(parts->start_driver(epoch, retention));
-  auto engine = std::unique_ptr<Engine>(new Engine(std::move(parts)));
-  // The releases are in the store, and the packs' rules follow their files, before anybody asks.
-  std::promise<Result<int>> loaded;
-  engine->submit(command::load_packs({.tenant = kDefaultTenant}, std::move(packs),
-                                     [&](Result<int> done) { loaded.set_value(std::move(done)); }));
-  auto done = loaded.get_future().get();
-  if (!done.ok() && done.error().code() != kDeadly) return std::move(done).error();
-  return engine;
+  TRY(parts->start_driver(owned));
+  if (parts->membership) {
+    TRY(parts->membership->start());
+    TRY(parts->follow());
+    TRY(parts->listen());
+  }
+  TRY(parts->load_packs(std::move(packs)));
+  return std::unique_ptr<Engine>(new Engine(std::move(parts)));
 }
 
 void Engine::submit(Message message) {
@@ -154,10 +342,7 @@ void Engine::watch(int64_t number, Of<ExecutionId> execution, Reply<ExecutionRow
 
 void Engine::forget_watch(int64_t number) { parts_->board.forget(number); }
 
-std::shared_ptr<const Catalog> Engine::catalogs() const {
-  std::lock_guard lock(parts_->catalog_mutex);
-  return parts_->catalog;
-}
+std::shared_ptr<const Catalog> Engine::catalogs() const { return parts_->current(); }
 
 std::shared_ptr<const TenantCatalog> Engine::catalog(TenantId tenant) const {
   return catalogs()->shared(tenant);
@@ -180,6 +365,21 @@ int64_t Engine::on_output(Of<ExecutionId> execution,
 
 void Engine::forget(int64_t subscription) { parts_->listeners.forget(subscription); }
 
+std::vector<ServerView> Engine::servers() const {
+  if (parts_->membership) return parts_->membership->servers();
+  return {{.row = parts_->options.server, .shards = ShardSet::all(), .is_self = true}};
+}
+
+int Engine::owner_of(int shard) const { return parts_->owner_of(shard); }
+
+void Engine::set_addresses(std::string http, std::string internal) {
+  if (parts_->membership) {
+    return parts_->membership->set_addresses(std::move(http), std::move(internal));
+  }
+  parts_->options.server.http = std::move(http);
+  parts_->options.server.internal = std::move(internal);
+}
+
 bool Engine::read_only() const { return parts_->driver->read_only(); }
 int64_t Engine::waiting() const { return parts_->driver->waiting(); }
 
@@ -193,12 +393,28 @@ Engine::Stats Engine::stats() const {
           .commit_ns = stats.commit_ns};
 }
 
-void Engine::look_at_clock() { parts_->driver->look_at_clock(); }
-void Engine::stop_granting() { parts_->driver->drain(); }
+void Engine::look_at_clock() {
+  parts_->driver->look_at_clock();
+  if (parts_->membership) parts_->membership->look();
+}
+
+void Engine::stop_granting() {
+  parts_->driver->drain();
+  if (parts_->membership) parts_->membership->drain();
+}
 
 bool Engine::settle(std::chrono::milliseconds within) { return parts_->driver->settle(within); }
 
-void Engine::stop(std::chrono::milliseconds within) { parts_->driver->stop(within); }
+void Engine::stop(std::chrono::milliseconds within) {
+  auto& membership = parts_->membership;
+  parts_->listening.reset();
+  if (membership) membership->stop();
+  parts_->driver->stop(within);
+  if (!membership) return;
+  // Others see its beat stand still, if this fails.
+  auto left = membership->leave();
+  if (!left.ok()) log_warn("server.not_left", {{"error", left.error().message()}});
+}
 
 // WorkSource
 
@@ -230,8 +446,9 @@ void Engine::open(WorkerHello hello, WorkReceiver& receiver,
     opened(std::move(session));
   };
   // Of 30 s: renewed every 10, and after 22 in vain the worker ends its runs itself.
-  int64_t ttl_ms = parts_->options.session_ttl_ms;
+  int64_t ttl_ms = hello.elsewhere ? parts_->options.session_ttl_ms : 0;
   SessionTerms terms{.ttl_ms = ttl_ms, .renew_ms = ttl_ms / 3, .fence_ms = ttl_ms * 11 / 15};
+  if (parts_->membership) terms.home = parts_->membership->self().epoch;
   submit(open_worker(std::move(hello), terms, std::move(attach)));
 }
 
@@ -240,35 +457,40 @@ void Engine::renew(SessionId session, std::function<void(Result<void>)> renewed)
 }
 
 void Engine::close(SessionId session) {
-  parts_->outlet.end(session);
+  parts_->outlet.close(session);
   parts_->driver->close(session);
 }
+
+void Engine::drain(SessionId session) { parts_->driver->drain(session); }
 
 void Engine::output(SessionId session, OutputChunk chunk) {
   if (parts_->outlet.worker_of(session)) parts_->listeners.output(chunk);
 }
 
 void Engine::preparing(SessionId session, TenantId tenant, const RunKey& key, std::string what) {
-  if (!parts_->outlet.worker_of(session)) return;
+  auto worker = parts_->outlet.worker_of(session);
+  if (!worker) return;
   parts_->preparations.begins(key);
   auto known = [this, key] { parts_->preparations.ends(key); };
-  submit(prepare_run(tenant, key, std::move(what), std::move(known)));
+  submit(prepare_run(*worker, tenant, key, std::move(what), std::move(known)));
 }
 
 void Engine::prepared(SessionId session, TenantId tenant, const RunKey& key,
                       std::function<void(bool)> go) {
-  if (!parts_->outlet.worker_of(session)) return go(false);
-  parts_->preparations.after(key, [this, tenant, key, go = std::move(go)]() mutable {
-    submit(run_is_prepared(tenant, key, std::move(go)));
+  auto worker = parts_->outlet.worker_of(session);
+  if (!worker) return go(false);
+  parts_->preparations.after(key, [this, of = *worker, tenant, key, go = std::move(go)]() mutable {
+    submit(run_is_prepared(of, tenant, key, std::move(go)));
   });
 }
 
 void Engine::finished(SessionId session, Completion completion, std::function<void()> done) {
-  if (!parts_->outlet.worker_of(session)) return;
+  auto worker = parts_->outlet.worker_of(session);
+  if (!worker) return;
   Blobs& blobs = *parts_->outside.blobs;
   StoredStreams stored{stored_stream(blobs, "stdout", completion.out),
                        stored_stream(blobs, "stderr", completion.err)};
-  submit(finish_run(std::move(completion), std::move(stored), std::move(done)));
+  submit(finish_run(*worker, std::move(completion), std::move(stored), std::move(done)));
 }
 
 }  // namespace millrace::engine

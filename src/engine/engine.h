@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "base/secret.h"
+#include "engine/cluster/roster.h"
 #include "engine/machine/message.h"
 #include "engine/machine/reply.h"
 #include "kernel/blobs.h"
@@ -20,6 +21,7 @@ class InHand;
 namespace millrace::kernel {
 struct ExecutionRow;
 struct KeyRow;
+struct TokenRow;
 }  // namespace millrace::kernel
 
 namespace millrace::sql {
@@ -40,11 +42,15 @@ struct Retention;
 class Engine final : public kernel::WorkSource {
  public:
   struct Options {
-    size_t max_waiting = 8192;   // requests that wait to be written; more are answered Busy
-    int64_t session_ttl_ms = 0;  // of workers in other processes; 0: they are in this one
+    size_t max_waiting = 8192;        // requests that wait to be written; more are answered Busy
+    int64_t session_ttl_ms = 30'000;  // of workers in other processes
     int64_t sweep_ms = 60'000;
     size_t recent_keys = 0;  // see store::RecentKeys: of the only server of a store
     std::vector<std::string> env_allowed = {};  // as model/env_names.h reads it
+    // What others see of this server: its name, home, roles, version, addresses, config.
+    kernel::ServerRow server = {};
+    // Others may serve the same store. Nothing: this process has it alone.
+    std::optional<ClusterTimes> cluster = {};
   };
   struct Outside {
     std::function<int64_t()> now_ms;          // Unix
@@ -58,7 +64,11 @@ class Engine final : public kernel::WorkSource {
     std::function<void(int64_t by_ms)> clock_stepped;
     // For st2kv(..., decrypt=true); may be empty. It says itself in the log why it cannot.
     std::function<Result<Secret>(const kernel::KeyRow&)> open_key;
-    std::string owner;               // names this process in the shards' rows
+    // Another server has made a token, or revoked it (null). Any thread; may be empty.
+    std::function<void(TokenId, const kernel::TokenRow*)> token_changed;
+    // Another server has other releases of packs, or has uninstalled some: to be loaded as after a
+    // change of folders. Any thread; may be empty.
+    std::function<void()> packs_changed;
     kernel::Blobs* blobs = nullptr;  // holds output above 64 KiB
     InHand* in_hand = nullptr;       // notes what is being decided; may be null
   };
@@ -102,6 +112,14 @@ class Engine final : public kernel::WorkSource {
                     std::function<void(const kernel::OutputChunk&)> chunk);
   void forget(int64_t subscription);  // of on_change and on_output
 
+  // All that serve the store, by node; of a store of one process it alone.
+  std::vector<ServerView> servers() const;
+  // The node of the server that owns a shard, as far as this one knows; kNobody: it is on its way
+  // from one to another.
+  int owner_of(int shard) const;
+  // Where this server is reached, once that is known.
+  void set_addresses(std::string http, std::string internal);
+
   bool read_only() const;
   int64_t waiting() const;
   Stats stats() const;
@@ -110,7 +128,8 @@ class Engine final : public kernel::WorkSource {
   // noticed within a minute.
   void look_at_clock();
 
-  // From now on nothing is started; what runs goes on, what is admitted waits in the queue.
+  // From now on nothing is started; what runs goes on, what is admitted waits in the queue. Shards
+  // go to other servers at once.
   void stop_granting();
   // Waits until nothing is in hand. False: not in time.
   bool settle(std::chrono::milliseconds within = std::chrono::seconds(30));
@@ -123,6 +142,7 @@ class Engine final : public kernel::WorkSource {
             std::function<void(Result<kernel::Session>)> opened) override;
   void renew(SessionId session, std::function<void(Result<void>)> renewed) override;
   void close(SessionId session) override;
+  void drain(SessionId session) override;
   void output(SessionId session, kernel::OutputChunk chunk) override;
   void preparing(SessionId session, TenantId tenant, const kernel::RunKey& key,
                  std::string what) override;

@@ -7,10 +7,21 @@ namespace millrace::engine {
 
 void Outlet::attach(const kernel::Session& session, kernel::WorkReceiver& receiver) {
   std::lock_guard lock(mutex_);
-  open_[session.worker] = {session.id, &receiver};
+  auto [at, is_new] = open_.try_emplace(session.worker);
+  Open before = std::exchange(at->second, {session.id, &receiver});
+  if (!is_new) before.receiver->over(before.session);
 }
 
 void Outlet::end(SessionId session) {
+  std::lock_guard lock(mutex_);
+  std::erase_if(open_, [&](const auto& one) {
+    if (one.second.session != session) return false;
+    one.second.receiver->over(session);
+    return true;
+  });
+}
+
+void Outlet::close(SessionId session) {
   std::lock_guard lock(mutex_);
   std::erase_if(open_, [&](const auto& one) { return one.second.session == session; });
 }

@@ -21,8 +21,9 @@ class Outlet final : public WorkOutlet {
   std::optional<WorkerId> worker_of(SessionId session) const;
   void grant(WorkerId worker, std::vector<kernel::WorkOrder> orders) override;
   void cancel(WorkerId worker, const Of<kernel::RunKey>& run) override;
-  // Returns when no call into its receiver is under way.
   void end(SessionId session) override;
+  // The same, of a worker that leaves. Returns when no call into its receiver is under way.
+  void close(SessionId session);
 
  private:
   struct Open {

@@ -7,17 +7,16 @@
 
 #include "base/log.h"
 #include "base/mutants.h"
+#include "engine/elsewhere.h"
+#include "engine/machine/keys.h"
 #include "engine/machine/loader.h"
 #include "engine/transitions/messages.h"
+#include "kernel/servers.h"
 
 namespace millrace::engine {
 
 namespace {
 
-// Values that a decision had to have loaded, one round after the other.
-constexpr size_t kMostNeeds = 1000;
-// Each may read what the one before it has loaded, to tell what it reads next.
-constexpr int kMostRounds = 100;
 constexpr int kMostSuspectsAtOnce = 64;
 // How often a row that no message names is tried before they go on without it.
 constexpr int kUnreadTries = 4;
@@ -60,7 +59,13 @@ Result<std::unique_ptr<Partition>> Partition::open(std::unique_ptr<sql::Connecti
   TRY(auto depths, store::queue_depths(*reader, options.shards));
   auto partition = std::unique_ptr<Partition>(new Partition(
       std::move(reader), std::move(catalog), std::move(surroundings), options, last_id));
-  for (const auto& depth : depths) partition->queued_[depth.tenant] = depth.waiting;
+  for (const auto& depth : depths) {
+    partition->queued_[{depth.tenant, depth.needs}] = depth.waiting;
+  }
+  TRY(partition->absent_, store::all_workers(*partition->reader_));
+  // Those of several servers are looked after by CheckHomes.
+  std::erase_if(partition->absent_,
+                [](const auto& worker) { return worker.ttl_ms == 0 || worker.home != 0; });
   return partition;
 }
 
@@ -71,7 +76,7 @@ Partition::Partition(std::unique_ptr<sql::Connection> reader,
       catalog_(std::move(catalog)),
       surroundings_(std::move(surroundings)),
       options_(options),
-      ids_(options.node, last_id) {}
+      ids_(mutant(Mutant::NodeShared) ? 0 : options.node, last_id) {}
 
 void Partition::offer(Message message, Now now) {
   if (message->whose() != Whose::Asker) return add(std::move(message), now);
@@ -90,8 +95,9 @@ void Partition::add(Message message, Now now) {
 }
 
 bool Partition::is_idle() const {
-  return asked_.empty() && ready_.empty() && alone_.empty() && suspects_.empty() &&
-         retries_.empty() && in_flight_.empty() && in_flight_steps_ == 0 && !sweeping_;
+  return asked_.empty() && outdated_.empty() && ready_.empty() && alone_.empty() &&
+         suspects_.empty() && retries_.empty() && in_flight_.empty() && in_flight_steps_ == 0 &&
+         !sweeping_;
 }
 
 void Partition::drain() {
@@ -109,6 +115,46 @@ void Partition::wind_up() {
   });
 }
 
+void Partition::take_over(Partition& ended) {
+  ASSERT(ended.in_flight_steps_ == 0);
+  catalog_ = ended.catalog_;
+  ids_ = IdSource(options_.node, std::max(ids_.last(), ended.ids_.last()));
+  slots_ = std::move(ended.slots_);
+  sessions_ = std::move(ended.sessions_);
+  check_releases_after_ = ended.check_releases_after_;
+  draining_ = ended.draining_;
+  winding_up_ = ended.winding_up_;
+  answered_ = std::exchange(ended.answered_, 0);
+  auto take = [&](Attempt& attempt) {
+    const Transition& message = *attempt.message;
+    bool is_found_again = stored_id(message) != 0 || message.routine() != Routine::None;
+    if (is_found_again) return;
+    (attempt.asked ? asked_ : ready_).push_back(std::move(attempt));
+  };
+  for (auto* queue : {&ended.asked_, &ended.ready_, &ended.alone_}) {
+    std::ranges::for_each(*queue, take);
+    queue->clear();
+  }
+  std::ranges::for_each(ended.outdated_, take);
+  for (auto& group : ended.suspects_) std::ranges::for_each(group, take);
+  for (auto& [when, attempt] : ended.retries_) take(attempt);
+  for (auto& [turn, waiting] : ended.in_flight_) std::ranges::for_each(waiting, take);
+  ended.outdated_.clear();
+  ended.suspects_.clear();
+  ended.retries_.clear();
+  ended.in_flight_.clear();
+}
+
+void Partition::end_sessions() {
+  std::erase_if(sessions_, [&](const auto& each) {
+    const auto& [worker, session] = each;
+    if (!session.id) return false;
+    slots_.close(worker);
+    surroundings_.outlet.end(session.id);
+    return true;
+  });
+}
+
 void Partition::abandon(const Error& why) {
   auto give_up = [&](Attempt& attempt) {
     if (!attempt.asked) return;
@@ -119,9 +165,11 @@ void Partition::abandon(const Error& why) {
     for (auto& attempt : *queue) give_up(attempt);
     queue->clear();
   }
+  std::ranges::for_each(outdated_, give_up);
   for (auto& group : suspects_) std::ranges::for_each(group, give_up);
   for (auto& [when, attempt] : retries_) give_up(attempt);
   for (auto& [turn, waiting] : in_flight_) std::ranges::for_each(waiting, give_up);
+  outdated_.clear();
   suspects_.clear();
   retries_.clear();
   in_flight_.clear();
@@ -267,11 +315,13 @@ Wanted Partition::wanted_by(const std::vector<Attempt>& batch) const {
   return wanted;
 }
 
-// How many wait per tenant; another tenant begins each time.
+// How many wait per tenant for workers that are there; another tenant begins each time.
 std::vector<store::QueueDepth> Partition::queue_in_turn() {
   std::vector<store::QueueDepth> queued;
-  for (const auto& [tenant, waiting] : queued_) {
-    if (waiting > 0) queued.push_back({tenant, waiting});
+  for (const auto& [lane, waiting] : queued_) {
+    if (waiting > 0 && slots_.is_offered(lane.second)) {
+      queued.push_back({lane.first, lane.second, waiting});
+    }
   }
   if (!queued.empty()) {
     std::ranges::rotate(queued,
@@ -310,7 +360,7 @@ Result<void> Partition::decide_batch(std::vector<Attempt> batch, Now now, Work& 
                           .open_key = surroundings_.open_key,
                           .retention = options_.retention,
                           .env_allowed = options_.env_allowed,
-                          .somebody_waits = !queued.empty(),
+                          .waiting = queued,
                           .in_hand = surroundings_.in_hand},
                .spoiled = {}};
   // A later one of the batch sees what an earlier one has decided, and does not wait for it.
@@ -351,10 +401,14 @@ void Partition::decide_one(Attempt attempt, Batch& batch, Now now, Work& work) {
   if (++attempt.decisions == 1 && attempt.submitted_ns > 0) {
     surroundings_.observer.decided(attempt.message->name(), now.mono_ns - attempt.submitted_ns);
   }
+  if (auto why = elsewhere(*attempt.message, batch.rows)) {
+    return meet_fate(std::move(attempt), Trouble::Refused, *why, now);
+  }
   if (surroundings_.in_hand) surroundings_.in_hand->take(item_of(*attempt.message));
   Context context(batch, attempt.learned);
   int64_t begun = surroundings_.mono_ns ? surroundings_.mono_ns() : 0;
   auto made = guarded([&] { return attempt.message->decide(context); });
+  if (made.ok()) take_workflows(**made);  // written out: the dearest part, where they keep much
   if (begun != 0) look_how_long(*attempt.message, begun);
   if (!made.ok()) {
     made.error().code() == kThrown ? context.undo_all() : context.undo();
@@ -365,6 +419,23 @@ void Partition::decide_one(Attempt attempt, Batch& batch, Now now, Work& work) {
   decided(std::move(decision), batch, work);
 }
 
+// What the machine itself sends knows what to do with another one's row.
+std::optional<Error> Partition::elsewhere(const Transition& message, const Loaded& rows) const {
+  if (message.whose() != Whose::Asker || options_.shards == kernel::ShardSet::all()) {
+    return std::nullopt;
+  }
+  auto owner_of = [&](int shard) {
+    return surroundings_.owner_of ? surroundings_.owner_of(shard) : kernel::kNobody;
+  };
+  if (const auto* row = rows.execution(message.writes(rows))) {
+    int shard = kernel::shard_of(row->tenant, row->root.value);
+    if (options_.shards.has(shard)) return std::nullopt;
+    return elsewhere_error(owner_of(shard));
+  }
+  if (!options_.shards.empty() || !message.needs_shards()) return std::nullopt;
+  return elsewhere_error(kAnybody);
+}
+
 void Partition::look_how_long(const Transition& message, int64_t begun_ns) {
   int64_t took_ms = (surroundings_.mono_ns() - begun_ns) / 1'000'000;
   if (took_ms <= kSlowDecisionMs) return;
@@ -373,13 +444,16 @@ void Partition::look_how_long(const Transition& message, int64_t begun_ns) {
   surroundings_.observer.slow();
 }
 
-void Partition::decided(std::unique_ptr<Decision> decision, Batch& batch, Work& work) {
-  for (const auto& moved : decision->workflows) {
+void Partition::take_workflows(Decision& decision) {
+  for (const auto& moved : decision.workflows) {
     if (auto* live = workflows_.find(moved.workflow)) {
-      live->take_changes(decision->changes);
+      live->take_changes(decision.changes);
       workflows_.weigh(moved.workflow);
     }
   }
+}
+
+void Partition::decided(std::unique_ptr<Decision> decision, Batch& batch, Work& work) {
   if (decision->changes.empty()) {
     unwritten_.push_back(std::move(decision));
     return;
@@ -426,7 +500,7 @@ void Partition::not_decided(Attempt attempt, const Error& why, Now now) {
   if (!is_another_try(why)) return meet_fate(std::move(attempt), Trouble::Refused, why, now);
   size_t needs = attempt.learned.needs.size();
   bool may_try =
-      needs <= kMostNeeds && attempt.learned.rounds <= kMostRounds &&
+      needs <= 2 * kMostNeeds && attempt.learned.rounds <= kMostRounds &&
       fate_of(Trouble::Stale, Whose::Machine, attempt.decisions - attempt.learned.rounds).what ==
           Fate::What::Again;
   if (may_try) {

@@ -68,6 +68,9 @@ class Partition {
   // How long it need not be given a turn, in ms; 0: it has something to do now.
   int64_t pause_ms(Now now) const;
 
+  // Somebody has written a message for one of its shards.
+  void look_for_messages() { next_sweep_ms_ = 0; }
+
   // From now on no slot is given, and what waits in the store stays there.
   void drain();
   // Besides: timers, sweeps and stored messages are left to the next server. Only what nobody else
@@ -81,9 +84,17 @@ class Partition {
   int64_t take_answered() { return std::exchange(answered_, 0); }
   // A worker renews its session. False: it is over.
   bool renew(SessionId session, Now now);
+  // Nothing more is granted to this worker; what it runs goes on.
+  void drain(SessionId session);
   // A worker leaves: nothing more is granted to it. With a lease its runs are decided now; without
   // one its spawner keeps them for whoever opens next.
   void close(SessionId session, Now now);
+  // Before anything is decided: goes on for one that has ended, with other shards, and has nothing
+  // in flight. What that had in hand comes along, its sessions, slots and catalogue; what stands in
+  // the store is found again.
+  void take_over(Partition& ended);
+  // Others may have given up the runs of its workers: they open again, and say what they still run.
+  void end_sessions();
   // Answers all that is still in hand: it will not be handled here.
   void abandon(const Error& why);
 
@@ -91,9 +102,10 @@ class Partition {
 
  private:
   struct Session {
-    SessionId id;
+    SessionId id;  // none: of a worker that had one before this partition was here
     int64_t ttl_ms = 0;
-    int64_t until_ms = 0;  // monotonic
+    int64_t until_ms = 0;  // monotonic: of its lease; then: until its runs are given up
+    bool is_over = false;  // its worker has until `until_ms` to end its runs, or to come back
   };
 
   Partition(std::unique_ptr<sql::Connection> reader, std::shared_ptr<const Catalog> catalog,
@@ -107,6 +119,7 @@ class Partition {
   void refill_wheel(Now now);
   void collect_retries(Now now);
   void collect_sessions(Now now);
+  void expect_absent(Now now);
   using Sessions = std::map<WorkerId, Session>;
   Sessions::iterator find_session(SessionId session);
   Sessions::iterator end_session(Sessions::iterator session, std::string_view why, Now now);
@@ -123,10 +136,12 @@ class Partition {
   Result<void> decide_batch(std::vector<Attempt> batch, Now now, Work& work);
   Result<void> cannot_load(std::vector<Attempt> batch, const Error& why, Now now);
   void decide_one(Attempt attempt, Batch& batch, Now now, Work& work);
+  std::optional<Error> elsewhere(const Transition& message, const Loaded& rows) const;
   void look_how_long(const Transition& message, int64_t begun_ns);
   bool is_suspect(const Transition& message) const;
   std::optional<Error> deadly(const Attempt& attempt) const;
   std::span<const InHand::Item> items_of(const std::vector<Attempt>& batch);
+  void take_workflows(Decision& decision);
   void decided(std::unique_ptr<Decision> decision, Batch& batch, Work& work);
   void answer_unwritten(std::unique_ptr<Decision> decision, const Loaded& rows, Now now);
   void not_decided(Attempt attempt, const Error& why, Now now);
@@ -165,13 +180,16 @@ class Partition {
   kernel::TimerWheel wheel_;
   std::unordered_set<ExecutionId> granting_;
   store::Retention expiry_;
-  std::unordered_map<TenantId, int64_t> queued_;
+  using Lane = std::pair<TenantId, std::string>;  // and what is needed
+  std::map<Lane, int64_t> queued_;
   Sessions sessions_;
+  std::vector<kernel::WorkerRow> absent_;  // of other processes: their runs may be given up
 
   std::deque<Attempt> asked_;                  // from outside
   std::deque<Attempt> alone_;                  // wait until nothing is in flight, others after them
   std::deque<Attempt> ready_;                  // the machine's own, and what is to be decided again
   std::deque<std::vector<Attempt>> suspects_;  // their rows could not be read together
+  std::vector<Attempt> outdated_;              // wait for a newer catalogue
   std::multimap<int64_t, Attempt> retries_;    // by the monotonic time, in ms
   // Who waits for whom, by Turn::number.
   std::unordered_map<uint64_t, std::vector<Attempt>> in_flight_;

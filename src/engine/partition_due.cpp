@@ -22,6 +22,9 @@ constexpr int64_t kRefillPauseMs = 1000;
 constexpr int64_t kLeastStepMs = 1000;
 constexpr int64_t kDispatchPauseMs = 1000;
 
+// Between the end of a lease and the day that its runs are given up: of 30 s, 10.
+int64_t give_up_after(int64_t ttl_ms) { return ttl_ms / 3; }
+
 }  // namespace
 
 void Partition::check_timers_from(Decision::TimersToCheck from) {
@@ -52,6 +55,7 @@ void Partition::collect_due(Now now) {
   note_clock(now);
   collect_retries(now);
   if (winding_up_) return;
+  expect_absent(now);
   collect_sessions(now);
   if (may_sweep(now)) add_sweep(now);
   if (auto after = std::exchange(check_releases_after_, {})) add(check_releases(*after), now);
@@ -77,6 +81,7 @@ void Partition::add_sweep(Now now) {
 
 // It goes on at once while it finds work, a share at a time.
 void Partition::settle_sweep(const Decision::Swept& swept, Now now) {
+  for (auto& attempt : std::exchange(outdated_, {})) take_again(std::move(attempt));
   left_.messages_after = swept.messages_after;
   left_.outbox_after = swept.outbox_after;
   if (swept.again && !mutant(Mutant::CrashLeftoversWait)) next_sweep_ms_ = now.mono_ms();
@@ -92,7 +97,9 @@ void Partition::dispatch_later(Now now) {
 bool Partition::work_waits_for_free_slots() const {
   if (slots_.free() == 0 || mutant(Mutant::QueueNotLooked)) return false;
   int64_t queued = 0;
-  for (const auto& [tenant, waiting] : queued_) queued += waiting;
+  for (const auto& [lane, waiting] : queued_) {
+    if (waiting > 0 && slots_.free(lane.second) > 0) queued += waiting;
+  }
   return queued > static_cast<int64_t>(granting_.size());
 }
 
@@ -109,7 +116,8 @@ void Partition::fire_due_timers(Now now) {
 void Partition::refill_wheel(Now now) {
   int64_t until = now.wall_ms + kernel::TimerWheel::kHorizonMs;
   constexpr int kMost = static_cast<int>(kernel::TimerWheel::kMaxEntries);
-  auto entries = store::timers_until(*reader_, options_.shards, until, kMost);
+  auto shards = mutant(Mutant::OthersTimersFired) ? kernel::ShardSet::all() : options_.shards;
+  auto entries = store::timers_until(*reader_, shards, until, kMost);
   if (!entries.ok()) {
     log_warn("timers.not_read", {{"error", entries.error().message()}});
     wheel_.refill({}, now.wall_ms + kRefillPauseMs, true);
@@ -127,12 +135,31 @@ void Partition::collect_retries(Now now) {
   retries_.erase(retries_.begin(), end);
 }
 
+// Workers of other processes that had a session with whoever was here before: as if it had been
+// renewed just now. What they run is theirs until then.
+void Partition::expect_absent(Now now) {
+  for (const auto& worker : std::exchange(absent_, {})) {
+    int64_t until_ms = now.mono_ms() + worker.ttl_ms + give_up_after(worker.ttl_ms);
+    sessions_.try_emplace(worker.id, Session{{}, worker.ttl_ms, until_ms, true});
+  }
+}
+
+// In two steps. When its lease is over nothing more is given to a worker, and nothing is heard of
+// it; its runs are given up later, when it has surely ended them (its spawner did at 22 of 30 s).
 void Partition::collect_sessions(Now now) {
   for (auto it = sessions_.begin(); it != sessions_.end();) {
-    const auto& [worker, session] = *it;
-    bool lasts = session.ttl_ms == 0 || session.until_ms > now.mono_ms();
-    if (!lasts) log_warn("worker.lost", {{"worker", worker}, {"ttl_ms", session.ttl_ms}});
-    it = lasts ? std::next(it) : end_session(it, "its worker did not renew its session", now);
+    auto& [worker, session] = *it;
+    if (session.ttl_ms == 0 || session.until_ms > now.mono_ms()) {
+      ++it;
+    } else if (!session.is_over) {
+      log_warn("worker.lost", {{"worker", worker}, {"ttl_ms", session.ttl_ms}});
+      session.is_over = true;
+      session.until_ms += give_up_after(session.ttl_ms);
+      slots_.close(worker);
+      surroundings_.outlet.end(session.id);
+    } else {
+      it = end_session(it, "its worker did not renew its session", now);
+    }
   }
 }
 
@@ -142,9 +169,14 @@ Partition::Sessions::iterator Partition::find_session(SessionId session) {
 
 bool Partition::renew(SessionId session, Now now) {
   auto found = find_session(session);
-  if (found == sessions_.end()) return false;
+  if (found == sessions_.end() || found->second.is_over) return false;
   found->second.until_ms = now.mono_ms() + found->second.ttl_ms;
   return true;
+}
+
+void Partition::drain(SessionId session) {
+  auto found = find_session(session);
+  if (found != sessions_.end()) slots_.drain(found->first);
 }
 
 void Partition::close(SessionId session, Now now) {

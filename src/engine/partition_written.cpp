@@ -5,8 +5,11 @@
 
 #include "base/log.h"
 #include "base/mutants.h"
+#include "engine/elsewhere.h"
 #include "engine/partition.h"
 #include "engine/transitions/messages.h"
+#include "kernel/servers.h"
+#include "model/labels.h"
 #include "rules/zone.h"
 
 namespace millrace::engine {
@@ -68,11 +71,13 @@ void Partition::settle(Decision& decision, Now now) {
   }
   if (decision.opened) {
     const auto& opened = *decision.opened;
-    slots_.open(opened.worker.id, opened.worker.slots - opened.busy_slots);
+    slots_.open(opened.worker.id, opened.worker.slots - opened.busy_slots,
+                split_labels(opened.worker.labels));
     int64_t ttl_ms = mutant(Mutant::SessionNeverEnds)   ? 0
                      : mutant(Mutant::SessionEndsEarly) ? opened.ttl_ms / 3
                                                         : opened.ttl_ms;
     sessions_[opened.worker.id] = {opened.session, ttl_ms, now.mono_ms() + ttl_ms};
+    next_dispatch_ms_ = now.mono_ms();  // who found no slot while it opened looks again
   }
   if (auto after = decision.check_releases_after) {
     check_releases_after_ = std::min(check_releases_after_.value_or(*after), *after);
@@ -84,6 +89,7 @@ void Partition::settle(Decision& decision, Now now) {
   if (decision.catalog) {
     catalog_ = decision.catalog;
     surroundings_.observer.catalog_changed(decision.catalog);
+    for (auto& attempt : std::exchange(outdated_, {})) take_again(std::move(attempt));
   }
   if (decision.comes_into_force()) {
     deliver_in_force(decision, surroundings_.outlet, surroundings_.observer);
@@ -95,11 +101,14 @@ void Partition::settle_queue(const Decision& decision) {
   for (const auto& [worker, count] : decision.slots_taken) {
     if (count < 0 && !mutant(Mutant::SlotFreedEarly)) slots_.give_back(worker, -count);
   }
-  for (const auto& row : decision.changes.enqueue) ++queued_[row.tenant];
+  for (const auto& row : decision.changes.enqueue) ++queued_[{row.tenant, row.needs}];
   if (!mutant(Mutant::GrantingKept)) {
     for (ExecutionId id : decision.dequeued) granting_.erase(id);
   }
-  for (const auto& row : decision.changes.dequeue) --queued_[row.tenant];
+  for (const auto& lane : decision.left_queue) {
+    auto at = queued_.find(lane);
+    if (at != queued_.end() && --at->second <= 0) queued_.erase(at);
+  }
 }
 
 void Partition::not_written(store::Written outcome, Now now) {
@@ -113,9 +122,17 @@ void Partition::not_written(store::Written outcome, Now now) {
       attempt.learned.taken_keys = looked_up(decision->changes.dedupe, decision->taken);
       [[fallthrough]];
     case WriteEnd::Stale:
+      if (outcome.end == WriteEnd::Stale && decision->catalog &&
+          surroundings_.observer.catalog_is_old()) {
+        outdated_.push_back(std::move(attempt));
+        return;
+      }
       return meet_fate(std::move(attempt), Trouble::Stale,
                        Error(ErrorKind::Internal, "ENG-0002", outcome.reason), now);
     case WriteEnd::Unavailable: {
+      if (outcome.elsewhere) {
+        return meet_fate(std::move(attempt), Trouble::Away, elsewhere_error(kernel::kNobody), now);
+      }
       bool full = outcome.disk_full;
       Error why(ErrorKind::Unavailable, full ? sql::kFull : sql::kBusy,
                 full ? "the disk is full; nothing was stored"

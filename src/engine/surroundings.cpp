@@ -3,6 +3,7 @@
 
 #include <map>
 
+#include "async/completion.h"
 #include "base/log.h"
 #include "engine/machine/decision.h"
 #include "engine/machine/transition.h"
@@ -64,6 +65,7 @@ void pass_on(Decision& decision, CommitDeliveries& out) {
 }  // namespace
 
 void deliver(std::span<store::Written> outcomes, WorkOutlet& outlet, Observer& observer) {
+  async::CompletionScope one_post;
   CommitDeliveries deliveries(outlet, observer);
   bool any = false;
   for (auto& outcome : outcomes) {

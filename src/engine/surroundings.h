@@ -26,7 +26,7 @@ class WorkOutlet {
   virtual ~WorkOutlet() = default;
   virtual void grant(WorkerId worker, std::vector<kernel::WorkOrder> orders) = 0;
   virtual void cancel(WorkerId worker, const Of<kernel::RunKey>& run) = 0;
-  // The session is over: nothing that its worker says is heard.
+  // The session is over: nothing that its worker says is heard, and it is told.
   virtual void end(SessionId session) = 0;
 };
 
@@ -46,6 +46,8 @@ class Observer {
   virtual void catalog_changed(std::shared_ptr<const Catalog> catalog) = 0;
   // A stored message of another partition's shard: a hint for whoever owns it.
   virtual void sent(const kernel::MessageRow&) {}
+  // It was decided on a catalogue that another server has changed. True: a newer one is brought.
+  virtual bool catalog_is_old() { return false; }
   // The first decision of a message: its kind and how long it waited for it. For metrics.
   virtual void decided(std::string_view kind, int64_t waited_ns) = 0;
   // A decision took longer than kSlowDecisionMs.
@@ -64,6 +66,8 @@ struct Surroundings {
   // How long decisions take, for `slow`: no decision depends on it. Empty: nobody measures.
   std::function<int64_t()> mono_ns = {};
   InHand* in_hand = nullptr;  // the partition's thread notes there what it decides; may be null
+  // The node that owns a shard which is not the partition's. Empty: there is no other one.
+  std::function<int(int shard)> owner_of = {};
 };
 
 // What follows a commit: replies, grants, cancels, ends. On whatever thread has made it; touches no

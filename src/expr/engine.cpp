@@ -10,6 +10,8 @@
 namespace millrace::expr {
 
 Answer Lookup::kv(std::string_view, bool) const { return Answer::absent(); }
+Error refused(const Answer& answer) { return eval_error(answer.why()); }
+
 Answer Lookup::task(std::optional<std::string_view>, std::optional<int64_t>) const {
   return Answer::absent();
 }

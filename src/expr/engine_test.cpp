@@ -386,5 +386,21 @@ TEST_F(Engines, ATemplateCannotChangeTheScope) {
   EXPECT_EQ(to_json(scope.ctx["d"]["a"]), "1");
 }
 
+TEST(Allowance, WritingCostsByBytesAndEntries) {
+  auto cost = [](const Value& value, uint64_t times = 1) {
+    Allowance allowance;
+    EXPECT_TRUE(allowance.take_writing(value, times));
+    return allowance.of - allowance.left;
+  };
+  EXPECT_EQ(cost(Value(std::string(3200, 'x'))), 100U);
+  EXPECT_EQ(cost(Value(std::string(3200, 'x')), 3), 300U);
+  EXPECT_EQ(cost(Value(ValueList(800, Value(1)))), 101U);
+  EXPECT_EQ(cost(Value::map({{"k", Value(std::string(3200, 'x'))}})), 101U);
+  EXPECT_EQ(cost(Value(ValueList(100, Value(ValueList{1})))), 113U);
+  Allowance little{.of = 50};
+  EXPECT_FALSE(little.take_writing(Value(std::string(3200, 'x')), 1));
+  EXPECT_EQ(little.left, 50U);
+}
+
 }  // namespace
 }  // namespace millrace::expr

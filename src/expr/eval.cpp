@@ -151,7 +151,9 @@ Result<Item> Evaluator::ctx_attribute(std::string_view name) {
 }
 
 Result<Item> Evaluator::ask(const Answer& answer, const Item& when_absent) {
+  TRY(meter.step(answer.steps()));
   if (answer.found()) return Item(answer.value());
+  if (answer.is_refused()) return refused(answer);
   if (answer.needs_load()) {
     add_needs(shared_.needs,
               Error(ErrorKind::Unavailable, kNeeded,

@@ -44,9 +44,9 @@ struct Budget {
 };
 
 // Steps that many evaluations may take together, beside the ceiling of each: those of one decision.
-// A step stands for some 50 ns of one core.
+// A step stands for some 50 ns of one core, so that a decision takes 200 ms at most.
 struct Allowance {
-  uint64_t of = 5'000'000;
+  uint64_t of = 4'000'000;
   uint64_t left = of;
   // False, and nothing is taken, when that much is not left.
   bool take(uint64_t steps) {
@@ -54,28 +54,44 @@ struct Allowance {
     left -= steps;
     return true;
   }
+  // What writing a value as JSON costs, so many times. False when that is not left; what was found
+  // out on the way is gone then, but a text that is too long costs nothing.
+  bool take_writing(const Value& value, uint64_t times);
 };
 
-// What the outside says to a question: here it is, there is no such thing, or "load K first".
+// What the outside says to a question: here it is, there is no such thing, "load K first", or that
+// it gives no answer.
 class Answer {
  public:
-  static Answer of(Value value) { return {Kind::Found, std::move(value), {}}; }
+  // `steps`: what it has cost to make the value.
+  static Answer of(Value value, uint64_t steps = 0) {
+    return {Kind::Found, std::move(value), {}, steps};
+  }
   static Answer absent() { return {Kind::Absent, Value(), {}}; }
   static Answer need(std::string key) { return {Kind::Need, Value(), std::move(key)}; }
+  static Answer refused(std::string why) { return {Kind::Refused, Value(), std::move(why)}; }
 
   bool found() const { return kind_ == Kind::Found; }
+  bool is_absent() const { return kind_ == Kind::Absent; }
   bool needs_load() const { return kind_ == Kind::Need; }
+  bool is_refused() const { return kind_ == Kind::Refused; }
   const Value& value() const { return value_; }
-  const std::string& key() const { return key_; }
+  const std::string& key() const { return text_; }
+  const std::string& why() const { return text_; }
+  uint64_t steps() const { return steps_; }
 
  private:
-  enum class Kind : uint8_t { Found, Absent, Need };
-  Answer(Kind kind, Value value, std::string key)
-      : kind_(kind), value_(std::move(value)), key_(std::move(key)) {}
+  enum class Kind : uint8_t { Found, Absent, Need, Refused };
+  Answer(Kind kind, Value value, std::string text, uint64_t steps = 0)
+      : kind_(kind), value_(std::move(value)), text_(std::move(text)), steps_(steps) {}
   Kind kind_;
   Value value_;
-  std::string key_;
+  std::string text_;
+  uint64_t steps_;
 };
+
+// The error that a refused answer is.
+Error refused(const Answer& answer);
 
 // Values from outside. After an Answer::need(K) the evaluation goes on as if K were absent, to find
 // what else it needs, and ends with EXP-0004: load them all, evaluate again. Every question has the

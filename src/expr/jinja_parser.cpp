@@ -7,13 +7,11 @@
 
 namespace millrace::expr {
 
-using Kind = JinjaToken::Kind;
-
 bool JinjaParser::is(std::string_view punct) const {
-  return current().kind == Kind::Punct && current().text == punct;
+  return current().kind == JinjaToken::Kind::Punct && current().text == punct;
 }
 bool JinjaParser::is_name(std::string_view name) const {
-  return current().kind == Kind::Name && current().text == name;
+  return current().kind == JinjaToken::Kind::Name && current().text == name;
 }
 bool JinjaParser::accept(std::string_view punct) {
   if (!is(punct)) return false;
@@ -30,18 +28,18 @@ Result<void> JinjaParser::expect(std::string_view punct) {
   return unexpected(fmt::format("'{}'", punct));
 }
 Result<std::string> JinjaParser::expect_any_name() {
-  if (current().kind != Kind::Name) return unexpected("a name");
+  if (current().kind != JinjaToken::Kind::Name) return unexpected("a name");
   return tokens_[at_++].text;
 }
 
 Error JinjaParser::unexpected(std::string_view wanted) const {
   std::string found;
   switch (current().kind) {
-    case Kind::End: found = "end of template"; break;
-    case Kind::PrintEnd: found = "end of print statement"; break;
-    case Kind::BlockEnd: found = "end of statement block"; break;
-    case Kind::Literal: found = "literal"; break;
-    case Kind::Data: found = "template text"; break;
+    case JinjaToken::Kind::End: found = "end of template"; break;
+    case JinjaToken::Kind::PrintEnd: found = "end of print statement"; break;
+    case JinjaToken::Kind::BlockEnd: found = "end of statement block"; break;
+    case JinjaToken::Kind::Literal: found = "literal"; break;
+    case JinjaToken::Kind::Data: found = "template text"; break;
     default: found = fmt::format("'{}'", current().text);
   }
   std::string where = current().line > 1 ? fmt::format(" (line {})", current().line) : "";
@@ -50,7 +48,7 @@ Error JinjaParser::unexpected(std::string_view wanted) const {
 
 Result<NodeId> JinjaParser::whole_expression() {
   TRY(NodeId root, expression());
-  if (current().kind != Kind::End) return syntax_error("chunk after expression");
+  if (current().kind != JinjaToken::Kind::End) return syntax_error("chunk after expression");
   return root;
 }
 
@@ -109,7 +107,7 @@ Result<NodeId> JinjaParser::comparison() {
     if (match != std::end(kComparisons)) {
       how = match->second;
       ++at_;
-    } else if (is_name("not") && tokens_[at_ + 1].kind == Kind::Name &&
+    } else if (is_name("not") && tokens_[at_ + 1].kind == JinjaToken::Kind::Name &&
                tokens_[at_ + 1].text == "in") {
       how = Comparison::NotIn;
       at_ += 2;
@@ -199,21 +197,21 @@ Result<NodeId> JinjaParser::unary(bool with_filter) {
 
 Result<NodeId> JinjaParser::primary() {
   const JinjaToken& token = current();
-  if (token.kind == Kind::Name) {
+  if (token.kind == JinjaToken::Kind::Name) {
     ++at_;
     if (token.text == "true" || token.text == "True") return out_.literal(Value(true));
     if (token.text == "false" || token.text == "False") return out_.literal(Value(false));
     if (token.text == "none" || token.text == "None") return out_.literal(Value());
     return out_.add(Op::Name, out_.constant(Value(token.text)));
   }
-  if (token.kind == Kind::Literal) {
+  if (token.kind == JinjaToken::Kind::Literal) {
     ++at_;
-    if (!token.value.is_string() || current().kind != Kind::Literal ||
+    if (!token.value.is_string() || current().kind != JinjaToken::Kind::Literal ||
         !current().value.is_string()) {
       return out_.literal(token.value);
     }
     std::string joined(token.value.as_string());
-    while (current().kind == Kind::Literal && current().value.is_string()) {
+    while (current().kind == JinjaToken::Kind::Literal && current().value.is_string()) {
       joined += current().value.as_string();
       ++at_;
     }
@@ -270,7 +268,8 @@ Result<NodeId> JinjaParser::tuple(bool with_condition, std::string_view end_name
       if (!accept(",")) break;
       is_tuple = true;
     }
-    bool ends = current().kind == Kind::PrintEnd || current().kind == Kind::BlockEnd || is(")") ||
+    bool ends = current().kind == JinjaToken::Kind::PrintEnd ||
+                current().kind == JinjaToken::Kind::BlockEnd || is(")") ||
                 (!end_name.empty() && is_name(end_name));
     if (ends) break;
     TRY(NodeId item, expression(with_condition));

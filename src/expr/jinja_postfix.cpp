@@ -6,8 +6,6 @@
 // What follows an operand: .name, [index], (arguments), | filter, is test.
 namespace millrace::expr {
 
-using Kind = JinjaToken::Kind;
-
 Result<NodeId> JinjaParser::postfix(NodeId node) {
   for (int links = 0;; ++links) {
     if (links > kMaxChain) return syntax_error("the expression chains too many parts");
@@ -24,7 +22,7 @@ Result<NodeId> JinjaParser::postfix(NodeId node) {
 }
 
 Result<NodeId> JinjaParser::attribute(NodeId object) {
-  if (current().kind == Kind::Literal && current().value.is_int()) {
+  if (current().kind == JinjaToken::Kind::Literal && current().value.is_int()) {
     NodeId index = out_.literal(current().value);
     ++at_;
     return out_.add(Op::Subscript, object, index);
@@ -94,8 +92,8 @@ Result<std::vector<Arg>> JinjaParser::arguments() {
       arg.aux = Arg::Spread;
     } else if (accept("**")) {
       arg.aux = Arg::SpreadMap;
-    } else if (current().kind == Kind::Name && tokens_[at_ + 1].kind == Kind::Punct &&
-               tokens_[at_ + 1].text == "=") {
+    } else if (current().kind == JinjaToken::Kind::Name &&
+               tokens_[at_ + 1].kind == JinjaToken::Kind::Punct && tokens_[at_ + 1].text == "=") {
       arg.name = out_.constant(Value(current().text));
       named = true;
       at_ += 2;
@@ -199,9 +197,9 @@ Result<NodeId> JinjaParser::test(NodeId input) {
     name += "." + part;
   }
   std::vector<Arg> args;
-  bool operand =
-      current().kind == Kind::Literal || is("[") || is("{") ||
-      (current().kind == Kind::Name && !is_name("else") && !is_name("or") && !is_name("and"));
+  bool operand = current().kind == JinjaToken::Kind::Literal || is("[") || is("{") ||
+                 (current().kind == JinjaToken::Kind::Name && !is_name("else") && !is_name("or") &&
+                  !is_name("and"));
   if (accept("(")) {
     TRY(args, arguments());
   } else if (operand) {

@@ -8,31 +8,29 @@
 
 namespace millrace::expr {
 
-using Kind = JinjaToken::Kind;
-
 Result<NodeId> JinjaParser::whole_template() {
   TRY(NodeId root, body({}));
-  if (current().kind != Kind::End) return unexpected("end of template");
+  if (current().kind != JinjaToken::Kind::End) return unexpected("end of template");
   return root;
 }
 
 Result<NodeId> JinjaParser::body(std::vector<std::string_view> ends) {
   if (++depth_ > kMaxNesting) return syntax_error("the template nests too deep");
   std::vector<Arg> statements;
-  while (current().kind != Kind::End) {
+  while (current().kind != JinjaToken::Kind::End) {
     if (statements.size() > kMaxArgs) return syntax_error("more than 60000 parts in one template");
-    if (current().kind == Kind::Data) {
+    if (current().kind == JinjaToken::Kind::Data) {
       statements.push_back({.node = out_.add(Op::Data, out_.constant(current().value))});
       ++at_;
-    } else if (current().kind == Kind::PrintBegin) {
+    } else if (current().kind == JinjaToken::Kind::PrintBegin) {
       ++at_;
       TRY(NodeId value, tuple(true, {}, false));
-      if (current().kind != Kind::PrintEnd) return unexpected("end of print statement");
+      if (current().kind != JinjaToken::Kind::PrintEnd) return unexpected("end of print statement");
       ++at_;
       statements.push_back({.node = out_.add(Op::Print, value)});
-    } else if (current().kind == Kind::BlockBegin) {
+    } else if (current().kind == JinjaToken::Kind::BlockBegin) {
       ++at_;
-      if (current().kind != Kind::Name) return syntax_error("tag name expected");
+      if (current().kind != JinjaToken::Kind::Name) return syntax_error("tag name expected");
       if (std::find(ends.begin(), ends.end(), current().text) != ends.end()) break;
       TRY(NodeId node, statement());
       statements.push_back({.node = node});
@@ -40,7 +38,7 @@ Result<NodeId> JinjaParser::body(std::vector<std::string_view> ends) {
       return unexpected("template text");
     }
   }
-  if (!ends.empty() && current().kind == Kind::End) {
+  if (!ends.empty() && current().kind == JinjaToken::Kind::End) {
     return syntax_error(
         fmt::format("Unexpected end of template. Jinja was looking for the tag '{}'.", ends[0]));
   }
@@ -67,7 +65,7 @@ Result<NodeId> JinjaParser::statement() {
 }
 
 Result<void> JinjaParser::block_end() {
-  if (current().kind != Kind::BlockEnd) return unexpected("end of statement block");
+  if (current().kind != JinjaToken::Kind::BlockEnd) return unexpected("end of statement block");
   ++at_;
   return {};
 }
@@ -152,7 +150,7 @@ Result<NodeId> JinjaParser::target(bool allow_attribute, bool allow_tuple) {
     items.push_back({.node = item});
     if (!allow_tuple || !accept(",")) break;
     is_tuple = true;
-    if (current().kind != Kind::Name && !is("(")) break;
+    if (current().kind != JinjaToken::Kind::Name && !is("(")) break;
     if (is_name("in")) break;
   }
   --depth_;
@@ -181,7 +179,7 @@ Result<NodeId> JinjaParser::set_statement() {
 Result<NodeId> JinjaParser::with_statement() {
   ++at_;
   std::vector<Arg> parts;
-  while (current().kind != Kind::BlockEnd) {
+  while (current().kind != JinjaToken::Kind::BlockEnd) {
     if (!parts.empty()) TRY(expect(","));
     TRY(NodeId variable, target(false, false));
     TRY(expect("="));
@@ -224,7 +222,7 @@ Result<NodeId> JinjaParser::macro_statement() {
   TRY(block_end());
   TRY(NodeId inner, body({"endmacro"}));
   ++at_;
-  if (current().kind == Kind::Name) ++at_;
+  if (current().kind == JinjaToken::Kind::Name) ++at_;
   TRY(block_end());
   return out_.add(Op::Macro, std::move(params), out_.constant(Value(name)), inner);
 }

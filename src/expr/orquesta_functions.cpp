@@ -122,7 +122,7 @@ Result<Item> completed(Evaluator& eval, Args&) {
 Result<Item> result(Evaluator& eval, Args&) {
   if (eval.scope.lookup) {
     Answer answer = eval.scope.lookup->result();
-    if (answer.found() || answer.needs_load()) return eval.ask(answer, Item());
+    if (!answer.is_absent()) return eval.ask(answer, Item());
   }
   return expression_error("The current task is not set in the context.");
 }
@@ -136,7 +136,7 @@ Result<Item> task(Evaluator& eval, Args& args) {
   TRY(auto route, route_of(args, 1));
   if (eval.scope.lookup) {
     Answer answer = eval.scope.lookup->task(id, route);
-    if (answer.found() || answer.needs_load()) return eval.ask(answer, Item());
+    if (!answer.is_absent()) return eval.ask(answer, Item());
   }
   return expression_error(
       fmt::format("Unable to find task execution for \"{}\".", id.value_or("")));
@@ -147,7 +147,7 @@ Result<Item> st2kv(Evaluator& eval, Args& args) {
   const Item* decrypt = args.find_named("decrypt");
   if (decrypt && !decrypt->is_bool()) return type_error("Decrypt parameter is not typeof bool.");
   TRY(Answer answer, eval.key(args[0].str(), decrypt && decrypt->value().as_bool()));
-  if (answer.found() || answer.needs_load()) return eval.ask(answer, Item());
+  if (!answer.is_absent()) return eval.ask(answer, Item());
   if (const Item* otherwise = args.find_named("default")) return *otherwise;
   return expression_error(
       fmt::format("The key \"{}\" does not exist in the datastore.", args[0].str()));

@@ -8,6 +8,7 @@
 #include <cmath>
 
 #include "base/hash.h"
+#include "base/number.h"
 #include "expr/unicode.h"
 
 namespace millrace::expr::python {
@@ -293,12 +294,32 @@ Result<int64_t> as_index(const Item& item, std::string_view what) {
   return type_error(fmt::format("{} must be an integer, not {}", what, type_name(item)));
 }
 
+namespace {
+
+// Exactly, also a whole number with a float.
+std::partial_ordering compare_numbers(const Item& a, const Item& b) {
+  if (is_integer(a) && is_integer(b)) {
+    Int128 x = as_int128(a);
+    Int128 y = as_int128(b);
+    return x < y   ? std::partial_ordering::less
+           : x > y ? std::partial_ordering::greater
+                   : std::partial_ordering::equivalent;
+  }
+  auto fits = [](const Item& item) {
+    return is_integer(item) && as_int128(item) >= INT64_MIN && as_int128(item) <= INT64_MAX;
+  };
+  if (fits(a)) return millrace::compare(static_cast<int64_t>(as_int128(a)), as_double(b));
+  if (fits(b)) return 0 <=> millrace::compare(static_cast<int64_t>(as_int128(b)), as_double(a));
+  return as_double(a) <=> as_double(b);
+}
+
+}  // namespace
+
 Result<bool> equal(Meter& meter, const Item& a, const Item& b) {
   if (a.is_undefined()) return undefined_error(a);
   if (b.is_undefined()) return undefined_error(b);
   if (is_number(a) && is_number(b)) {
-    if (is_integer(a) && is_integer(b)) return as_int128(a) == as_int128(b);
-    return as_double(a) == as_double(b);
+    return std::is_eq(compare_numbers(a, b));
   }
   if (a.is_string() || b.is_string()) {
     bool may_be = a.is_string() && b.is_string() && a.str().size() == b.str().size();
@@ -327,14 +348,7 @@ Result<std::partial_ordering> compare(Meter& meter, const Item& a, const Item& b
   if (a.is_undefined()) return undefined_error(a);
   if (b.is_undefined()) return undefined_error(b);
   if (is_number(a) && is_number(b)) {
-    if (is_integer(a) && is_integer(b)) {
-      Int128 x = as_int128(a);
-      Int128 y = as_int128(b);
-      return x < y   ? std::partial_ordering::less
-             : x > y ? std::partial_ordering::greater
-                     : std::partial_ordering::equivalent;
-    }
-    return as_double(a) <=> as_double(b);
+    return compare_numbers(a, b);
   }
   if (a.is_string() && b.is_string()) {
     TRY(meter.step(1 + std::min(a.str().size(), b.str().size()) / 64));
@@ -373,7 +387,7 @@ Result<uint64_t> hash(Meter& meter, const Item& item) {
   }
   if (item.is_float()) {
     double d = item.value().as_float();
-    if (d == std::floor(d) && std::fabs(d) < 1e18) {
+    if (d == std::floor(d) && d >= -0x1p63 && d < 0x1p63) {
       return seeded_hash(static_cast<uint64_t>(static_cast<int64_t>(d)));
     }
     return seeded_hash(std::bit_cast<uint64_t>(d));

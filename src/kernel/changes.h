@@ -53,7 +53,8 @@ struct Changes {
   std::vector<OutboxRow> outbox;
   std::vector<Of<OutboxId>> outbox_done;
   std::vector<QuarantineRow> quarantine;
-  std::vector<RuleRow> rules;  // each is a new revision
+  std::vector<CatalogRow> catalogs;  // each replaces the version before
+  std::vector<RuleRow> rules;        // each is a new revision
   std::vector<WebhookRow> webhooks;
   std::vector<TokenRow> tokens;
   std::vector<Of<TokenId>> tokens_done;
@@ -84,9 +85,9 @@ using ChangesMembers =
                &Changes::result_blobs, &Changes::workflows, &Changes::workflow_pieces,
                &Changes::workflow_runs, &Changes::inquiries, &Changes::messages, &Changes::acked,
                &Changes::timers_done, &Changes::timers_of_done, &Changes::timers, &Changes::outbox,
-               &Changes::outbox_done, &Changes::quarantine, &Changes::rules, &Changes::webhooks,
-               &Changes::tokens, &Changes::tokens_done, &Changes::keys, &Changes::pack_releases,
-               &Changes::workers, &Changes::expired, &Changes::feed>;
+               &Changes::outbox_done, &Changes::quarantine, &Changes::catalogs, &Changes::rules,
+               &Changes::webhooks, &Changes::tokens, &Changes::tokens_done, &Changes::keys,
+               &Changes::pack_releases, &Changes::workers, &Changes::expired, &Changes::feed>;
 
 // A member that is missing above would never be written.
 static_assert(sizeof(Changes) == ChangesMembers::kSize * sizeof(std::vector<int>));

@@ -31,6 +31,8 @@ inline constexpr Limit kStructuredOutput{"structured output", 16 << 20, "bytes"}
 inline constexpr Limit kReadByDecision{"structured output read while deciding", 1 << 20, "bytes"};
 // The result wraps the output, errors and states wrap the result: all must be readable again.
 inline constexpr Limit kStructuredDepth{"structured output", 48, "levels"};
+// Of parameters, and of what a workflow keeps: what is stored has some levels more.
+inline constexpr Limit kDeepestKept{"nested values that are kept", 100, "levels"};
 // Of an order or a completion on its way to another process.
 inline constexpr Limit kDeepestValue{"nested values", 128, "levels"};
 inline constexpr Limit kMostValues{"values of one tree", 4 << 20, "values"};

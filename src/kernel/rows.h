@@ -74,6 +74,7 @@ struct ExecutionRow {
   std::string held;      // why it waits, and for whom: needs_decision, canceling
   std::string parameters_json;
   std::string env_json;
+  std::string needs;        // labels that its worker has to offer (model/labels.h); mostly none
   std::string result_json;  // empty: none yet, or above kInlineResultBytes
   int64_t result_size = 0;  // above kInlineResultBytes the bytes are a ResultBlobRow
   // Of a step of a workflow (parent): which task it runs, and which item of it.
@@ -95,8 +96,9 @@ struct ResultBlobRow {
 struct QueueRow {
   ExecutionId execution;
   TenantId tenant;
-  int64_t rank = 0;  // smaller goes first
-  ExecutionId root;  // written only: gives the shard; 0 when it is the execution itself
+  int64_t rank = 0;        // smaller goes first
+  ExecutionId root;        // written only: gives the shard; 0 when it is the execution itself
+  std::string needs = {};  // as the execution's
 };
 
 struct OutputRow {
@@ -121,8 +123,14 @@ struct TimerRow {
   std::string body_json;
 };
 
-// AdvanceWorkflow: of a final execution its workflow is told, of a workflow it goes on.
-enum class MessageKind : uint8_t { EnforceEvent = 0, CancelExecution = 1, AdvanceWorkflow = 2 };
+// AdvanceWorkflow: of a final execution its workflow is told, of a workflow it goes on. FinishRun:
+// how a run ended on a server that does not own its execution's shard.
+enum class MessageKind : uint8_t {
+  EnforceEvent = 0,
+  CancelExecution = 1,
+  AdvanceWorkflow = 2,
+  FinishRun = 3,
+};
 
 // A message that waits in the store: made by one transition, handled by another.
 struct MessageRow {
@@ -229,6 +237,13 @@ struct RuleRow {
   std::string spec_json;
   int64_t created = 0;
   int64_t updated = 0;
+};
+
+// Of a tenant's rules, webhook endpoints and packs, counted: each change makes the next version.
+// Several servers decide on a copy in memory: who has not seen the newest is Stale.
+struct CatalogRow {
+  TenantId tenant;
+  int64_t version = 1;
 };
 
 struct WebhookRow {
@@ -359,6 +374,10 @@ struct WorkerRow {
   std::string instance;
   int slots = 0;
   int64_t updated = 0;
+  int64_t home = 0;    // epoch of the server that has its session; 0: of a store of one process
+  int64_t ttl_ms = 0;  // of its sessions; 0: it is in the server's own process
+  SessionId session;   // none: it has left, or is lost
+  std::string labels;  // what it offers, as model/labels.h joins them
 };
 
 }  // namespace millrace::kernel

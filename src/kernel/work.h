@@ -121,7 +121,18 @@ struct WorkerHello {
   // Changes whenever runs may have been forgotten: the spawner's own id. While it stays the same,
   // a run that is not in `adopted` was never started and may be granted again.
   std::string instance;
-  std::vector<RunKey> adopted;  // runs that live on from before: the same attempts
+  std::vector<RunKey> adopted = {};  // runs that live on from before: the same attempts
+  // It is another process than the server: its session is a lease that has to be renewed.
+  bool elsewhere = false;
+  std::vector<std::string> labels = {};  // what it offers (model/labels.h), runtimes apart
+};
+
+// What the worker has to know of a run that its session adopts, and that else stands in its order.
+struct AdoptedRun {
+  TenantId tenant;
+  RunKey key;
+  OutputFormat output_format = OutputFormat::Text;
+  std::vector<std::string> secrets;  // as in its order; of Text none
 };
 
 // A worker's lease on all that it runs. Ids are never used twice; a worker has one session at a
@@ -135,6 +146,9 @@ struct Session {
   int64_t ttl_ms = 0;
   int64_t renew_ms = 0;
   int64_t fence_ms = 0;
+  // Monotonic: from when on the lease is sure to count; 0: from the call of `open`.
+  int64_t since_ms = 0;
+  std::vector<AdoptedRun> adopted = {};  // of those that the worker has named: they go on
 };
 
 // The receiving side of a worker. Called from any thread, also the one that commits: the calls
@@ -147,6 +161,8 @@ class WorkReceiver {
   // End this run and report it as Canceled; `reason` is for people. Repeated until the run's
   // completion is durable; an unknown run is reported as Lost, for its tenant.
   virtual void cancel(SessionId session, const Of<RunKey>& run, std::string reason) = 0;
+  // The session is over: open another one. A hint, which a renewal gives as well.
+  virtual void over(SessionId /*session*/) {}
 };
 
 // All that a worker knows of the server. Thread-safe. Callbacks come once, on any thread, perhaps
@@ -167,6 +183,8 @@ class WorkSource {
   // worker leaves. With a ttl it has ended its runs, and what becomes of them is decided now;
   // without one its spawner keeps them for the next session.
   virtual void close(SessionId session) = 0;
+  // Nothing more is granted in this session. Its worker leaves when its runs have ended.
+  virtual void drain(SessionId /*session*/) {}
   // A hint for followers of the output.
   virtual void output(SessionId session, OutputChunk chunk) = 0;
   // The run cannot start before its environment is there; `what` says what is being built.

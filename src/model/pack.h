@@ -42,6 +42,7 @@ struct Action {
   ParameterDelivery delivery = ParameterDelivery::Stdin;
   ParameterFormat parameter_format = ParameterFormat::Json;
   OutputFormat output_format = OutputFormat::Text;
+  std::vector<std::string> runs_on;      // labels that its worker has to offer
   std::vector<std::string> permissions;  // asks for an API token with these
   bool enabled = true;
   bool python_runner = false;  // StackStorm's python-script: started through the shim

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <deque>
 
 #include "async/deadline.h"
 #include "base/text.h"
@@ -13,27 +14,34 @@
 
 namespace millrace::net {
 
-// Connections that wait for their next request, by server.
+// Connections that wait for their next request.
 struct HttpClient::Idle {
-  std::multimap<std::string, std::unique_ptr<ClientStream>> streams;
+  struct Kept {
+    std::string server;
+    std::unique_ptr<ClientStream> stream;
+  };
+  std::deque<Kept> kept;  // the one that waits longest first
   std::unique_ptr<TlsContext> tls;
 
   static std::string key(const Url& url) {
     return fmt::format("{}://{}:{}", url.tls ? "https" : "http", to_lower_ascii(url.host),
                        url.port);
   }
-  // Nothing when there is none that still lives.
+  // The one that was used last: its server is the least likely to close it. Nothing when there is
+  // none that still lives.
   std::unique_ptr<ClientStream> take(const Url& url) {
-    while (true) {
-      auto found = streams.find(key(url));
-      if (found == streams.end()) return nullptr;
-      auto stream = std::move(found->second);
-      streams.erase(found);
+    std::string server = key(url);
+    for (size_t i = kept.size(); i-- > 0;) {
+      if (kept[i].server != server) continue;
+      auto stream = std::move(kept[i].stream);
+      kept.erase(kept.begin() + static_cast<ptrdiff_t>(i));
       if (stream->is_quiet()) return stream;
     }
+    return nullptr;
   }
   void keep(const Url& url, std::unique_ptr<ClientStream> stream, size_t at_most) {
-    if (streams.count(key(url)) < at_most) streams.emplace(key(url), std::move(stream));
+    kept.push_back({key(url), std::move(stream)});
+    if (kept.size() > at_most) kept.pop_front();
   }
 };
 
@@ -249,7 +257,7 @@ Task<Result<ClientResponse>> HttpClient::send_once(const ClientRequest& request,
                       may_keep.error().kind() == ErrorKind::Unavailable;
     if (went_stale && may_repeat(request.method)) continue;
     if (!may_keep.ok()) co_return std::move(may_keep).error().with_context(url.authority());
-    if (*may_keep) idle_->keep(url, std::move(stream), options_.max_idle_per_server);
+    if (*may_keep) idle_->keep(url, std::move(stream), options_.max_idle);
     co_return response;
   }
 }

@@ -36,8 +36,8 @@ struct HttpClientOptions {
   async::Duration read_timeout{60'000};     // the longest silence of the server
   size_t max_response_bytes = 16 << 20;     // of a body that is not streamed
   int max_redirects = 0;
-  size_t max_idle_per_server = 4;
-  std::string ca_file;  // PEM; trusted besides the system's store
+  size_t max_idle = 64;  // kept connections of all servers; the one that waits longest goes
+  std::string ca_file;   // PEM; trusted besides the system's store
   std::string user_agent = "millrace";
 };
 

@@ -2,8 +2,6 @@
 #include "net/http_client.h"
 
 #include <gtest/gtest.h>
-#include <openssl/pem.h>
-#include <openssl/x509v3.h>
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -13,12 +11,14 @@
 #include <boost/asio/write.hpp>
 #include <filesystem>
 #include <fstream>
+#include <set>
 
 #include "async/deadline.h"
 #include "async/loop.h"
 #include "async/scope.h"
 #include "net/http_server.h"
 #include "net/sse.h"
+#include "net/test_certificate.h"
 
 namespace millrace::net {
 namespace {
@@ -64,6 +64,17 @@ class HttpClientTest : public testing::Test {
   Result<ClientResponse> send(HttpClient& client, ClientRequest request) {
     return loop_.block_on(client.send(std::move(request)));
   }
+  // The clients' addresses of so many requests side by side.
+  std::set<std::string> ask_at_once(HttpClient& client, int count) {
+    std::set<std::string> peers;
+    for (int i = 0; i < count; ++i) async::spawn("ask", scope_, ask(client, url(), peers));
+    loop_.block_on(scope_.join());
+    return peers;
+  }
+  static Task<void> ask(HttpClient& client, std::string url, std::set<std::string>& peers) {
+    auto response = co_await client.send({.url = std::move(url)});
+    if (response.ok()) peers.emplace(response->find_header("X-Peer"));
+  }
   std::string body_or_error(const Result<ClientResponse>& response) {
     return response.ok() ? response->body : response.error().describe();
   }
@@ -100,6 +111,24 @@ TEST_F(HttpClientTest, AConnectionIsUsedAgain) {
   auto second = send(client, {.url = url()});
   ASSERT_TRUE(first.ok() && second.ok());
   EXPECT_EQ(first->find_header("X-Peer"), second->find_header("X-Peer"));
+}
+
+TEST_F(HttpClientTest, AsManyConnectionsAreUsedAgainAsWereUsedAtOnce) {
+  start({.handle = describe});
+  HttpClient client;
+  auto first = ask_at_once(client, 32);
+  EXPECT_EQ(first.size(), 32U);
+  EXPECT_EQ(ask_at_once(client, 32), first);
+}
+
+TEST_F(HttpClientTest, NoMoreConnectionsAreKeptThanAllowed) {
+  start({.handle = describe});
+  HttpClient client({.max_idle = 2});
+  EXPECT_EQ(ask_at_once(client, 8).size(), 8U);
+  for (int i = 0; i < 5'000 && server_->connections() > 2; ++i) {
+    loop_.block_on(async::sleep_for(1ms));
+  }
+  EXPECT_EQ(server_->connections(), 2U);
 }
 
 TEST_F(HttpClientTest, AKeptConnectionThatTheServerClosedIsReplaced) {
@@ -238,44 +267,6 @@ TEST_F(HttpClientTest, AStreamGivesEventsUntilTheCallerHasEnough) {
   auto missing = loop_.block_on(client.stream({.url = url("/missing")}, on_piece));
   EXPECT_EQ(body_or_error(missing), "no such stream");
 }
-
-// A certificate for localhost that nobody knows, in two PEM files.
-struct SelfSigned {
-  std::filesystem::path folder;
-  std::string certificate, key;
-
-  SelfSigned() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "tls-XXXXXX").string();
-    folder = mkdtemp(pattern.data());
-    certificate = folder / "cert.pem";
-    key = folder / "key.pem";
-    EVP_PKEY* pair = EVP_EC_gen("P-256");
-    X509* x509 = X509_new();
-    X509_set_version(x509, 2);
-    ASN1_INTEGER_set(X509_get_serialNumber(x509), 1);
-    X509_gmtime_adj(X509_getm_notBefore(x509), -60);
-    X509_gmtime_adj(X509_getm_notAfter(x509), 3600);
-    X509_set_pubkey(x509, pair);
-    X509_NAME* name = X509_get_subject_name(x509);
-    X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC,
-                               reinterpret_cast<const unsigned char*>("test"), -1, -1, 0);
-    X509_set_issuer_name(x509, name);
-    X509_EXTENSION* names =
-        X509V3_EXT_conf_nid(nullptr, nullptr, NID_subject_alt_name, "DNS:localhost");
-    X509_add_ext(x509, names, -1);
-    X509_sign(x509, pair, EVP_sha256());
-    FILE* out = fopen(certificate.c_str(), "w");
-    PEM_write_X509(out, x509);
-    fclose(out);
-    out = fopen(key.c_str(), "w");
-    PEM_write_PrivateKey(out, pair, nullptr, nullptr, 0, nullptr, nullptr);
-    fclose(out);
-    X509_EXTENSION_free(names);
-    X509_free(x509);
-    EVP_PKEY_free(pair);
-  }
-  ~SelfSigned() { std::filesystem::remove_all(folder); }
-};
 
 Task<void> serve_tls(tcp::acceptor& acceptor, const SelfSigned& identity) {
   namespace ssl = boost::asio::ssl;

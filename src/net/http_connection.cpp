@@ -78,11 +78,13 @@ HttpConnection::HttpConnection(Socket socket, const Address& peer, HttpShared& s
       input_(shared.options.max_header_bytes),
       watch_(socket_.get_executor()),
       deadline_(socket_.get_executor(), [this] { on_deadline(); }) {
+  if (shared.options.tls) tls_ = shared.options.tls->session(socket_.native_handle());
   shared_.connections.insert(this);
   ++client_.second.connections;
 }
 
 HttpConnection::~HttpConnection() {
+  if (tls_) tls_->farewell();
   end_idle();
   release();
   shared_.clients.leave(client_, &Clients::Counts::connections);
@@ -307,15 +309,34 @@ Task<bool> HttpConnection::skip_body() {
 // False at the client's end of the connection, an error, a deadline or a drain.
 Task<bool> HttpConnection::read_more() {
   auto& buffer = overflowing_ ? overflow_ : input_;
-  auto free = boost::asio::buffer(buffer.data() + end_, buffer.size() - end_);
-  auto [code, count] = co_await socket_.async_read_some(free, kToken);
-  end_ += count;
-  if (!code && count > 0) co_return true;
+  char* free = buffer.data() + end_;
+  size_t size = buffer.size() - end_;
+  if (tls_) {
+    size_t count = co_await read_tls(free, size);
+    end_ += count;
+    if (count > 0) co_return true;
+  } else {
+    auto [code, count] = co_await socket_.async_read_some(boost::asio::buffer(free, size), kToken);
+    end_ += count;
+    if (!code && count > 0) co_return true;
+  }
   if (expired_ && parser_->started()) {
     refuse({408, Error(ErrorKind::Timeout, "NET-0007",
                        "the request did not arrive in time: send it without pauses")});
   }
   co_return false;
+}
+
+// 0 at the end, as above. The first read brings the handshake.
+Task<size_t> HttpConnection::read_tls(char* data, size_t size) {
+  for (;;) {
+    auto [count, need] = tls_->read(data, size);
+    if (need == TlsSession::Need::Nothing) co_return count;
+    if (need == TlsSession::Need::End) co_return size_t{0};
+    auto wait = need == TlsSession::Need::Writable ? Socket::wait_write : Socket::wait_read;
+    auto [code] = co_await socket_.async_wait(wait, kToken);
+    if (code) co_return size_t{0};
+  }
 }
 
 void HttpConnection::refuse(Refusal refusal) {
@@ -373,17 +394,32 @@ void HttpConnection::write_head() {
   head_ += "\r\n";
 }
 
-// Both pieces with one system call; waits only when the client's window is full.
+// What the socket takes of both pieces at once, with one system call.
+HttpConnection::Sent HttpConnection::send_some(std::string_view first, std::string_view second,
+                                               size_t sent) {
+  if (!tls_) {
+    boost::system::error_code code;
+    size_t count = socket_.write_some(rest_of(first, second, sent), code);
+    return {count, !code || code == boost::asio::error::would_block, Socket::wait_write};
+  }
+  auto rest = sent < first.size() ? first.substr(sent) : second.substr(sent - first.size());
+  auto [count, need] = tls_->write(rest.data(), rest.size());
+  auto wait = need == TlsSession::Need::Readable ? Socket::wait_read : Socket::wait_write;
+  return {count, need != TlsSession::Need::End, wait};
+}
+
+// Waits only when the client's window is full.
 Task<bool> HttpConnection::send(std::string_view first, std::string_view second) {
   std::optional<Clock::time_point> begin;
   for (size_t sent = 0; true;) {
-    boost::system::error_code code;
-    sent += socket_.write_some(rest_of(first, second, sent), code);
+    auto [count, lives, wait] = send_some(first, second, sent);
+    sent += count;
     if (sent == first.size() + second.size()) co_return true;
-    if (code && code != boost::asio::error::would_block) co_return false;
+    if (!lives) co_return false;
+    if (tls_ && count > 0) continue;  // a record at a time
     if (!begin) begin = Clock::now();
     limit(paced(*begin, shared_.options.write_grace, sent));
-    auto [wait_code] = co_await socket_.async_wait(Socket::wait_write, kToken);
+    auto [wait_code] = co_await socket_.async_wait(wait, kToken);
     if (wait_code) co_return false;
   }
 }
@@ -443,6 +479,7 @@ Task<Result<void>> HttpConnection::write(std::string_view piece) {
 // client would lose the response.
 Task<void> HttpConnection::linger() {
   boost::system::error_code code;
+  if (tls_) tls_->farewell();
   socket_.shutdown(Socket::shutdown_send, code);
   limit(kLingerTime);
   for (size_t taken = 0; !code && taken < kLingerBytes;) {

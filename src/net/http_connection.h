@@ -14,6 +14,7 @@
 #include "net/clients.h"
 #include "net/http_server.h"
 #include "net/request_parser.h"
+#include "net/server_tls.h"
 
 namespace millrace::net {
 
@@ -76,6 +77,7 @@ class HttpConnection final : private BodyWriter {
   Task<bool> read_body();
   Task<bool> skip_body();
   Task<bool> read_more();
+  Task<size_t> read_tls(char* data, size_t size);
   void begin_idle();
   void end_idle();
   void refuse(Refusal refusal);
@@ -85,6 +87,12 @@ class HttpConnection final : private BodyWriter {
   // Answering.
   Task<void> answer();
   void write_head();
+  struct Sent {
+    size_t bytes = 0;
+    bool lives = true;  // the connection does
+    Socket::wait_type wait = Socket::wait_write;
+  };
+  Sent send_some(std::string_view first, std::string_view second, size_t sent);
   Task<bool> send(std::string_view first, std::string_view second = {});
   Task<void> send_stream();
   Task<void> watch_client();
@@ -101,6 +109,7 @@ class HttpConnection final : private BodyWriter {
   enum class Phase : uint8_t { Idle, Reading, Handling, Sending, Streaming };
 
   Socket socket_;
+  std::unique_ptr<TlsSession> tls_;  // none: in the clear
   HttpShared& shared_;
   std::string peer_;
   Phase phase_ = Phase::Idle;

@@ -74,7 +74,9 @@ std::optional<Error> no_place(HttpShared& shared, const Address& peer) {
 
 // Answers without waiting: there is no room for this client. What has come already is taken, or the
 // system would reset the connection and the client lose the answer.
+// Over TLS it is no answer but the end: a handshake is what there is no room for.
 void turn_away(tcp::socket& socket, const Error& error, HttpShared& shared) {
+  if (shared.options.tls) return;
   HttpRequest unread;
   HttpResponse response = shared.handlers.refuse(unread, 503, error);
   std::string text = fmt::format(

@@ -12,10 +12,13 @@
 
 namespace millrace::net {
 
+class ServerTls;
+
 struct HttpServerOptions {
-  std::string address = "127.0.0.1";  // an IP address of this machine
-  uint16_t port = 0;                  // 0: any free one, see HttpServer::port
-  size_t max_connections = 4096;      // one more is answered 503 and closed, see `yields_after`
+  std::string address = "127.0.0.1";     // an IP address of this machine
+  uint16_t port = 0;                     // 0: any free one, see HttpServer::port
+  std::shared_ptr<const ServerTls> tls;  // HTTPS; none: in the clear
+  size_t max_connections = 4096;         // one more is answered 503 and closed, see `yields_after`
   // Of one address, so that nobody takes all places. Connections of a trusted proxy are not
   // limited; its requests count for the address that it tells.
   size_t max_connections_per_address = 1024;

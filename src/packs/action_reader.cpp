@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "model/labels.h"
 #include "packs/parameters.h"
 #include "packs/parameters_reader.h"
 #include "packs/readers.h"
@@ -39,6 +40,7 @@ class ActionReader {
     read_timeout();
     read_delivery();
     action_.permissions = section_.texts("permissions");
+    read_labels();
     section_.ignore({"label", "tags", "examples", "meta", "metadata_file", "output_key",
                      "runtime_version", "deprecated"});
     section_.not_supported({"notify", "log_retention_policy", "log_retention_limit",
@@ -61,6 +63,21 @@ class ActionReader {
                                  "take 'position' from it, and let the script read it from its "
                                  "parameters on stdin (parameter_delivery)",
                                  name));
+  }
+
+  void read_labels() {
+    action_.runs_on = section_.texts("runs_on");
+    const YamlNode* at = section_.find("runs_on");
+    if (action_.runs_on.size() > kMostLabels) {
+      section_.error(*at, fmt::format("'runs_on': expected at most {} labels", kMostLabels));
+    }
+    for (const auto& label : action_.runs_on) {
+      if (auto fits = check_label(label); !fits.ok()) section_.error(*at, fits.error().message());
+    }
+    bool on_worker = action_.runner != Runner::Builtin && action_.runner != Runner::Workflow;
+    if (!action_.runs_on.empty() && !on_worker) {
+      section_.error(*at, "'runs_on': the server itself runs this action, not a worker");
+    }
   }
 
   void read_runner() {

@@ -272,6 +272,23 @@ TEST(Load, TellsWhatHasNoEffectWithoutRefusingIt) {
             "has no effect\n");
 }
 
+TEST(Load, ReadsTheLabelsThatAnActionNeeds) {
+  auto action = only_action(
+      "ref: ci.a\nrunner_type: shell\nparameters: {cmd: {type: string}}\n"
+      "runs_on: [gpu, os=linux]\n");
+  EXPECT_EQ(action.runs_on, (std::vector<std::string>{"gpu", "os=linux"}));
+  expr::Engine engine;
+  Report report = check(with({{"actions/a.yaml",
+                               "ref: ci.a\nrunner_type: shell\nparameters: {cmd: {type: string}}\n"
+                               "runs_on: [\"os = linux\", \"a,b\"]\n"}}),
+                        engine);
+  EXPECT_EQ(lines(report.errors),
+            "actions/a.yaml:4: action 'ci.a': label 'a,b': expected 1 to 64 letters, digits and "
+            "._-/=:\n"
+            "actions/a.yaml:4: action 'ci.a': label 'os = linux': expected 1 to 64 letters, digits "
+            "and ._-/=:\n");
+}
+
 TEST(Load, RunsACommandWhenAShellActionHasNoFile) {
   Action action = only_action("name: a\nrunner_type: shell\nparameters: {cmd: {type: string}}\n");
   EXPECT_EQ(action.runner, Runner::Shell);

@@ -173,18 +173,18 @@ bool is_text_operator(Operator op) {
   return recipe(op, {}).has_value() || op == Operator::StartsWith || op == Operator::EndsWith;
 }
 
-std::optional<double> as_number(const Value& value) {
-  if (value.is_bool()) return value.as_bool() ? 1 : 0;
-  if (value.is_number()) return value.as_float();
+// A bool counts as 0 or 1.
+std::optional<Value> as_number(const Value& value) {
+  if (value.is_bool()) return Value(value.as_bool() ? 1 : 0);
+  if (value.is_number()) return value;
   return std::nullopt;
 }
 
 // Python's `a < b`; nothing when the kinds do not compare.
 std::optional<bool> less(const Value& a, const Value& b) {
-  if (a.is_int() && b.is_int()) return a.as_int() < b.as_int();
   if (a.is_string() && b.is_string()) return a.as_string() < b.as_string();
   auto x = as_number(a), y = as_number(b);
-  if (x && y) return *x < *y;
+  if (x && y) return std::is_lt(compare_numbers(*x, *y));
   return std::nullopt;
 }
 
@@ -316,7 +316,7 @@ bool Matcher::age_holds(std::string_view text, int64_t now_ms) const {
   auto then_ms = parse_date(text, "UTC");
   if (!limit || !then_ms) return false;
   double age_s = static_cast<double>(now_ms - *then_ms) / 1000;
-  return op_ == Operator::AgeLessThan ? age_s < *limit : age_s > *limit;
+  return op_ == Operator::AgeLessThan ? age_s < limit->as_float() : age_s > limit->as_float();
 }
 
 std::string Matcher::mismatch(const Value* found) const {

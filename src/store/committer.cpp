@@ -31,7 +31,8 @@ Result<std::unique_ptr<Committer>> Committer::start(sql::Store& store, Options o
                                         .owner_epoch = options.owner_epoch,
                                         .full_retry_ms = options.full_retry_ms,
                                         .tells = options.tells,
-                                        .recent_keys = options.recent_keys}));
+                                        .recent_keys = options.recent_keys,
+                                        .shared = options.shared}));
   auto committer = std::unique_ptr<Committer>(
       new Committer(store, std::move(writer), options, std::move(callbacks)));
   TRY(committer->checkpointer_.start());
@@ -115,6 +116,11 @@ void Committer::written() {
 
 bool Committer::has_chores() const { return has_space_to_give_ || writer_->read_only(); }
 
+void Committer::own(kernel::ShardSet shards, int64_t epoch) {
+  std::lock_guard lock(mutex_);
+  next_owned_ = {shards, epoch};
+}
+
 // The committer's thread
 
 void Committer::run() {
@@ -165,6 +171,12 @@ bool Committer::take_batch(Steps& batch) {
 }
 
 void Committer::commit(Steps batch) {
+  std::optional<std::pair<kernel::ShardSet, int64_t>> owned;
+  {
+    std::lock_guard lock(mutex_);
+    owned = std::exchange(next_owned_, std::nullopt);
+  }
+  if (owned) writer_->own(owned->first, owned->second);
   bool was_full = writer_->read_only();
   has_space_to_give_ |=
       std::ranges::any_of(batch, [](const auto& step) { return !step->changes.expired.empty(); });

@@ -28,6 +28,7 @@ class Committer {
     size_t max_batch = 1024;
     int64_t full_retry_ms = 1000;
     bool tells = false;      // Writer::Options
+    bool shared = false;     // the same
     size_t recent_keys = 0;  // of Writer
     // The log is moved beside the commits whenever this much is new in it. From `restart_bytes` on
     // again and again, until what is left is so little that one commit can wait for it: then the
@@ -66,6 +67,8 @@ class Committer {
   void submit_here(std::vector<std::unique_ptr<Step>> steps);
   // Calls `assist` on the committer's thread, also while another one writes.
   void ask_help();
+  // What is submitted from now on is written for these. While nothing is pending.
+  void own(kernel::ShardSet shards, int64_t epoch);
   // True while steps are being written or wait for it.
   bool busy() const { return pending() > 0; }
   int64_t pending() const { return pending_.load(std::memory_order_acquire); }
@@ -99,6 +102,7 @@ class Committer {
   std::mutex mutex_;
   std::condition_variable wake_;
   Steps queue_;
+  std::optional<std::pair<kernel::ShardSet, int64_t>> next_owned_;
   std::atomic<int64_t> pending_{0};
   bool stopping_ = false;
   bool writing_ = false;  // a thread has the writer, and what follows

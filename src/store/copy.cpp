@@ -33,18 +33,15 @@ Columns columns_of(size_t keys) {
 
 std::vector<Columns> tables() {
   using namespace kernel;
-  return {columns_of<DedupeRow>(3),      columns_of<RecentKeyRow>(1),
-          columns_of<EventRow>(1),       columns_of<EnforcementRow>(1),
-          columns_of<ExecutionRow>(1),   columns_of<QueueRow>(1),
-          columns_of<OutputRow>(3),      columns_of<ResultBlobRow>(1),
-          columns_of<MessageRow>(1),     columns_of<TimerRow>(1),
-          columns_of<OutboxRow>(1),      columns_of<QuarantineRow>(1),
-          columns_of<ChangeRow>(1),      columns_of<RuleRow>(2),
-          columns_of<WebhookRow>(1),     columns_of<TokenRow>(1),
-          columns_of<PackReleaseRow>(3), columns_of<WorkerRow>(1),
-          columns_of<WorkflowRow>(1),    columns_of<WorkflowPieceRow>(3),
-          columns_of<WorkflowRunRow>(4), columns_of<InquiryRow>(1),
-          columns_of<KeyRow>(3)};
+  return {
+      columns_of<DedupeRow>(3),      columns_of<RecentKeyRow>(1),     columns_of<EventRow>(1),
+      columns_of<EnforcementRow>(1), columns_of<ExecutionRow>(1),     columns_of<QueueRow>(1),
+      columns_of<OutputRow>(3),      columns_of<ResultBlobRow>(1),    columns_of<MessageRow>(1),
+      columns_of<TimerRow>(1),       columns_of<OutboxRow>(1),        columns_of<QuarantineRow>(1),
+      columns_of<ChangeRow>(1),      columns_of<RuleRow>(2),          columns_of<WebhookRow>(1),
+      columns_of<TokenRow>(1),       columns_of<PackReleaseRow>(3),   columns_of<WorkerRow>(1),
+      columns_of<WorkflowRow>(1),    columns_of<WorkflowPieceRow>(3), columns_of<WorkflowRunRow>(4),
+      columns_of<InquiryRow>(1),     columns_of<KeyRow>(3),           columns_of<CatalogRow>(1)};
 }
 
 // "a, b, c", or "$1, $2, $3".
@@ -132,7 +129,15 @@ class TableCopy {
     return key;
   }
 
+  // In a transaction: then an engine over a network brings it in pieces.
   Result<std::vector<Cells>> page(const Cells& after) {
+    TRY(begin_snapshot(from_));
+    auto rows = read_page(after);
+    TRY(end_snapshot(from_));
+    return rows;
+  }
+
+  Result<std::vector<Cells>> read_page(const Cells& after) {
     TRY(auto* statement, from_.prepare(after.empty() ? first_ : next_));
     ResetAtExit reset(*statement);
     int index = 0;

@@ -81,6 +81,21 @@ class Judgement {
   std::map<Name, Claim> claims_;
 };
 
+// Several servers that claim the same keys take them in one order: of two that wait for each other
+// the database would end one. Those of one name stay in the order of their steps.
+void sort_by_name(std::vector<const DedupeRow*>& rows) {
+  std::vector<std::pair<const DedupeRow*, size_t>> places;
+  for (size_t i = 0; i < rows.size(); ++i) places.emplace_back(rows[i], i);
+  std::ranges::sort(places, [](const auto& a, const auto& b) {
+    auto name = [](const auto& place) {
+      const auto& [row, at] = place;
+      return std::tie(row->tenant, row->scope, row->key, at);
+    };
+    return name(a) < name(b);
+  });
+  std::ranges::transform(places, rows.begin(), [](const auto& place) { return place.first; });
+}
+
 }  // namespace
 
 Result<std::vector<WriteEnd>> pass_gate(sql::Connection& db, RecentKeys& recent,
@@ -103,6 +118,7 @@ Result<std::vector<WriteEnd>> pass_gate(sql::Connection& db, RecentKeys& recent,
       (recent.takes(key) ? recents : rows).push_back(&key);
     }
   }
+  sort_by_name(rows);
   std::vector<bool> claimed;
   if (!rows.empty()) {
     TRY(claimed, claim_keys(db, rows, now_ms));

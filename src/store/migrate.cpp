@@ -90,22 +90,4 @@ Result<void> migrate(sql::Connection& writer, PartialCopy partial) {
                            *copying));
 }
 
-Result<int64_t> claim_shards(sql::Connection& writer, std::string_view owner,
-                             kernel::ShardSet shards) {
-  TRY(auto* claim, writer.prepare("INSERT INTO shard (shard, owner, epoch) VALUES ($1, $2, $3) "
-                                  "ON CONFLICT (shard) DO UPDATE SET owner = $2, epoch = $3"));
-  auto claim_all = [&]() -> Result<int64_t> {
-    TRY(writer.run("BEGIN EXCLUSIVE"));
-    TRY(int64_t epoch, query_int(writer, "SELECT coalesce(max(epoch), 0) + 1 FROM shard"));
-    for (int shard = 0; shard < kernel::kShards; ++shard) {
-      if (shards.has(shard)) TRY(claim->execute(shard, owner, epoch));
-    }
-    TRY(writer.run("COMMIT"));
-    return epoch;
-  };
-  auto epoch = claim_all();
-  if (!epoch.ok() && writer.in_transaction()) (void)writer.run("ROLLBACK");
-  return epoch;
-}
-
 }  // namespace millrace::store

@@ -4,7 +4,6 @@
 #include <optional>
 #include <string>
 
-#include "kernel/shards.h"
 #include "store/sql.h"
 
 namespace millrace::store {
@@ -23,10 +22,5 @@ Result<void> mark_copy(sql::Connection& writer, const std::string& state);
 Result<int64_t> schema_version(sql::Connection& connection);
 // The version that this binary writes.
 int64_t newest_schema_version();
-
-// Claims these shards for `owner` and returns the new epoch, which every commit then checks. It is
-// above all epochs that were ever given out.
-Result<int64_t> claim_shards(sql::Connection& writer, std::string_view owner,
-                             kernel::ShardSet shards);
 
 }  // namespace millrace::store

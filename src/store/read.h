@@ -22,6 +22,16 @@ namespace millrace::store {
 Result<void> begin_snapshot(sql::Connection&);
 Result<void> end_snapshot(sql::Connection&);
 
+// Between these: what is soon read one by one. Where that would cost a message each, it comes in
+// one (sql::Connection::ahead).
+Result<void> ahead_of_executions(sql::Connection&, std::span<const kernel::Of<ExecutionId>>);
+Result<void> ahead_of_events(sql::Connection&, std::span<const kernel::Of<EventId>>);
+Result<void> ahead_of_keys(sql::Connection&, std::span<const kernel::DedupeRow>);
+Result<void> ahead_of_timers(sql::Connection&, std::span<const kernel::Of<TimerId>>);
+Result<void> ahead_of_messages(sql::Connection&, std::span<const kernel::Of<MessageId>>);
+// What load_workflow and workflow_runs read.
+Result<void> ahead_of_workflows(sql::Connection&, std::span<const kernel::Of<ExecutionId>>);
+
 enum class Order : uint8_t { NewestFirst, OldestFirst };
 
 // One page of a list: newest first, ids below `before` (0: from the newest). Executions, events and
@@ -85,14 +95,17 @@ Result<std::optional<kernel::InquiryRow>> find_inquiry(sql::Connection&, TenantI
 Result<std::vector<kernel::InquiryRow>> list_inquiries(sql::Connection&, TenantId,
                                                        std::optional<kernel::InquiryStatus>, Page);
 
-// The executions of a tenant that go next, lowest rank first.
+// The executions of a tenant that go next, of those that need these labels; lowest rank first.
 Result<std::vector<kernel::QueueRow>> queue_head(sql::Connection&, kernel::ShardSet, TenantId,
-                                                 int limit);
+                                                 const std::string& needs, int limit);
+// All that wait: those that need the same together, lowest rank first.
+Result<std::vector<kernel::QueueRow>> list_queue(sql::Connection&, TenantId, int limit);
 struct QueueDepth {
   TenantId tenant;
+  std::string needs;
   int64_t waiting = 0;
 };
-// Of all tenants.
+// Of all tenants and needs.
 Result<std::vector<QueueDepth>> queue_depths(sql::Connection&, kernel::ShardSet);
 
 Result<std::optional<kernel::DedupeRow>> find_dedupe(sql::Connection&, TenantId,
@@ -131,6 +144,9 @@ Result<std::vector<ExecutionId>> ends_in_quarantine(sql::Connection&);
 // Entries with seq > after, oldest first.
 Result<std::vector<kernel::ChangeRow>> changes_after(sql::Connection&, TenantId, int64_t after,
                                                      int limit);
+// The same of all tenants.
+Result<std::vector<kernel::ChangeRow>> all_changes_after(sql::Connection&, int64_t after,
+                                                         int limit);
 // The numbers that the feed holds, over all tenants; old ones go by retention. 0: it is empty.
 struct FeedEnds {
   int64_t oldest = 0;
@@ -138,6 +154,7 @@ struct FeedEnds {
 };
 Result<FeedEnds> feed_ends(sql::Connection&);
 Result<int64_t> last_change(sql::Connection&);
+Result<void> ahead_of_last_change(sql::Connection&);
 // The highest id in the store, of whatever kind: new ids continue behind it.
 Result<int64_t> newest_id(sql::Connection&);
 
@@ -163,6 +180,11 @@ Result<std::vector<ExecutionId>> executions_pinned_to(sql::Connection&, kernel::
 Result<std::vector<kernel::RuleRow>> gone_pack_rules(sql::Connection&);
 // The newest revision of each rule that is not deleted.
 Result<std::vector<kernel::RuleRow>> rules_of_all_tenants(sql::Connection&);
+Result<std::vector<kernel::CatalogRow>> catalogs_of_all_tenants(sql::Connection&);
+// 0: nothing of it was ever written.
+Result<int64_t> catalog_version(sql::Connection&, TenantId);
+// Deleted or not.
+Result<std::optional<kernel::WebhookRow>> find_webhook(sql::Connection&, TenantId, WebhookId);
 Result<std::vector<kernel::WebhookRow>> webhooks_of_all_tenants(sql::Connection&);
 Result<std::vector<kernel::TokenRow>> tokens_of_all_tenants(sql::Connection&);
 

@@ -71,6 +71,22 @@ Result<std::optional<RuleRow>> rule_at(sql::Connection& db, TenantId tenant, con
   return read_one<RuleRow>(db, text, tenant, ref, at);
 }
 
+Result<std::vector<CatalogRow>> catalogs_of_all_tenants(sql::Connection& db) {
+  static const auto text = select<CatalogRow>("/*every tenant: follow*/");
+  return read_all<CatalogRow>(db, text);
+}
+
+Result<int64_t> catalog_version(sql::Connection& db, TenantId tenant) {
+  static const auto text = select<CatalogRow>("WHERE tenant = $1");
+  TRY(auto row, read_one<CatalogRow>(db, text, tenant));
+  return row ? row->version : int64_t{0};
+}
+
+Result<std::optional<WebhookRow>> find_webhook(sql::Connection& db, TenantId tenant, WebhookId id) {
+  static const auto text = select<WebhookRow>("WHERE tenant = $1 AND id = $2");
+  return read_one<WebhookRow>(db, text, tenant, id);
+}
+
 Result<std::vector<WebhookRow>> webhooks_of_all_tenants(sql::Connection& db) {
   static const auto text = select<WebhookRow>("/*every tenant: start*/ WHERE deleted = 0");
   return read_all<WebhookRow>(db, text);

@@ -65,12 +65,25 @@ Result<std::vector<ExecutionRow>> list_open(sql::Connection& db, TenantId tenant
   return found;
 }
 
+const std::string& execution_text() {
+  static const auto text = select<ExecutionRow>("WHERE id = $1 AND tenant = $2");
+  return text;
+}
+const std::string& event_text() {
+  static const auto text = select<EventRow>("WHERE id = $1 AND tenant = $2");
+  return text;
+}
+
 }  // namespace
 
 Result<std::optional<ExecutionRow>> find_execution(sql::Connection& db, TenantId tenant,
                                                    ExecutionId id) {
-  static const auto text = select<ExecutionRow>("WHERE id = $1 AND tenant = $2");
-  return read_one<ExecutionRow>(db, text, id, tenant);
+  return read_one<ExecutionRow>(db, execution_text(), id, tenant);
+}
+
+Result<void> ahead_of_executions(sql::Connection& db, std::span<const Of<ExecutionId>> executions) {
+  return read_ahead(db, execution_text(), executions,
+                    [](sql::Batch& batch, Of<ExecutionId> of) { batch.add(of.id, of.tenant); });
 }
 
 Result<bool> has_execution(sql::Connection& db, TenantId tenant, ExecutionId id) {
@@ -177,8 +190,12 @@ Result<std::vector<OutputRow>> outputs_of(sql::Connection& db, TenantId tenant, 
 }
 
 Result<std::optional<EventRow>> find_event(sql::Connection& db, TenantId tenant, EventId id) {
-  static const auto text = select<EventRow>("WHERE id = $1 AND tenant = $2");
-  return read_one<EventRow>(db, text, id, tenant);
+  return read_one<EventRow>(db, event_text(), id, tenant);
+}
+
+Result<void> ahead_of_events(sql::Connection& db, std::span<const Of<EventId>> events) {
+  return read_ahead(db, event_text(), events,
+                    [](sql::Batch& batch, Of<EventId> of) { batch.add(of.id, of.tenant); });
 }
 
 Result<std::vector<EventRow>> list_events(sql::Connection& db, TenantId tenant,

@@ -6,6 +6,23 @@ namespace millrace::store {
 
 using namespace kernel;
 
+namespace {
+
+const std::string& key_text() {
+  static const auto text = select<DedupeRow>("WHERE tenant = $1 AND scope = $2 AND key = $3");
+  return text;
+}
+const std::string& timer_text() {
+  static const auto text = select<TimerRow>("WHERE id = $1 AND tenant = $2");
+  return text;
+}
+constexpr std::string_view kLastChangeText =
+    "SELECT coalesce(max(seq), 0) FROM change_feed /*every tenant: numbering*/";
+constexpr std::string_view kMessageText =
+    "SELECT count(*) FROM message WHERE id = $1 AND tenant = $2";
+
+}  // namespace
+
 Result<void> begin_snapshot(sql::Connection& db) {
   TRY(auto* begin, db.prepare("BEGIN"));
   TRY(begin->execute());
@@ -19,29 +36,47 @@ Result<void> end_snapshot(sql::Connection& db) {
 }
 
 Result<std::vector<QueueRow>> queue_head(sql::Connection& db, ShardSet shards, TenantId tenant,
-                                         int limit) {
+                                         const std::string& needs, int limit) {
   static const auto text = select<QueueRow>(
-      "WHERE tenant = $1 AND ($2 >> shard) & 1 = 1 ORDER BY queue_rank, execution LIMIT $3");
-  return read_all<QueueRow>(db, text, tenant, shards.bits(), limit);
+      "WHERE tenant = $1 AND needs = $2 AND ($3 >> shard) & 1 = 1 "
+      "ORDER BY queue_rank, execution LIMIT $4");
+  return read_all<QueueRow>(db, text, tenant, needs, shards.bits(), limit);
+}
+
+Result<std::vector<QueueRow>> list_queue(sql::Connection& db, TenantId tenant, int limit) {
+  static const auto text =
+      select<QueueRow>("WHERE tenant = $1 ORDER BY needs, queue_rank, execution LIMIT $2");
+  return read_all<QueueRow>(db, text, tenant, limit);
 }
 
 Result<std::vector<QueueDepth>> queue_depths(sql::Connection& db, ShardSet shards) {
-  auto read = [](RowReader r, QueueDepth& depth) { r >> depth.tenant >> depth.waiting; };
+  auto read = [](RowReader r, QueueDepth& depth) {
+    r >> depth.tenant >> depth.needs >> depth.waiting;
+  };
   return query<QueueDepth>(db,
-                           "SELECT tenant, count(*) FROM queue /*every tenant: start*/ WHERE "
-                           "($1 >> shard) & 1 = 1 GROUP BY tenant",
+                           "SELECT tenant, needs, count(*) FROM queue /*every tenant: start*/ "
+                           "WHERE ($1 >> shard) & 1 = 1 GROUP BY tenant, needs",
                            +read, shards.bits());
 }
 
 Result<std::optional<DedupeRow>> find_dedupe(sql::Connection& db, TenantId tenant,
                                              const std::string& scope, const std::string& key) {
-  static const auto text = select<DedupeRow>("WHERE tenant = $1 AND scope = $2 AND key = $3");
-  return read_one<DedupeRow>(db, text, tenant, scope, key);
+  return read_one<DedupeRow>(db, key_text(), tenant, scope, key);
+}
+
+Result<void> ahead_of_keys(sql::Connection& db, std::span<const DedupeRow> keys) {
+  return read_ahead(db, key_text(), keys, [](sql::Batch& batch, const DedupeRow& key) {
+    batch.add(key.tenant, key.scope, key.key);
+  });
 }
 
 Result<std::optional<TimerRow>> load_timer(sql::Connection& db, TenantId tenant, TimerId id) {
-  static const auto text = select<TimerRow>("WHERE id = $1 AND tenant = $2");
-  return read_one<TimerRow>(db, text, id, tenant);
+  return read_one<TimerRow>(db, timer_text(), id, tenant);
+}
+
+Result<void> ahead_of_timers(sql::Connection& db, std::span<const Of<TimerId>> timers) {
+  return read_ahead(db, timer_text(), timers,
+                    [](sql::Batch& batch, Of<TimerId> of) { batch.add(of.id, of.tenant); });
 }
 
 Result<std::optional<TimerId>> find_timer_of(sql::Connection& db, TenantId tenant,
@@ -65,9 +100,13 @@ Result<std::vector<TimerWheel::Entry>> timers_until(sql::Connection& db, ShardSe
 }
 
 Result<bool> message_waits(sql::Connection& db, TenantId tenant, MessageId id) {
-  TRY(int64_t count,
-      query_int(db, "SELECT count(*) FROM message WHERE id = $1 AND tenant = $2", id, tenant));
+  TRY(int64_t count, query_int(db, kMessageText, id, tenant));
   return count > 0;
+}
+
+Result<void> ahead_of_messages(sql::Connection& db, std::span<const Of<MessageId>> messages) {
+  return read_ahead(db, kMessageText, messages,
+                    [](sql::Batch& batch, Of<MessageId> of) { batch.add(of.id, of.tenant); });
 }
 
 Result<std::vector<MessageRow>> messages(sql::Connection& db, ShardSet shards, int64_t after,
@@ -135,6 +174,12 @@ Result<std::vector<ChangeRow>> changes_after(sql::Connection& db, TenantId tenan
   return read_all<ChangeRow>(db, text, after, tenant, limit);
 }
 
+Result<std::vector<ChangeRow>> all_changes_after(sql::Connection& db, int64_t after, int limit) {
+  static const auto text =
+      select<ChangeRow>("/*every tenant: follow*/ WHERE seq > $1 ORDER BY seq LIMIT $2");
+  return read_all<ChangeRow>(db, text, after, limit);
+}
+
 Result<FeedEnds> feed_ends(sql::Connection& db) {
   FeedEnds ends;
   TRY(ends.newest, last_change(db));
@@ -144,9 +189,9 @@ Result<FeedEnds> feed_ends(sql::Connection& db) {
   return ends;
 }
 
-Result<int64_t> last_change(sql::Connection& db) {
-  return query_int(db, "SELECT coalesce(max(seq), 0) FROM change_feed /*every tenant: numbering*/");
-}
+Result<int64_t> last_change(sql::Connection& db) { return query_int(db, kLastChangeText); }
+
+Result<void> ahead_of_last_change(sql::Connection& db) { return ahead_of_one(db, kLastChangeText); }
 
 Result<int64_t> newest_id(sql::Connection& db) {
   return query_int(db,

@@ -14,19 +14,34 @@ struct Piece {
 };
 void read_piece(RowReader r, Piece& piece) { r >> piece.kind >> piece.body; }
 
+const std::string& workflow_text() {
+  static const auto text = select<WorkflowRow>("WHERE execution = $1 AND tenant = $2");
+  return text;
+}
+constexpr std::string_view kPiecesText =
+    "SELECT kind, body FROM workflow_piece WHERE workflow = $1 AND tenant = $2 ORDER BY kind, "
+    "position";
+const std::string& runs_text() {
+  static const auto text =
+      select<WorkflowRunRow>("WHERE workflow = $1 AND tenant = $2 ORDER BY task, route, item");
+  return text;
+}
+const std::string& open_runs_text() {
+  static const auto text = select<WorkflowRunRow>(
+      "AS w WHERE workflow = $1 AND tenant = $2 AND EXISTS (SELECT 1 FROM execution AS e WHERE "
+      "e.id = w.execution AND e.tenant = w.tenant AND e.status < $3) ORDER BY task, route, item");
+  return text;
+}
+
 }  // namespace
 
 Result<std::optional<StoredWorkflow>> load_workflow(sql::Connection& db, TenantId tenant,
                                                     ExecutionId id) {
-  static const auto text = select<WorkflowRow>("WHERE execution = $1 AND tenant = $2");
-  TRY(auto head, read_one<WorkflowRow>(db, text, id, tenant));
+  TRY(auto head, read_one<WorkflowRow>(db, workflow_text(), id, tenant));
   std::optional<StoredWorkflow> stored;
   if (!head) return stored;
   stored.emplace().head = std::move(*head);
-  TRY(auto pieces, query<Piece>(db,
-                                "SELECT kind, body FROM workflow_piece WHERE workflow = $1 "
-                                "AND tenant = $2 ORDER BY kind, position",
-                                read_piece, id, tenant));
+  TRY(auto pieces, query<Piece>(db, kPiecesText, read_piece, id, tenant));
   for (auto& piece : pieces) {
     auto& list = piece.kind == PieceKind::Context ? stored->contexts
                  : piece.kind == PieceKind::Entry ? stored->entries
@@ -38,13 +53,20 @@ Result<std::optional<StoredWorkflow>> load_workflow(sql::Connection& db, TenantI
 
 Result<std::vector<WorkflowRunRow>> workflow_runs(sql::Connection& db, TenantId tenant,
                                                   ExecutionId workflow, bool open_only) {
-  static const auto all =
-      select<WorkflowRunRow>("WHERE workflow = $1 AND tenant = $2 ORDER BY task, route, item");
-  static const auto open = select<WorkflowRunRow>(
-      "AS w WHERE workflow = $1 AND tenant = $2 AND EXISTS (SELECT 1 FROM execution AS e WHERE "
-      "e.id = w.execution AND e.tenant = w.tenant AND e.status < $3) ORDER BY task, route, item");
-  if (open_only) return read_all<WorkflowRunRow>(db, open, workflow, tenant, kFirstFinal);
-  return read_all<WorkflowRunRow>(db, all, workflow, tenant);
+  if (open_only) {
+    return read_all<WorkflowRunRow>(db, open_runs_text(), workflow, tenant, kFirstFinal);
+  }
+  return read_all<WorkflowRunRow>(db, runs_text(), workflow, tenant);
+}
+
+Result<void> ahead_of_workflows(sql::Connection& db, std::span<const Of<ExecutionId>> workflows) {
+  auto by_id = [](sql::Batch& batch, Of<ExecutionId> of) { batch.add(of.id, of.tenant); };
+  TRY(read_ahead(db, workflow_text(), workflows, by_id));
+  TRY(read_ahead(db, kPiecesText, workflows, by_id));
+  TRY(read_ahead(db, runs_text(), workflows, by_id));
+  return read_ahead(db, open_runs_text(), workflows, [](sql::Batch& batch, Of<ExecutionId> of) {
+    batch.add(of.id, of.tenant, kFirstFinal);
+  });
 }
 
 Result<std::vector<WorkflowRunRow>> task_runs(sql::Connection& db, TenantId tenant,

@@ -18,15 +18,14 @@ Row row_of(std::vector<Row> kernel::Changes::*);
 template <auto kMember>
 using RowOf = decltype(row_of(kMember));
 
-// Without more words rows are inserted. Each statement is one sql::Batch: the number of messages
-// does not grow with the rows.
+// Without more words rows are inserted. Each statement is one sql::Batch, and is put off: the
+// number of messages grows neither with the rows nor with the members.
 template <auto kMember>
 Result<void> write_rows(sql::Connection& db, Rows<RowOf<kMember>> rows) {
   static const auto text = insert<RowOf<kMember>>();
   TRY(auto batch, db.batch(text));
   for (const auto* row : rows) add_row(*batch, *row);
-  TRY(batch->flush());
-  return {};
+  return batch->put_off({});
 }
 
 // What more is to be said of some:
@@ -64,6 +63,9 @@ Result<void> write_rows<&kernel::Changes::timers>(sql::Connection&, Rows<kernel:
 template <>
 Result<void> write_rows<&kernel::Changes::outbox_done>(sql::Connection&,
                                                        Rows<kernel::Of<OutboxId>>);
+// kStale when the stored version is not `version - 1`.
+template <>
+Result<void> write_rows<&kernel::Changes::catalogs>(sql::Connection&, Rows<kernel::CatalogRow>);
 // kStale when the revision is there already.
 template <>
 Result<void> write_rows<&kernel::Changes::rules>(sql::Connection&, Rows<kernel::RuleRow>);
@@ -91,14 +93,17 @@ Result<std::vector<bool>> claim_keys(sql::Connection&, Rows<kernel::DedupeRow>, 
 Result<void> release_keys(sql::Connection&, Rows<kernel::DedupeRow>);
 
 // Of what an update, an upsert or a delete of one row each has touched: the first row that it did
-// not find gives the error.
+// not find gives the error. The rows stay until the transaction has ended.
 template <typename Row, typename ErrorOf>
 Result<void> expect_touched(sql::Batch& batch, Rows<Row> rows, ErrorOf error_of) {
-  TRY(auto touched, batch.flush());
-  for (size_t i = 0; i < rows.size(); ++i) {
-    if (touched[i] != 1) return error_of(*rows[i]);
-  }
-  return {};
+  std::vector<const Row*> kept(rows.begin(), rows.end());
+  return batch.put_off(
+      [kept = std::move(kept), error_of](std::span<const int64_t> touched) -> Result<void> {
+        for (size_t i = 0; i < kept.size(); ++i) {
+          if (touched[i] != 1) return error_of(*kept[i]);
+        }
+        return {};
+      });
 }
 
 // For rows that are named by their ids alone: `text` takes the id and the tenant.
@@ -106,8 +111,7 @@ template <typename Id>
 Result<void> delete_rows(sql::Connection& db, std::string_view text, Rows<kernel::Of<Id>> rows) {
   TRY(auto batch, db.batch(text));
   for (const auto* row : rows) batch->add(row->id, row->tenant);
-  TRY(batch->flush());
-  return {};
+  return batch->put_off({});
 }
 
 Error stale(std::string message);

@@ -9,6 +9,19 @@ namespace millrace::store {
 using namespace kernel;
 
 template <>
+Result<void> write_rows<&Changes::catalogs>(sql::Connection& db, Rows<CatalogRow> rows) {
+  static const auto text =
+      insert<CatalogRow>("ON CONFLICT (tenant) DO UPDATE SET " + excluded<CatalogRow>() +
+                         " WHERE catalog.version = excluded.version - 1");
+  TRY(auto batch, db.batch(text));
+  for (const auto* r : rows) add_row(*batch, *r);
+  return expect_touched(*batch, rows, [](const CatalogRow& r) {
+    return stale(fmt::format("the catalogue of tenant {}: version {} does not hold any more",
+                             r.tenant.value, r.version - 1));
+  });
+}
+
+template <>
 Result<void> write_rows<&Changes::rules>(sql::Connection& db, Rows<RuleRow> rows) {
   static const auto text = insert<RuleRow>("ON CONFLICT (id, revision) DO NOTHING");
   TRY(auto batch, db.batch(text));
@@ -31,9 +44,14 @@ Result<void> write_rows<&Changes::webhooks>(sql::Connection& db, Rows<WebhookRow
   });
 }
 
+// Each is deleted once, whatever other servers do: who joins with a token has used it up.
 template <>
 Result<void> write_rows<&Changes::tokens_done>(sql::Connection& db, Rows<Of<TokenId>> rows) {
-  return delete_rows(db, "DELETE FROM token WHERE id = $1 AND tenant = $2", rows);
+  TRY(auto batch, db.batch("DELETE FROM token WHERE id = $1 AND tenant = $2"));
+  for (const auto* row : rows) batch->add(row->id, row->tenant);
+  return expect_touched(*batch, rows, [](const Of<TokenId>& row) {
+    return stale(fmt::format("token {} is gone already", row.id.value));
+  });
 }
 
 // A batch names a key once (write.cpp).
@@ -70,8 +88,7 @@ Result<void> write_rows<&Changes::pack_releases>(sql::Connection& db, Rows<PackR
       "ON CONFLICT (tenant, pack, digest) DO UPDATE SET " + excluded<PackReleaseRow>());
   TRY(auto batch, db.batch(text));
   for (const auto* r : rows) add_row(*batch, *r);
-  TRY(batch->flush());
-  return {};
+  return batch->put_off({});
 }
 
 template <>

@@ -19,8 +19,7 @@ Result<void> write_rows<&Changes::executions>(sql::Connection& db, Rows<Executio
     add_update(*batch, *r, r->id, r->tenant, r->version - 1, kFirstFinal);
   }
   if (mutant(Mutant::StaleRowWritten) || mutant(Mutant::FinalWritten)) {
-    TRY(batch->flush());
-    return {};
+    return batch->put_off({});
   }
   return expect_touched(*batch, rows, [](const ExecutionRow& r) {
     return stale(fmt::format("execution {}: version {} does not hold any more, or it is final",

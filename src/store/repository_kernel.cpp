@@ -63,11 +63,10 @@ Result<void> write_rows<&Changes::timers>(sql::Connection& db, Rows<TimerRow> ro
     }
     kept.push_back(r);
   }
-  if (!names.empty()) TRY(displace->flush());
+  if (!names.empty()) TRY(displace->put_off({}));
   TRY(auto batch, db.batch(text));
   for (const auto* r : std::views::reverse(kept)) add_row(*batch, *r);
-  TRY(batch->flush());
-  return {};
+  return batch->put_off({});
 }
 
 template <>

@@ -32,7 +32,7 @@ Result<void> write_rows<&Changes::workflows>(sql::Connection& db, Rows<WorkflowR
       later.push_back(r);
     }
   }
-  if (any_made) TRY(made->flush());
+  if (any_made) TRY(made->put_off({}));
   if (later.empty()) return {};
   for (const auto* r : later) {
     moved->add(r->execution, r->tenant, r->version - 1, r->version, Blob{r->head_json});
@@ -65,7 +65,7 @@ Result<void> write_rows<&Changes::workflow_pieces>(sql::Connection& db,
     auto cut = cut_from.empty() ? cut_from.end() : cut_from.find({r->workflow, r->kind});
     if (cut == cut_from.end() || r->position < cut->second) kept.push_back(r);
   }
-  if (!cut_from.empty()) TRY(cuts->flush());
+  if (!cut_from.empty()) TRY(cuts->put_off({}));
   if (kept.empty()) return {};
   std::ranges::reverse(kept);
   TRY(auto upserts, db.batch(text));
@@ -96,7 +96,7 @@ Result<void> write_rows<&Changes::workflow_runs>(sql::Connection& db, Rows<Workf
     bool over = !reset.empty() && reset.contains({r->workflow, r->task, r->route});
     runs.emplace_back(r, over ? 0 : r->status);
   }
-  if (!reset.empty()) TRY(resets->flush());
+  if (!reset.empty()) TRY(resets->put_off({}));
   if (runs.empty()) return {};
   TRY(auto upserts, db.batch(text));
   std::vector<const WorkflowRunRow*> written;
@@ -126,7 +126,7 @@ Result<void> write_rows<&Changes::inquiries>(sql::Connection& db, Rows<InquiryRo
       later.push_back(r);
     }
   }
-  if (any_made) TRY(made->flush());
+  if (any_made) TRY(made->put_off({}));
   if (later.empty()) return {};
   for (const auto* r : later) add_update(*changed, *r, r->id, r->tenant, r->version - 1);
   return expect_touched(*changed, Rows<InquiryRow>(later), [](const InquiryRow& r) {

@@ -206,8 +206,7 @@ using ExpiredRows = std::vector<const Expired*>;
 Result<void> remove(sql::Connection& db, const ExpiredRows& rows, std::string_view text) {
   TRY(auto batch, db.batch(text));
   for (const auto* row : rows) batch->add(row->id, row->tenant);
-  TRY(batch->flush());
-  return {};
+  return batch->put_off({});
 }
 
 Result<void> remove_executions(sql::Connection& db, const ExpiredRows& rows) {
@@ -224,8 +223,7 @@ Result<void> remove_executions(sql::Connection& db, const ExpiredRows& rows) {
 Result<void> remove_named(sql::Connection& db, const ExpiredRows& rows, std::string_view text) {
   TRY(auto batch, db.batch(text));
   for (const auto* row : rows) batch->add(row->tenant, row->scope, row->name, row->expires);
-  TRY(batch->flush());
-  return {};
+  return batch->put_off({});
 }
 
 Result<void> remove_kind(sql::Connection& db, Expirable kind, const ExpiredRows& rows) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -67,6 +68,26 @@ Result<std::optional<Row>> query_one(sql::Connection& db, std::string_view text,
   std::optional<Row> row;
   if (found) read(RowReader(*statement), row.emplace());
   return row;
+}
+
+// Tells the connection that `text` is soon run with the parameters that `add` binds for each.
+template <typename Each, typename Add>
+Result<void> read_ahead(sql::Connection& db, std::string_view text, std::span<const Each> all,
+                        Add add) {
+  if (all.empty()) return {};
+  TRY(auto batch, db.ahead(text));
+  if (!batch) return {};
+  for (const auto& each : all) add(*batch, each);
+  return batch->put_off({});
+}
+
+// The same of a query that is run once.
+template <typename... Args>
+Result<void> ahead_of_one(sql::Connection& db, std::string_view text, const Args&... args) {
+  TRY(auto batch, db.ahead(text));
+  if (!batch) return {};
+  batch->add(args...);
+  return batch->put_off({});
 }
 
 template <typename... Args>

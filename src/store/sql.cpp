@@ -36,6 +36,20 @@ class RowByRow final : public Batch {
 
 }  // namespace
 
+Result<void> Batch::put_off(Check check) {
+  TRY(auto touched, flush());
+  return check ? check(touched) : Result<void>();
+}
+
+Committed Connection::commit() {
+  if (auto rows = await(); !rows.ok()) return {std::move(rows), {}};
+  auto statement = prepare("COMMIT");
+  if (!statement.ok()) return {{}, std::move(statement).error()};
+  auto done = (*statement)->execute();
+  if (!done.ok()) return {{}, std::move(done).error()};
+  return {};
+}
+
 Result<std::unique_ptr<Batch>> Connection::batch(std::string_view text) {
   TRY(auto* statement, prepare(text));
   return std::unique_ptr<Batch>(std::make_unique<RowByRow>(*statement));

@@ -106,6 +106,19 @@ class Batch : public Binder {
   // many rows each has touched, valid until the next row; or the error of the first that failed,
   // behind which nothing was run.
   virtual Result<std::span<const int64_t>> flush() = 0;
+
+  // Judges how many rows each row of the batch has touched. It outlives what it was made beside.
+  using Check = std::function<Result<void>(std::span<const int64_t>)>;
+  // As flush, but its outcome is not needed before the transaction ends: over a network it travels
+  // with what comes next. Its error, or that of `check` (empty: none), is told here or by a later
+  // call, at the latest by Connection::commit. What was bound is not needed any more.
+  virtual Result<void> put_off(Check check);
+};
+
+// How a commit ends. `rows`: what was put off has failed. The other one is nobody's fault.
+struct Committed {
+  Result<void> rows;
+  Result<void> commit;
 };
 
 // What a commit tells whoever listens. It is a hint: it may be lost, the row is the truth.
@@ -120,6 +133,17 @@ class Connection {
   // Prepared once per text and kept as long as the connection.
   virtual Result<Statement*> prepare(std::string_view text) = 0;
   virtual Result<std::unique_ptr<Batch>> batch(std::string_view text);
+  // What soon is read: rows of parameters with which this query is run in the same transaction.
+  // Over a network they travel in one message, once they are put off, and running the query waits
+  // for nothing. Null: reading it ahead would gain nothing.
+  virtual Result<std::unique_ptr<Batch>> ahead(std::string_view text) {
+    (void)text;
+    return std::unique_ptr<Batch>();
+  }
+  // What was put off has been run; the error of the first that failed.
+  virtual Result<void> await() { return {}; }
+  // Ends a writer's transaction.
+  virtual Committed commit();
   // Several statements without parameters (schema, BEGIN, COMMIT). A writer's transaction begins
   // with "BEGIN IMMEDIATE"; with "BEGIN EXCLUSIVE" no other writer is in one meanwhile.
   virtual Result<void> run(std::string_view script) = 0;

@@ -109,6 +109,7 @@ struct Table<kernel::ExecutionRow> {
       column("held", &Row::held).changing(),
       blob("parameters", &Row::parameters_json).body(),
       blob("env", &Row::env_json).body(),
+      column("needs", &Row::needs),
       blob("result", &Row::result_json).changing().body(),
       column("result_size", &Row::result_size).changing(),
       column("task", &Row::task),
@@ -129,6 +130,7 @@ struct Table<kernel::QueueRow> {
       column("tenant", &Row::tenant),
       computed("shard", shard),
       column("queue_rank", &Row::rank),
+      column("needs", &Row::needs),
   };
 };
 
@@ -233,6 +235,16 @@ struct Table<kernel::RuleRow> {
 };
 
 template <>
+struct Table<kernel::CatalogRow> {
+  using Row = kernel::CatalogRow;
+  static constexpr std::string_view kName = "catalog";
+  static constexpr std::tuple kColumns{
+      column("tenant", &Row::tenant),
+      column("version", &Row::version).changing(),
+  };
+};
+
+template <>
 struct Table<kernel::WebhookRow> {
   using Row = kernel::WebhookRow;
   static constexpr std::string_view kName = "webhook";
@@ -292,6 +304,10 @@ struct Table<kernel::WorkerRow> {
       column("instance", &Row::instance).changing(),
       column("slots", &Row::slots).changing(),
       column("updated", &Row::updated).changing(),
+      column("home", &Row::home).changing(),
+      column("ttl_ms", &Row::ttl_ms).changing(),
+      column("session", &Row::session).changing(),
+      column("labels", &Row::labels).changing(),
   };
 };
 

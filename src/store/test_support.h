@@ -15,6 +15,7 @@
 #include "store/committer.h"
 #include "store/migrate.h"
 #include "store/read.h"
+#include "store/servers.h"
 
 namespace millrace::store::testing {
 
@@ -194,7 +195,7 @@ class Desk {
     if (claim) {
       auto writer = must(store.open_writer());
       must(migrate(*writer));
-      options.owner_epoch = must(claim_shards(*writer, "test", kernel::ShardSet::all()));
+      options.owner_epoch = must(claim_shards(*writer, 0, kernel::ShardSet::all()));
     }
     committer_ =
         must(Committer::start(store, options,

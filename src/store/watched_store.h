@@ -73,6 +73,11 @@ class WatchedBatch final : public sql::Batch {
     ++watch_.messages;
     return inner_->flush();
   }
+  Result<void> put_off(Check check) override {
+    if (auto error = watch_.error_of(text_)) return *error;
+    ++watch_.messages;
+    return inner_->put_off(std::move(check));
+  }
 
  private:
   std::unique_ptr<sql::Batch> inner_;
@@ -96,6 +101,17 @@ class WatchedConnection final : public sql::Connection {
     watch_.texts.emplace(text);
     return std::unique_ptr<sql::Batch>(
         std::make_unique<WatchedBatch>(std::move(inner), std::string(text), watch_));
+  }
+  Result<std::unique_ptr<sql::Batch>> ahead(std::string_view text) override {
+    watch_.texts.emplace(text);
+    return inner_->ahead(text);
+  }
+  Result<void> await() override { return inner_->await(); }
+  sql::Committed commit() override {
+    watch_.texts.emplace("COMMIT");
+    if (auto error = watch_.error_of("COMMIT")) return {{}, *error};
+    ++watch_.messages;
+    return inner_->commit();
   }
   Result<void> run(std::string_view script) override { return inner_->run(script); }
   Result<void> lock_numbering() override { return inner_->lock_numbering(); }

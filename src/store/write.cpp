@@ -49,7 +49,6 @@ class OrderGuard {
 // In commit order, over all tenants and owners: whoever follows the feed sees each number once.
 Result<void> number_feed(sql::Connection& db, std::span<Changes* const> changes) {
   if (std::ranges::all_of(changes, [](const Changes* c) { return c->feed.empty(); })) return {};
-  TRY(db.lock_numbering());
   TRY(int64_t seq, last_change(db));
   for (Changes* c : changes) {
     for (auto& row : c->feed) row.seq = ++seq;
@@ -78,6 +77,11 @@ Result<void> write_together(sql::Connection& db, std::span<Changes* const> chang
 }
 
 }  // namespace
+
+Result<void> lock_numbering(sql::Connection& db) {
+  TRY(db.lock_numbering());
+  return ahead_of_last_change(db);
+}
 
 Result<void> write_changes(sql::Connection& db, std::span<Changes* const> changes) {
   TRY(number_feed(db, changes));

@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/log.h"
 #include "base/mutants.h"
 #include "store/gate.h"
@@ -10,30 +12,29 @@
 #include "store/write.h"
 
 namespace millrace::store {
-namespace {
-
 // Nothing may be written after these.
-bool is_fatal(const Error& error) {
+bool Writer::is_fatal(const Error& error) const {
   return error.code() == sql::kSyncFailed || error.code() == sql::kDamaged ||
-         error.code() == sql::kOwned;
+         (error.code() == sql::kOwned && !options_.shared);
 }
 
 // The fault of the store, whatever the rows are. The texts of statements are the same for all rows:
 // a table that is not there, or a right that was taken, is nobody's.
-bool is_of_the_store(const Error& error) {
-  return is_fatal(error) || error.code() == sql::kFull || error.code() == sql::kBusy ||
-         error.code() == sql::kAway || error.code() == sql::kStatement;
+bool Writer::is_of_the_store(const Error& error) const {
+  return is_fatal(error) || error.code() == sql::kOwned || error.code() == sql::kFull ||
+         error.code() == sql::kBusy || error.code() == sql::kAway ||
+         error.code() == sql::kStatement;
 }
+
+constexpr std::string_view kHighestEpoch = "SELECT coalesce(max(epoch), 0) FROM shard";
 
 // Of what touches none of the steps' rows: its errors are nobody's fault, whatever the engine calls
 // them.
 template <typename T>
-Result<T> beside_the_rows(Result<T> result) {
+Result<T> Writer::beside_the_rows(Result<T> result) const {
   if (result.ok() || is_of_the_store(result.error())) return result;
   return Error(ErrorKind::Unavailable, sql::kBusy, result.error().message());
 }
-
-}  // namespace
 
 Result<std::unique_ptr<Writer>> Writer::open(sql::Store& store, Options options) {
   TRY(auto db, store.open_writer());
@@ -53,9 +54,9 @@ std::vector<Written> Writer::write(std::span<std::unique_ptr<Step>> steps, Now n
 }
 
 void Writer::write(Steps steps, Now now, Keys& turned_away, std::vector<Written>& out) {
-  auto answer_all = [&](WriteEnd end, const std::string& reason) {
+  auto answer_all = [&](WriteEnd end, const std::string& reason, bool elsewhere = false) {
     bool full = end == WriteEnd::Unavailable && full_;
-    for (auto& step : steps) out.push_back({std::move(step), end, reason, full});
+    for (auto& step : steps) out.push_back({std::move(step), end, reason, full, elsewhere});
   };
   if (stopped_) return answer_all(WriteEnd::Unavailable, "the store has failed");
   if (full_) return answer_all(WriteEnd::Unavailable, "the disk is full");
@@ -63,7 +64,7 @@ void Writer::write(Steps steps, Now now, Keys& turned_away, std::vector<Written>
   if (done.ok()) return;
   note_failure(done.error(), now);
   if (is_of_the_store(done.error())) {
-    answer_all(WriteEnd::Unavailable, done.error().message());
+    answer_all(WriteEnd::Unavailable, done.error().message(), done.error().code() == sql::kOwned);
   } else if (steps.size() > 1) {
     // Somebody's rows are at fault: find out whose.
     write(steps.first(steps.size() / 2), now, turned_away, out);
@@ -80,7 +81,10 @@ Result<void> Writer::try_batch(Steps steps, Now now, Keys& turned_away, std::vec
   std::vector<WriteEnd> ends;
   auto attempt = [&]() -> Result<void> {
     TRY(begin());
+    auto has_feed = [](const auto& step) { return !step->changes.feed.empty(); };
+    if (std::ranges::any_of(steps, has_feed)) TRY(beside_the_rows(lock_numbering(*db_)));
     TRY(ends, pass_gate(*db_, recent_, steps, now.unix_ms, turned_away_now));
+    TRY(beside_the_rows(check_owner()));
     std::vector<kernel::Changes*> changes;
     changes.reserve(steps.size());
     for (size_t i = 0; i < steps.size(); ++i) {
@@ -111,6 +115,12 @@ Result<void> Writer::try_batch(Steps steps, Now now, Keys& turned_away, std::vec
   return {};
 }
 
+void Writer::own(kernel::ShardSet shards, int64_t epoch) {
+  options_.shards = shards;
+  options_.owner_epoch = epoch;
+  checked_epoch_ = 0;
+}
+
 bool Writer::give_back(Now now) {
   constexpr int64_t kPages = 256;  // a few milliseconds
   if (full_ || stopped_ || fatal_) return false;
@@ -121,12 +131,17 @@ bool Writer::give_back(Now now) {
 }
 
 Result<void> Writer::begin() {
-  TRY(beside_the_rows(execute("BEGIN IMMEDIATE")));
-  return beside_the_rows(check_owner());
+  auto begin = [&]() -> Result<void> {
+    TRY(execute("BEGIN IMMEDIATE"));
+    return ahead_of_one(*db_, kHighestEpoch);
+  };
+  return beside_the_rows(begin());
 }
 
 Result<void> Writer::commit() {
-  auto done = beside_the_rows(execute("COMMIT"));
+  auto [rows, commit] = db_->commit();
+  TRY(std::move(rows));
+  auto done = beside_the_rows(std::move(commit));
   return mutant(Mutant::FailedCommitSucceeds) ? Result<void>() : std::move(done);
 }
 
@@ -147,7 +162,7 @@ Result<void> Writer::check_owner() {
   if (mutant(Mutant::ShardsNotChecked)) return {};
   // Every claim gets a higher epoch than all before: while the highest is the one that was looked
   // at last, nobody has claimed a shard since.
-  TRY(int64_t highest, query_int(*db_, "SELECT coalesce(max(epoch), 0) FROM shard"));
+  TRY(int64_t highest, query_int(*db_, kHighestEpoch));
   if (highest == checked_epoch_) return {};
   TRY(int64_t ours, query_int(*db_,
                               "SELECT count(*) FROM shard WHERE epoch = $1 AND "
@@ -198,6 +213,7 @@ void Writer::probe_disk(Now now) {
     TRY(auto* write, db_->prepare("INSERT INTO meta (name, value) VALUES ('probe', $1) "
                                   "ON CONFLICT (name) DO UPDATE SET value = $1"));
     TRY(begin());
+    TRY(check_owner());
     TRY(write->execute(std::to_string(now.unix_ms)));
     return commit();
   };

@@ -41,6 +41,7 @@ struct Written {
   WriteEnd end = WriteEnd::Committed;
   std::string reason;  // of Stale, Refused and Unavailable
   bool disk_full = false;
+  bool elsewhere = false;  // Unavailable because another owner has claimed a shard of the writer
 };
 
 // Topics of hints. `feed`: the number of the last change; `shards`: the shards of other owners for
@@ -60,7 +61,7 @@ struct Now {
 //
 // A full disk makes it read-only: steps come back Unavailable at once, and a small write of its own
 // every `full_retry_ms` finds out whether there is space again. After an I/O error, a damaged file
-// or the loss of a shard nothing is written any more.
+// or, unless servers share the store, the loss of a shard nothing is written any more.
 //
 // No thread, no clock, no waiting: whoever drives it (Committer, a simulation) brings steps and
 // time. Several may write to one store, each for shards of its own. Not thread-safe but for what
@@ -73,7 +74,10 @@ class Writer {
     int64_t full_retry_ms = 1000;
     // Each commit tells those who listen to the store (sql::Store::listen) what is new for them.
     bool tells = false;
-    size_t recent_keys = 0;  // see RecentKeys; of a store's only writer
+    size_t recent_keys = 0;  // see RecentKeys; none for an owner of some of the shards only
+    // Several servers: what is written after the loss of a shard comes back Unavailable, elsewhere,
+    // until the writer owns what it is told.
+    bool shared = false;
   };
   struct Stats {  // read by any thread
     std::atomic<int64_t> commits{0};
@@ -90,6 +94,9 @@ class Writer {
   // Gives some of the space that deleted rows have left back to the disk, in a commit of its own.
   // False: there is no more to give, or it cannot be done now.
   bool give_back(Now now);
+
+  // From now on it writes for these.
+  void own(kernel::ShardSet shards, int64_t epoch);
 
   // True while the disk is full. From any thread.
   bool read_only() const { return full_.load(std::memory_order_relaxed); }
@@ -108,7 +115,8 @@ class Writer {
   using Keys = std::unordered_set<int64_t>;
 
   Writer(std::unique_ptr<sql::Connection> db, Options options)
-      : db_(std::move(db)), options_(options), recent_(options.recent_keys) {}
+      : db_(std::move(db)), options_(options), recent_(is_only_one() ? options.recent_keys : 0) {}
+  bool is_only_one() const { return options_.shards.size() == kernel::ShardSet::all().size(); }
   // Adds one outcome per step to `out`. `turned_away`: keys whose later steps are Stale.
   void write(Steps steps, Now now, Keys& turned_away, std::vector<Written>& out);
   Result<void> try_batch(Steps steps, Now now, Keys& turned_away, std::vector<Written>& out);
@@ -118,11 +126,15 @@ class Writer {
   Result<void> check_owner();
   Result<void> execute(std::string_view literal);
   void roll_back();
+  bool is_fatal(const Error& error) const;
+  bool is_of_the_store(const Error& error) const;
+  template <typename T>
+  Result<T> beside_the_rows(Result<T> result) const;
   void note_failure(const Error& error, Now now);
   void probe_disk(Now now);
 
   std::unique_ptr<sql::Connection> db_;
-  const Options options_;
+  Options options_;
   RecentKeys recent_;
   Stats stats_;
   int64_t checked_epoch_ = 0;  // the highest of the store when the shards were last ours

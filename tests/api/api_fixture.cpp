@@ -112,6 +112,18 @@ kernel::WorkOrder KeepingWorker::next() {
   return order;
 }
 
+Result<WorkerIdentity> ApiTest::admitted(const std::string& name, const std::string& request) {
+  auth::Peer peer{auth::Peer::Kind::Worker, name, {}};
+  auto certificate = authority_.issue(request, {peer.uri(), {}, {}}, auth::CertificateUse::Client,
+                                      now_ms_, auth::kCertificateLifetimeMs);
+  if (!certificate.ok()) return certificate.error();
+  return WorkerIdentity{.certificate = *certificate,
+                        .authorities = authority_.certificate(),
+                        .token = {},
+                        .expires = now_ms_ + auth::kCertificateLifetimeMs,
+                        .grpc = "127.0.0.1:9090"};
+}
+
 void ApiTest::SetUp() {
   char name[] = "/tmp/millrace-api-XXXXXX";
   folder_ = mkdtemp(name);
@@ -124,7 +136,6 @@ void ApiTest::SetUp() {
       .fatal = [](const Error& error) { FAIL() << error.describe(); },
       .equip = [](kernel::WorkOrder&) {},
       .decided = [](std::string_view, int64_t) {},
-      .owner = "test",
       .blobs = blobs_.get(),
   };
   auto engine = engine::Engine::start(
@@ -138,6 +149,9 @@ void ApiTest::SetUp() {
   options.blobs = blobs_.get();
   options.event_body_limit = 100'000;
   options.now_ms = [this] { return now_ms_.load(); };
+  options.join = {.admit = [this](const std::string& name, const std::string& request,
+                                  std::string_view) { return admitted(name, request); },
+                  .pin = authority_.pin()};
   options.random = auth::system_random();
   options.metrics = [] { return std::string("millrace_up 1\n"); };
   auto api = Api::create(*engine_, keys_, tokens_, run_tokens_, pool_, options);

@@ -13,7 +13,9 @@
 
 #include "async/loop.h"
 #include "async/pool.h"
+#include "auth/certificate.h"
 #include "auth/key_ring.h"
+#include "auth/peer.h"
 #include "auth/token.h"
 #include "base/value.h"
 #include "engine/engine.h"
@@ -84,6 +86,9 @@ class ApiTest : public testing::Test {
   // Ends a run with this output.
   void finish(const kernel::WorkOrder& order, std::string out, std::string err = {});
 
+  // What joining comes to, without a gRPC server.
+  Result<WorkerIdentity> admitted(const std::string& name, const std::string& request);
+
   // As the admin, unless it says itself as whom.
   void authorize(net::ClientRequest& request) const;
 
@@ -94,6 +99,7 @@ class ApiTest : public testing::Test {
   KeepingWorker worker_;
   SessionId session_;  // of the worker
   std::unique_ptr<engine::Engine> engine_;
+  auth::Authority authority_ = auth::Authority::derive(Secret("test"));
   auth::KeyRing keys_ = auth::KeyRing::create(auth::system_random());
   auth::TokenCache tokens_;
   auth::RunTokens run_tokens_{keys_.derive("run tokens")};

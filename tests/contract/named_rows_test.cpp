@@ -106,7 +106,11 @@ TEST_P(NamedRows, TokensPackReleasesAndWorkersComeBack) {
                    .name = "local",
                    .instance = "boot-1",
                    .slots = 8,
-                   .updated = kNow};
+                   .updated = kNow,
+                   .home = 7,
+                   .ttl_ms = 30'000,
+                   .session = SessionId{93},
+                   .labels = "gpu,os=linux"};
   PackReleaseRow release{
       .tenant = kTenant, .pack = "ci", .version = "1.0", .digest = "d", .created = kNow};
   desk_->write({.tokens = {token}, .pack_releases = {release}, .workers = {worker}});
@@ -211,8 +215,7 @@ TEST_P(NamedRows, AnotherTenantsRowsAreNeitherChangedNorDeleted) {
                 .acked = {{kThief, MessageId{3}}},
                 .timers_done = {{kThief, TimerId{4}}},
                 .timers_of_done = {{kThief, ExecutionId{1}}},
-                .outbox_done = {{kThief, OutboxId{7}}},
-                .tokens_done = {{kThief, TokenId{8}}}});
+                .outbox_done = {{kThief, OutboxId{7}}}});
   piece.tenant = run.tenant = kThief;
   piece.cut = run.reset = true;
   desk_->write({.workflow_pieces = {piece}, .workflow_runs = {run}});
@@ -234,6 +237,8 @@ TEST_P(NamedRows, AnotherTenantsRowsAreNeitherChangedNorDeleted) {
   expect_not_written({.inquiries = {question}});
   expect_not_written({.webhooks = {webhook}});
   expect_not_written({.workers = {worker}});
+  expect_not_written({.tokens_done = {{kThief, TokenId{8}}}});
+  EXPECT_EQ(count("SELECT count(*) FROM token"), 1);
   piece.cut = run.reset = false;
   expect_not_written({.workflow_pieces = {piece}});
   expect_not_written({.workflow_runs = {run}});
@@ -261,7 +266,7 @@ TEST_P(NamedRows, TheKernelReadsOnlyTheRowsOfItsShards) {
     auto size = static_cast<size_t>(expected[i]);
     std::vector<ExecutionStatus> leased{ExecutionStatus::Running};
     EXPECT_EQ(must(executions_in(*reader_, halves[i], leased)).size(), size);
-    EXPECT_EQ(must(queue_head(*reader_, halves[i], kTenant, 100)).size(), size);
+    EXPECT_EQ(must(queue_head(*reader_, halves[i], kTenant, "", 100)).size(), size);
     EXPECT_EQ(must(queue_depths(*reader_, halves[i])).at(0).waiting, expected[i]);
     EXPECT_EQ(must(messages(*reader_, halves[i], 0, 100)).size(), size);
     EXPECT_EQ(must(outbox(*reader_, halves[i], 0, 100)).size(), size);

@@ -11,7 +11,7 @@ using namespace kernel;
 using enum WriteEnd;
 using Ends = std::vector<WriteEnd>;
 
-Order taking(int64_t event_id, std::vector<std::string> names) {
+Order with_keys(int64_t event_id, std::vector<std::string> names) {
   Order order;
   order.changes.events = {event(event_id)};
   for (const auto& name : names) {
@@ -31,7 +31,7 @@ class RecentKeysContract : public StoreContract {
     desk_ = std::make_unique<Desk>(*store_, options);
   }
   WriteEnd take(int64_t event_id, std::vector<std::string> names) {
-    return desk_->commit({taking(event_id, std::move(names))}).at(0).end;
+    return desk_->commit({with_keys(event_id, std::move(names))}).at(0).end;
   }
   int64_t moved() { return count("SELECT count(*) FROM dedupe"); }
   int64_t recent() { return count("SELECT count(*) FROM dedupe_recent"); }
@@ -79,7 +79,7 @@ TEST_P(RecentKeysContract, WhoWritesWithoutThemFindsThemByName) {
 
 TEST_P(RecentKeysContract, AKeyIsFreeAgainWhenItHasExpired) {
   auto again = [&](int64_t event_id, const std::string& name) {
-    auto order = taking(event_id, {name});
+    auto order = with_keys(event_id, {name});
     order.changes.dedupe[0].expires = desk_->now + 7 * kDay;
     return desk_->commit({order}).at(0).end;
   };
@@ -101,8 +101,9 @@ TEST_P(RecentKeysContract, AKeyIsFreeAgainWhenItHasExpired) {
 
 TEST_P(RecentKeysContract, WhoLosesAKeyGivesBackTheOthers) {
   take(1, {"taken"});
-  auto outcomes = desk_->commit({taking(2, {"x", "taken"}), taking(3, {"x"}), taking(4, {"x"}),
-                                 taking(5, {"y", "x"}), taking(6, {"z"})});
+  auto outcomes =
+      desk_->commit({with_keys(2, {"x", "taken"}), with_keys(3, {"x"}), with_keys(4, {"x"}),
+                     with_keys(5, {"y", "x"}), with_keys(6, {"z"})});
   EXPECT_EQ(ends(outcomes), (Ends{Duplicate, Committed, Duplicate, Duplicate, Committed}));
   EXPECT_EQ(take(7, {"y"}), Committed);
   restart(4);
@@ -112,9 +113,8 @@ TEST_P(RecentKeysContract, WhoLosesAKeyGivesBackTheOthers) {
 // Nobody can look up a key that is in memory: the duplicate is told whose it is.
 TEST_P(RecentKeysContract, ADuplicateIsToldWhoseItsKeysAre) {
   auto writer = must(Writer::open(
-      *store_,
-      {.owner_epoch = must(claim_shards(*must(store_->open_writer()), "x", ShardSet::all())),
-       .recent_keys = 4}));
+      *store_, {.owner_epoch = must(claim_shards(*must(store_->open_writer()), 0, ShardSet::all())),
+                .recent_keys = 4}));
   auto write = [&](std::vector<Order> orders) {
     std::vector<std::unique_ptr<Step>> steps;
     for (auto& order : orders) {
@@ -123,15 +123,15 @@ TEST_P(RecentKeysContract, ADuplicateIsToldWhoseItsKeysAre) {
     }
     return writer->write(steps, {kNow, 0});
   };
-  for (int64_t i = 1; i <= 20; ++i) write({taking(i, {name_of(i)})});
+  for (int64_t i = 1; i <= 20; ++i) write({with_keys(i, {name_of(i)})});
   for (int64_t i = 1; i <= 20; ++i) {
-    auto written = write({taking(100, {"free", name_of(i)})});
+    auto written = write({with_keys(100, {"free", name_of(i)})});
     ASSERT_EQ(written.at(0).end, Duplicate);
     ASSERT_EQ(written[0].step->taken.size(), 1U);
     EXPECT_EQ(written[0].step->taken[0].key, name_of(i));
     EXPECT_EQ(written[0].step->taken[0].value, std::to_string(i));
   }
-  auto written = write({taking(200, {"new"}), taking(201, {"new"})});
+  auto written = write({with_keys(200, {"new"}), with_keys(201, {"new"})});
   ASSERT_EQ(written.at(1).end, Duplicate);
   EXPECT_EQ(written[1].step->taken.at(0).value, "200");
 }
@@ -139,7 +139,7 @@ TEST_P(RecentKeysContract, ADuplicateIsToldWhoseItsKeysAre) {
 TEST_P(RecentKeysContract, ABatchThatFailsTakesNone) {
   desk_->write({.events = {event(2)}});
   auto outcomes =
-      desk_->commit({taking(1, {"a"}), taking(2, {"of the culprit"}), taking(3, {"b"})});
+      desk_->commit({with_keys(1, {"a"}), with_keys(2, {"of the culprit"}), with_keys(3, {"b"})});
   EXPECT_EQ(ends(outcomes), (Ends{Committed, Refused, Committed}));
   EXPECT_EQ(take(4, {"of the culprit"}), Committed);
   EXPECT_EQ(take(5, {"a"}), Duplicate);
@@ -148,7 +148,7 @@ TEST_P(RecentKeysContract, ABatchThatFailsTakesNone) {
 }
 
 TEST_P(RecentKeysContract, KeysThatAreLookedUpFirstAreWhereTheyAreFound) {
-  auto order = taking(1, {});
+  auto order = with_keys(1, {});
   order.changes.dedupe = {key("k", "1")};
   order.changes.dedupe[0].scope = "idem:ada";
   desk_->commit({order});
@@ -163,7 +163,7 @@ TEST(RecentKeys, ManyKeysInNoOrderCostACommitFewPages) {
   auto store = must(store_sqlite::open(folder.path()));
   auto db = must(store->open_writer());
   must(migrate(*db));
-  auto epoch = must(claim_shards(*db, "x", ShardSet::all()));
+  auto epoch = must(claim_shards(*db, 0, ShardSet::all()));
   auto writer = must(Writer::open(*store, {.owner_epoch = epoch, .recent_keys = 2000}));
   uint64_t name = 1;
   auto write = [&](int64_t keys) {

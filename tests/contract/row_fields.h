@@ -23,8 +23,8 @@ inline auto head(const ExecutionRow& r) {
                   r.identity, r.trace, r.held);
 }
 inline auto fields(const ExecutionRow& r) {
-  return std::tuple_cat(head(r),
-                        std::tie(r.parameters_json, r.env_json, r.result_json, r.result_size));
+  return std::tuple_cat(
+      head(r), std::tie(r.parameters_json, r.env_json, r.needs, r.result_json, r.result_size));
 }
 inline auto fields(const OutputRow& r) {
   return std::tie(r.execution, r.tenant, r.attempt, r.stream, r.content.bytes, r.content.blob,
@@ -65,7 +65,8 @@ inline auto fields(const KeyRow& r) {
   return std::tie(r.key, r.value_json, r.encrypted, r.version, r.expires, r.created, r.updated);
 }
 inline auto fields(const WorkerRow& r) {
-  return std::tie(r.id, r.tenant, r.name, r.instance, r.slots, r.updated);
+  return std::tie(r.id, r.tenant, r.name, r.instance, r.slots, r.updated, r.home, r.ttl_ms,
+                  r.session, r.labels);
 }
 
 template <typename Row>

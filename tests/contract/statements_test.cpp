@@ -14,6 +14,7 @@
 #include "store/repository.h"
 #include "store/retention.h"
 #include "store/schema.h"
+#include "store/servers.h"
 #include "store/tables.h"
 #include "store/watched_store.h"
 #include "store/writer.h"
@@ -33,7 +34,7 @@ class Statements : public StoreContract {
     desk_->close();
     auto db = must(watched_.open_writer());
     must(migrate(*db));
-    epoch_ = must(claim_shards(*db, "test", kAllShards));
+    epoch_ = must(claim_shards(*db, 0, kAllShards));
     writer_ = must(Writer::open(watched_, {.owner_epoch = epoch_, .full_retry_ms = 1}));
     must(schema_version(*db));
   }
@@ -62,6 +63,7 @@ class Statements : public StoreContract {
     read_all_rows();
     migrate_empty();
     copy_all();
+    serve();
     return watched_.watch.texts;
   }
 
@@ -91,6 +93,18 @@ class Statements : public StoreContract {
     must(copy_rows(*from, *to, [](const CopiedTable&) {}));
     watched_.watch.texts.merge(watched.watch.texts);
   }
+  void serve() {
+    auto db = must(watched_.open_writer());
+    must(claim_shards(*db, 0, ShardSet::of(1)));
+    auto server = must(join(*db, {.name = "a", .home = "h"}));
+    must(beat(*db, server));
+    must(reassign(*db, server, {.seen = must(look(*db)), .wanted = ShardSet::of(2)}));
+    must(take_lease(*db, "sensor", server, {}));
+    must(give_lease(*db, "sensor", server));
+    must(forget(*db, server));
+    must(leave(*db, server));
+    must(fence(*db));
+  }
   void lose_keys() {
     std::vector<std::unique_ptr<Step>> steps;
     for (const std::vector<DedupeRow>& keys :
@@ -98,6 +112,11 @@ class Statements : public StoreContract {
       steps.push_back(std::make_unique<Step>());
       steps.back()->changes.dedupe = keys;
     }
+    DedupeRow of_event = key("of no event");  // the doctor looks for that
+    of_event.scope = "event:ci";
+    of_event.value = std::to_string(first_id_at(kNow));
+    steps.push_back(std::make_unique<Step>());
+    steps.back()->changes.dedupe = {of_event};
     writer_->write(steps, {kNow, 0});
   }
   void move_recent_keys() {
@@ -165,7 +184,8 @@ class Statements : public StoreContract {
     must(find_inquiry(*db, kTenant, InquiryId{1}));
     must(list_inquiries(*db, kTenant, {}, {}));
     must(list_inquiries(*db, kTenant, InquiryStatus::Pending, {}));
-    must(queue_head(*db, kAllShards, kTenant, 1));
+    must(queue_head(*db, kAllShards, kTenant, "", 1));
+    must(list_queue(*db, kTenant, 1));
     must(queue_depths(*db, kAllShards));
     must(find_dedupe(*db, kTenant, "s", "k"));
     must(load_timer(*db, kTenant, TimerId{1}));
@@ -205,6 +225,10 @@ class Statements : public StoreContract {
     must(list_keys(*db, {kTenant, "", ""}, "", 1));
     must(list_keys(*db, {kTenant, "", ""}, "system", 1));
     must(all_workers(*db));
+    must(catalogs_of_all_tenants(*db));
+    must(catalog_version(*db, kTenant));
+    must(find_webhook(*db, kTenant, WebhookId{1}));
+    must(all_changes_after(*db, 0, 1));
   }
 };
 STORE_CONTRACT(Statements);
@@ -264,7 +288,7 @@ std::string tenant_problem(const std::string& text) {
 }
 
 TEST(TenantProblem, IsSeen) {
-  EXPECT_EQ(tenant_tables().size(), 23U);
+  EXPECT_EQ(tenant_tables().size(), 24U);
   for (const char* text : {
            "SELECT id FROM event WHERE id = $1",
            "DELETE FROM message WHERE id = $1",
@@ -318,7 +342,7 @@ TEST_P(Statements, WalkAnIndex) {
   for (const auto& text : texts) {
     std::string kind = exception_of(text);
     if (kind == "doctor" || kind == "start" || kind == "worker" || kind == "backup" ||
-        kind == "releases") {
+        kind == "releases" || text.find("FROM catalog") != std::string::npos) {
       continue;
     }
     std::map<std::string, std::string> alias;

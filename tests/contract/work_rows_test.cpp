@@ -13,7 +13,7 @@ TEST_P(WorkRows, TheQueueGivesTheLowestRankFirst) {
                             {ExecutionId{2}, kTenant, 100},
                             {ExecutionId{3}, kTenant, 100},
                             {ExecutionId{4}, kOtherTenant, 1}}});
-  auto head = must(queue_head(*reader_, kAllShards, kTenant, 2));
+  auto head = must(queue_head(*reader_, kAllShards, kTenant, "", 2));
   ASSERT_EQ(head.size(), 2U);
   EXPECT_EQ(head[0].execution, ExecutionId{2});
   EXPECT_EQ(head[0].rank, 100);
@@ -23,7 +23,21 @@ TEST_P(WorkRows, TheQueueGivesTheLowestRankFirst) {
   ASSERT_EQ(depths.size(), 2U);
   EXPECT_EQ(depths[0].waiting, 3);
   desk_->write({.dequeue = {{kTenant, ExecutionId{2}}, {kTenant, ExecutionId{3}}}});
-  EXPECT_EQ(must(queue_head(*reader_, kAllShards, kTenant, 9)).size(), 1U);
+  EXPECT_EQ(must(queue_head(*reader_, kAllShards, kTenant, "", 9)).size(), 1U);
+}
+
+TEST_P(WorkRows, WhatNeedsDifferentWorkersWaitsInDifferentQueues) {
+  desk_->write({.enqueue = {{ExecutionId{1}, kTenant, 1, {}, "gpu"},
+                            {ExecutionId{2}, kTenant, 2},
+                            {ExecutionId{3}, kTenant, 3, {}, "gpu"},
+                            {ExecutionId{4}, kTenant, 4, {}, "gpu,os=linux"}}});
+  EXPECT_EQ(must(queue_head(*reader_, kAllShards, kTenant, "", 9)).size(), 1U);
+  auto gpu = must(queue_head(*reader_, kAllShards, kTenant, "gpu", 9));
+  ASSERT_EQ(gpu.size(), 2U);
+  EXPECT_EQ(gpu[1].execution, ExecutionId{3});
+  EXPECT_EQ(gpu[1].needs, "gpu");
+  EXPECT_EQ(must(queue_depths(*reader_, kAllShards)).size(), 3U);
+  EXPECT_EQ(must(list_queue(*reader_, kTenant, 9)).size(), 4U);
 }
 
 TEST_P(WorkRows, AQueueRowCarriesTheShardOfItsRoot) {

@@ -16,10 +16,10 @@ class WriterContract : public StoreContract {
  protected:
   WriterContract() : watched_(*store_) { desk_->close(); }
 
-  std::unique_ptr<Writer> owner(ShardSet shards, std::string_view name = "owner") {
+  std::unique_ptr<Writer> owner(ShardSet shards, int node = 0) {
     auto db = must(store_->open_writer());
     return must(Writer::open(watched_, {.shards = shards,
-                                        .owner_epoch = must(claim_shards(*db, name, shards)),
+                                        .owner_epoch = must(claim_shards(*db, node, shards)),
                                         .full_retry_ms = 100}));
   }
   static std::vector<std::unique_ptr<Step>> steps(std::vector<Changes> changes) {
@@ -57,8 +57,8 @@ STORE_CONTRACT(WriterContract);
 using Ends = std::vector<WriteEnd>;
 
 TEST_P(WriterContract, TwoOwnersWriteToOneStoreEachForItsShards) {
-  auto low = owner(ShardSet::range(0, 32), "low");
-  auto high = owner(ShardSet::range(32, kShards), "high");
+  auto low = owner(ShardSet::range(0, 32), 0);
+  auto high = owner(ShardSet::range(32, kShards), 1);
   for (int64_t i = 1; i <= 6; ++i) {
     auto& writer = i % 2 == 0 ? *low : *high;
     EXPECT_EQ(write(writer, {{.events = {event(i)}, .feed = {change(i), change(i)}}}),
@@ -75,10 +75,10 @@ TEST_P(WriterContract, TwoOwnersWriteToOneStoreEachForItsShards) {
 
 // K6, for servers.
 TEST_P(WriterContract, AnOwnerThatLostOneOfItsShardsWritesNothingAnyMore) {
-  auto low = owner(ShardSet::range(0, 32), "low");
-  auto high = owner(ShardSet::range(32, kShards), "high");
+  auto low = owner(ShardSet::range(0, 32), 0);
+  auto high = owner(ShardSet::range(32, kShards), 1);
   EXPECT_EQ(write(*low, {{.events = {event(1)}}}), Ends{Committed});
-  auto thief = owner(ShardSet::of(31), "thief");
+  auto thief = owner(ShardSet::of(31), 2);
   EXPECT_EQ(write(*low, {{.events = {event(2)}}}), Ends{Unavailable});
   ASSERT_TRUE(low->fatal().has_value());
   EXPECT_EQ(low->fatal()->code(), sql::kOwned);
@@ -89,8 +89,8 @@ TEST_P(WriterContract, AnOwnerThatLostOneOfItsShardsWritesNothingAnyMore) {
 }
 
 TEST_P(WriterContract, AKeyOfOneOwnerIsTakenForTheOther) {
-  auto low = owner(ShardSet::range(0, 32), "low");
-  auto high = owner(ShardSet::range(32, kShards), "high");
+  auto low = owner(ShardSet::range(0, 32), 0);
+  auto high = owner(ShardSet::range(32, kShards), 1);
   EXPECT_EQ(write(*low, {{.dedupe = {key("a")}}}), Ends{Committed});
   EXPECT_EQ(write(*high, {{.dedupe = {key("a")}}}), Ends{Duplicate});
   EXPECT_EQ(write(*high, {{.dedupe = {key("a")}}}, {kNow + 8 * kDay, 0}), Ends{Committed});

@@ -25,6 +25,12 @@ def binary():
     return named[0] if named else str(ROOT / "build/dev/millrace")
 
 
+def is_sanitized():
+    """Shadow memory and quarantine count as memory: limits mean nothing there."""
+    with open(binary(), "rb") as file:
+        return b"__asan_init" in file.read()
+
+
 def argument(name, fallback):
     """The number behind `name` on the command line."""
     return int(sys.argv[sys.argv.index(name) + 1]) if name in sys.argv else fallback
@@ -170,11 +176,12 @@ class Server:
     are, in a schema of their own, instead of in the folder."""
 
     def __init__(self, packs=(LEDGER_PACKS,), settings=None, folder=None, relative=False, user=None,
-                 postgres=None):
+                 postgres=None, roles=None):
         self.home = pathlib.Path(folder or tempfile.mkdtemp(prefix="millrace-e2e-"))
         self.data = self.home / "data"
         self.packs = packs
         self.relative = relative  # the data folder is given as a user in its parent would
+        self.roles = roles  # of `serve`; none: `up`
         self.user = user  # a uid to run as, where the test itself is root
         if user is not None:
             os.chown(self.home, user, user)
@@ -186,7 +193,8 @@ class Server:
         self.log = self.home / "server.log"
 
     def command(self):
-        command = [binary(), "up", "--data", "data" if self.relative else str(self.data)]
+        command = [binary(), *(["serve", "--roles", self.roles] if self.roles else ["up"]),
+                   "--data", "data" if self.relative else str(self.data)]
         for pack in self.packs:
             command += ["--packs", str(pack)]
         for key, value in self.settings.items():

@@ -8,7 +8,7 @@ import sys
 
 from harness import Server, binary, cloud_event, everything, rule, run_cases, until
 
-HEAD = struct.Struct("<Q32sII")
+HEAD = struct.Struct("<Q32s40sII")
 ENTRY = struct.Struct("<24sqii")
 MOST = 1100  # of each list
 BATCH = {"Content-Type": "application/cloudevents-batch+json"}
@@ -18,8 +18,8 @@ def leave(server, items=(), suspects=()):
     """Writes [(kind, id)] as in hand, [(kind, id, ends)] as suspects, into a stopped server's file."""
     path = server.data / "in_hand"
     page = bytearray(path.read_bytes())
-    magic, version, _, _ = HEAD.unpack_from(page)
-    HEAD.pack_into(page, 0, magic, version, len(items), len(suspects))
+    magic, version, boot, _, _ = HEAD.unpack_from(page)
+    HEAD.pack_into(page, 0, magic, version, boot, len(items), len(suspects))
     for at, (kind, number) in enumerate(items):
         ENTRY.pack_into(page, HEAD.size + at * ENTRY.size, kind.encode(), number, 0, 1)
     for at, (kind, number, ends) in enumerate(suspects):

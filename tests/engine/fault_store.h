@@ -123,6 +123,7 @@ class FaultStore final : public Store {
       }
       return static_cast<Statement*>(made.get());
     }
+    Result<void> await() override { return inner_->await(); }
     Result<void> run(std::string_view script) override { return inner_->run(script); }
     Result<void> lock_numbering() override { return inner_->lock_numbering(); }
     void notify(const Hint& hint) override { inner_->notify(hint); }

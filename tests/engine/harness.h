@@ -195,7 +195,6 @@ class EngineTest : public ::testing::Test {
         .equip = [](WorkOrder&) {},
         .decided = [](std::string_view, int64_t) {},
         .open_key = open_key_,
-        .owner = "test",
         .blobs = blobs_.get(),
         .in_hand = in_hand_.get(),
     };
@@ -210,6 +209,7 @@ class EngineTest : public ::testing::Test {
     hello.slots = slots;
     hello.instance = std::move(instance);
     hello.adopted = std::move(adopted);
+    hello.elsewhere = elsewhere_;
     open_session(std::move(hello), worker_);
     settle();
   }
@@ -223,6 +223,7 @@ class EngineTest : public ::testing::Test {
     auto session = future.get();
     ASSERT_TRUE(session.ok()) << session.error().describe();
     session_ = session->id;
+    adopted_ = session->adopted;
   }
 
   // Both clocks go on.
@@ -351,6 +352,8 @@ class EngineTest : public ::testing::Test {
   std::unique_ptr<InHand> in_hand_;  // none but where a test is about it
   KeepingWorker worker_;
   SessionId session_;
+  std::vector<AdoptedRun> adopted_;  // by the newest session
+  bool elsewhere_ = false;           // the worker is in another process: it has to renew
   std::unique_ptr<Engine> engine_;
 };
 

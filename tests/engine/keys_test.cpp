@@ -133,6 +133,63 @@ class Keys : public EngineTest, public ::testing::WithParamInterface<bool> {
   std::vector<WorkOrder> held_;
 };
 
+// One decision loads so many keys; the rule that wants more fails, and the others go on.
+TEST_P(Keys, ARuleThatAsksForTooManyFailsAlone) {
+  put("host", R"("h")");
+  auto add = [&](std::string ref, std::string message) {
+    RuleSpec spec{.ref = std::move(ref), .trigger = "ci.push", .action = "core.echo"};
+    spec.action_parameters = Value::map({{"message", message}});
+    auto made = await<RuleRow>([&](Reply<RuleRow> reply) {
+      engine_->submit(command::write_rule(kTester, {spec, std::nullopt, true}, std::move(reply)));
+    });
+    ASSERT_TRUE(made.ok()) << made.error().describe();
+  };
+  add("ci.many", "{% for i in range(3000) %}{{ st2kv('system.k' ~ i, default='') }}{% endfor %}");
+  add("ci.chained",
+      "{% set ns = namespace(k='system.a') %}{% for i in range(100) %}"
+      "{% set ns.k = ns.k ~ st2kv(ns.k, default='a') %}{% endfor %}");
+  add("ci.one", "{{ st2kv('system.host') }}");
+  between();
+  auto sent = send("main", "e1");
+  ASSERT_TRUE(sent.ok()) << sent.error().describe();
+  auto made = enforcements(sent->event);
+  ASSERT_EQ(made.size(), 3U);
+  for (const auto& one : made) {
+    bool is_good = one.rule_ref == "ci.one";
+    EXPECT_EQ(one.status, is_good ? EnforcementStatus::Created : EnforcementStatus::Failed)
+        << one.rule_ref << " " << one.error;
+    if (is_good) {
+      EXPECT_EQ(result(one.execution)["output"], Value("h"));
+    } else {
+      EXPECT_NE(one.error.find("one decision loads 1000 keys at most, in 100 rounds"),
+                std::string::npos)
+          << one.error;
+    }
+  }
+}
+
+TEST(KeyLookup, ReadsAValueOnce) {
+  Value large = Value::list();
+  for (int i = 0; i < 10'000; ++i) large.push_back(i);
+  KeyRows rows;
+  int opened = 0;
+  OpenKey open = [&](const KeyRow&) -> Result<Secret> {
+    ++opened;
+    return Secret("1");
+  };
+  KeyRow row{.key = {kDefaultTenant, "system", "large"}, .value_json = to_json(large)};
+  KeyRow sealed{.key = {kDefaultTenant, "system", "sealed"}, .value_json = "s", .encrypted = true};
+  rows.emplace(row.key, row);
+  rows.emplace(sealed.key, sealed);
+  KeyLookup lookup(rows, open, 0, {.tenant = kDefaultTenant});
+  EXPECT_GT(lookup.kv("system.large", false).steps(), 5000U);
+  EXPECT_EQ(lookup.kv("system.large", false).steps(), 0U);
+  EXPECT_EQ(lookup.kv("system.large", false).value(), large);
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(lookup.kv("system.sealed", true).value(), Value(1));
+  EXPECT_EQ(lookup.kv("system.sealed", false).value(), Value(kHiddenKey));
+  EXPECT_EQ(opened, 1);
+}
+
 TEST_P(Keys, RisesInVersionAndKeepsItsBeginning) {
   put("host", R"("a")");
   tick(5);

@@ -88,6 +88,18 @@ TEST_F(Output, OfABlobUpToTheLimitIsParsed) {
 }
 
 // What people, the next step and expressions read is the whole text, wherever its bytes lie.
+// Who adopts a run has no order for it, and reads what is large all the same.
+TEST_F(Output, OfAnAdoptedRunIsReadAsItsOrderSaid) {
+  auto order = start_run("ci.build", Value::map({{"pin", "1234"}}));
+  open_worker(1, "s1", {order.key});
+  ASSERT_EQ(adopted_.size(), 1U);
+  EXPECT_EQ(adopted_[0].key, order.key);
+  EXPECT_EQ(adopted_[0].output_format, order.output_format);
+  EXPECT_EQ(order.output_format, OutputFormat::Json);
+  EXPECT_EQ(adopted_[0].secrets, order.secrets);
+  EXPECT_EQ(order.secrets, std::vector<std::string>{"1234"});
+}
+
 TEST_F(Output, OfABlobIsInTheResult) {
   std::string text = text_of_size(100'000);
   auto row = end_with_blob("ci.build", text);

@@ -6,10 +6,12 @@
 
 #include <map>
 
+#include "engine/elsewhere.h"
 #include "engine/machine/transition.h"
 #include "engine/outlet.h"
 #include "fault_store.h"
 #include "store/migrate.h"
+#include "store/servers.h"
 #include "store/writer.h"
 #include "workflow_harness.h"
 
@@ -34,6 +36,7 @@ struct Node {
   std::unique_ptr<Partition> partition;
   std::unique_ptr<store::Writer> writer;
   int64_t time = kNow;
+  WorkerId worker;  // of its last session
 
   Now now() const { return {time, time * 1'000'000}; }
   // False: it has nothing to do.
@@ -67,6 +70,7 @@ class SharedSource final : public WorkSource, private WorkReceiver {
                                            ASSERT(session.ok());
                                            node->outlet.attach(*session, *this);
                                            sessions_[session->id] = node;
+                                           node->worker = session->worker;
                                          }),
                              node->now());
       // The name of a worker is one row: the second partition finds what the first has written.
@@ -84,7 +88,8 @@ class SharedSource final : public WorkSource, private WorkReceiver {
   }
   void finished(SessionId, Completion completion, std::function<void()> done) override {
     Node& node = *holders_.at(completion.key);
-    node.partition->offer(finish_run(std::move(completion), {}, std::move(done)), node.now());
+    node.partition->offer(finish_run(node.worker, std::move(completion), {}, std::move(done)),
+                          node.now());
   }
   size_t nodes_that_gave_work() const {
     std::set<Node*> different;
@@ -137,13 +142,15 @@ class TwoPartitions : public ::testing::Test {
                 const std::shared_ptr<const Catalog>& catalog) {
     auto writer = store_->open_writer();
     ASSERT_TRUE(writer.ok());
-    auto epoch = store::claim_shards(**writer, "node " + std::to_string(number), shards);
+    auto epoch = store::claim_shards(**writer, number, shards);
     ASSERT_TRUE(epoch.ok()) << epoch.error().describe();
     auto opened = store::Writer::open(*store_, {.shards = shards, .owner_epoch = *epoch});
     ASSERT_TRUE(opened.ok());
     node.writer = std::move(*opened);
     auto reader = faults_->open_reader();
-    auto partition = Partition::open(std::move(*reader), catalog, {node.outlet, node.observer, {}},
+    Surroundings surroundings{node.outlet, node.observer, {}};
+    surroundings.owner_of = [](int shard) { return shard < 32 ? 0 : 1; };
+    auto partition = Partition::open(std::move(*reader), catalog, surroundings,
                                      {.shards = shards, .node = number});
     ASSERT_TRUE(partition.ok()) << partition.error().describe();
     node.partition = std::move(*partition);
@@ -230,6 +237,43 @@ TEST_F(TwoPartitions, WhatOneHasLeftBehindTheOtherDoesNotTouch) {
   EXPECT_EQ(stored(of_low).status, ExecutionStatus::Succeeded);
   EXPECT_EQ(stored(of_high).status, ExecutionStatus::Requested);
   EXPECT_EQ(stored(slow).status, ExecutionStatus::Running);  // its timer is another's
+}
+
+// What another one's partition has is told before anything is decided, with the node to ask.
+TEST_F(TwoPartitions, ACommandForAnothersRowNamesItsOwner) {
+  begin_worker();
+  auto of_high = run(high_, "core.sleep", Value::map({{"seconds", 10}}));
+  std::optional<int> node;
+  low_.partition->offer(command::cancel(kTester, of_high,
+                                        [&](const Result<ExecutionRow>& row) {
+                                          if (!row.ok()) node = elsewhere(row.error());
+                                        }),
+                        low_.now());
+  while (low_.turn()) {
+  }
+  EXPECT_EQ(node, 1);
+  EXPECT_EQ(stored(of_high).status, ExecutionStatus::Running);
+}
+
+TEST_F(TwoPartitions, OneWithoutShardsMakesNothingThatNeedsOne) {
+  Node third;
+  add_node(third, {}, 2, Catalog().with_system({core_pack()}));
+  std::optional<Error> refused;
+  third.partition->offer(command::run(kTester, {.action = "core.noop", .parameters = Value::map()},
+                                      [&](const Result<ExecutionRow>& row) {
+                                        if (!row.ok()) refused = row.error();
+                                      }),
+                         third.now());
+  Result<KeyRow> key = Error(ErrorKind::Internal, "", "not answered");
+  KeyWrite write{.key = {kDefaultTenant, "system", "a"}, .value_json = "1"};
+  third.partition->offer(
+      command::write_key(kTester, write, [&](Result<KeyRow> row) { key = std::move(row); }),
+      third.now());
+  while (third.turn()) {
+  }
+  ASSERT_TRUE(refused.has_value());
+  EXPECT_TRUE(elsewhere(*refused).has_value()) << refused->describe();
+  EXPECT_TRUE(key.ok()) << key.error().describe();
 }
 
 // Who counts the waiting requests adds what it has offered: sweeps and looks at the queue are not.

@@ -8,11 +8,13 @@ namespace {
 
 class Sessions : public EngineTest {
  protected:
-  // The worker is in another process: it has to renew.
-  void start_with_lease() {
-    engine_.reset();
-    options_.session_ttl_ms = 30'000;
-    start();
+  // Its lease of 30 s is over, and 10 s more: its runs are given up.
+  void lose_worker() {
+    for (int64_t ms : {31'000, 10'000}) {
+      tick(ms);
+      ASSERT_TRUE(run("core.noop").ok());
+      settle();
+    }
   }
   bool prepared(const RunKey& run) {
     std::promise<bool> answer;
@@ -82,7 +84,7 @@ TEST_F(Sessions, WithoutALeaseAClosedSessionHandsItsRunsOver) {
 }
 
 TEST_F(Sessions, WithALeaseWhatAClosedSessionRanIsDecidedAtOnce) {
-  start_with_lease();
+  elsewhere_ = true;
   open_worker(2);
   auto again = run("ci.check");  // may run again
   auto once = run("ci.build");
@@ -157,29 +159,25 @@ TEST_F(Sessions, ARunThatWasBeingPreparedWhenItsWorkerDiedStartsAgain) {
 
 // The same when its worker has not renewed.
 TEST_F(Sessions, ARunThatWasBeingPreparedWhenItsWorkerWasLostStartsAgain) {
-  start_with_lease();
+  elsewhere_ = true;
   open_worker(1);
   auto started = run("ci.build");
   WorkOrder order = worker_.next();
   engine_->preparing(session_, kDefaultTenant, order.key, "environment of pack 'ci'");
   settle();
-  tick(31'000);
-  ASSERT_TRUE(run("core.noop").ok());
-  settle();
+  lose_worker();
   EXPECT_EQ(stored(started->id).status, ExecutionStatus::Requested);
   EXPECT_EQ(stored(started->id).attempt, 1);
 }
 
 // It would go on working with a lease that it has no more.
 TEST_F(Sessions, AWorkerThatIsLostHearsItWhenItRenews) {
-  start_with_lease();
+  elsewhere_ = true;
   open_worker(1);
   EXPECT_TRUE(renewed(session_));
   auto started = run("ci.check");
   WorkOrder order = worker_.next();
-  tick(31'000);
-  ASSERT_TRUE(run("core.noop").ok());
-  settle();
+  lose_worker();
   EXPECT_FALSE(renewed(session_));
   // Nor is anything heard that it says.
   Completion completion;
@@ -197,7 +195,7 @@ TEST_F(Sessions, AWorkerThatIsLostHearsItWhenItRenews) {
 
 // It could not renew, and has ended its runs before the session is over: nobody has asked for that.
 TEST_F(Sessions, ARunThatItsWorkerHasEndedUnaskedIsLostAndNotCanceled) {
-  start_with_lease();
+  elsewhere_ = true;
   open_worker(2);
   auto again = run("ci.check");  // may run again
   auto once = run("ci.build");
@@ -217,7 +215,7 @@ TEST_F(Sessions, ARunThatItsWorkerHasEndedUnaskedIsLostAndNotCanceled) {
 }
 
 TEST_F(Sessions, OneThatIsNotRenewedIsOverAndItsRunsAreLost) {
-  start_with_lease();
+  elsewhere_ = true;
   open_worker(2);
   auto again = run("ci.check");  // may run again
   auto once = run("ci.build");
@@ -229,9 +227,7 @@ TEST_F(Sessions, OneThatIsNotRenewedIsOverAndItsRunsAreLost) {
   ASSERT_TRUE(run("core.noop").ok());
   settle();
   EXPECT_EQ(stored(again->id).status, ExecutionStatus::Running);
-  tick(31'000);
-  ASSERT_TRUE(run("core.noop").ok());
-  settle();
+  lose_worker();
   EXPECT_EQ(stored(again->id).status, ExecutionStatus::Requested);
   EXPECT_EQ(stored(again->id).attempt, 2);
   EXPECT_EQ(stored(once->id).status, ExecutionStatus::NeedsDecision);

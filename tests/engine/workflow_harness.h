@@ -260,31 +260,47 @@ tasks:
 )";
 
 constexpr const char* kOnlyNoop = "tasks: {a: {action: core.noop}}";
-// Dearer than one decision may be: as one task of many items, and as many tasks.
+// Dearer than one decision may be: as one transition, as one task of many items, as many tasks,
+// and as many workflows that begin.
+inline std::string dear_publish() {
+  std::string text = "tasks:\n  a:\n    next:\n      - publish:\n";
+  for (int i = 0; i < 25; ++i) {
+    text += fmt::format("          - {{x{}: \"{{{{ range(100000) | sum }}}}\"}}\n", i);
+  }
+  return text;
+}
+constexpr const char* kDearBegin =
+    "{input: [n], vars: [{x: '{{ range(50000) | sum + ctx().n }}'}], tasks: {a: {action: "
+    "core.noop}}}";
+constexpr const char* kDearBegins = R"(
+tasks:
+  each:
+    with: {items: "{{ range(30) | list }}"}
+    action: ci.dear_begin
+    input: {n: "{{ item }}"}
+)";
 constexpr const char* kDearItems = R"(
 tasks:
   each:
-    with: {items: "{{ range(200) | list }}", concurrency: 1}
-    action: ci.check
-    input: {branch: "{{ range(100000) | sum }}"}
-    next: [{when: <% failed() %>, do: after}]
-  after: {action: core.noop}
+    with: {items: "{{ range(30) | list }}"}
+    action: core.echo
+    input: {message: "{{ range(100000) | sum + item }}"}
 )";
 inline std::string dear_chain() {
   std::string text = "tasks:\n";
-  for (int i = 0; i < 150; ++i) {
+  for (int i = 0; i < 30; ++i) {
     text += fmt::format(
         "  t{}: {{action: core.echo, input: {{message: \"{{{{ range(100000) | sum }}}}\"}}, "
         "next: [{{do: t{}}}]}}\n",
         i, i + 1);
   }
-  return text + "  t150: {action: core.noop}\noutput: [{n: \"{{ range(100000) | sum }}\"}]\n";
+  return text + "  t30: {action: core.noop}\noutput: [{n: \"{{ range(100000) | sum }}\"}]\n";
 }
 // What its items start is dearer to start than one decision may be: the default of a parameter.
 constexpr const char* kDearStarts = R"(
 tasks:
   each:
-    with: {items: "{{ range(150) | list }}"}
+    with: {items: "{{ range(30) | list }}"}
     action: ci.dear
 )";
 
@@ -328,6 +344,9 @@ inline std::shared_ptr<const Pack> workflow_pack(std::string digest = "d1") {
   add("ci.endless", kEndless);
   add("ci.self", kSelf);
   add("ci.chain", kChain, "action-chain");
+  add("ci.dear_publish", dear_publish().c_str());
+  add("ci.dear_begin", kDearBegin);
+  add("ci.dear_begins", kDearBegins);
   add("ci.dear_items", kDearItems);
   add("ci.dear_chain", dear_chain().c_str());
   add("ci.dear_starts", kDearStarts);

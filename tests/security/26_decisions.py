@@ -261,12 +261,79 @@ def large_output_is_parsed_elsewhere():
     TARGET.still_well()
 
 
+def enforced():
+    """The enforcements of the newest event."""
+    client = TARGET.client()
+    event = client.data("GET", "/api/v1/events?limit=1")[0]["id"]
+    return client.data("GET", f"/api/v1/enforcements?event={event}&limit=200")
+
+
+def a_rule_that_asks_for_too_many_keys_fails_alone():
+    """It took the event with it, and every other rule on it."""
+    client = TARGET.client()
+    loop = "{% for i in range(3000) %}{{ st2kv('system.' ~ trigger.data.x ~ i, default='') }}{% endfor %}"
+    chain = (
+        "{% set ns = namespace(k='system.a') %}{% for i in range(300) %}"
+        "{% set ns.k = ns.k ~ st2kv(ns.k, default='a') %}{% endfor %}"
+    )
+    for ref, text in (("heavy.loop", loop), ("heavy.chain", chain), ("heavy.plain", "{{ trigger.id }}")):
+        client.data("POST", "/api/v1/rules", rule(ref, "core.echo", {"message": text}, KIND))
+    spent, _ = TARGET.cost(lambda: send({"x": "k"}))
+    rows = enforced()
+    for ref in ("heavy.loop", "heavy.chain", "heavy.plain"):
+        client.request("DELETE", f"/api/v1/rules/{ref}")
+    assert sorted(row["status"] for row in rows) == ["created", "failed", "failed"], rows
+    assert all("keys at most" in row["error"] for row in rows if row["status"] == "failed"), rows
+    assert spent < FACTOR * YARDSTICK, (spent, YARDSTICK)
+    assert client.data("GET", "/health")["status"] == "ok"
+
+
+def a_large_key_is_read_once():
+    client = TARGET.client()
+    client.data("PUT", "/api/v1/keys/system/large", {"value": {f"k{i}": i for i in range(4000)}})
+    loop = "{% for i in range(100000) %}{% set x = st2kv('system.large') %}{% endfor %}"
+    spent = with_rules(showing(loop), {})
+    assert spent < FACTOR * YARDSTICK, (spent, YARDSTICK)
+
+
+def what_many_rules_hand_on_is_bounded():
+    """An event of a megabyte, handed on by each of 150 rules."""
+    rules = [
+        rule(f"heavy.r{i}", "core.echo", {"message": "{{ trigger.data.x }}"}, KIND) for i in range(150)
+    ]
+    spent = with_rules(rules, {"x": BIG})
+    assert spent < FACTOR * YARDSTICK, (spent, YARDSTICK)
+    TARGET.still_well()
+
+
+def what_a_workflow_publishes_is_bounded():
+    """A result of megabytes, published under 60 names; and 800 items that each read another key."""
+    client = TARGET.client()
+
+    def ended(action):
+        made = client.data("POST", "/api/v1/executions", {"action": action})
+        path = f"/api/v1/executions/{made['id']}"
+        going_on = ("requested", "scheduled", "running")
+        until(f"{action} ends", lambda: client.data("GET", path)["status"] not in going_on, 120)
+        return client.data("GET", path)
+
+    row = ended("probe.publishes")
+    assert row["status"] == "failed", row["status"]
+    assert "too large" in json.dumps(row["result"]), str(row["result"])[:300]
+    row = ended("probe.reads_keys")
+    assert row["status"] == "succeeded", str(row)[:500]
+
+
 CASES = [
     calibrate,
     no_rule_costs_more_than_its_budget,
     no_answer_costs_more_than_its_budget,
     a_schema_that_doubles_is_bounded,
     large_output_is_parsed_elsewhere,
+    a_rule_that_asks_for_too_many_keys_fails_alone,
+    a_large_key_is_read_once,
+    what_many_rules_hand_on_is_bounded,
+    what_a_workflow_publishes_is_bounded,
 ]
 
 sys.exit(main(TARGET, CASES))

@@ -26,6 +26,7 @@ from harness import (  # noqa: E402,F401
     binary,
     cloud_event,
     everything,
+    is_sanitized,
     rule,
     run_cases,
     start_time,
@@ -36,12 +37,6 @@ JSON = {"Content-Type": "application/json"}
 EVENT = {"Content-Type": "application/cloudevents+json"}
 TICKS = os.sysconf("SC_CLK_TCK")
 PAGE_KIB = os.sysconf("SC_PAGE_SIZE") // 1024
-
-
-def is_sanitized():
-    """Shadow memory and quarantine count as memory: limits mean nothing there."""
-    with open(binary(), "rb") as file:
-        return b"__asan_init" in file.read()
 
 
 class Target(Server):

@@ -117,6 +117,15 @@ constexpr Broken kBroken[] = {
      "B1: rows that are old and must stay bring the next sweep at once"},
     {Mutant::DispatchSpins, "dispatch-spins",
      "found here: with a full disk the queue is looked at without end"},
+    {Mutant::OthersMessagesTaken, "others-messages-taken",
+     "a sweep brings messages of shards that another server owns", true},
+    {Mutant::OthersTimersFired, "others-timers-fired",
+     "a timer of a shard that another server owns is fired here, too", true},
+    {Mutant::OthersQueueTaken, "others-queue-taken",
+     "what waits in a shard that another server owns is started here", true},
+    {Mutant::ClaimNotRaised, "claim-not-raised",
+     "whoever claims shards gets the epoch of their owner before", true},
+    {Mutant::NodeShared, "node-shared", "two servers draw the same ids", true},
 };
 static_assert(std::size(kBroken) == kMutants - 1);
 

@@ -13,6 +13,7 @@ struct Broken {
   Mutant mutant;
   std::string_view name;
   std::string_view what;
+  bool of_several = false;  // what only several servers can get wrong: looked for in their worlds
 };
 std::span<const Broken> all_broken();
 const Broken* find_broken(std::string_view name);

@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "engine/machine/transition.h"
 #include "engine/transitions/waiting.h"
 #include "store/row_reader.h"
@@ -194,8 +196,14 @@ void Ledger::take_timers(const engine::Decision& decision, int64_t now) {
   }
 }
 
-void Ledger::committed(const engine::Decision& decision, int64_t now) {
+void Ledger::committed(const engine::Decision& decision, ShardSet shards, int64_t now) {
   const auto& changes = decision.changes;
+  auto check_owner = [&](const ExecutionRow& row) {
+    if (shards.has(shard_of(row.tenant, row.root.value))) return;
+    violate_("K6", named(row) + " is decided by who does not own its shard");
+  };
+  std::ranges::for_each(changes.new_executions, check_owner);
+  std::ranges::for_each(changes.executions, check_owner);
   for (char c : decision.attempt.message->name()) note(static_cast<uint64_t>(c));
   for (const auto& event : changes.events) {
     events_.push_back(event.id.value);

@@ -13,6 +13,7 @@
 #include "engine/fate.h"
 #include "engine/machine/decision.h"
 #include "kernel/rows.h"
+#include "kernel/shards.h"
 #include "store/sql.h"
 
 namespace millrace::sim {
@@ -42,8 +43,8 @@ class Ledger {
   using Violate = std::function<void(std::string_view promise, std::string what)>;
   Ledger(Violate violate, Coverage& coverage) : violate_(std::move(violate)), coverage_(coverage) {}
 
-  // A decision that is durable; `now`: the wall clock when it was made.
-  void committed(const engine::Decision& decision, int64_t now);
+  // A decision that is durable; `now`: the wall clock when it was made, by an owner of `shards`.
+  void committed(const engine::Decision& decision, kernel::ShardSet shards, int64_t now);
   // The store after a start. `surprises`: a commit whose outcome nobody knows may be in it;
   // `forgets`: ended ones may have gone.
   void compare(sql::Connection& store, bool surprises, bool forgets);

@@ -20,10 +20,12 @@ namespace millrace::sim {
 namespace {
 
 constexpr std::string_view kUsage = R"(sim: simulated worlds, one for each seed
-  --seed N            this one, with its trace when it fails
+  --seed N            this one, with its trace when it fails; 1000000001 is the first with several
+                      servers
   --keep A,B,...      of its operations only these, by number
   --seeds N           so many, from --first N (1); 100000 by default
   --minutes M         or until this time is over
+  --several           every other one with several servers
   --coverage          fails when something of the list was never seen
   --trace             tells what happens
   --mutant NAME       a broken variant of the protocol: within how many seeds it is found
@@ -37,6 +39,7 @@ struct Options {
   bool one = false;
   bool trace = false;
   bool coverage = false;
+  bool several = false;  // not by default: news of the catalogue do not travel in them yet
   bool all_mutants = false;
   std::string mutant;
   std::set<size_t> keep;
@@ -98,7 +101,8 @@ int run_many(SimStore& store, const Options& options) {
   int64_t messages = 0;
   int failed = 0;
   for (; done < options.count && clock.seconds() < options.seconds && failed < 10; ++done) {
-    seed_in_hand = options.first + done;
+    bool several = options.several && done % 2 == 1;
+    seed_in_hand = options.first + (options.several ? done / 2 : done) + (several ? kSeveral : 0);
     Plan plan = plan_of(seed_in_hand);
     World world(store, plan.seed, coverage);
     auto violation = world.run(plan);
@@ -147,7 +151,7 @@ bool find_mutant(const Broken& broken, const Options& options, bool as_row) {
     ASSERT(store.ok());
     Coverage ignored;
     for (uint64_t i = 0; i < options.count; ++i) {
-      seed_in_hand = options.first + i;
+      seed_in_hand = options.first + i + (broken.of_several ? kSeveral : 0);
       Plan plan = plan_of(seed_in_hand);
       auto violation = run_plan(**store, plan, ignored);
       if (!violation) continue;
@@ -188,6 +192,8 @@ std::optional<Options> parse(int argc, char** argv) {
     auto number = [&] { return std::strtoull(argv[++i], nullptr, 10); };
     if (word == "--trace") {
       options.trace = true;
+    } else if (word == "--several") {
+      options.several = true;
     } else if (word == "--coverage") {
       options.coverage = true;
     } else if (word == "--mutants") {

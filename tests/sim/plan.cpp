@@ -56,6 +56,8 @@ constexpr Kind kKinds[] = {
     {OpKind::Damage, "damage", 2, false},
     {OpKind::BadRow, "bad_row", 1, false},
     {OpKind::Heal, "heal", 4, true},
+    {OpKind::HandOver, "hand_over", 5, true},
+    {OpKind::Hint, "hint", 4, true},
 };
 static_assert(std::size(kKinds) == kOpKinds);
 
@@ -70,6 +72,8 @@ Plan plan_of(uint64_t seed) {
   Plan plan{.seed = seed, .ops = {}};
   std::vector<OpKind> urn;
   for (const auto& each : kKinds) {
+    bool of_several = each.kind == OpKind::HandOver || each.kind == OpKind::Hint;
+    if (of_several && !has_several(seed)) continue;
     int weight = each.weight;
     if (!each.always && dice.one_in(2)) weight = 0;
     if (dice.one_in(5)) weight *= 3;

@@ -57,8 +57,11 @@ enum class OpKind : uint8_t {
   Damage,  // of a stored row
   BadRow,  // one execution that cannot be read, until the very end
   Heal,
+  // several servers
+  HandOver,  // shards go from one to another: it dies, is cut off, or stops; or gives a part
+  Hint,      // what one has said to another comes, late, twice, or never
 };
-inline constexpr int kOpKinds = static_cast<int>(OpKind::Heal) + 1;
+inline constexpr int kOpKinds = static_cast<int>(OpKind::Hint) + 1;
 std::string_view to_string(OpKind kind);
 
 struct Op {
@@ -71,6 +74,10 @@ struct Plan {
   uint64_t seed = 0;
   std::vector<Op> ops;
 };
+
+// From this seed on a world has two to four servers, each with a part of the shards.
+inline constexpr uint64_t kSeveral = 1'000'000'000;
+inline bool has_several(uint64_t seed) { return seed >= kSeveral; }
 
 Plan plan_of(uint64_t seed);
 

@@ -79,8 +79,7 @@ TEST_P(FoundBefore, HoldsNowAndFailsWithoutTheMend) {
 
 INSTANTIATE_TEST_SUITE_P(
     Seeds, FoundBefore,
-    ::testing::Values(Found{Mutant::AnswerOnUndurable, 184},
-                      Found{Mutant::HandledOnUndurable, 8016}, Found{Mutant::HandedOverOwed, 168},
+    ::testing::Values(Found{Mutant::AnswerOnUndurable, 184}, Found{Mutant::HandedOverOwed, 168},
                       Found{Mutant::UntakenEndAgain, 3}, Found{Mutant::PausedOnUndurable, 3069},
                       Found{Mutant::BadHeadBlocksQueue, 1256}, Found{Mutant::OpenAmongOthers, 34},
                       Found{Mutant::RoutineBuried, 12}, Found{Mutant::DispatchSpins, 1256},

@@ -25,10 +25,12 @@ struct WorkerRun {
 // server dies; when it dies itself, its runs die with it.
 struct Worker {
   std::string name;
+  size_t home = 0;  // the place of its server
   int slots = 2;
   bool remote = false;  // its session ends when it is not renewed
   int instance = 1;     // another one has forgotten its runs
   std::optional<kernel::Session> session;
+  WorkerId id;                            // of its last session
   bool opens = false;                     // has asked for a session
   bool frozen = false;                    // does nothing, renews nothing
   bool gone = false;                      // for ever

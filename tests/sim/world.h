@@ -24,9 +24,10 @@ struct Violation {
   std::string what;
 };
 
-// One server, its store, its workers, its clients and both clocks, in one thread: runs a plan
-// operation by operation, then everything is mended and has to come to rest.
-class World final : private engine::Observer, private kernel::WorkReceiver {
+// Servers over one store, their workers, their clients and both clocks, in one thread: runs a plan
+// operation by operation, then everything is mended and has to come to rest. One server has all
+// shards; several have a part each, and hand them over.
+class World final : private kernel::WorkReceiver {
  public:
   World(SimStore& store, uint64_t seed, Coverage& coverage);
   ~World() override;
@@ -41,14 +42,27 @@ class World final : private engine::Observer, private kernel::WorkReceiver {
   struct Request {
     std::string what;
     std::function<engine::Message(size_t number)> make;
-    bool keyed = false;  // may be sent again
-    int open = 0;        // sendings without an answer
+    bool keyed = false;          // may be sent again
+    ExecutionId about;           // its owner decides; none: anybody does
+    std::map<size_t, int> open;  // sendings without an answer, by place
+    int sent = 0;
     bool answered = false;
     bool lost = false;  // its answer died with a server
     int64_t made = 0;   // the entity of the answer
   };
-  // A process that serves the store.
-  struct Server {
+  // A process that serves the store, and what happens in it.
+  class Server final : public engine::Observer {
+   public:
+    Server(World& world, int64_t life) : life(life), world_(world) {}
+    void ended(const kernel::ExecutionRow& row) override { world_.ended(row); }
+    void watch(int64_t, Of<ExecutionId>, engine::Reply<kernel::ExecutionRow>) override {}
+    void committed() override {}
+    void catalog_changed(std::shared_ptr<const engine::Catalog>) override {}
+    void sent(const kernel::MessageRow& message) override { world_.hints_.push_back(message); }
+    void decided(std::string_view kind, int64_t waited_ns) override;
+    void met(engine::Trouble trouble, engine::Fate::What fate) override;
+
+    const int64_t life;  // no two servers have the same
     std::unique_ptr<store::Writer> writer;
     std::unique_ptr<engine::Outlet> outlet;
     std::unique_ptr<engine::Partition> partition;
@@ -56,41 +70,69 @@ class World final : private engine::Observer, private kernel::WorkReceiver {
       std::unique_ptr<store::Step> step;
       int64_t wall_ms;
     };
-    std::deque<Decided> decided;          // with the committer
+    std::deque<Decided> decided_steps;    // with the committer
     std::vector<store::Written> written;  // outcomes on their way back
     bool drains = false;
+
+   private:
+    World& world_;
+    int dispatches_ = 0;
+    int64_t dispatched_at_ms_ = 0;
+    int sweeps_ = 0;  // in this instant
+    int64_t sweeps_at_ms_ = 0;
+    int64_t fires_ = 0;  // of timers
+  };
+  // Where a server is, or was, with the shards that it has.
+  struct Place {
+    size_t number = 0;
+    kernel::ShardSet shards;  // none: no server is needed
+    std::unique_ptr<Server> server;
+    std::unique_ptr<Server> usurped;  // has lost its shards and does not know it yet
+    int64_t lives = 0;                // of servers here
+
+    bool is_needed() const { return !shards.empty(); }
   };
 
-  // world.cpp: the server's life
-  void start();
-  bool load_first_packs();
-  void crash();
-  void write_as_usurped();
+  // world.cpp: the servers' life
+  void start(Place& at);
+  bool load_first_packs(Place& at);
+  void crash(Place& at);
+  void cut_off(Place& at);
+  void write_as_usurped(Place& at);
   engine::Retention retention() const;
-  void stop_in_time();
-  void turn();
-  void commit(size_t most, bool dies_before_it_tells);
-  void settle();
-  bool cycle();  // false: nothing happened
-  void hasty_cycle();
-  void die_if_it_must();
+  void wind_up(Place& at);
+  void stop_in_time(Place& at);
+  void turn(Place& at);
+  void commit(Place& at, size_t most, bool dies_before_it_tells);
+  void settle(Place& at);
+  bool cycle(Place& at);  // false: nothing happened
+  bool cycle_all();
+  void hasty_cycle(Place& at);
   engine::Now now() const { return {wall_ms_, mono_ms_ * 1'000'000}; }
-  void offer(engine::Message message);
+  void offer(Place& at, engine::Message message);
   engine::PackSet pack_set(bool all_there);
   bool something_is_due();
+  bool all_up() const;
+  bool is_idle() const;
+  int64_t pause_ms() const;  // of whoever is due next
+  void ended(const kernel::ExecutionRow& row);
 
-  // Observer
-  void ended(const kernel::ExecutionRow& row) override;
-  void watch(int64_t, Of<ExecutionId>, engine::Reply<kernel::ExecutionRow>) override {}
-  void committed() override {}
-  void catalog_changed(std::shared_ptr<const engine::Catalog>) override {}
-  void decided(std::string_view kind, int64_t waited_ns) override;
-  void met(engine::Trouble trouble, engine::Fate::What fate) override;
+  // world_places.cpp: who has which shards
+  void make_places(Dice dice);
+  Place& some_place(Dice& dice);
+  Place& owner_of(ExecutionId id);
+  void hand_over(Dice dice);
+  bool give_part(Place& from, Place& to, Dice dice);
+  void give_all(Place& from, Place& to, Dice dice);
+  void bring_hints(Dice dice);
+  void start_all();
 
   // world_clients.cpp
   void client(const Op& op, Dice dice);
-  void ask(std::string what, bool keyed, std::function<engine::Message(size_t)> make);
+  void ask(std::string what, bool keyed, std::function<engine::Message(size_t)> make,
+           ExecutionId about = {});
   void send(size_t number);
+  void send_to(Place& at, size_t number);
   void send_again(Dice dice);
   template <typename T>
   engine::Reply<T> answer(size_t number, std::function<void(const T&)> take);
@@ -103,6 +145,7 @@ class World final : private engine::Observer, private kernel::WorkReceiver {
   void check_answers();
 
   // world_workers.cpp
+  Server* home_of(const Worker& worker) { return places_[worker.home].server.get(); }
   void grant(SessionId session, std::vector<kernel::WorkOrder> orders) override;
   void cancel(SessionId session, const kernel::Of<kernel::RunKey>& of, std::string reason) override;
   Worker* worker_of(SessionId session);
@@ -125,9 +168,10 @@ class World final : private engine::Observer, private kernel::WorkReceiver {
   void help(int round);
   void rest(bool but_for_bad_rows);
   bool all_done(bool but_for_bad_rows) const;
-  void handle_leftovers();
+  void handle_leftovers(Place& at);
   void check_rest(bool but_for_bad_rows);
   void check_slots();
+  void check_slots_of(Place& at);
   void examine(bool bytes);
 
   void apply(const Op& op);
@@ -136,6 +180,7 @@ class World final : private engine::Observer, private kernel::WorkReceiver {
   void tell_trace(std::string line);
 
   SimStore& store_;
+  const bool several_;  // servers
   Coverage& coverage_;
   std::function<void(std::string)> trace_;
   std::optional<Violation> violation_;
@@ -144,8 +189,10 @@ class World final : private engine::Observer, private kernel::WorkReceiver {
   int64_t wall_ms_ = 1'800'000'000'000;
   int64_t latest_ms_ = wall_ms_;  // that the wall clock has shown
   int64_t mono_ms_ = 1'000;
-  std::unique_ptr<Server> server_;
-  int epoch_ = 0;           // of servers
+  std::vector<Place> places_;
+  std::vector<kernel::MessageRow> hints_;  // from one server to another
+  size_t sending_to_ = 0;
+  int64_t lives_ = 0;       // of servers
   bool surprises_ = false;  // a commit with an unknown outcome since the last comparison
   bool quiet_ = false;
   bool harm_ = false;           // a fault that may put something into quarantine
@@ -153,13 +200,6 @@ class World final : private engine::Observer, private kernel::WorkReceiver {
   bool forgets_ = false;        // old rows go after a minute and a half
   int left_at_once_ = 1000;     // of what a sweep brings
   std::set<int64_t> bad_rows_;  // executions that cannot be read
-  int dispatches_ = 0;
-  int64_t dispatched_at_ms_ = 0;
-  int sweeps_ = 0;  // in this instant
-  int64_t sweeps_at_ms_ = 0;
-  int64_t fires_ = 0;  // of timers, by this server
-  // One that has lost the store and does not know it yet.
-  std::unique_ptr<Server> usurped_;
   int64_t messages_ = 0;
 
   int release_ = 0;              // that the pack's folder holds

@@ -29,17 +29,28 @@ Caller World::caller(size_t number) const {
   return caller;
 }
 
-void World::ask(std::string what, bool keyed, std::function<Message(size_t)> make) {
-  requests_.push_back({.what = std::move(what), .make = std::move(make), .keyed = keyed});
+void World::ask(std::string what, bool keyed, std::function<Message(size_t)> make,
+                ExecutionId about) {
+  requests_.push_back(
+      {.what = std::move(what), .make = std::move(make), .keyed = keyed, .about = about});
   send(requests_.size() - 1);
 }
 
+// To the owner of what it is about; else to anybody.
 void World::send(size_t number) {
-  if (!server_) return;
   Request& request = requests_[number];
-  tell_trace(fmt::format("request {}: {}", number, request.what));
-  ++request.open;
-  offer(request.make(number));
+  if (request.about) return send_to(owner_of(request.about), number);
+  Dice dice(number * 64 + static_cast<size_t>(request.sent++));
+  send_to(some_place(dice), number);
+}
+
+void World::send_to(Place& at, size_t number) {
+  if (!at.server) return;
+  Request& request = requests_[number];
+  tell_trace(fmt::format("request {} to {}: {}", number, at.number, request.what));
+  ++request.open[at.number];
+  sending_to_ = at.number;
+  offer(at, request.make(number));
 }
 
 void World::send_again(Dice dice) {
@@ -54,10 +65,13 @@ void World::send_again(Dice dice) {
 template <typename T>
 Reply<T> World::answer(size_t number, std::function<void(const T&)> take) {
   auto calls = std::make_shared<int>(0);
-  return [this, number, calls, take = std::move(take)](Result<T> result) {
+  size_t place = sending_to_;
+  int64_t life = places_[place].server->life;
+  return [this, number, calls, place, life, take = std::move(take)](Result<T> result) {
     if (++*calls > 1) violate("K1", fmt::format("request {} is answered twice", number));
     Request& request = requests_[number];
-    --request.open;
+    const auto& server = places_[place].server;
+    if (server && server->life == life) --request.open[place];  // else nobody listens any more
     if (trace_) {
       tell_trace(
           fmt::format("answer {}: {}", number, result.ok() ? "ok" : result.error().message()));
@@ -96,6 +110,10 @@ ExecutionId World::pick_to_pause(Dice& dice) const {
 }
 
 void World::client(const Op& op, Dice dice) {
+  // Nothing tells the others of it yet.
+  bool of_catalog = op.kind == OpKind::WriteRule || op.kind == OpKind::DeleteRule ||
+                    op.kind == OpKind::Reload || op.kind == OpKind::Uninstall;
+  if (several_ && of_catalog) return;
   switch (op.kind) {
     case OpKind::Run: return run_something(dice);
     case OpKind::WriteRule: return write_rule(dice);
@@ -122,7 +140,7 @@ void World::client(const Op& op, Dice dice) {
       if (ledger_.events().empty()) return;
       EventId event{dice.pick(ledger_.events())};
       return ask("replay", true, [this, event](size_t number) {
-        return command::replay(caller(number), event,
+        return command::replay(caller(number), event, std::nullopt,
                                answer<Ingested>(number, [this, number](auto& got) {
                                  requests_[number].made = got.event.value;
                                }));
@@ -274,11 +292,14 @@ void World::operate(OpKind kind, Dice dice) {
     if (ledger_.inquiries().empty()) return;
     std::vector<int64_t> open(ledger_.inquiries().begin(), ledger_.inquiries().end());
     InquiryId id{dice.pick(open)};
-    return ask(fmt::format("answer {}", id.value), false, [this, id](size_t number) {
-      return command::answer({.tenant = kDefaultTenant, .identity = "ada"}, id,
-                             {.response = Value::map({{"ok", true}}), .is_admin = true},
-                             answer<InquiryRow>(number, nullptr));
-    });
+    return ask(
+        fmt::format("answer {}", id.value), false,
+        [this, id](size_t number) {
+          return command::answer({.tenant = kDefaultTenant, .identity = "ada"}, id,
+                                 {.response = Value::map({{"ok", true}}), .is_admin = true},
+                                 answer<InquiryRow>(number, nullptr));
+        },
+        ExecutionId{id.value});
   }
   ExecutionId id;
   switch (kind) {
@@ -292,7 +313,8 @@ void World::operate(OpKind kind, Dice dice) {
   }
   if (!id) return;
   auto how = static_cast<Resolution::Kind>(dice.below(4));
-  ask(fmt::format("{} {}", to_string(kind), id.value), kind == OpKind::Rerun,
+  ask(
+      fmt::format("{} {}", to_string(kind), id.value), kind == OpKind::Rerun,
       [this, kind, id, how, take](size_t number) {
         auto reply = answer<ExecutionRow>(number, take);
         switch (kind) {
@@ -308,14 +330,16 @@ void World::operate(OpKind kind, Dice dice) {
         }
         if (how == Resolution::Kind::Retry) ++allowed_again_[id.value];
         return command::resolve(caller(number), id, {.kind = how, .result = Value::map()}, reply);
-      });
+      },
+      id);
 }
 
 // At the end, when nothing is under way: who was told something was told the truth.
 void World::check_answers() {
   for (size_t i = 0; i < requests_.size(); ++i) {
     const auto& request = requests_[i];
-    if (request.open > 0) {
+    bool is_open = std::ranges::any_of(request.open, [](auto& each) { return each.second > 0; });
+    if (is_open) {
       violate("K1", fmt::format("request {} ({}) was never answered", i, request.what));
     }
     if (!request.answered || request.made == 0 || forgets_) continue;

@@ -20,23 +20,19 @@ constexpr int kMostRounds = 160;
 
 }  // namespace
 
-bool World::something_is_due() {
-  return server_ && (server_->partition->pause_ms(now()) == 0 || !server_->decided.empty() ||
-                     !server_->written.empty());
-}
-
 // One round: the server does what it can, the workers run and tell what they have.
 bool World::rest_round(int) {
   bool any = false;
   for (int i = 0; i < 60; ++i) {
-    bool moved = cycle();
+    bool moved = cycle_all();
     any |= moved;
     if (!moved && !something_is_due()) break;
   }
   for (auto& worker : workers_) {
-    if (!server_) return any;
+    Server* server = home_of(worker);
+    if (!server) return any;
     if (worker.gone) continue;
-    bool lost = worker.session && !server_->outlet->worker_of(worker.session->id);
+    bool lost = worker.session && !server->outlet->worker_of(worker.session->id);
     if (!worker.session || lost) open(worker);
     int64_t before = messages_;
     take_orders(worker, SIZE_MAX);
@@ -71,7 +67,8 @@ void World::help(int round) {
     }
   }
   for (const auto& [kind, id] : todo) {
-    ask(fmt::format("help: {} {}", to_string(kind), id.value), false,
+    ask(
+        fmt::format("help: {} {}", to_string(kind), id.value), false,
         [this, kind, id, round](size_t number) {
           auto reply = answer<ExecutionRow>(number, nullptr);
           if (kind == OpKind::Cancel) return command::cancel(caller(number), id, reply);
@@ -79,14 +76,18 @@ void World::help(int round) {
           // Who cannot be helped on, is let go.
           auto how = round < 24 ? Resolution::Kind::Succeed : Resolution::Kind::Abandon;
           return command::resolve(caller(number), id, {.kind = how, .result = Value::map()}, reply);
-        });
+        },
+        id);
   }
   for (int64_t id : std::set<int64_t>(ledger_.inquiries())) {
-    ask(fmt::format("help: answer {}", id), false, [this, id](size_t number) {
-      return command::answer({.tenant = kDefaultTenant, .identity = "ada"}, InquiryId{id},
-                             {.response = Value::map({{"ok", true}}), .is_admin = true},
-                             answer<InquiryRow>(number, nullptr));
-    });
+    ask(
+        fmt::format("help: answer {}", id), false,
+        [this, id](size_t number) {
+          return command::answer({.tenant = kDefaultTenant, .identity = "ada"}, InquiryId{id},
+                                 {.response = Value::map({{"ok", true}}), .is_admin = true},
+                                 answer<InquiryRow>(number, nullptr));
+        },
+        ExecutionId{id});
   }
 }
 
@@ -104,21 +105,21 @@ bool World::all_done(bool but_for_bad_rows) const {
 }
 
 // What a crash has left in the store is handled as fast as commits go, not when it is time.
-void World::handle_leftovers() {
+void World::handle_leftovers(Place& at) {
   for (int i = 0; i < 3; ++i) {
     ask("run ci.tells", false, [this](size_t number) {
       return command::run(caller(number), {.action = "ci.tells", .parameters = Value::map()},
                           answer<ExecutionRow>(number, nullptr));
     });
   }
-  for (int i = 0; i < 3; ++i) turn();
-  commit(SIZE_MAX, false);
-  crash();
-  start();
-  if (!server_) return;
+  for (int i = 0; i < 3; ++i) turn(at);
+  commit(at, SIZE_MAX, false);
+  crash(at);
+  start(at);
+  if (!at.server) return;
   std::set<int64_t> left = ledger_.messages();
   for (int i = 0; i < 400 && !violation_; ++i) {
-    if (!cycle() && !something_is_due()) break;
+    if (!cycle_all() && !something_is_due()) break;
   }
   for (int64_t id : left) {
     if (ledger_.messages().contains(id)) {
@@ -136,19 +137,24 @@ void World::come_to_rest() {
     worker.frozen = false;
     if (worker.remote && late) lose_session(worker);
   }
-  if (!server_) start();
-  if (!server_) return violate("K8", "the server does not start in a sound world");
+  for (auto& at : places_) {
+    if (!at.server) start(at);
+  }
+  if (!all_up()) return violate("K8", "the server does not start in a sound world");
   time_passes(1'100);  // after which a full disk is looked at again
   Worker& last = workers_.back();
-  bool known = last.session && server_->outlet->worker_of(last.session->id);
-  if (workers_.size() == 2 && last.remote && known) {
+  bool known = last.session && home_of(last)->outlet->worker_of(last.session->id);
+  bool has_company = std::ranges::any_of(
+      workers_, [&](const auto& other) { return &other != &last && other.home == last.home; });
+  if (has_company && last.remote && known) {
     last.gone = true;
-    server_->outlet->end(last.session->id);
+    home_of(last)->outlet->end(last.session->id);
     lose_session(last);
     last.runs.clear();
   } else if (release_ != 1 && bad_rows_.empty()) {
-    handle_leftovers();
-    if (violation_ || !server_) return;
+    Dice dice(static_cast<uint64_t>(lives_));
+    handle_leftovers(some_place(dice));
+    if (violation_ || !all_up()) return;
   }
   ask("all releases", false, [this](size_t number) {
     return command::load_packs({.tenant = kDefaultTenant}, pack_set(true),
@@ -185,22 +191,22 @@ void World::come_to_rest() {
 void World::rest(bool but_for_bad_rows) {
   for (int round = 0; round < kMostRounds && !violation_; ++round) {
     bool any = rest_round(round);
-    if (violation_ || !server_) return;
-    if (all_done(but_for_bad_rows) && !something_is_due() && server_->partition->is_idle()) return;
+    if (violation_ || !all_up()) return;
+    if (all_done(but_for_bad_rows) && !something_is_due() && is_idle()) return;
     if (any) {
       if (round % 8 == 7) help(round);
       continue;
     }
     help(round);
     rest_round(round);
-    if (violation_ || !server_) return;
+    if (violation_ || !all_up()) return;
     int64_t least = but_for_bad_rows ? 5'000 : 1;  // the queue looks for them each second
-    time_passes(std::clamp<int64_t>(server_->partition->pause_ms(now()), least, 61'000));
+    time_passes(std::clamp<int64_t>(pause_ms(), least, 61'000));
   }
 }
 
 void World::check_rest(bool but_for_bad_rows) {
-  if (!server_) return violate("K8", "the server does not start in a sound world");
+  if (!all_up()) return violate("K8", "the server does not start in a sound world");
   auto is_bad = [&](int64_t id) { return but_for_bad_rows && bad_rows_.contains(id); };
   for (const auto& [id, known] : ledger_.executions()) {
     const auto& row = known.row;
@@ -226,7 +232,7 @@ void World::check_rest(bool but_for_bad_rows) {
               fmt::format("the end of execution {} is never acknowledged", key.execution.value));
     }
   }
-  if (!server_->partition->is_idle()) violate("K12", "the partition does not come to rest");
+  if (!is_idle()) violate("K12", "the partition does not come to rest");
   if (!harm_ && ledger_.quarantined() > 0) {
     violate("K1", "a message was put into quarantine though nothing was wrong with it");
   }
@@ -235,29 +241,43 @@ void World::check_rest(bool but_for_bad_rows) {
 
 // Every slot can be taken: none was lost on the way.
 void World::check_slots() {
-  ask("all releases", false, [this](size_t number) {
-    return command::load_packs({.tenant = kDefaultTenant}, pack_set(true),
-                               answer<int>(number, nullptr));
-  });
   // The server knows by then who is gone.
-  if (workers_.back().gone) time_passes(ttl_ms_ + 1'000);
-  for (int i = 0; i < 6; ++i) cycle();
+  bool somebody_is_gone = std::ranges::any_of(workers_, &Worker::gone);
+  bool first = true;
+  for (auto& at : places_) {
+    if (!at.is_needed() || violation_) continue;
+    ask("all releases", false, [this](size_t number) {
+      return command::load_packs({.tenant = kDefaultTenant}, pack_set(true),
+                                 answer<int>(number, nullptr));
+    });
+    if (first && somebody_is_gone) time_passes(ttl_ms_ + 1'000);
+    first = false;
+    check_slots_of(at);
+  }
+}
+
+void World::check_slots_of(Place& at) {
+  for (int i = 0; i < 6; ++i) cycle(at);
   size_t slots = 0;
   for (const auto& worker : workers_) {
-    if (!worker.gone) slots += static_cast<size_t>(worker.slots);
+    if (worker.home == at.number && !worker.gone) slots += static_cast<size_t>(worker.slots);
   }
   for (size_t i = 0; i < slots + 1; ++i) {
-    ask("run for a slot", false, [this](size_t number) {
-      return command::run(caller(number), {.action = "ci.shell", .parameters = Value::map()},
-                          answer<ExecutionRow>(number, nullptr));
-    });
+    requests_.push_back({.what = "run for a slot", .make = [this](size_t number) {
+                           return command::run(caller(number),
+                                               {.action = "ci.shell", .parameters = Value::map()},
+                                               answer<ExecutionRow>(number, nullptr));
+                         }});
+    send_to(at, requests_.size() - 1);
   }
   auto held = [&] {
     size_t orders = 0;
-    for (const auto& worker : workers_) orders += worker.orders.size();
+    for (const auto& worker : workers_) {
+      if (worker.home == at.number) orders += worker.orders.size();
+    }
     return orders;
   };
-  for (int i = 0; i < 6; ++i) cycle();
+  for (int i = 0; i < 6; ++i) cycle(at);
   if (violation_ || held() == slots) return;
   violate("K8", fmt::format("of {} free slots {} can be used", slots, held()));
 }

@@ -79,7 +79,7 @@ void World::cancel(SessionId session, const Of<RunKey>& of, std::string) {
 }
 
 void World::open(Worker& worker) {
-  if (!server_ || worker.opens || worker.frozen || worker.gone) return;
+  if (!home_of(worker) || worker.opens || worker.frozen || worker.gone) return;
   worker.opens = true;
   worker.session.reset();
   // Nothing of these has happened yet, and they are not named: the server orders them again.
@@ -89,19 +89,23 @@ void World::open(Worker& worker) {
            run.second.state == WorkerRun::State::AsksToBegin;
   });
   std::string name = worker.name;
-  auto opened = [this, name, instance = worker.instance](Result<Session> session) {
+  auto opened = [this, name, instance = worker.instance,
+                 life = home_of(worker)->life](Result<Session> session) {
     auto& asked = *std::ranges::find(workers_, name, &Worker::name);
+    Server* server = home_of(asked);
+    if (!server || server->life != life) return;  // who answers is cut off
     asked.opens = false;
     if (asked.instance != instance) return;  // who has asked is dead
     if (!session.ok()) return;
-    server_->outlet->attach(*session, *this);
+    server->outlet->attach(*session, *this);
     asked.session = *session;
+    asked.id = session->worker;
     asked.renewed_ms = mono_ms_;
     tell_trace(fmt::format("worker {} opens session {}", name, session->id.value));
   };
   SessionTerms terms;
   if (worker.remote) terms = {.ttl_ms = ttl_ms_, .renew_ms = 3'000, .fence_ms = kFenceMs};
-  offer(open_worker(worker.hello(), terms, std::move(opened)));
+  offer(places_[worker.home], open_worker(worker.hello(), terms, std::move(opened)));
 }
 
 void World::take_orders(Worker& worker, size_t most) {
@@ -154,11 +158,13 @@ void World::build(Worker& worker, Dice dice) {
     run->second.known = true;
     if (at_once) ask_to_begin(builder, key);
   };
-  offer(prepare_run(kDefaultTenant, key, "an environment", std::move(known)));
+  WorkerId of = worker.session ? worker.session->worker : WorkerId();
+  offer(places_[worker.home],
+        prepare_run(of, kDefaultTenant, key, "an environment", std::move(known)));
 }
 
 void World::ask_to_begin(Worker& worker, RunKey key) {
-  if (!server_ || !worker.session) return;
+  if (!home_of(worker) || !worker.session) return;
   worker.runs[key].state = WorkerRun::State::AsksToBegin;
   auto go = [this, name = worker.name, key](bool may) {
     auto& asked = *std::ranges::find(workers_, name, &Worker::name);
@@ -178,7 +184,7 @@ void World::ask_to_begin(Worker& worker, RunKey key) {
     }
     begin(asked, run->second);
   };
-  offer(run_is_prepared(kDefaultTenant, key, go));
+  offer(places_[worker.home], run_is_prepared(worker.session->worker, kDefaultTenant, key, go));
 }
 
 void World::end(Worker& worker, WorkerRun& run, Dice dice) {
@@ -202,13 +208,14 @@ void World::end(Worker& worker, WorkerRun& run, Dice dice) {
 }
 
 void World::tell(Worker& worker, const Completion& completion) {
-  if (!server_ || !worker.session) return;
+  Server* server = home_of(worker);
+  if (!server || !worker.session) return;
   // As the server does with what a session that is over says.
-  if (!server_->outlet->worker_of(worker.session->id)) return;
+  if (!server->outlet->worker_of(worker.session->id)) return;
   tell_trace(
       fmt::format("worker {} tells the end of {}", worker.name, completion.key.execution.value));
-  offer(finish_run(completion, {},
-                   [this, name = worker.name, key = completion.key] { acknowledged(name, key); }));
+  auto done = [this, name = worker.name, key = completion.key] { acknowledged(name, key); };
+  offer(places_[worker.home], finish_run(worker.session->worker, completion, {}, done));
 }
 
 // K1: the worker forgets the run, so somebody else has to remember it.
@@ -252,10 +259,11 @@ void World::time_passes(int64_t ms) {
     mono_ms_ += step;
     for (auto& worker : workers_) {
       if (!worker.session || !worker.remote || worker.frozen) continue;
-      bool known = server_ && server_->outlet->worker_of(worker.session->id).has_value();
+      Server* server = home_of(worker);
+      bool known = server && server->outlet->worker_of(worker.session->id).has_value();
       if (known && mono_ms_ - worker.renewed_ms >= 2'500 &&
           mono_ms_ - worker.renewed_ms < kFenceMs) {
-        if (server_->partition->renew(worker.session->id, now())) worker.renewed_ms = mono_ms_;
+        if (server->partition->renew(worker.session->id, now())) worker.renewed_ms = mono_ms_;
       }
       if (mono_ms_ - worker.renewed_ms >= kFenceMs) lose_session(worker);
     }
@@ -294,7 +302,7 @@ void World::work(const Op& op, Dice dice) {
       return;
     case OpKind::Die:
       tell_trace("worker " + worker.name + " dies");
-      if (server_ && worker.session) server_->outlet->end(worker.session->id);
+      if (home_of(worker) && worker.session) home_of(worker)->outlet->end(worker.session->id);
       lose_session(worker);
       worker.runs.clear();
       if (dice.one_in(2)) open(worker);

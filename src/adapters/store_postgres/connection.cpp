@@ -1,15 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "adapters/store_postgres/connection.h"
 
-#include <endian.h>
 #include <fmt/format.h>
 #include <libpq-fe.h>
 
 #include <algorithm>
-#include <charconv>
-#include <cstring>
 #include <limits>
-#include <optional>
 #include <random>
 #include <thread>
 
@@ -23,8 +19,6 @@ using std::chrono::milliseconds;
 using Clock = std::chrono::steady_clock;
 
 constexpr milliseconds kFirstPause{50};
-// What is added before it is looked whether the server takes it.
-constexpr size_t kRowsPerFlush = 64;
 // How much longer than the server's own limit a statement is waited for.
 constexpr milliseconds kBeyondTheLimit{2'000};
 constexpr std::chrono::hours kScriptLimit{24};
@@ -36,29 +30,18 @@ int64_t any_number() {
   return (int64_t{random()} << 31 | int64_t{random()}) & std::numeric_limits<int64_t>::max();
 }
 
-int64_t number_of(std::string_view digits) {
-  int64_t number = 0;
-  std::from_chars(digits.data(), digits.data() + digits.size(), number);
-  return number;
-}
-
-template <typename T>
-T big_endian(const char* bytes) {
-  T value;
-  std::memcpy(&value, bytes, sizeof value);
-  if constexpr (sizeof value == 8) return static_cast<T>(be64toh(static_cast<uint64_t>(value)));
-  if constexpr (sizeof value == 4) return static_cast<T>(be32toh(static_cast<uint32_t>(value)));
-  return static_cast<T>(be16toh(static_cast<uint16_t>(value)));
-}
-
-int64_t touched_by(const ResultPtr& result) { return number_of(PQcmdTuples(result.get())); }
-
 Rows one_row(std::initializer_list<int64_t> numbers) {
   Rows rows;
   int index = 0;
   for (int64_t number : numbers) rows.put_int(++index, number);
   rows.end_row();
   return rows;
+}
+
+std::vector<ResultPtr> done() {
+  std::vector<ResultPtr> results;
+  results.emplace_back(PQmakeEmptyPGresult(nullptr, PGRES_COMMAND_OK));
+  return results;
 }
 
 // Bytes that cannot be told in one parameter.
@@ -90,103 +73,14 @@ std::string channel_of(std::string_view schema) {
   return fmt::format("millrace_{:016x}", static_cast<uint64_t>(lock_number(schema, "hints")));
 }
 
-class PgStatement final : public sql::Statement {
- public:
-  PgStatement(PgConnection& connection, std::string_view text)
-      : connection_(connection), prepared_(to_dialect(text)) {}
-
-  void bind_int(int index, int64_t value) override { rows_.put_int(index, value); }
-  void bind_text(int index, std::string_view value) override {
-    rows_.put_bytes(index, Rows::Kind::Text, value);
-  }
-  void bind_blob(int index, std::string_view value) override {
-    rows_.put_bytes(index, Rows::Kind::Blob, value);
-  }
-  Result<bool> step() override {
-    if (!result_) {
-      rows_.end_row();
-      auto results = connection_.run(prepared_, rows_);
-      rows_.clear();
-      if (!results.ok()) return std::move(results).error();
-      result_ = std::move(results->front());
-      affected_ = touched_by(result_);
-    } else {
-      ++row_;
-    }
-    return row_ < PQntuples(result_.get());
-  }
-  void reset() override {
-    rows_.clear();
-    result_.reset();
-    row_ = 0;
-  }
-  int64_t affected() const override { return affected_; }
-  int64_t column_int(int column) const override {
-    const char* bytes = PQgetvalue(result_.get(), row_, column);
-    if (PQgetisnull(result_.get(), row_, column)) return 0;
-    switch (PQftype(result_.get(), column)) {
-      case kInt8Oid: return big_endian<int64_t>(bytes);
-      case kInt4Oid: return big_endian<int32_t>(bytes);
-      case kInt2Oid: return big_endian<int16_t>(bytes);
-      case kBoolOid: return bytes[0];
-      default: ASSERT_MSG(false, "a column that is no number: " + prepared_.text);
-    }
-    return 0;
-  }
-  std::string_view column_bytes(int column) const override {
-    return {PQgetvalue(result_.get(), row_, column),
-            static_cast<size_t>(PQgetlength(result_.get(), row_, column))};
-  }
-
- private:
-  PgConnection& connection_;
-  PgConnection::Prepared prepared_;
-  Rows rows_;
-  ResultPtr result_;
-  int row_ = 0;
-  int64_t affected_ = 0;
-  friend class PgConnection;
-};
-
-namespace {
-
-class PgBatch final : public sql::Batch {
- public:
-  PgBatch(PgConnection& connection, PgConnection::Prepared& prepared)
-      : connection_(connection), prepared_(prepared) {}
-  void bind_int(int index, int64_t value) override { rows_.put_int(index, value); }
-  void bind_text(int index, std::string_view value) override {
-    rows_.put_bytes(index, Rows::Kind::Text, value);
-  }
-  void bind_blob(int index, std::string_view value) override {
-    rows_.put_bytes(index, Rows::Kind::Blob, value);
-  }
-  void end_row() override { rows_.end_row(); }
-  Result<std::span<const int64_t>> flush() override {
-    touched_.clear();
-    if (rows_.count() == 0) return std::span<const int64_t>();
-    auto results = connection_.run(prepared_, rows_);
-    rows_.clear();
-    if (!results.ok()) return std::move(results).error();
-    for (const auto& result : *results) touched_.push_back(touched_by(result));
-    return std::span<const int64_t>(touched_);
-  }
-
- private:
-  PgConnection& connection_;
-  PgConnection::Prepared& prepared_;
-  Rows rows_;
-  std::vector<int64_t> touched_;
-};
-
-}  // namespace
-
 PgConnection::PgConnection(const Options& options, Session::Kind kind)
     : options_(options),
       kind_(std::move(kind)),
+      pipeline_(options.row_security),
       writer_(any_number()),
       channel_(channel_of(options.schema)),
       notify_("SELECT pg_notify($1, $2)"),
+      commit_("COMMIT"),
       lock_("SELECT pg_advisory_xact_lock($1)"),
       lock_shared_("SELECT pg_advisory_xact_lock_shared($1)"),
       leave_mark_(
@@ -205,6 +99,8 @@ Result<std::unique_ptr<PgConnection>> PgConnection::open(const Options& options,
   return made;
 }
 
+// Sessions
+
 Result<void> PgConnection::connect() {
   if (tries_ > 0 && Clock::now() < next_try_) {
     return error_of(sql::kAway, "connect", "the server is away, it is tried again soon");
@@ -217,17 +113,22 @@ Result<void> PgConnection::connect() {
   }
   if (tries_ > 0) log_info("store.back", {{"tries", tries_ + 1}});
   session_ = std::move(*session);
-  ++number_;
+  pipeline_.begin_session();
   tries_ = 0;
   return {};
 }
 
+bool PgConnection::is_cut() const {
+  return kind_.cut && Clock::now() >= kind_.cut->load(std::memory_order_relaxed);
+}
+
 Result<void> PgConnection::be_ready(Verb verb) {
-  bool is_cut = kind_.cut && Clock::now() >= kind_.cut->load(std::memory_order_relaxed);
-  bool was_in_transaction = in_transaction();
   // A transaction that somebody left: what it has read is old, and nobody waits for its locks.
-  if (was_in_transaction && (is_cut || verb == Verb::Begin)) (void)session_->lose("begin", "left");
-  if (is_cut) return error_of(sql::kBusy, "read", kCutOff);
+  if (open_ && session_ && (is_cut() || verb == Verb::Begin)) {
+    (void)session_->lose("begin", "left");
+    open_ = false;
+  }
+  if (is_cut()) return error_of(sql::kBusy, "read", kCutOff);
   if (session_ && !session_->is_lost()) return {};
   // What was done before in the transaction is gone: the rest must not be done either.
   if (lost_in_transaction_ && verb != Verb::Begin) {
@@ -239,6 +140,14 @@ Result<void> PgConnection::be_ready(Verb verb) {
   return connect();
 }
 
+void PgConnection::note_loss(const Error& error) {
+  log_warn("store.connection_lost", {{"error", error.message()}});
+  lost_in_transaction_ = std::exchange(open_, false);
+  is_fresh_ = false;
+  pipeline_.drop();
+  forget_ahead();
+}
+
 Moment PgConnection::deadline() const {
   int64_t limit = kind_.is_reader ? options_.reader_limit_ms : options_.writer_limit_ms;
   return Clock::now() + milliseconds(limit) + kBeyondTheLimit;
@@ -246,18 +155,36 @@ Moment PgConnection::deadline() const {
 
 // Statements
 
-Result<sql::Statement*> PgConnection::prepare(std::string_view text) {
+Result<PgStatement*> PgConnection::statement(std::string_view text) {
   auto found = statements_.find(text);
   if (found == statements_.end()) {
-    found = statements_.emplace(text, std::make_unique<PgStatement>(*this, text)).first;
+    auto made = std::make_unique<PgStatement>(*this, text, statements_.size());
+    found = statements_.emplace(text, std::move(made)).first;
   }
-  return static_cast<sql::Statement*>(found->second.get());
+  return found->second.get();
+}
+
+Result<sql::Statement*> PgConnection::prepare(std::string_view text) {
+  TRY(auto* found, statement(text));
+  return static_cast<sql::Statement*>(found);
 }
 
 Result<std::unique_ptr<sql::Batch>> PgConnection::batch(std::string_view text) {
-  TRY(auto* statement, prepare(text));
-  auto& prepared = static_cast<PgStatement*>(statement)->prepared_;
-  return std::unique_ptr<sql::Batch>(std::make_unique<PgBatch>(*this, prepared));
+  TRY(auto* found, statement(text));
+  return std::unique_ptr<sql::Batch>(
+      std::make_unique<PgBatch>(*this, *found, PgBatch::For::Writing));
+}
+
+Result<std::unique_ptr<sql::Batch>> PgConnection::ahead(std::string_view text) {
+  if (!open_) return std::unique_ptr<sql::Batch>();
+  TRY(auto* found, statement(text));
+  ahead_.push_back(found);
+  return std::unique_ptr<sql::Batch>(
+      std::make_unique<PgBatch>(*this, *found, PgBatch::For::ReadingAhead));
+}
+
+void PgConnection::forget_ahead() {
+  for (auto* each : std::exchange(ahead_, {})) each->forget_ahead();
 }
 
 // A schema's script may have much to do.
@@ -268,144 +195,249 @@ Result<void> PgConnection::run(std::string_view script) {
     return {};
   }
   TRY(be_ready(Verb::Other));
-  bool was_in_transaction = in_transaction();
+  while (pipeline_.calls() > 0) TRY(await());  // it may have to begin again
   std::string text = "SET LOCAL statement_timeout TO 0; " + to_dialect(script);
+  if (options_.row_security && script.find("CREATE TABLE") != script.npos) {
+    text += ';' + row_security_script(true);
+  }
   auto answer = session_->ask(text, Clock::now() + kScriptLimit);
-  if (session_->is_lost()) lost_in_transaction_ = was_in_transaction;
+  if (session_->is_lost()) {
+    note_loss(answer.error());
+  } else {
+    open_ = session_->in_transaction();
+  }
   if (!answer.ok()) return std::move(answer).error();
   return {};
 }
 
-Result<void> PgConnection::lock_numbering() {
-  TRY(run(lock_, one_row({lock_number(options_.schema, "numbering")})));
+Result<void> PgConnection::put(Prepared& prepared, const Rows& rows, Pipeline::Take take) {
+  is_judged_ |= static_cast<bool>(take);
+  auto put = put_ahead(prepared, rows, std::move(take));
+  is_fresh_ = false;
+  return put;
+}
+
+Result<void> PgConnection::put_arrays(const Prepared& prepared, Prepared& arrays,
+                                      const Rows& rows) {
+  TRY(be_ready(Verb::Other));
+  auto put = pipeline_.put_arrays(*session_, prepared, arrays, rows, deadline());
+  if (!put.ok()) note_loss(put.error());
+  is_fresh_ = false;
+  return put;
+}
+
+Result<void> PgConnection::put_ahead(Prepared& prepared, const Rows& rows, Pipeline::Take take) {
+  TRY(check_sizes(rows, prepared.text));
+  TRY(be_ready(Verb::Other));
+  auto put = pipeline_.put(*session_, prepared, rows, deadline(), std::move(take));
+  if (!put.ok()) note_loss(put.error());
+  return put;
+}
+
+Result<void> PgConnection::exchange() {
+  auto exchanged = pipeline_.exchange(*session_, deadline());
+  is_fresh_ = false;
+  is_judged_ = false;
+  if (!session_->is_lost()) open_ = session_->in_transaction();
+  return exchanged;
+}
+
+Result<void> PgConnection::await() {
+  if (pipeline_.calls() == 0) return {};
+  TRY(be_ready(Verb::Other));
+  bool was_fresh = is_fresh_;
+  auto exchanged = exchange();
+  if (!session_->is_lost()) return exchanged;
+  if (was_fresh && !session_->was_too_slow() && !is_cut()) return begin_again(true);
+  note_loss(exchanged.error());
+  return exchanged;
+}
+
+PgConnection::Results PgConnection::run_once(Prepared& prepared, const Rows& rows) {
+  std::vector<ResultPtr> results;
+  auto take = [&results](std::vector<ResultPtr> answers) -> Result<void> {
+    results = std::move(answers);
+    return {};
+  };
+  TRY(pipeline_.put(*session_, prepared, rows, deadline(), take));
+  TRY(exchange());
+  return results;
+}
+
+PgConnection::Results PgConnection::run(Prepared& prepared, const Rows& rows) {
+  auto with = [](Result<void> ended) -> Results {
+    if (!ended.ok()) return std::move(ended).error();
+    return done();
+  };
+  switch (verb_of(prepared.text)) {
+    case Verb::Begin: return with(begin(prepared));
+    case Verb::Commit: return with(kind_.is_reader ? end_reading(prepared) : end_writing());
+    case Verb::Rollback: return with(kind_.is_reader ? end_reading(prepared) : roll_back(prepared));
+    case Verb::Other: break;
+  }
+  TRY(check_sizes(rows, prepared.text));
+  TRY(be_ready(Verb::Other));
+  bool was_begun = is_fresh_;
+  bool is_free = (was_begun || (kind_.is_reader && !open_ && pipeline_.calls() == 0)) && !is_cut();
+  auto results = run_once(prepared, rows);
+  // A server that was restarted is noticed by the first who asks it: nothing has been done yet.
+  if (session_->is_lost() && !session_->was_too_slow() && is_free) {
+    TRY(begin_again(was_begun));
+    results = run_once(prepared, rows);
+  }
+  if (session_->is_lost()) note_loss(results.error());
+  return results;
+}
+
+// Transactions
+
+Result<void> PgConnection::begin(Prepared& prepared) {
+  TRY(be_ready(Verb::Begin));
+  hints_.clear();
+  forget_ahead();
+  begin_ = &prepared;
+  numbers_ = false;
+  if (auto put = put_begin(); !put.ok()) TRY(begin_again(true));
+  // Whoever keeps all others out waits for them now.
+  if (prepared.text != kBeginAlone) return {};
+  auto begun = exchange();
+  if (session_->is_lost() && !session_->was_too_slow()) {
+    TRY(begin_again(true));
+    begun = exchange();
+  }
+  if (session_->is_lost()) note_loss(begun.error());
+  return begun;
+}
+
+// With a writer's BEGIN go a lock: whoever claims shards waits for all that were begun before, and
+// they for it; and a mark, by which it is known whether the commit was made.
+Result<void> PgConnection::put_begin() {
+  auto put = [&](Prepared& prepared, const Rows& rows) {
+    return pipeline_.put(*session_, prepared, rows, deadline());
+  };
+  open_ = true;
+  TRY(put(*begin_, Rows::none()));
+  if (!kind_.is_reader) {
+    bool is_alone = begin_->text == kBeginAlone;
+    TRY(put(is_alone ? lock_ : lock_shared_, one_row({lock_number(options_.schema, "writers")})));
+    TRY(put(leave_mark_, one_row({writer_, ++mark_, unix_ms()})));
+  }
+  if (numbers_) TRY(put(lock_, one_row({lock_number(options_.schema, "numbering")})));
+  is_fresh_ = true;
   return {};
+}
+
+// On a new session.
+Result<void> PgConnection::begin_again(bool was_begun) {
+  open_ = false;
+  session_.reset();
+  forget_ahead();
+  auto connected = connect();
+  if (connected.ok()) return was_begun ? put_begin() : Result<void>();
+  lost_in_transaction_ = was_begun;
+  is_fresh_ = false;
+  return connected;
+}
+
+Result<void> PgConnection::lock_numbering() {
+  numbers_ = true;
+  return put_ahead(lock_, one_row({lock_number(options_.schema, "numbering")}), {});
 }
 
 void PgConnection::notify(const sql::Hint& hint) {
   ASSERT(hint.topic.size() + hint.payload.size() <= sql::kLongestHint);
-  if (in_transaction()) hints_.push_back(fmt::format("{} {}", hint.topic, hint.payload));
+  if (open_) hints_.push_back(fmt::format("{} {}", hint.topic, hint.payload));
 }
 
-Result<std::vector<ResultPtr>> PgConnection::exchange(std::span<const Call> calls) {
-  auto until = deadline();
-  const std::string& doing = calls.front().prepared.text;
-  std::vector<Prepared*> brought;  // per result: whose parse it is; null: of a row
-  auto kind_of = [](const Rows::Value& value) { return value.kind; };
-  for (const auto& [prepared, rows] : calls) {
-    auto first = rows.row(0);
-    if (prepared.session != number_ || !std::ranges::equal(first, prepared.kinds, {}, kind_of)) {
-      prepared.session = 0;
-      prepared.kinds.clear();
-      std::ranges::transform(first, std::back_inserter(prepared.kinds), kind_of);
-      prepared.name = fmt::format("m{}", ++names_);
-      if (!session_->add_parse(prepared.name, prepared.text, prepared.kinds)) {
-        return session_->lose(doing);
-      }
-      brought.push_back(&prepared);
-    }
-    for (size_t i = 0; i < rows.count(); ++i) {
-      if (!session_->add_run(prepared.name, rows.row(i))) return session_->lose(doing);
-      if (i % kRowsPerFlush == kRowsPerFlush - 1) TRY(session_->flush(until, doing));
-      brought.push_back(nullptr);
-    }
-  }
-  TRY(auto replies, session_->exchange(until, doing));
-  std::vector<ResultPtr> results;
-  for (size_t i = 0; i < replies.results.size(); ++i) {
-    if (brought[i]) {
-      brought[i]->session = number_;
-    } else {
-      results.push_back(std::move(replies.results[i]));
-    }
-  }
-  if (!replies.failed) return results;
-  // What the server knew of statements does not hold any more, or it only reads: a new session.
-  const std::string& state = replies.sqlstate;
-  if (state == "26000" || state == "0A000" || (state == "25006" && !kind_.is_reader)) {
-    (void)session_->lose(doing, "given up");
-    return Error(ErrorKind::Unavailable, sql::kAway, replies.failed->message());
-  }
-  return std::move(*replies.failed);
+// A reader has nothing to lose by its end, and waits for nothing.
+Result<void> PgConnection::end_reading(Prepared& prepared) {
+  forget_ahead();
+  TRY(be_ready(verb_of(prepared.text)));
+  auto put = pipeline_.put(*session_, prepared, Rows::none(), deadline());
+  if (put.ok()) put = pipeline_.send_off(*session_, deadline());
+  if (verb_of(prepared.text) == Verb::Rollback) pipeline_.forget_tenants();
+  is_fresh_ = false;
+  open_ = false;
+  return put;
 }
 
-Result<std::vector<ResultPtr>> PgConnection::run(Prepared& prepared, const Rows& rows) {
-  TRY(check_sizes(rows, prepared.text));
-  Verb verb = verb_of(prepared.text);
-  TRY(be_ready(verb));
-  bool was_in_transaction = in_transaction();
-  auto results = run_verb(prepared, rows, verb);
-  // A server that was restarted is noticed by the first who asks it: nothing has been done yet.
-  bool is_free = !was_in_transaction && (verb == Verb::Begin || kind_.is_reader);
-  if (!results.ok() && session_->is_lost() && !session_->was_too_slow() && is_free) {
-    TRY(be_ready(verb));
-    results = run_verb(prepared, rows, verb);
-  }
-  if (results.ok() || !session_->is_lost()) return results;
-  log_warn("store.connection_lost", {{"error", results.error().message()}});
-  if (verb == Verb::Commit && was_in_transaction && !kind_.is_reader) {
-    TRY(settle(results.error()));
-    results = std::vector<ResultPtr>();
-    results->emplace_back(PQmakeEmptyPGresult(nullptr, PGRES_COMMAND_OK));
-    return results;
-  }
-  lost_in_transaction_ = was_in_transaction && verb == Verb::Other;
-  return results;
+Result<void> PgConnection::roll_back(Prepared& prepared) {
+  hints_.clear();
+  TRY(be_ready(Verb::Rollback));
+  // In a message of its own: behind an error the rest of a message is not run.
+  (void)await();
+  lost_in_transaction_ = false;
+  if (session_->is_lost()) return {};
+  auto rolled_back = run_once(prepared, Rows::none());
+  pipeline_.forget_tenants();
+  if (rolled_back.ok()) return {};
+  if (session_->is_lost()) open_ = false;
+  return std::move(rolled_back).error();
 }
 
-Result<std::vector<ResultPtr>> PgConnection::run_verb(Prepared& prepared, const Rows& rows,
-                                                      Verb verb) {
-  if (verb == Verb::Begin || verb == Verb::Rollback) hints_.clear();
-  if (verb == Verb::Begin && !kind_.is_reader) {
-    // Whoever claims shards waits for all that were begun before, and they for it. And a mark, by
-    // which it is known whether the commit was made.
-    auto fence = one_row({lock_number(options_.schema, "writers")});
-    auto mark = one_row({writer_, ++mark_, unix_ms()});
-    bool is_alone = prepared.text == kBeginAlone;
-    Call calls[] = {
-        {prepared, rows}, {is_alone ? lock_ : lock_shared_, fence}, {leave_mark_, mark}};
-    TRY(auto results, exchange(calls));
-    results.resize(1);
-    return results;
+sql::Committed PgConnection::commit() {
+  // How many rows were touched must be known before.
+  if (is_judged_) {
+    if (auto rows = await(); !rows.ok()) return {std::move(rows), {}};
   }
-  if (verb == Verb::Commit && !hints_.empty() && Clock::now() >= tells_from_) {
-    return commit_and_tell({prepared, rows});
+  size_t before = pipeline_.calls();
+  auto ended = end_writing();
+  bool is_of_rows = !ended.ok() && session_ && !session_->is_lost() && before > 0 &&
+                    pipeline_.failed_call() < before;
+  if (is_of_rows) return {std::move(ended), {}};
+  return {{}, std::move(ended)};
+}
+
+Result<void> PgConnection::end_writing() {
+  TRY(be_ready(Verb::Commit));
+  bool was_open = open_;
+  bool tells = !hints_.empty() && Clock::now() >= tells_from_;
+  size_t before = pipeline_.calls();
+  std::string tag;
+  auto send = [&]() -> Result<void> {
+    if (tells) TRY(put_hints());
+    TRY(pipeline_.put(*session_, commit_, Rows::none(), deadline(), [&tag](auto answers) {
+      tag = PQcmdStatus(answers[0].get());
+      return Result<void>();
+    }));
+    return exchange();
+  };
+  auto ended = send();
+  hints_.clear();
+  if (session_->is_lost()) {
+    note_loss(ended.error());
+    return was_open ? settle(ended.error()) : ended;
   }
-  Call call{prepared, rows};
-  TRY(auto results, exchange({&call, 1}));
+  // A full queue of notifications, which somebody does not empty, must not keep rows from being
+  // written.
+  if (tells && !ended.ok() && ended.error().code() == sql::kConstraint &&
+      pipeline_.failed_call() >= before) {
+    tells_from_ = Clock::now() + kSilence;
+    log_warn("store.others_not_told", {{"error", ended.error().message()}});
+  }
+  if (!ended.ok() || tag == "ROLLBACK") pipeline_.forget_tenants();
   // So the server answers a COMMIT behind a statement that failed.
-  if (verb == Verb::Commit && std::string_view(PQcmdStatus(results[0].get())) == "ROLLBACK") {
+  if (ended.ok() && tag == "ROLLBACK") {
     return error_of(sql::kStatement, "COMMIT", "a statement had failed: it was rolled back");
   }
-  return results;
+  return ended;
 }
 
-// A full queue of notifications, which somebody does not empty, must not keep rows from being
-// written.
-Result<std::vector<ResultPtr>> PgConnection::commit_and_tell(Call commit) {
-  auto hints = std::exchange(hints_, {});
+Result<void> PgConnection::put_hints() {
   Rows told;
-  for (const auto& hint : hints) {
+  for (const auto& hint : hints_) {
     told.put_bytes(1, Rows::Kind::Text, channel_);
     told.put_bytes(2, Rows::Kind::Text, hint);
     told.end_row();
   }
-  Call calls[] = {{notify_, told}, commit};
-  auto results = exchange(calls);
-  if (results.ok()) {
-    results->erase(results->begin(), results->end() - 1);
-  } else if (results.error().code() == sql::kConstraint) {
-    tells_from_ = Clock::now() + kSilence;
-    log_warn("store.others_not_told", {{"error", results.error().message()}});
-  }
-  return results;
+  return pipeline_.put(*session_, notify_, told, deadline());
 }
 
 // Waits for a transaction of ours that may still be under way: it holds the mark's row.
 Result<bool> PgConnection::mark_is_there() {
-  auto row = one_row({writer_, unix_ms()});
-  Call call{look_at_mark_, row};
-  TRY(auto results, exchange({&call, 1}));
-  return big_endian<int64_t>(PQgetvalue(results[0].get(), 0, 0)) == mark_;
+  auto found = run_once(look_at_mark_, one_row({writer_, unix_ms()}));
+  if (!found.ok()) return std::move(found).error();
+  return number_in(found->front(), 0, 0) == mark_;
 }
 
 // Nobody knows whether a commit whose answer was lost is there, but the server does: it is asked

@@ -12,12 +12,18 @@ namespace millrace::store_postgres {
 // blobs are views. A place has the same kind in all rows.
 class Rows {
  public:
-  enum class Kind : uint8_t { None, Int, Text, Blob };
+  enum class Kind : uint8_t { None, Int, Text, Blob, IntArray, TextArray, BlobArray };
   struct Value {
     Kind kind = Kind::None;
     char number[8] = {};  // big endian
     std::string_view bytes;
   };
+  // Of a statement without parameters.
+  static Rows none() {
+    Rows rows;
+    rows.end_row();
+    return rows;
+  }
   void put_int(int index, int64_t value);  // index from 1
   void put_bytes(int index, Kind kind, std::string_view value);
   void end_row();

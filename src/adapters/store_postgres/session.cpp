@@ -28,6 +28,9 @@ Oid type_of(Rows::Kind kind) {
   switch (kind) {
     case Rows::Kind::Int: return kInt8Oid;
     case Rows::Kind::Blob: return kByteaOid;
+    case Rows::Kind::IntArray: return kInt8ArrayOid;
+    case Rows::Kind::TextArray: return kTextArrayOid;
+    case Rows::Kind::BlobArray: return kByteaArrayOid;
     case Rows::Kind::Text:
     case Rows::Kind::None: return kTextOid;
   }
@@ -38,6 +41,31 @@ std::string state_of(const pg_result* result) {
   const char* state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
   return state ? state : "";
 }
+
+// What libpq is told of the server. What stands before `dbname` the URL may say otherwise.
+struct Parameters {
+  explicit Parameters(const Options& options)
+      // libpq counts whole seconds, for each host of the URL and for each of its addresses.
+      : seconds(std::to_string(std::max<int64_t>(options.connect_limit_ms / 1000, 2))) {
+    auto add = [&, at = 0](const char* name, const char* value) mutable {
+      names[at] = name;
+      values[at++] = value;
+    };
+    add("target_session_attrs", "read-write");
+    add("connect_timeout", seconds.c_str());
+    add("sslmode", options.needs_tls ? "require" : "prefer");
+    // A session that waits for the server alone finds out by these that it is gone.
+    add("keepalives_idle", "30");
+    add("keepalives_interval", "10");
+    add("keepalives_count", "3");
+    add("dbname", options.url.c_str());
+    add("application_name", "millrace");
+    add("client_encoding", "UTF8");
+  }
+  const std::string seconds;
+  const char* names[10] = {};
+  const char* values[10] = {};
+};
 
 }  // namespace
 
@@ -94,29 +122,17 @@ Session::Session(pg_conn* raw, Kind kind) : raw_(raw, PQfinish), kind_(std::move
 
 Session::~Session() = default;
 
+bool Session::may_come(const Options& options, const Error& why) {
+  Parameters parameters(options);
+  auto answer = PQpingParams(parameters.names, parameters.values, /*expand_dbname=*/1);
+  return answer == PQPING_NO_RESPONSE || answer == PQPING_REJECT ||
+         why.message().find("session is read-only") != std::string::npos;
+}
+
 Result<std::unique_ptr<Session>> Session::open(const Options& options, const Kind& kind) {
-  // libpq counts whole seconds, for each host of the URL and for each of its addresses.
-  auto seconds = std::to_string(std::max<int64_t>(options.connect_limit_ms / 1000, 2));
-  // What stands before `dbname` the URL may say otherwise.
-  const std::pair<const char*, const char*> parameters[] = {
-      {"target_session_attrs", "read-write"},
-      {"connect_timeout", seconds.c_str()},
-      {"sslmode", options.needs_tls ? "require" : "prefer"},
-      // A session that waits for the server alone finds out by these that it is gone.
-      {"keepalives_idle", "30"},
-      {"keepalives_interval", "10"},
-      {"keepalives_count", "3"},
-      {"dbname", options.url.c_str()},
-      {"application_name", "millrace"},
-      {"client_encoding", "UTF8"},
-      {nullptr, nullptr},
-  };
-  const char* names[std::size(parameters)];
-  const char* values[std::size(parameters)];
-  std::ranges::transform(parameters, names, [](const auto& each) { return each.first; });
-  std::ranges::transform(parameters, values, [](const auto& each) { return each.second; });
-  std::unique_ptr<Session> session(
-      new Session(PQconnectdbParams(names, values, /*expand_dbname=*/1), kind));
+  Parameters parameters(options);
+  std::unique_ptr<Session> session(new Session(
+      PQconnectdbParams(parameters.names, parameters.values, /*expand_dbname=*/1), kind));
   auto* raw = session->raw_.get();
   if (!raw) return error_of(sql::kAway, "connect", "out of memory");
   if (PQstatus(raw) != CONNECTION_OK) return error_of(sql::kAway, "connect", PQerrorMessage(raw));
@@ -231,6 +247,7 @@ void Session::note_transaction() {
 // Messages
 
 Result<std::string> Session::ask(const std::string& script, Moment deadline) {
+  if (sent_off_ > 0) TRY(exchange(deadline, script));
   auto* raw = raw_.get();
   bool may_ask = PQpipelineStatus(raw) == PQ_PIPELINE_OFF || PQexitPipelineMode(raw) == 1;
   if (!may_ask || PQsendQuery(raw, script.c_str()) != 1) return lose(script);
@@ -303,18 +320,27 @@ Result<Replies> Session::exchange(Moment deadline, std::string_view doing) {
     TRY(auto result, next_result(deadline, doing));
     if (!result) continue;
     auto status = PQresultStatus(result.get());
-    if (status == PGRES_PIPELINE_SYNC) break;
-    if (status == PGRES_FATAL_ERROR && !replies.failed) {
+    if (status == PGRES_PIPELINE_SYNC) {
+      if (sent_off_ == 0) break;
+      --sent_off_;
+      replies = {};
+    } else if (status == PGRES_FATAL_ERROR && !replies.failed) {
+      replies.failed = true;
       replies.sqlstate = state_of(result.get());
-      replies.failed =
-          error_of(code_of(replies.sqlstate), doing, PQresultErrorMessage(result.get()));
-    }
-    if (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK) {
+      replies.said = PQresultErrorMessage(result.get());
+    } else if (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK) {
       replies.results.push_back(std::move(result));
     }
   }
   note_transaction();
   return replies;
+}
+
+Result<void> Session::send_off(Moment deadline) {
+  if (PQpipelineSync(raw_.get()) != 1) return lose("send");
+  ++sent_off_;
+  in_transaction_ = false;
+  return flush(deadline, "send");
 }
 
 }  // namespace millrace::store_postgres

@@ -28,8 +28,9 @@ using ResultPtr = std::unique_ptr<pg_result, ResultFree>;
 // What one message brought: the results up to the first error, behind which nothing was run.
 struct Replies {
   std::vector<ResultPtr> results;
-  std::optional<Error> failed;
-  std::string sqlstate;  // of `failed`
+  bool failed = false;
+  std::string sqlstate;  // of the error, and what the server says of it
+  std::string said;
 };
 
 // One connection to the server, until it is lost; in libpq's pipeline mode: what is added waits for
@@ -38,17 +39,21 @@ class Session {
  public:
   struct Kind {
     bool is_reader = false;
+    bool reads_much = false;
     // Of a reader: what runs at this moment is cut off.
     std::shared_ptr<const std::atomic<Moment>> cut;
   };
   // Errors: kAway, kStatement (a server or a database that does not suit).
   static Result<std::unique_ptr<Session>> open(const Options& options, const Kind& kind);
+  // After it could not be opened: no server answers, or it will be writable later.
+  static bool may_come(const Options& options, const Error& why);
   ~Session();
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
   // Nothing can be done with it any more.
   bool is_lost() const { return lost_ != Lost::No; }
+  bool is_reader() const { return kind_.is_reader; }
   bool was_too_slow() const { return lost_ == Lost::TooSlow; }
   bool in_transaction() const { return in_transaction_; }
   // Gives it up; whatever it was in is rolled back by the server.
@@ -70,6 +75,8 @@ class Session {
   Result<void> flush(Moment deadline, std::string_view doing);
   // Errors: kAway, when the session was lost: what was added may have been run.
   Result<Replies> exchange(Moment deadline, std::string_view doing);
+  // Sends it and ends the transaction that it ends; the next exchange drops what it brings.
+  Result<void> send_off(Moment deadline);
 
  private:
   enum class Lost : uint8_t { No, Yes, TooSlow };
@@ -84,6 +91,7 @@ class Session {
   const Kind kind_;
   Lost lost_ = Lost::No;
   bool in_transaction_ = false;
+  int sent_off_ = 0;  // messages whose answers nobody waits for
 };
 
 // Before the next of several tries: somewhere in the upper half of a time that doubles with each,
@@ -97,6 +105,9 @@ inline constexpr unsigned kInt8Oid = 20;
 inline constexpr unsigned kInt2Oid = 21;
 inline constexpr unsigned kInt4Oid = 23;
 inline constexpr unsigned kTextOid = 25;
+inline constexpr unsigned kByteaArrayOid = 1001;
+inline constexpr unsigned kTextArrayOid = 1009;
+inline constexpr unsigned kInt8ArrayOid = 1016;
 
 inline constexpr std::string_view kCutOff = "cut off, the server is stopping";
 

@@ -5,25 +5,53 @@
 #include <libpq-fe.h>
 
 #include <ranges>
+#include <semaphore>
+#include <thread>
 
 #include "adapters/store_postgres/connection.h"
+#include "adapters/store_postgres/dialect.h"
 #include "adapters/store_postgres/ear.h"
+#include "base/log.h"
 #include "base/time.h"
 #include "store/row_reader.h"
 
 namespace millrace::store_postgres {
 namespace {
 
+// How many readers there may be at the same time. Thread-safe.
+class Places {
+ public:
+  explicit Places(size_t count) : free_(static_cast<ptrdiff_t>(count)) {}
+  // Given back with what it returns; null: none became free in time.
+  static std::shared_ptr<void> take(const std::shared_ptr<Places>& of, int64_t within_ms) {
+    if (!of->free_.try_acquire_for(std::chrono::milliseconds(within_ms))) return nullptr;
+    return {of.get(), [of](void*) { of->free_.release(); }};
+  }
+
+ private:
+  std::counting_semaphore<> free_;
+};
+
 class PgStore final : public sql::Store {
  public:
-  explicit PgStore(Options options) : options_(std::move(options)) {}
+  explicit PgStore(Options options)
+      : options_(std::move(options)), places_(std::make_shared<Places>(options_.pool_max)) {}
 
   Result<std::unique_ptr<sql::Connection>> open_writer() override {
     TRY(auto connection, PgConnection::open(options_, {}));
     return std::unique_ptr<sql::Connection>(std::move(connection));
   }
   Result<std::unique_ptr<sql::Connection>> open_reader() override {
-    TRY(auto connection, PgConnection::open(options_, {.is_reader = true, .cut = cut_}));
+    auto place = Places::take(places_, options_.pool_wait_ms);
+    if (!place) {
+      return error_of(sql::kBusy, "connect",
+                      fmt::format("all {} connections of store.pool_max are in use for {} ms",
+                                  options_.pool_max, options_.pool_wait_ms));
+    }
+    TRY(auto connection,
+        PgConnection::open(options_,
+                           {.is_reader = true, .reads_much = options_.reads_much, .cut = cut_}));
+    connection->keep(std::move(place));
     return std::unique_ptr<sql::Connection>(std::move(connection));
   }
   void cut_reads(Moment at) override { cut_->store(at, std::memory_order_relaxed); }
@@ -41,6 +69,7 @@ class PgStore final : public sql::Store {
 
  private:
   const Options options_;
+  const std::shared_ptr<Places> places_;
   std::shared_ptr<std::atomic<Moment>> cut_ = std::make_shared<std::atomic<Moment>>(Moment::max());
 };
 
@@ -70,11 +99,43 @@ Result<void> prepare_schema(sql::Connection& writer, const Options& options) {
                                "at BIGINT NOT NULL) WITH (fillfactor = 50)",
                                lock_number(options.schema, "writers"))));
   }
+  TRY(writer.run(row_security_script(options.row_security)));
+  if (options.row_security) {
+    TRY(int64_t bypasses, store::query_int(writer,
+                                           "SELECT count(*) FROM pg_roles WHERE rolname = "
+                                           "current_user AND (rolsuper OR rolbypassrls)"));
+    if (bypasses > 0) {
+      log_warn("store.row_security_bypassed",
+               {{"do", "connect as a role that is neither superuser nor BYPASSRLS"}});
+    }
+  }
   // Of connections that ended long ago.
   constexpr int64_t kWeekMs = 7LL * 24 * 3600 * 1000;
   TRY(auto* sweep, writer.prepare("DELETE FROM commit_mark WHERE at < $1"));
   TRY(sweep->execute(unix_ms() - kWeekMs));
   return {};
+}
+
+// A database may come up after its clients. One that is there and refuses us will do so again.
+Result<std::unique_ptr<sql::Connection>> open_when_there(PgStore& store, const Options& options) {
+  using std::chrono::seconds;
+  auto now = [] { return std::chrono::steady_clock::now(); };
+  auto until = now() + std::chrono::milliseconds(options.start_wait_ms);
+  auto tell_at = now();
+  for (int tries = 0;; std::this_thread::sleep_for(pause_before(tries++))) {
+    auto writer = store.open_writer();
+    bool is_away = !writer.ok() && writer.error().code() == sql::kAway &&
+                   options.start_wait_ms > 0 && Session::may_come(options, writer.error());
+    if (!is_away) return writer;
+    if (now() >= until) {
+      return std::move(writer).error().with_context(fmt::format(
+          "waited {} ms for the database (store.start_wait_ms)", options.start_wait_ms));
+    }
+    if (now() < tell_at) continue;
+    log_warn("store.waiting", {{"at_most_s", std::chrono::ceil<seconds>(until - now()).count()},
+                               {"error", writer.error().message()}});
+    tell_at = now() + seconds(10);
+  }
 }
 
 }  // namespace
@@ -83,13 +144,14 @@ Result<std::unique_ptr<sql::Store>> open(Options options) {
   TRY(auto look, look_at(options.url));
   options.needs_tls = look.is_remote;
   auto store = std::make_unique<PgStore>(options);
-  TRY(auto writer, store->open_writer());
+  TRY(auto writer, open_when_there(*store, options));
   TRY(prepare_schema(*writer, options));
   return std::unique_ptr<sql::Store>(std::move(store));
 }
 
 Result<std::unique_ptr<sql::Connection>> open_reader(Options options) {
   TRY(auto look, look_at(options.url));
+  options.reads_much = true;
   options.needs_tls = look.is_remote;
   return PgStore(std::move(options)).open_reader();
 }

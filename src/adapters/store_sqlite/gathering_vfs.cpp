@@ -101,25 +101,37 @@ void shm_barrier(sqlite3_file* file) {
 
 using Io = sqlite3_io_methods;
 // Version 2: with shared memory for the log, without mmap of the main file.
-const sqlite3_io_methods kMethods = {2,
-                                     close,
-                                     Flushed<&Io::xRead>::call,
-                                     write,
-                                     Flushed<&Io::xTruncate>::call,
-                                     Flushed<&Io::xSync>::call,
-                                     Flushed<&Io::xFileSize>::call,
-                                     Flushed<&Io::xLock>::call,
-                                     unlock,
-                                     Flushed<&Io::xCheckReservedLock>::call,
-                                     control,
-                                     sector_size,
-                                     device,
-                                     Flushed<&Io::xShmMap>::call,
-                                     Flushed<&Io::xShmLock>::call,
-                                     shm_barrier,
-                                     Flushed<&Io::xShmUnmap>::call,
-                                     nullptr,
-                                     nullptr};
+constexpr sqlite3_io_methods kMethods = {2,
+                                         close,
+                                         Flushed<&Io::xRead>::call,
+                                         write,
+                                         Flushed<&Io::xTruncate>::call,
+                                         Flushed<&Io::xSync>::call,
+                                         Flushed<&Io::xFileSize>::call,
+                                         Flushed<&Io::xLock>::call,
+                                         unlock,
+                                         Flushed<&Io::xCheckReservedLock>::call,
+                                         control,
+                                         sector_size,
+                                         device,
+                                         Flushed<&Io::xShmMap>::call,
+                                         Flushed<&Io::xShmLock>::call,
+                                         shm_barrier,
+                                         Flushed<&Io::xShmUnmap>::call,
+                                         nullptr,
+                                         nullptr};
+
+// Of a file below that has no shared memory ("memdb").
+constexpr sqlite3_io_methods without_shared_memory() {
+  sqlite3_io_methods methods = kMethods;
+  methods.iVersion = 1;
+  methods.xShmMap = nullptr;
+  methods.xShmLock = nullptr;
+  methods.xShmBarrier = nullptr;
+  methods.xShmUnmap = nullptr;
+  return methods;
+}
+constexpr sqlite3_io_methods kWithoutSharedMemory = without_shared_memory();
 
 int open(sqlite3_vfs* vfs, sqlite3_filename name, sqlite3_file* file, int flags, int* out_flags) {
   auto* base = static_cast<sqlite3_vfs*>(vfs->pAppData);
@@ -130,7 +142,9 @@ int open(sqlite3_vfs* vfs, sqlite3_filename name, sqlite3_file* file, int flags,
   int rc = base->xOpen(base, name, below(file), flags, out_flags);
   if (rc != SQLITE_OK) return rc;
   gathering->gathered = new Gathered;
-  gathering->base.pMethods = &kMethods;
+  const Io* methods = below(file)->pMethods;
+  bool shares = methods->iVersion >= 2 && methods->xShmMap;
+  gathering->base.pMethods = shares ? &kMethods : &kWithoutSharedMemory;
   return SQLITE_OK;
 }
 

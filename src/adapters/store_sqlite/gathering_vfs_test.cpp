@@ -124,6 +124,13 @@ TEST_F(GatheringFileTest, WhatIsLargeIsThereWhole) {
   EXPECT_EQ(found, all);
 }
 
+TEST(GatheringVfs, AStoreInMemoryHasNoSharedMemory) {
+  auto store = must(open("/gathering_vfs_test", {.vfs = "memdb"}));
+  auto stays = must(store->open_writer());  // it lasts as long as somebody has it open
+  Desk desk(*store);
+  desk.write(whole_step(1));
+}
+
 TEST(GatheringVfs, ASmallCommitIsOneWriteAndOneSyncOfTheLog) {
   TempFolder folder;
   auto store = must(open(folder.path(), {.vfs = FaultVfs::kName}));

@@ -274,6 +274,10 @@ std::shared_ptr<const Catalog> Catalog::with_webhook(kernel::WebhookRow webhook)
   return changed(tenant, [&](TenantCatalog& own) { own.set_webhook(std::move(webhook)); });
 }
 
+std::shared_ptr<const Catalog> Catalog::with_version(TenantId tenant, int64_t version) const {
+  return changed(tenant, [&](TenantCatalog& own) { own.version_ = version; });
+}
+
 std::shared_ptr<const Catalog> Catalog::with_missing(
     TenantId tenant, std::vector<kernel::PackReleaseRow> releases) const {
   auto next = std::make_shared<Catalog>(*this);

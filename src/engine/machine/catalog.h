@@ -67,6 +67,8 @@ class TenantCatalog {
   // it holds when it comes back.
   const RuleEntry* find_gone_rule(std::string_view ref) const;
   const kernel::WebhookRow* find_webhook(std::string_view name) const;
+  // Of the store; rises with each change of rules, endpoints or packs.
+  int64_t version() const { return version_; }
   // How many enabled rules share the timer of this name (RuleEntry::schedule).
   size_t users_of_schedule(std::string_view name) const;
 
@@ -106,6 +108,7 @@ class TenantCatalog {
   std::map<std::string, std::shared_ptr<const RuleEntry>, std::less<>> gone_rules_;
   std::map<std::string, size_t, std::less<>> schedule_users_;
   std::map<std::string, kernel::WebhookRow, std::less<>> webhooks_;
+  int64_t version_ = 0;
   rules::RuleIndex index_;
   rules::Catalog names_;
   std::map<std::string, Value, std::less<>> pack_configs_;
@@ -139,6 +142,7 @@ class Catalog {
   std::shared_ptr<const Catalog> with_rules(
       const std::vector<std::shared_ptr<const RuleEntry>>& changed) const;
   std::shared_ptr<const Catalog> with_webhook(kernel::WebhookRow webhook) const;
+  std::shared_ptr<const Catalog> with_version(TenantId tenant, int64_t version) const;
   std::shared_ptr<const Catalog> with_missing(TenantId tenant,
                                               std::vector<kernel::PackReleaseRow> releases) const;
 

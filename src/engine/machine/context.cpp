@@ -54,20 +54,27 @@ int Context::freed_here(WorkerId worker) const {
   return free ? std::clamp(*free - taken->second, 0, std::max(0, -taken->second)) : 0;
 }
 
-int Context::free_slots() const {
-  int free = batch_.memory.slots.free();
-  for (const auto& [worker, count] : decision_->slots_taken) free += freed_here(worker);
-  return free;
+bool Context::has_slot(std::string_view needs) const {
+  const Slots& slots = batch_.memory.slots;
+  return slots.free(needs) > 0 ||
+         std::ranges::any_of(decision_->slots_taken, [&](const auto& taken) {
+           return freed_here(taken.first) > 0 && slots.offers(taken.first, needs);
+         });
+}
+
+bool Context::somebody_waits(std::string_view needs) const {
+  return std::ranges::any_of(batch_.memory.waiting,
+                             [&](const auto& lane) { return lane.needs == needs; });
 }
 
 // First what this decision itself frees: others have that only when it is durable.
-std::optional<WorkerId> Context::take_slot() {
+std::optional<WorkerId> Context::take_slot(std::string_view needs) {
   for (auto& [worker, count] : decision_->slots_taken) {
-    if (freed_here(worker) == 0) continue;
+    if (freed_here(worker) == 0 || !batch_.memory.slots.offers(worker, needs)) continue;
     ++count;
     return worker;
   }
-  auto worker = batch_.memory.slots.take();
+  auto worker = batch_.memory.slots.take(needs);
   if (worker) ++decision_->slots_taken[*worker];
   return worker;
 }
@@ -84,6 +91,7 @@ const kernel::ExecutionRow* Context::next_queued() {
     if (batch_.memory.granting.contains(*id)) continue;
     const auto* row = batch_.rows.execution(*id);
     if (!row || row->status != ExecutionStatus::Requested) continue;
+    if (!has_slot(row->needs)) continue;
     batch_.memory.granting.insert(*id);
     decision_->dequeued.push_back(*id);
     return row;
@@ -200,7 +208,8 @@ std::optional<Error> Context::need(const Error& error, Of<ExecutionId> workflow)
     if (!named && !task_of_need(problem.path)) continue;
     any = true;
     Need need{named ? Of<ExecutionId>{} : workflow, problem.path};
-    if (std::ranges::find(learned_.needs, need) == learned_.needs.end()) {
+    bool may_load = !named || learned_.needs.size() < kMostNeeds;
+    if (may_load && std::ranges::find(learned_.needs, need) == learned_.needs.end()) {
       learned_.needs.push_back(std::move(need));
     }
   }

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <span>
 #include <unordered_set>
 
 #include "base/ids.h"
@@ -14,6 +15,7 @@
 #include "engine/machine/slots.h"
 #include "expr/expr.h"
 #include "kernel/shards.h"
+#include "store/read.h"
 
 namespace millrace::engine {
 
@@ -36,8 +38,8 @@ struct Memory {
   const OpenKey& open_key;
   const Retention& retention;
   const std::vector<std::string>& env_allowed;
-  bool somebody_waits = false;  // for a slot, since before this batch
-  InHand* in_hand = nullptr;    // may be null
+  std::span<const store::QueueDepth> waiting = {};  // for a slot, since before this batch
+  InHand* in_hand = nullptr;                        // may be null
 };
 
 // What all decisions of one batch see.
@@ -75,6 +77,8 @@ class Context {
   Agenda agenda;
   // Executions that were started or woken inside the server by this decision.
   std::vector<ExecutionId> launched;
+  // Workflows that have been told that the next decision goes on with them.
+  std::unordered_set<ExecutionId> put_off;
 
   int64_t now() const { return batch_.now; }
   template <typename IdType>
@@ -100,25 +104,29 @@ class Context {
   const std::vector<std::string>& env_allowed() const { return batch_.memory.env_allowed; }
   kernel::ShardSet shards() const { return batch_.memory.shards; }
 
-  // A slot for one run, given back when this decision is not written.
-  std::optional<WorkerId> take_slot();
+  // A slot for one run, of a worker that offers what it needs; given back when this decision is not
+  // written.
+  std::optional<WorkerId> take_slot(std::string_view needs);
   // This decision may give it to another run; others can when it is durable.
   void free_slot(WorkerId worker);
   bool has_session(WorkerId worker) const { return batch_.memory.slots.is_open(worker); }
-  int free_slots() const;
+  bool has_slot(std::string_view needs) const;
   void worker_opens(WorkerId worker) {
     decision_->opening = worker;
     batch_.memory.slots.opening(worker);
   }
-  bool somebody_waits() const { return batch_.memory.somebody_waits; }
+  // For the same as this one.
+  bool somebody_waits(std::string_view needs) const;
   // Where this decision notes what it is at; may be null.
   InHand* in_hand() { return batch_.memory.in_hand; }
-  // The next waiting execution that this batch has loaded, or nullptr.
+  // The next waiting execution that this batch has loaded and that there is a slot for, or nullptr.
   const kernel::ExecutionRow* next_queued();
 
   // The key store as `reader` sees it in this decision.
   KeyLookup keys(KeyReader reader) const {
-    return {batch_.rows.key_values(), batch_.memory.open_key, batch_.now, std::move(reader)};
+    bool may_load = learned_.needs.size() < kMostNeeds && learned_.rounds < kMostRounds;
+    return {batch_.rows.key_values(), batch_.memory.open_key, batch_.now, std::move(reader),
+            may_load};
   }
 
   // An execution as it is after what has been decided so far, or nullptr. Holds until the next
@@ -158,11 +166,10 @@ class Context {
   // start always has half of it.
   expr::Allowance starts{.of = conductor::kStepsOfDecision};
   bool has_started_enough() const { return starts.left < starts.of / 2; }
+  bool has_evaluated_enough() const { return expressions_left_->left < expressions_left_->of / 2; }
   // Its expressions and starts have cost so much that what is left to do is better done by the next
   // decision: there it has all it may need, and others get their turn.
-  bool has_done_enough() const {
-    return has_started_enough() || expressions_left_->left < expressions_left_->of / 2;
-  }
+  bool has_done_enough() const { return has_started_enough() || has_evaluated_enough(); }
 
   // What the decision has come to. `reply`: see Decision.
   std::unique_ptr<Decision> decided(std::move_only_function<void(Deliveries&)> reply = {});

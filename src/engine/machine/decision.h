@@ -88,6 +88,8 @@ struct Decision final : store::Step {
   std::map<WorkerId, int> slots_taken;  // negative: free with the commit
   std::vector<ExecutionId> dequeued;
   std::shared_ptr<const Catalog> catalog;
+  // Whose queue rows it deletes, by what they need.
+  std::vector<std::pair<TenantId, std::string>> left_queue;
   WorkerId opening;  // whose slots wait for this decision
   std::optional<Opened> opened;
   SessionId session_over;  // its worker is lost

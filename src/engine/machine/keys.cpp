@@ -45,9 +45,20 @@ expr::Answer KeyLookup::kv(std::string_view key, bool decrypt) const {
   auto name = name_of(key);
   if (!name || !is_scope(name->scope) || !is_plain(name->name)) return expr::Answer::absent();
   auto found = rows_->find(*name);
+  if (found == rows_->end() && !may_load_) {
+    return expr::Answer::refused(
+        fmt::format("RuntimeError: key '{}' is not loaded: one decision loads {} keys at most, in "
+                    "{} rounds",
+                    name->name, kMostNeeds, kMostRounds));
+  }
   if (found == rows_->end()) return expr::Answer::need(need_of(*name));
   const auto& row = found->second;
-  return !row || row->is_over(now_) ? expr::Answer::absent() : answer(*row, decrypt);
+  if (!row || row->is_over(now_)) return expr::Answer::absent();
+  auto [known, is_new] = read_.try_emplace({&*row, decrypt}, expr::Answer::absent());
+  if (!is_new) return known->second;
+  expr::Answer read = answer(*row, decrypt);
+  if (read.found()) known->second = expr::Answer::of(read.value());  // costs nothing any more
+  return read;
 }
 
 // Nothing: the reader has no keys of that scope.
@@ -74,7 +85,9 @@ expr::Answer KeyLookup::answer(const KeyRow& row, bool decrypt) const {
     text = std::move(*opened);
   }
   auto value = parse_json(row.encrypted ? text.reveal() : row.value_json, kOwnJson);
-  return value.ok() ? expr::Answer::of(std::move(*value)) : expr::Answer::absent();
+  constexpr uint64_t kBytesPerStep = 8;
+  return value.ok() ? expr::Answer::of(std::move(*value), row.value_json.size() / kBytesPerStep)
+                    : expr::Answer::absent();
 }
 
 std::string need_of(const KeyName& key) {

@@ -33,14 +33,21 @@ inline constexpr std::string_view kRuleUser = "rule";
 // The user whose keys an identity reads.
 std::string key_user(std::string_view identity);
 
+// Keys that one decision loads, and how often it may find that it lacks one. What asks for more is
+// refused, and fails alone.
+inline constexpr size_t kMostNeeds = 1000;
+inline constexpr int kMostRounds = 100;
+
 // The datastore as expressions see it. A name without a scope is a key of `system`. What is not
-// loaded is a need; what is not there, or over, or cannot be opened, is absent.
+// loaded is a need, or refused when `may_load` is false; what is not there, or over, or cannot be
+// opened, is absent. A value is read once.
 class KeyLookup final : public expr::Lookup {
  public:
   // `rows` and `open` outlive it; without `open` an encrypted value is shown as "********" also to
   // who wants it decrypted.
-  KeyLookup(const KeyRows& rows, const OpenKey& open, int64_t now, KeyReader reader)
-      : rows_(&rows), open_(&open), now_(now), reader_(std::move(reader)) {}
+  KeyLookup(const KeyRows& rows, const OpenKey& open, int64_t now, KeyReader reader,
+            bool may_load = true)
+      : rows_(&rows), open_(&open), now_(now), reader_(std::move(reader)), may_load_(may_load) {}
   expr::Answer kv(std::string_view key, bool decrypt) const override;
 
  private:
@@ -50,6 +57,8 @@ class KeyLookup final : public expr::Lookup {
   const OpenKey* open_;
   int64_t now_;
   KeyReader reader_;
+  bool may_load_;
+  mutable std::map<std::pair<const kernel::KeyRow*, bool>, expr::Answer> read_;
 };
 
 // A key as expr::needed_key gives it, and back.

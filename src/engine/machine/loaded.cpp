@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/machine/loaded.h"
 
+#include <algorithm>
+
 namespace millrace::engine {
 
 using namespace kernel;
@@ -75,6 +77,13 @@ std::vector<const ExecutionRow*> Loaded::leased() const {
 const WorkerRow* Loaded::worker(std::string_view name) const {
   for (const auto& row : workers_) {
     if (row.name == name) return &row;
+  }
+  return nullptr;
+}
+
+const WorkerRow* Loaded::worker(WorkerId id) const {
+  for (const auto& row : workers_) {
+    if (row.id == id) return &row;
   }
   return nullptr;
 }

@@ -40,7 +40,7 @@ struct Wanted {
   bool executions_of_keys = false;  // and the executions that these keys' values name
   std::vector<Of<MessageId>> messages;
   int queue_heads = 0;  // how many waiting executions it could start
-  bool leased = false;  // every execution that a worker holds, and the workers
+  bool leased = false;  // every execution that a worker holds, in whatever shard, and the workers
   // A row that no message names and that cannot be read is passed over: it has been tried often.
   bool without_unread = false;
   // Messages and outbox rows that were left behind: those behind these ids.
@@ -96,6 +96,7 @@ class Loaded {
   bool has_message(MessageId id) const { return messages_.contains(id); }
   std::vector<const kernel::ExecutionRow*> leased() const;
   const kernel::WorkerRow* worker(std::string_view name) const;
+  const kernel::WorkerRow* worker(WorkerId id) const;
   // Of a leased one: its worker has told its end, which is in quarantine.
   bool has_untaken_end(ExecutionId id) const { return untaken_ends_.contains(id); }
   const std::vector<kernel::MessageRow>& left_messages() const { return left_messages_; }

@@ -2,6 +2,7 @@
 #include "engine/machine/loader.h"
 
 #include <algorithm>
+#include <map>
 
 #include "base/json.h"
 #include "base/log.h"
@@ -20,25 +21,32 @@ constexpr int kMostSchedules = 200;
 constexpr ExecutionStatus kLeasedStatuses[] = {ExecutionStatus::Scheduled, ExecutionStatus::Running,
                                                ExecutionStatus::Canceling};
 
-// One candidate of each tenant in turn, so that a tenant with a long queue cannot starve another.
+// The shards that are looked at: the partition's.
+ShardSet seen(ShardSet shards, Mutant others_too) {
+  return mutant(others_too) ? ShardSet::all() : shards;
+}
+
+// One candidate of each tenant in turn, so that a tenant with a long queue cannot starve another;
+// and as many for each need, so that those whose workers are busy do not stand in the others' way.
 Result<std::deque<Of<ExecutionId>>> take_turns(sql::Connection& db, ShardSet shards,
                                                std::span<const store::QueueDepth> queued,
                                                int limit) {
   std::vector<std::vector<QueueRow>> heads;
+  std::map<std::string_view, int> left;  // of the limit
   for (const auto& depth : queued) {
     if (depth.waiting <= 0) continue;
-    TRY(auto head, store::queue_head(db, shards, depth.tenant, limit));
+    TRY(auto head, store::queue_head(db, shards, depth.tenant, depth.needs, limit));
     heads.push_back(std::move(head));
+    left[depth.needs] = limit;
   }
   std::deque<Of<ExecutionId>> order;
-  for (size_t round = 0; order.size() < static_cast<size_t>(limit); ++round) {
-    bool any = false;
+  for (size_t round = 0, taken = 1; taken > 0; ++round) {
+    taken = 0;
     for (const auto& head : heads) {
-      if (round >= head.size()) continue;
+      if (round >= head.size() || left[head[round].needs]-- <= 0) continue;
       order.push_back({head[round].tenant, head[round].execution});
-      any = true;
+      ++taken;
     }
-    if (!any) break;
   }
   return order;
 }
@@ -86,7 +94,8 @@ Result<void> Loader::load(sql::Connection& db, const Wanted& wanted, const Scope
   // One snapshot for the whole batch.
   TRY(store::begin_snapshot(db));
   Loader loader(db, wanted, scope, into);
-  auto done = loader.load_executions();
+  auto done = loader.read_ahead();
+  if (done.ok()) done = loader.load_executions();
   if (done.ok()) done = loader.load_workflows();
   if (done.ok()) done = loader.load_key_values();
   if (done.ok()) done = loader.load_rest();
@@ -95,6 +104,24 @@ Result<void> Loader::load(sql::Connection& db, const Wanted& wanted, const Scope
   if (!done.ok()) return done;
   if (!ended.ok()) return std::move(ended).error();
   return {};
+}
+
+// What is known to be read, whatever else that will show: the messages of a batch ask for it one by
+// one.
+Result<void> Loader::read_ahead() {
+  std::vector<Of<ExecutionId>> executions;
+  for (const auto* wanted : {&wanted_.executions, &wanted_.trees, &wanted_.lineages,
+                             &wanted_.states, &wanted_.results}) {
+    executions.insert(executions.end(), wanted->begin(), wanted->end());
+  }
+  std::ranges::sort(executions);
+  auto [first, last] = std::ranges::unique(executions);
+  executions.erase(first, last);
+  TRY(store::ahead_of_executions(db_, executions));
+  TRY(store::ahead_of_timers(db_, wanted_.timers));
+  TRY(store::ahead_of_events(db_, wanted_.events));
+  TRY(store::ahead_of_keys(db_, wanted_.keys));
+  return store::ahead_of_messages(db_, wanted_.messages);
 }
 
 Result<void> Loader::load_executions() {
@@ -128,7 +155,8 @@ Result<void> Loader::load_trees() {
 }
 
 Result<void> Loader::load_leased() {
-  TRY(auto rows, store::executions_in(db_, scope_.shards, kLeasedStatuses));
+  // Of all shards: a worker may have runs of others.
+  TRY(auto rows, store::executions_in(db_, ShardSet::all(), kLeasedStatuses));
   for (auto& row : rows) {
     if (!row.worker) continue;
     into_.leased_.push_back(row.id);
@@ -138,7 +166,7 @@ Result<void> Loader::load_leased() {
     TRY(load_one(parent));
     // What is lost of a workflow that pauses does not start again, and the workflow hears of it.
     const auto* above = into_.execution(parent);
-    if (above && above->status == ExecutionStatus::Pausing) TRY(load_lineage(parent));
+    if (above && above->status == ExecutionStatus::Pausing) TRY(load_lineages({parent}));
   }
   TRY(into_.workers_, store::all_workers(db_));
   TRY(auto ends, store::ends_in_quarantine(db_));
@@ -150,11 +178,13 @@ Result<void> Loader::load_leased() {
 // nor the messages that would only like to start somebody.
 Result<void> Loader::load_queue() {
   constexpr int kMostPassedOver = 64;
+  auto shards = seen(scope_.shards, Mutant::OthersQueueTaken);
   for (int passed_over = 0;;) {
     int limit = wanted_.queue_heads + passed_over;
-    TRY(auto order, take_turns(db_, scope_.shards, scope_.queued, limit));
+    TRY(auto order, take_turns(db_, shards, scope_.queued, limit));
     into_.queue_.clear();
     int unread = 0;
+    TRY(store::ahead_of_executions(db_, std::vector(order.begin(), order.end())));
     for (auto of : order) {
       auto loaded = load_one(of);
       if (!loaded.ok() && mutant(Mutant::BadHeadBlocksQueue)) return loaded;
@@ -178,14 +208,27 @@ Result<void> Loader::load_one(Of<ExecutionId> of) {
   return {};
 }
 
-Result<void> Loader::load_lineage(Of<ExecutionId> of) {
-  for (ExecutionId at = of.id; at;) {
-    TRY(load_one({of.tenant, at}));
-    const auto* row = into_.execution(Of{of.tenant, at});
-    if (!row) break;
-    bool may_be_workflow = !row->worker && !is_final(row->status);
-    if (may_be_workflow && !scope_.live.has(at)) TRY(load_state({of.tenant, at}));
-    at = row->parent;
+// Level by level: what is above many is read once, and a level in one message.
+Result<void> Loader::load_lineages(std::vector<Of<ExecutionId>> level) {
+  for (bool is_first = true; !level.empty(); is_first = false) {
+    if (!is_first) TRY(store::ahead_of_executions(db_, level));
+    std::vector<Of<ExecutionId>> workflows;
+    std::vector<Of<ExecutionId>> above;
+    for (auto of : level) {
+      TRY(load_one(of));
+      const auto* row = into_.execution(of);
+      if (!row) continue;
+      bool may_be_workflow = !row->worker && !is_final(row->status);
+      bool is_known = scope_.live.has(of.id) || into_.workflows_.contains(of.id);
+      if (may_be_workflow && !is_known) workflows.push_back(of);
+      if (row->parent) above.push_back({of.tenant, row->parent});
+    }
+    TRY(store::ahead_of_workflows(db_, workflows));
+    for (auto of : workflows) TRY(load_state(of));
+    std::ranges::sort(above);
+    auto [first, last] = std::ranges::unique(above);
+    above.erase(first, last);
+    level = std::move(above);
   }
   return {};
 }
@@ -220,10 +263,11 @@ Result<void> Loader::load_delays() {
 }
 
 Result<void> Loader::load_workflows() {
-  for (auto of : wanted_.lineages) TRY(load_lineage(of));
+  auto lineages = wanted_.lineages;
   for (const auto& [id, timer] : into_.timers_) {
-    if (timer.subject != 0) TRY(load_lineage({timer.tenant, ExecutionId{timer.subject}}));
+    if (timer.subject != 0) lineages.push_back({timer.tenant, ExecutionId{timer.subject}});
   }
+  TRY(load_lineages(std::move(lineages)));
   for (auto root : roots_) {
     for (const auto* row : into_.tree(root.id)) {
       if (row->worker || scope_.live.has(row->id)) continue;
@@ -358,8 +402,12 @@ Result<bool> Loader::passes_over(Result<void> loaded, int64_t id) {
 // What is to be held for a release that is not there, and what was held for one that is.
 Result<void> Loader::load_unreleased(ExecutionId after) {
   auto load = [&](TenantId tenant, const std::vector<ExecutionId>& ids) -> Result<void> {
+    std::vector<Of<ExecutionId>> found;
+    for (ExecutionId id : ids) found.push_back({tenant, id});
+    TRY(store::ahead_of_executions(db_, found));
+    TRY(store::ahead_of_workflows(db_, found));
     for (ExecutionId id : ids) {
-      TRY(bool read, passes_over(load_lineage({tenant, id}), id.value));
+      TRY(bool read, passes_over(load_lineages({{tenant, id}}), id.value));
       if (read) into_.unreleased_.push_back(id);
     }
     // A full page: the next one begins behind the shortest of them.
@@ -388,7 +436,8 @@ Result<void> Loader::load_unreleased(ExecutionId after) {
 
 Result<void> Loader::load_left() {
   const auto& left = *wanted_.left;
-  TRY(into_.left_messages_, store::messages(db_, scope_.shards, left.messages_after, left.limit));
+  auto shards = seen(scope_.shards, Mutant::OthersMessagesTaken);
+  TRY(into_.left_messages_, store::messages(db_, shards, left.messages_after, left.limit));
   TRY(into_.left_outbox_, store::outbox(db_, scope_.shards, left.outbox_after, left.limit));
   std::unordered_set<OutboxId> unread;
   for (const auto& owed : into_.left_outbox_) {

@@ -32,6 +32,7 @@ class Loader {
  private:
   Loader(sql::Connection& db, const Wanted& wanted, const Scope& scope, Loaded& into)
       : db_(db), wanted_(wanted), scope_(scope), into_(into) {}
+  Result<void> read_ahead();
   Result<void> load_executions();
   Result<void> load_trees();
   Result<void> load_leased();
@@ -45,7 +46,7 @@ class Loader {
   Result<void> load_unreleased(ExecutionId after);
   Result<bool> passes_over(Result<void> loaded, int64_t id);
   Result<void> load_one(Of<ExecutionId> of);
-  Result<void> load_lineage(Of<ExecutionId> of);
+  Result<void> load_lineages(std::vector<Of<ExecutionId>> level);
   Result<void> load_state(Of<ExecutionId> of);
   Result<void> load_delays();
   Result<void> load_named_execution(TenantId tenant, std::string_view value);

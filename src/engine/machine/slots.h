@@ -4,6 +4,9 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <string>
+#include <string_view>
+#include <vector>
 
 #include "base/ids.h"
 
@@ -18,22 +21,34 @@ class Slots {
   // its session would not hear of it.
   void opening(WorkerId worker) { opening_.insert(worker); }
   void not_opened(WorkerId worker) { opening_.erase(worker); }
-  void open(WorkerId worker, int slots);
+  void open(WorkerId worker, int slots, std::vector<std::string> labels);
   void close(WorkerId worker);
   bool is_open(WorkerId worker) const { return free_.contains(worker); }
+  // Has such a worker an open session, whether it has free slots or not? `needs`: as
+  // model/labels.h joins them.
+  bool is_offered(std::string_view needs) const;
+  bool offers(WorkerId worker, std::string_view needs) const;
+  // Nothing more is granted to it, until it opens again.
+  void drain(WorkerId worker) { drained_.insert(worker); }
   // From now on nothing is granted, whoever opens.
   void drain() { draining_ = true; }
-  // The worker with the most free slots, or none.
-  std::optional<WorkerId> take();
+  // Of those that offer what is needed the worker with the most free slots, or none.
+  std::optional<WorkerId> take(std::string_view needs);
   void give_back(WorkerId worker, int count = 1);
   int free() const;
+  int free(std::string_view needs) const;
   // How many of them a worker has that may be given something; below 0 when it has more runs than
   // it has slots by now.
   std::optional<int> free_of(WorkerId worker) const;
 
  private:
+  bool is_given(WorkerId worker, std::string_view needs) const {
+    return !opening_.contains(worker) && !drained_.contains(worker) && offers(worker, needs);
+  }
   std::map<WorkerId, int> free_;
+  std::map<WorkerId, std::vector<std::string>> labels_;
   std::set<WorkerId> opening_;
+  std::set<WorkerId> drained_;
   bool draining_ = false;
 };
 

@@ -74,6 +74,11 @@ class Transition {
   virtual void want(Wanted&) const {}
   // The execution whose tree it moves, once it is known: one batch at a time moves a tree.
   virtual ExecutionId tree(const Loaded&) const { return {}; }
+  // The execution whose tree it writes to, once it is known: when that is in another partition's
+  // shard, who asks is told so (engine/elsewhere.h) before anything is decided.
+  virtual ExecutionId writes(const Loaded& rows) const { return tree(rows); }
+  // It makes rows that have to lie in a shard of this partition: one without any cannot do it.
+  virtual bool needs_shards() const { return true; }
   // Pure: the same context and rows give the same decision, and a decision that comes to nothing
   // is dropped. Errors: Needs and Spoiled (see decision.h), any other refuses the message; what
   // becomes of it then stands in engine/fate.h.

@@ -68,6 +68,7 @@ Message stored_message(const MessageRow& message) {
     case MessageKind::EnforceEvent: return enforce_event(message);
     case MessageKind::CancelExecution: return cancel_execution(message);
     case MessageKind::AdvanceWorkflow: return advance_workflow(message);
+    case MessageKind::FinishRun: return finish_run(message);
   }
   return enforce_event(message);
 }

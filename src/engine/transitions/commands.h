@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -126,6 +127,9 @@ struct PackSet {
   std::vector<kernel::PackReleaseRow> missing;       // the same, but they cannot be had
   // As it was before these were read, from which time on others may uninstall; null: nobody may.
   std::shared_ptr<const TenantCatalog> before = nullptr;
+  // The digests that other servers know to be in force; nothing: those of the catalogue. Of others
+  // they are told by the feed.
+  std::optional<std::set<std::string>> known = {};
 };
 
 struct PackRemoval {
@@ -146,7 +150,8 @@ struct Uninstalled {
 namespace command {
 
 Message ingest(Caller caller, NewEvent event, Reply<Ingested> reply);
-Message replay(Caller caller, EventId event, Reply<Ingested> reply);
+// `payload`: that of the event, where somebody has read it already: megabytes hold up others.
+Message replay(Caller caller, EventId event, std::optional<Value> payload, Reply<Ingested> reply);
 Message run(Caller caller, NewExecution request, Reply<kernel::ExecutionRow> reply);
 // The whole tree. Conflict when it is final already.
 Message cancel(Caller caller, ExecutionId id, Reply<kernel::ExecutionRow> reply);

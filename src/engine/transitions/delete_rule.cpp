@@ -35,7 +35,7 @@ Decided DeleteRule::decide(Context& ctx) const {
   bool of_pack = old->row.pack != kNoPack;
   auto gone = add_deletion(ctx, *old, std::string(of_pack ? kDeleter : kNoPack));
   remember_answer(ctx, caller_, gone->row.id.value);
-  ctx.decision().catalog = ctx.catalogs().with_rules({gone});
+  put_in_force(ctx, caller_.tenant, ctx.catalogs().with_rules({gone}));
   RuleRow told = gone->row;
   told.pack = old->row.pack;
   return answer(ctx, std::move(told));

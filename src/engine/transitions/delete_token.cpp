@@ -23,6 +23,7 @@ class DeleteToken final : public Request<TokenId> {
     return Turn::exclusive(mix64(static_cast<uint64_t>(caller_.tenant.value)) | 1);
   }
   void want(Wanted& wanted) const override { wanted.tokens_of.push_back(caller_.tenant); }
+  bool needs_shards() const override { return false; }
   Decided decide(Context& ctx) const override;
 
  private:

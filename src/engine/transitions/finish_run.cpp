@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
+#include <optional>
+
 #include "base/charset.h"
 #include "base/json.h"
 #include "base/mutants.h"
@@ -8,6 +10,7 @@
 #include "engine/machine/transition.h"
 #include "engine/transitions/lose_run.h"
 #include "engine/transitions/messages.h"
+#include "engine/transitions/run_elsewhere.h"
 #include "engine/transitions/work_off.h"
 #include "kernel/hidden.h"
 #include "kernel/limits.h"
@@ -95,18 +98,27 @@ void note_short_secrets(const Action& action, const Value& parameters, Value& re
 // How a run ended, as its worker tells it.
 class FinishRun final : public Transition {
  public:
-  FinishRun(Completion completion, StoredStreams stored, std::function<void()> done)
-      : completion_(std::move(completion)), stored_(std::move(stored)), done_(std::move(done)) {}
+  FinishRun(WorkerId worker, RunEnded ended, MessageId message, std::function<void()> done,
+            std::optional<Error> unreadable = {})
+      : worker_(worker),
+        completion_(std::move(ended.completion)),
+        stored_(std::move(ended.stored)),
+        unheard_(ended.unheard),
+        message_(message),
+        unreadable_(std::move(unreadable)),
+        done_(std::move(done)) {}
   std::string_view name() const override { return "finish_run"; }
   About about() const override {
     return {.tenant = completion_.tenant,
             .subject = completion_.key.execution.value,
+            .message = message_,
             .holds_up = completion_.key.execution};
   }
   Turn turn() const override { return Turn::shared(completion_.key.execution); }
   void want(Wanted& wanted) const override {
     wanted.lineages.push_back({completion_.tenant, completion_.key.execution});
     ++wanted.queue_heads;
+    if (message_) wanted.messages.push_back({completion_.tenant, message_});
   }
   ExecutionId tree(const Loaded&) const override { return completion_.key.execution; }
   // The worker may forget the run only once somebody else remembers it (K1).
@@ -132,8 +144,13 @@ class FinishRun final : public Transition {
   std::unique_ptr<Decision> acknowledged(Context& ctx) const {
     return ctx.decided([this](Deliveries&) { done_(); });
   }
+  std::unique_ptr<Decision> handed_on(Context& ctx, const ExecutionRow& row) const;
+  WorkerId worker_;
   Completion completion_;
   StoredStreams stored_;
+  bool unheard_;
+  MessageId message_;  // 0: its worker is of this server, and worker_
+  std::optional<Error> unreadable_;
   std::function<void()> done_;
 };
 
@@ -196,8 +213,20 @@ Value FinishRun::result(const Action* action, Output printed) const {
   return result;
 }
 
+// The slot is of a worker of this server, the row is another one's.
+std::unique_ptr<Decision> FinishRun::handed_on(Context& ctx, const ExecutionRow& row) const {
+  ctx.free_slot(row.worker);
+  send_end(ctx, row, {completion_, stored_, unheard_});
+  return acknowledged(ctx);
+}
+
 Decided FinishRun::decide(Context& ctx) const {
   Of<ExecutionId> of{completion_.tenant, completion_.key.execution};
+  if (message_) {
+    if (!ctx.rows().has_message(message_)) return ctx.decided();  // handled before (K4)
+    ctx.changes.acked.push_back({of.tenant, message_});
+  }
+  if (unreadable_) return *unreadable_;
   const auto* stored = ctx.rows().execution(of);
   if (mutant(Mutant::AckBeforeCommit)) done_();
   if (mutant(Mutant::FinalWritten) && stored && is_final(stored->status)) {
@@ -206,17 +235,20 @@ Decided FinishRun::decide(Context& ctx) const {
   }
   // A holder with an old epoch cannot commit anything (K6), and a final status never changes (K9).
   bool is_holder = stored && (stored->key() == completion_.key || mutant(Mutant::EpochNotChecked));
-  if (!is_holder || is_final(stored->status) || !stored->worker) {
-    return acknowledged(ctx);
-  }
-  if (!mutant(Mutant::SlotNotFreed)) ctx.free_slot(stored->worker);
+  // What another server hands on it has held against the worker of its session.
+  bool is_of_worker = stored && stored->worker && (message_ || stored->worker == worker_);
+  if (!is_holder || is_final(stored->status) || !is_of_worker) return acknowledged(ctx);
+  if (is_elsewhere(ctx, *stored)) return handed_on(ctx, *stored);
+  if (!message_ && !mutant(Mutant::SlotNotFreed)) ctx.free_slot(stored->worker);
   if (mutant(Mutant::SlotFreedTwice)) ctx.free_slot(stored->worker);
   bool canceling = stored->status == ExecutionStatus::Canceling;
   if (canceling && !mutant(Mutant::OutboxKept))
     ctx.changes.outbox_done.push_back({of.tenant, OutboxId{of.id.value}});
   // A worker whose session is over ends its runs unasked.
   bool lost = completion_.end == RunEnd::Lost || completion_.end == RunEnd::Canceled;
-  if (lost && !canceling) {
+  if (lost && message_) {
+    end_lease(ctx, *stored, unheard_, why_lost());
+  } else if (lost && !canceling) {
     lose_run(ctx, *stored, why_lost());
   } else {
     write_outputs(ctx);
@@ -226,7 +258,7 @@ Decided FinishRun::decide(Context& ctx) const {
     const Action* action = found ? found->action.get() : nullptr;
     Value parameters;  // null: none is secret
     if (action && packs::may_hold_secrets(*action, row.parameters_json)) {
-      auto given = parse_json(row.parameters_json);
+      auto given = parse_json(row.parameters_json, kOwnJson);
       if (given.ok()) parameters = *std::move(given);  // may fail: then nothing is revealed
     }
     Output printed = output(action, parameters);
@@ -247,8 +279,21 @@ Decided FinishRun::decide(Context& ctx) const {
 
 }  // namespace
 
-Message finish_run(Completion completion, StoredStreams stored, std::function<void()> done) {
-  return std::make_unique<FinishRun>(std::move(completion), std::move(stored), std::move(done));
+Message finish_run(WorkerId worker, Completion completion, StoredStreams stored,
+                   std::function<void()> done) {
+  return std::make_unique<FinishRun>(worker, RunEnded{std::move(completion), std::move(stored)},
+                                     MessageId{}, std::move(done));
+}
+
+Message finish_run(const MessageRow& message) {
+  auto ended = read_end(message.body_json);
+  auto nobody = [] {};
+  if (ended.ok()) {
+    return std::make_unique<FinishRun>(WorkerId{}, std::move(*ended), message.id, nobody);
+  }
+  RunEnded of{.completion = {.tenant = message.tenant, .key = {ExecutionId{message.subject}}}};
+  return std::make_unique<FinishRun>(WorkerId{}, std::move(of), message.id, nobody,
+                                     std::move(ended).error());
 }
 
 }  // namespace millrace::engine

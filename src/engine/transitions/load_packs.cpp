@@ -74,6 +74,18 @@ Result<void> LoadPacks::check_names(const Catalog& catalog) const {
 }
 
 void LoadPacks::note_release(Context& ctx, const Pack& pack) const {
+  auto is_in_force = [&] {
+    auto same = [&](const auto& each) { return each->digest == pack.digest; };
+    if (packs_.known) return packs_.known->contains(pack.digest);
+    return std::ranges::any_of(ctx.catalog(caller_.tenant).packs(), same);
+  };
+  if (!is_in_force()) {
+    ctx.changes.feed.push_back({.tenant = caller_.tenant,
+                                .type = EntityType::Pack,
+                                .op = ChangeOp::Updated,
+                                .detail = pack.ref,
+                                .at = ctx.now()});
+  }
   ctx.changes.pack_releases.push_back(
       {caller_.tenant, pack.ref, pack.version, pack.digest, ctx.now(),
        pack.source_gone ? PackState::SourceGone : PackState::Installed, ctx.new_raw_id()});
@@ -127,7 +139,7 @@ Decided LoadPacks::decide(Context& ctx) const {
   }
   catalog = catalog->with_packs(caller_.tenant, own)->with_rules(changed);
   for (const auto& pack : packs_.retired) catalog = catalog->with_retired(caller_.tenant, pack);
-  ctx.decision().catalog = catalog->with_missing(caller_.tenant, packs_.missing);
+  put_in_force(ctx, caller_.tenant, catalog->with_missing(caller_.tenant, packs_.missing));
   ctx.decision().check_releases_after = ExecutionId{};
   ctx.decision().check_timers = Decision::TimersToCheck{};
   return answer(ctx, static_cast<int>(packs_.system.size() + packs_.own.size()));

@@ -2,6 +2,7 @@
 #include "engine/transitions/lose_run.h"
 
 #include "base/mutants.h"
+#include "engine/transitions/run_elsewhere.h"
 
 #include <fmt/format.h>
 
@@ -41,6 +42,12 @@ void end_lease(Context& ctx, const kernel::ExecutionRow& row, bool unheard, std:
   } else {
     lose_run(ctx, row, why);
   }
+}
+
+void end_lease_anywhere(Context& ctx, const kernel::ExecutionRow& row, bool unheard,
+                        std::string_view why) {
+  if (is_elsewhere(ctx, row)) return send_loss(ctx, row, unheard, why);
+  end_lease(ctx, row, unheard, why);
 }
 
 }  // namespace millrace::engine

@@ -36,9 +36,15 @@ Decided LoseWorker::decide(Context& ctx) const {
   ctx.decision().session_over = session_;
   // It has come back before this could be decided, and said itself what it still runs.
   if (ctx.has_session(worker_) && !mutant(Mutant::LostThoughBack)) return ctx.decided();
+  if (const auto* known = ctx.rows().worker(worker_); known && known->session) {
+    WorkerRow row = *known;
+    row.session = {};
+    row.updated = ctx.now();
+    ctx.changes.workers.push_back(std::move(row));
+  }
   for (const auto* run : ctx.rows().leased()) {
     if (run->worker != worker_ || is_final(run->status)) continue;
-    end_lease(ctx, *run, false, why_);
+    end_lease_anywhere(ctx, *run, false, why_);
   }
   TRY(work_off(ctx));
   return ctx.decided();

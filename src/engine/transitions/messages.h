@@ -35,24 +35,46 @@ struct SessionTerms {
   int64_t ttl_ms = 0;
   int64_t renew_ms = 0;
   int64_t fence_ms = 0;
+  int64_t home = 0;  // WorkerRow
 };
 // `opened` is called once it is durable and in force, on the partition's thread.
 Message open_worker(kernel::WorkerHello hello, SessionTerms terms,
                     std::function<void(Result<kernel::Session>)> opened);
 // `why` is a literal.
 Message lose_worker(WorkerId worker, SessionId session, std::string_view why);
+// What another server has changed of a tenant's catalogue, as the store has it at `version`.
+struct CatalogNews {
+  TenantId tenant;
+  int64_t version = 0;
+  std::vector<std::shared_ptr<const RuleEntry>> rules;
+  std::vector<kernel::WebhookRow> webhooks;
+};
+Message refresh_catalog(CatalogNews news);
+// Runs of this partition's shards whose worker is of a server that is not among these any more.
+Message check_homes(std::vector<int64_t> with_runs);
 // The whole of each stream that is a blob, or why it cannot be had.
 struct StoredStreams {
   Result<std::string> out;
   Result<std::string> err;
 };
+// How a run has ended.
+struct RunEnded {
+  kernel::Completion completion;
+  StoredStreams stored = {std::string(), std::string()};
+  bool unheard = false;  // of a lost one: its worker has never heard of it
+};
 // `done` is called once the completion, or the reason why it cannot be taken, is durable.
-Message finish_run(kernel::Completion completion, StoredStreams stored, std::function<void()> done);
+// Of another worker than that which holds the run, nothing is taken.
+Message finish_run(WorkerId worker, kernel::Completion completion, StoredStreams stored,
+                   std::function<void()> done);
+// The same, as another server has stored it.
+Message finish_run(const kernel::MessageRow& message);
 // The worker builds something before the run can begin. `known` is called once that is durable, or
 // will not be.
-Message prepare_run(TenantId tenant, kernel::RunKey run, std::string builds,
+Message prepare_run(WorkerId worker, TenantId tenant, kernel::RunKey run, std::string builds,
                     std::function<void()> known);
 // `go` is called with whether it may begin. Only after `known`: one must not overtake the other.
-Message run_is_prepared(TenantId tenant, kernel::RunKey run, std::function<void(bool)> go);
+Message run_is_prepared(WorkerId worker, TenantId tenant, kernel::RunKey run,
+                        std::function<void(bool)> go);
 
 }  // namespace millrace::engine

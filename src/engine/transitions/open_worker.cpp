@@ -2,11 +2,15 @@
 #include <algorithm>
 #include <set>
 
+#include "base/json.h"
 #include "base/mutants.h"
 #include "engine/machine/transition.h"
 #include "engine/transitions/lose_run.h"
 #include "engine/transitions/messages.h"
 #include "engine/transitions/work_off.h"
+#include "model/labels.h"
+#include "packs/parameters.h"
+#include "packs/secrets.h"
 
 namespace millrace::engine {
 
@@ -18,6 +22,21 @@ namespace {
 bool runs_in_worker(Context& ctx, const ExecutionRow& row) {
   auto found = ctx.catalog(row.tenant).find_action(row.action, row.release);
   return !found || found->action->runner == Runner::Http;
+}
+
+// Nothing: its release is gone, or its parameters cannot be read; who decides on it says so.
+AdoptedRun adopted(Context& ctx, const ExecutionRow& row) {
+  AdoptedRun run{.tenant = row.tenant, .key = row.key()};
+  auto found = ctx.catalog(row.tenant).find_action(row.action, row.release);
+  if (!found || found->action->output_format == OutputFormat::Text) return run;
+  const Action& action = *found->action;
+  if (packs::may_hold_secrets(action, row.parameters_json)) {
+    auto parameters = parse_json(row.parameters_json, kOwnJson);
+    if (!parameters.ok()) return run;
+    run.secrets = packs::secret_values(action, *parameters);
+  }
+  run.output_format = action.output_format;
+  return run;
 }
 
 // A worker opens its session: what it still runs stays, what it has lost is decided by its effect
@@ -54,6 +73,13 @@ WorkerRow OpenWorker::make_row(Context& ctx, const WorkerRow* known) const {
   row.instance = hello_.instance;
   row.slots = hello_.slots;
   row.updated = ctx.now();
+  row.home = terms_.home;
+  row.ttl_ms = terms_.ttl_ms;
+  auto labels = hello_.labels;
+  for (const auto& runtime : hello_.runtimes) {
+    labels.push_back(std::string(kRuntimeLabel) + runtime);
+  }
+  row.labels = join_labels(std::move(labels));
   return row;
 }
 
@@ -66,38 +92,40 @@ bool OpenWorker::take_over(Context& ctx, const ExecutionRow& run, bool same_inst
   }
   // The lease was durable, but the spawner that lives since then has never heard of the run.
   bool unheard = same_instance && !runs_in_worker(ctx, run);
-  end_lease(ctx, run, unheard, "server and spawner both went away while it ran");
+  end_lease_anywhere(ctx, run, unheard, "server and spawner both went away while it ran");
   return false;
 }
 
 Decided OpenWorker::decide(Context& ctx) const {
   const WorkerRow* known = ctx.rows().worker(hello_.name);
+  for (const auto& label : hello_.labels) TRY(check_label(label));
   WorkerRow row = make_row(ctx, known);
+  row.session = ctx.new_id<SessionId>();
   bool same_instance = known && known->instance == hello_.instance && !hello_.instance.empty();
   ctx.changes.workers.push_back(row);
   ctx.worker_opens(row.id);
-  int busy = 0;
+  std::vector<AdoptedRun> taken;
   std::set<RunKey> not_ours(hello_.adopted.begin(), hello_.adopted.end());
   for (const auto* run : ctx.rows().leased()) {
     bool ended = is_final(run->status);  // by a completion of the same batch
     if (run->worker != row.id || ended) continue;
     if (!take_over(ctx, *run, same_instance)) continue;
-    ++busy;
+    taken.push_back(adopted(ctx, *run));
     not_ours.erase(run->key());
   }
-  // Somebody else has the lease by now, or it has ended: nothing of it may go on (K6). With a part
-  // of the shards it may be another partition's.
-  if (ctx.shards() == ShardSet::all()) {
-    // The worker has it and knows its tenant.
-    for (const auto& run : not_ours)
-      ctx.decision().cancels.emplace_back(row.id, Of{TenantId(), run});
+  // Somebody else has the lease by now, or it has ended: nothing of it may go on (K6). The worker
+  // has it and knows its tenant.
+  for (const auto& run : not_ours) {
+    ctx.decision().cancels.emplace_back(row.id, Of{TenantId(), run});
   }
   TRY(work_off(ctx));
-  Session session{.id = ctx.new_id<SessionId>(),
+  Session session{.id = row.session,
                   .worker = row.id,
                   .ttl_ms = terms_.ttl_ms,
                   .renew_ms = terms_.renew_ms,
-                  .fence_ms = terms_.fence_ms};
+                  .fence_ms = terms_.fence_ms,
+                  .adopted = std::move(taken)};
+  int busy = static_cast<int>(session.adopted.size());
   ctx.decision().opened = Opened{session.id, row, terms_.ttl_ms, busy};
   return ctx.decided([this, session](Deliveries&) { opened_(session); });
 }

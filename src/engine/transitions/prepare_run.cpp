@@ -3,6 +3,7 @@
 
 #include "engine/machine/transition.h"
 #include "engine/transitions/messages.h"
+#include "engine/transitions/run_elsewhere.h"
 #include "engine/transitions/start.h"
 
 namespace millrace::engine {
@@ -16,8 +17,13 @@ namespace {
 // the process starts (K7).
 class PrepareRun final : public Transition {
  public:
-  PrepareRun(TenantId tenant, RunKey run, std::string builds, std::function<void(bool)> told)
-      : tenant_(tenant), run_(run), builds_(std::move(builds)), told_(std::move(told)) {}
+  PrepareRun(WorkerId worker, TenantId tenant, RunKey run, std::string builds,
+             std::function<void(bool)> told)
+      : worker_(worker),
+        tenant_(tenant),
+        run_(run),
+        builds_(std::move(builds)),
+        told_(std::move(told)) {}
   std::string_view name() const override { return "prepare_run"; }
   About about() const override {
     return {.tenant = tenant_, .subject = run_.execution.value, .holds_up = run_.execution};
@@ -32,6 +38,7 @@ class PrepareRun final : public Transition {
   Decided decide(Context& ctx) const override;
 
  private:
+  WorkerId worker_;
   TenantId tenant_;
   RunKey run_;
   std::string builds_;              // empty: it is ready
@@ -41,9 +48,17 @@ class PrepareRun final : public Transition {
 Decided PrepareRun::decide(Context& ctx) const {
   const auto* row = ctx.rows().execution(Of{tenant_, run_.execution});
   bool may_go =
-      row && row->worker && row->key() == run_ &&
+      row && row->worker && row->worker == worker_ && row->key() == run_ &&
       (row->status == ExecutionStatus::Running || row->status == ExecutionStatus::Scheduled);
-  if (may_go) {
+  if (may_go && is_elsewhere(ctx, *row)) {
+    // What stands there as not begun must not begin unwritten: it starts again with its owner.
+    bool is_ready = builds_.empty();
+    if (is_ready && row->status == ExecutionStatus::Scheduled) {
+      may_go = false;
+      ctx.free_slot(row->worker);
+      send_loss(ctx, *row, /*unheard=*/true, "its shard has moved while it was prepared");
+    }
+  } else if (may_go) {
     ExecutionRow& after = ctx.edit(*row);
     after.status = builds_.empty() ? ExecutionStatus::Running : ExecutionStatus::Scheduled;
     after.started = builds_.empty() ? ctx.now() : 0;
@@ -55,13 +70,15 @@ Decided PrepareRun::decide(Context& ctx) const {
 
 }  // namespace
 
-Message prepare_run(TenantId tenant, RunKey run, std::string builds, std::function<void()> known) {
-  return std::make_unique<PrepareRun>(tenant, run, std::move(builds),
+Message prepare_run(WorkerId worker, TenantId tenant, RunKey run, std::string builds,
+                    std::function<void()> known) {
+  return std::make_unique<PrepareRun>(worker, tenant, run, std::move(builds),
                                       [known = std::move(known)](bool) { known(); });
 }
 
-Message run_is_prepared(TenantId tenant, RunKey run, std::function<void(bool)> go) {
-  return std::make_unique<PrepareRun>(tenant, run, std::string(), std::move(go));
+Message run_is_prepared(WorkerId worker, TenantId tenant, RunKey run,
+                        std::function<void(bool)> go) {
+  return std::make_unique<PrepareRun>(worker, tenant, run, std::string(), std::move(go));
 }
 
 }  // namespace millrace::engine

@@ -15,14 +15,15 @@ namespace {
 // A copy of a past event against today's rules.
 class ReplayEvent final : public Request<Ingested> {
  public:
-  ReplayEvent(Caller caller, EventId event, Reply<Ingested> reply)
-      : Request(std::move(caller), std::move(reply)), event_(event) {}
+  ReplayEvent(Caller caller, EventId event, std::optional<Value> payload, Reply<Ingested> reply)
+      : Request(std::move(caller), std::move(reply)), event_(event), payload_(std::move(payload)) {}
   std::string_view name() const override { return "replay_event"; }
   void want(Wanted& wanted) const override { wanted.events.push_back({caller_.tenant, event_}); }
   Decided decide(Context& ctx) const override;
 
  private:
   EventId event_;
+  std::optional<Value> payload_;
 };
 
 Decided ReplayEvent::decide(Context& ctx) const {
@@ -32,7 +33,10 @@ Decided ReplayEvent::decide(Context& ctx) const {
   if (!original) {
     return Error(ErrorKind::NotFound, "EVT-0002", fmt::format("no event {}", event_.value));
   }
-  TRY(Value payload, parse_json(original->payload_json, kOwnJson));
+  Value payload = payload_.value_or(Value());
+  if (!payload_) {
+    TRY(payload, parse_json(original->payload_json, kOwnJson));
+  }
   EventRow row = *original;
   row.id = ctx.new_root<EventId>(caller_.tenant);
   row.replay_of = original->id;
@@ -49,8 +53,10 @@ Decided ReplayEvent::decide(Context& ctx) const {
 
 }  // namespace
 
-Message command::replay(Caller caller, EventId event, Reply<Ingested> reply) {
-  return std::make_unique<ReplayEvent>(std::move(caller), event, std::move(reply));
+Message command::replay(Caller caller, EventId event, std::optional<Value> payload,
+                        Reply<Ingested> reply) {
+  return std::make_unique<ReplayEvent>(std::move(caller), event, std::move(payload),
+                                       std::move(reply));
 }
 
 }  // namespace millrace::engine

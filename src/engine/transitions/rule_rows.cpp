@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/json.h"
 #include "base/text.h"
 #include "engine/transitions/schedule.h"
@@ -57,6 +59,21 @@ std::shared_ptr<const RuleEntry> add_deletion(Context& ctx, const RuleEntry& old
                               .detail = old.row.ref,
                               .at = ctx.now()});
   return gone;
+}
+
+void put_in_force(Context& ctx, TenantId tenant, const std::shared_ptr<const Catalog>& next) {
+  // Packs that are loaded as they were are new in memory only.
+  auto is_of_catalog = [](const ChangeRow& entry) {
+    return entry.type == EntityType::Rule || entry.type == EntityType::Webhook ||
+           entry.type == EntityType::Pack;
+  };
+  if (std::ranges::none_of(ctx.changes.feed, is_of_catalog)) {
+    ctx.decision().catalog = next;
+    return;
+  }
+  int64_t version = ctx.catalog(tenant).version() + 1;
+  ctx.changes.catalogs.push_back({tenant, version});
+  ctx.decision().catalog = next->with_version(tenant, version);
 }
 
 RuleRow row_now(const RuleEntry* entry, RuleId id, std::string_view ref) {

@@ -17,6 +17,10 @@ inline constexpr std::string_view kDeleter = "(deleted by an operator)";
 // is now; one that is gone has an id only.
 inline Turn catalogue_turn() { return Turn::exclusive(0); }
 
+// The tenant's next catalogue: in force with the commit, unless another server has made one since.
+// A new version has an entry in the feed, by which others learn of it: after those were added.
+void put_in_force(Context& ctx, TenantId tenant, const std::shared_ptr<const Catalog>& next);
+
 // A rule as JSON, the form in which its revisions are stored and the API shows it.
 Value rule_to_value(const RuleSpec& spec);
 Result<RuleSpec> rule_from_value(const Value& value);

@@ -32,7 +32,7 @@ TimerRow schedule_row(Context& ctx, TenantId tenant, std::string name, std::stri
 }
 
 std::string with_reached(const TimerRow& timer, int64_t reached) {
-  auto body = parse_json(timer.body_json);
+  auto body = parse_json(timer.body_json, kOwnJson);
   if (!body.ok() || !body->is_map()) return timer.body_json;
   Value plain =
       Value::map({{"trigger", (*body)["trigger"]}, {"parameters", (*body)["parameters"]}});
@@ -144,7 +144,7 @@ Result<void> skip_firing(Context& ctx, const TimerRow& timer) {
 }
 
 Result<void> mend_schedule(Context& ctx, const TimerRow& timer) {
-  TRY(Value body, parse_json(timer.body_json));
+  TRY(Value body, parse_json(timer.body_json, kOwnJson));
   TRY(auto schedule, rules::parse_schedule(body.string_or("trigger", ""), body["parameters"]));
   auto due = rules::due_anew(schedule, timer.due, ctx.now());
   if (due == timer.due) return {};

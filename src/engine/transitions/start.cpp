@@ -9,6 +9,7 @@
 #include "engine/transitions/run_env.h"
 #include "engine/transitions/waiting.h"
 #include "engine/transitions/work_order.h"
+#include "model/labels.h"
 #include "packs/parameters.h"
 
 namespace millrace::engine {
@@ -136,7 +137,7 @@ void cannot_start(Context& ctx, ExecutionId id, std::string_view why) {
 // Onto a worker, when a slot is free and nobody waits for one; else into the queue.
 void launch_on_worker(Context& ctx, ExecutionId id) {
   ExecutionRow& row = edit(ctx, id);
-  auto worker = ctx.somebody_waits() ? std::nullopt : ctx.take_slot();
+  auto worker = ctx.somebody_waits(row.needs) ? std::nullopt : ctx.take_slot(row.needs);
   if (!worker) {
     row.status = ExecutionStatus::Requested;
     enqueue(ctx, row);
@@ -187,6 +188,17 @@ const TenantCatalog::ActionRef* find_action(Context& ctx, const StartRequest& re
   return catalog.find_action(request.action);
 }
 
+// Of the runtimes those that a machine may lack.
+std::string needs_of(const Action& action) {
+  bool on_worker = action.runner == Runner::Script || action.runner == Runner::Shell ||
+                   action.runner == Runner::Http;
+  if (!on_worker) return {};
+  auto needs = action.runs_on;
+  bool may_lack = action.runtime == "python" || action.runtime == "node";
+  if (may_lack) needs.push_back(std::string(kRuntimeLabel) + action.runtime);
+  return join_labels(std::move(needs));
+}
+
 ExecutionRow make_row(Context& ctx, const StartRequest& request,
                       const TenantCatalog::ActionRef& found) {
   const Action& action = *found.action;
@@ -196,6 +208,7 @@ ExecutionRow make_row(Context& ctx, const StartRequest& request,
   row.action = action.ref;
   row.release = found.pack->digest;
   row.effect_class = action.effect_class;
+  row.needs = needs_of(action);
   row.priority = request.priority;
   row.parent = request.parent;
   row.root = request.root ? request.root : row.id;
@@ -215,13 +228,30 @@ ExecutionRow make_row(Context& ctx, const StartRequest& request,
   return row;
 }
 
+// An event of megabytes that is handed to a thousand actions is a thousand times as dear to store.
+Result<void> pay_for(const Action& action, const Value& parameters, expr::Allowance* allowance) {
+  // What ends at once gives them back, as text and as value.
+  if (is_deeper(parameters, static_cast<size_t>(kDeepestKept.most))) {
+    return Error(ErrorKind::TooLarge, "EXE-0028",
+                 fmt::format("'{}' cannot start: expected parameters of at most {} levels of lists "
+                             "and maps",
+                             action.ref, kDeepestKept.most));
+  }
+  uint64_t times = action.runner == Runner::Builtin ? 3 : 1;
+  if (!allowance || allowance->take_writing(parameters, times)) return {};
+  return Error(ErrorKind::TooLarge, "EXE-0027",
+               fmt::format("'{}' cannot start with parameters that large: what one decision starts "
+                           "may take {} steps together",
+                           action.ref, allowance->of));
+}
+
 void start_queued(Context& ctx, const ExecutionRow& waiting) {
   ExecutionId id = waiting.id;
   if (!ctx.catalog(waiting.tenant).find_action(waiting.action, waiting.release)) {
     hold_for_release(ctx, id);
     return;
   }
-  auto worker = ctx.take_slot();
+  auto worker = ctx.take_slot(waiting.needs);
   ASSERT(worker.has_value());
   ExecutionRow& row = ctx.edit(waiting);
   if (auto granted = grant(ctx, row, *worker); !granted.ok()) {
@@ -232,7 +262,7 @@ void start_queued(Context& ctx, const ExecutionRow& waiting) {
     cannot_start(ctx, id, granted.error().message());
     return;
   }
-  if (!mutant(Mutant::QueueRowKept)) ctx.changes.dequeue.push_back({row.tenant, row.id});
+  if (!mutant(Mutant::QueueRowKept)) dequeue(ctx, row);
   note_update(ctx, row);
 }
 
@@ -333,6 +363,7 @@ Result<ExecutionId> start_execution(Context& ctx, const StartRequest& request) {
   TRY(Value parameters, packs::check_parameters(action, given, scope, ctx.expressions()));
 
   TRY(check_env_parameter(action, parameters, ctx.env_allowed()));
+  TRY(pay_for(action, parameters, request.allowance));
 
   ExecutionRow row = make_row(ctx, request, *found);
   row.parameters_json = to_json(parameters);
@@ -381,17 +412,18 @@ void start_when_due(Context& ctx, ExecutionId id) {
 }
 
 void start_waiting(Context& ctx) {
-  while (ctx.free_slots() > 0) {
-    const auto* next = ctx.next_queued();
-    if (!next) return;
-    start_queued(ctx, *next);
-  }
+  while (const auto* next = ctx.next_queued()) start_queued(ctx, *next);
+}
+
+void dequeue(Context& ctx, const ExecutionRow& row) {
+  ctx.changes.dequeue.push_back({row.tenant, row.id});
+  ctx.decision().left_queue.emplace_back(row.tenant, row.needs);
 }
 
 void enqueue(Context& ctx, const ExecutionRow& row) {
   if (mutant(Mutant::QueueRowLost)) return;
   ctx.changes.enqueue.push_back(
-      {row.id, row.tenant, ctx.now() + rank_offset_ms(row.priority), row.root});
+      {row.id, row.tenant, ctx.now() + rank_offset_ms(row.priority), row.root, row.needs});
 }
 
 void requeue(Context& ctx, ExecutionId id) {
@@ -422,9 +454,7 @@ void finish(Context& ctx, ExecutionId id, ExecutionStatus status, FailureClass f
   ExecutionRow& row = edit(ctx, id);
   ASSERT(!is_final(row.status) && is_final(status));
   if (!is_fresh(row)) {
-    if (row.status == ExecutionStatus::Requested) {
-      ctx.changes.dequeue.push_back({row.tenant, row.id});
-    }
+    if (row.status == ExecutionStatus::Requested) dequeue(ctx, row);
     if (row.status == ExecutionStatus::Pending) close_inquiry(ctx, row, status);
     // Only runs inside the server have timers of their own.
     bool has_timers = !row.worker && !mutant(Mutant::TimersOfEndedKept);
@@ -441,9 +471,7 @@ void finish(Context& ctx, ExecutionId id, ExecutionStatus status, FailureClass f
 
 void hold(Context& ctx, ExecutionId id, FailureClass failure, std::string why) {
   ExecutionRow& row = edit(ctx, id);
-  if (row.status == ExecutionStatus::Requested && !is_fresh(row)) {
-    ctx.changes.dequeue.push_back({row.tenant, row.id});
-  }
+  if (row.status == ExecutionStatus::Requested && !is_fresh(row)) dequeue(ctx, row);
   bool asks = row.status == ExecutionStatus::Pending && !is_fresh(row);
   if (asks && !mutant(Mutant::HeldGoesOnAsking)) {
     close_inquiry(ctx, row, ExecutionStatus::NeedsDecision);

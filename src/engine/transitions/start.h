@@ -58,6 +58,8 @@ void requeue(Context& ctx, ExecutionId id);
 // One more attempt of what was held for an operator: in the queue, or inside the server.
 void retry(Context& ctx, ExecutionId id);
 // Into the queue as it is.
+// It waits no more.
+void dequeue(Context& ctx, const kernel::ExecutionRow& row);
 void enqueue(Context& ctx, const kernel::ExecutionRow& row);
 
 // Ends an execution: final status, feed, timers; its workflow is told. `result` null: none.

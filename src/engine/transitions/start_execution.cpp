@@ -22,6 +22,7 @@ class StartExecution final : public Request<ExecutionRow> {
   // While the end of the first one is being committed the answer waits: a watch that begins now
   // would miss it.
   ExecutionId tree(const Loaded& rows) const override { return first_of_key(rows, caller_); }
+  ExecutionId writes(const Loaded&) const override { return {}; }  // the first one is only read
   Decided decide(Context& ctx) const override;
 
  private:

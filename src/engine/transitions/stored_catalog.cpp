@@ -25,11 +25,10 @@ Result<rules::RulePtr> compile(const kernel::RuleRow& row, const RuleSpec& spec,
   }
 }
 
-Result<std::vector<std::shared_ptr<const RuleEntry>>> stored_rules(sql::Connection& reader,
-                                                                   InHand* in_hand) {
-  TRY(auto rows, store::gone_pack_rules(reader));  // one that is there again comes after
-  TRY(auto current, store::rules_of_all_tenants(reader));
-  std::ranges::move(current, std::back_inserter(rows));
+}  // namespace
+
+Result<std::vector<std::shared_ptr<const RuleEntry>>> compiled_rules(
+    std::vector<kernel::RuleRow> rows, InHand* in_hand) {
   std::vector<std::shared_ptr<const RuleEntry>> entries;
   expr::Engine expressions;
   for (auto& row : rows) {
@@ -52,14 +51,17 @@ Result<std::vector<std::shared_ptr<const RuleEntry>>> stored_rules(sql::Connecti
   return entries;
 }
 
-}  // namespace
-
 Result<std::shared_ptr<const Catalog>> with_stored(std::shared_ptr<const Catalog> catalog,
                                                    sql::Connection& reader, InHand* in_hand) {
-  TRY(auto rules, stored_rules(reader, in_hand));
+  TRY(auto rows, store::gone_pack_rules(reader));  // one that is there again comes after
+  TRY(auto current, store::rules_of_all_tenants(reader));
+  std::ranges::move(current, std::back_inserter(rows));
+  TRY(auto rules, compiled_rules(std::move(rows), in_hand));
   catalog = catalog->with_rules(rules);
   TRY(auto webhooks, store::webhooks_of_all_tenants(reader));
   for (auto& webhook : webhooks) catalog = catalog->with_webhook(std::move(webhook));
+  TRY(auto versions, store::catalogs_of_all_tenants(reader));
+  for (const auto& row : versions) catalog = catalog->with_version(row.tenant, row.version);
   return catalog;
 }
 

@@ -15,4 +15,8 @@ namespace millrace::engine {
 Result<std::shared_ptr<const Catalog>> with_stored(std::shared_ptr<const Catalog> catalog,
                                                    sql::Connection& reader, InHand* in_hand);
 
+// These rules, compiled; one that cannot be is left out, as above.
+Result<std::vector<std::shared_ptr<const RuleEntry>>> compiled_rules(
+    std::vector<kernel::RuleRow> rows, InHand* in_hand);
+
 }  // namespace millrace::engine

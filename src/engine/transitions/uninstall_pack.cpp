@@ -86,8 +86,8 @@ Decided UninstallPack::decide(Context& ctx) const {
                               .at = ctx.now()});
   end_schedules(ctx, caller_.tenant, refs);
   remember_answer(ctx, caller_, done.rules + 1);  // 0 would be no answer
-  ctx.decision().catalog =
-      ctx.catalogs().with_packs(caller_.tenant, std::move(own))->with_rules(gone);
+  put_in_force(ctx, caller_.tenant,
+               ctx.catalogs().with_packs(caller_.tenant, std::move(own))->with_rules(gone));
   return answer(ctx, std::move(done));
 }
 

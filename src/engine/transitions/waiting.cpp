@@ -54,7 +54,7 @@ bool is_held_back(const Context& ctx, const ExecutionRow& row) {
 
 void hold_back(Context& ctx, ExecutionId id) {
   ExecutionRow& row = ctx.edit(*ctx.execution(id));
-  if (row.status == ExecutionStatus::Requested) ctx.changes.dequeue.push_back({row.tenant, row.id});
+  if (row.status == ExecutionStatus::Requested) dequeue(ctx, row);
   row.status = ExecutionStatus::Paused;
   row.started = 0;
   row.held = fmt::format("waits for its workflow: millrace execution resume {}", row.parent.value);

@@ -132,8 +132,8 @@ Result<void> WorkflowRun::start_round() {
   done_for_now_ = true;
   if (rests()) return {};
   TRY(auto tasks, conductor_.next_tasks());
-  if (tasks.empty()) return {};
-  done_for_now_ = false;
+  done_for_now_ = tasks.empty() || conductor_.was_cut_short();
+  if (conductor_.was_cut_short()) go_on_after_this();
   for (const auto& task : tasks) {
     if (!ctx_.has_started_enough()) TRY(start(task));
   }
@@ -142,9 +142,17 @@ Result<void> WorkflowRun::start_round() {
 }
 
 bool WorkflowRun::rests() {
-  if (ctx_.steps_ended <= kMostStepsAtOnce && !ctx_.has_done_enough()) return false;
-  if (!std::exchange(rests_, true)) send(ctx_, row(), MessageKind::AdvanceWorkflow, live_.id);
+  bool is_put_off = ctx_.put_off.contains(live_.id);
+  if (!is_put_off && ctx_.steps_ended <= kMostStepsAtOnce && !ctx_.has_done_enough()) return false;
+  go_on_after_this();
   return true;
+}
+
+// In the next decision.
+void WorkflowRun::go_on_after_this() {
+  if (ctx_.put_off.insert(live_.id).second) {
+    send(ctx_, row(), MessageKind::AdvanceWorkflow, live_.id);
+  }
 }
 
 Result<void> WorkflowRun::tell(const TaskKey& key, int32_t item, Status status,

@@ -38,6 +38,7 @@ class WorkflowRun {
   Result<void> start_round();
   // Whether the next decision goes on with it, which it is told.
   bool rests();
+  void go_on_after_this();
   Result<void> start(const conductor::NextTask& task);
   Result<void> report(const Ended& ended);
   bool is_first_offer(const conductor::NextTask& task) const;
@@ -56,7 +57,6 @@ class WorkflowRun {
   conductor::Conductor& conductor_;
   std::vector<Ended> ended_;
   bool done_for_now_ = false;
-  bool rests_ = false;
 };
 
 // How the text begins that says why a workflow is paused, when somebody has asked for it.

@@ -28,6 +28,7 @@ class WriteKey final : public Request<KeyRow> {
     want_answer(wanted, caller_);
     wanted.key_values.push_back(write_.key);
   }
+  bool needs_shards() const override { return false; }
   Decided decide(Context& ctx) const override;
 
  private:

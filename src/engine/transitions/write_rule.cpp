@@ -61,7 +61,7 @@ Decided WriteRule::decide(Context& ctx) const {
   std::string owner = stays_of_pack ? old->row.pack : std::string(kNoPack);
   TRY(auto entry, add_revision(ctx, caller_.tenant, spec, std::move(owner), old));
   remember_answer(ctx, caller_, entry->row.id.value);
-  ctx.decision().catalog = ctx.catalogs().with_rules({entry});
+  put_in_force(ctx, caller_.tenant, ctx.catalogs().with_rules({entry}));
   return answer(ctx, entry->row);
 }
 

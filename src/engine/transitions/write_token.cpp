@@ -12,6 +12,7 @@ class WriteToken final : public Request<TokenRow> {
   WriteToken(Caller caller, TokenWrite write, Reply<TokenRow> reply)
       : Request(std::move(caller), std::move(reply)), write_(std::move(write)) {}
   std::string_view name() const override { return "write_token"; }
+  bool needs_shards() const override { return false; }
   Decided decide(Context& ctx) const override;
 
  private:

@@ -88,7 +88,7 @@ Decided WriteWebhook::decide(Context& ctx) const {
                               .detail = after.name,
                               .at = ctx.now()});
   remember_answer(ctx, caller_, after.id.value);
-  ctx.decision().catalog = ctx.catalogs().with_webhook(after);
+  put_in_force(ctx, caller_.tenant, ctx.catalogs().with_webhook(after));
   return answer(ctx, std::move(after));
 }
 

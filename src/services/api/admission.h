@@ -51,6 +51,7 @@ class Credential {
   Secret token_;
   auth::Permission permission_;
   auth::Principal who_;
+  bool is_forwarded_;
   std::chrono::steady_clock::time_point next_look_;
 };
 

@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "async/loop.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -10,6 +12,7 @@
 #include "base/yaml.h"
 #include "services/api/admission.h"
 #include "services/api/docs_page.h"
+#include "services/api/forward.h"
 #include "services/api/openapi.h"
 #include "services/api/problem.h"
 #include "services/api/routes.h"
@@ -25,6 +28,11 @@ Error no_route(const net::HttpRequest& request) {
   return Error(
       ErrorKind::NotFound, "API-0006",
       fmt::format("no route {} {}: /api/v1/openapi.json lists all", request.method, request.path));
+}
+
+bool is_for_admins(std::string_view path) {
+  constexpr std::string_view kPaths[] = {"/livez", "/ready", "/health", "/metrics", "/info"};
+  return std::ranges::find(kPaths, path) != std::end(kPaths);
 }
 
 Error wrong_method(const net::HttpRequest& request, std::string_view allowed) {
@@ -99,7 +107,7 @@ Task<Response> run_route(Call& call) {
   CO_TRY(check_query(call));
   CO_TRY(check_body_form(call));
   CO_TRY(auto key, RunningKey::take(call));
-  co_return co_await run_handler(call);
+  co_return co_await run_where_it_belongs(call, run_handler);
 }
 
 }  // namespace
@@ -158,11 +166,24 @@ void Api::finish(const Call& call, net::HttpResponse& response, int64_t duration
 }
 
 Task<net::HttpResponse> Api::handle(net::HttpRequest& request) {
-  auto begin = std::chrono::steady_clock::now();
   Call call(*shared_, request);
   call.request_id = request_id_of(*shared_, request);
   call.trace = trace_of(*shared_, request);
+  co_return co_await answer(call);
+}
 
+Task<Result<ForwardedAnswer>> Api::handle_forwarded(ForwardedRequest forwarded) {
+  CO_TRY(auto request, request_of(forwarded));
+  Call call(*shared_, request);
+  call.request_id = forwarded.request_id;
+  call.trace = forwarded.trace;
+  call.who = forwarded.who;
+  call.hops = std::max(forwarded.hops, 1);
+  co_return answer_of(co_await answer(call));
+}
+
+Task<net::HttpResponse> Api::answer(Call& call) {
+  auto begin = std::chrono::steady_clock::now();
   net::HttpResponse response;
   if (auto none = find_route(call)) {
     response = std::move(*none);
@@ -201,6 +222,26 @@ net::HttpHandlers Api::handlers() {
           .admit = [this](net::HttpRequest& request) { return admit(request); },
           .refuse = [this](const net::HttpRequest& request, int status,
                            const Error& error) { return refuse(request, status, error); }};
+}
+
+net::HttpHandlers Api::admin_handlers() {
+  auto handlers = this->handlers();
+  auto refused = [this](const net::HttpRequest& request) -> std::optional<net::HttpResponse> {
+    if (is_for_admins(request.path)) return std::nullopt;
+    return problem(no_route(request), request_id_of(*shared_, request), shared_->now_ms());
+  };
+  auto answer = [](net::HttpResponse response) -> Task<net::HttpResponse> {
+    co_return std::move(response);
+  };
+  handlers.handle = [this, refused, answer](net::HttpRequest& request) {
+    auto refusal = refused(request);
+    return refusal ? answer(*std::move(refusal)) : handle(request);
+  };
+  handlers.admit = [this, refused](net::HttpRequest& request) {
+    auto refusal = refused(request);
+    return refusal ? net::Admission{.refusal = std::move(refusal)} : admit(request);
+  };
+  return handlers;
 }
 
 net::HttpResponse Api::refuse(const net::HttpRequest& request, int status, const Error& error) {

@@ -32,6 +32,9 @@ class Api {
   ~Api();
 
   Task<net::HttpResponse> handle(net::HttpRequest& request);
+  // The same for a request that another server has taken: its caller is known, its rights are
+  // checked again. Errors: Invalid, API-0104; Internal, API-0105.
+  Task<Result<ForwardedAnswer>> handle_forwarded(ForwardedRequest request);
   // What the head alone decides of a request with a body: route, sender, form, size.
   net::Admission admit(net::HttpRequest& request);
   // What the HTTP server itself refuses, as a problem.
@@ -39,12 +42,15 @@ class Api {
 
   // All three, for the server.
   net::HttpHandlers handlers();
+  // The same for those who look after a process: /livez, /ready, /health, /metrics, /info alone.
+  net::HttpHandlers admin_handlers();
 
   // /ready is 200 and writes are taken while Ready.
   void set_phase(Phase phase);
 
  private:
   explicit Api(std::unique_ptr<Shared> shared, std::unique_ptr<Router> router);
+  Task<net::HttpResponse> answer(Call& call);
   std::optional<net::HttpResponse> find_route(Call& call) const;
   void finish(const Call& call, net::HttpResponse& response, int64_t duration_ns) const;
 

@@ -29,6 +29,9 @@ class Call {
   auth::Principal who;
   std::string request_id;
   std::string trace;  // W3C traceparent
+  // Another server has taken it and found who asks; so many servers it has come through.
+  int hops = 0;
+  bool is_forwarded() const { return hops > 0; }
   // A long body, read before the handler began: see Readers::parse.
   std::optional<Result<Value>> parsed;
 

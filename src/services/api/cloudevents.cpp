@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/charset.h"
 #include "base/json.h"
 #include "base/text.h"
@@ -188,6 +190,10 @@ Result<void> add_attribute(Value& map, const std::string& header, std::string_vi
   if (!is_utf8(text)) {
     return bad_event({{header, "expected UTF-8 text, percent-encoded"}});
   }
+  constexpr std::string_view kElsewhere[] = {"data", "data_base64", "datacontenttype"};
+  if (std::ranges::find(kElsewhere, name) != std::end(kElsewhere)) {
+    return bad_event({{header, "is no header: the data is the body, its type the Content-Type"}});
+  }
   if (map.find(name)) return bad_event({{header, "stands twice: only one may"}});
   map.set(name, text);
   return {};
@@ -200,18 +206,25 @@ Result<Value> from_headers(const net::HttpRequest& request, std::string_view typ
     auto lower = to_lower_ascii(name);
     if (lower.starts_with("ce-")) TRY(add_attribute(map, lower, value));
   }
-  if (!type.empty()) map.set("datacontenttype", type);
-  if (trim(request.body).empty()) return map;
+  auto content_type = trim(request.headers.find("content-type"));
+  auto charset = charset_of(content_type);
+  if (!is_utf8(content_type)) {
+    return bad_event({{"Content-Type", "expected UTF-8, found other bytes"}});
+  }
+  // Without the charset that the text then no longer has.
+  if (!type.empty()) map.set("datacontenttype", charset.empty() ? content_type : type);
+  if (request.body.empty()) return map;
   if (is_json(type)) {
+    if (trim(request.body).empty()) return map;
     std::string decoded;
     TRY(std::string_view text, body_text(request, decoded));
     TRY(Value data, parse_json(text, kPayloadLimits));
     map.set("data", std::move(data));
   } else {
     TRY(check_not_encoded(request));
-    auto charset = charset_of(request.headers.find("content-type"));
     if (charset.empty()) {
-      map.set("data", bytes_value(request.body));
+      std::string_view bytes = request.body;
+      map.set("data", bytes_value(net::is_text(type) ? without_mark(bytes) : bytes));
     } else {
       TRY(std::string text, to_utf8(request.body, charset));
       map.set("data", text);

@@ -186,8 +186,32 @@ TEST(CloudEvents, AttributesInHeadersAreKeptOrRefused) {
   EXPECT_EQ(subject({{"ce-subject", "50%"}}), "API-0050; ce-subject: a broken percent escape");
   EXPECT_EQ(subject({{"ce-subject", "a"}, {"CE-Subject", "b"}}),
             "API-0050; ce-subject: stands twice: only one may");
+  EXPECT_EQ(subject({{"ce-data", "x"}}, "text/plain", "y"),
+            "API-0050; ce-data: is no header: the data is the body, its type the Content-Type");
+  EXPECT_EQ(subject({{"ce-data_base64", "eA=="}}).substr(0, 24), "API-0050; ce-data_base64");
+  EXPECT_EQ(subject({{"CE-DataContentType", "text/html"}}).substr(0, 28),
+            "API-0050; ce-datacontenttype");
+  EXPECT_EQ(subject({}, "text/plain", " \n"), "|\" \\n\"");
+  EXPECT_EQ(subject({}, "application/json", " \n"), "|null");
+  EXPECT_EQ(subject({}, "text/plain", "\xEF\xBB\xBFhi"), "|\"hi\"");
+  EXPECT_EQ(subject({}, "application/octet-stream", "\xEF\xBB\xBFhi"), "|\"\xEF\xBB\xBFhi\"");
+  EXPECT_EQ(subject({}, "text/\xfc", "hi"),
+            "API-0050; Content-Type: expected UTF-8, found other bytes");
   EXPECT_EQ(subject({}, "text/plain; charset=utf-8", "M\xc3\xbcnchen"), "|\"München\"");
   EXPECT_EQ(subject({}, "text/plain; charset=iso-8859-1", "M\xfcnchen"), "|\"München\"");
+}
+
+TEST(CloudEvents, TheTypeOfABodyIsKeptButForItsCharset) {
+  auto type_of = [](const std::string& type) {
+    auto events =
+        read(type, "x",
+             {{"ce-specversion", "1.0"}, {"ce-id", "1"}, {"ce-source", "s"}, {"ce-type", "t"}});
+    if (!events.ok()) return problems_of(events);
+    return std::string(events->front().payload.string_or("datacontenttype", ""));
+  };
+  EXPECT_EQ(type_of("multipart/mixed; boundary=\"A b\""), "multipart/mixed; boundary=\"A b\"");
+  EXPECT_EQ(type_of("text/plain; charset=latin1; format=flowed"), "text/plain");
+  EXPECT_EQ(type_of("TEXT/Plain"), "TEXT/Plain");
 }
 
 TEST(CloudEvents, NobodySpeaksAsTheServer) {

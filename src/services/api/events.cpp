@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
+#include "base/json.h"
 #include "engine/machine/catalog.h"
 #include "engine/transitions/commands.h"
 #include "services/api/call.h"
@@ -84,8 +85,18 @@ Task<Response> send_events(Call& call) {
 
 Task<Response> replay_event(Call& call) {
   CO_TRY(auto id, call.id<EventId>());
+  std::optional<Value> payload;  // nothing: there is no such event, which is for the engine to say
+  auto read = [&](sql::Connection& db) -> Result<void> {
+    TRY(auto event, store::find_event(db, call.who.tenant, id));
+    if (event) {
+      TRY(payload, parse_json(event->payload_json, kOwnJson));
+    }
+    return {};
+  };
+  CO_TRY(co_await call.api.readers.run(read));
   auto command = [&](auto reply) {
-    call.api.engine.submit(engine::command::replay(call.caller(), id, std::move(reply)));
+    call.api.engine.submit(
+        engine::command::replay(call.caller(), id, std::move(payload), std::move(reply)));
   };
   CO_TRY(auto ingested, co_await ask<Ingested>(command));
   co_return answer_one(AcceptedView{ingested.event, ingested.duplicate}, 202);

@@ -11,6 +11,7 @@
 #include "services/api/parse.h"
 #include "services/api/routes.h"
 #include "services/api/shared.h"
+#include "services/api/waiting_reason.h"
 #include "store/read.h"
 
 namespace millrace::api {
@@ -169,6 +170,17 @@ Task<Response> run_execution(Call& call) {
   co_return response;
 }
 
+// Of one that is in the queue.
+Task<Result<std::string>> why_it_waits(Shared& shared, std::string needs) {
+  std::string why;
+  CO_TRY(co_await shared.readers.run([&](sql::Connection& db) -> Result<void> {
+    TRY(auto workers, store::all_workers(db));
+    why = waiting_reason(needs, workers);
+    return {};
+  }));
+  co_return why;
+}
+
 Task<Response> show_execution(Call& call) {
   CO_TRY(auto id, call.id<ExecutionId>());
   CO_TRY(auto query, call.query<WaitQuery>());
@@ -180,7 +192,11 @@ Task<Response> show_execution(Call& call) {
     CO_TRY(co_await Credential(call).check(call.api));
   }
   CO_TRY(co_await read_result(call.api, row));
-  co_return answer_one(full_view(row, *call.api.engine.catalog(call.who.tenant)));
+  auto view = full_view(row, *call.api.engine.catalog(call.who.tenant));
+  if (row.status == ExecutionStatus::Requested && row.held.empty()) {
+    CO_TRY(view.held, co_await why_it_waits(call.api, row.needs));
+  }
+  co_return answer_one(view);
 }
 
 Response show_result(Call& call, sql::Connection& db) {

@@ -84,7 +84,7 @@ struct AnswerInput {
 };
 
 Value parsed(const std::string& json, Value empty) {
-  auto value = json.empty() ? Result<Value>(std::move(empty)) : parse_json(json);
+  auto value = json.empty() ? Result<Value>(std::move(empty)) : parse_json(json, kOwnJson);
   return value.ok() ? std::move(*value) : Value();
 }
 

@@ -76,9 +76,9 @@ TEST(Routes, OnlyHealthDocsAndWebhooksAnswerWithoutAToken) {
     auto kind = route.access.kind();
     if (kind == Access::Kind::Open || kind == Access::Kind::Signature) open.insert(route.pattern);
   }
-  EXPECT_EQ(open,
-            (std::set<std::string_view>{"/health", "/ready", "/api/docs", "/api/v1/webhooks/{name}",
-                                        "/api/v1/tenants/{tenant}/webhooks/{name}"}));
+  EXPECT_EQ(open, (std::set<std::string_view>{"/health", "/livez", "/ready", "/api/docs",
+                                              "/api/v1/webhooks/{name}",
+                                              "/api/v1/tenants/{tenant}/webhooks/{name}"}));
 }
 
 }  // namespace

@@ -7,8 +7,14 @@
 #include <string_view>
 #include <vector>
 
+#include "async/task.h"
 #include "auth/crypto.h"
+#include "auth/token.h"
+#include "base/result.h"
+#include "base/secret.h"
 #include "kernel/blobs.h"
+#include "net/http.h"
+#include "net/http_client.h"
 
 namespace millrace::api {
 
@@ -20,6 +26,44 @@ struct Observation {
   std::string_view method;
   int status = 0;
   int64_t duration_ns = 0;  // until the answer was ready; a stream's begin
+};
+
+// The identity of a worker that was let in.
+struct WorkerIdentity {
+  std::string certificate;  // PEM
+  std::string authorities;  // PEM
+  Secret token;             // instead of it, on one machine
+  int64_t expires = 0;      // Unix ms
+  std::string grpc;         // where its session is
+};
+
+// How workers from outside are let in; without `admit` none are.
+struct Joining {
+  // `request`: PKCS #10, PEM; `peer`: the address that asks. Errors: AUT-0018, SEC-0004.
+  std::function<Result<WorkerIdentity>(const std::string& name, const std::string& request,
+                                       std::string_view peer)>
+      admit;
+  std::string pin;  // of the authority
+};
+
+// A client's request on its way to the server that owns what it is about.
+struct ForwardedRequest {
+  std::string method;
+  std::string target;  // path and query
+  net::HeaderList headers;
+  std::string body;
+  auth::Principal who;  // as the server found that took it; no identity: the route asks for none
+  std::string peer;     // the client's address
+  int hops = 0;         // servers that it has come through
+  std::string request_id;
+  std::string trace;
+  async::Duration left{};
+};
+struct ForwardedAnswer {
+  int status = 0;
+  std::string content_type;
+  net::HeaderList headers;
+  std::string body;
 };
 
 // What the composition root gives besides the collaborators.
@@ -39,6 +83,12 @@ struct ApiOptions {
   // What keeps the server from being all well, a line each; told in /health. May be empty.
   std::function<std::vector<std::string>()> troubles;
   std::function<void(const Observation&)> observe;  // may be empty
+  Joining join;
+  // Asks another server, by its node; empty: there are no others. Loop thread. Errors: those of the
+  // way there; one with the code `not_reached`: nothing has arrived.
+  std::function<Task<Result<net::HttpResponse>>(ForwardedRequest, int node)> forward;
+  std::string not_reached;
+  std::function<std::string()> grpc_address;  // HOST:PORT, told in /info; empty: none
 };
 
 }  // namespace millrace::api

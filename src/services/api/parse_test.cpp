@@ -102,7 +102,7 @@ TEST(Problem, SaysWhatRfc9457Asks) {
   EXPECT_EQ(response.content_type, "application/problem+json");
   EXPECT_EQ(response.body,
             R"({"type":"urn:millrace:error:API-0040","title":"Bad Request","status":400,)"
-            R"("detail":"two \"faults\"","code":"API-0040",)"
+            R"("detail":"two \"faults\"","code":"API-0040","kind":"VALIDATION_FAILED",)"
             R"("timestamp":"2026-01-01T00:00:00.000Z","request_id":"req-1",)"
             R"("errors":[{"path":"/a","message":"missing"},{"path":"/b","message":"wrong"}]})");
 }

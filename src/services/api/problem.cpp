@@ -47,6 +47,7 @@ net::HttpResponse problem(const Error& error, std::string_view request_id, int64
   body += fmt::format(R"(,"status":{})", status);
   append_member(body, "detail", shortened(error.message()));
   append_member(body, "code", error.code());
+  append_member(body, "kind", public_kind(error));
   append_member(body, "timestamp", to_rfc3339(now_ms));
   append_member(body, "request_id", request_id);
   append_problems(body, error.problems());
@@ -73,6 +74,7 @@ Value problem_schema() {
                                  {"status", Value::map({{"type", "integer"}})},
                                  {"detail", text("What was expected, found, and what to do.")},
                                  {"code", text("Stable code of the error.")},
+                                 {"kind", text("What a program does about it: RATE_LIMITED, ...")},
                                  {"timestamp", text("RFC 3339.")},
                                  {"request_id", text("As in the header X-Request-Id.")},
                                  {"errors", std::move(errors)}});

@@ -8,8 +8,8 @@
 
 namespace millrace::api {
 
-// RFC 9457: type, title, status, detail, code, timestamp, request_id, and errors[] {path, message}
-// where the input has several faults. 429 and 503 carry Retry-After, 401 WWW-Authenticate.
+// RFC 9457: type, title, status, detail, code, kind, timestamp, request_id, and errors[] {path,
+// message} where the input has several faults. 429 and 503 carry Retry-After, 401 WWW-Authenticate.
 // `status`: of refusals that no ErrorKind stands for; 0: what the error's kind says.
 net::HttpResponse problem(const Error& error, std::string_view request_id, int64_t now_ms,
                           int status = 0);

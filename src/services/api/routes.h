@@ -23,6 +23,8 @@ std::vector<Route> key_routes();
 std::vector<Route> trace_routes();
 std::vector<Route> stream_routes();
 std::vector<Route> token_routes();
+std::vector<Route> join_routes();
+std::vector<Route> server_routes();
 
 // The whole API, in the order of the OpenAPI document.
 std::vector<Route> all_routes(const ApiOptions& options);

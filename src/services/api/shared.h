@@ -130,6 +130,10 @@ struct Shared {
   RefusalLog refusal_log;
   Streams streams;
   std::atomic<Phase> phase{Phase::Starting};
+  struct Progress {
+    int64_t steps = 0;
+    std::chrono::steady_clock::time_point at = std::chrono::steady_clock::now();
+  } progress;  // as /livez last saw it
   std::string openapi_json;
   std::string docs_html;
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
+#include "model/labels.h"
 #include "services/api/call.h"
 #include "services/api/page.h"
 #include "services/api/parse.h"
@@ -12,6 +13,8 @@ namespace millrace::api {
 namespace {
 
 using auth::Permission;
+
+constexpr std::chrono::seconds kNoProgress{30};
 
 struct HealthView {
   std::string status;
@@ -35,6 +38,7 @@ struct InfoView {
   bool read_only = false;
   int64_t waiting = 0;
   int64_t max_connections = 0;
+  std::string grpc;
 
   static const Fields& fields() {
     static const Field lines[] = {
@@ -46,6 +50,7 @@ struct InfoView {
         field("max_connections", &InfoView::max_connections,
               "Clients at the same time: server.max_connections, or fewer when the system allows "
               "fewer open files."),
+        field("grpc", &InfoView::grpc, "HOST:PORT for workers; empty: it takes none from outside."),
     };
     static const auto table = fields_of<InfoView>("Info", "The server.", lines);
     return table;
@@ -57,6 +62,9 @@ struct WorkerView {
   std::string name;
   std::string instance;
   int64_t slots = 0;
+  std::vector<std::string> labels;
+  std::optional<SessionId> session;
+  bool is_agent = false;
   Timestamp updated;
 
   static const Fields& fields() {
@@ -66,7 +74,10 @@ struct WorkerView {
         field("name", &V::name, ""),
         field("instance", &V::instance, "Changes when it may have forgotten runs."),
         field("slots", &V::slots, "Runs at the same time."),
-        field("updated", &V::updated, "When its last session was opened."),
+        field("labels", &V::labels, "What it offers to actions that ask for it (runs_on)."),
+        field("session", &V::session, "None: it has left, or is lost."),
+        field("agent", &V::is_agent, "It is another process: it renews its session."),
+        field("updated", &V::updated, "When its last session was opened or lost."),
     };
     static const auto table = fields_of<V>("Worker", "Runs actions.", lines);
     return table;
@@ -139,6 +150,19 @@ Response show_health(Call& call) {
   return answer_one(view);
 }
 
+// Work that does not get on is a server that hangs. Judged from one look to the next: whoever asks
+// does so every few seconds.
+Response show_live(Call& call) {
+  auto& seen = call.api.progress;
+  auto now = std::chrono::steady_clock::now();
+  int64_t steps = call.api.engine.stats().steps;
+  if (steps != seen.steps || call.api.engine.waiting() == 0 || call.api.engine.read_only()) {
+    seen = {steps, now};
+  }
+  bool hangs = now - seen.at > kNoProgress;
+  return answer_one(HealthView{hangs ? "hangs" : "ok", {}}, hangs ? 503 : 200);
+}
+
 Response show_ready(Call& call) {
   auto phase = call.api.phase.load(std::memory_order_relaxed);
   return answer_one(HealthView{std::string(name_of(phase)), {}}, phase == Phase::Ready ? 200 : 503);
@@ -158,6 +182,7 @@ Response show_info(Call& call) {
   view.read_only = call.api.engine.read_only();
   view.waiting = call.api.engine.waiting();
   view.max_connections = call.api.options.max_connections;
+  if (const auto& address = call.api.options.grpc_address) view.grpc = address();
   return answer_one(view);
 }
 
@@ -185,7 +210,14 @@ Response list_workers(Call& call, sql::Connection& db) {
   TRY(auto rows, store::all_workers(db));
   std::vector<WorkerView> views;
   for (const auto& row : rows) {
-    views.push_back({row.id, row.name, row.instance, row.slots, {row.updated}});
+    views.push_back({.id = row.id,
+                     .name = row.name,
+                     .instance = row.instance,
+                     .slots = row.slots,
+                     .labels = split_labels(row.labels),
+                     .session = row.session ? std::optional(row.session) : std::nullopt,
+                     .is_agent = row.ttl_ms > 0,
+                     .updated = {row.updated}});
   }
   return page_by_key("workers", std::move(views), query.limit, query.cursor,
                      [](const WorkerView& view) { return view.name; });
@@ -193,7 +225,7 @@ Response list_workers(Call& call, sql::Connection& db) {
 
 Response list_queue(Call& call, sql::Connection& db) {
   TRY(auto query, call.query<LimitQuery>());
-  TRY(auto rows, store::queue_head(db, kernel::ShardSet::all(), call.who.tenant, query.limit));
+  TRY(auto rows, store::list_queue(db, call.who.tenant, query.limit));
   std::vector<QueueView> views;
   for (const auto& row : rows) views.push_back({row.execution, row.rank});
   return answer_list(views);
@@ -226,6 +258,13 @@ std::vector<Route> system_routes() {
        .access = Access::open(),
        .handler = show_health,
        .summary = "200 while the process lives.",
+       .answer = &HealthView::fields()},
+      {.name = "show_live",
+       .method = "GET",
+       .pattern = "/livez",
+       .access = Access::open(),
+       .handler = show_live,
+       .summary = "503 when work has made no progress for 30 s: restart it.",
        .answer = &HealthView::fields()},
       {.name = "show_ready",
        .method = "GET",

@@ -15,6 +15,7 @@
 //     4 Goodbye =
 //     5 Hold    = tenant:i64 key
 //     6 Proof   = secret:text
+//     7 Lease   = until_ms:i64
 //   spawner to worker
 //     16 Hello  = version:u32 boot_id:text pid:i64 started_ns:i64 count:u32 run*
 //     17 Chunk  = key stream offset:i64 bytes:text
@@ -39,6 +40,7 @@ enum class Type : uint8_t {
   Goodbye = 4,
   Hold = 5,
   Proof = 6,
+  Lease = 7,
   Hello = 16,
   Chunk = 17,
   Exited = 18,
@@ -142,6 +144,11 @@ void encode(std::string& out, const Hold& hold) {
   end_small(put(w.i64(hold.tenant.value), hold.key));
 }
 
+void encode(std::string& out, const Lease& lease) {
+  FrameWriter w = begin(out, Type::Lease);
+  end_small(w.i64(lease.until_ms));
+}
+
 void encode(std::string& out, const Ack& ack) {
   FrameWriter w = begin(out, Type::Ack);
   end_small(put(w, ack.key));
@@ -190,6 +197,7 @@ Result<Frame> decode(std::string_view frame) {
       TenantId tenant(r.i64());
       return checked(Hold{tenant, kernel::get_key(r)});
     }
+    case Type::Lease: return checked(Lease{r.i64()});
     case Type::Goodbye: return checked(Goodbye{});
     case Type::Hello: return checked(get_hello(r));
     case Type::Chunk: return checked(get_chunk(r));

@@ -14,7 +14,7 @@
 namespace millrace::worker {
 
 // The language between a worker (in the server) and its spawner. Grammar: control.cpp.
-inline constexpr uint32_t kProtocolVersion = 3;
+inline constexpr uint32_t kProtocolVersion = 4;
 
 enum class Delivery : uint8_t { Stdin = 0, File = 1 };
 
@@ -52,6 +52,13 @@ struct Kill {
 struct Hold {
   TenantId tenant;
   kernel::RunKey key;
+};
+
+// Worker to spawner: the server's word for its runs holds until then. When no later word has come
+// the spawner kills them all, and each that it is told to start: somebody else may run them soon.
+// Whatever has become of the worker: dead, stopped, or cut off from its server.
+struct Lease {
+  int64_t until_ms = 0;  // CLOCK_MONOTONIC of this machine; 0: it holds for ever
 };
 
 // Worker to spawner: the completion is durable; forget the run.
@@ -97,13 +104,14 @@ struct Exited {
   kernel::Completion completion;  // without `output`
 };
 
-using Frame = std::variant<Proof, Launch, Kill, Hold, Ack, Goodbye, Hello, Chunk, Exited>;
+using Frame = std::variant<Proof, Launch, Kill, Hold, Lease, Ack, Goodbye, Hello, Chunk, Exited>;
 
 // Each appends one frame to `out`. False, and nothing appended, when it is above kMaxFrame.
 void encode(std::string& out, const Proof& proof);
 [[nodiscard]] bool encode(std::string& out, const Launch& launch);
 void encode(std::string& out, const Kill& kill);
 void encode(std::string& out, const Hold& hold);
+void encode(std::string& out, const Lease& lease);
 void encode(std::string& out, const Ack& ack);
 void encode(std::string& out, const Goodbye& goodbye);
 void encode(std::string& out, const Hello& hello);

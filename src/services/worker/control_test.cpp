@@ -66,10 +66,11 @@ TEST(Control, EveryMessageSurvivesAnyCutOfTheStream) {
   c.ended_ms = 2;
   encode(bytes, Exited{c});
   encode(bytes, Proof{"secret"});
+  encode(bytes, Lease{1234567});
 
   for (size_t step : {bytes.size(), size_t{1000}, size_t{7}}) {
     auto frames = decode_all(bytes, step);
-    ASSERT_EQ(frames.size(), 9U);
+    ASSERT_EQ(frames.size(), 10U);
     auto& l = std::get<Launch>(frames[0]);
     EXPECT_EQ(l.key, launch.key);
     EXPECT_EQ(l.argv, launch.argv);
@@ -89,6 +90,7 @@ TEST(Control, EveryMessageSurvivesAnyCutOfTheStream) {
     EXPECT_EQ(e.err.dropped, 99);
     EXPECT_EQ(e.ended_ms, 2);
     EXPECT_EQ(std::get<Proof>(frames[8]).secret, "secret");
+    EXPECT_EQ(std::get<Lease>(frames[9]).until_ms, 1234567);
   }
 }
 

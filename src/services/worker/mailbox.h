@@ -31,6 +31,9 @@ struct Canceled {
   kernel::RunKey key;
   std::string reason;
 };
+struct Over {  // the source has ended the session
+  SessionId session;
+};
 struct Prepared {  // the environment of a run is there, or cannot be had
   kernel::RunKey key;
   Result<void> built;
@@ -45,7 +48,8 @@ struct Ended {  // a run of this process
 struct Acknowledged {  // the completion is durable
   kernel::RunKey key;
 };
-using Note = std::variant<Opened, Renewed, Granted, Canceled, Prepared, Went, Ended, Acknowledged>;
+using Note =
+    std::variant<Opened, Renewed, Over, Granted, Canceled, Prepared, Went, Ended, Acknowledged>;
 
 // Notes for one thread that waits in poll. Whoever puts one in keeps no lock that the reader
 // holds while it works, and wakes it only when it sleeps: a burst costs one wake-up. Callbacks

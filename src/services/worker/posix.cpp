@@ -45,10 +45,6 @@ int64_t monotonic_ms() {
   return int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1'000'000;
 }
 
-std::string boot_id() {
-  return std::string(trim(read_small_file("/proc/sys/kernel/random/boot_id")));
-}
-
 Result<void> make_folders(const std::string& path, unsigned mode) {
   for (size_t at = path.find('/', 1); at != std::string::npos; at = path.find('/', at + 1)) {
     if (mkdir(path.substr(0, at).c_str(), 0755) != 0 && errno != EEXIST) {

@@ -18,7 +18,6 @@ Error system_error(std::string_view what);
 std::string errno_text(int error);
 
 int64_t monotonic_ms();
-std::string boot_id();
 
 // Makes `path` and its parents, the last with `mode`.
 Result<void> make_folders(const std::string& path, unsigned mode);

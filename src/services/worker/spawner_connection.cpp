@@ -110,6 +110,8 @@ void SpawnerLoop::on_frame(std::string_view frame) {
     parts_.results.forget(ack->key);
   } else if (auto* hold = std::get_if<Hold>(&*message)) {
     held_[hold->key] = hold->tenant;
+  } else if (auto* lease = std::get_if<Lease>(&*message)) {
+    lease_ms_ = lease->until_ms;
   } else if (std::holds_alternative<Goodbye>(*message)) {
     server_left_ = true;
     drop_connection();

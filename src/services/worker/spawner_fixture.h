@@ -34,6 +34,7 @@ class Client {
   const Hello& hello() const { return hello_; }
   void send(const Launch& launch);
   void send(const Kill& kill);
+  void send(const Lease& lease);
   void send(const Ack& ack);
   void say_goodbye();
   void send_raw(const std::string& bytes) { write(bytes); }

@@ -91,6 +91,12 @@ void Client::send(const Kill& kill) {
   write(bytes);
 }
 
+void Client::send(const Lease& lease) {
+  std::string bytes;
+  encode(bytes, lease);
+  write(bytes);
+}
+
 void Client::send(const Ack& ack) {
   std::string bytes;
   encode(bytes, ack);

@@ -72,6 +72,7 @@ void SpawnerLoop::run() {
       if (EpollTag::of(event).kind != EpollTag::Signals) handle(EpollTag::of(event));
     }
     pass_deadlines();
+    look_at_lease();
     look_at_limits();
   }
 }
@@ -130,10 +131,26 @@ int SpawnerLoop::wait_ms() {
   auto until = [&](int64_t at) { wait = std::clamp<int64_t>(at - now, 0, wait); };
   if (!deadlines_.empty()) until(deadlines_.begin()->first);
   if (next_look_ms_ > 0 && !runs_.empty()) until(next_look_ms_);
+  bool ends_some = lease_ms_ > 0 && std::ranges::any_of(runs_, [](const auto& run) {
+                     return run.second->state != Run::State::Killing;
+                   });
+  if (ends_some) until(lease_ms_);
   if (int64_t late = parts_.door.close_late(now)) until(late);
   if (lonely_since_ms_ > 0) until(lonely_since_ms_ + parts_.options.linger_ms);
   if (runs_.empty() && (stopping_ || server_left_)) until(now + kRetryMs);
   return wait == std::numeric_limits<int>::max() ? -1 : static_cast<int>(wait);
+}
+
+// Nobody has spoken for the runs since: at once, for others may start them soon.
+void SpawnerLoop::look_at_lease() {
+  if (runs_.empty() || !lease_is_over(monotonic_ms())) return;
+  for (auto& [key, run] : runs_) {
+    if (run->state == Run::State::Killing) continue;
+    fmt::print(stderr, "spawner: execution {} is ended: its lease is over\n", key.execution.value);
+    if (!run->ended_by) run->ended_by = kernel::RunEnd::Lost;
+    run->why = "ended: its agent was cut off from the server for too long";
+    kill_tree(*run);
+  }
 }
 
 void SpawnerLoop::stop_runs() {

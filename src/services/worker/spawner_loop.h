@@ -108,6 +108,8 @@ class SpawnerLoop {
   void reap();
   void on_output(int slot_index, kernel::Stream stream);
   void pass_deadlines();
+  bool lease_is_over(int64_t now) const { return lease_ms_ > 0 && now >= lease_ms_; }
+  void look_at_lease();
 
   // Runs (spawner_runs.cpp).
   void launch(Launch launch);
@@ -157,6 +159,7 @@ class SpawnerLoop {
   std::vector<Run*> by_slot_;
   std::map<kernel::RunKey, TenantId> held_;  // the server's own runs
   std::set<std::pair<int64_t, Run*>> deadlines_;
+  int64_t lease_ms_ = 0;      // monotonic: until then runs may go on; 0: for ever
   int64_t next_look_ms_ = 0;  // the least of Run::look_ms, or earlier; 0: none
   std::vector<char> read_buffer_;
 

@@ -123,6 +123,12 @@ void SpawnerLoop::launch(Launch order) {
   TenantId tenant = order.tenant;
   if (runs_.contains(key) || parts_.results.holds(key)) return;
   if (stopping_) return refuse(tenant, key, "the spawner was told to stop");
+  if (lease_is_over(monotonic_ms())) {
+    // As if it had never come: the server settles that in the next session.
+    fmt::print(stderr, "spawner: execution {} is not started: its lease is over\n",
+               key.execution.value);
+    return;
+  }
   if (runs_.size() >= kMostRuns) {
     return refuse(tenant, key, fmt::format("the spawner runs {} processes already", kMostRuns));
   }

@@ -100,6 +100,8 @@ void Worker::cancel(SessionId session, const Of<kernel::RunKey>& run, std::strin
   mailbox_->put(Canceled{session, run.tenant, run.id, std::move(reason)});
 }
 
+void Worker::over(SessionId session) { mailbox_->put(Over{session}); }
+
 // What a note throws costs the run that it is about, where it is about one.
 void Worker::read_mail() {
   for (auto& note : mailbox_->take()) {
@@ -138,7 +140,17 @@ void Worker::attend(TenantId tenant, const kernel::RunKey& key, const std::funct
 void Worker::on(Opened& note) {
   if (stopping_) return close_unwanted(source_, note);
   // At once: the next note may be its first grant.
-  if (note.session.ok()) session_ = *note.session;
+  if (note.session.ok()) {
+    session_ = *note.session;
+    for (auto& adopted : std::exchange(session_->adopted, {})) {
+      auto at = runs_.find(adopted.key);
+      if (at == runs_.end()) continue;
+      at->second.output_format = adopted.output_format;
+      at->second.secrets = std::move(adopted.secrets);
+    }
+    if (session_->since_ms > 0) renewed_ms_ = asked_ms_ = session_->since_ms;
+    lease_runs();
+  }
   opened_ = note.session.ok() ? Result<void>() : Result<void>(note.session.error());
 }
 

@@ -46,7 +46,8 @@ struct Preparation {
 
 struct WorkerConfig {
   std::string name = "local";
-  int slots = 0;  // runs at the same time; 0: twice the cores
+  int slots = 0;                         // runs at the same time; 0: twice the cores
+  std::vector<std::string> labels = {};  // what it offers (model/labels.h)
   SpawnerOptions spawner;
   RunDefaults run = default_run_defaults();
   ReleaseFile release_file;  // of orders of Runner::Script
@@ -99,6 +100,7 @@ class Worker final : public kernel::WorkReceiver {
 
   void grant(SessionId session, std::vector<kernel::WorkOrder> orders) override;
   void cancel(SessionId session, const Of<kernel::RunKey>& run, std::string reason) override;
+  void over(SessionId session) override;
 
  private:
   // What the worker knows of one run.
@@ -114,7 +116,7 @@ class Worker final : public kernel::WorkReceiver {
     State state = State::Sent;
     bool canceled = false;
     std::unique_ptr<kernel::WorkOrder> order = {};  // of Preparing and Unsent
-    // How its output is to be read; of an adopted run it is not known.
+    // How its output is to be read.
     OutputFormat output_format = OutputFormat::Text;
     std::vector<std::string> secrets = {};
   };
@@ -145,12 +147,14 @@ class Worker final : public kernel::WorkReceiver {
   void end_session();
   void close_session();
   void kill_runs();
-  void fence();
+  // Tells the spawner until when its runs may go on without another word.
+  void lease_runs();
 
   // Runs (worker.cpp). Mail comes at any time: what has to be said of a run needs the session.
   void read_mail();
   void on(Opened& note);
   void on(Renewed& note);
+  void on(Over& note);
   void on(Granted& note);
   void on(Canceled& note);
   void on(Prepared& note);

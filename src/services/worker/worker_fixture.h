@@ -27,6 +27,7 @@ class FakeSource final : public kernel::WorkSource {
   bool acknowledges = true;
   bool answers_open = true;                       // else the answer waits for answer_open
   std::vector<kernel::WorkOrder> grants_at_once;  // before `open` has returned
+  std::vector<kernel::AdoptedRun> adopted;        // what it says of the runs that are adopted
   int64_t ttl_ms = 0, renew_ms = 0, fence_ms = 0;
   std::function<void()> on_finished = [] {};
   std::function<void()> on_closed = [] {};
@@ -52,6 +53,7 @@ class FakeSource final : public kernel::WorkSource {
         .ttl_ms = ttl_ms,
         .renew_ms = renew_ms,
         .fence_ms = fence_ms,
+        .adopted = adopted,
     };
     session_ = session.id;
     changed_.notify_all();

@@ -31,7 +31,8 @@ Result<void> Worker::open_session(const Hello& hello) {
   kernel::WorkerHello own{.name = config_.name,
                           .slots = config_.slots,
                           .runtimes = installed_runtimes(config_.run),
-                          .instance = hello.instance()};
+                          .instance = hello.instance(),
+                          .labels = config_.labels};
   runs_.clear();
   reported_ = 0;
   for (const HeldRun& held : hello.runs) {
@@ -59,10 +60,22 @@ Result<void> Worker::open_session(const Hello& hello) {
   return {};
 }
 
+// Without a lease they go on as long as they like: also those that an earlier session, which had
+// one, has left.
+void Worker::lease_runs() {
+  bool has_lease = session_->ttl_ms > 0;
+  encode(out_, Lease{has_lease ? renewed_ms_ + session_->fence_ms : 0});
+}
+
+void Worker::on(Over& note) {
+  if (session_ && session_->id == note.session) session_over_ = true;
+}
+
 void Worker::on(Renewed& note) {
   if (!session_ || session_->id != note.session) return;
   if (note.answer.ok()) {
     renewed_ms_ = std::max(renewed_ms_, note.asked_ms);
+    if (greeted_) lease_runs();
   } else if (note.answer.error().kind() == ErrorKind::NotFound) {
     session_over_ = true;
   } else {
@@ -72,15 +85,18 @@ void Worker::on(Renewed& note) {
 
 // Asks for a renewal that is due. False when the session is over.
 bool Worker::keep_session() {
-  if (!session_ || session_->ttl_ms == 0) return true;
-  int64_t now = monotonic_ms();
+  if (!session_) return true;
   if (session_over_) {
     log_warn("worker.session_over", {{"worker", config_.name}, {"runs", runs_.size()}});
     end_session();
     return false;
   }
+  if (session_->ttl_ms == 0) return true;
+  int64_t now = monotonic_ms();
   if (now - renewed_ms_ >= session_->fence_ms) {
-    fence();
+    // The spawner has ended its processes by now, whatever this thread was at.
+    log_error("worker.fenced",
+              {{"worker", config_.name}, {"runs", runs_.size()}, {"silent_ms", now - renewed_ms_}});
     end_session();
     return false;
   }
@@ -132,13 +148,6 @@ void Worker::kill_runs() {
     if (run.state == Run::State::Sent && greeted_) encode(out_, Kill{key});
   }
   flush();
-}
-
-void Worker::fence() {
-  kill_runs();
-  log_error("worker.fenced", {{"worker", config_.name},
-                              {"runs", runs_.size()},
-                              {"silent_ms", monotonic_ms() - renewed_ms_}});
 }
 
 }  // namespace millrace::worker

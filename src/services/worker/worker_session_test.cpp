@@ -214,7 +214,41 @@ TEST_F(WorkerTest, WhoCannotRenewEndsHisRunsBeforeTheLeaseDoes) {
   source_.stop_renewing();
   EXPECT_TRUE(eventually([&] { return !is_alive(pid); }));
   source_.wait_for_session(2);
-  EXPECT_EQ(source_.wait_finished(order.key).end, RunEnd::Canceled);
+  EXPECT_EQ(source_.wait_finished(order.key).end, RunEnd::Lost);
+}
+
+// Its worker need not be there for that, nor hear of it.
+TEST_F(WorkerTest, ARunThatNobodyRenewsEndsAlsoWhenItsWorkerHangs) {
+  source_.ttl_ms = 60'000;
+  source_.renew_ms = 100'000;
+  source_.fence_ms = 5'000;
+  std::promise<void> release;
+  source_.on_finished = [released = release.get_future().share()] { released.wait(); };
+  RunningWorker worker(source_, config_);
+  auto order = shell("echo $$ > pid; trap '' TERM; while :; do sleep 1000; done");
+  source_.grant({order});
+  int pid = std::atoi(wait_for_line(path("pid")).c_str());
+  auto quick = http("http://127.0.0.1:1/");
+  source_.grant({quick});
+  source_.wait_for_call(fmt::format("finished {}", quick.key.execution.value));
+  EXPECT_TRUE(eventually([&] { return !is_alive(pid); }));
+  release.set_value();
+}
+
+TEST_F(WorkerTest, WhoIsToldThatHisSessionIsOverOpensAnother) {
+  source_.ttl_ms = 60'000;
+  source_.renew_ms = 50'000;
+  source_.fence_ms = 55'000;
+  RunningWorker worker(source_, config_);
+  auto order = shell("echo $$ > pid; while ! [ -e go ]; do sleep 0.01; done; echo done");
+  source_.grant({order});
+  wait_for_line(path("pid"));
+  source_.receiver().over(SessionId(100));  // of the past
+  source_.receiver().over(SessionId(101));
+  source_.wait_for_session(2);
+  EXPECT_EQ(source_.hello().adopted, std::vector{order.key});
+  ASSERT_TRUE(replace_file(path("go"), "").ok());
+  EXPECT_EQ(source_.wait_finished(order.key).out.bytes, "done\n");
 }
 
 TEST_F(WorkerTest, WhoLeavesEndsWhatHisLeaseCovers) {

@@ -183,6 +183,40 @@ TEST_F(WorkerTest, CancelsARunAndReportsUnknownOnesAsLost) {
   EXPECT_EQ(lost.tenant, kDefaultTenant);  // its execution is found by both
 }
 
+TEST_F(WorkerTest, ReadsLargeStructuredOutputOfAdoptedRunsToo) {
+  auto blobs = blob_fs::open(data_.path());
+  ASSERT_TRUE(blobs.ok());
+  config_.blobs = blobs->get();
+  auto printing = [&](std::string_view before) {
+    auto order = shell(fmt::format(
+        "{}printf '[\"hush-hush\"'; head -c 1200000 /dev/zero | tr '\\0' ' '; echo ', 1]'",
+        before));
+    order.secrets = {"hush-hush"};
+    order.output_format = OutputFormat::Json;
+    return order;
+  };
+  auto ended = printing("");
+  auto running = printing("echo $$ > pid; while ! [ -e go ]; do sleep 0.01; done; ");
+  {
+    FakeSource first;
+    first.acknowledges = false;
+    RunningWorker worker(first, config_);
+    first.grant({ended, running});
+    first.wait_finished(ended.key);
+    wait_for_line(path("pid"));
+  }
+  for (const auto& order : {ended, running}) {
+    source_.adopted.push_back({order.tenant, order.key, order.output_format, order.secrets});
+  }
+  RunningWorker worker(source_, config_);
+  ASSERT_TRUE(replace_file(path("go"), "").ok());
+  for (const auto& order : {ended, running}) {
+    auto c = source_.wait_finished(order.key);
+    EXPECT_TRUE(c.is_read);
+    EXPECT_EQ(c.output, Value(ValueList{"hush-hush", 1})) << c.output_error;
+  }
+}
+
 TEST_F(WorkerTest, TheNextWorkerAdoptsWhatRunsAndWhatIsUnreported) {
   auto running = shell("echo $$ > pid; while ! [ -e go ]; do sleep 0.01; done; echo done");
   auto unreported = shell("exit 6");

@@ -154,6 +154,7 @@ bool Worker::handle_frames() {
 void Worker::meet_again(const Hello& hello) {
   greeted_ = true;
   ++counters_.reconnects;
+  lease_runs();
   for (auto& completion : sort_out(hello)) report(std::move(completion));
 }
 

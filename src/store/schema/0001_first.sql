@@ -13,9 +13,10 @@
 --               quarantine, the indexes on `expires`
 --   worker      a worker serves every tenant
 --   backup      a set holds all of them
+--   follow      what several servers tell each other: the feed, versions of catalogues
 --   releases    what is open is looked at when a release comes or goes
 --   doctor      reads the whole store
--- meta and shard belong to no tenant; workers, and in quarantine the messages of the machine itself,
+-- meta, shard, server and lease belong to no tenant; workers, and in quarantine the messages of the machine itself,
 -- have 0 as theirs (README.md). `test_statements` (tests/contract) holds all of this against
 -- the statements.
 
@@ -24,14 +25,40 @@ CREATE TABLE meta (
   value TEXT NOT NULL
 );
 
--- One owner per shard; every commit checks the epoch. An epoch is given out once: whoever claims
--- shards gets one above all others. With SQLite one process claims all 64.
+-- One owner per shard, a server by its node, or -1; every commit checks the epoch. An epoch is given
+-- out once: whoever claims shards, or begins to serve the store, gets one above all others. With
+-- SQLite one process claims all 64.
 CREATE TABLE shard (
   shard INTEGER PRIMARY KEY,
-  owner TEXT NOT NULL,
+  owner BIGINT NOT NULL,
   epoch BIGINT NOT NULL
 );
 CREATE INDEX shard_epoch ON shard (epoch);
+
+-- The processes that serve the store. A node number is free again when its server is gone.
+CREATE TABLE server (
+  node INTEGER PRIMARY KEY,
+  epoch BIGINT NOT NULL,
+  name TEXT NOT NULL,
+  home TEXT NOT NULL,
+  roles TEXT NOT NULL,
+  version TEXT NOT NULL,
+  http TEXT NOT NULL,
+  internal TEXT NOT NULL,
+  config TEXT NOT NULL,
+  draining BIGINT NOT NULL,
+  since BIGINT NOT NULL,
+  beat BIGINT NOT NULL,
+  seen BIGINT NOT NULL
+);
+CREATE UNIQUE INDEX server_name ON server (name);
+
+-- What one of the servers does alone, by name.
+CREATE TABLE lease (
+  name TEXT PRIMARY KEY,
+  holder BIGINT NOT NULL,
+  epoch BIGINT NOT NULL
+);
 
 CREATE TABLE dedupe (
   tenant BIGINT NOT NULL,
@@ -113,6 +140,7 @@ CREATE TABLE execution (
   held TEXT NOT NULL,
   parameters BYTES NOT NULL,
   env BYTES NOT NULL,
+  needs TEXT NOT NULL,
   result BYTES NOT NULL,
   result_size BIGINT NOT NULL,
   task TEXT NOT NULL,
@@ -131,9 +159,10 @@ CREATE TABLE queue (
   execution BIGINT_KEY PRIMARY KEY,
   tenant BIGINT NOT NULL,
   shard INT NOT NULL,
-  queue_rank BIGINT NOT NULL
+  queue_rank BIGINT NOT NULL,
+  needs TEXT NOT NULL
 );
-CREATE INDEX queue_order ON queue (tenant, queue_rank, execution, shard);
+CREATE INDEX queue_order ON queue (tenant, needs, queue_rank, execution, shard);
 
 -- The output that stands in the completing transaction; above 64 KiB a segment file holds it.
 CREATE TABLE output (
@@ -227,6 +256,13 @@ CREATE TABLE rule (
 CREATE INDEX rule_ref ON rule (tenant, ref, id, revision);
 CREATE INDEX rule_updated ON rule (tenant, ref, updated, id, revision);
 
+-- The version of a tenant's rules, endpoints and packs together.
+CREATE TABLE catalog (
+  tenant BIGINT NOT NULL,
+  version BIGINT NOT NULL,
+  PRIMARY KEY (tenant)
+);
+
 CREATE TABLE webhook (
   id BIGINT_KEY PRIMARY KEY,
   tenant BIGINT NOT NULL,
@@ -271,7 +307,11 @@ CREATE TABLE worker (
   name TEXT NOT NULL,
   instance TEXT NOT NULL,
   slots BIGINT NOT NULL,
-  updated BIGINT NOT NULL
+  updated BIGINT NOT NULL,
+  home BIGINT NOT NULL,
+  ttl_ms BIGINT NOT NULL,
+  session BIGINT NOT NULL,
+  labels TEXT NOT NULL
 );
 CREATE UNIQUE INDEX worker_name ON worker (tenant, name);
 

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "app/for_others.h"
+
+#include "base/log.h"
+
+namespace millrace::app {
+
+rpc::CommandHandlers ForOthers::handlers() {
+  auto submit = [this](rpc::Forwarded request, Reply reply) {
+    loop_.post([this, request = std::move(request), reply = std::move(reply)]() mutable {
+      if (!api_) {
+        return reply(Error(ErrorKind::Unavailable, "API-0010",
+                           "the server is starting or stopping: come back in a moment")
+                         .with_retry_after(1000));
+      }
+      async::spawn("forwarded", *scope_, answer(std::move(request), std::move(reply)));
+    });
+  };
+  auto run_blocking = [this](std::function<void()> job) {
+    loop_.post([this, job = std::move(job)] {
+      if (api_) async::spawn("blob_read", *scope_, run(job));
+    });
+  };
+  return {.submit = std::move(submit), .run_blocking = std::move(run_blocking), .blobs = &blobs_};
+}
+
+void ForOthers::begin(api::Api& api) {
+  scope_.emplace(loop_.executor());
+  api_ = &api;
+}
+
+Task<void> ForOthers::end() {
+  api_ = nullptr;
+  if (scope_) co_await scope_->stop();
+}
+
+Task<void> ForOthers::answer(rpc::Forwarded request, Reply reply) {
+  auto answer = co_await api_->handle_forwarded({.method = std::move(request.method),
+                                                 .target = std::move(request.target),
+                                                 .headers = std::move(request.headers),
+                                                 .body = std::move(request.body),
+                                                 .who = std::move(request.who),
+                                                 .peer = std::move(request.address),
+                                                 .hops = request.hops,
+                                                 .request_id = std::move(request.request_id),
+                                                 .trace = std::move(request.trace),
+                                                 .left = request.left});
+  if (!answer.ok()) co_return reply(answer.error());
+  reply(rpc::ForwardedAnswer{answer->status, std::move(answer->content_type),
+                             std::move(answer->headers), std::move(answer->body)});
+}
+
+// What cannot be run is not answered: the call ends at its deadline.
+Task<void> ForOthers::run(std::function<void()> job) {
+  auto done = co_await pool_.run(job);
+  if (!done.ok()) log_warn("blob.not_read", {{"error", done.error().message()}});
+}
+
+}  // namespace millrace::app

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "app/peers.h"
+
+#include <fmt/format.h>
+
+#include "async/completion.h"
+#include "engine/elsewhere.h"
+#include "services/api/forward.h"
+
+namespace millrace::app {
+namespace {
+
+constexpr std::chrono::milliseconds kBlobLimit{10'000};  // of one piece
+constexpr async::Duration kMore{1'000};                  // than the other one has
+
+Error no_server(std::string_view what) {
+  return Error(ErrorKind::Unavailable, rpc::kNotReached,
+               fmt::format("{} is not known or has no address for other servers: nothing was sent",
+                           what))
+      .with_retry_after(1000);
+}
+
+rpc::Forwarded forwarded_of(api::ForwardedRequest request) {
+  return {.method = std::move(request.method),
+          .target = std::move(request.target),
+          .headers = std::move(request.headers),
+          .body = std::move(request.body),
+          .who = std::move(request.who),
+          .address = std::move(request.peer),
+          .hops = request.hops,
+          .request_id = std::move(request.request_id),
+          .trace = std::move(request.trace),
+          .left = request.left};
+}
+
+}  // namespace
+
+Peers::Remote Peers::at(const std::string& address) {
+  std::scoped_lock lock(mutex_);
+  auto& remote = by_address_[address];
+  if (!remote) {
+    remote = std::make_shared<const rpc::RemoteServer>(
+        rpc::Channel(address, grpc_.channel_credentials()), [this] { return grpc_.own_token(); });
+  }
+  return remote;
+}
+
+// One that does not decide sends what anybody may decide to each in turn.
+Result<Peers::Remote> Peers::server(int node) {
+  std::vector<std::string> deciding;
+  for (const auto& view : engine_.servers()) {
+    if (view.is_self || view.row.internal.empty()) continue;
+    if (view.row.node == node) return at(view.row.internal);
+    bool decides = view.lives && !view.row.draining && !view.shards.empty();
+    if (decides) deciding.push_back(view.row.internal);
+  }
+  if (node != engine::kAnybody) return no_server(fmt::format("server {}", node));
+  if (deciding.empty()) return no_server("a server that decides (role executor)");
+  return at(deciding[turn_.fetch_add(1) % deciding.size()]);
+}
+
+std::vector<Peers::Remote> Peers::others() {
+  std::vector<Remote> others;
+  for (const auto& view : engine_.servers()) {
+    if (!view.is_self && view.lives && !view.row.internal.empty()) {
+      others.push_back(at(view.row.internal));
+    }
+  }
+  return others;
+}
+
+Task<Result<net::HttpResponse>> Peers::forward(api::ForwardedRequest request, int node) {
+  CO_TRY(auto remote, server(node));
+  auto limit = request.left + kMore;
+  async::Completion<rpc::ForwardedAnswer> done(co_await async::this_executor());
+  remote->submit(forwarded_of(std::move(request)),
+                 [done](Result<rpc::ForwardedAnswer> answer) { done.fulfil(std::move(answer)); });
+  CO_TRY(auto answer, co_await done.wait(limit));
+  co_return api::response_of({.status = answer.status,
+                              .content_type = std::move(answer.content_type),
+                              .headers = std::move(answer.headers),
+                              .body = std::move(answer.body)});
+}
+
+Result<std::string> Peers::read_from(const rpc::RemoteServer& remote, const std::string& ref,
+                                     int64_t from, int64_t count) const {
+  std::string bytes;
+  for (;;) {
+    int64_t at = static_cast<int64_t>(bytes.size());
+    TRY(auto piece, remote.read_blob(ref, from + at, count - at, kBlobLimit));
+    bytes += piece.bytes;
+    at = static_cast<int64_t>(bytes.size());
+    bool is_whole = at >= count || from + at >= piece.size || piece.bytes.empty();
+    if (is_whole) return bytes;
+  }
+}
+
+Result<std::string> Peers::read_blob(const std::string& ref, int64_t from, int64_t count) {
+  Error last(ErrorKind::NotFound, "BLB-0001", fmt::format("no server has the blob '{}'", ref));
+  for (const auto& remote : others()) {
+    auto bytes = read_from(*remote, ref, from, count);
+    if (bytes.ok()) return bytes;
+    if (bytes.error().kind() != ErrorKind::NotFound) last = bytes.error();
+  }
+  return last;
+}
+
+Result<int64_t> Peers::blob_size(const std::string& ref) {
+  Error last(ErrorKind::NotFound, "BLB-0001", fmt::format("no server has the blob '{}'", ref));
+  for (const auto& remote : others()) {
+    auto piece = remote->read_blob(ref, 0, 0, kBlobLimit);
+    if (piece.ok()) return piece->size;
+    if (piece.error().kind() != ErrorKind::NotFound) last = piece.error();
+  }
+  return last;
+}
+
+Result<std::string> SharedBlobs::read(const std::string& ref, int64_t from, int64_t count) {
+  auto bytes = own_.read(ref, from, count);
+  if (bytes.ok() || bytes.error().kind() != ErrorKind::NotFound) return bytes;
+  return peers_.read_blob(ref, from, count);
+}
+
+Result<int64_t> SharedBlobs::size(const std::string& ref) {
+  auto size = own_.size(ref);
+  if (size.ok() || size.error().kind() != ErrorKind::NotFound) return size;
+  return peers_.blob_size(ref);
+}
+
+}  // namespace millrace::app

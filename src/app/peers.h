@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <atomic>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "app/grpc_front.h"
+#include "async/task.h"
+#include "engine/engine.h"
+#include "kernel/blobs.h"
+#include "services/api/options.h"
+#include "services/grpc/command_service.h"
+
+namespace millrace::app {
+
+// The other servers of the store, as this one asks them. Thread-safe.
+class Peers {
+ public:
+  // Both outlive it.
+  Peers(const engine::Engine& engine, const GrpcFront& grpc) : engine_(engine), grpc_(grpc) {}
+
+  // A client's request for the server of that node; kAnybody: whoever decides. Loop thread.
+  Task<Result<net::HttpResponse>> forward(api::ForwardedRequest request, int node);
+
+  // Blocking. From the server that has it. Errors: NotFound, BLB-0001: none; the last one of
+  // those that could not be asked.
+  Result<std::string> read_blob(const std::string& ref, int64_t from, int64_t count);
+  Result<int64_t> blob_size(const std::string& ref);
+
+ private:
+  using Remote = std::shared_ptr<const rpc::RemoteServer>;
+  Remote at(const std::string& address);
+  Result<Remote> server(int node);
+  std::vector<Remote> others();
+  Result<std::string> read_from(const rpc::RemoteServer& remote, const std::string& ref,
+                                int64_t from, int64_t count) const;
+
+  const engine::Engine& engine_;
+  const GrpcFront& grpc_;
+  std::mutex mutex_;
+  std::map<std::string, Remote> by_address_;
+  std::atomic<uint32_t> turn_{0};  // whose turn it is among those that decide
+};
+
+// What lies here, and what lies with other servers: reads come from wherever it is, all else is
+// done here. As kernel::Blobs.
+class SharedBlobs final : public kernel::Blobs {
+ public:
+  SharedBlobs(kernel::Blobs& own, Peers& peers) : own_(own), peers_(peers) {}
+  Result<std::unique_ptr<kernel::BlobWriter>> create(const std::string& ref) override {
+    return own_.create(ref);
+  }
+  Result<std::string> read(const std::string& ref, int64_t from, int64_t count) override;
+  Result<int64_t> size(const std::string& ref) override;
+  Result<void> remove(const std::string& ref) override { return own_.remove(ref); }
+  Result<void> remove_all(const std::string& prefix) override { return own_.remove_all(prefix); }
+  Result<void> each(const std::string& prefix,
+                    const std::function<void(const kernel::BlobEntry&)>& visit) override {
+    return own_.each(prefix, visit);
+  }
+  Result<void> take_folder(const std::string& prefix, const std::string& folder) override {
+    return own_.take_folder(prefix, folder);
+  }
+
+ private:
+  kernel::Blobs& own_;
+  Peers& peers_;
+};
+
+}  // namespace millrace::app

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/follower.h"
+
+#include <chrono>
+
+#include "async/thread.h"
+#include "base/log.h"
+#include "engine/transitions/stored_catalog.h"
+#include "store/read.h"
+
+namespace millrace::engine {
+
+using namespace kernel;
+
+namespace {
+
+constexpr int kEntriesAtOnce = 1000;
+constexpr std::chrono::seconds kSweep{60};  // a hint may be lost
+constexpr std::chrono::seconds kAfterFailure{1};
+
+}  // namespace
+
+Result<std::unique_ptr<Follower>> Follower::start(sql::Store& store, int64_t after,
+                                                  Outside outside) {
+  TRY(auto reader, store.open_reader());
+  std::unique_ptr<Follower> made(new Follower(std::move(reader), after, std::move(outside)));
+  TRY(made->thread_, async::start_thread("follow", [raw = made.get()] { raw->run(); }));
+  return made;
+}
+
+Follower::~Follower() {
+  {
+    std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  wake_.notify_one();
+  if (thread_.joinable()) thread_.join();
+}
+
+void Follower::look() {
+  std::lock_guard lock(mutex_);
+  look_ = true;
+  wake_.notify_one();
+}
+
+void Follower::run() {
+  for (;;) {
+    auto more = follow();
+    if (!more.ok()) log_warn("feed.not_followed", {{"error", more.error().message()}});
+    if (more.ok() && *more) continue;
+    std::unique_lock lock(mutex_);
+    wake_.wait_for(lock, more.ok() ? kSweep : kAfterFailure, [&] { return stopping_ || look_; });
+    if (stopping_) return;
+    look_ = false;
+  }
+}
+
+// The entries and the rows that they tell of are of one moment: a catalogue is then what the store
+// has at its version.
+Result<bool> Follower::follow() {
+  TRY(store::begin_snapshot(*reader_));
+  auto found = [&]() -> Result<bool> {
+    TRY(auto entries, store::all_changes_after(*reader_, after_, kEntriesAtOnce));
+    if (entries.empty()) return false;
+    TRY(take(entries));
+    after_ = entries.back().seq;
+    return entries.size() == static_cast<size_t>(kEntriesAtOnce);
+  }();
+  auto ended = store::end_snapshot(*reader_);
+  if (found.ok() && !ended.ok()) return std::move(ended).error();
+  return found;
+}
+
+Result<void> Follower::take(const std::vector<ChangeRow>& entries) {
+  std::map<TenantId, Found> catalogs;
+  bool packs = false;
+  for (const auto& entry : entries) {
+    switch (entry.type) {
+      case EntityType::Execution: TRY(take_execution(entry)); break;
+      case EntityType::Rule: catalogs[entry.tenant].rules.insert(entry.detail); break;
+      case EntityType::Webhook:
+        catalogs[entry.tenant].webhooks.insert(WebhookId{entry.entity});
+        break;
+      case EntityType::Token: {
+        TRY(auto row, store::find_token(*reader_, entry.tenant, TokenId{entry.entity}));
+        outside_.token(entry.tenant, TokenId{entry.entity}, row ? &*row : nullptr);
+        break;
+      }
+      case EntityType::Pack:
+        packs = true;
+        catalogs.try_emplace(entry.tenant);  // its version
+        break;
+      case EntityType::Event:
+      case EntityType::Enforcement:
+      case EntityType::Worker:
+      case EntityType::Inquiry:
+      case EntityType::Key: break;
+    }
+  }
+  for (const auto& [tenant, found] : catalogs) {
+    TRY(auto news, read(tenant, found));
+    outside_.catalog(std::move(news));
+  }
+  if (packs) outside_.packs();
+  outside_.changed();
+  return {};
+}
+
+Result<void> Follower::take_execution(const ChangeRow& entry) const {
+  Of<ExecutionId> of{entry.tenant, ExecutionId{entry.entity}};
+  auto status = parse_execution_status(entry.detail);
+  bool is_canceled = status == ExecutionStatus::Canceling;
+  if (!status || (!is_canceled && !(is_final(*status) && outside_.is_awaited(of)))) return {};
+  TRY(auto row, store::find_execution(*reader_, of.tenant, of.id));
+  if (!row) return {};
+  if (is_final(row->status)) outside_.ended(*row);
+  if (row->status == ExecutionStatus::Canceling && row->worker) outside_.canceling(*row);
+  return {};
+}
+
+Result<CatalogNews> Follower::read(TenantId tenant, const Found& found) {
+  CatalogNews news{.tenant = tenant};
+  TRY(news.version, store::catalog_version(*reader_, tenant));
+  std::vector<RuleRow> rows;
+  for (const auto& ref : found.rules) {
+    TRY(auto row, store::find_rule(*reader_, tenant, ref));
+    if (row) rows.push_back(std::move(*row));
+  }
+  TRY(news.rules, compiled_rules(std::move(rows), outside_.in_hand));
+  for (WebhookId id : found.webhooks) {
+    TRY(auto row, store::find_webhook(*reader_, tenant, id));
+    if (row) news.webhooks.push_back(std::move(*row));
+  }
+  return news;
+}
+
+}  // namespace millrace::engine

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <condition_variable>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <thread>
+
+#include "engine/transitions/messages.h"
+#include "store/sql.h"
+
+namespace millrace {
+class InHand;
+}
+
+namespace millrace::engine {
+
+// Follows the change feed of a store that several servers share, on a thread of its own: what one
+// of them has committed comes to whoever waits for it on another. The feed is durable: nothing is
+// missed, whatever became of a hint.
+class Follower {
+ public:
+  struct Outside {
+    // Whether somebody here waits for the end of this execution.
+    std::function<bool(Of<ExecutionId>)> is_awaited;
+    std::function<void(const kernel::ExecutionRow&)> ended;
+    // It is canceled, and its run may be one of a worker here.
+    std::function<void(const kernel::ExecutionRow&)> canceling;
+    std::function<void(CatalogNews)> catalog;
+    std::function<void(TenantId, TokenId, const kernel::TokenRow*)> token;  // null: it is revoked
+    std::function<void()> packs;    // releases have come or gone
+    std::function<void()> changed;  // the feed has grown
+    InHand* in_hand = nullptr;      // of the compiler of rules; may be null
+  };
+  // Begins behind the entry `after`.
+  static Result<std::unique_ptr<Follower>> start(sql::Store& store, int64_t after, Outside outside);
+  ~Follower();
+  // There may be more. From any thread.
+  void look();
+
+ private:
+  // What one look has found of a tenant.
+  struct Found {
+    std::set<std::string> rules;  // refs
+    std::set<WebhookId> webhooks;
+  };
+  Follower(std::unique_ptr<sql::Connection> reader, int64_t after, Outside outside)
+      : reader_(std::move(reader)), after_(after), outside_(std::move(outside)) {}
+  void run();
+  // True: there is more.
+  Result<bool> follow();
+  Result<void> take(const std::vector<kernel::ChangeRow>& entries);
+  Result<void> take_execution(const kernel::ChangeRow& entry) const;
+  Result<CatalogNews> read(TenantId tenant, const Found& found);
+
+  std::unique_ptr<sql::Connection> reader_;
+  int64_t after_;
+  Outside outside_;
+
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  bool look_ = false;
+  bool stopping_ = false;
+  std::thread thread_;
+};
+
+}  // namespace millrace::engine

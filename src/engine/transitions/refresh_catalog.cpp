@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/machine/transition.h"
+#include "engine/transitions/messages.h"
+#include "engine/transitions/rule_rows.h"
+
+namespace millrace::engine {
+
+namespace {
+
+// Another server has changed a tenant's rules or endpoints.
+class RefreshCatalog final : public Transition {
+ public:
+  explicit RefreshCatalog(CatalogNews news) : news_(std::move(news)) {}
+  std::string_view name() const override { return "refresh_catalog"; }
+  About about() const override { return {.tenant = news_.tenant}; }
+  // After what is being committed here: it may be older than that.
+  Turn turn() const override { return catalogue_turn(); }
+  Whose whose() const override { return Whose::Routine; }
+  Decided decide(Context& ctx) const override;
+
+ private:
+  CatalogNews news_;
+};
+
+Decided RefreshCatalog::decide(Context& ctx) const {
+  if (ctx.catalog(news_.tenant).version() >= news_.version) return ctx.decided();
+  auto next = ctx.catalogs().with_rules(news_.rules);
+  for (const auto& webhook : news_.webhooks) next = next->with_webhook(webhook);
+  ctx.decision().catalog = next->with_version(news_.tenant, news_.version);
+  return ctx.decided();
+}
+
+}  // namespace
+
+Message refresh_catalog(CatalogNews news) {
+  return std::make_unique<RefreshCatalog>(std::move(news));
+}
+
+}  // namespace millrace::engine

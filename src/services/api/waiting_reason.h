@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "kernel/rows.h"
+
+namespace millrace::api {
+
+// Why an execution that needs these labels (model/labels.h) waits for a slot, for people:
+// "needs label gpu: 2 workers do not offer it".
+std::string waiting_reason(std::string_view needs, const std::vector<kernel::WorkerRow>& workers);
+
+}  // namespace millrace::api
