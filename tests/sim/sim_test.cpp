@@ -85,6 +85,13 @@ INSTANTIATE_TEST_SUITE_P(
                       Found{Mutant::RoutineBuried, 12}, Found{Mutant::DispatchSpins, 1256},
                       Found{Mutant::MissedNotTold, 14}, Found{Mutant::LostThoughBack, 2425}));
 
+// A timer was done, for nothing, on the word of one of its batch. Without its mend
+// (`handled-on-undurable`) no world is known to fail since the deciding thread commits.
+TEST_F(Simulation, ATimerIsDoneOnWhatIsDurable) {
+  auto now = run(8016);
+  EXPECT_FALSE(now) << now->promise << ": " << now->what;
+}
+
 // A delay that was let go on by a resume while the end of its timer was not durable: the timer came
 // again for a step that was under way.
 TEST_F(Simulation, AFiredDelayIsDoneWithItsResume) {
