@@ -64,6 +64,8 @@ DEFAULT_TENANT_IN = {
 STDOUT = re.compile(r"\bfmt::print\((?!\s*stderr\b)|\bstd::cout\b|\b(?:std::)?(?:puts|putchar|printf)\("
                     r"|\b(?:fwrite|fputs|fprintf|fflush)\([^;]*\bstdout\b")
 STDOUT_IN = "src/cli/stdout.cpp"
+NAMED_FILES = re.compile(r"\|((?: *`[\w./*]+\.(?:h|cpp|py)`,?)+) *\|")  # the first cell of a row
+FILE_NAME = re.compile(r"`([^`]+)`")
 problems = []
 
 
@@ -386,6 +388,22 @@ def check_python():
             problem(path.relative_to(ROOT), error.lineno, error.msg)
 
 
+def check_maps():
+    """A Markdown file is one, and the files that a README's tables name are there."""
+    for path in git_files("*.md"):
+        shown = path.relative_to(ROOT)
+        lines = path.read_text().split("\n")
+        if not lines[0].startswith("# "):
+            problem(shown, 1, f"expected a title (`# ...`), found '{lines[0][:40]}'")
+        for number, line in enumerate(lines, 1):
+            row = NAMED_FILES.match(line)
+            names = FILE_NAME.findall(row[1]) if row and path.name == "README.md" else []
+            for name in names:
+                beside = path.parent / pathlib.Path(names[0]).parent
+                if not any(list(folder.glob(name)) for folder in (path.parent, beside, ROOT, SRC)):
+                    problem(shown, number, f"names {name}, which is not there")
+
+
 def main():
     sources = [p for p in git_files("src/*.h", "src/*.cpp") if p.is_relative_to(SRC)]
     tests = git_files("tests/*.h", "tests/*.cpp", "bench/*.h", "bench/*.cpp")
@@ -403,6 +421,7 @@ def main():
     check_dropped(sources)
     check_exceptions(sources + tests)
     check_python()
+    check_maps()
     headers = 0 if "--quick" in sys.argv else check_headers("--full" in sys.argv)
     for line in problems:
         print(line)
