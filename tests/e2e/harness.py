@@ -66,6 +66,9 @@ class Client:
         self.token = token
         self.connection = None
 
+    def connect(self, timeout):
+        return http.client.HTTPConnection(self.host, timeout=timeout)
+
     def request(self, method, path, body=None, headers=None, timeout=30):
         """(status, headers, parsed body). Connection errors come out as OSError."""
         sent = {"Authorization": f"Bearer {self.token}"} if self.token else {}
@@ -76,7 +79,7 @@ class Client:
         sent.update(headers or {})
         try:
             if self.connection is None:
-                self.connection = http.client.HTTPConnection(self.host, timeout=timeout)
+                self.connection = self.connect(timeout)
             self.connection.request(method, path, body=data, headers=sent)
             answer = self.connection.getresponse()
             text = answer.read()
@@ -115,8 +118,8 @@ def everything(client, path):
 class Postgres:
     """A private PostgreSQL (tools/postgres.py), durable; may be killed and started again."""
 
-    def __init__(self, **settings):
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="millrace-postgres-"))
+    def __init__(self, folder=None, **settings):
+        self.folder = folder or pathlib.Path(tempfile.mkdtemp(prefix="millrace-postgres-"))
         self.settings = {"fsync": "on", **settings}
         self.tool = None
         self.url = None
@@ -142,6 +145,11 @@ class Postgres:
         """kill -9 of the server; its other processes notice and leave."""
         os.kill(self.pid(), signal.SIGKILL)
         self.stop()
+
+    def answers(self):
+        """Does it take connections?"""
+        return subprocess.run(["psql", self.url, "-Atc", "SELECT 1"], capture_output=True,
+                              timeout=60, check=False).returncode == 0
 
     def query(self, text):
         """The first column of a query's rows."""
