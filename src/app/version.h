@@ -3,6 +3,6 @@
 
 namespace millrace::app {
 
-inline constexpr char kVersion[] = "0.1.0";
+extern const char* const kVersion;
 
 }  // namespace millrace::app

@@ -4,8 +4,7 @@
 a ledger. Faults in an order that a seed draws; after each everything must come to its end, and then
 doctor is clean, the ledger exact, and every slot free, once.
 
-usage: chaos.py [BINARY] [--minutes N] [--seconds N] [--seed S] [--only FAULT,FAULT] [--keep]
-                [--clock SHIFTED_CLOCK_SO]
+usage: chaos.py BINARY [--minutes N] [--seconds N] [--seed S] [--only FAULT,FAULT] [--keep]
 """
 import os
 import pathlib
@@ -20,6 +19,7 @@ sys.path.insert(0, str(HERE.parent / "e2e"))
 from harness import argument, binary, rule, until  # noqa: E402
 
 import ledger as ledgers  # noqa: E402
+from feed import Feed  # noqa: E402
 from load import Load, Operator  # noqa: E402
 from phases import FAULTS, order  # noqa: E402
 from place import AGENTS, EXECUTORS, SLOTS, Site  # noqa: E402
@@ -36,9 +36,10 @@ class Chaos:
     def __init__(self, seed):
         self.seed = seed
         self.chance = random.Random(seed)
-        self.site = Site(word("--clock", shifted_clock()))
+        self.site = Site(built("tests/e2e/libshifted_clock.so"), built("tests/chaos/millrace_next"))
         self.ledger = ledgers.Ledger()
         self.phases = []
+        self.feed = self.world = None
         self.visitors = []
         self.probes = 0
 
@@ -50,8 +51,9 @@ class Chaos:
             self.site.ask("POST", "/api/v1/rules", made)
         self.loads = [Load(self.site, self.ledger, self.chance.random(), n) for n in range(LOADS)]
         self.visitors = [*self.loads, Operator(self.site, self.ledger, self.chance.random())]
-        for visitor in self.visitors:
-            visitor.start()
+        self.feed = Feed(self.site)
+        for thread in [*self.visitors, self.feed]:
+            thread.start()
 
     def phase(self, name):
         # What one fault draws does not change what the next one does.
@@ -76,10 +78,8 @@ class Chaos:
     def settle(self):
         self.site.whole()
         self.told = ""
-        try:
-            until("all has come to its end", self.is_at_rest, argument("--settles", SETTLES_S), 0.3)
-        except AssertionError as error:
-            raise AssertionError(f"{error}:\n{self.told}") from error
+        until("all has come to its end", self.is_at_rest, argument("--settles", SETTLES_S), 0.3,
+              tell=lambda: self.told)
 
     def is_at_rest(self):
         for visitor in self.visitors:
@@ -99,6 +99,9 @@ class Chaos:
         self.world = self.see()
         found = ledgers.faults(self.ledger.copy(), self.world)
         assert not found, "\n".join(found[:40])
+        until("the feed has told all", lambda: not next(self.feed.lacks(self.world), None), 60, 0.3,
+              tell=lambda: "\n".join(list(self.feed.lacks(self.world))[:20]))
+        assert not self.feed.faults, "\n".join(self.feed.faults[:20])
         quarantine = self.site.rows("/api/v1/quarantine")
         assert not quarantine, f"in quarantine: {quarantine}"
         self.check_slots()
@@ -122,6 +125,11 @@ class Chaos:
         def begun():
             text = self.site.effects.read_text()
             return sum(f"begin {key} " in text for key in keys)
+
+        def where():
+            lines = [line.split() for line in self.site.effects.read_text().splitlines()]
+            return sorted(words[4] for words in lines if words[1] in keys)
+
         try:
             for key in keys:
                 self.ledger.ask(key)
@@ -129,14 +137,10 @@ class Chaos:
                     "action": "chaos.again", "parameters": {
                         "file": str(self.site.effects), "key": key, "gate": str(gate)}})
                 self.ledger.accept_run(key, "chaos.again", answer["data"]["id"])
-            until("all slots are in use", lambda: begun() >= expected, 60, 0.2)
+            until(f"{expected} slots are in use", lambda: begun() >= expected, 60, 0.2,
+                  tell=lambda: f"{begun()} are: {where()}")
             time.sleep(0.5)  # for those that must not begin
-            assert begun() == expected, f"{begun()} runs at a time"
-        except AssertionError as error:
-            running = [line.split()[4] for line in self.site.effects.read_text().splitlines()
-                       if line.split()[1] in keys]
-            raise AssertionError(f"{expected} slots, {begun()} probes run: {error}\n"
-                                 f"on {sorted(running)}") from error
+            assert begun() == expected, f"{begun()} run in {expected} slots: {where()}"
         finally:
             gate.touch()
 
@@ -144,11 +148,22 @@ class Chaos:
         count = ledgers.controls(self.ledger.copy(), self.world)
         say(f"control: {count} faults planted in copies of the ledger, {count} found")
 
+    def summary(self):
+        if not self.world:
+            return "nothing was seen"
+        rows = self.world.executions.values()
+        return (f"{len(self.ledger.runs)} runs and {len(self.ledger.events)} events accepted, "
+                f"{len(rows)} executions, {sum(row['attempt'] > 1 for row in rows)} ran again, "
+                f"{len(self.ledger.decided)} were decided, "
+                f"{sum(row['status'] == 'canceled' for row in rows)} canceled; the feed was "
+                f"followed up to {self.feed.at}, with {self.feed.resumed} new beginnings")
+
     def end(self, failed):
         for visitor in self.visitors:
             visitor.stopping = True
         for visitor in self.visitors:
             visitor.end()
+        self.feed.end()
         self.site.close(keep=failed or "--keep" in sys.argv)
 
 
@@ -156,10 +171,11 @@ def say(text):
     print(f"[{time.strftime('%H:%M:%S')}] {text}", flush=True)
 
 
-def shifted_clock():
-    """Built beside the binary under test."""
-    found = list(pathlib.Path(binary()).resolve().parent.glob("tests/e2e/*shifted_clock.so"))
-    return str(found[0]) if found else None
+def built(path):
+    """Beside the binary under test."""
+    found = pathlib.Path(binary()).resolve().parent / path
+    assert found.exists(), f"{found} is not built: ./dev chaos builds it"
+    return found
 
 
 def names_of_phases(seed):
@@ -173,6 +189,8 @@ def main():
     seed = argument("--seed", random.SystemRandom().randrange(1 << 30))
     seconds = 60 * argument("--minutes", 0) or argument("--seconds", 90)
     again = f"./dev chaos --seed {seed} --minutes {-(-seconds // 60)}"
+    if "--only" in sys.argv:
+        again += f" --only {word('--only', '')}"
     say(f"seed {seed}, {seconds} s; again: {again}")
     chaos = Chaos(seed)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
@@ -189,6 +207,7 @@ def main():
             if time.monotonic() > end:
                 break
             chaos.phase(name)
+        chaos.settle()  # the last probes
         chaos.control()
         failed = False
     except BaseException as error:  # also one that a signal made
@@ -199,6 +218,7 @@ def main():
             print(f"---- {name}\n{text}")
     finally:
         chaos.end(failed)
+    print(chaos.summary())
     print(f"answers: {dict(sorted(chaos.ledger.answers.items()))}")
     print(f"{0 if failed else 1} passed, {1 if failed else 0} failed: {len(chaos.phases)} phases")
     return 1 if failed else 0

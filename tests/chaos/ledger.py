@@ -50,7 +50,7 @@ class Ledger:
 
     def count(self, status, answer):
         """What was answered, by status and code."""
-        code = answer.get("code", "") if isinstance(answer, dict) else ""
+        code = answer.get("code", "")
         with self.lock:
             self.answers[f"{status} {code}".strip()] += 1
 

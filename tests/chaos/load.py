@@ -15,9 +15,10 @@ RUNS = ("chaos.once", "chaos.again", "chaos.once_near", "chaos.again_near", "cha
 KINDS = {"run_one": 8, "flow": 2, "question": 1, "event": 4, "cancel": 1}  # how often each is asked for
 
 
-def is_unknown(status):
-    """No answer, or one that says: try again."""
-    return status in (0, 408, 429) or status >= 500
+def is_unknown(status, answer):
+    """No answer, or one that says: try again, as API-0014 does: another one with this key is still
+    being answered."""
+    return status in (0, 408, 429) or status >= 500 or answer.get("code") == "API-0014"
 
 
 class Visitor(threading.Thread):
@@ -44,8 +45,8 @@ class Visitor(threading.Thread):
             status, _, answer = self.clients[self.at].request(method, path, body, headers,
                                                               timeout=PATIENCE_S)
         except OSError as error:
-            status, answer = 0, str(error)
-        if is_unknown(status):
+            status, answer = 0, {"code": type(error).__name__}
+        if is_unknown(status, answer):
             self.at = 1 - self.at
         self.ledger.count(status, answer)
         return status, answer
@@ -83,11 +84,12 @@ class Load(Visitor):
         """(status, data) of the first answer that says something. None: the test ends."""
         while not self.stopping:
             status, answer = self.once(method, path, body, headers)
+            if is_unknown(status, answer):
+                time.sleep(self.chance.uniform(0.1, 0.5))
+                continue
             if status // 100 == 2 or status in also:
                 return status, answer.get("data")
-            if not is_unknown(status):
-                raise AssertionError(f"{method} {path}: {status} {answer}")
-            time.sleep(self.chance.uniform(0.1, 0.5))
+            raise AssertionError(f"{method} {path}: {status} {answer}")
         return None
 
     def start_one(self, action, key, **parameters):

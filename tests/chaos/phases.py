@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The faults. Each is given the site, a source of chance of its own, and a function that says what
 was drawn; when it returns, the site may be anything that `Site.heal` makes whole again."""
+import random
 import shutil
 import signal
+import threading
 import time
 
 from harness import until
 from network import BOTH, DOWN, UP
-from place import AGENTS, APIS, EXECUTORS, Node
+from place import AGENTS, APIS, EXECUTORS, Node, kill_pids
 
 BEYOND_LEASE_S = 14
 AWAY_S = 20
@@ -41,6 +43,24 @@ def stop(names):
     return fault
 
 
+def kill_often(site, chance, say):
+    """At any moment of a start, too."""
+    times, far_apart = chance.randint(6, 12), chance.choice((0.3, 2))
+    say(f"{times} times kill -9 of anybody, up to {far_apart} s apart")
+    for _ in range(times):
+        one = site.everyone()[chance.choice(list(site.everyone()))]
+        one.kill(spawner=chance.random() < 0.3)
+        one.start(ready=False)
+        time.sleep(chance.uniform(0, far_apart))
+
+
+def kill_spawners(site, chance, say):
+    names = chance.sample((*EXECUTORS, *AGENTS), 2)
+    say(f"kill -9 of the spawners of {' and '.join(names)}")
+    for name in names:
+        kill_pids(site.everyone()[name].spawner_pids())
+
+
 def kill_all(site, chance, say):
     names = list(EXECUTORS) if chance.random() < 0.5 else list(site.nodes)
     say(f"kill -9 of {', '.join(names)} at once")
@@ -49,6 +69,27 @@ def kill_all(site, chance, say):
     time.sleep(chance.choice((0, 2)))
     for name in names:
         site.nodes[name].start(ready=False)
+
+
+def two_at_once(site, chance, say):
+    names = chance.sample(("kill_executor", "kill_api", "kill_agent", "restart_postgres",
+                           "postgres_away", "cut_connections", "cut", "step_clock"), 2)
+    say(f"{' and '.join(names)} at once")
+    troubles = []
+
+    def one(name, own_chance):
+        try:
+            FAULTS[name](site, own_chance, say)
+        except Exception as error:
+            troubles.append(error)
+    threads = [threading.Thread(target=one, args=(name, random.Random(chance.random())))
+               for name in names]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for trouble in troubles:
+        raise trouble
 
 
 def restart_postgres(site, chance, say):
@@ -69,8 +110,9 @@ def cut_connections(site, chance, say):
     times = chance.choice((1, 5, 15))
     say(f"{times} times all connections of PostgreSQL ended")
     for _ in range(times):
-        site.postgres.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-                            "WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'")
+        if site.postgres.answers():
+            site.postgres.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE "
+                                "pid <> pg_backend_pid() AND backend_type = 'client backend'")
         time.sleep(chance.uniform(0.1, 1))
 
 
@@ -108,21 +150,25 @@ def step_clock(site, chance, say):
 
 
 def roll(site, chance, say):
-    """One after the other, as an upgrade does it."""
-    names = list(site.nodes)
+    """One after the other. The first time it is an upgrade: each comes back as another version, the
+    first of which makes a step of the schema, beside servers that do not know it."""
+    names = list(site.everyone())
     chance.shuffle(names)
-    say(f"rolling restart: {', '.join(names)}")
+    binary, site.next_binary = site.next_binary, None
+    say(f"rolling restart{f', to {binary.name}' if binary else ''}: {', '.join(names)}")
     for name in names:
-        node = site.nodes[name]
-        code = node.stop()
+        one = site.everyone()[name]
+        code = one.stop()
         assert code == 0, f"{name} was told to stop and ended with {code}"
-        node.start()
+        one.binary = binary or one.binary
+        one.start()
 
 
 def twin_of(site, name):
     """A second server of a name that is taken, in a folder of its own."""
     site.twins += 1
     twin = Node(site, f"twin{site.twins}", "executor,worker")
+    twin.binary = site.nodes[name].binary
     twin.settings["worker.name"] = name
     twin.data.mkdir(mode=0o700)
     shutil.copy(site.nodes["a1"].data / "keys.json", twin.data / "keys.json")
@@ -158,6 +204,10 @@ FAULTS = {
     "kill_api": kill(APIS),
     "kill_agent": kill(AGENTS),
     "kill_all": kill_all,
+    "kill_often": kill_often,
+    "kill_spawners": kill_spawners,
+    "two_at_once": two_at_once,
+    "two_more_at_once": two_at_once,
     "stop_executor": stop(EXECUTORS),
     "stop_api": stop(APIS),
     "stop_agent": stop(AGENTS),

@@ -2,6 +2,7 @@
 """What the faults happen to: PostgreSQL on a disk of its own, three servers that decide and run, two
 that take requests, two agents. Everything between them passes a link that can be cut; the agent
 `far` lives in a network namespace, where that can be had."""
+import contextlib
 import http.client
 import os
 import pathlib
@@ -33,6 +34,12 @@ def free_port(host="127.0.0.1"):
         return listener.getsockname()[1]
 
 
+def kill_pids(pids):
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
 class TlsClient(Client):
     """Trusts one certificate alone."""
 
@@ -49,6 +56,7 @@ class Node(Server):
 
     def __init__(self, site, name, roles, host="127.0.0.1"):
         self.site, self.name, self.host = site, name, host
+        self.binary = binary()
         home = site.folder / name
         home.mkdir()
         self.store_link = Link(("127.0.0.1", site.postgres_port))
@@ -72,15 +80,16 @@ class Node(Server):
         self.clock = home / "clock"
         self.clock.write_bytes(struct.pack("=q", 0))
 
+    def command(self):
+        return [self.binary, *super().command()[1:]]
+
     def set_clock(self, seconds):
         with self.clock.open("r+b") as file:
             file.write(struct.pack("=q", seconds))
 
     def start(self, ready=True, seconds=120):
-        prefix = ()
-        if self.site.shifted_clock:
-            prefix = ["env", f"LD_PRELOAD={self.site.shifted_clock}", f"SHIFTED_CLOCK={self.clock}",
-                      f"ASAN_OPTIONS={ASAN}"]
+        prefix = ["env", f"LD_PRELOAD={self.site.shifted_clock}", f"SHIFTED_CLOCK={self.clock}",
+                  f"ASAN_OPTIONS={ASAN}"]
         super().start(prefix=prefix, ready=ready, seconds=seconds)
         self.prefixed = False  # env becomes the server
         return self
@@ -105,6 +114,9 @@ class Node(Server):
     def signal(self, number):
         os.kill(self.process.pid, number)
 
+    def spawner_pids(self):
+        return [pid for pid, _ in self.spawners()]
+
     def close(self):
         if self.alive():
             self.signal(signal.SIGCONT)
@@ -126,21 +138,21 @@ class Agent:
         self.join.write_text(site.nodes["a1"].cli("worker", "token", "--name", name))
         self.join.chmod(0o600)
         server = f"http://{front.host}:{front.settings['server.port']}"
-        self.command = [binary(), "agent", "--join-file", self.join, "--data", self.data,
+        self.binary = binary()
+        self.words = ["agent", "--join-file", self.join, "--data", self.data,
                         "--name", name, "--labels", name, "--slots", str(SLOTS), "--grpc", home.grpc]
-        self.net = None
+        self.prefix = []
         if front.host != "127.0.0.1":
             server = server.replace("http", "https")
-            self.command += ["--ca-file", site.certificate]
-            self.net = site.namespace
-            self.command = [*self.net.prefix(), *self.command]
-        self.command += ["--server", server]
+            self.words += ["--ca-file", site.certificate]
+            self.prefix = site.namespace.prefix()
+        self.words += ["--server", server]
         self.process = None
 
     def start(self, ready=True):
         with open(self.log, "ab") as log:
-            self.process = subprocess.Popen(self.command, stdout=log, stderr=log,
-                                            stdin=subprocess.DEVNULL)
+            self.process = subprocess.Popen([*self.prefix, self.binary, *self.words], stdout=log,
+                                            stderr=log, stdin=subprocess.DEVNULL)
         if ready:
             until(f"agent {self.name} has a session", self.has_session, 120, 0.2)
         return self
@@ -158,18 +170,17 @@ class Agent:
         self.process.send_signal(number)
 
     def kill(self, spawner=False):
-        victims = self.spawners() if spawner else []
+        victims = self.spawner_pids() if spawner else []
         if self.alive():
             self.process.kill()
-        for pid in victims:
-            os.kill(pid, signal.SIGKILL)
+        kill_pids(victims)
         self.process.wait(timeout=60)
 
     def stop(self):
         self.process.terminate()
         return self.process.wait(timeout=60)
 
-    def spawners(self):
+    def spawner_pids(self):
         """Their pids. A run's processes may show the same words for a moment: only the first is one."""
         found = []
         for entry in pathlib.Path("/proc").iterdir():
@@ -186,8 +197,7 @@ class Agent:
             self.signal(signal.SIGCONT)
         if self.process:
             self.kill(spawner=True)
-        for pid in self.spawners():
-            os.kill(pid, signal.SIGKILL)
+        kill_pids(self.spawner_pids())
 
 
 class Disk:
@@ -219,10 +229,11 @@ class Disk:
 
 
 class Site:
-    def __init__(self, shifted_clock=None):
+    def __init__(self, shifted_clock, next_binary):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="millrace-chaos-"))
         self.folder.chmod(0o711)  # PostgreSQL's user passes through
         self.shifted_clock = shifted_clock
+        self.next_binary = next_binary  # another version of the same sources
         self.effects = self.folder / "effects"
         self.effects.touch()
         self.certificate = self.folder / "tls.crt"
@@ -346,7 +357,7 @@ class Site:
 
     def doctor(self):
         run = subprocess.run(
-            [binary(), "doctor", "--data", self.nodes["a1"].data, "--set",
+            [self.nodes["a1"].binary, "doctor", "--data", self.nodes["a1"].data, "--set",
              f"store.url={self.postgres.url}", "--set", f"store.schema={SCHEMA}"],
             capture_output=True, text=True, timeout=120, check=False)
         assert run.returncode == 0 and "0 findings" in run.stdout, \

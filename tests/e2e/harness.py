@@ -36,15 +36,17 @@ def argument(name, fallback):
     return int(sys.argv[sys.argv.index(name) + 1]) if name in sys.argv else fallback
 
 
-def until(what, check, seconds=30, every=0.02):
-    """Waits until check() is true and returns its value; names `what` when the time is over."""
+def until(what, check, seconds=30, every=0.02, tell=None):
+    """Waits until check() is true and returns its value; names `what` when the time is over, and
+    what tell() says then."""
     end = time.monotonic() + seconds
     while True:
         value = check()
         if value:
             return value
         if time.monotonic() > end:
-            raise AssertionError(f"after {seconds} s still not: {what}")
+            more = f":\n{tell()}" if tell else ""
+            raise AssertionError(f"after {seconds} s still not: {what}{more}")
         time.sleep(every)
 
 
