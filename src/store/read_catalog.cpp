@@ -103,7 +103,7 @@ Result<std::vector<TokenRow>> tokens_of(sql::Connection& db, TenantId tenant) {
 }
 
 Result<std::optional<TokenRow>> find_token(sql::Connection& db, TenantId tenant, TokenId id) {
-  static const auto text = select<TokenRow>("WHERE tenant = $1 AND id = $2");
+  static const auto text = select<TokenRow>("WHERE +tenant = $1 AND id = $2");
   return read_one<TokenRow>(db, text, tenant, id);
 }
 

@@ -20,13 +20,22 @@ std::pair<int64_t, int64_t> bounds(const Page& page) {
   return {0, page.before > 0 ? page.before : INT64_MAX};
 }
 
-// A list of heads in both orders. `limit` is the number of its last parameter.
+// A list of heads in both orders of their ids. `limit` is the number of its last parameter.
 class List {
  public:
   template <typename Row>
-  static List of(std::string_view where, int limit) {
-    return {select_heads<Row>(fmt::format("{} ORDER BY id DESC LIMIT ${}", where, limit)),
-            select_heads<Row>(fmt::format("{} ORDER BY id LIMIT ${}", where, limit))};
+  static List of_all(int limit) {
+    return {text<Row>("id > $1 AND id < $2 AND +tenant = $3", "id DESC", limit),
+            text<Row>("id > $1 AND id < $2 AND +tenant = $3", "id", limit)};
+  }
+  // Of those that have `column` in common, by the index of (tenant, column, id), which is named by
+  // the order (README.md).
+  template <typename Row>
+  static List of(std::string_view column, int limit, std::string_view conditions = {}) {
+    auto where =
+        fmt::format("tenant = $1 AND {} = $2 AND id > $3 AND id < $4{}", column, conditions);
+    return {text<Row>(where, fmt::format("{} DESC, id DESC", column), limit),
+            text<Row>(where, fmt::format("{}, id", column), limit)};
   }
   const std::string& in(const Page& page) const {
     return page.order == Order::OldestFirst ? oldest_ : newest_;
@@ -35,14 +44,17 @@ class List {
  private:
   List(std::string newest, std::string oldest)
       : newest_(std::move(newest)), oldest_(std::move(oldest)) {}
+  template <typename Row>
+  static std::string text(std::string_view where, std::string_view order, int limit) {
+    return select_heads<Row>(fmt::format("WHERE {} ORDER BY {} LIMIT ${}", where, order, limit));
+  }
   std::string newest_;
   std::string oldest_;
 };
 
 Result<std::vector<ExecutionRow>> list_in_status(sql::Connection& db, TenantId tenant,
                                                  ExecutionStatus status, Page page) {
-  static const auto texts =
-      List::of<ExecutionRow>("WHERE tenant = $1 AND status = $2 AND id > $3 AND id < $4", 5);
+  static const auto texts = List::of<ExecutionRow>("status", 5);
   auto [above, below] = bounds(page);
   return read_heads<ExecutionRow>(db, texts.in(page), tenant, status, above, below, page.limit);
 }
@@ -97,15 +109,12 @@ Result<std::vector<ExecutionRow>> list_executions(sql::Connection& db, TenantId 
   // Each shape of the filter walks the index that serves it. An operation on a column (`+status`)
   // keeps an index from being chosen that would have to be sorted.
   static const auto of_parent = List::of<ExecutionRow>(
-      "WHERE tenant = $1 AND parent = $2 AND parent <> 0 AND id > $3 AND id < $4 AND "
-      "($5 < 0 OR +status = $5) AND +status < $6 AND ($7 = '' OR action || '' = $7)",
-      8);
-  static const auto of_action = List::of<ExecutionRow>(
-      "WHERE tenant = $1 AND action = $2 AND id > $3 AND id < $4 AND "
-      "($5 < 0 OR +status = $5) AND +status < $6",
-      7);
-  static const auto of_all =
-      List::of<ExecutionRow>("WHERE id > $1 AND id < $2 AND +tenant = $3", 4);
+      "parent", 8,
+      " AND parent <> 0 AND ($5 < 0 OR +status = $5) AND +status < $6 AND ($7 = '' OR action || '' "
+      "= $7)");
+  static const auto of_action =
+      List::of<ExecutionRow>("action", 7, " AND ($5 < 0 OR +status = $5) AND +status < $6");
+  static const auto of_all = List::of_all<ExecutionRow>(4);
   auto [above, below] = bounds(page);
   int64_t status = filter.status ? static_cast<int64_t>(*filter.status) : -1;
   int64_t below_status = filter.open_only ? static_cast<int64_t>(kFirstFinal) : INT64_MAX;
@@ -124,21 +133,23 @@ Result<std::vector<ExecutionRow>> list_executions(sql::Connection& db, TenantId 
 
 Result<std::vector<ExecutionRow>> children_of(sql::Connection& db, TenantId tenant,
                                               ExecutionId parent) {
-  static const auto text =
-      select_heads<ExecutionRow>("WHERE tenant = $1 AND parent = $2 AND parent <> 0 ORDER BY id");
-  return read_heads<ExecutionRow>(db, text, tenant, parent);
+  static const auto text = select_heads<ExecutionRow>(
+      "WHERE tenant = $1 AND parent = $2 AND id > 0 AND id < $3 AND parent <> 0 "
+      "ORDER BY parent, id");
+  return read_heads<ExecutionRow>(db, text, tenant, parent, INT64_MAX);
 }
 
 Result<std::vector<ExecutionRow>> open_descendants(sql::Connection& db, TenantId tenant,
                                                    ExecutionId parent) {
   static const auto text = select<ExecutionRow>(
-      "WHERE tenant = $1 AND parent = $2 AND parent <> 0 AND +status < $3 ORDER BY id");
+      "WHERE tenant = $1 AND parent = $2 AND id > 0 AND id < $3 AND parent <> 0 "
+      "AND +status < $4 ORDER BY parent, id");
   std::vector<ExecutionRow> found;
   std::vector<ExecutionId> level{parent};
   while (!level.empty()) {
     std::vector<ExecutionId> next;
     for (ExecutionId id : level) {
-      TRY(auto children, read_all<ExecutionRow>(db, text, tenant, id, kFirstFinal));
+      TRY(auto children, read_all<ExecutionRow>(db, text, tenant, id, INT64_MAX, kFirstFinal));
       for (auto& child : children) {
         next.push_back(child.id);
         found.push_back(std::move(child));
@@ -200,9 +211,8 @@ Result<void> ahead_of_events(sql::Connection& db, std::span<const Of<EventId>> e
 
 Result<std::vector<EventRow>> list_events(sql::Connection& db, TenantId tenant,
                                           const std::string& trigger, Page page) {
-  static const auto of_all = List::of<EventRow>("WHERE id > $1 AND id < $2 AND +tenant = $3", 4);
-  static const auto of_trigger =
-      List::of<EventRow>("WHERE tenant = $1 AND event_trigger = $2 AND id > $3 AND id < $4", 5);
+  static const auto of_all = List::of_all<EventRow>(4);
+  static const auto of_trigger = List::of<EventRow>("event_trigger", 5);
   auto [above, below] = bounds(page);
   if (trigger.empty()) {
     return read_heads<EventRow>(db, of_all.in(page), above, below, tenant, page.limit);
@@ -218,16 +228,15 @@ Result<std::optional<EnforcementRow>> find_enforcement(sql::Connection& db, Tena
 
 Result<std::vector<EnforcementRow>> enforcements_of(sql::Connection& db, TenantId tenant,
                                                     EventId event) {
-  static const auto text = select<EnforcementRow>("WHERE tenant = $1 AND event = $2 ORDER BY id");
-  return read_all<EnforcementRow>(db, text, tenant, event);
+  static const auto text = select<EnforcementRow>(
+      "WHERE tenant = $1 AND event = $2 AND id > 0 AND id < $3 ORDER BY event, id");
+  return read_all<EnforcementRow>(db, text, tenant, event, INT64_MAX);
 }
 
 Result<std::vector<EnforcementRow>> list_enforcements(sql::Connection& db, TenantId tenant,
                                                       RuleId rule, Page page) {
-  static const auto of_all =
-      List::of<EnforcementRow>("WHERE id > $1 AND id < $2 AND +tenant = $3", 4);
-  static const auto of_rule =
-      List::of<EnforcementRow>("WHERE tenant = $1 AND rule = $2 AND id > $3 AND id < $4", 5);
+  static const auto of_all = List::of_all<EnforcementRow>(4);
+  static const auto of_rule = List::of<EnforcementRow>("rule", 5);
   auto [above, below] = bounds(page);
   if (!rule)
     return read_heads<EnforcementRow>(db, of_all.in(page), above, below, tenant, page.limit);

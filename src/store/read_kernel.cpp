@@ -17,7 +17,8 @@ const std::string& timer_text() {
   return text;
 }
 constexpr std::string_view kLastChangeText =
-    "SELECT coalesce(max(seq), 0) FROM change_feed /*every tenant: numbering*/";
+    "SELECT coalesce((SELECT seq FROM change_feed ORDER BY seq DESC LIMIT 1), 0) "
+    "/*every tenant: numbering*/";
 constexpr std::string_view kMessageText =
     "SELECT count(*) FROM message WHERE id = $1 AND tenant = $2";
 
@@ -145,10 +146,9 @@ Result<std::vector<TimerRow>> named_timers_after(sql::Connection& db, ShardSet s
 Result<std::vector<TimerRow>> timers_ahead(sql::Connection& db, ShardSet shards, int64_t now,
                                            TimerId after, int limit) {
   static const auto text = select<TimerRow>(
-      "/*every tenant: sweep*/ WHERE name = '' AND ($1 >> shard) & 1 = 1 AND id > $2 AND EXISTS "
-      "(SELECT 1 FROM execution AS x WHERE x.id = timer.subject AND x.tenant = timer.tenant AND "
-      "(x.created > $3 OR x.started > $3)) "
-      "ORDER BY id LIMIT $4");
+      "/*every tenant: sweep*/ WHERE name = '' AND ($1 >> shard) & 1 = 1 AND id > $2 AND "
+      "(SELECT x.created > $3 OR x.started > $3 FROM execution AS x WHERE x.id = timer.subject AND "
+      "x.tenant = timer.tenant) ORDER BY id LIMIT $4");
   return read_all<TimerRow>(db, text, shards.bits(), after, now, limit);
 }
 
@@ -184,8 +184,8 @@ Result<FeedEnds> feed_ends(sql::Connection& db) {
   FeedEnds ends;
   TRY(ends.newest, last_change(db));
   TRY(ends.oldest, query_int(db,
-                             "SELECT coalesce(min(seq), 0) FROM change_feed "
-                             "/*every tenant: numbering*/"));
+                             "SELECT coalesce((SELECT seq FROM change_feed ORDER BY seq LIMIT 1), "
+                             "0) /*every tenant: numbering*/"));
   return ends;
 }
 

@@ -27,9 +27,9 @@ Result<std::vector<ExecutionId>> executions_held_for(sql::Connection& db, ShardS
                                                      ExecutionId after, size_t limit) {
   return query<ExecutionId>(db,
                             "SELECT id FROM execution WHERE tenant = $1 AND pack_release = $2 AND "
-                            "failure = 8 AND ($3 >> shard) & 1 = 1 AND id > $4 ORDER BY id "
-                            "LIMIT $5",
-                            read_id, tenant, digest, shards.bits(), after,
+                            "id > $3 AND id < $4 AND failure = 8 AND "
+                            "($5 >> shard) & 1 = 1 ORDER BY pack_release, id LIMIT $6",
+                            read_id, tenant, digest, after, INT64_MAX, shards.bits(),
                             static_cast<int64_t>(limit));
 }
 

@@ -28,8 +28,8 @@ const std::string& runs_text() {
 }
 const std::string& open_runs_text() {
   static const auto text = select<WorkflowRunRow>(
-      "AS w WHERE workflow = $1 AND tenant = $2 AND EXISTS (SELECT 1 FROM execution AS e WHERE "
-      "e.id = w.execution AND e.tenant = w.tenant AND e.status < $3) ORDER BY task, route, item");
+      "AS w WHERE workflow = $1 AND tenant = $2 AND (SELECT e.status FROM execution AS e WHERE "
+      "e.id = w.execution AND e.tenant = w.tenant) < $3 ORDER BY task, route, item");
   return text;
 }
 
@@ -86,8 +86,9 @@ Result<std::vector<InquiryRow>> list_inquiries(sql::Connection& db, TenantId ten
                                                std::optional<InquiryStatus> status, Page page) {
   static const auto any =
       select<InquiryRow>("WHERE id < $1 AND +tenant = $2 ORDER BY id DESC LIMIT $3");
-  static const auto in_status =
-      select<InquiryRow>("WHERE tenant = $1 AND status = $2 AND id < $3 ORDER BY id DESC LIMIT $4");
+  static const auto in_status = select<InquiryRow>(
+      "WHERE tenant = $1 AND status = $2 AND id > 0 AND id < $3 "
+      "ORDER BY status DESC, id DESC LIMIT $4");
   int64_t before = page.before > 0 ? page.before : INT64_MAX;
   if (!status) return read_all<InquiryRow>(db, any, before, tenant, page.limit);
   return read_all<InquiryRow>(db, in_status, tenant, *status, before, page.limit);

@@ -47,7 +47,7 @@ Result<void> write_rows<&Changes::webhooks>(sql::Connection& db, Rows<WebhookRow
 // Each is deleted once, whatever other servers do: who joins with a token has used it up.
 template <>
 Result<void> write_rows<&Changes::tokens_done>(sql::Connection& db, Rows<Of<TokenId>> rows) {
-  TRY(auto batch, db.batch("DELETE FROM token WHERE id = $1 AND tenant = $2"));
+  TRY(auto batch, db.batch("DELETE FROM token WHERE id = $1 AND +tenant = $2"));
   for (const auto* row : rows) batch->add(row->id, row->tenant);
   return expect_touched(*batch, rows, [](const Of<TokenId>& row) {
     return stale(fmt::format("token {} is gone already", row.id.value));

@@ -60,10 +60,10 @@ class OldTrees {
       TRY(auto children,
           query<Node>(
               db_,
-              "SELECT id, status FROM execution WHERE tenant = $1 AND parent = $2 AND "
-              "parent <> 0 ORDER BY id LIMIT $3",
+              "SELECT id, status FROM execution WHERE tenant = $1 AND parent = $2 AND id > 0 AND "
+              "id < $3 AND parent <> 0 ORDER BY parent, id LIMIT $4",
               +[](RowReader r, Node& child) { r >> child.id >> child.status; }, root.tenant,
-              node.id, limit_ - rows_.size()));
+              node.id, INT64_MAX, limit_ - rows_.size()));
       path.insert(path.end(), children.rbegin(), children.rend());
     }
     return {};
@@ -90,7 +90,8 @@ FoundRows old_changes(sql::Connection& db, const Expire& request) {
   TRY(auto oldest, query<Old>(
                        db,
                        "SELECT tenant, seq, at FROM change_feed /*every tenant: sweep*/ WHERE "
-                       "seq < (SELECT max(seq) FROM change_feed) ORDER BY seq LIMIT $1",
+                       "seq < (SELECT seq FROM change_feed ORDER BY seq DESC LIMIT 1) "
+                       "ORDER BY seq LIMIT $1",
                        +[](RowReader r, Old& old) { r >> old.row.tenant >> old.row.id >> old.at; },
                        request.limit));
   std::vector<Expired> rows;
@@ -134,16 +135,17 @@ struct OldEvent {
 
 // The events with ids above and below these, and which of them an open execution or a waiting
 // message still needs. A message that enforces an event is made in the decision that made the
-// event: only messages as old count. `+` keeps the index of all that is open from being walked.
+// event: only messages as old count. The execution is looked up by its id, whatever is open.
 Result<std::vector<OldEvent>> events_between(sql::Connection& db, int64_t above, int64_t below,
                                              const Expire& request, size_t limit) {
   constexpr int64_t kOneDecisionMs = 60'000;
   return query<OldEvent>(
       db,
       "SELECT e.tenant, e.id, e.id IN (SELECT m.subject FROM message AS m WHERE m.kind = $1 AND "
-      "m.id < $2) OR EXISTS (SELECT 1 FROM enforcement AS n JOIN execution AS x ON "
-      "x.id = n.execution AND x.tenant = n.tenant WHERE n.tenant = e.tenant AND n.event = e.id AND "
-      "+x.status < $3) FROM event AS e /*every tenant: sweep*/ WHERE e.id > $4 AND e.id < $5 "
+      "m.id < $2) OR EXISTS (SELECT 1 FROM enforcement AS n WHERE "
+      "n.tenant = e.tenant AND n.event = e.id AND (SELECT x.status FROM execution AS x WHERE "
+      "x.id = n.execution AND x.tenant = n.tenant) < $3) FROM event AS e /*every tenant: sweep*/ "
+      "WHERE e.id > $4 AND e.id < $5 "
       "ORDER BY e.id LIMIT $6",
       +[](RowReader r, OldEvent& old) { r >> old.row.tenant >> old.row.id >> old.must_stay; },
       MessageKind::EnforceEvent, first_id_at(request.before + kOneDecisionMs), kFirstFinal, above,
@@ -239,7 +241,7 @@ Result<void> remove_kind(sql::Connection& db, Expirable kind, const ExpiredRows&
     case Expirable::Dedupe:
       return remove_named(db, rows,
                           "DELETE FROM dedupe WHERE tenant = $1 AND scope = $2 AND key = $3 AND "
-                          "expires = $4");
+                          "+expires = $4");
     case Expirable::Keys:
       return remove_named(db, rows,
                           "DELETE FROM key_value WHERE tenant = $1 AND scope = $2 AND name = $3 "

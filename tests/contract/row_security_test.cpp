@@ -62,6 +62,25 @@ TEST_F(RowSecurity, AStatementThatNamesNoTenantFindsNothing) {
   EXPECT_EQ(number("SELECT count(*) FROM event WHERE tenant = $1", kTenant), 1);
 }
 
+// It would be refused for ever.
+TEST_F(RowSecurity, ARowThatItRefusesIsNotTriedAgain) {
+  auto db = must(store_->open_writer());
+  auto* steal = must(db->prepare("UPDATE event SET tenant = 2 WHERE id = $1 AND tenant = $2"));
+  desk_->write({.events = {event(1)}});
+  auto refused = steal->execute(int64_t{1}, kTenant);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code(), sql::kConstraint) << refused.error().message();
+  EXPECT_NE(refused.error().message().find("its tenant is none that the statement named"),
+            std::string::npos)
+      << refused.error().message();
+  auto admin = must(PostgresCluster::of_this_process().open(folder_.path()));
+  must(must(admin->open_writer())->run("REVOKE DELETE ON event FROM application"));
+  auto taken = must(db->prepare("DELETE FROM event WHERE id = $1 AND tenant = $2"))
+                   ->execute(int64_t{1}, kTenant);
+  ASSERT_FALSE(taken.ok());
+  EXPECT_EQ(taken.error().code(), sql::kStatement) << taken.error().message();
+}
+
 // What was set in a transaction that is rolled back does not hold any more.
 TEST_F(RowSecurity, HoldsBehindATransactionThatIsRolledBack) {
   desk_->write({.events = {event(1), event(2, kOtherTenant)}});

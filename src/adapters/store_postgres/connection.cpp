@@ -197,9 +197,10 @@ Result<void> PgConnection::run(std::string_view script) {
   TRY(be_ready(Verb::Other));
   while (pipeline_.calls() > 0) TRY(await());  // it may have to begin again
   std::string text = "SET LOCAL statement_timeout TO 0; " + to_dialect(script);
-  if (options_.row_security && script.find("CREATE TABLE") != script.npos) {
-    text += ';' + row_security_script(true);
-  }
+  auto has = [&](std::string_view word) { return script.find(word) != script.npos; };
+  bool makes_tables = has("CREATE TABLE");
+  if (makes_tables || has(" INDEX ")) text += ';' + keys_last_script();
+  if (makes_tables && options_.row_security) text += ';' + row_security_script(true);
   auto answer = session_->ask(text, Clock::now() + kScriptLimit);
   if (session_->is_lost()) {
     note_loss(answer.error());

@@ -133,7 +133,8 @@ class CutConnections : public ::testing::Test {
             .schema = std::filesystem::path(folder_.path()).filename().string(),
             .reader_limit_ms = short_limits_ ? 300 : 60'000,
             .writer_limit_ms = short_limits_ ? 1'000 : 60'000,
-            .lock_limit_ms = short_limits_ ? 200 : 60'000};
+            .lock_limit_ms = short_limits_ ? 200 : 60'000,
+            .idle_limit_ms = short_limits_ ? 1'000 : 60'000};
   }
   Written write(Changes changes) {
     std::vector<std::unique_ptr<Step>> steps;

@@ -234,6 +234,17 @@ TEST_F(SlowConnections, ThatStandStillInATransactionAreEndedByTheServer) {
   EXPECT_EQ(count("SELECT count(*) FROM meta WHERE value = 'y'"), 1);
 }
 
+// Somebody takes its shards over, 10 s after it was seen last, and waits for its commit.
+TEST_F(CutConnections, OfAWriterStandStillNoLongerThanALease) {
+  auto given = options(cluster_.url());
+  auto store = must(store_postgres::open({.url = given.url, .schema = given.schema}));
+  auto db = must(store->open_writer());
+  EXPECT_EQ(must(query_int(*db,
+                           "SELECT setting::bigint FROM pg_settings WHERE name = "
+                           "'idle_in_transaction_session_timeout'")),
+            10'000);
+}
+
 TEST_F(CutConnections, ReadersWriteNothing) {
   auto refused = query_int(*reader_, "INSERT INTO meta (name, value) VALUES ('a', 'b')");
   ASSERT_FALSE(refused.ok());

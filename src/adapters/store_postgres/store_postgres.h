@@ -17,16 +17,20 @@ struct Options {
   int64_t reader_limit_ms = 5'000;   // a reader's query that takes longer is cut off with kBusy
   int64_t writer_limit_ms = 60'000;  // the same of a writer's
   int64_t lock_limit_ms = 5'000;     // how long a statement waits for another's lock
-  int64_t start_wait_ms = 0;         // how long `open` waits for a server that is away
-  size_t pool_max = 32;              // readers at the same time
-  int64_t pool_wait_ms = 5'000;      // for one of them to be given back; then kBusy
-  bool row_security = false;         // tenancy.h
-  bool reads_much = false;           // by `open_reader`: queries come in pieces
-  bool needs_tls = false;            // without a word in the URL; by `open` where a host is remote
+  // How long a transaction may stand still. A server that is stopped in a commit keeps its lock
+  // from whoever takes its shards over, which may begin after the 10 s of a lease: so long, no
+  // longer.
+  int64_t idle_limit_ms = 10'000;
+  int64_t start_wait_ms = 0;     // how long `open` waits for a server that is away
+  size_t pool_max = 32;          // readers at the same time
+  int64_t pool_wait_ms = 5'000;  // for one of them to be given back; then kBusy
+  bool row_security = false;     // tenancy.h
+  bool reads_much = false;       // by `open_reader`: queries come in pieces
+  bool needs_tls = false;        // without a word in the URL; by `open` where a host is remote
 };
 
 // What the server ends by itself, whatever becomes of the client: a statement over its limit, a
-// wait for another's lock, a transaction in which nothing was asked for `writer_limit_ms`.
+// wait for another's lock, a transaction in which nothing was asked for `idle_limit_ms`.
 //
 // The store in one schema of a PostgreSQL database (13 or newer, UTF-8). Durability is the
 // server's: `synchronous_commit` is on for writers. Of several hosts the one that can be written to

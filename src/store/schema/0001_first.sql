@@ -16,6 +16,7 @@
 --   follow      what several servers tell each other: the feed, versions of catalogues
 --   releases    what is open is looked at when a release comes or goes
 --   doctor      reads the whole store
+-- The order of a table's indexes counts (README.md, "Each statement has one index").
 -- meta, shard, server and lease belong to no tenant; workers, and in quarantine the messages of the machine itself,
 -- have 0 as theirs (README.md). `test_statements` (tests/contract) holds all of this against
 -- the statements.
@@ -109,8 +110,8 @@ CREATE TABLE enforcement (
   created BIGINT NOT NULL,
   verdicts BYTES NOT NULL
 );
-CREATE INDEX enforcement_event ON enforcement (tenant, event);
 CREATE INDEX enforcement_rule ON enforcement (tenant, rule, id);
+CREATE INDEX enforcement_event ON enforcement (tenant, event, id);
 
 CREATE TABLE execution (
   id BIGINT_KEY PRIMARY KEY,
