@@ -295,12 +295,12 @@ void Sessions::on(ConnectionId id, WantRelease&& want) {
     link = at->second.link;
     may = at->second.releases.contains({want.pack, want.digest});
   }
-  auto piece = may ? read_release_(want)
-                   : Result<ReleasePiece>(Error(ErrorKind::Forbidden, "AGT-0004",
-                                                "no order of this agent names this release"));
-  if (piece.ok()) return link->send(*std::move(piece));
-  link->send(
-      ReleasePiece{.pack = want.pack, .digest = want.digest, .error = piece.error().message()});
+  auto answer = [link, pack = want.pack, digest = want.digest](Result<ReleasePiece> piece) {
+    if (piece.ok()) return link->send(*std::move(piece));
+    link->send(ReleasePiece{.pack = pack, .digest = digest, .error = piece.error().message()});
+  };
+  if (may) return read_release_(want, answer);
+  answer(Error(ErrorKind::Forbidden, "AGT-0004", "no order of this agent names this release"));
 }
 
 }  // namespace millrace::agent

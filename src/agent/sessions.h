@@ -26,8 +26,10 @@ namespace millrace::agent {
 // Calls of the source come from wherever it makes them, and are quick.
 class Sessions final : public kernel::WorkReceiver {
  public:
-  // A piece of the archive of a release, from `offset` on. On the connection's thread.
-  using ReadRelease = std::function<Result<ReleasePiece>(const WantRelease&)>;
+  // A piece of the archive of a release, from `offset` on. Called on the connection's thread;
+  // answers once, from any thread.
+  using ReadRelease =
+      std::function<void(const WantRelease&, std::function<void(Result<ReleasePiece>)>)>;
   using ConnectionId = int64_t;
   // Whom a connection has proven to be.
   struct Peer {

@@ -30,7 +30,6 @@
 #include "base/in_hand.h"
 #include "base/log.h"
 #include "base/time.h"
-#include "packs/files.h"
 
 namespace millrace::app {
 namespace {
@@ -74,8 +73,6 @@ class AgentProcess {
   void make_source();
   void make_worker();
   std::optional<worker::Preparation> prepare(const kernel::WorkOrder& order);
-  Result<void> install(const std::string& pack, const std::string& digest,
-                       const agent::ReleaseFiles& files) const;
   Task<void> drain();
   Task<void> watch_signals(async::Signals& signals);
 
@@ -124,8 +121,10 @@ void AgentProcess::make_source() {
       options_.data + "/fetch",
       agent::ReleaseFetch::Outside{
           .ask = [this](agent::WantRelease want) { return source_->want_release(std::move(want)); },
-          .install = [this](const auto& pack, const auto& digest,
-                            const auto& files) { return install(pack, digest, files); }});
+          .install =
+              [this](const auto& pack, const auto& digest, const auto& files) {
+                return install_release(options_.data, pack, digest, files);
+              }});
 }
 
 // What lies where an order's release should, and is none or another one, is fetched anew.
@@ -138,18 +137,6 @@ std::optional<worker::Preparation> AgentProcess::prepare(const kernel::WorkOrder
       [this, pack = order.pack, digest = order.release](auto ready) {
         fetch_->want(pack, digest, std::move(ready));
       }};
-}
-
-Result<void> AgentProcess::install(const std::string& pack, const std::string& digest,
-                                   const agent::ReleaseFiles& files) const {
-  std::string found = packs::digest_of(files);
-  bool is_pack_name = !pack.empty() && pack.find('/') == pack.npos && pack[0] != '.';
-  if (found == digest && is_pack_name) {
-    return write_release(files, release_path(options_.data, pack, digest));
-  }
-  return Error(ErrorKind::Invalid, "AGT-0005",
-               fmt::format("release {} of pack '{}' came with other files: their digest is {}",
-                           digest.substr(0, 12), pack, found.substr(0, 12)));
 }
 
 void AgentProcess::make_worker() {

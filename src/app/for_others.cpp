@@ -1,27 +1,39 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "app/for_others.h"
 
-#include "base/log.h"
-
 namespace millrace::app {
+namespace {
+
+Error not_serving() {
+  return Error(ErrorKind::Unavailable, "API-0010",
+               "the server is starting or stopping: come back in a moment")
+      .with_retry_after(1000);
+}
+
+}  // namespace
 
 rpc::CommandHandlers ForOthers::handlers() {
   auto submit = [this](rpc::Forwarded request, Reply reply) {
     loop_.post([this, request = std::move(request), reply = std::move(reply)]() mutable {
-      if (!api_) {
-        return reply(Error(ErrorKind::Unavailable, "API-0010",
-                           "the server is starting or stopping: come back in a moment")
-                         .with_retry_after(1000));
-      }
+      if (!api_) return reply(not_serving());
       async::spawn("forwarded", *scope_, answer(std::move(request), std::move(reply)));
     });
   };
-  auto run_blocking = [this](std::function<void()> job) {
+  auto run_blocking = [this](Job job) {
     loop_.post([this, job = std::move(job)] {
-      if (api_) async::spawn("blob_read", *scope_, run(job));
+      if (!api_) return job(not_serving());
+      async::spawn("read_files", *scope_, run(job));
     });
   };
-  return {.submit = std::move(submit), .run_blocking = std::move(run_blocking), .blobs = &blobs_};
+  return {.submit = std::move(submit),
+          .run_blocking = std::move(run_blocking),
+          .blobs = &blobs_,
+          .read_release = [this](const auto& want) { return releases_.read(want); },
+          .on_output =
+              [this](Of<ExecutionId> execution, rpc::OnOutput chunk) {
+                return engine_.on_output(execution, std::move(chunk));
+              },
+          .forget_output = [this](int64_t number) { engine_.forget(number); }};
 }
 
 void ForOthers::begin(api::Api& api) {
@@ -50,10 +62,10 @@ Task<void> ForOthers::answer(rpc::Forwarded request, Reply reply) {
                              std::move(answer->headers), std::move(answer->body)});
 }
 
-// What cannot be run is not answered: the call ends at its deadline.
-Task<void> ForOthers::run(std::function<void()> job) {
-  auto done = co_await pool_.run(job);
-  if (!done.ok()) log_warn("blob.not_read", {{"error", done.error().message()}});
+Task<void> ForOthers::run(Job job) {
+  auto done = co_await pool_.run([&job] { job({}); });
+  // Never begun, where the pool has no place; what it threw has no answer.
+  if (!done.ok()) job(done.error());
 }
 
 }  // namespace millrace::app

@@ -4,9 +4,11 @@
 #include <functional>
 #include <optional>
 
+#include "app/release_archives.h"
 #include "async/loop.h"
 #include "async/pool.h"
 #include "async/scope.h"
+#include "engine/engine.h"
 #include "kernel/blobs.h"
 #include "services/api/api.h"
 #include "services/grpc/command_service.h"
@@ -18,8 +20,9 @@ namespace millrace::app {
 class ForOthers {
  public:
   // All outlive it.
-  ForOthers(async::Loop& loop, async::Pool& pool, kernel::Blobs& blobs)
-      : loop_(loop), pool_(pool), blobs_(blobs) {}
+  ForOthers(async::Loop& loop, async::Pool& pool, engine::Engine& engine, kernel::Blobs& blobs,
+            ReleaseArchives& releases)
+      : loop_(loop), pool_(pool), engine_(engine), blobs_(blobs), releases_(releases) {}
 
   rpc::CommandHandlers handlers();
   // Loop thread.
@@ -29,11 +32,14 @@ class ForOthers {
  private:
   using Reply = std::function<void(Result<rpc::ForwardedAnswer>)>;
   Task<void> answer(rpc::Forwarded request, Reply reply);
-  Task<void> run(std::function<void()> job);
+  using Job = std::function<void(Result<void> may)>;
+  Task<void> run(Job job);
 
   async::Loop& loop_;
   async::Pool& pool_;
+  engine::Engine& engine_;
   kernel::Blobs& blobs_;
+  ReleaseArchives& releases_;
   api::Api* api_ = nullptr;
   std::optional<async::Scope> scope_;  // while it serves
 };

@@ -48,6 +48,16 @@ GrpcFront::GrpcFront(Given given)
 
 GrpcFront::~GrpcFront() = default;
 
+Result<std::unique_ptr<GrpcFront>> GrpcFront::open(Given given) {
+  std::unique_ptr<GrpcFront> front(new GrpcFront(std::move(given)));
+  const auto& config = front->given_.config;
+  if (config.tls || !is_this_machine(config.address)) {
+    TRY(front->identity_, IdentityFiles::open(front->given_.folder, front->given_.self,
+                                              front->authorities_, unix_ms()));
+  }
+  return front;
+}
+
 Result<void> GrpcFront::start(std::vector<rpc::Method> methods) {
   const auto& config = given_.config;
   rpc::ServerOptions options;
@@ -60,10 +70,7 @@ Result<void> GrpcFront::start(std::vector<rpc::Method> methods) {
   options.now_ms = unix_ms;
   options.random = auth::system_random();
   options.observe = given_.observe;
-  if (config.tls || !is_this_machine(config.address)) {
-    TRY(identity_, IdentityFiles::open(given_.folder, given_.self, authorities_, unix_ms()));
-    options.credentials = rpc::server_credentials(identity_->files());
-  }
+  if (identity_) options.credentials = rpc::server_credentials(identity_->files());
   TRY(server_, rpc::Server::start(std::move(options), authentication_, std::move(methods)));
   return {};
 }

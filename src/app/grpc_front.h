@@ -30,10 +30,11 @@ class GrpcFront {
     const auth::TokenCache& tokens;
     std::function<void(const rpc::CallObservation&)> observe;
   };
-  explicit GrpcFront(Given given);
+  // Makes its certificate, where it has one: from here on it may ask others. Errors: of the files.
+  static Result<std::unique_ptr<GrpcFront>> open(Given given);
   ~GrpcFront();
 
-  // Listens. Errors: RPC-0001, RPC-0002, those of the files.
+  // Listens. Errors: RPC-0001, RPC-0002.
   Result<void> start(std::vector<rpc::Method> methods);
   // HOST:PORT by which others reach it; empty before.
   std::string address() const;
@@ -54,6 +55,7 @@ class GrpcFront {
   Result<int64_t> renew(int64_t now_ms) const;
 
  private:
+  explicit GrpcFront(Given given);
   const Given given_;
   const auth::Authorities authorities_;
   const auth::PeerTokens peer_tokens_;

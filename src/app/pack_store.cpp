@@ -147,6 +147,15 @@ std::string PackStore::folder_of(std::string_view pack, std::string_view digest)
   return release_path(data_, pack, digest);
 }
 
+// From another machine, when it is not on this one.
+Result<packs::PackFiles> PackStore::staged(const std::string& pack,
+                                           const std::string& digest) const {
+  auto files = read_release(data_, pack, digest);
+  if (files.ok() || !bring_ || files.error().kind() != ErrorKind::NotFound) return files;
+  TRY(bring_(pack, digest));
+  return read_release(data_, pack, digest);
+}
+
 Result<Packs> PackStore::load(sql::Connection& reader) const {
   std::vector<Found> found;
   found.push_back({"core (built in)", "", core_pack()});
@@ -164,7 +173,7 @@ Result<Packs> PackStore::load(sql::Connection& reader) const {
   for (const auto& release : known) {
     if (!there.insert(release.pack).second) continue;
     std::string folder = folder_of(release.pack, release.digest);
-    auto files = read_release(data_, release.pack, release.digest);
+    auto files = staged(release.pack, release.digest);
     if (!files.ok()) {
       log_error("pack.gone", {{"pack", release.pack},
                               {"digest", release.digest},
@@ -201,7 +210,7 @@ Result<PinnedReleases> PackStore::load_pinned(sql::Connection& reader, const Pac
   for (const auto& release : pinned) {
     if (holds(current, release.digest) || holds(releases.found, release.digest)) continue;
     std::string folder = folder_of(release.pack, release.digest);
-    auto files = read_release(data_, release.pack, release.digest);
+    auto files = staged(release.pack, release.digest);
     auto pack = std::make_shared<Pack>();
     if (files.ok()) *pack = packs::check(*files, engine).pack;
     if (pack->ref != release.pack) {
@@ -219,12 +228,19 @@ Result<PinnedReleases> PackStore::load_pinned(sql::Connection& reader, const Pac
   return releases;
 }
 
-Result<engine::PackSet> PackStore::load_all(sql::Store& store) const {
+Result<PackStore::Loaded> PackStore::load_all(sql::Store& store) const {
   TRY(auto reader, store.open_reader());
   TRY(auto current, load(*reader));
+  TRY(auto known, store::current_releases(*reader));
+  auto is_gone = [&](const auto& release) {
+    return std::ranges::none_of(current, [&](auto& pack) { return pack->ref == release.pack; });
+  };
+  auto missing = static_cast<size_t>(std::ranges::count_if(known, is_gone));
   TRY(auto pinned, load_pinned(*reader, current));
   log_missing(pinned.missing);
+  missing += pinned.missing.size();
   engine::PackSet set{.system = {}, .own = {}, .retired = std::move(pinned.found), .missing = {}};
+  set.shared = static_cast<bool>(bring_);
   // What comes with the binary is seen by every tenant.
   for (auto& pack : current) {
     auto& to = pack->ref == "core" ? set.system : set.own;
@@ -236,7 +252,7 @@ Result<engine::PackSet> PackStore::load_all(sql::Store& store) const {
                            .version = std::move(gone.version),
                            .digest = std::move(gone.digest)});
   }
-  return set;
+  return Loaded{.set = std::move(set), .gone = missing};
 }
 
 void log_missing(const std::vector<MissingRelease>& missing) {

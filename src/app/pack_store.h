@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -8,6 +9,7 @@
 #include "base/result.h"
 #include "engine/transitions/commands.h"
 #include "model/pack.h"
+#include "packs/files.h"
 #include "store/sql.h"
 
 namespace millrace::app {
@@ -36,8 +38,11 @@ struct PinnedReleases {
 class PackStore {
  public:
   // `sources`: folders that each hold one pack, or folders of such folders.
-  PackStore(std::string data, std::vector<std::string> sources)
-      : data_(std::move(data)), sources_(std::move(sources)) {}
+  // `bring`: fetches a release that is not on this machine and stages it; without it such a one
+  // counts as gone.
+  using Bring = std::function<Result<void>(const std::string& pack, const std::string& digest)>;
+  PackStore(std::string data, std::vector<std::string> sources, Bring bring = {})
+      : data_(std::move(data)), sources_(std::move(sources)), bring_(std::move(bring)) {}
 
   // The core pack of this binary and every pack of the sources, checked and staged; and of each
   // pack that the store knows and no source holds any more the release that it had last
@@ -49,16 +54,23 @@ class PackStore {
   // The releases that open executions are pinned to and that `current` does not hold.
   Result<PinnedReleases> load_pinned(sql::Connection& reader, const Packs& current) const;
 
-  // Both, as the engine takes them; what is missing is told in the log.
-  Result<engine::PackSet> load_all(sql::Store& store) const;
+  // Both, as the engine takes them; what is missing is told in the log, and counted.
+  struct Loaded {
+    engine::PackSet set;
+    size_t gone = 0;  // releases that are in force, or that executions are pinned to
+  };
+  Result<Loaded> load_all(sql::Store& store) const;
 
   const std::string& data() const { return data_; }
   // Where a release lies once it is staged.
   std::string folder_of(std::string_view pack, std::string_view digest) const;
 
  private:
+  Result<packs::PackFiles> staged(const std::string& pack, const std::string& digest) const;
+
   std::string data_;
   std::vector<std::string> sources_;
+  Bring bring_;
 };
 
 // One line of the log for each, with what to do.

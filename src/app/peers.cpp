@@ -4,8 +4,10 @@
 #include <fmt/format.h>
 
 #include "async/completion.h"
+#include "base/log.h"
 #include "engine/elsewhere.h"
 #include "services/api/forward.h"
+#include "store/servers.h"
 
 namespace millrace::app {
 namespace {
@@ -35,6 +37,21 @@ rpc::Forwarded forwarded_of(api::ForwardedRequest request) {
 
 }  // namespace
 
+std::vector<engine::ServerView> servers_in(sql::Store& store, const std::string& self) {
+  std::vector<engine::ServerView> servers;
+  auto reader = store.open_reader();
+  auto cluster = reader.ok() ? store::look(**reader) : Result<kernel::Cluster>(reader.error());
+  if (!cluster.ok()) {
+    log_warn("servers.not_read", cluster.error());
+    return servers;
+  }
+  for (auto& row : cluster->servers) {
+    bool is_self = row.name == self;
+    servers.push_back({.row = std::move(row), .shards = {}, .is_self = is_self});
+  }
+  return servers;
+}
+
 Peers::Remote Peers::at(const std::string& address) {
   std::scoped_lock lock(mutex_);
   auto& remote = by_address_[address];
@@ -48,7 +65,7 @@ Peers::Remote Peers::at(const std::string& address) {
 // One that does not decide sends what anybody may decide to each in turn.
 Result<Peers::Remote> Peers::server(int node) {
   std::vector<std::string> deciding;
-  for (const auto& view : engine_.servers()) {
+  for (const auto& view : servers_()) {
     if (view.is_self || view.row.internal.empty()) continue;
     if (view.row.node == node) return at(view.row.internal);
     bool decides = view.lives && !view.row.draining && !view.shards.empty();
@@ -59,11 +76,11 @@ Result<Peers::Remote> Peers::server(int node) {
   return at(deciding[turn_.fetch_add(1) % deciding.size()]);
 }
 
-std::vector<Peers::Remote> Peers::others() {
-  std::vector<Remote> others;
-  for (const auto& view : engine_.servers()) {
+std::vector<Peers::Other> Peers::others() {
+  std::vector<Other> others;
+  for (const auto& view : servers_()) {
     if (!view.is_self && view.lives && !view.row.internal.empty()) {
-      others.push_back(at(view.row.internal));
+      others.push_back({view.row.name, at(view.row.internal)});
     }
   }
   return others;
@@ -97,8 +114,8 @@ Result<std::string> Peers::read_from(const rpc::RemoteServer& remote, const std:
 
 Result<std::string> Peers::read_blob(const std::string& ref, int64_t from, int64_t count) {
   Error last(ErrorKind::NotFound, "BLB-0001", fmt::format("no server has the blob '{}'", ref));
-  for (const auto& remote : others()) {
-    auto bytes = read_from(*remote, ref, from, count);
+  for (const auto& other : others()) {
+    auto bytes = read_from(*other.remote, ref, from, count);
     if (bytes.ok()) return bytes;
     if (bytes.error().kind() != ErrorKind::NotFound) last = bytes.error();
   }
@@ -107,12 +124,20 @@ Result<std::string> Peers::read_blob(const std::string& ref, int64_t from, int64
 
 Result<int64_t> Peers::blob_size(const std::string& ref) {
   Error last(ErrorKind::NotFound, "BLB-0001", fmt::format("no server has the blob '{}'", ref));
-  for (const auto& remote : others()) {
-    auto piece = remote->read_blob(ref, 0, 0, kBlobLimit);
+  for (const auto& other : others()) {
+    auto piece = other.remote->read_blob(ref, 0, 0, kBlobLimit);
     if (piece.ok()) return piece->size;
     if (piece.error().kind() != ErrorKind::NotFound) last = piece.error();
   }
   return last;
+}
+
+std::shared_ptr<void> Peers::follow_output(int node, Of<ExecutionId> execution, bool kept_only,
+                                           rpc::RemoteServer::Output output) {
+  auto remote = server(node);
+  // may fail: then there is nobody to ask
+  if (!remote.ok()) return nullptr;
+  return (*remote)->follow_output(execution, kept_only, std::move(output));
 }
 
 Result<std::string> SharedBlobs::read(const std::string& ref, int64_t from, int64_t count) {

@@ -2,10 +2,12 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <string>
+#include <vector>
 
 #include "app/grpc_front.h"
 #include "async/task.h"
@@ -16,11 +18,25 @@
 
 namespace millrace::app {
 
+// All servers as the store has them, for one that does not follow it yet: whether they live is not
+// known. What cannot be read is told in the log.
+std::vector<engine::ServerView> servers_in(sql::Store& store, const std::string& self);
+
 // The other servers of the store, as this one asks them. Thread-safe.
 class Peers {
  public:
-  // Both outlive it.
-  Peers(const engine::Engine& engine, const GrpcFront& grpc) : engine_(engine), grpc_(grpc) {}
+  using Remote = std::shared_ptr<const rpc::RemoteServer>;
+  struct Other {
+    std::string name;
+    Remote remote;
+  };
+
+  // `servers`: all of the store, from any thread. It and `grpc` outlive this.
+  Peers(std::function<std::vector<engine::ServerView>()> servers, const GrpcFront& grpc)
+      : servers_(std::move(servers)), grpc_(grpc) {}
+
+  // Those that live and can be reached.
+  std::vector<Other> others();
 
   // A client's request for the server of that node; kAnybody: whoever decides. Loop thread.
   Task<Result<net::HttpResponse>> forward(api::ForwardedRequest request, int node);
@@ -30,15 +46,18 @@ class Peers {
   Result<std::string> read_blob(const std::string& ref, int64_t from, int64_t count);
   Result<int64_t> blob_size(const std::string& ref);
 
+  // rpc::RemoteServer::follow_output of the server of that node. Null: it is not known; nothing of
+  // `output` is called.
+  std::shared_ptr<void> follow_output(int node, Of<ExecutionId> execution, bool kept_only,
+                                      rpc::RemoteServer::Output output);
+
  private:
-  using Remote = std::shared_ptr<const rpc::RemoteServer>;
   Remote at(const std::string& address);
   Result<Remote> server(int node);
-  std::vector<Remote> others();
   Result<std::string> read_from(const rpc::RemoteServer& remote, const std::string& ref,
                                 int64_t from, int64_t count) const;
 
-  const engine::Engine& engine_;
+  const std::function<std::vector<engine::ServerView>()> servers_;
   const GrpcFront& grpc_;
   std::mutex mutex_;
   std::map<std::string, Remote> by_address_;

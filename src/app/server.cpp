@@ -14,9 +14,9 @@
 
 #include "adapters/blob_fs/blob_fs.h"
 #include "agent/sessions.h"
-#include "app/blob_sweep.h"
 #include "app/examination.h"
 #include "app/exit_limit.h"
+#include "app/file_sweep.h"
 #include "app/for_others.h"
 #include "app/grpc_front.h"
 #include "app/http_front.h"
@@ -25,8 +25,7 @@
 #include "app/open_store.h"
 #include "app/pack_store.h"
 #include "app/peers.h"
-#include "app/release_archives.h"
-#include "app/staged_releases.h"
+#include "app/releases.h"
 #include "app/version.h"
 #include "app/worker_config.h"
 #include "async/clock_watch.h"
@@ -63,9 +62,8 @@ constexpr async::Duration kHttpGrace{1000};      // requests in flight may end b
 constexpr async::Duration kReadGrace{1500};      // then their reads are cut off
 constexpr async::Duration kEngineReserve{1500};  // is left when the worker has stopped
 constexpr async::Duration kJoinReserve{500};     // is left when the engine has settled
-constexpr async::Duration kFirstFileSweep{5'000};
-constexpr async::Duration kSecondFileSweep{60'000};
-constexpr async::Duration kFileSweep{3'600'000};
+constexpr async::Duration kMissingLook{60'000};
+constexpr async::Duration kNoLook{86'400'000};
 constexpr size_t kRecentKeys = 8192;  // 5 MB at most
 constexpr int64_t kIdentityLookMs = 600'000;
 constexpr int kExitStoreFailed = 74;  // EX_IOERR
@@ -110,19 +108,22 @@ class Server {
   static Result<void> run(const Config& config, Roles roles, const std::string& data,
                           const std::function<Result<Config>()>& reload);
 
+  ~Server() {
+    if (releases_) releases_->stop();
+  }
+
  private:
   Server(const Config& config, Roles roles, const std::string& data)
-      : config_(config),
-        roles_(roles),
-        paths_(data),
-        packs_(data, config.packs.folders),
-        staged_(data) {}
+      : config_(config), roles_(roles), paths_(data), packs_(data, config.packs.folders) {}
   Result<void> open();
+  Result<void> open_store_and_peers();
+  Result<void> open_peers();
   Result<void> open_engine();
   Result<void> open_api();
   Result<void> open_worker();
   Result<void> listen();
   Result<void> start_grpc();
+  std::vector<engine::ServerView> servers() const;
   std::vector<rpc::Method> grpc_methods();
   std::string equal_config() const;
   Result<void> check_others() const;
@@ -136,10 +137,8 @@ class Server {
   void put_in_force(engine::PackSet packs, std::shared_ptr<const engine::TenantCatalog> before);
   Task<void> drain_runs();
   Task<void> stop_what_serves(async::Scope& background);
-  Task<void> sweep_files();
   Task<void> watch_clock();
   Task<void> renew_identity();
-  Task<void> sweep_files_once();
   void announce() const;
   std::vector<std::string> troubles() const;
   [[noreturn]] void die(const Error& error) const;
@@ -151,7 +150,7 @@ class Server {
   int64_t connections_ = connections_within(files_.now, config_.server.max_connections);
   DataPaths paths_;
   PackStore packs_;
-  StagedReleases staged_;              // the worker's
+  size_t packs_gone_ = 0;              // as they were loaded last
   std::optional<Error> not_served_;    // why it stopped before it was ready
   std::optional<FolderLock> lock_;     // one server per data folder
   std::optional<auth::KeyRing> keys_;  // seals webhook secrets and encrypted keys
@@ -170,12 +169,13 @@ class Server {
   std::unique_ptr<api::Api> api_;
   std::unique_ptr<worker::Worker> worker_;  // a thread that listens to the spawner
   std::unique_ptr<HttpFront> http_;
-  ReleaseArchives releases_{paths_.data};      // what agents fetch
+  std::unique_ptr<Releases> releases_;
   std::unique_ptr<agent::Sessions> sessions_;  // of agents
   std::unique_ptr<ForOthers> for_others_;      // with grpc_, which calls it
-  std::unique_ptr<GrpcFront> grpc_;            // none: no worker or server reaches this one
+  // None: no worker or server reaches this one. Made before the engine, ended before it.
+  std::unique_ptr<GrpcFront> grpc_;
   std::unique_ptr<Peers> peers_;               // with grpc_
-  std::unique_ptr<SharedBlobs> shared_blobs_;
+  std::unique_ptr<SharedBlobs> shared_blobs_;  // with grpc_
 };
 
 // After a failed sync nobody knows what the file holds: the only safe step is to leave and to
@@ -188,20 +188,46 @@ class Server {
   _exit(kExitStoreFailed);
 }
 
-Result<void> Server::open_engine() {
+// Of the store as it is, until there is an engine that follows it.
+std::vector<engine::ServerView> Server::servers() const {
+  return engine_ ? engine_->servers() : servers_in(*store_, config_.worker.name);
+}
+
+// Whom it asks for the releases of packs that it does not have is there before the engine.
+Result<void> Server::open_store_and_peers() {
   TRY(store_, open_store(config_.store, paths_.data));
   store_ = with_statements_logged(std::move(store_), config_.log);
   TRY(blobs_, blob_fs::open(paths_.data));
+  if (config_.grpc.port >= 0) TRY(open_peers());
+  releases_ = std::make_unique<Releases>(paths_.data, peers_.get());
+  packs_ = {paths_.data, config_.packs.folders, releases_->bring()};
+  return {};
+}
+
+Result<void> Server::open_peers() {
+  TRY(grpc_, GrpcFront::open({.config = config_.grpc,
+                              .folder = paths_.tls,
+                              .self = {auth::Peer::Kind::Service, "server", config_.worker.name},
+                              .keys = *keys_,
+                              .tokens = tokens_,
+                              .observe = metrics_.grpc_observer()}));
+  peers_ = std::make_unique<Peers>([this] { return servers(); }, *grpc_);
+  shared_blobs_ = std::make_unique<SharedBlobs>(*blobs_, *peers_);
+  return {};
+}
+
+Result<void> Server::open_engine() {
   // Which packs it knows is asked before the engine starts. Open until that has connections of its
   // own: the last one to close moves the log, and syncs.
   TRY(auto writer, store_->open_writer());
   TRY(store::migrate(*writer));
   TRY(auto packs, packs_.load_all(*store_));
+  packs_gone_ = packs.gone;
   // Whom others reach may have a part of the shards only.
   std::optional<engine::ClusterTimes> cluster;
   if (config_.grpc.port >= 0 && !is_in_folder(config_.store)) cluster.emplace();
   TRY(engine_, engine::Engine::start(
-                   *store_, std::move(packs), retention_of(config_),
+                   *store_, std::move(packs.set), retention_of(config_),
                    {.max_waiting = static_cast<size_t>(config_.intake.max_waiting),
                     .session_ttl_ms = config_.agents.session_ttl_ms,
                     .recent_keys = is_in_folder(config_.store) ? kRecentKeys : 0,
@@ -239,21 +265,12 @@ Result<void> Server::open() {
   tell_what_was_in_hand(*worker_in_hand_);
   set_aside_at_start_ = in_hand_->dead().size();
   TRY(pool_.start());
+  TRY(open_store_and_peers());
   TRY(open_engine());
   TRY(check_others());
-  if (config_.grpc.port >= 0) {
-    grpc_ = std::make_unique<GrpcFront>(
-        GrpcFront::Given{.config = config_.grpc,
-                         .folder = paths_.tls,
-                         .self = {auth::Peer::Kind::Service, "server", config_.worker.name},
-                         .keys = *keys_,
-                         .tokens = tokens_,
-                         .observe = metrics_.grpc_observer()});
-  }
   if (grpc_) {
-    peers_ = std::make_unique<Peers>(*engine_, *grpc_);
-    shared_blobs_ = std::make_unique<SharedBlobs>(*blobs_, *peers_);
-    for_others_ = std::make_unique<ForOthers>(loop_, pool_, *blobs_);
+    for_others_ =
+        std::make_unique<ForOthers>(loop_, pool_, *engine_, *blobs_, releases_->archives());
   }
   TRY(open_api());
   TRY(ensure_admin_token(*engine_, tokens_, paths_));
@@ -280,6 +297,11 @@ Result<void> Server::open_api() {
     options.forward = [this](api::ForwardedRequest request, int node) {
       return peers_->forward(std::move(request), node);
     };
+    options.follow_output = [this](int node, Of<ExecutionId> execution, bool kept_only, auto got,
+                                   auto over) {
+      return peers_->follow_output(node, execution, kept_only,
+                                   {.on_output = std::move(got), .over = std::move(over)});
+    };
     options.grpc_address = [this] { return grpc_->address(); };
     options.join = {.admit = [this](const auto& name, const auto& request,
                                     auto peer) { return grpc_->admit(name, request, peer); },
@@ -291,9 +313,7 @@ Result<void> Server::open_api() {
 
 Result<void> Server::open_worker() {
   auto worker = worker_config(config_.worker, paths_.data, files_);
-  worker.release_file = [this](const auto& pack, const auto& digest, const auto& file) {
-    return staged_.file(pack, digest, file);
-  };
+  releases_->serve(worker);
   worker.blobs = blobs_.get();
   worker.in_hand = worker_in_hand_.get();
   worker_ = std::make_unique<worker::Worker>(*engine_, loop_, std::move(worker));
@@ -322,7 +342,8 @@ std::vector<rpc::Method> Server::grpc_methods() {
   std::ranges::move(rpc::certificate_service(renew), std::back_inserter(methods));
   std::ranges::move(rpc::command_service(for_others_->handlers()), std::back_inserter(methods));
   sessions_ = std::make_unique<agent::Sessions>(
-      *engine_, *blobs_, [this](const auto& want) { return releases_.read(want); });
+      *engine_, *blobs_,
+      [this](const auto& want, auto answer) { releases_->read(want, std::move(answer)); });
   std::ranges::move(rpc::agent_service(*sessions_), std::back_inserter(methods));
   return methods;
 }
@@ -426,18 +447,22 @@ void Server::announce() const {
   }
 }
 
-// Each time that it is asked: a load may take long, and signals are heard meanwhile.
+// Each time that it is asked: a load may take long, and signals are heard meanwhile. While
+// something is missing that others may have by now, each minute.
 Task<void> Server::reload_packs() {
   for (;;) {
-    co_await reload_.wait();
-    packs_ = PackStore(paths_.data, config_.packs.folders);
+    bool looks_again = peers_ && packs_gone_ > 0;
+    bool is_asked = co_await reload_.wait_for(looks_again ? kMissingLook : kNoLook);
+    if (!is_asked && !looks_again) continue;
+    packs_ = {paths_.data, config_.packs.folders, releases_->bring()};
     auto before = engine_->catalog(kDefaultTenant);
     auto packs = co_await pool_.run([this] { return packs_.load_all(*store_); });
-    if (packs.ok()) {
-      put_in_force(std::move(*packs), std::move(before));
-    } else {
+    if (!packs.ok()) {
       log_error("packs.not_reloaded", {{"error", packs.error().describe()}});
+      continue;
     }
+    size_t were_gone = std::exchange(packs_gone_, packs->gone);
+    if (is_asked || packs->gone < were_gone) put_in_force(std::move(packs->set), std::move(before));
   }
 }
 
@@ -451,8 +476,7 @@ void Server::put_in_force(engine::PackSet packs,
     }
   };
   packs.before = std::move(before);
-  engine_->submit(
-      engine::command::load_packs({.tenant = kDefaultTenant}, std::move(packs), std::move(told)));
+  engine_->load_packs(std::move(packs), std::move(told));
 }
 
 // Until SIGTERM or SIGINT.
@@ -482,7 +506,12 @@ Task<void> Server::serve(const std::function<Result<Config>()>& reload) {
     not_served_ = started.error();
     co_return co_await stop_what_serves(background);
   }
-  async::spawn("sweep_files", background, sweep_files());
+  FileSweep sweep({.pool = pool_,
+                   .store = *store_,
+                   .blobs = *blobs_,
+                   .lock = paths_.sweep,
+                   .kept_ms = config_.retention.executions_days * kDayMs});
+  async::spawn("sweep_files", background, sweep.run());
   async::spawn("reload_packs", background, reload_packs());
   async::spawn("watch_clock", background, watch_clock());
   async::spawn("look_at_files", background, http_->look_at_files(pool_));
@@ -510,6 +539,7 @@ Task<void> Server::stop_what_serves(async::Scope& background) {
     auto stopped = co_await pool_.run([this] { grpc_->stop(kHttpGrace); });
     if (!stopped.ok()) grpc_->stop(kHttpGrace);  // no thread for it: then the loop waits
   }
+  releases_->stop();
   if (for_others_) co_await for_others_->end();
   co_await background.stop();
   store_->cut_reads(std::chrono::steady_clock::time_point::max());  // the engine reads on
@@ -533,31 +563,6 @@ Task<void> Server::renew_identity() {
     int64_t left = due.ok() ? *due - unix_ms() : 0;
     co_await async::sleep_for(async::Duration(std::clamp<int64_t>(left, 60'000, kIdentityLookMs)));
   }
-}
-
-// Files of executions that retention has removed, and what the store's log still holds of rows
-// that were deleted: soon after the start, for a server may not be up for an hour, once more when
-// the rows that were due then are gone, and from then on once an hour.
-Task<void> Server::sweep_files() {
-  for (int turn = 0;; ++turn) {
-    co_await async::sleep_for(turn == 0   ? kFirstFileSweep
-                              : turn == 1 ? kSecondFileSweep
-                                          : kFileSweep);
-    co_await sweep_files_once();
-  }
-}
-
-Task<void> Server::sweep_files_once() {
-  int64_t before = unix_ms() - config_.retention.executions_days * kDayMs;
-  auto swept = co_await pool_.run([this, before]() -> Result<int64_t> {
-    auto alone = lock_folder(paths_.sweep);
-    if (!alone.ok()) return int64_t{0};  // a backup copies them: in an hour then
-    TRY(auto reader, store_->open_reader());
-    return sweep_blobs(*reader, *blobs_, before);
-  });
-  if (!swept.ok()) log_warn("blobs.not_swept", {{"error", swept.error().message()}});
-  auto emptied = co_await pool_.run([this] { return store_->empty_log(); });
-  if (!emptied.ok()) log_warn("store.log_not_emptied", {{"error", emptied.error().message()}});
 }
 
 Task<void> Server::drain_runs() {

@@ -8,7 +8,9 @@
 #include <cstdio>
 #include <filesystem>
 
+#include "app/staged_releases.h"
 #include "base/files.h"
+#include "packs/files.h"
 
 namespace millrace::app {
 
@@ -57,6 +59,17 @@ Result<void> write_release(const packs::PackFiles& files, const std::string& fol
   TRY(auto staged, open_folder(fresh));
   if (::syncfs(staged.get()) != 0) return not_written(fresh, {errno, std::generic_category()});
   return put_in_place(fresh, folder);
+}
+
+Result<void> install_release(const std::string& data, const std::string& pack,
+                             const std::string& digest, const packs::PackFiles& files) {
+  std::string found = packs::digest_of(files);
+  bool is_pack_name = !pack.empty() && pack.find('/') == pack.npos && pack[0] != '.';
+  if (found == digest && is_pack_name)
+    return write_release(files, release_path(data, pack, digest));
+  return Error(ErrorKind::Invalid, "AGT-0005",
+               fmt::format("release {} of pack '{}' came with other files: their digest is {}",
+                           digest.substr(0, 12), pack, found.substr(0, 12)));
 }
 
 }  // namespace millrace::app

@@ -13,4 +13,9 @@ namespace millrace::app {
 // of a checked release. Blocks. Errors: Unavailable (APP-0001).
 Result<void> write_release(const packs::PackFiles& files, const std::string& folder);
 
+// The same for what came from elsewhere: it becomes the staged release of `data` when its files
+// have the digest. Errors: Invalid (AGT-0005): they have not; as write_release.
+Result<void> install_release(const std::string& data, const std::string& pack,
+                             const std::string& digest, const packs::PackFiles& files);
+
 }  // namespace millrace::app

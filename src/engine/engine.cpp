@@ -334,6 +334,17 @@ void Engine::submit(Message message) {
   parts_->driver->submit(std::move(message));
 }
 
+void Engine::load_packs(PackSet packs, Reply<int> loaded) {
+  auto done = [parts = parts_.get(), packs, loaded = std::move(loaded)](Result<int> result) {
+    if (result.ok() || !elsewhere(result.error())) return loaded(std::move(result));
+    parts->driver->submit(show_packs(kDefaultTenant, packs));
+    parts->load_packs_later(packs);
+    loaded(static_cast<int>(packs.system.size() + packs.own.size()));
+  };
+  parts_->driver->submit(
+      command::load_packs({.tenant = kDefaultTenant}, std::move(packs), std::move(done)));
+}
+
 int64_t Engine::new_watch() { return ++parts_->last_watch; }
 
 void Engine::watch(int64_t number, Of<ExecutionId> execution, Reply<ExecutionRow> ended) {

@@ -92,6 +92,10 @@ class Engine final : public kernel::WorkSource {
   // A command. One that names no tenant is refused: Internal, SEC-0003.
   void submit(Message message);
 
+  // Another set of packs of the first tenant: command::load_packs, where this server decides for
+  // something; else they are shown, and loaded when it does. How many there are.
+  void load_packs(PackSet packs, Reply<int> loaded);
+
   // Waiting for the end: take a number, watch, then read the row once (it may have ended before);
   // forget the watch when you stop waiting. `ended` is called on any thread.
   int64_t new_watch();

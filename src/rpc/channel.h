@@ -53,6 +53,17 @@ class Channel {
     });
   }
 
+  // A call that is answered with many messages. `got` is called with each, then `over` once, both
+  // on threads of gRPC; `options.timeout` is for all of it, 0: none. Whoever drops what is returned
+  // ends the call; a message that is on its way then may still come.
+  struct Stream {
+    std::function<void(const grpc::ByteBuffer&)> got;
+    std::function<void(Result<void>)> over;
+  };
+  [[nodiscard]] std::shared_ptr<void> follow(const std::string& method,
+                                             const google::protobuf::MessageLite& request,
+                                             const CallOptions& options, Stream stream) const;
+
   const std::shared_ptr<grpc::Channel>& raw() const { return channel_; }
 
  private:

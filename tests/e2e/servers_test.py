@@ -166,6 +166,157 @@ def a_wait_on_one_server_hears_of_the_end_on_another():
         assert done["status"] == "succeeded", done
 
 
+class Following:
+    """Server-sent events of an execution's output, as they come."""
+
+    def __init__(self, client, execution, last=None):
+        self.connection = client.connect(60)
+        headers = {"Authorization": f"Bearer {client.token}"}
+        if last:
+            headers["Last-Event-ID"] = last
+        self.connection.request("GET", f"/api/v1/executions/{execution}/output?follow=true",
+                                headers=headers)
+        self.answer = self.connection.getresponse()
+        assert self.answer.status == 200, self.answer.read()
+
+    def next(self):
+        """(kind, data, id) of the next event; comments are left out."""
+        event = {}
+        while True:
+            line = self.answer.readline().decode().rstrip("\n")
+            if not line and "data" in event:
+                return event.get("event"), json.loads(event["data"]), event.get("id")
+            name, _, value = line.partition(":")
+            if name:
+                event[name] = value.strip()
+
+    def until_text(self, text):
+        """All output until `text` has come, and the id of the last event."""
+        got = ""
+        while text not in got:
+            kind, data, last = self.next()
+            assert kind == "output", (kind, data)
+            got += data["data"]
+        return got, last
+
+    def close(self):
+        self.connection.close()
+
+
+def output_of_a_run_is_followed_on_every_server():
+    with Cluster("api,executor,worker", "api,executor,worker", "api") as cluster:
+        clients = [cluster.client(s) for s in cluster.servers]
+        go = cluster.servers[0].home / "go"
+        shell = f"echo begun; while ! [ -e {go} ]; do sleep 0.05; done; echo over"
+        for taken in clients[:2]:  # so that both workers have one, whoever takes it
+            go.unlink(missing_ok=True)
+            running = taken.data("POST", "/api/v1/executions",
+                                 {"action": "core.local", "parameters": {"cmd": shell}})["id"]
+            path = f"/api/v1/executions/{running}"
+            following = [Following(client, running) for client in clients]
+            for each in following:
+                assert each.until_text("begun\n")[0] == "begun\n"
+            for client in clients:
+                shown = client.data("GET", f"{path}/output")
+                assert shown["data"] == "begun\n" and not shown["complete"], shown
+            # Who comes back goes on where he was, at another server.
+            front = Following(clients[2], running)
+            _, last = front.until_text("begun\n")
+            front.close()
+            again = Following(clients[1], running, last)
+            go.touch()
+            for each in [*following, again]:
+                assert each.until_text("over\n")[0] == "over\n"
+                kind, data, _ = each.next()
+                assert kind == "end" and data["status"] == "succeeded", (kind, data)
+                assert data["size"] == len("begun\nover\n"), data
+                each.close()
+
+
+def a_follower_who_was_there_first_hears_the_run_begin():
+    with Cluster("api,executor,worker", "api") as cluster:
+        first, front = cluster.servers
+        client = cluster.client(front)
+        block = [client.data("POST", "/api/v1/executions", {
+            "action": "core.local", "parameters": {"cmd": "sleep 600"}})["id"] for _ in range(2)]
+        waiting = client.data("POST", "/api/v1/executions", {
+            "action": "core.local", "parameters": {"cmd": "echo begun; sleep 2; echo over"}})["id"]
+        following = Following(client, waiting)
+        for execution in block:
+            cluster.client(first).data("POST", f"/api/v1/executions/{execution}/cancel", {})
+        assert following.until_text("begun\n")[0] == "begun\n"
+        path = f"/api/v1/executions/{waiting}"
+        assert client.data("GET", path)["status"] == "running", "it came with the end"
+        assert following.until_text("over\n")[0] == "over\n"
+        following.close()
+
+
+SHOP = {
+    "pack.yaml": "ref: shop\nversion: VERSION.0.0\n",
+    "actions/sell.yaml": "name: sell\nrunner_type: shell\nentry_point: sell.sh\n"
+                         "effect_class: idempotent\n",
+    "actions/sell.sh": "#!/bin/sh\necho sold vVERSION by $0\nsleep 0.2\n",
+    "data/large": "VERSION" * 700_000,  # several pieces
+}
+
+
+def write_shop(folder, version):
+    for name, text in SHOP.items():
+        file = folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text.replace("VERSION", version))
+    (folder / "actions/sell.sh").chmod(0o755)
+
+
+def sold_on(cluster, server, version):
+    """Runs it until the worker of that server has had one: it says where its release lies."""
+    client = cluster.client(server)
+
+    def one_more():
+        many = [client.data("POST", "/api/v1/executions", {"action": "shop.sell"})["id"]
+                for _ in range(6)]
+        texts = []
+        for execution in many:
+            done = client.data("GET", f"/api/v1/executions/{execution}?wait=30s")
+            assert done["status"] == "succeeded", done
+            texts.append(client.data("GET", f"/api/v1/executions/{execution}/output")["data"])
+        assert all(text.startswith(f"sold v{version} ") for text in texts), texts
+        return any(str(server.data) in text for text in texts)
+    until(f"{server.data} has sold", one_more)
+
+
+def a_pack_of_one_server_runs_on_all():
+    cluster = Cluster("api,executor,worker", "api,executor,worker", "api")
+    first, second, front = cluster.servers
+    shop = first.home / "shop"
+    write_shop(shop, "1")
+    first.packs, second.packs, front.packs = (shop,), (), ()
+    first.settings["log.level"] = second.settings["log.level"] = "info"
+    with cluster:
+        brought = second.log_lines("release.brought")
+        assert len(brought) == 1 and brought[0]["from"] == "n1", brought
+        sold_on(cluster, second, "1")
+        pack = cluster.client(second).data("GET", "/api/v1/packs/shop")
+        assert pack["version"] == "1.0.0", pack
+        # Another release is live on both, by the feed.
+        write_shop(shop, "2")
+        first.reload()
+        for other in (second, front):
+            until("the other one has it", lambda o=other: cluster.client(o).data(
+                "GET", "/api/v1/packs/shop")["version"] == "2.0.0")
+        assert len(second.log_lines("release.brought")) == 2
+        sold_on(cluster, second, "2")
+        # What is gone from a disk comes again with the run that needs it.
+        shutil.rmtree(second.data / "packs/shop")
+        sold_on(cluster, second, "2")
+        assert len(second.log_lines("release.brought")) == 3
+        assert not list((second.data / "fetch").iterdir())
+        assert not first.log_lines("release.brought")
+        states = POSTGRES.query(
+            f"SELECT DISTINCT state FROM {cluster.schema}.pack_release WHERE pack = 'shop'")
+        assert states == ["0"], f"the folder is there, on one of them: {states}"
+
+
 def when_an_owner_dies_another_takes_over_and_nothing_is_lost():
     with Cluster("api,executor,worker", "executor", "api") as cluster:
         first, second, front = cluster.servers
@@ -266,6 +417,9 @@ CASES = [
     the_same_rights_hold_on_the_way,
     a_key_counts_once_over_all_servers,
     every_server_shows_output_and_cancels,
+    output_of_a_run_is_followed_on_every_server,
+    a_follower_who_was_there_first_hears_the_run_begin,
+    a_pack_of_one_server_runs_on_all,
     a_wait_on_one_server_hears_of_the_end_on_another,
     when_an_owner_dies_another_takes_over_and_nothing_is_lost,
     without_a_server_that_decides_a_request_is_refused_in_time,

@@ -55,8 +55,9 @@ class WorkTest : public EngineTest {
     open_sessions();
   }
   void open_sessions() {
-    sessions_.emplace(*engine_, *blobs_,
-                      [this](const agent::WantRelease& want) { return read_release(want); });
+    sessions_.emplace(*engine_, *blobs_, [this](const agent::WantRelease& want, auto answer) {
+      answer(read_release(want));
+    });
   }
   // The server dies with all that it held in memory.
   void restart() {

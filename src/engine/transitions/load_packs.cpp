@@ -74,6 +74,7 @@ Result<void> LoadPacks::check_names(const Catalog& catalog) const {
 }
 
 void LoadPacks::note_release(Context& ctx, const Pack& pack) const {
+  if (packs_.shared && pack.source_gone) return;
   auto is_in_force = [&] {
     auto same = [&](const auto& each) { return each->digest == pack.digest; };
     if (packs_.known) return packs_.known->contains(pack.digest);

@@ -49,6 +49,7 @@ struct CatalogNews {
   std::vector<std::shared_ptr<const RuleEntry>> rules;
   std::vector<kernel::WebhookRow> webhooks;
 };
+Message show_packs(TenantId tenant, PackSet packs);
 Message refresh_catalog(CatalogNews news);
 // Runs of this partition's shards whose worker is of a server that is not among these any more.
 Message check_homes(std::vector<int64_t> with_runs);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/machine/transition.h"
+#include "engine/transitions/commands.h"
 #include "engine/transitions/messages.h"
 #include "engine/transitions/rule_rows.h"
 
@@ -30,7 +31,34 @@ Decided RefreshCatalog::decide(Context& ctx) const {
   return ctx.decided();
 }
 
+// Packs on a server that decides for nothing, and so writes no rows of theirs: it shows them, and
+// those who decide tell it of their rules.
+class ShowPacks final : public Transition {
+ public:
+  ShowPacks(TenantId tenant, PackSet packs) : tenant_(tenant), packs_(std::move(packs)) {}
+  std::string_view name() const override { return "show_packs"; }
+  About about() const override { return {.tenant = tenant_}; }
+  Turn turn() const override { return catalogue_turn(); }
+  Whose whose() const override { return Whose::Routine; }
+  Decided decide(Context& ctx) const override {
+    auto next = packs_.system.empty() ? std::make_shared<const Catalog>(ctx.catalogs())
+                                      : ctx.catalogs().with_system(packs_.system);
+    next = next->with_packs(tenant_, packs_.own);
+    for (const auto& pack : packs_.retired) next = next->with_retired(tenant_, pack);
+    ctx.decision().catalog = next->with_missing(tenant_, packs_.missing);
+    return ctx.decided();
+  }
+
+ private:
+  TenantId tenant_;
+  PackSet packs_;
+};
+
 }  // namespace
+
+Message show_packs(TenantId tenant, PackSet packs) {
+  return std::make_unique<ShowPacks>(tenant, std::move(packs));
+}
 
 Message refresh_catalog(CatalogNews news) {
   return std::make_unique<RefreshCatalog>(std::move(news));

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -88,6 +89,13 @@ struct ApiOptions {
   // way there; one with the code `not_reached`: nothing has arrived.
   std::function<Task<Result<net::HttpResponse>>(ForwardedRequest, int node)> forward;
   std::string not_reached;
+  // Output of a run whose worker has its session with the server of that node: what is kept of it,
+  // and unless `kept_only` what comes, until the answer is dropped. `over` is called once, `got`
+  // never after it; any thread. Null: that server is not known. Empty: there are no others.
+  std::function<std::shared_ptr<void>(int node, Of<ExecutionId>, bool kept_only,
+                                      std::function<void(const kernel::OutputChunk&)> got,
+                                      std::function<void()> over)>
+      follow_output;
   std::function<std::string()> grpc_address;  // HOST:PORT, told in /info; empty: none
 };
 

@@ -3,6 +3,7 @@
 
 #include "services/api/call.h"
 #include "services/api/execution_watch.h"
+#include "services/api/live_output.h"
 #include "services/api/output_follower.h"
 #include "services/api/output_store.h"
 #include "services/api/parse.h"
@@ -88,36 +89,36 @@ Response follow(Call& call, const OutputQuery& query, ExecutionId id) {
   });
 }
 
-// What a run under way has printed, as far as the server has it in memory: the engine gives that
-// to a new listener at once. Bytes before it come with the end of the run.
-OutputSlice live_output(Shared& shared, Of<ExecutionId> execution, const OutputQuery& query,
-                        kernel::Stream stream) {
+// What a run under way has printed, as far as its server has it in memory. Bytes before it come
+// with the end of the run.
+OutputSlice live_slice(const std::vector<kernel::OutputChunk>& kept, const OutputQuery& query,
+                       kernel::Stream stream) {
   OutputSlice slice;
-  auto take = [&](const kernel::OutputChunk& chunk) {
+  for (const auto& chunk : kept) {
     int64_t next = query.from + static_cast<int64_t>(slice.bytes.size());
     int64_t end = chunk.offset + static_cast<int64_t>(chunk.bytes.size());
-    if (chunk.stream != stream) return;
+    if (chunk.stream != stream) continue;
     slice.size = std::max(slice.size, end);
-    if (chunk.offset > next || end <= next) return;
+    if (chunk.offset > next || end <= next) continue;
     slice.bytes += chunk.bytes.substr(static_cast<size_t>(next - chunk.offset));
-  };
-  shared.engine.forget(shared.engine.on_output(execution, take));
+  }
   auto limit = static_cast<size_t>(query.limit);
   if (slice.bytes.size() > limit) slice.bytes.resize(limit);
   return slice;
 }
 
-Response output_piece(Call& call, sql::Connection& db, const OutputQuery& query, ExecutionId id) {
+Response output_piece(Call& call, sql::Connection& db, const OutputQuery& query,
+                      const kernel::ExecutionRow& row) {
   auto stream = query.stream == Streams::Stderr ? kernel::Stream::Stderr : kernel::Stream::Stdout;
-  TRY(auto slice, read_output(db, *call.api.options.blobs, call.who.tenant, id, query.attempt,
+  TRY(auto slice, read_output(db, *call.api.options.blobs, row.tenant, row.id, query.attempt,
                               stream, query.from, query.limit));
-  if (!slice.durable) slice = live_output(call.api, {call.who.tenant, id}, query, stream);
+  if (!slice.durable) slice = live_slice(kept_output(call.api, db, row), query, stream);
   std::string_view bytes = slice.bytes;
   if (!slice.durable || query.from + static_cast<int64_t>(bytes.size()) < slice.size) {
     auto whole = whole_characters(bytes);
     if (!whole.empty()) bytes = whole;
   }
-  std::string body = fmt::format(R"({{"data":{{"execution":"{}","stream":"{}",)", id.value,
+  std::string body = fmt::format(R"({{"data":{{"execution":"{}","stream":"{}",)", row.id.value,
                                  to_string(query.stream));
   append_output_members(body, query.from, bytes);
   body += fmt::format(R"(,"size":{},"dropped":{},"complete":{}}}}})", slice.size, slice.dropped,
@@ -128,7 +129,7 @@ Response output_piece(Call& call, sql::Connection& db, const OutputQuery& query,
 Task<Response> show_output(Call& call) {
   CO_TRY(auto id, call.id<ExecutionId>());
   CO_TRY(auto query, call.query<OutputQuery>());
-  CO_TRY(co_await read_execution(call.api, call.who.tenant, id));
+  CO_TRY(auto row, co_await read_execution(call.api, call.who.tenant, id));
   if (query.follow) co_return follow(call, query, id);
   if (query.stream == Streams::Both) {
     co_return Error(ErrorKind::Invalid, "API-0033", "stream=both goes only with follow=true")
@@ -136,7 +137,7 @@ Task<Response> show_output(Call& call) {
   }
   net::HttpResponse response;
   CO_TRY(co_await call.api.readers.run([&](sql::Connection& db) -> Result<void> {
-    TRY(response, output_piece(call, db, query, id));
+    TRY(response, output_piece(call, db, query, row));
     return {};
   }));
   co_return response;

@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "net/sse.h"
 #include "services/api/execution_watch.h"
+#include "services/api/live_output.h"
 #include "services/api/output_store.h"
 #include "services/api/parse.h"
 #include "services/api/sse.h"
@@ -52,6 +53,12 @@ class Inbox {
   void change() {
     if (!changed_.exchange(true)) wakeup.notify();
   }
+  // The other server says nothing more.
+  void lose(int64_t call) {
+    lost_ = call;
+    change();
+  }
+  bool has_lost(int64_t call) const { return lost_ == call; }
   bool changed() const { return changed_; }
   void clear_change() { changed_ = false; }
   std::vector<OutputChunk> take(bool& ended) {
@@ -69,6 +76,7 @@ class Inbox {
   size_t queued_ = 0;
   bool ended_ = false;
   std::atomic<bool> changed_ = false;
+  std::atomic<int64_t> lost_ = 0;
 };
 
 class OutputFollower {
@@ -99,7 +107,10 @@ class OutputFollower {
     CO_TRY(auto row, co_await read_execution(shared_, request_.tenant, request_.id));
     if (at_.attempt == 0) at_.attempt = row.attempt;
     tell_if_held(row);
-    if (!is_final(row.status)) CO_TRY(co_await follow_live());
+    if (!is_final(row.status)) {
+      co_await follow_elsewhere(row);
+      CO_TRY(co_await follow_live());
+    }
     co_return co_await send_rest();
   }
 
@@ -131,9 +142,31 @@ class OutputFollower {
     auto row = co_await read_execution(shared_, request_.tenant, request_.id);
     if (row.ok()) {
       tell_if_held(*row);
+      co_await follow_elsewhere(*row);
     } else {
       inbox_->change();  // looks again
     }
+  }
+
+  // Its pieces come from the server that has the run; when that has changed, from the next one.
+  Task<void> follow_elsewhere(const kernel::ExecutionRow& row) {
+    if (!shared_.options.follow_output) co_return;
+    std::optional<int> node;
+    auto found = co_await shared_.readers.run([&](sql::Connection& db) -> Result<void> {
+      TRY(node, live_elsewhere(shared_, db, row));
+      return {};
+    });
+    if (!found.ok()) co_return inbox_->change();  // looks again
+    if (node == elsewhere_ && !(node && inbox_->has_lost(call_))) co_return;
+    elsewhere_ = node;
+    pieces_.reset();
+    if (!node) co_return;
+    auto inbox = inbox_;
+    pieces_ = shared_.options.follow_output(
+        *node, {request_.tenant, request_.id}, false,
+        [inbox](const OutputChunk& chunk) { inbox->put(chunk); },
+        [inbox, call = ++call_] { inbox->lose(call); });
+    if (!pieces_) inbox_->lose(call_);
   }
 
   void tell_if_held(const kernel::ExecutionRow& row) {
@@ -243,6 +276,9 @@ class OutputFollower {
   int64_t output_ = 0;
   int64_t changes_ = 0;
   int64_t stream_ = 0;
+  std::optional<int> elsewhere_;  // the server that has the run, where that is another one
+  std::shared_ptr<void> pieces_;  // the call that brings its pieces
+  int64_t call_ = 0;              // how many there have been
   Clock::time_point last_sent_ = Clock::now();
   Clock::time_point next_look_;         // not before
   int told_held_ = 0;                   // the attempt that it was told of; 0: none

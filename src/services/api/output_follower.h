@@ -41,7 +41,8 @@ struct FollowRequest {
 //   event: end      {"status","size","dropped"}
 //   event: error    {"code","detail"}: the token was revoked, has expired, or reading failed
 //
-// Live pieces are hints; what has not come when the run ends is sent from the store.
+// The run may be with another server: then its pieces come from there. Live pieces are hints; what
+// has not come when the run ends is sent from the store.
 Task<void> follow_output(Shared& shared, FollowRequest request, net::BodyWriter& out);
 
 // {"from", "next", "encoding", "data"}: text as it is, other bytes as base64.

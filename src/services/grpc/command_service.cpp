@@ -5,18 +5,25 @@
 #include <millrace/internal/v1/command.pb.h>
 
 #include <algorithm>
+#include <atomic>
 #include <future>
 
 namespace millrace::rpc {
 namespace {
 
+using internal::v1::FollowOutputRequest;
 using internal::v1::GetBlobReply;
 using internal::v1::GetBlobRequest;
+using internal::v1::GetReleaseReply;
+using internal::v1::GetReleaseRequest;
+using internal::v1::OutputPiece;
 using internal::v1::SubmitReply;
 using internal::v1::SubmitRequest;
 
 constexpr char kSubmit[] = "millrace.internal.v1.CommandService/Submit";
 constexpr char kGetBlob[] = "millrace.internal.v1.CommandService/GetBlob";
+constexpr char kGetRelease[] = "millrace.internal.v1.CommandService/GetRelease";
+constexpr char kFollowOutput[] = "millrace.internal.v1.CommandService/FollowOutput";
 
 template <typename Message>
 void put_headers(const HeaderLines& headers, Message& message) {
@@ -88,7 +95,7 @@ SubmitReply reply_of(ForwardedAnswer answer) {
   return reply;
 }
 
-Result<GetBlobReply> piece_of(kernel::Blobs& blobs, const GetBlobRequest& request) {
+Result<GetBlobReply> piece_of(const CommandHandlers& handlers, const GetBlobRequest& request) {
   // The room of blobs is that of the key ring, too.
   if (kernel::execution_of(request.ref()).id.value == 0) {
     return Error(ErrorKind::Invalid, "BLB-0002",
@@ -96,6 +103,7 @@ Result<GetBlobReply> piece_of(kernel::Blobs& blobs, const GetBlobRequest& reques
                              request.ref().substr(0, 200)));
   }
   GetBlobReply reply;
+  auto& blobs = *handlers.blobs;
   TRY(int64_t size, blobs.size(request.ref()));
   reply.set_size(static_cast<uint64_t>(size));
   int64_t count = std::min<int64_t>(request.length(), kBlobPiece);
@@ -103,6 +111,62 @@ Result<GetBlobReply> piece_of(kernel::Blobs& blobs, const GetBlobRequest& reques
   TRY(*reply.mutable_data(),
       blobs.read(request.ref(), static_cast<int64_t>(request.offset()), count));
   return reply;
+}
+
+Result<GetReleaseReply> release_piece_of(const CommandHandlers& handlers,
+                                         const GetReleaseRequest& request) {
+  TRY(auto piece, handlers.read_release({.pack = request.pack(),
+                                         .digest = request.digest(),
+                                         .offset = static_cast<int64_t>(request.offset())}));
+  GetReleaseReply reply;
+  reply.set_size(static_cast<uint64_t>(piece.size));
+  *reply.mutable_data() = std::move(piece.bytes);
+  return reply;
+}
+
+// Called under the lock of all live output: takes the piece, or lets it go.
+OnOutput into(const Stream<FollowOutputRequest, OutputPiece>& stream) {
+  auto on_its_way = std::make_shared<std::atomic<int64_t>>(0);
+  return [stream, on_its_way](const kernel::OutputChunk& chunk) {
+    auto size = static_cast<int64_t>(chunk.bytes.size());
+    if (on_its_way->fetch_add(size) + size > kOutputOnItsWay) {
+      on_its_way->fetch_sub(size);
+      return;
+    }
+    OutputPiece piece;
+    piece.set_attempt(chunk.key.attempt);
+    piece.set_epoch(chunk.key.epoch);
+    piece.set_is_stderr(chunk.stream == kernel::Stream::Stderr);
+    piece.set_offset(chunk.offset);
+    piece.set_data(chunk.bytes);
+    stream.write(piece, [on_its_way, size](bool) { on_its_way->fetch_sub(size); });
+  };
+}
+
+void serve_output(const std::shared_ptr<const CommandHandlers>& handlers,
+                  const Stream<FollowOutputRequest, OutputPiece>& stream) {
+  stream.read([handlers, stream](std::optional<FollowOutputRequest> request) {
+    if (!request) return stream.finish({});
+    Of<ExecutionId> execution{TenantId{request->tenant()}, ExecutionId{request->execution()}};
+    int64_t number = handlers->on_output(execution, into(stream));
+    stream.on_end([handlers, number] { handlers->forget_output(number); });
+    stream.on_drain(
+        [stream] { stream.finish(Error(ErrorKind::Unavailable, "API-0010", "the server stops")); });
+    if (request->kept_only()) stream.finish({});
+  });
+}
+
+// Its bytes are run_blocking's.
+template <typename Request, typename Reply>
+Method read_files(std::string name, std::shared_ptr<const CommandHandlers> handlers,
+                  std::function<Result<Reply>(const CommandHandlers&, const Request&)> read) {
+  auto handle = [handlers = std::move(handlers), read = std::move(read)](
+                    const Request& request, const Answer<Reply>& answer) {
+    handlers->run_blocking([handlers, read, request, answer](const Result<void>& may) {
+      answer(may.ok() ? read(*handlers, request) : Result<Reply>(may.error()));
+    });
+  };
+  return unary<Request, Reply>(std::move(name), Access::service(), std::move(handle));
 }
 
 }  // namespace
@@ -116,12 +180,12 @@ std::vector<Method> command_service(CommandHandlers given) {
                        answer(reply_of(*std::move(outcome)));
                      });
   };
-  auto get_blob = [handlers](const GetBlobRequest& request, const Answer<GetBlobReply>& answer) {
-    handlers->run_blocking(
-        [handlers, request, answer] { answer(piece_of(*handlers->blobs, request)); });
-  };
   return {unary<SubmitRequest, SubmitReply>(kSubmit, Access::service(), std::move(submit)),
-          unary<GetBlobRequest, GetBlobReply>(kGetBlob, Access::service(), std::move(get_blob))};
+          read_files<GetBlobRequest, GetBlobReply>(kGetBlob, handlers, piece_of),
+          read_files<GetReleaseRequest, GetReleaseReply>(kGetRelease, handlers, release_piece_of),
+          stream<FollowOutputRequest, OutputPiece>(
+              kFollowOutput, Access::service(),
+              [handlers](const auto& stream) { serve_output(handlers, stream); })};
 }
 
 CallOptions RemoteServer::options(std::chrono::milliseconds limit) const {
@@ -174,6 +238,46 @@ Result<RemoteServer::Piece> RemoteServer::read_blob(const std::string& ref, int6
                              reply.size(), reply.data().size()));
   }
   return Piece{static_cast<int64_t>(reply.size()), std::move(*reply.mutable_data())};
+}
+
+void RemoteServer::read_release(const agent::WantRelease& want, std::chrono::milliseconds limit,
+                                std::function<void(Result<agent::ReleasePiece>)> got) const {
+  GetReleaseRequest message;
+  message.set_pack(want.pack);
+  message.set_digest(want.digest);
+  message.set_offset(static_cast<uint64_t>(want.offset));
+  channel_.call<GetReleaseReply>(
+      kGetRelease, message, options(limit),
+      [want, got = std::move(got)](Result<GetReleaseReply> reply) {
+        if (!reply.ok()) return got(reply.error());
+        got(agent::ReleasePiece{.pack = want.pack,
+                                .digest = want.digest,
+                                .offset = want.offset,
+                                .size = static_cast<int64_t>(reply->size()),
+                                .bytes = std::move(*reply->mutable_data()),
+                                .error = {}});
+      });
+}
+
+std::shared_ptr<void> RemoteServer::follow_output(Of<ExecutionId> execution, bool kept_only,
+                                                  Output output) const {
+  FollowOutputRequest message;
+  message.set_tenant(execution.tenant.value);
+  message.set_execution(execution.id.value);
+  message.set_kept_only(kept_only);
+  auto got = [execution, on_output = std::move(output.on_output)](const grpc::ByteBuffer& bytes) {
+    OutputPiece piece;
+    // may fail: it is a hint, and what is durable comes from the store
+    if (auto read = from_bytes(bytes, piece); !read.ok()) return;
+    on_output({.tenant = execution.tenant,
+               .key = {execution.id, piece.attempt(), piece.epoch()},
+               .stream = piece.is_stderr() ? kernel::Stream::Stderr : kernel::Stream::Stdout,
+               .offset = piece.offset(),
+               .bytes = std::move(*piece.mutable_data())});
+  };
+  auto over = [over = std::move(output.over)](const Result<void>&) { over(); };
+  return channel_.follow(kFollowOutput, message, options(std::chrono::milliseconds(0)),
+                         {.got = std::move(got), .over = std::move(over)});
 }
 
 }  // namespace millrace::rpc

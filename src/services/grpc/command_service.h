@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "agent/messages.h"
 #include "auth/token.h"
 #include "kernel/blobs.h"
 #include "rpc/channel.h"
@@ -38,12 +39,19 @@ struct ForwardedAnswer {
   std::string body;
 };
 
+using OnOutput = std::function<void(const kernel::OutputChunk&)>;
+
 // What this server does for others. Called on threads of gRPC; they return at once.
 struct CommandHandlers {
   std::function<void(Forwarded, std::function<void(Result<ForwardedAnswer>)>)> submit;
-  // On a thread of its own: it reads files.
-  std::function<void(std::function<void()>)> run_blocking;
+  // On a thread of its own: it reads files. With an error: it may not, which is the answer.
+  std::function<void(std::function<void(Result<void>)>)> run_blocking;
   kernel::Blobs* blobs = nullptr;
+  // Of what is staged here.
+  std::function<Result<agent::ReleasePiece>(const agent::WantRelease&)> read_release;
+  // As engine::Engine has them.
+  std::function<int64_t(Of<ExecutionId>, OnOutput)> on_output;
+  std::function<void(int64_t)> forget_output;
 };
 std::vector<Method> command_service(CommandHandlers handlers);
 
@@ -64,6 +72,18 @@ class RemoteServer {
   // Blocking. Errors: NotFound, BLB-0001; RPC-0009, RPC-0011.
   Result<Piece> read_blob(const std::string& ref, int64_t from, int64_t count,
                           std::chrono::milliseconds limit) const;
+  // `got` comes on a thread of gRPC. Errors: NotFound, APP-0011: it is not there; as read_blob.
+  void read_release(const agent::WantRelease& want, std::chrono::milliseconds limit,
+                    std::function<void(Result<agent::ReleasePiece>)> got) const;
+  // Output of a run whose worker's home that server is: what is kept, and unless `kept_only` what
+  // comes, until what is returned is dropped. `over` is called once, `on_output` never after it;
+  // both on threads of gRPC.
+  struct Output {
+    OnOutput on_output;
+    std::function<void()> over;
+  };
+  [[nodiscard]] std::shared_ptr<void> follow_output(Of<ExecutionId> execution, bool kept_only,
+                                                    Output output) const;
 
  private:
   CallOptions options(std::chrono::milliseconds limit) const;
@@ -73,5 +93,7 @@ class RemoteServer {
 
 // What one GetBlob gives at most.
 inline constexpr int64_t kBlobPiece = 1 << 20;
+// Live output on its way to one follower; what comes beyond it he misses.
+inline constexpr int64_t kOutputOnItsWay = 4 << 20;
 
 }  // namespace millrace::rpc

@@ -4,7 +4,9 @@
 #include <gtest/gtest.h>
 #include <stdlib.h>
 
+#include <condition_variable>
 #include <filesystem>
+#include <mutex>
 #include <thread>
 
 #include "adapters/blob_fs/blob_fs.h"
@@ -29,8 +31,27 @@ class CommandTest : public testing::Test {
   void start(std::function<Result<ForwardedAnswer>(Forwarded)> submit) {
     CommandHandlers handlers{
         .submit = [submit](Forwarded request, auto done) { done(submit(std::move(request))); },
-        .run_blocking = [](const std::function<void()>& run) { run(); },
-        .blobs = blobs_.get()};
+        .run_blocking = [this](const auto& run) { run(may_read_); },
+        .blobs = blobs_.get(),
+        .read_release = [this](const agent::WantRelease& want) -> Result<agent::ReleasePiece> {
+          if (want.digest != "d1") return Error(ErrorKind::NotFound, "APP-0011", "not here");
+          auto offset = static_cast<size_t>(want.offset);
+          return agent::ReleasePiece{.pack = want.pack,
+                                     .digest = want.digest,
+                                     .offset = want.offset,
+                                     .size = static_cast<int64_t>(archive_.size()),
+                                     .bytes = archive_.substr(offset, 5),
+                                     .error = {}};
+        },
+        .on_output =
+            [this](Of<ExecutionId> execution, OnOutput on_output) {
+              std::lock_guard lock(mutex_);
+              asked_ = execution;
+              on_output(kept_);
+              on_output_ = std::move(on_output);
+              return int64_t{7};
+            },
+        .forget_output = [this](int64_t number) { forgotten_.set_value(number); }};
     ASSERT_TRUE(rig_.start(command_service(std::move(handlers))).ok());
   }
   RemoteServer remote(auth::Peer::Kind kind = auth::Peer::Kind::Service) {
@@ -50,7 +71,46 @@ class CommandTest : public testing::Test {
 
   std::filesystem::path folder_;
   std::unique_ptr<kernel::Blobs> blobs_;
+  Result<void> may_read_;
+  std::string archive_ = "an archive";
+  std::mutex mutex_;
+  Of<ExecutionId> asked_;
+  kernel::OutputChunk kept_{.tenant = TenantId{1},
+                            .key = {ExecutionId{5}, 2, 9},
+                            .stream = kernel::Stream::Stderr,
+                            .offset = 40,
+                            .bytes = std::string("\0kept", 5)};
+  OnOutput on_output_;
+  std::promise<int64_t> forgotten_;
   ServerRig rig_;
+};
+
+// What comes of followed output, as a test looks at it.
+struct Followed {
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::vector<kernel::OutputChunk> chunks;
+  bool is_over = false;
+
+  RemoteServer::Output output() {
+    return {.on_output =
+                [this](const kernel::OutputChunk& chunk) {
+                  std::lock_guard lock(mutex);
+                  chunks.push_back(chunk);
+                  changed.notify_all();
+                },
+            .over =
+                [this] {
+                  std::lock_guard lock(mutex);
+                  is_over = true;
+                  changed.notify_all();
+                }};
+  }
+  template <typename Until>
+  bool wait(Until until) {
+    std::unique_lock lock(mutex);
+    return changed.wait_for(lock, std::chrono::seconds(30), until);
+  }
 };
 
 Forwarded a_request() {
@@ -175,6 +235,104 @@ TEST_F(CommandTest, ABlobIsReadInPieces) {
   EXPECT_EQ(server.read_blob("output/1/07/7.1.1.out", 0, 0, limit)->size, 1'600'000);
   EXPECT_EQ(server.read_blob("output/1/07/8.1.1.out", 0, 10, limit).error().kind(),
             ErrorKind::NotFound);
+}
+
+TEST_F(CommandTest, AReleaseIsReadInPieces) {
+  start({});
+  auto server = remote();
+  auto read = [&](const std::string& digest, int64_t offset) {
+    std::promise<Result<agent::ReleasePiece>> got;
+    server.read_release({.pack = "tea", .digest = digest, .offset = offset},
+                        std::chrono::seconds(10),
+                        [&](auto piece) { got.set_value(std::move(piece)); });
+    return got.get_future().get();
+  };
+  auto piece = read("d1", 5);
+  ASSERT_TRUE(piece.ok()) << piece.error().describe();
+  EXPECT_EQ(piece->pack, "tea");
+  EXPECT_EQ(piece->digest, "d1");
+  EXPECT_EQ(piece->offset, 5);
+  EXPECT_EQ(piece->size, 10);
+  EXPECT_EQ(piece->bytes, "chive");
+  EXPECT_EQ(read("d2", 0).error().code(), "APP-0011");
+  // One that starts or stops says so, and lets nobody wait.
+  may_read_ = Error(ErrorKind::Unavailable, "API-0010", "it stops");
+  EXPECT_EQ(read("d1", 0).error().code(), "API-0010");
+}
+
+TEST_F(CommandTest, OutputIsFollowedUntilItsFollowerLeaves) {
+  start({});
+  auto server = remote();
+  Followed followed;
+  auto call = server.follow_output({TenantId{1}, ExecutionId{5}}, false, followed.output());
+  ASSERT_TRUE(followed.wait([&] { return followed.chunks.size() == 1; }));
+  auto next = kept_;
+  next.stream = kernel::Stream::Stdout;
+  next.offset = 45;
+  {
+    std::lock_guard lock(mutex_);
+    EXPECT_EQ(asked_, (Of<ExecutionId>{TenantId{1}, ExecutionId{5}}));
+    on_output_(next);
+  }
+  ASSERT_TRUE(followed.wait([&] { return followed.chunks.size() == 2; }));
+  for (const auto& [got, sent] :
+       {std::pair(followed.chunks[0], kept_), {followed.chunks[1], next}}) {
+    EXPECT_EQ(got.tenant, sent.tenant);
+    EXPECT_EQ(got.key, sent.key);
+    EXPECT_EQ(got.stream, sent.stream);
+    EXPECT_EQ(got.offset, sent.offset);
+    EXPECT_EQ(got.bytes, sent.bytes);
+  }
+  EXPECT_FALSE(followed.is_over);
+  call.reset();
+  ASSERT_TRUE(followed.wait([&] { return followed.is_over; }));
+  auto forgotten = forgotten_.get_future();
+  ASSERT_EQ(forgotten.wait_for(std::chrono::seconds(30)), std::future_status::ready);
+  EXPECT_EQ(forgotten.get(), 7);
+}
+
+TEST_F(CommandTest, WhatIsKeptEndsByItself) {
+  start({});
+  auto server = remote();
+  Followed followed;
+  auto call = server.follow_output({TenantId{1}, ExecutionId{5}}, true, followed.output());
+  ASSERT_TRUE(followed.wait([&] { return followed.is_over; }));
+  EXPECT_EQ(followed.chunks.size(), 1U);
+}
+
+TEST_F(CommandTest, OutputOfAServerThatStopsOrRefusesIsOver) {
+  start({});
+  auto worker = remote(auth::Peer::Kind::Worker);
+  Followed refused;
+  auto no = worker.follow_output({TenantId{1}, ExecutionId{5}}, false, refused.output());
+  ASSERT_TRUE(refused.wait([&] { return refused.is_over; }));
+  EXPECT_TRUE(refused.chunks.empty());
+  auto server = remote();
+  Followed followed;
+  auto call = server.follow_output({TenantId{1}, ExecutionId{5}}, false, followed.output());
+  ASSERT_TRUE(followed.wait([&] { return followed.chunks.size() == 1; }));
+  rig_.server->stop(std::chrono::milliseconds(10'000));
+  ASSERT_TRUE(followed.wait([&] { return followed.is_over; }));
+}
+
+// A follower who does not read costs a bounded amount.
+TEST_F(CommandTest, WhatIsOnItsWayToASlowFollowerIsBounded) {
+  start({});
+  auto server = remote();
+  Followed followed;
+  auto call = server.follow_output({TenantId{1}, ExecutionId{5}}, false, followed.output());
+  ASSERT_TRUE(followed.wait([&] { return followed.chunks.size() == 1; }));
+  constexpr int kPieces = 500;
+  {
+    std::unique_lock slow(followed.mutex);  // it takes no piece meanwhile
+    std::lock_guard lock(mutex_);
+    auto piece = kept_;
+    piece.bytes.assign(64 << 10, 'x');
+    for (int i = 0; i < kPieces; ++i) on_output_(piece);
+  }
+  call.reset();
+  ASSERT_TRUE(followed.wait([&] { return followed.is_over; }));
+  EXPECT_LT(followed.chunks.size(), static_cast<size_t>(kPieces));
 }
 
 TEST_F(CommandTest, NothingButBlobsOfExecutionsIsRead) {
