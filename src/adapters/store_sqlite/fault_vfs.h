@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// For tests: a SQLite VFS over the system's that fails on demand and records what reaches the
-// disk, so that the disk can be rebuilt as a power cut at any moment would leave it.
+// For tests: a SQLite VFS over the system's that fails on demand and records what reaches the disk.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <map>
 #include <mutex>
@@ -21,10 +21,10 @@ struct Fault {
 };
 
 struct DiskRecord {
-  enum class Kind : uint8_t { Write, Truncate, Sync, Delete, Mark };
+  enum class Kind : uint8_t { Write, Sync };
   Kind kind;
-  std::string file;    // its name without the folder
-  int64_t offset = 0;  // of a write; the new size of a truncation; the number of a mark
+  std::string file;  // its name without the folder
+  int64_t offset = 0;
   std::string bytes;
 };
 
@@ -37,14 +37,16 @@ class FaultVfs {
   void arm(Fault fault);
   void disarm();
   bool struck();  // since arming
+  // How often a lock of the log was asked for.
+  int64_t locks_asked() const { return locks_asked_; }
 
   void record(bool on);
-  void mark(int64_t number);  // into the record, between what was done before and after
   std::vector<DiskRecord> take_records();
 
   // What the shim's methods call. Returns 0 or an errno to fail with.
   int before(DiskOp op);
   void done(DiskRecord record);
+  void lock_asked() { ++locks_asked_; }
 
  private:
   FaultVfs();
@@ -54,31 +56,9 @@ class FaultVfs {
   bool armed_ = false;
   bool struck_ = false;
   int seen_ = 0;
+  std::atomic<int64_t> locks_asked_{0};
   bool recording_ = false;
   std::vector<DiskRecord> records_;
-};
-
-// The files of a folder as a power cut leaves them: what was synced is there, of the rest nobody
-// knows. Names appear and disappear at once: SQLite syncs the folder itself.
-class DiskImage {
- public:
-  void apply(const DiskRecord& record);
-
-  enum class Unsynced : uint8_t {
-    Lost,     // all of it
-    Kept,     // all of it
-    Torn512,  // each sector of each write by chance
-    Torn4096,
-  };
-  // Writes the files into `folder`. `seed` decides what is torn.
-  void write_to(const std::string& folder, Unsynced unsynced, uint32_t seed) const;
-
- private:
-  struct File {
-    std::string synced;
-    std::vector<DiskRecord> unsynced;
-  };
-  std::map<std::string, File> files_;
 };
 
 }  // namespace millrace::store_sqlite

@@ -7,8 +7,6 @@
 
 #include <cerrno>
 #include <cstring>
-#include <fstream>
-#include <random>
 
 #include "store/test_support.h"
 
@@ -61,11 +59,7 @@ int shim_write(sqlite3_file* file, const void* data, int size, sqlite3_int64 off
 }
 
 int shim_truncate(sqlite3_file* file, sqlite3_int64 size) {
-  int rc = real(file)->pMethods->xTruncate(real(file), size);
-  if (rc == SQLITE_OK) {
-    FaultVfs::instance().done({DiskRecord::Kind::Truncate, name_of(file), size, {}});
-  }
-  return rc;
+  return real(file)->pMethods->xTruncate(real(file), size);
 }
 
 int shim_sync(sqlite3_file* file, int flags) {
@@ -110,6 +104,7 @@ int shim_shm_map(sqlite3_file* file, int page, int size, int extend, void volati
   return real(file)->pMethods->xShmMap(real(file), page, size, extend, out);
 }
 int shim_shm_lock(sqlite3_file* file, int offset, int n, int flags) {
+  FaultVfs::instance().lock_asked();
   return real(file)->pMethods->xShmLock(real(file), offset, n, flags);
 }
 void shim_shm_barrier(sqlite3_file* file) { real(file)->pMethods->xShmBarrier(real(file)); }
@@ -148,14 +143,6 @@ int shim_open(sqlite3_vfs*, const char* name, sqlite3_file* file, int flags, int
   return rc;
 }
 
-int shim_delete(sqlite3_vfs*, const char* name, int sync_folder) {
-  int rc = real_vfs()->xDelete(real_vfs(), name, sync_folder);
-  if (rc == SQLITE_OK) {
-    FaultVfs::instance().done({DiskRecord::Kind::Delete, last_part(name), 0, {}});
-  }
-  return rc;
-}
-
 }  // namespace
 
 FaultVfs& FaultVfs::instance() {
@@ -169,7 +156,6 @@ FaultVfs::FaultVfs() {
   shim.zName = kName;
   shim.szOsFile = static_cast<int>(sizeof(ShimFile)) + real_vfs()->szOsFile;
   shim.xOpen = shim_open;
-  shim.xDelete = shim_delete;
   sqlite3_vfs_register(&shim, 0);
 }
 
@@ -196,8 +182,6 @@ void FaultVfs::record(bool on) {
   recording_ = on;
 }
 
-void FaultVfs::mark(int64_t number) { done({DiskRecord::Kind::Mark, "", number, {}}); }
-
 std::vector<DiskRecord> FaultVfs::take_records() {
   std::lock_guard lock(mutex_);
   return std::exchange(records_, {});
@@ -215,56 +199,6 @@ int FaultVfs::before(DiskOp op) {
 void FaultVfs::done(DiskRecord record) {
   std::lock_guard lock(mutex_);
   if (recording_) records_.push_back(std::move(record));
-}
-
-void DiskImage::apply(const DiskRecord& record) {
-  if (record.kind == DiskRecord::Kind::Mark) return;
-  if (record.kind == DiskRecord::Kind::Delete) {
-    files_.erase(record.file);
-    return;
-  }
-  File& file = files_[record.file];
-  if (record.kind != DiskRecord::Kind::Sync) {
-    file.unsynced.push_back(record);
-    return;
-  }
-  for (const auto& write : file.unsynced) {
-    size_t end = static_cast<size_t>(write.offset) + write.bytes.size();
-    if (write.kind == DiskRecord::Kind::Truncate || end > file.synced.size()) {
-      file.synced.resize(end);
-    }
-    file.synced.replace(static_cast<size_t>(write.offset), write.bytes.size(), write.bytes);
-  }
-  file.unsynced.clear();
-}
-
-void DiskImage::write_to(const std::string& folder, Unsynced unsynced, uint32_t seed) const {
-  std::minstd_rand random(seed);
-  for (const auto& [name, file] : files_) {
-    std::string bytes = file.synced;
-    for (const auto& write : file.unsynced) {
-      if (unsynced == Unsynced::Lost) break;
-      if (write.kind == DiskRecord::Kind::Truncate) {
-        if (unsynced == Unsynced::Kept || random() % 2 == 0) {
-          bytes.resize(static_cast<size_t>(write.offset));
-        }
-        continue;
-      }
-      // Sectors as the disk has them: aligned to the file, not to the write.
-      size_t sector = unsynced == Unsynced::Torn512 ? 512 : 4096;
-      auto begin = static_cast<size_t>(write.offset);
-      size_t end = begin + write.bytes.size();
-      for (size_t at = begin; at < end;) {
-        size_t next = std::min(end, (at / sector + 1) * sector);
-        if (unsynced == Unsynced::Kept || random() % 2 == 0) {
-          if (bytes.size() < next) bytes.resize(next);
-          bytes.replace(at, next - at, write.bytes, at - begin, next - at);
-        }
-        at = next;
-      }
-    }
-    std::ofstream(folder + "/" + name, std::ios::binary | std::ios::trunc) << bytes;
-  }
 }
 
 namespace {
@@ -308,42 +242,6 @@ TEST_F(FaultVfsTest, FailsSyncsForEverWithItsErrno) {
   log->pMethods->xFileControl(log, SQLITE_FCNTL_LAST_ERRNO, &error);
   EXPECT_EQ(error, EIO);
   EXPECT_EQ(exec("INSERT INTO t VALUES (3)"), SQLITE_IOERR);
-}
-
-TEST_F(FaultVfsTest, AnImageHasWhatWasSyncedAndOnlyThat) {
-  DiskImage image;
-  using Kind = DiskRecord::Kind;
-  image.apply({Kind::Write, "f", 0, "aaaa"});
-  image.apply({Kind::Sync, "f", 0, {}});
-  image.apply({Kind::Write, "f", 2, "bbbb"});
-  auto content = [&](DiskImage::Unsynced unsynced) {
-    image.write_to(folder_.path(), unsynced, 1);
-    std::ifstream in(folder_.path() + "/f");
-    return std::string(std::istreambuf_iterator<char>(in), {});
-  };
-  EXPECT_EQ(content(DiskImage::Unsynced::Lost), "aaaa");
-  EXPECT_EQ(content(DiskImage::Unsynced::Kept), "aabbbb");
-  image.apply({Kind::Truncate, "f", 3, {}});
-  EXPECT_EQ(content(DiskImage::Unsynced::Kept), "aab");
-  image.apply({Kind::Sync, "f", 0, {}});
-  EXPECT_EQ(content(DiskImage::Unsynced::Lost), "aab");
-}
-
-TEST_F(FaultVfsTest, AnImageIsTornAtSectors) {
-  DiskImage image;
-  image.apply({DiskRecord::Kind::Write, "f", 0, std::string(16 * 512, 'x')});
-  image.write_to(folder_.path(), DiskImage::Unsynced::Torn512, 7);
-  std::ifstream in(folder_.path() + "/f");
-  std::string bytes(std::istreambuf_iterator<char>(in), {});
-  size_t kept = 0;
-  for (size_t at = 0; at < bytes.size(); at += 512) {
-    std::string sector = bytes.substr(at, 512);
-    bool whole = sector == std::string(512, 'x');
-    EXPECT_TRUE(whole || sector == std::string(512, '\0'));
-    kept += whole ? 1 : 0;
-  }
-  EXPECT_GT(kept, 0U);
-  EXPECT_LT(kept, 16U);
 }
 
 }  // namespace

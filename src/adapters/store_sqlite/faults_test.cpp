@@ -163,6 +163,42 @@ TEST(IoError, AtAnyWriteIsFatalOnceAndLosesNothing) {
   });
 }
 
+// A reader keeps the last commit from being moved: SQLite then syncs nothing, takes for moved what
+// it has asked to be written, and hears of no write that fails later.
+TEST(FullDisk, WhileOnlyAPartOfTheLogIsMovedLosesNoPage) {
+  for (int nth = 1;; ++nth) {
+    SCOPED_TRACE("fault at operation " + std::to_string(nth));
+    TempFolder folder;
+    bool struck = false;
+    {
+      auto store = must(open(folder.path(), {.vfs = FaultVfs::kName}));
+      auto db = must(store->open_writer());
+      must(db->run("CREATE TABLE t (a INTEGER PRIMARY KEY, b BLOB)"));
+      must(store->checkpoint());
+      for (int i = 0; i < 30; ++i) must(db->run("INSERT INTO t (b) VALUES (randomblob(3000))"));
+      auto reader = must(store->open_reader());
+      must(reader->run("BEGIN"));
+      EXPECT_EQ(must(store::query_int(*reader, "SELECT count(*) FROM t")), 30);
+      must(db->run("INSERT INTO t (b) VALUES (randomblob(3000))"));
+      FaultVfs::instance().arm(
+          {.op = DiskOp::Write, .nth = nth, .error = ENOSPC, .for_ever = false});
+      EXPECT_EQ(store->checkpoint().ok(), !FaultVfs::instance().struck());
+      struck = FaultVfs::instance().struck();
+      FaultVfs::instance().disarm();
+      must(reader->run("COMMIT"));
+      EXPECT_TRUE(must(store->empty_log()));
+    }
+    auto reader = must(must(open(folder.path()))->open_reader());
+    EXPECT_EQ(must(reader->check_integrity()), std::vector<std::string>());
+    EXPECT_EQ(must(store::query_int(*reader, "SELECT count(*) FROM t")), 31);
+    if (::testing::Test::HasFailure()) return;
+    if (!struck) {
+      EXPECT_GT(nth, 10);
+      return;
+    }
+  }
+}
+
 // The same with a real file system that is really full.
 class SmallDisk : public ::testing::Test {
  protected:

@@ -94,57 +94,33 @@ int sector_size(sqlite3_file* file) { return below(file)->pMethods->xSectorSize(
 int device(sqlite3_file* file) {
   return below(file)->pMethods->xDeviceCharacteristics(below(file));
 }
-void shm_barrier(sqlite3_file* file) {
-  flush_unseen(file);
-  below(file)->pMethods->xShmBarrier(below(file));
-}
 
 using Io = sqlite3_io_methods;
-// Version 2: with shared memory for the log, without mmap of the main file.
-constexpr sqlite3_io_methods kMethods = {2,
-                                         close,
-                                         Flushed<&Io::xRead>::call,
-                                         write,
-                                         Flushed<&Io::xTruncate>::call,
-                                         Flushed<&Io::xSync>::call,
-                                         Flushed<&Io::xFileSize>::call,
-                                         Flushed<&Io::xLock>::call,
-                                         unlock,
-                                         Flushed<&Io::xCheckReservedLock>::call,
-                                         control,
-                                         sector_size,
-                                         device,
-                                         Flushed<&Io::xShmMap>::call,
-                                         Flushed<&Io::xShmLock>::call,
-                                         shm_barrier,
-                                         Flushed<&Io::xShmUnmap>::call,
-                                         nullptr,
-                                         nullptr};
-
-// Of a file below that has no shared memory ("memdb").
-constexpr sqlite3_io_methods without_shared_memory() {
-  sqlite3_io_methods methods = kMethods;
-  methods.iVersion = 1;
-  methods.xShmMap = nullptr;
-  methods.xShmLock = nullptr;
-  methods.xShmBarrier = nullptr;
-  methods.xShmUnmap = nullptr;
-  return methods;
-}
-constexpr sqlite3_io_methods kWithoutSharedMemory = without_shared_memory();
+// Version 1: the shared memory of the log belongs to the main file.
+constexpr sqlite3_io_methods kMethods = {
+    .iVersion = 1,
+    .xClose = close,
+    .xRead = Flushed<&Io::xRead>::call,
+    .xWrite = write,
+    .xTruncate = Flushed<&Io::xTruncate>::call,
+    .xSync = Flushed<&Io::xSync>::call,
+    .xFileSize = Flushed<&Io::xFileSize>::call,
+    .xLock = Flushed<&Io::xLock>::call,
+    .xUnlock = unlock,
+    .xCheckReservedLock = Flushed<&Io::xCheckReservedLock>::call,
+    .xFileControl = control,
+    .xSectorSize = sector_size,
+    .xDeviceCharacteristics = device};
 
 int open(sqlite3_vfs* vfs, sqlite3_filename name, sqlite3_file* file, int flags, int* out_flags) {
   auto* base = static_cast<sqlite3_vfs*>(vfs->pAppData);
-  bool gathers = (flags & (SQLITE_OPEN_WAL | SQLITE_OPEN_MAIN_DB)) != 0;
-  if (!gathers) return base->xOpen(base, name, file, flags, out_flags);
+  if ((flags & SQLITE_OPEN_WAL) == 0) return base->xOpen(base, name, file, flags, out_flags);
   auto* gathering = reinterpret_cast<GatheringFile*>(file);
   gathering->base.pMethods = nullptr;
   int rc = base->xOpen(base, name, below(file), flags, out_flags);
   if (rc != SQLITE_OK) return rc;
   gathering->gathered = new Gathered;
-  const Io* methods = below(file)->pMethods;
-  bool shares = methods->iVersion >= 2 && methods->xShmMap;
-  gathering->base.pMethods = shares ? &kMethods : &kWithoutSharedMemory;
+  gathering->base.pMethods = &kMethods;
   return SQLITE_OK;
 }
 

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <fstream>
 
 #include "adapters/store_sqlite/fault_vfs.h"
 #include "adapters/store_sqlite/store_sqlite.h"
@@ -16,16 +17,17 @@ namespace {
 
 using namespace store::testing;
 
-// The main file of a database, opened below SQLite's pager, over the VFS of the faults.
+// The log of a database, opened below SQLite's pager, over the VFS of the faults.
 class GatheringFileTest : public ::testing::Test {
  protected:
   void SetUp() override {
     FaultVfs::instance();
     auto* vfs = sqlite3_vfs_find(gathering_vfs(FaultVfs::kName).c_str());
     ASSERT_NE(vfs, nullptr);
-    name_ = sqlite3_create_filename((folder_.path() + "/main").c_str(), "", "", 0, nullptr);
+    std::ofstream(folder_.path() + "/main");  // whose mode the log gets
+    name_ = sqlite3_create_filename((folder_.path() + "/main-wal").c_str(), "", "", 0, nullptr);
     memory_.resize(static_cast<size_t>(vfs->szOsFile));
-    int flags = SQLITE_OPEN_MAIN_DB | SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
+    int flags = SQLITE_OPEN_WAL | SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
     ASSERT_EQ(vfs->xOpen(vfs, name_, file(), flags, nullptr), SQLITE_OK);
     FaultVfs::instance().record(true);
   }
