@@ -14,7 +14,7 @@ using Kind = DiskRecord::Kind;
 
 constexpr std::string_view kKinds[] = {"write", "truncate", "sync", "syncfs",
                                        "bind",  "unbind",   "mark"};
-constexpr std::string_view kUnsynced[] = {"lost", "kept", "in part", "torn"};
+constexpr std::string_view kUnsynced[] = {"lost", "kept", "in part", "torn", "cut short"};
 
 // Where somebody can look at it.
 std::string keep(const std::string& folder) {
@@ -24,50 +24,68 @@ std::string keep(const std::string& folder) {
   return kept;
 }
 
+bool syncs(const DiskRecord& record) {
+  return record.kind == Kind::Sync || record.kind == Kind::SyncAll;
+}
+
+// Behind how many records is something unsynced.
+int64_t open_positions(const DiskLog& log) {
+  Disk disk(log.root);
+  int64_t count = 0;
+  for (const auto& record : log.records) {
+    disk.apply(record);
+    count += disk.unsynced() > 0 ? 1 : 0;
+  }
+  return count;
+}
+
 }  // namespace
 
 Cuts cut_everywhere(const DiskLog& log, const CutOptions& options, const Judge& judge) {
   Cuts cuts;
   Disk disk(log.root);
   Screen screen;
+  Image image;
   std::vector<int64_t> marks;
-  bool begun = options.from_mark == std::numeric_limits<int64_t>::min();
   size_t at = 0;
-  auto look = [&](Unsynced unsynced, int nth = 0) {
-    if (!cuts.failure.empty() || cuts.images >= options.most_images) return;
-    uint64_t seed = (options.seed * 1'000'003 + at) * 61 + static_cast<uint64_t>(nth);
-    screen.show(disk.image(unsynced, seed));
+  auto look = [&](Unsynced unsynced, int64_t nth = 0) {
+    if (!cuts.failure.empty()) return;
+    uint64_t seed = (options.seed * 1'000'003 + at) * 1'000'003 + static_cast<uint64_t>(nth);
+    disk.image(unsynced, seed, image);
+    screen.show(image);
     ++cuts.images;
     std::string wrong = judge(screen.path(), marks);
     if (wrong.empty()) return;
     const auto& record = log.records[at];
     cuts.failure = fmt::format(
-        "behind record {} of {} ({} {} at {}), the unsynced {}, acknowledged {}: {}\n  its files: "
-        "{}",
-        at, log.records.size(), kKinds[static_cast<size_t>(record.kind)], record.name,
-        record.offset, kUnsynced[static_cast<size_t>(unsynced)],
-        marks.empty() ? "nothing" : std::to_string(marks.back()), wrong,
+        "behind record {} of {} ({} {} at {}), the unsynced {}, seed {}: {}\n  its files: {}", at,
+        log.records.size(), kKinds[static_cast<size_t>(record.kind)], record.name, record.offset,
+        kUnsynced[static_cast<size_t>(unsynced)], options.seed, wrong,
         options.keeps ? keep(screen.path()) : "not kept");
+  };
+  // What one position has by chance: one of each kind, or its part of all that is wanted.
+  int64_t positions = options.images ? open_positions(log) : 0;
+  int64_t position = 0;
+  auto throw_dice = [&] {
+    bool has_several = disk.unsynced() > 1;
+    int64_t most = has_several ? 3 : 2;
+    if (options.images) most = *options.images * ++position / positions - cuts.images;
+    for (int64_t nth = 0; nth < most && cuts.failure.empty(); ++nth) {
+      if (nth % 3 == 2 && has_several) {
+        look(Unsynced::Subset, nth);
+      } else {
+        look(nth % 3 == 1 ? Unsynced::Cut : Unsynced::Torn, nth);
+      }
+    }
   };
   look(Unsynced::Lost);
   for (; at < log.records.size() && cuts.failure.empty(); ++at) {
-    if (cuts.images >= options.most_images) break;
     const auto& record = log.records[at];
     disk.apply(record);
     bool is_mark = record.kind == Kind::Mark;
     if (is_mark) marks.push_back(record.offset);
-    begun |= is_mark && record.offset >= options.from_mark;
-    if (!begun) continue;
-    bool changes_what_is_synced = record.kind == Kind::Sync || record.kind == Kind::SyncAll;
-    if (is_mark || changes_what_is_synced) {
-      look(Unsynced::Lost);
-    } else {
-      look(Unsynced::Kept);
-    }
-    for (int nth = 0; nth < options.throws; ++nth) {
-      if (disk.unsynced() > 0) look(Unsynced::Torn, nth);
-      if (disk.unsynced() > 1) look(Unsynced::Subset, nth);
-    }
+    look(is_mark || syncs(record) ? Unsynced::Lost : Unsynced::Kept);
+    if (disk.unsynced() > 0) throw_dice();
   }
   return cuts;
 }

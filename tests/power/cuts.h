@@ -2,7 +2,7 @@
 #pragma once
 
 #include <functional>
-#include <limits>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -15,10 +15,9 @@ namespace millrace::power {
 using Judge = std::function<std::string(const std::string& folder, std::span<const int64_t> marks)>;
 
 struct CutOptions {
-  int64_t most_images = std::numeric_limits<int64_t>::max();
+  // In all. None: of each position one of each kind.
+  std::optional<int64_t> images;
   uint64_t seed = 1;
-  int64_t from_mark = std::numeric_limits<int64_t>::min();  // what is before is not cut
-  int throws = 1;     // images by chance of each kind at one position
   bool keeps = true;  // the files of what fails; not where it is to fail
 };
 
@@ -27,9 +26,9 @@ struct Cuts {
   std::string failure;  // of the first that fails
 };
 
-// Cuts the power behind every record of a log: images with nothing unsynced, all of it, a part of
-// the writes, a part of their sectors. Of each position only those that differ from the ones
-// before.
+// Cuts the power behind every record of a log: images with nothing unsynced, all of it, and by
+// chance a part of the writes, a part of their sectors, all but the end of the last one. Of each
+// position only those that differ from the ones before.
 Cuts cut_everywhere(const DiskLog& log, const CutOptions& options, const Judge& judge);
 
 }  // namespace millrace::power

@@ -70,30 +70,34 @@ void Disk::apply(const DiskRecord& record) {
   ++unsynced_;
 }
 
-std::string Disk::bytes_of(const Node& node, Unsynced unsynced, Dice& dice) {
-  std::string bytes = node.bytes;
-  if (unsynced == Unsynced::Lost) return bytes;
+void Disk::put_bytes(const Node& node, Unsynced unsynced, Dice& dice, std::string& bytes) {
+  bytes = node.bytes;
+  if (unsynced == Unsynced::Lost) return;
+  const DiskRecord* last = node.unsynced.empty() ? nullptr : &node.unsynced.back();
+  constexpr unsigned kOf = 16;
+  unsigned kept = 1 + dice() % (kOf - 1);  // few or nearly all of the sectors
   for (const auto& record : node.unsynced) {
-    if (unsynced != Unsynced::Torn || record.kind == Kind::Truncate) {
-      if (unsynced == Unsynced::Kept || dice() % 2 == 0) apply_to(bytes, record);
+    bool is_whole = unsynced == Unsynced::Kept || (unsynced == Unsynced::Cut && &record != last);
+    if (is_whole || unsynced == Unsynced::Subset || record.kind == Kind::Truncate) {
+      if (is_whole || dice() % 2 == 0) apply_to(bytes, record);
       continue;
     }
     // Sectors as the disk has them: aligned to the file, not to the write.
     auto begin = static_cast<size_t>(record.offset);
     size_t end = begin + record.bytes.size();
+    size_t cut = begin + dice() % (record.bytes.size() + 1);
     for (size_t at = begin; at < end;) {
       size_t next = std::min(end, (at / kSector + 1) * kSector);
-      if (dice() % 2 == 0) {
+      if (unsynced == Unsynced::Cut ? next <= cut : dice() % kOf < kept) {
         put(bytes, at, std::string_view(record.bytes).substr(at - begin, next - at));
       }
       at = next;
     }
   }
-  return bytes;
 }
 
 void Disk::add(const Node& folder, const std::string& path, Unsynced unsynced, uint64_t seed,
-               Dice& dice, Image& to) const {
+               Dice& dice, Image& to, std::set<std::string>& files) const {
   Names names = folder.names;
   for (const auto& record : folder.unsynced) {
     bool kept = unsynced == Unsynced::Kept ||
@@ -108,18 +112,19 @@ void Disk::add(const Node& folder, const std::string& path, Unsynced unsynced, u
   for (const auto& [name, number] : names) {
     const Node& node = nodes_.at(number);
     if (node.is_folder) {
-      add(node, path + name + "/", unsynced, seed, dice, to);
+      add(node, path + name + "/", unsynced, seed, dice, to, files);
     } else {
-      to[path + name] = bytes_of(node, unsynced, dice);
+      put_bytes(node, unsynced, dice, to[path + name]);
+      files.insert(path + name);
     }
   }
 }
 
-Image Disk::image(Unsynced unsynced, uint64_t seed) const {
+void Disk::image(Unsynced unsynced, uint64_t seed, Image& to) const {
   Dice dice(static_cast<uint32_t>(seed + 1));
-  Image image;
-  add(nodes_.at(root_), "", unsynced, seed, dice, image);
-  return image;
+  std::set<std::string> files;
+  add(nodes_.at(root_), "", unsynced, seed, dice, to, files);
+  std::erase_if(to, [&](const auto& file) { return !files.contains(file.first); });
 }
 
 Screen::Screen() {

@@ -3,6 +3,7 @@
 
 #include <map>
 #include <random>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -26,9 +27,11 @@ class Disk {
     Kept,    // all of it
     Subset,  // each write, truncation and name by chance
     Torn,    // as Subset, but of a write each 512 bytes by themselves
+    Cut,     // all but the end of each file's last write, from somewhere between 512 bytes on
   };
-  // What is there when the power comes back. `seed` decides what comes by chance.
-  Image image(Unsynced unsynced, uint64_t seed) const;
+  // What is there when the power comes back. `seed` decides what comes by chance. Written over the
+  // image before, whose memory it takes.
+  void image(Unsynced unsynced, uint64_t seed, Image& to) const;
   // How many writes, truncations and names are not synced.
   size_t unsynced() const { return unsynced_; }
 
@@ -43,9 +46,9 @@ class Disk {
   using Dice = std::minstd_rand;
 
   void sync(Node& node);
-  static std::string bytes_of(const Node& node, Unsynced unsynced, Dice& dice);
+  static void put_bytes(const Node& node, Unsynced unsynced, Dice& dice, std::string& to);
   void add(const Node& folder, const std::string& path, Unsynced unsynced, uint64_t seed,
-           Dice& dice, Image& to) const;
+           Dice& dice, Image& to, std::set<std::string>& files) const;
 
   uint64_t root_;
   std::map<uint64_t, Node> nodes_;
