@@ -4,6 +4,7 @@
 or drained, and when their server is. The lease is 3 s instead of 30: renewed each second, the
 spawner ends runs after 2.2 s, the server gives them to others after 4."""
 import hashlib
+import json
 import os
 import pathlib
 import selectors
@@ -181,11 +182,15 @@ class Agent:
 class Site:
     """A server with its own worker, which offers nothing, and agents that do."""
 
+    def __init__(self, **settings):
+        self.settings = settings
+
     def __enter__(self):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="millrace-agents-"))
         make_pack(self.folder / "pack")
         self.server = Server(packs=[self.folder / "pack"],
-                             settings={"grpc.port": 0, "agents.session_ttl_ms": 3000})
+                             settings={"grpc.port": 0, "agents.session_ttl_ms": 3000,
+                                       **self.settings})
         self.server.start()
         self.agents, self.proxies, self.runs = [], [], 0
         return self
@@ -410,6 +415,88 @@ def a_cancel_reaches_an_agent():
         assert start_time(pid) is None
 
 
+def identity(agent):
+    return json.loads((agent.data / "agent/identity.json").read_text())
+
+
+def age(agent, hours):
+    """As if it had got its identity, which lasts for 24 hours, so long ago."""
+    facts = identity(agent)
+    for name in ("begins_ms", "expires_ms"):
+        facts[name] -= hours * 3_600_000
+    (agent.data / "agent/identity.json").write_text(json.dumps(facts))
+
+
+def serial(agent):
+    return subprocess.run(["openssl", "x509", "-in", agent.data / "agent/agent.crt", "-noout",
+                           "-serial", "-subject"], capture_output=True, text=True,
+                          check=True).stdout
+
+
+def an_agent_renews_its_certificate_and_goes_on():
+    with Site(**{"grpc.tls": "true"}) as site:
+        agent = site.agent("a")
+        run = site.run()
+        run.begun()
+        first, before = serial(agent), identity(agent)
+        agent.kill()
+        age(agent, 17)  # two thirds are over
+        agent.start()
+        until("it has another certificate", lambda: serial(agent) != first)
+        until("it knows", lambda: identity(agent)["expires_ms"] > before["expires_ms"])
+        assert run.ends() and len(run.lines("begin")) == 1
+        # The next connection shows the new one; the join token is used up.
+        agent.join.unlink()
+        site.server.stop()
+        port = site.server.url().rsplit(":", 1)[1]
+        site.server.settings["server.port"] = port
+        site.server.start()
+        grpc = site.grpc_address()
+        agent.kill()
+        agent.grpc = grpc
+        agent.start()
+        done = site.run()
+        done.begun()
+        done.ends()
+        assert "agent.identity_not_renewed" not in agent.log.read_text()
+
+
+def a_token_of_an_agent_on_this_machine_is_renewed_too():
+    with Site() as site:
+        agent = site.agent("a")
+        before = identity(agent)
+        assert before["token"]
+        agent.kill()
+        age(agent, 23)
+        agent.start()
+        until("it has another token", lambda: identity(agent)["token"] != before["token"])
+        agent.kill()
+        agent.start()
+        run = site.run()
+        run.begun()
+        run.ends()
+
+
+def an_agent_whose_time_is_over_joins_anew_and_no_other_way():
+    with Site(**{"grpc.tls": "true"}) as site:
+        agent = site.agent("a")
+        first = serial(agent)
+        agent.kill()
+        age(agent, 25)
+        with open(agent.log, "ab") as log:
+            ended = subprocess.run(
+                [binary(), "agent", "--server", site.server.url(), "--join-file", str(agent.join),
+                 "--data", str(agent.data), "--name", "a"], stdout=log, stderr=log, timeout=60,
+                check=False)
+        assert ended.returncode != 0, "a join token counts once"
+        agent.join.write_text(site.server.cli("worker", "token", "--name", "a"))
+        agent.start()
+        until("it has another certificate", lambda: serial(agent) != first)
+        run = site.run()
+        run.begun()
+        run.ends()
+
+
 if __name__ == "__main__":
     sys.exit(run_cases([
         a_script_of_a_pack_runs_elsewhere_and_its_output_is_here,
@@ -423,4 +510,7 @@ if __name__ == "__main__":
         who_is_told_to_stop_ends_what_it_runs_and_takes_nothing_more,
         a_second_signal_ends_what_runs,
         a_cancel_reaches_an_agent,
+        an_agent_renews_its_certificate_and_goes_on,
+        a_token_of_an_agent_on_this_machine_is_renewed_too,
+        an_agent_whose_time_is_over_joins_anew_and_no_other_way,
     ]))
