@@ -37,8 +37,10 @@ std::unique_ptr<sql::Store> new_store(const std::string& folder) {
   return migrated(store_sqlite::open(folder));
 }
 
-std::unique_ptr<sql::Store> new_store(const std::string& url, const std::string& schema) {
-  return migrated(store_postgres::open({.url = url, .schema = schema}));
+std::unique_ptr<sql::Store> new_store(const std::string& url, const std::string& schema,
+                                      bool row_security = false) {
+  return migrated(
+      store_postgres::open({.url = url, .schema = schema, .row_security = row_security}));
 }
 
 }  // namespace
@@ -47,8 +49,8 @@ void make_store(const std::string& folder) { new_store(folder); }
 void make_store(const std::string& url, const std::string& schema) { new_store(url, schema); }
 
 Flight::Flight(const std::string& folder) : Flight(new_store(folder)) {}
-Flight::Flight(const std::string& url, const std::string& schema)
-    : Flight(new_store(url, schema)) {}
+Flight::Flight(const std::string& url, const std::string& schema, bool row_security)
+    : Flight(new_store(url, schema, row_security)) {}
 
 Flight::Flight(std::unique_ptr<sql::Store> store) : store_(std::move(store)) {
   store::Committer::Options options;

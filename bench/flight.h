@@ -15,8 +15,9 @@ namespace millrace::bench {
 // the process.
 class Flight {
  public:
-  explicit Flight(const std::string& folder);                 // a new one in SQLite
-  Flight(const std::string& url, const std::string& schema);  // a new one in PostgreSQL
+  explicit Flight(const std::string& folder);  // a new one in SQLite
+  // A new one in PostgreSQL.
+  Flight(const std::string& url, const std::string& schema, bool row_security = false);
 
   // `total` steps, made by `make`, `in_flight` at a time: each step that comes back is followed
   // by the next. Returns `total`.

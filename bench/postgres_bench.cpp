@@ -17,6 +17,7 @@ namespace millrace::bench {
 namespace {
 
 constexpr double kRateAim = 0.5;
+const std::string kWebhookBody = "{\"pad\":\"" + std::string(1000, 'x') + "\"}";
 
 class PostgresBench {
  public:
@@ -24,6 +25,8 @@ class PostgresBench {
       : options_(options), cluster_(options.folder + "/postgres") {}
 
   void kernel(int64_t in_flight) {
+    auto figure = fmt::format("postgres, kernel steps, {} in flight", in_flight);
+    if (!options_.wants(figure)) return;
     auto name = fmt::format("kernel_{}", in_flight);
     KernelSteps ours(std::make_unique<Flight>(cluster_.url(), name + "_ours"));
     BareKernelSteps<BarePostgres> floor(bare(name + "_floor"));
@@ -32,27 +35,63 @@ class PostgresBench {
       floor.prepare(steps);
     };
     compare(
-        fmt::format("postgres, kernel steps, {} in flight", in_flight), in_flight, prepare,
-        [&](int64_t steps) { return ours.run(steps, in_flight); },
+        figure, in_flight, prepare, [&](int64_t steps) { return ours.run(steps, in_flight); },
         [&](int64_t steps) { return floor.run(steps, in_flight); });
   }
 
   void webhooks(int64_t in_flight) {
-    const std::string payload = "{\"pad\":\"" + std::string(1000, 'x') + "\"}";
+    auto figure = fmt::format("postgres, rows of a webhook, {} in flight", in_flight);
+    if (!options_.wants(figure)) return;
     auto name = fmt::format("webhooks_{}", in_flight);
     Flight ours(cluster_.url(), name + "_ours");
     BareRowsIn<BarePostgres> floor(bare(name + "_floor"));
     int64_t n = 0;
     compare(
-        fmt::format("postgres, rows of a webhook, {} in flight", in_flight), in_flight,
-        [](int64_t) {},
+        figure, in_flight, [](int64_t) {},
         [&](int64_t steps) {
-          return ours.run(steps, in_flight, [&] { return webhook_step(++n, payload); });
+          return ours.run(steps, in_flight, [&] { return webhook_step(++n, kWebhookBody); });
         },
-        [&](int64_t steps) { return floor.webhooks(steps, in_flight, payload, true); });
+        [&](int64_t steps) { return floor.webhooks(steps, in_flight, kWebhookBody, true); });
+  }
+
+  // What row level security costs: the floor is ours without.
+  void row_security(int64_t in_flight) {
+    auto figure = [&](std::string_view what) {
+      return fmt::format("postgres, row security, {}, {} in flight", what, in_flight);
+    };
+    auto steps_figure = figure("kernel steps");
+    auto rows_figure = figure("rows of a webhook");
+    auto flight = [&](std::string_view what, bool on) {
+      auto schema = fmt::format("{}_{}_{}", what, in_flight, on ? "secured" : "open");
+      return std::make_unique<Flight>(cluster_.application_url(), schema, on);
+    };
+    if (options_.wants(steps_figure)) {
+      KernelSteps on(flight("steps", true));
+      KernelSteps off(flight("steps", false));
+      auto prepare = [&](int64_t steps) {
+        on.prepare(steps);
+        off.prepare(steps);
+      };
+      compare(
+          steps_figure, in_flight, prepare, [&](int64_t steps) { return on.run(steps, in_flight); },
+          [&](int64_t steps) { return off.run(steps, in_flight); });
+    }
+    if (options_.wants(rows_figure)) {
+      auto on = flight("rows", true);
+      auto off = flight("rows", false);
+      int64_t n = 0;
+      auto run = [&](Flight& of, int64_t steps) {
+        return of.run(steps, in_flight, [&] { return webhook_step(++n, kWebhookBody); });
+      };
+      compare(
+          rows_figure, in_flight, [](int64_t) {}, [&](int64_t steps) { return run(*on, steps); },
+          [&](int64_t steps) { return run(*off, steps); });
+    }
   }
 
   void workflows(int64_t at_once) {
+    auto figure = fmt::format("postgres, workflow of 3 pure steps, {} at once", at_once);
+    if (!options_.wants(figure)) return;
     TestServer server(
         options_.server, fmt::format("{}/postgres-server-{}", options_.folder, at_once),
         {"store.url=" + cluster_.url(), fmt::format("store.schema=workflows_{}", at_once)},
@@ -69,8 +108,8 @@ class PostgresBench {
     };
     server_ = &server;
     compare(
-        fmt::format("postgres, workflow of 3 pure steps, {} at once", at_once), at_once,
-        [](int64_t) {}, run, [&](int64_t count) { return floor.workflows(count, at_once); });
+        figure, at_once, [](int64_t) {}, run,
+        [&](int64_t count) { return floor.workflows(count, at_once); });
     server_ = nullptr;
   }
 
@@ -123,6 +162,7 @@ std::vector<Line> postgres_figure(const Options& options) {
   for (int64_t in_flight : {1, 8, 64, 512}) bench.kernel(in_flight);
   for (int64_t in_flight : {1, 64}) bench.webhooks(in_flight);
   for (int64_t at_once : {1, 64}) bench.workflows(at_once);
+  for (int64_t in_flight : {1, 64}) bench.row_security(in_flight);
   return std::move(bench.lines);
 }
 

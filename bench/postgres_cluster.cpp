@@ -2,6 +2,7 @@
 #include "postgres_cluster.h"
 
 #include <fmt/format.h>
+#include <libpq-fe.h>
 #include <unistd.h>
 
 #include <charconv>
@@ -67,6 +68,17 @@ PostgresCluster::PostgresCluster(const std::string& folder) {
 
 // The end of its input stops the server.
 PostgresCluster::~PostgresCluster() { ::pclose(program_); }
+
+std::string PostgresCluster::application_url() const {
+  constexpr std::string_view kOwner = "user=millrace";
+  constexpr std::string_view kApplication = "user=application";
+  auto* raw = PQconnectdb(url_.c_str());
+  PQclear(PQexec(raw, "CREATE ROLE application LOGIN"));  // fails where it is there
+  PQclear(PQexec(raw, "GRANT CREATE ON DATABASE postgres TO application"));
+  PQfinish(raw);
+  std::string url = url_;
+  return url.replace(url.find(kOwner), kOwner.size(), kApplication);
+}
 
 double PostgresCluster::cpu_seconds() const {
   double sum = cpu_seconds_of(server_);

@@ -18,6 +18,8 @@ class PostgresCluster {
   PostgresCluster& operator=(const PostgresCluster&) = delete;
 
   const std::string& url() const { return url_; }
+  // The same as a role that row level security holds for.
+  std::string application_url() const;
   // Of all its processes so far.
   double cpu_seconds() const;
 
