@@ -71,8 +71,8 @@ void Partition::settle(Decision& decision, Now now) {
   }
   if (decision.opened) {
     const auto& opened = *decision.opened;
-    slots_.open(opened.worker.id, opened.worker.slots - opened.busy_slots,
-                split_labels(opened.worker.labels));
+    slots_.open(opened.worker.id, opened.worker.slots, split_labels(opened.worker.labels),
+                opened.runs);
     int64_t ttl_ms = mutant(Mutant::SessionNeverEnds)   ? 0
                      : mutant(Mutant::SessionEndsEarly) ? opened.ttl_ms / 3
                                                         : opened.ttl_ms;

@@ -33,6 +33,8 @@ void give_back(const Decision& decision, Slots& slots, std::unordered_set<Execut
   for (const auto& [worker, count] : decision.slots_taken) {
     if (count > 0 || mutant(Mutant::SlotFreedEarly)) slots.give_back(worker, count);
   }
+  for (const auto& [worker, run] : decision.holds) slots.let_go(worker, run);
+  for (const auto& [worker, run] : decision.lets_go) slots.hold(worker, run);
   for (ExecutionId id : decision.dequeued) granting.erase(id);
   if (decision.opening) slots.not_opened(decision.opening);
 }
@@ -84,6 +86,17 @@ void Context::free_slot(WorkerId worker) {
   bool taken_here = count > 0;
   if (taken_here || mutant(Mutant::SlotFreedEarly)) batch_.memory.slots.give_back(worker);
   --count;
+}
+
+void Context::free_slot(WorkerId worker, const kernel::RunKey& run) {
+  if (!batch_.memory.slots.let_go(worker, run)) return;
+  decision_->lets_go.emplace_back(worker, run);
+  free_slot(worker);
+}
+
+void Context::hold_slot(WorkerId worker, const kernel::RunKey& run) {
+  batch_.memory.slots.hold(worker, run);
+  decision_->holds.emplace_back(worker, run);
 }
 
 const kernel::ExecutionRow* Context::next_queued() {

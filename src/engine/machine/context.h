@@ -109,6 +109,9 @@ class Context {
   std::optional<WorkerId> take_slot(std::string_view needs);
   // This decision may give it to another run; others can when it is durable.
   void free_slot(WorkerId worker);
+  // The one that this run has, if it has one.
+  void free_slot(WorkerId worker, const kernel::RunKey& run);
+  void hold_slot(WorkerId worker, const kernel::RunKey& run);
   bool has_session(WorkerId worker) const { return batch_.memory.slots.is_open(worker); }
   bool has_slot(std::string_view needs) const;
   void worker_opens(WorkerId worker) {

@@ -62,8 +62,8 @@ class Deliveries {
 struct Opened {
   SessionId session;
   kernel::WorkerRow worker;
-  int64_t ttl_ms = 0;  // 0: it lives as long as this process
-  int busy_slots = 0;
+  int64_t ttl_ms = 0;                // 0: it lives as long as this process
+  std::vector<kernel::RunKey> runs;  // each has a slot
 };
 
 // All that one message comes to: what is written, and what follows once that is durable. It is
@@ -86,6 +86,7 @@ struct Decision final : store::Step {
 
   // What changes in the partition's memory with the commit.
   std::map<WorkerId, int> slots_taken;  // negative: free with the commit
+  std::vector<std::pair<WorkerId, kernel::RunKey>> holds, lets_go;  // of slots: see Slots
   std::vector<ExecutionId> dequeued;
   std::shared_ptr<const Catalog> catalog;
   // Whose queue rows it deletes, by what they need.

@@ -8,9 +8,11 @@
 
 namespace millrace::engine {
 
-void Slots::open(WorkerId worker, int slots, std::vector<std::string> labels) {
+void Slots::open(WorkerId worker, int slots, std::vector<std::string> labels,
+                 const std::vector<kernel::RunKey>& runs) {
   if (mutant(Mutant::DrainForgotten)) draining_ = false;
-  free_[worker] = slots;
+  free_[worker] = slots - static_cast<int>(runs.size());
+  runs_[worker] = {runs.begin(), runs.end()};
   labels_[worker] = std::move(labels);
   opening_.erase(worker);
   drained_.erase(worker);
@@ -18,6 +20,7 @@ void Slots::open(WorkerId worker, int slots, std::vector<std::string> labels) {
 
 void Slots::close(WorkerId worker) {
   free_.erase(worker);
+  runs_.erase(worker);
   labels_.erase(worker);
   drained_.erase(worker);
 }
@@ -48,6 +51,13 @@ std::optional<WorkerId> Slots::take(std::string_view needs) {
 void Slots::give_back(WorkerId worker, int count) {
   auto found = free_.find(worker);
   if (found != free_.end()) found->second += count;
+}
+
+void Slots::hold(WorkerId worker, const kernel::RunKey& run) { runs_[worker].insert(run); }
+
+bool Slots::let_go(WorkerId worker, const kernel::RunKey& run) {
+  auto found = runs_.find(worker);
+  return found != runs_.end() && found->second.erase(run) > 0;
 }
 
 std::optional<int> Slots::free_of(WorkerId worker) const {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/ids.h"
+#include "kernel/work.h"
 
 namespace millrace::engine {
 
@@ -21,7 +22,9 @@ class Slots {
   // its session would not hear of it.
   void opening(WorkerId worker) { opening_.insert(worker); }
   void not_opened(WorkerId worker) { opening_.erase(worker); }
-  void open(WorkerId worker, int slots, std::vector<std::string> labels);
+  // `runs`: what it has from before, each in a slot.
+  void open(WorkerId worker, int slots, std::vector<std::string> labels,
+            const std::vector<kernel::RunKey>& runs);
   void close(WorkerId worker);
   bool is_open(WorkerId worker) const { return free_.contains(worker); }
   // Has such a worker an open session, whether it has free slots or not? `needs`: as
@@ -35,6 +38,10 @@ class Slots {
   // Of those that offer what is needed the worker with the most free slots, or none.
   std::optional<WorkerId> take(std::string_view needs);
   void give_back(WorkerId worker, int count = 1);
+  // Which run has one, from its order on. It lets go of it once: when its worker says that it has
+  // ended, whatever its row tells by then, for that may be another server's.
+  void hold(WorkerId worker, const kernel::RunKey& run);
+  bool let_go(WorkerId worker, const kernel::RunKey& run);
   int free() const;
   int free(std::string_view needs) const;
   // How many of them a worker has that may be given something; below 0 when it has more runs than
@@ -46,6 +53,7 @@ class Slots {
     return !opening_.contains(worker) && !drained_.contains(worker) && offers(worker, needs);
   }
   std::map<WorkerId, int> free_;
+  std::map<WorkerId, std::set<kernel::RunKey>> runs_;
   std::map<WorkerId, std::vector<std::string>> labels_;
   std::set<WorkerId> opening_;
   std::set<WorkerId> drained_;

@@ -73,7 +73,7 @@ void BuryMessage::hand_over(Context& ctx, ExecutionRow row) const {
     row = *above;
   }
   if (row.status == ExecutionStatus::NeedsDecision) return;
-  if (row.worker) ctx.free_slot(row.worker);
+  if (row.worker) ctx.free_slot(row.worker, row.key());
   if (row.worker && row.status == ExecutionStatus::Canceling && !mutant(Mutant::HandedOverOwed)) {
     ctx.changes.outbox_done.push_back({row.tenant, OutboxId{row.id.value}});
   }

@@ -213,9 +213,8 @@ Value FinishRun::result(const Action* action, Output printed) const {
   return result;
 }
 
-// The slot is of a worker of this server, the row is another one's.
+// Its worker is of this server, the row is another one's.
 std::unique_ptr<Decision> FinishRun::handed_on(Context& ctx, const ExecutionRow& row) const {
-  ctx.free_slot(row.worker);
   send_end(ctx, row, {completion_, stored_, unheard_});
   return acknowledged(ctx);
 }
@@ -237,9 +236,9 @@ Decided FinishRun::decide(Context& ctx) const {
   bool is_holder = stored && (stored->key() == completion_.key || mutant(Mutant::EpochNotChecked));
   // What another server hands on it has held against the worker of its session.
   bool is_of_worker = stored && stored->worker && (message_ || stored->worker == worker_);
+  if (!message_ && !mutant(Mutant::SlotNotFreed)) ctx.free_slot(worker_, completion_.key);
   if (!is_holder || is_final(stored->status) || !is_of_worker) return acknowledged(ctx);
   if (is_elsewhere(ctx, *stored)) return handed_on(ctx, *stored);
-  if (!message_ && !mutant(Mutant::SlotNotFreed)) ctx.free_slot(stored->worker);
   if (mutant(Mutant::SlotFreedTwice)) ctx.free_slot(stored->worker);
   bool canceling = stored->status == ExecutionStatus::Canceling;
   if (canceling && !mutant(Mutant::OutboxKept))

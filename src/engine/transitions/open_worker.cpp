@@ -125,8 +125,9 @@ Decided OpenWorker::decide(Context& ctx) const {
                   .renew_ms = terms_.renew_ms,
                   .fence_ms = terms_.fence_ms,
                   .adopted = std::move(taken)};
-  int busy = static_cast<int>(session.adopted.size());
-  ctx.decision().opened = Opened{session.id, row, terms_.ttl_ms, busy};
+  std::vector<RunKey> runs;
+  for (const auto& run : session.adopted) runs.push_back(run.key);
+  ctx.decision().opened = Opened{session.id, row, terms_.ttl_ms, std::move(runs)};
   return ctx.decided([this, session](Deliveries&) { opened_(session); });
 }
 

@@ -55,7 +55,7 @@ Decided PrepareRun::decide(Context& ctx) const {
     bool is_ready = builds_.empty();
     if (is_ready && row->status == ExecutionStatus::Scheduled) {
       may_go = false;
-      ctx.free_slot(row->worker);
+      ctx.free_slot(row->worker, run_);
       send_loss(ctx, *row, /*unheard=*/true, "its shard has moved while it was prepared");
     }
   } else if (may_go) {

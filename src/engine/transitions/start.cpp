@@ -107,6 +107,7 @@ Result<void> grant(Context& ctx, ExecutionRow& row, WorkerId worker) {
   if (!mutant(Mutant::EpochNotRaised)) row.epoch += 1;
   if (!mutant(Mutant::StartedNotWritten)) row.started = ctx.now();
   TRY(auto order, make_order(ctx.catalog(row.tenant), row));
+  ctx.hold_slot(worker, row.key());
   ctx.decision().grants.emplace_back(worker, std::move(order));
   return {};
 }
