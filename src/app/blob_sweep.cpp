@@ -57,4 +57,28 @@ Result<int64_t> sweep_blobs(sql::Connection& reader, kernel::Blobs& blobs, int64
   return output + artifacts;
 }
 
+Result<std::vector<std::string>> blobs_of_ended(sql::Connection& reader, kernel::Blobs& own) {
+  std::vector<std::string> refs;
+  Of<ExecutionId> asked;
+  bool has_ended = false;
+  Result<void> looked;
+  auto look = [&](const kernel::BlobEntry& entry) -> Result<void> {
+    auto of = kernel::execution_of(entry.ref);
+    if (of != asked) {
+      TRY(auto row, store::find_execution(reader, of.tenant, of.id));
+      asked = of;
+      has_ended = row && is_final(row->status);
+    }
+    if (has_ended) refs.push_back(entry.ref);
+    return {};
+  };
+  for (auto prefix : {kernel::kOutputBlobs, kernel::kArtifactBlobs}) {
+    TRY(own.each(std::string(prefix), [&](const kernel::BlobEntry& entry) {
+      if (looked.ok()) looked = look(entry);
+    }));
+  }
+  TRY(std::move(looked));
+  return refs;
+}
+
 }  // namespace millrace::app

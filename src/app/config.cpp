@@ -111,6 +111,53 @@ const Fields& StoreSection::fields() {
   return table;
 }
 
+std::string_view to_string(PathStyle style) {
+  switch (style) {
+    case PathStyle::Auto: return "auto";
+    case PathStyle::Always: return "always";
+    case PathStyle::Never: return "never";
+  }
+  return "unknown";
+}
+
+const Fields& S3Section::fields() {
+  static const Field lines[] = {
+      field("endpoint", &S3Section::endpoint,
+            "https://HOST[:PORT]. Empty: S3_ENDPOINT, or AWS in the region."),
+      field("region", &S3Section::region, "Empty: AWS_REGION, or us-east-1."),
+      field("bucket", &S3Section::bucket, "Empty: blobs stay where they were made."),
+      field("prefix", &S3Section::prefix, "Before the names of all blobs; ends with /."),
+      field("path_style", &S3Section::path_style,
+            "The bucket in the path of requests: auto (where endpoint is given), always, never."),
+      field("access_key_file", &S3Section::access_key_file, "Empty: AWS_ACCESS_KEY_ID."),
+      field("secret_key_file", &S3Section::secret_key_file,
+            "Empty: AWS_SECRET_ACCESS_KEY. Files are read again when S3 refuses a key."),
+      field("session_token_file", &S3Section::session_token_file,
+            "Of keys that are lent. Empty: AWS_SESSION_TOKEN."),
+      field("part_bytes", &S3Section::part_bytes, "Larger blobs go up in parts of this size.")
+          .range(5 << 20, 64 << 20)
+          .unit("bytes"),
+      field("parallel", &S3Section::parallel, "Runs whose blobs go up at the same time.")
+          .range(1, 64),
+      field("timeout_ms", &S3Section::timeout_ms, "Of each try of a request; there are five.")
+          .range(100, 600'000)
+          .unit("ms"),
+      field("sse", &S3Section::sse, "x-amz-server-side-encryption: AES256, aws:kms. Empty: none."),
+      field("ca_file", &S3Section::ca_file, "PEM; trusted besides the system's certificates."),
+  };
+  static const auto table = fields_of<S3Section>("s3", "A bucket that all servers share.", lines);
+  return table;
+}
+
+const Fields& BlobSection::fields() {
+  static const Field lines[] = {
+      field("s3", &BlobSection::s3, "A bucket that all servers share."),
+  };
+  static const auto table =
+      fields_of<BlobSection>("blob", "Where large output and artifacts are kept.", lines);
+  return table;
+}
+
 const Fields& PacksSection::fields() {
   static const Field lines[] = {
       field("folders", &PacksSection::folders,
@@ -250,6 +297,7 @@ const Fields& Config::fields() {
       field("server", &Config::server, "The API."),
       field("grpc", &Config::grpc, "gRPC, for workers and other servers."),
       field("store", &Config::store, "Where rows are kept."),
+      field("blob", &Config::blob, "Where large output and artifacts are kept."),
       field("packs", &Config::packs, "Where packs are read from."),
       field("worker", &Config::worker, "Running actions."),
       field("agents", &Config::agents, "Workers on other machines."),

@@ -57,6 +57,33 @@ struct StoreSection {
   static const Fields& fields();
 };
 
+// Whether a bucket stands in the path of requests, or before the host's name.
+enum class PathStyle : uint8_t { Auto, Always, Never };
+std::string_view to_string(PathStyle style);
+
+// Empty bucket: none.
+struct S3Section {
+  std::string endpoint;
+  std::string region;
+  std::string bucket;
+  std::string prefix;
+  PathStyle path_style = PathStyle::Auto;
+  std::string access_key_file;
+  std::string secret_key_file;
+  std::string session_token_file;
+  int64_t part_bytes = 8 << 20;
+  int64_t parallel = 4;
+  int64_t timeout_ms = 30'000;
+  std::string sse;
+  std::string ca_file;
+  static const Fields& fields();
+};
+
+struct BlobSection {
+  S3Section s3;
+  static const Fields& fields();
+};
+
 struct PacksSection {
   std::vector<std::string> folders;
   static const Fields& fields();
@@ -123,6 +150,7 @@ struct Config {
   ServerSection server;
   GrpcSection grpc;
   StoreSection store;
+  BlobSection blob;
   PacksSection packs;
   WorkerSection worker;
   AgentsSection agents;

@@ -32,8 +32,22 @@ Task<void> FileSweep::run_once() {
     return sweep_blobs(*reader, given_.blobs, before);
   });
   if (!swept.ok()) log_warn("blobs.not_swept", {{"error", swept.error().message()}});
+  if (given_.room) {
+    auto shared = co_await given_.pool.run([this] { return sweep_shared(); });
+    if (!shared.ok()) log_warn("blobs.not_swept", {{"error", shared.error().message()}});
+  }
   auto emptied = co_await given_.pool.run([this] { return given_.store.empty_log(); });
   if (!emptied.ok()) log_warn("store.log_not_emptied", {{"error", emptied.error().message()}});
+}
+
+// What could not go up when it was made goes now.
+Result<void> FileSweep::sweep_shared() {
+  TRY(auto reader, given_.store.open_reader());
+  TRY(auto rest, blobs_of_ended(*reader, given_.blobs));
+  for (const auto& ref : rest) TRY(given_.uploads->move(ref));
+  if (!given_.sweeps_room()) return {};
+  TRY(sweep_blobs(*reader, *given_.room, unix_ms() - given_.kept_ms));
+  return {};
 }
 
 }  // namespace millrace::app

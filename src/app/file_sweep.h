@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <functional>
 #include <string>
 
+#include "app/uploads.h"
 #include "async/pool.h"
 #include "async/task.h"
 #include "kernel/blobs.h"
@@ -21,6 +23,11 @@ class FileSweep {
     kernel::Blobs& blobs;
     std::string lock;     // a folder: a backup copies the blobs while it is locked
     int64_t kept_ms = 0;  // executions
+    // Where servers share a room: what takes blobs there that should be in it, the room, and
+    // whether it is this server that sweeps it now. Null where they do not.
+    Uploads* uploads = nullptr;
+    kernel::Blobs* room = nullptr;
+    std::function<bool()> sweeps_room = {};
   };
   explicit FileSweep(Given given) : given_(std::move(given)) {}
   // Until it is cancelled; lives as long as this.
@@ -28,6 +35,7 @@ class FileSweep {
 
  private:
   Task<void> run_once();
+  Result<void> sweep_shared();
   Given given_;
 };
 

@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "async/completion.h"
 #include "base/log.h"
 #include "engine/elsewhere.h"
@@ -50,6 +52,12 @@ std::vector<engine::ServerView> servers_in(sql::Store& store, const std::string&
     servers.push_back({.row = std::move(row), .shards = {}, .is_self = is_self});
   }
   return servers;
+}
+
+bool owns_first_shard(const engine::Engine& engine) {
+  auto all = engine.servers();
+  auto self = std::ranges::find(all, true, &engine::ServerView::is_self);
+  return self != all.end() && engine.owner_of(0) == self->row.node;
 }
 
 Peers::Remote Peers::at(const std::string& address) {
@@ -140,16 +148,30 @@ std::shared_ptr<void> Peers::follow_output(int node, Of<ExecutionId> execution, 
   return (*remote)->follow_output(execution, kept_only, std::move(output));
 }
 
+namespace {
+
+template <typename T>
+bool is_missing(const Result<T>& read) {
+  return !read.ok() && read.error().kind() == ErrorKind::NotFound;
+}
+
+}  // namespace
+
+// When the room cannot be reached, a server may still have it.
 Result<std::string> SharedBlobs::read(const std::string& ref, int64_t from, int64_t count) {
   auto bytes = own_.read(ref, from, count);
-  if (bytes.ok() || bytes.error().kind() != ErrorKind::NotFound) return bytes;
-  return peers_.read_blob(ref, from, count);
+  if (is_missing(bytes) && room_) bytes = room_->read(ref, from, count);
+  if (bytes.ok() || !peers_) return bytes;
+  auto theirs = peers_->read_blob(ref, from, count);
+  return is_missing(theirs) ? std::move(bytes) : std::move(theirs);
 }
 
 Result<int64_t> SharedBlobs::size(const std::string& ref) {
   auto size = own_.size(ref);
-  if (size.ok() || size.error().kind() != ErrorKind::NotFound) return size;
-  return peers_.blob_size(ref);
+  if (is_missing(size) && room_) size = room_->size(ref);
+  if (size.ok() || !peers_) return size;
+  auto theirs = peers_->blob_size(ref);
+  return is_missing(theirs) ? std::move(size) : std::move(theirs);
 }
 
 }  // namespace millrace::app

@@ -22,6 +22,9 @@ namespace millrace::app {
 // known. What cannot be read is told in the log.
 std::vector<engine::ServerView> servers_in(sql::Store& store, const std::string& self);
 
+// Of all servers one: for what one of them does for all, and it does not matter if two do.
+bool owns_first_shard(const engine::Engine& engine);
+
 // The other servers of the store, as this one asks them. Thread-safe.
 class Peers {
  public:
@@ -64,11 +67,13 @@ class Peers {
   std::atomic<uint32_t> turn_{0};  // whose turn it is among those that decide
 };
 
-// What lies here, and what lies with other servers: reads come from wherever it is, all else is
-// done here. As kernel::Blobs.
+// What lies here, in the room that servers share, and with other servers: reads come from the
+// first of them that has it, all else is done here. As kernel::Blobs.
 class SharedBlobs final : public kernel::Blobs {
  public:
-  SharedBlobs(kernel::Blobs& own, Peers& peers) : own_(own), peers_(peers) {}
+  // `room`, `peers`: null where there are none.
+  SharedBlobs(kernel::Blobs& own, kernel::Blobs* room, Peers* peers)
+      : own_(own), room_(room), peers_(peers) {}
   Result<std::unique_ptr<kernel::BlobWriter>> create(const std::string& ref) override {
     return own_.create(ref);
   }
@@ -86,7 +91,8 @@ class SharedBlobs final : public kernel::Blobs {
 
  private:
   kernel::Blobs& own_;
-  Peers& peers_;
+  kernel::Blobs* room_;
+  Peers* peers_;
 };
 
 }  // namespace millrace::app

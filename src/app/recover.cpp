@@ -5,6 +5,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <future>
+
 #include "app/local_commands.h"
 #include "app/open_store.h"
 #include "app/server.h"
@@ -12,6 +14,8 @@
 #include "base/files.h"
 #include "base/time.h"
 #include "cli/stdout.h"
+#include "engine/engine.h"
+#include "engine/transitions/commands.h"
 #include "store/backup.h"
 #include "store/migrate.h"
 
@@ -30,6 +34,21 @@ Result<void> check_owner(const std::string& data) {
 }
 
 }  // namespace
+
+Result<void> ensure_admin_token(engine::Engine& engine, auth::TokenCache& tokens,
+                                const std::string& file) {
+  if (tokens.size() > 0) return {};
+  Secret token = auth::make_token(auth::system_random());
+  TRY(replace_file(file, std::string(token.reveal()) + "\n", 0600));
+  std::promise<Result<kernel::TokenRow>> written;
+  engine.submit(engine::command::write_token(
+      {.tenant = kDefaultTenant, .identity = "millrace"},
+      {.hash = auth::token_hash(token.reveal()), .identity = "admin", .permissions = "*"},
+      [&](Result<kernel::TokenRow> row) { written.set_value(std::move(row)); }));
+  TRY(auto row, written.get_future().get());
+  tokens.put({row.id, row.tenant, row.hash, row.identity, row.permissions, row.expires});
+  return {};
+}
 
 Result<void> make_admin_token(sql::Connection& writer, const std::string& data) {
   Secret token = auth::make_token(auth::system_random());

@@ -7,7 +7,20 @@
 #include "base/result.h"
 #include "store/sql.h"
 
+namespace millrace::auth {
+class TokenCache;
+}
+
+namespace millrace::engine {
+class Engine;
+}
+
 namespace millrace::app {
+
+// The first start makes an admin token and leaves it in a file where the same user's command line
+// finds it. Once there are tokens nothing is done.
+Result<void> ensure_admin_token(engine::Engine& engine, auth::TokenCache& tokens,
+                                const std::string& file);
 
 // A token with all permissions: its row, and then the token in `admin.token` of the data folder,
 // for its owner only. Whoever holds the store's lock may call it.

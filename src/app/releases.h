@@ -14,12 +14,20 @@
 
 namespace millrace::app {
 
-// The releases of a server, for all who need one: what is staged here, and where there are others
-// what they have. Thread-safe, but for what the worker is given.
+// The releases of a server, for all who need one: what is staged here, and what the room that
+// servers share and the other servers have. Thread-safe, but for what the worker is given.
 class Releases {
  public:
-  // `peers`, which outlives it: null where there are none.
-  Releases(std::string data, Peers* peers);
+  struct Given {
+    std::string data;
+    Peers* peers = nullptr;  // null: there are no others
+    // Null: there is none. In it lies the archive of releases/PACK/DIGEST.
+    kernel::Blobs* room = nullptr;
+    // Runs what asks the room, on a thread of its own, when a server is up.
+    std::function<void(std::function<void()>)> run = {};
+  };
+  // What it is given outlives it.
+  explicit Releases(Given given);
 
   // How a release that is not here is brought; empty: it cannot be.
   PackStore::Bring bring();
@@ -31,12 +39,21 @@ class Releases {
             std::function<void(Result<agent::ReleasePiece>)> answer);
   // Where a worker finds what its orders name.
   void serve(worker::WorkerConfig& worker);
+  // Puts those that were loaded from a folder into the room, where it has them not; in its own
+  // time.
+  void publish(const Packs& packs);
   // Nothing is brought any more; who waits for it is told so.
   void stop();
 
  private:
+  bool can_bring() const { return brought_ || given_.room; }
+  void want(const std::string& pack, const std::string& digest, PeerReleases::Ready ready);
+  Result<void> bring_now(const std::string& pack, const std::string& digest);
+  Result<void> from_room(const std::string& pack, const std::string& digest);
+  Result<void> put_into_room(const std::string& pack, const std::string& digest);
   std::optional<worker::Preparation> prepare(const kernel::WorkOrder& order);
 
+  const Given given_;
   ReleaseArchives archives_;
   StagedReleases staged_;  // the worker's
   std::unique_ptr<PeerReleases> brought_;

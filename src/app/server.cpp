@@ -10,7 +10,6 @@
 #include <csignal>
 #include <cstdio>
 #include <filesystem>
-#include <future>
 
 #include "adapters/blob_fs/blob_fs.h"
 #include "agent/sessions.h"
@@ -25,7 +24,10 @@
 #include "app/open_store.h"
 #include "app/pack_store.h"
 #include "app/peers.h"
+#include "app/recover.h"
 #include "app/releases.h"
+#include "app/s3_room.h"
+#include "app/uploads.h"
 #include "app/version.h"
 #include "app/worker_config.h"
 #include "async/clock_watch.h"
@@ -42,7 +44,6 @@
 #include "cli/stdout.h"
 #include "engine/engine.h"
 #include "engine/machine/context.h"
-#include "engine/transitions/commands.h"
 #include "services/api/api.h"
 #include "services/grpc/agent_service.h"
 #include "services/grpc/certificate_service.h"
@@ -84,22 +85,6 @@ engine::Retention retention_of(const Config& config) {
           .dedupe = config.retention.dedupe_days * kDayMs};
 }
 
-// The first start makes an admin token and leaves it where the same user's command line finds it.
-Result<void> ensure_admin_token(engine::Engine& engine, auth::TokenCache& tokens,
-                                const DataPaths& paths) {
-  if (tokens.size() > 0) return {};
-  Secret token = auth::make_token(auth::system_random());
-  TRY(replace_file(paths.admin_token, std::string(token.reveal()) + "\n", 0600));
-  std::promise<Result<kernel::TokenRow>> written;
-  engine.submit(engine::command::write_token(
-      {.tenant = kDefaultTenant, .identity = "millrace"},
-      {.hash = auth::token_hash(token.reveal()), .identity = "admin", .permissions = "*"},
-      [&](Result<kernel::TokenRow> row) { written.set_value(std::move(row)); }));
-  TRY(auto row, written.get_future().get());
-  tokens.put({row.id, row.tenant, row.hash, row.identity, row.permissions, row.expires});
-  return {};
-}
-
 }  // namespace
 
 // Everything that a server is, in the order in which it comes up. Members die in reverse.
@@ -123,7 +108,7 @@ class Server {
   Result<void> open_worker();
   Result<void> listen();
   Result<void> start_grpc();
-  std::vector<engine::ServerView> servers() const;
+  kernel::WorkSource& source();
   std::vector<rpc::Method> grpc_methods();
   std::string equal_config() const;
   Result<void> check_others() const;
@@ -162,10 +147,13 @@ class Server {
   size_t set_aside_at_start_ = 0;
   std::unique_ptr<sql::Store> store_;
   std::unique_ptr<kernel::Blobs> blobs_;  // output above 64 KiB, artifacts
-  async::Loop loop_;                      // HTTP: this thread
+  std::unique_ptr<kernel::Blobs> room_;   // of all servers, for the same; may be none
+  std::unique_ptr<SharedBlobs> shared_blobs_;
+  async::Loop loop_;  // HTTP: this thread
   async::Wakeup reload_{loop_.executor()};
   async::Pool pool_{{.name = "read", .threads = 2}};
   std::unique_ptr<engine::Engine> engine_;  // its executor and committer: two threads
+  std::unique_ptr<Uploads> uploads_;        // with room_
   std::unique_ptr<api::Api> api_;
   std::unique_ptr<worker::Worker> worker_;  // a thread that listens to the spawner
   std::unique_ptr<HttpFront> http_;
@@ -174,8 +162,7 @@ class Server {
   std::unique_ptr<ForOthers> for_others_;      // with grpc_, which calls it
   // None: no worker or server reaches this one. Made before the engine, ended before it.
   std::unique_ptr<GrpcFront> grpc_;
-  std::unique_ptr<Peers> peers_;               // with grpc_
-  std::unique_ptr<SharedBlobs> shared_blobs_;  // with grpc_
+  std::unique_ptr<Peers> peers_;  // with grpc_
 };
 
 // After a failed sync nobody knows what the file holds: the only safe step is to leave and to
@@ -188,9 +175,10 @@ class Server {
   _exit(kExitStoreFailed);
 }
 
-// Of the store as it is, until there is an engine that follows it.
-std::vector<engine::ServerView> Server::servers() const {
-  return engine_ ? engine_->servers() : servers_in(*store_, config_.worker.name);
+// Of workers: what their runs leave goes into the room of all servers first.
+kernel::WorkSource& Server::source() {
+  if (uploads_) return *uploads_;
+  return *engine_;
 }
 
 // Whom it asks for the releases of packs that it does not have is there before the engine.
@@ -198,8 +186,13 @@ Result<void> Server::open_store_and_peers() {
   TRY(store_, open_store(config_.store, paths_.data));
   store_ = with_statements_logged(std::move(store_), config_.log);
   TRY(blobs_, blob_fs::open(paths_.data));
+  TRY(room_, open_s3_room(config_.blob.s3));
   if (config_.grpc.port >= 0) TRY(open_peers());
-  releases_ = std::make_unique<Releases>(paths_.data, peers_.get());
+  shared_blobs_ = std::make_unique<SharedBlobs>(*blobs_, room_.get(), peers_.get());
+  releases_ = std::make_unique<Releases>(Releases::Given{
+      .data = paths_.data, .peers = peers_.get(), .room = room_.get(), .run = [this](auto job) {
+        uploads_->run(std::move(job));
+      }});
   packs_ = {paths_.data, config_.packs.folders, releases_->bring()};
   return {};
 }
@@ -211,8 +204,11 @@ Result<void> Server::open_peers() {
                               .keys = *keys_,
                               .tokens = tokens_,
                               .observe = metrics_.grpc_observer()}));
-  peers_ = std::make_unique<Peers>([this] { return servers(); }, *grpc_);
-  shared_blobs_ = std::make_unique<SharedBlobs>(*blobs_, *peers_);
+  // Of the store as it is, until there is an engine that follows it.
+  auto servers = [this] {
+    return engine_ ? engine_->servers() : servers_in(*store_, config_.worker.name);
+  };
+  peers_ = std::make_unique<Peers>(servers, *grpc_);
   return {};
 }
 
@@ -247,8 +243,11 @@ Result<void> Server::open_engine() {
                     .open_key = [this](const kernel::KeyRow& row) { return open_key(row); },
                     .token_changed = [this](auto id, const auto* row) { token_changed(id, row); },
                     .packs_changed = [this] { reload_.notify(); },
-                    .blobs = blobs_.get(),
+                    .blobs = room_ ? shared_blobs_.get() : blobs_.get(),
                     .in_hand = in_hand_.get()}));
+  if (room_) {
+    TRY(uploads_, Uploads::start(*engine_, *blobs_, *room_, config_.blob.s3.parallel));
+  }
   metrics_.watch(*engine_);
   metrics_.watch(loop_);
   return {};
@@ -273,7 +272,7 @@ Result<void> Server::open() {
         std::make_unique<ForOthers>(loop_, pool_, *engine_, *blobs_, releases_->archives());
   }
   TRY(open_api());
-  TRY(ensure_admin_token(*engine_, tokens_, paths_));
+  TRY(ensure_admin_token(*engine_, tokens_, paths_.admin_token));
   TRY(listen());
   if (roles_.has(Role::Worker)) TRY(open_worker());
   return {};
@@ -282,7 +281,7 @@ Result<void> Server::open() {
 Result<void> Server::open_api() {
   api::ApiOptions options{
       .version = kVersion,
-      .blobs = blobs_.get(),
+      .blobs = shared_blobs_.get(),
       .max_connections = connections_,
       .webhook_body_limit = static_cast<size_t>(config_.server.webhook_body_bytes),
       .event_body_limit = static_cast<size_t>(config_.server.event_body_bytes),
@@ -292,7 +291,6 @@ Result<void> Server::open_api() {
       .troubles = [this] { return troubles(); },
       .observe = metrics_.observer()};
   if (grpc_) {
-    options.blobs = shared_blobs_.get();
     options.not_reached = rpc::kNotReached;
     options.forward = [this](api::ForwardedRequest request, int node) {
       return peers_->forward(std::move(request), node);
@@ -316,7 +314,7 @@ Result<void> Server::open_worker() {
   releases_->serve(worker);
   worker.blobs = blobs_.get();
   worker.in_hand = worker_in_hand_.get();
-  worker_ = std::make_unique<worker::Worker>(*engine_, loop_, std::move(worker));
+  worker_ = std::make_unique<worker::Worker>(source(), loop_, std::move(worker));
   return {};
 }
 
@@ -415,6 +413,9 @@ std::vector<std::string> Server::troubles() const {
     troubles.push_back(fmt::format(
         "{} messages that could not be handled were set aside: see the quarantine", count));
   }
+  if (uploads_ && uploads_->is_away()) {
+    troubles.emplace_back("S3 cannot be reached: output stays on this server until it can");
+  }
   if (size_t count = set_aside_at_start_; count > 0) {
     troubles.push_back(
         fmt::format("{} things that ended the server were set aside: see the log", count));
@@ -468,9 +469,10 @@ Task<void> Server::reload_packs() {
 
 void Server::put_in_force(engine::PackSet packs,
                           std::shared_ptr<const engine::TenantCatalog> before) {
-  auto told = [](Result<int> done) {
+  auto told = [this](Result<int> done) {
     if (done.ok()) {
       log_info("packs.reloaded", {{"packs", *done}});
+      releases_->publish(engine_->catalog(kDefaultTenant)->packs());
     } else {
       log_error("packs.not_reloaded", {{"error", done.error().describe()}});
     }
@@ -510,12 +512,16 @@ Task<void> Server::serve(const std::function<Result<Config>()>& reload) {
                    .store = *store_,
                    .blobs = *blobs_,
                    .lock = paths_.sweep,
-                   .kept_ms = config_.retention.executions_days * kDayMs});
+                   .kept_ms = config_.retention.executions_days * kDayMs,
+                   .uploads = uploads_.get(),
+                   .room = room_.get(),
+                   .sweeps_room = [this] { return owns_first_shard(*engine_); }});
   async::spawn("sweep_files", background, sweep.run());
   async::spawn("reload_packs", background, reload_packs());
   async::spawn("watch_clock", background, watch_clock());
   async::spawn("look_at_files", background, http_->look_at_files(pool_));
   if (grpc_ && grpc_->has_tls()) async::spawn("renew_identity", background, renew_identity());
+  releases_->publish(engine_->catalog(kDefaultTenant)->packs());
   tell_phase(api::Phase::Ready);
   announce();
   co_await wait_for_stop(reload, *signals);
@@ -544,6 +550,7 @@ Task<void> Server::stop_what_serves(async::Scope& background) {
   co_await background.stop();
   store_->cut_reads(std::chrono::steady_clock::time_point::max());  // the engine reads on
   if (worker_ && !co_await worker_->stop(exit_limit_->left(kEngineReserve))) leave_at_once();
+  if (uploads_) uploads_->stop();
 }
 
 // Timers are due by the wall clock, the engine sleeps by the other one.
