@@ -6,6 +6,13 @@
 #include <utility>
 
 namespace millrace::store_postgres {
+
+// Where a table is large its plans are right anyway, and its key would take long to be made again.
+const std::string_view kOlderKeys =
+    "FROM pg_constraint c JOIN pg_namespace n ON n.oid = c.connamespace WHERE n.nspname = "
+    "current_schema() AND c.contype = 'p' AND pg_relation_size(c.conrelid) < 67108864 AND "
+    "EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = c.conrelid AND i.indexrelid > c.conindid)";
+
 namespace {
 
 // Up to the end of a word, or of what stands in its place.
@@ -57,19 +64,18 @@ std::string to_dialect(std::string_view script) {
 }
 
 std::string keys_last_script() {
-  return R"(
+  return fmt::format(R"(
 DO $do$
 DECLARE k record;
 BEGIN
   FOR k IN SELECT c.conrelid::regclass AS of, c.conname AS name, pg_get_constraintdef(c.oid) AS key
-    FROM pg_constraint c JOIN pg_namespace n ON n.oid = c.connamespace
-    WHERE n.nspname = current_schema() AND c.contype = 'p' AND EXISTS (SELECT 1 FROM pg_index i
-    WHERE i.indrelid = c.conrelid AND i.indexrelid > c.conindid)
+    {}
   LOOP
     EXECUTE format('ALTER TABLE %s DROP CONSTRAINT %I, ADD CONSTRAINT %2$I %s',
                    k.of, k.name, k.key);
   END LOOP;
-END $do$)";
+END $do$)",
+                     kOlderKeys);
 }
 
 Verb verb_of(std::string_view text) {

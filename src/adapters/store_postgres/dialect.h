@@ -17,6 +17,8 @@ std::string to_dialect(std::string_view script);
 // of its table. Of indexes that cost the same PostgreSQL takes the newest, and while a table is
 // empty all of them do.
 std::string keys_last_script();
+// The primary keys that are not, as of a dump that was restored; behind a SELECT.
+extern const std::string_view kOlderKeys;
 
 // What "BEGIN EXCLUSIVE" becomes: no other writer has a transaction open meanwhile.
 inline constexpr std::string_view kBeginAlone = "BEGIN ISOLATION LEVEL READ COMMITTED";

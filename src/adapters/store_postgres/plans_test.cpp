@@ -9,6 +9,7 @@
 #include <map>
 #include <regex>
 
+#include "adapters/store_postgres/dialect.h"
 #include "adapters/store_postgres/store_postgres.h"
 #include "adapters/store_postgres/test_support.h"
 #include "store/migrate.h"
@@ -131,6 +132,18 @@ TEST_F(Plans, OfAnEmptyStoreAreThoseOfAFullOne) {
     EXPECT_EQ(emptied[text], plan) << "in a store that was emptied: " << text;
     EXPECT_EQ(plan.find("Seq Scan"), plan.npos) << text << "\n" << plan;
   }
+}
+
+// A dump makes the primary keys first.
+TEST_F(Plans, OfAStoreThatWasRestoredAreTheSame) {
+  auto count = [&] {
+    return must(query_int(*db_, fmt::format("SELECT count(*) {}", store_postgres::kOlderKeys)));
+  };
+  EXPECT_EQ(count(), 0);
+  must(must(db_->prepare("CREATE INDEX later ON queue (tenant, execution)"))->execute());
+  EXPECT_EQ(count(), 1);
+  must(PostgresCluster::of_this_process().open(folder_.path()));
+  EXPECT_EQ(count(), 0);
 }
 
 // What the statements of a running server touch, by the plans that they made when it was new.

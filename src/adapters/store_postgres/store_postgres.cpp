@@ -99,6 +99,11 @@ Result<void> prepare_schema(sql::Connection& writer, const Options& options) {
                                "at BIGINT NOT NULL) WITH (fillfactor = 50)",
                                lock_number(options.schema, "writers"))));
   }
+  TRY(int64_t older, store::query_int(writer, fmt::format("SELECT count(*) {}", kOlderKeys)));
+  if (older > 0) {
+    TRY(writer.run(fmt::format("SELECT pg_advisory_xact_lock({});{}",
+                               lock_number(options.schema, "writers"), keys_last_script())));
+  }
   TRY(writer.run(row_security_script(options.row_security)));
   if (options.row_security) {
     TRY(int64_t bypasses, store::query_int(writer,
