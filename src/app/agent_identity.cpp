@@ -72,8 +72,8 @@ Error refused(const net::ClientResponse& response) {
 
 AgentIdentity::AgentIdentity(Options options)
     : options_(std::move(options)),
-      files_{.certificate = options_.folder + "/agent.crt",
-             .key = options_.folder + "/agent.key",
+      files_{.certificate = options_.folder + "/agent.pem",
+             .key = options_.folder + "/agent.pem",
              .authorities = options_.folder + "/authorities.crt"},
       facts_(options_.folder + "/identity.json") {}
 
@@ -137,12 +137,12 @@ Task<Result<void>> AgentIdentity::join(int64_t now_ms) {
   co_return keep(given, key.reveal(), now_ms);
 }
 
-// The facts last: they say that the rest is there.
+// Certificate and key in one file, that they change as one: who dies between has both of the old
+// ones or both of the new. The facts last: they say that the rest is there.
 Result<void> AgentIdentity::keep(const Given& given, const std::string& key, int64_t now_ms) const {
   if (given.token.empty()) {
     TRY(replace_file(files_.authorities, given.authorities, 0600));
-    TRY(replace_file(files_.key, key, 0600));
-    TRY(replace_file(files_.certificate, given.certificate, 0600));
+    TRY(replace_file(files_.certificate, given.certificate + key, 0600));
   }
   Value facts = Value::map({{"name", options_.name},
                             {"grpc", given.grpc},

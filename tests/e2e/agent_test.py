@@ -126,8 +126,8 @@ class Agent:
         self.join.chmod(0o600)
         self.process = None
 
-    def start(self):
-        command = [binary(), "agent", "--server", self.server.url(), "--join-file", str(self.join),
+    def start(self, prefix=(), ready=True):
+        command = [*prefix, binary(), "agent", "--server", self.server.url(), "--join-file", str(self.join),
                    "--data", str(self.data), "--name", self.name, "--labels", self.labels,
                    "--slots", str(self.slots), "--drain-timeout", "60s"]
         if self.grpc:
@@ -135,7 +135,8 @@ class Agent:
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log,
                                             stdin=subprocess.DEVNULL)
-        until(f"agent {self.name} has a session", self.has_session)
+        if ready:
+            until(f"agent {self.name} has a session", self.has_session)
         return self
 
     def row(self):
@@ -421,14 +422,14 @@ def identity(agent):
 
 def age(agent, hours):
     """As if it had got its identity, which lasts for 24 hours, so long ago."""
-    facts = identity(agent)
-    for name in ("begins_ms", "expires_ms"):
-        facts[name] -= hours * 3_600_000
+    facts, now = identity(agent), int(time.time() * 1000)
+    facts["begins_ms"] = now - hours * 3_600_000
+    facts["expires_ms"] = now + (24 - hours) * 3_600_000
     (agent.data / "agent/identity.json").write_text(json.dumps(facts))
 
 
 def serial(agent):
-    return subprocess.run(["openssl", "x509", "-in", agent.data / "agent/agent.crt", "-noout",
+    return subprocess.run(["openssl", "x509", "-in", agent.data / "agent/agent.pem", "-noout",
                            "-serial", "-subject"], capture_output=True, text=True,
                           check=True).stdout
 
@@ -497,6 +498,29 @@ def an_agent_whose_time_is_over_joins_anew_and_no_other_way():
         run.ends()
 
 
+def an_agent_that_dies_while_it_renews_is_still_somebody():
+    """Killed at each rename of its renewal: what it has then is the old identity or the new one."""
+    with Site(**{"grpc.tls": "true"}) as site:
+        agent = site.agent("a")
+        for number in range(1, 9):
+            agent.kill()
+            until("its session is over", lambda: not agent.row().get("session"))
+            age(agent, 17)
+            before = identity(agent)["begins_ms"]
+            agent.start(["strace", "-f", "-qq", "-b", "execve", "-o", "/dev/null", "-e",
+                         f"inject=rename:signal=SIGKILL:when={number}"], ready=False)
+            until("it was killed, or has renewed it", lambda: agent.process.poll() is not None
+                  or identity(agent)["begins_ms"] > before, 60)
+            if agent.process.poll() is None:
+                break  # there are no more
+            agent.start()
+        assert number > 3, "it renames nothing"
+        tracer = agent.process.pid
+        for child in pathlib.Path(f"/proc/{tracer}/task/{tracer}/children").read_text().split():
+            os.kill(int(child), signal.SIGKILL)
+        agent.process.wait(timeout=60)
+
+
 if __name__ == "__main__":
     sys.exit(run_cases([
         a_script_of_a_pack_runs_elsewhere_and_its_output_is_here,
@@ -513,4 +537,5 @@ if __name__ == "__main__":
         an_agent_renews_its_certificate_and_goes_on,
         a_token_of_an_agent_on_this_machine_is_renewed_too,
         an_agent_whose_time_is_over_joins_anew_and_no_other_way,
+        an_agent_that_dies_while_it_renews_is_still_somebody,
     ]))

@@ -6,15 +6,19 @@ import contextlib
 import http.client
 import json
 import os
+import pathlib
 import re
 import shutil
 import signal
 import ssl
 import subprocess
 import sys
-import threading
+import tempfile
+import time
 import uuid
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "contract"))
+from fake_s3 import FakeS3  # noqa: E402
 from harness import (Client, Postgres, Server, binary, cloud_event, everything, rule, run_cases,
                      until)
 
@@ -182,13 +186,15 @@ class Following:
     def next(self):
         """(kind, data, id) of the next event; comments are left out."""
         event = {}
-        while True:
+        end = time.monotonic() + 60
+        while time.monotonic() < end:
             line = self.answer.readline().decode().rstrip("\n")
             if not line and "data" in event:
                 return event.get("event"), json.loads(event["data"]), event.get("id")
             name, _, value = line.partition(":")
             if name:
                 event[name] = value.strip()
+        raise AssertionError("nothing came but comments")
 
     def until_text(self, text):
         """All output until `text` has come, and the id of the last event."""
@@ -317,6 +323,90 @@ def a_pack_of_one_server_runs_on_all():
         assert states == ["0"], f"the folder is there, on one of them: {states}"
 
 
+LARGE = "i=0; while [ $i -lt 20000 ]; do echo line $i; i=$((i+1)); done"
+
+
+@contextlib.contextmanager
+def bucket_and_settings():
+    """An S3, and what servers are told of it."""
+    fake = FakeS3()
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="millrace-keys-"))
+    (folder / "access").write_text("AKIAMILLRACE\n")
+    (folder / "secret").write_text("a secret/with+signs\n")
+    try:
+        yield fake.bucket, {
+            "blob.s3.endpoint": fake.url, "blob.s3.bucket": "work", "blob.s3.prefix": "m/",
+            "blob.s3.access_key_file": folder / "access",
+            "blob.s3.secret_key_file": folder / "secret", "log.level": "info"}
+    finally:
+        fake.close()
+        shutil.rmtree(folder)
+
+
+def run_large(client):
+    """An execution whose output is a blob."""
+    done = client.data("POST", "/api/v1/executions?wait=60s",
+                       {"action": "core.local", "parameters": {"cmd": LARGE}})
+    assert done["status"] == "succeeded", done
+    return done["id"]
+
+
+def output_is_whole(client, execution):
+    text = client.data("GET", f"/api/v1/executions/{execution}/output?limit=1000000")["data"]
+    return text.endswith("line 19999\n") and text.startswith("line 0\n")
+
+
+def what_a_dead_server_had_is_read_from_s3():
+    with bucket_and_settings() as (bucket, settings):
+        cluster = Cluster("api,executor,worker", "api,executor,worker", "api", settings=settings)
+        first, second, front = cluster.servers
+        shop = first.home / "shop"
+        write_shop(shop, "1")
+        first.packs, second.packs, front.packs = (shop,), (), ()
+        with cluster:
+            execution = run_large(cluster.client(first))
+            keys = [key for _, key in bucket.objects]
+            assert [key for key in keys if key.startswith("m/output/1/")], keys
+            until("no copy stays", lambda: not list((first.data / "output").rglob("*.out")))
+            until("its release is there", lambda: any(
+                key.startswith("m/releases/shop/") for _, key in bucket.objects))
+            os.kill(first.pid(), signal.SIGKILL)
+            first.process.wait(timeout=60)
+            shutil.rmtree(second.data / "packs/shop")
+            for server in (second, front):
+                assert output_is_whole(cluster.client(server), execution)
+            # The only server that had the pack's folder is gone.
+            assert second.log_lines("release.brought")[-1]["from"] in ("n1", "s3")
+            sold_on(cluster, second, "1")
+            assert second.log_lines("release.brought")[-1]["from"] == "s3"
+
+
+def while_s3_is_away_output_stays_and_goes_up_later():
+    with bucket_and_settings() as (bucket, settings):
+        with Cluster("api,executor,worker", "api", settings=settings) as cluster:
+            first, front = cluster.servers
+            bucket.faults = [{"times": 1_000_000, "status": 503, "code": "SlowDown"}]
+            execution = run_large(cluster.client(front))
+            assert first.log_lines("blob.not_uploaded")
+            health = cluster.client(first).request("GET", "/health")[2]
+            assert "S3" in json.dumps(health), health
+            # Of the server that has it.
+            assert output_is_whole(cluster.client(front), execution)
+            bucket.faults = []
+            first.stop()
+            first.start()  # it looks after five seconds
+            until("it has gone up", lambda: any(
+                key.startswith("m/output/") for _, key in bucket.objects))
+            until("no copy stays", lambda: not list((first.data / "output").rglob("*.out")))
+            assert output_is_whole(cluster.client(front), execution)
+
+
+def a_bucket_that_cannot_be_is_refused():
+    said = refusal("--set", "blob.s3.bucket=work", "--set", "blob.s3.prefix=no-slash",
+                   data=tempfile.mkdtemp(prefix="millrace-refused-"))
+    assert "BLB-0004" in said and "prefix" in said, said
+
+
 def when_an_owner_dies_another_takes_over_and_nothing_is_lost():
     with Cluster("api,executor,worker", "executor", "api") as cluster:
         first, second, front = cluster.servers
@@ -397,8 +487,8 @@ def https_serves_and_follows_its_files():
         assert not ready("one.crt")
 
 
-def refusal(*words):
-    run = subprocess.run([binary(), "serve", "--data", "/nowhere/millrace", *words],
+def refusal(*words, data="/nowhere/millrace"):
+    run = subprocess.run([binary(), "serve", "--data", data, *words],
                          capture_output=True, text=True, timeout=60)
     assert run.returncode != 0, run.stdout
     return run.stdout + run.stderr
@@ -420,6 +510,9 @@ CASES = [
     output_of_a_run_is_followed_on_every_server,
     a_follower_who_was_there_first_hears_the_run_begin,
     a_pack_of_one_server_runs_on_all,
+    what_a_dead_server_had_is_read_from_s3,
+    while_s3_is_away_output_stays_and_goes_up_later,
+    a_bucket_that_cannot_be_is_refused,
     a_wait_on_one_server_hears_of_the_end_on_another,
     when_an_owner_dies_another_takes_over_and_nothing_is_lost,
     without_a_server_that_decides_a_request_is_refused_in_time,
