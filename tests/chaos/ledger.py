@@ -11,6 +11,7 @@ import threading
 
 FINAL = {"succeeded", "failed", "timeout", "canceled", "abandoned"}
 RULE = "chaos.on_event"
+UNKNOWN = 0
 TICKS = "chaos.ticks"  # its firings are events; the time is their source_id
 FLOW_TASKS = {"chaos.flow": {"first", "nap", "near", "far", "last"},
               "chaos.ask": {"before", "ask", "after"}}
@@ -24,7 +25,7 @@ class Ledger:
         self.asked = set()
         self.runs = {}      # key: (action, {ids that were answered})
         self.events = {}    # key: {ids}
-        self.canceled = {}  # id: the status of the answer
+        self.canceled = {}  # id: the status of the answer, or UNKNOWN
         self.decided = set()  # ids that an operator has failed
         self.answers = collections.Counter()
 
@@ -160,6 +161,8 @@ def of_ends(ledger, world):
         elif ledger["canceled"].get(row["root"], 0) // 100 == 2:
             if row["root"] == execution and status != "canceled":
                 yield f"{name}: its cancel was accepted and it is {status}"
+        elif ledger["canceled"].get(row["root"]) == UNKNOWN and status == "canceled":
+            continue
         elif execution in ledger["decided"]:
             if status not in ("failed", "succeeded"):  # its run may have been heard of first
                 yield f"{name}: was decided, and is {status}"

@@ -8,6 +8,8 @@ import time
 
 from harness import cloud_event
 
+from ledger import UNKNOWN
+
 EVENT = {"Content-Type": "application/cloudevents+json"}
 PATIENCE_S = 8  # then the answer is unknown, and the other server is asked
 RUNS = ("chaos.once", "chaos.again", "chaos.once_near", "chaos.again_near", "chaos.once_far",
@@ -66,6 +68,7 @@ class Load(Visitor):
         self.number, self.count = number, 0
         self.is_paused = self.is_idle = False
         self.in_hand = ""
+        self.tries = 0
 
     def work(self):
         while not self.stopping:
@@ -81,10 +84,13 @@ class Load(Visitor):
             time.sleep(self.chance.uniform(0.02, 0.4))
 
     def until_answered(self, method, path, body=None, headers=None, also=()):
-        """(status, data) of the first answer that says something. None: the test ends."""
+        """(status, data) of the first answer that says something. None: the test ends. `tries`: how
+        often it was asked before in vain."""
+        self.tries = 0
         while not self.stopping:
             status, answer = self.once(method, path, body, headers)
             if is_unknown(status, answer):
+                self.tries += 1
                 time.sleep(self.chance.uniform(0.1, 0.5))
                 continue
             if status // 100 == 2 or status in also:
@@ -128,8 +134,11 @@ class Load(Visitor):
         if execution:
             answered = self.until_answered("POST", f"/api/v1/executions/{execution}/cancel",
                                            also=(409,))
-            if answered:
+            # It is final: perhaps by the request whose answer was lost.
+            if answered and (answered[0] != 409 or self.tries == 0):
                 self.ledger.cancel(execution, answered[0])
+            elif answered:
+                self.ledger.cancel(execution, UNKNOWN)
 
 
 class Operator(Visitor):
