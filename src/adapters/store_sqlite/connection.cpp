@@ -261,10 +261,13 @@ Error SqliteConnection::cut_off(std::string_view query) const {
                fmt::format("sqlite: {}: {}", query.substr(0, 80), why));
 }
 
-void SqliteConnection::watch_log() {
+void SqliteConnection::watch_log(std::shared_ptr<LogMarks> marks) {
+  log_marks_ = std::move(marks);
   // The hook of the last caller counts: this one also switches SQLite's own checkpoints off.
   auto note = [](void* self, sqlite3*, const char*, int frames) {
-    static_cast<SqliteConnection*>(self)->log_bytes_ = int64_t{frames} * kFrameBytes;
+    auto& connection = *static_cast<SqliteConnection*>(self);
+    connection.log_bytes_ = int64_t{frames} * kFrameBytes;
+    connection.log_marks_->grew_to(frames);
     return SQLITE_OK;
   };
   sqlite3_wal_hook(db_, note, this);

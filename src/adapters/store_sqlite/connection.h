@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "adapters/store_sqlite/hints.h"
+#include "adapters/store_sqlite/log_marks.h"
 #include "base/hash.h"
 #include "store/sql.h"
 
@@ -52,8 +53,8 @@ class SqliteConnection final : public sql::Connection {
   bool has_to_tell() const { return !to_tell_.empty(); }
   // A statement or a script has been run.
   void was_run(std::string_view text, bool done);
-  // Keeps log_bytes() and leaves checkpoints to Store::checkpoint().
-  void watch_log();
+  // Keeps log_bytes() and the marks, and leaves checkpoints to Store::checkpoint().
+  void watch_log(std::shared_ptr<LogMarks> marks);
   sqlite3* handle() { return db_; }
 
  private:
@@ -65,6 +66,7 @@ class SqliteConnection final : public sql::Connection {
                      std::equal_to<>>
       statements_;
   int64_t log_bytes_ = 0;
+  std::shared_ptr<LogMarks> log_marks_;
   std::chrono::milliseconds limit_{0};
   Moment deadline_;
   std::shared_ptr<const std::atomic<Moment>> cut_;

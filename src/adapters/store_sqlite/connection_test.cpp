@@ -192,6 +192,29 @@ TEST_F(SqliteTest, TheLogStaysBelowItsBoundUnderLoad) {
   EXPECT_LT(largest, 2U << 20);
 }
 
+// SQLite's WAL-reset bug (log_marks.h) needs a checkpoint that has nothing to move.
+TEST_F(SqliteTest, ALogThatWasMovedIsNotMovedAgainBesideACommit) {
+  FaultVfs::instance();
+  auto store = must(open(folder_.path(), {.vfs = FaultVfs::kName}));
+  auto db = must(store->open_writer());
+  auto asked_by_checkpoint = [&] {
+    int64_t before = FaultVfs::instance().locks_asked();
+    must(store->checkpoint());
+    return FaultVfs::instance().locks_asked() - before;
+  };
+  must(db->run("CREATE TABLE t (a INTEGER PRIMARY KEY)"));
+  EXPECT_GT(asked_by_checkpoint(), 0);
+  EXPECT_EQ(asked_by_checkpoint(), 0);
+  for (int i = 0; i < 3; ++i) {  // it begins anew with the first of them
+    must(db->run("INSERT INTO t DEFAULT VALUES"));
+    EXPECT_GT(asked_by_checkpoint(), 0);
+    EXPECT_EQ(asked_by_checkpoint(), 0);
+  }
+  EXPECT_TRUE(must(store->empty_log()));
+  must(db->run("INSERT INTO t DEFAULT VALUES"));
+  EXPECT_GT(must(store->checkpoint()), 0);
+}
+
 // Two connections in each other's way are nobody's fault.
 TEST_F(SqliteTest, AWriterThatHasTheStoreMakesOthersBusy) {
   auto store = must(open(folder_.path()));

@@ -42,7 +42,7 @@ class SqliteStore final : public sql::Store {
         "PRAGMA temp_store=MEMORY; PRAGMA cache_size=-32768;"
         "PRAGMA secure_delete=ON;"               // what is deleted is overwritten
         "PRAGMA journal_size_limit=67108864"));  // Committer::Options::max_log_bytes
-    connection->watch_log();
+    connection->watch_log(log_marks_);
     connection->tell(hints_);
     return std::unique_ptr<sql::Connection>(std::move(connection));
   }
@@ -77,6 +77,7 @@ class SqliteStore final : public sql::Store {
 
   Result<int64_t> checkpoint() override {
     std::lock_guard lock(checkpointing_);
+    if (!log_marks_->is_more()) return int64_t{log_marks_->moved_to()} * kFrameBytes;
     TRY(auto log, move_log(SQLITE_CHECKPOINT_PASSIVE));
     return int64_t{log.moved} * kFrameBytes;
   }
@@ -84,7 +85,7 @@ class SqliteStore final : public sql::Store {
   Result<bool> empty_log() override {
     std::lock_guard lock(checkpointing_);
     // Commits wait for the second one, which has little left to do.
-    TRY(move_log(SQLITE_CHECKPOINT_PASSIVE));
+    if (log_marks_->is_more()) TRY(move_log(SQLITE_CHECKPOINT_PASSIVE));
     TRY(auto log, move_log(SQLITE_CHECKPOINT_TRUNCATE));
     return log.done;
   }
@@ -111,12 +112,14 @@ class SqliteStore final : public sql::Store {
       sqlite3_busy_timeout(checkpointer_->handle(), 0);
     }
     Log log;
+    int beginning = log_marks_->beginning();
     int rc =
         sqlite3_wal_checkpoint_v2(checkpointer_->handle(), nullptr, mode, &log.pages, &log.moved);
     if (rc != SQLITE_OK && rc != SQLITE_BUSY) {
       return error_of(checkpointer_->handle(), rc, "checkpoint");
     }
     log.done = rc == SQLITE_OK;
+    if (log.moved == log.pages) log_marks_->moved(log.moved, beginning);
     return log;
   }
 
@@ -139,6 +142,7 @@ class SqliteStore final : public sql::Store {
   const std::shared_ptr<std::atomic<Moment>> cut_ =
       std::make_shared<std::atomic<Moment>>(Moment::max());
   const std::shared_ptr<Hints> hints_ = std::make_shared<Hints>();
+  const std::shared_ptr<LogMarks> log_marks_ = std::make_shared<LogMarks>();
   std::mutex checkpointing_;
   std::unique_ptr<SqliteConnection> checkpointer_;
 };
