@@ -83,6 +83,12 @@ PgConnection::PgConnection(const Options& options, Session::Kind kind)
       commit_("COMMIT"),
       lock_("SELECT pg_advisory_xact_lock($1)"),
       lock_shared_("SELECT pg_advisory_xact_lock_shared($1)"),
+      end_still_(
+          "SELECT count(pg_terminate_backend(l.pid)) FROM pg_locks l JOIN pg_stat_activity a ON "
+          "a.pid = l.pid JOIN pg_database d ON d.oid = l.database WHERE d.datname = "
+          "current_database() AND l.locktype = 'advisory' AND l.objsubid = 1 AND "
+          "l.classid::bigint << 32 | l.objid::bigint = $1 AND l.granted AND a.wait_event = "
+          "'ClientRead' AND a.query_start < now() - $2 * interval '1 millisecond'"),
       leave_mark_(
           "INSERT INTO commit_mark (writer, mark, at) VALUES ($1, $2, $3) ON CONFLICT "
           "(writer) DO UPDATE SET mark = excluded.mark, at = excluded.at"),
@@ -306,8 +312,23 @@ Result<void> PgConnection::begin(Prepared& prepared) {
     TRY(begin_again(true));
     begun = exchange();
   }
-  if (session_->is_lost()) note_loss(begun.error());
+  if (session_->is_lost()) {
+    note_loss(begun.error());
+  } else if (!begun.ok() && begun.error().code() == sql::kBusy) {
+    end_who_stand_still();
+  }
   return begun;
+}
+
+// The server ends a transaction that stands still between two messages, not one whose message has
+// come in part only: its client was stopped, or its machine, while it sent it.
+void PgConnection::end_who_stand_still() {
+  (void)run("ROLLBACK");
+  auto ended = run_once(end_still_,
+                        one_row({lock_number(options_.schema, "writers"), options_.idle_limit_ms}));
+  if (!ended.ok()) return;
+  int64_t count = number_in(ended->front(), 0, 0);
+  if (count > 0) log_warn("store.stood_still", {{"sessions_ended", count}});
 }
 
 // With a writer's BEGIN go a lock: whoever claims shards waits for all that were begun before, and

@@ -54,6 +54,7 @@ class PgConnection final : public sql::Connection {
   bool is_cut() const;
   Result<void> be_ready(Verb verb);
   Result<void> begin(Prepared& prepared);
+  void end_who_stand_still();
   Result<void> put_begin();
   Results run_once(Prepared& prepared, const Rows& rows);
   Result<void> begin_again(bool was_begun);
@@ -92,6 +93,7 @@ class PgConnection final : public sql::Connection {
   Prepared commit_;
   Prepared lock_;
   Prepared lock_shared_;
+  Prepared end_still_;
   Prepared leave_mark_;
   Prepared look_at_mark_;
   std::unordered_map<std::string, std::unique_ptr<PgStatement>, StringHash, std::equal_to<>>

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Connections that are cut: nothing is half there, and every answer is true.
+#include <fmt/format.h>
+
+#include "adapters/store_postgres/connection.h"
 #include "adapters/store_postgres/connection_fixture.h"
+#include "adapters/store_postgres/session.h"
 
 namespace millrace::store::testing {
 namespace {
@@ -232,6 +236,24 @@ TEST_F(SlowConnections, ThatStandStillInATransactionAreEndedByTheServer) {
   ASSERT_FALSE(late.ok());
   EXPECT_EQ(late.error().code(), sql::kAway);
   EXPECT_EQ(count("SELECT count(*) FROM meta WHERE value = 'y'"), 1);
+}
+
+// The server waits for the rest of its message, and holds what it has locked.
+TEST_F(SlowConnections, ThatStandStillInAMessageAreEndedByWhoTakesOver) {
+  auto given = options(cluster_.url());
+  auto still = must(store_postgres::Session::open(given, {}));
+  auto number = store_postgres::lock_number(given.schema, "writers");
+  auto lock = fmt::format("SELECT pg_advisory_xact_lock_shared({})", number);
+  ASSERT_TRUE(still->add_parse("a", "BEGIN", {}) && still->add_run("a", {}));
+  ASSERT_TRUE(still->add_parse("b", lock, {}) && still->add_run("b", {}));
+  auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+  must(still->flush(deadline, "send"));
+  auto db = must(direct_->open_writer());
+  for (auto epoch = claim_shards(*db, 1, ShardSet::all()); !epoch.ok();) {
+    ASSERT_LT(std::chrono::steady_clock::now(), deadline) << epoch.error().message();
+    epoch = claim_shards(*db, 1, ShardSet::all());
+  }
+  EXPECT_FALSE(still->exchange(deadline, "go on").ok());
 }
 
 // Somebody takes its shards over, 10 s after it was seen last, and waits for its commit.
