@@ -120,24 +120,35 @@ Result<std::string> Peers::read_from(const rpc::RemoteServer& remote, const std:
   }
 }
 
-Result<std::string> Peers::read_blob(const std::string& ref, int64_t from, int64_t count) {
+// Of all who may have it the first that gives it. That nobody has it is known only when everybody
+// has said so.
+template <typename T>
+Result<T> Peers::ask_all(const std::string& ref,
+                         const std::function<Result<T>(const rpc::RemoteServer&)>& ask) {
   Error last(ErrorKind::NotFound, "BLB-0001", fmt::format("no server has the blob '{}'", ref));
-  for (const auto& other : others()) {
-    auto bytes = read_from(*other.remote, ref, from, count);
-    if (bytes.ok()) return bytes;
-    if (bytes.error().kind() != ErrorKind::NotFound) last = bytes.error();
+  for (const auto& view : servers_()) {
+    if (view.is_self || !view.lives) continue;
+    if (view.row.internal.empty()) {
+      last = no_server(fmt::format("server '{}'", view.row.name));
+      continue;
+    }
+    auto given = ask(*at(view.row.internal));
+    if (given.ok()) return given;
+    if (given.error().kind() != ErrorKind::NotFound) last = given.error();
   }
   return last;
 }
 
+Result<std::string> Peers::read_blob(const std::string& ref, int64_t from, int64_t count) {
+  return ask_all<std::string>(
+      ref, [&](const auto& remote) { return read_from(remote, ref, from, count); });
+}
+
 Result<int64_t> Peers::blob_size(const std::string& ref) {
-  Error last(ErrorKind::NotFound, "BLB-0001", fmt::format("no server has the blob '{}'", ref));
-  for (const auto& other : others()) {
-    auto piece = other.remote->read_blob(ref, 0, 0, kBlobLimit);
-    if (piece.ok()) return piece->size;
-    if (piece.error().kind() != ErrorKind::NotFound) last = piece.error();
-  }
-  return last;
+  return ask_all<int64_t>(ref, [&](const auto& remote) -> Result<int64_t> {
+    TRY(auto piece, remote.read_blob(ref, 0, 0, kBlobLimit));
+    return piece.size;
+  });
 }
 
 std::shared_ptr<void> Peers::follow_output(int node, Of<ExecutionId> execution, bool kept_only,

@@ -55,6 +55,9 @@ class Peers {
                                       rpc::RemoteServer::Output output);
 
  private:
+  template <typename T>
+  Result<T> ask_all(const std::string& ref,
+                    const std::function<Result<T>(const rpc::RemoteServer&)>& ask);
   Remote at(const std::string& address);
   Result<Remote> server(int node);
   Result<std::string> read_from(const rpc::RemoteServer& remote, const std::string& ref,

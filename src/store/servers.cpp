@@ -151,6 +151,18 @@ Result<bool> beat(sql::Connection& writer, const ServerRow& server) {
   return touched == 1;
 }
 
+Result<bool> announce(sql::Connection& writer, const ServerRow& server) {
+  auto told = [&]() -> Result<bool> {
+    TRY(writer.run("BEGIN IMMEDIATE"));
+    TRY(bool lives, beat(writer, server));
+    writer.notify({kServersTopic, {}});
+    TRY(writer.run("COMMIT"));
+    return lives;
+  }();
+  if (!told.ok() && writer.in_transaction()) (void)writer.run("ROLLBACK");
+  return told;
+}
+
 Result<void> leave(sql::Connection& writer, const ServerRow& server) {
   return exclusively(writer, [&]() -> Result<void> {
     TRY(auto* erase, writer.prepare("DELETE FROM server WHERE node = $1 AND epoch = $2"));

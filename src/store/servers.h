@@ -29,6 +29,8 @@ Result<void> fence(sql::Connection& writer);
 Result<kernel::ServerRow> join(sql::Connection& writer, kernel::ServerRow server, int64_t dead = 0);
 // It lives. False: its row is another process's by now, or gone.
 Result<bool> beat(sql::Connection& writer, const kernel::ServerRow& server);
+// The same, and others look at once: it is reached elsewhere than they know.
+Result<bool> announce(sql::Connection& writer, const kernel::ServerRow& server);
 // It is gone. Others see at once that nobody has its shards.
 Result<void> leave(sql::Connection& writer, const kernel::ServerRow& server);
 // One that others have not seen alive for long: unless it was taken over meanwhile.

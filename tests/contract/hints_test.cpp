@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What commits tell those who listen to the store.
+#include "store/servers.h"
 #include "store_contract.h"
 
 namespace millrace::store::testing {
@@ -131,6 +132,18 @@ TEST_P(HintsContract, OfAWriterTellTheLastChangeAndWhoseMessagesCame) {
   auto others = ShardSet::of(40);
   others.add(63);
   EXPECT_EQ(told_.next(), "shards " + std::to_string(others.bits()));
+}
+
+TEST_P(HintsContract, AServerThatIsReachedElsewhereIsLookedForAtOnce) {
+  auto db = must(store_->open_writer());
+  auto server = must(join(*db, {.name = "a", .home = "a"}));
+  auto listening = must(store_->listen(told_.listener()));
+  EXPECT_EQ(told_.next(), "missed");
+  must(beat(*db, server));
+  server.internal = "127.0.0.1:2";
+  EXPECT_TRUE(must(announce(*db, server)));
+  EXPECT_EQ(told_.next(), "servers ");
+  EXPECT_EQ(must(look(*reader_)).servers.at(0).internal, "127.0.0.1:2");
 }
 
 }  // namespace

@@ -18,6 +18,7 @@ import time
 import uuid
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "contract"))
+from agent_test import Agent, make_pack  # noqa: E402
 from fake_s3 import FakeS3  # noqa: E402
 from harness import (Client, Postgres, Server, binary, cloud_event, everything, rule, run_cases,
                      until)
@@ -323,6 +324,35 @@ def a_pack_of_one_server_runs_on_all():
         assert states == ["0"], f"the folder is there, on one of them: {states}"
 
 
+def an_agent_gets_a_release_that_its_server_has_to_bring():
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="millrace-far-"))
+    make_pack(folder / "pack")
+    cluster = Cluster("api,executor,worker", "api,executor,worker",
+                      settings={"log.level": "info"})
+    first, second = cluster.servers
+    first.packs, second.packs = (folder / "pack",), ()
+    with cluster:
+        shutil.copy(first.data / "admin.token", second.data / "admin.token")
+        shutil.rmtree(second.data / "packs/far")
+        agent = Agent(second, "a", folder)
+        try:
+            agent.start()
+            (folder / "go").touch()
+            words = {"ledger": str(folder / "ledger"), "go": str(folder / "go"), "bytes": 100_000}
+            client = cluster.client(second)
+            done = client.data("POST", "/api/v1/executions?wait=60s",
+                               {"action": "far.once", "parameters": words})
+            assert done["status"] == "succeeded", done
+            assert len(second.log_lines("release.brought")) == 2  # at its start, and for the agent
+            for server in (first, second):
+                shown = cluster.client(server).data(
+                    "GET", f"/api/v1/executions/{done['id']}/output?limit=200000")
+                assert shown["complete"] and shown["size"] == 100_000, shown["size"]
+        finally:
+            agent.stop()
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 LARGE = "i=0; while [ $i -lt 20000 ]; do echo line $i; i=$((i+1)); done"
 
 
@@ -510,6 +540,7 @@ CASES = [
     output_of_a_run_is_followed_on_every_server,
     a_follower_who_was_there_first_hears_the_run_begin,
     a_pack_of_one_server_runs_on_all,
+    an_agent_gets_a_release_that_its_server_has_to_bring,
     what_a_dead_server_had_is_read_from_s3,
     while_s3_is_away_output_stays_and_goes_up_later,
     a_bucket_that_cannot_be_is_refused,

@@ -100,14 +100,17 @@ int64_t Membership::tick() {
 }
 
 Result<void> Membership::keep_place(int64_t begun_ms) {
+  bool has_moved = false;
   {
     std::lock_guard lock(mutex_);
+    has_moved = told_address_ != internal_;
     self_.seen = outside_.unix_ms();
     self_.draining = draining_;
     self_.http = http_;
     self_.internal = internal_;
   }
-  TRY(bool lives, store::beat(*writer_, self_));
+  TRY(bool lives, has_moved ? store::announce(*writer_, self_) : store::beat(*writer_, self_));
+  told_address_ = self_.internal;
   if (!lives) {
     return Error(ErrorKind::Unavailable, sql::kOwned,
                  "another process serves the store in this server's place");

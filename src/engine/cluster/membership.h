@@ -82,6 +82,7 @@ class Membership {
   std::unique_ptr<sql::Connection> writer_;
   std::unique_ptr<sql::Connection> reader_;
   std::optional<int64_t> kept_ms_;  // when its last beat began
+  std::string told_address_;        // that others were told to look for
   std::vector<int64_t> told_living_;
   std::optional<std::vector<int64_t>> told_with_runs_;
 
