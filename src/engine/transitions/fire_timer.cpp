@@ -37,7 +37,9 @@ class FireTimer final : public Transition {
 
 void wake(Context& ctx, const ExecutionRow& row) {
   if (row.status == ExecutionStatus::Delayed) return start_delayed(ctx, row.id);
-  // Paused with its workflow: it starts when that is resumed, because its timer is gone.
+  // Paused with its workflow: it starts when that is resumed, because its timer is gone. Written,
+  // too: who resumes it before that is durable would wait for the timer, and decides again.
+  if (row.status == ExecutionStatus::Paused) ctx.edit(row);
   if (row.status != ExecutionStatus::Running) return;
   finish(ctx, row.id, ExecutionStatus::Succeeded, FailureClass::None,
          result_of("", "", 0, Value()));
