@@ -28,7 +28,11 @@ PackStore::Bring Releases::bring() {
   return [this](const auto& pack, const auto& digest) { return bring_now(pack, digest); };
 }
 
+// One at a time: many orders may want the same.
 Result<void> Releases::from_room(const std::string& pack, const std::string& digest) {
+  std::lock_guard lock(room_mutex_);
+  // may fail: that is why it is wanted
+  if (read_release(given_.data, pack, digest).ok()) return {};
   TRY(auto archive, given_.room->read(ref_in_room(pack, digest), 0, agent::kLargestArchive));
   TRY(auto files, agent::read_archive(archive));
   TRY(install_release(given_.data, pack, digest, files));

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 
@@ -54,6 +55,7 @@ class Releases {
   std::optional<worker::Preparation> prepare(const kernel::WorkOrder& order);
 
   const Given given_;
+  std::mutex room_mutex_;
   ReleaseArchives archives_;
   StagedReleases staged_;  // the worker's
   std::unique_ptr<PeerReleases> brought_;

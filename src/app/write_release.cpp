@@ -7,6 +7,7 @@
 
 #include <cstdio>
 #include <filesystem>
+#include <mutex>
 
 #include "app/staged_releases.h"
 #include "base/files.h"
@@ -46,6 +47,8 @@ Result<void> put_in_place(const std::string& fresh, const std::string& folder) {
 }  // namespace
 
 Result<void> write_release(const packs::PackFiles& files, const std::string& folder) {
+  static std::mutex one_at_a_time;  // two of one folder would write into the same one beside it
+  std::lock_guard lock(one_at_a_time);
   std::error_code ec;
   std::string fresh = folder + ".new";
   fs::remove_all(fresh, ec);
