@@ -48,7 +48,8 @@ Pages pages_in(const std::string& folder) {
   std::unique_ptr<sqlite3, int (*)(sqlite3*)> closes(db, sqlite3_close);
   sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
   // Alone with the file: what SQLite knows of the log stays in memory.
-  constexpr const char* kAlone = "PRAGMA locking_mode=EXCLUSIVE; PRAGMA mmap_size=268435456";
+  constexpr const char* kAlone =
+      "PRAGMA locking_mode=EXCLUSIVE; PRAGMA mmap_size=268435456; PRAGMA cache_size=8";
   if (rc == SQLITE_OK) rc = sqlite3_exec(db, kAlone, nullptr, nullptr, nullptr);
   if (rc != SQLITE_OK) return {{}, std::string("SQLite: ") + sqlite3_errmsg(db)};
   sqlite3_int64 size = 0;
@@ -73,9 +74,9 @@ Result<void> write_on(sql::Store& store, sql::Connection& writer) {
 
 }  // namespace
 
-void Promises::make(std::string query) {
+void Promises::make(std::string query, int64_t number) {
   std::lock_guard lock(mutex_);
-  all_.push_back(std::move(query));
+  all_.push_back({std::move(query), number});
   mark(mark_of(Said::Answered, static_cast<int64_t>(all_.size())));
 }
 
@@ -99,8 +100,8 @@ Result<void> StoreJudge::ask(sql::Connection& db, Content& content) const {
   if (version != store::newest_schema_version()) return {};
   TRY(int64_t shards, store::query_int(db, "SELECT count(*) FROM shard"));
   if (shards == 0) return {};
-  for (const auto& query : load_.promises) {
-    TRY(int64_t count, store::query_int(db, query));
+  for (const auto& [query, number] : load_.promises) {
+    TRY(int64_t count, store::query_int(db, query, number));
     content.kept.push_back(count > 0);
   }
   TRY(content.wrong, load_.look(db));
@@ -166,7 +167,8 @@ std::string StoreJudge::judge(const std::string& folder, std::span<const int64_t
   }
   for (int64_t i = withdrawn; i < answered; ++i) {
     if (content.kept[static_cast<size_t>(i)]) continue;
-    return fmt::format("promise {} does not hold: {}", i, load_.promises[static_cast<size_t>(i)]);
+    const auto& [query, number] = load_.promises[static_cast<size_t>(i)];
+    return fmt::format("promise {} does not hold: {}, {}", i, query, number);
   }
   return "";
 }

@@ -13,18 +13,24 @@
 
 namespace millrace::power {
 
-// What clients were told of the store, each as a query that counts something.
+// What a client was told of the store: this query, with this number as $1, counts something. There
+// are few queries.
+struct Promise {
+  std::string query;
+  int64_t number = 0;
+};
+
 class Promises {
  public:
   // It is said: from now on it holds.
-  void make(std::string query);
+  void make(std::string query, int64_t number);
   // Retention may take what was promised until now.
   void withdraw();
-  const std::vector<std::string>& all() const { return all_; }
+  const std::vector<Promise>& all() const { return all_; }
 
  private:
   std::mutex mutex_;
-  std::vector<std::string> all_;
+  std::vector<Promise> all_;
 };
 
 // What is wrong with the rows of a store; empty: nothing.
@@ -39,9 +45,9 @@ Result<std::string> doctor_finds(sql::Connection& db);
 class StoreJudge {
  public:
   struct Load {
-    std::vector<uint64_t> states;       // behind each commit (NotedStore)
-    std::vector<std::string> promises;  // Promises
-    Look look = doctor_finds;           // besides, once somebody has claimed the shards
+    std::vector<uint64_t> states;  // behind each commit (NotedStore)
+    std::vector<Promise> promises;
+    Look look = doctor_finds;  // besides, once somebody has claimed the shards
   };
   explicit StoreJudge(Load load) : load_(std::move(load)) {}
   std::string judge(const std::string& folder, std::span<const int64_t> marks);
