@@ -144,6 +144,7 @@ def cut(site, chance, say):
 def step_clock(site, chance, say):
     name, seconds = chance.choice((*EXECUTORS, *APIS)), chance.choice((-20, -3, 3, 20))
     say(f"the clock of {name} is set by {seconds} s, and back")
+    site.clock_was_set = True
     site.nodes[name].set_clock(seconds)
     time.sleep(8)
     site.nodes[name].set_clock(0)
