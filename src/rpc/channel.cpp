@@ -22,11 +22,13 @@ namespace {
 constexpr int kMostInBytes = 16 << 20;
 constexpr int kReconnectMs = 100;  // and twice as long each time, up to
 constexpr int kMostReconnectMs = 2'000;
+constexpr int kConnectMs = 3'000;  // an attempt has so long, its handshake included
 
 grpc::ChannelArguments arguments() {
   grpc::ChannelArguments args;
   args.SetMaxReceiveMessageSize(kMostInBytes);
-  args.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kReconnectMs);
+  // In spite of its name the time that each attempt has at least.
+  args.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kConnectMs);
   args.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kReconnectMs);
   args.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kMostReconnectMs);
   args.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 30'000);

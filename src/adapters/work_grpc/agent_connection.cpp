@@ -62,10 +62,17 @@ class AgentConnection::Stream final
     changed_.wait(lock, [this] { return over_; });
     return answered_;
   }
-  // What was said leaves, if it does so in time.
+  // What was said arrives, if it does so in time: a call that is cancelled takes with it what the
+  // other side has not read yet, so it is the server that ends it.
   void end(std::chrono::milliseconds within) {
+    auto until = std::chrono::steady_clock::now() + within;
     std::unique_lock lock(mutex_);
-    changed_.wait_for(lock, within, [this] { return outgoing_.empty() || over_; });
+    changed_.wait_until(lock, until, [this] { return outgoing_.empty() || over_; });
+    if (outgoing_.empty() && !closed_) {
+      closed_ = true;
+      StartWritesDone();
+      changed_.wait_until(lock, until, [this] { return over_; });
+    }
     lock.unlock();
     context_.TryCancel();
   }
