@@ -39,6 +39,7 @@ if(MILLRACE_SANITIZE)
   set(MILLRACE_OPTIONS_plain -O0)
 endif()
 include(precompiled)
+include(grpc)
 # Files are named from the root of the project, in messages and objects alike: builds of two
 # working copies are the same. After the precompiled header, which must not know where it is.
 add_compile_options(-ffile-prefix-map=${CMAKE_SOURCE_DIR}/=)
