@@ -297,12 +297,18 @@ def a_large_key_is_read_once():
 
 
 def what_many_rules_hand_on_is_bounded():
-    """An event of a megabyte, handed on by each of 150 rules."""
+    """An event of a megabyte, handed on by each of 75 rules and of 150: some 45 are the limit.
+
+    Bytes are written, which a sanitizer makes dearer than the steps of the yardstick: so twice the
+    rules against half of them.
+    """
     rules = [
         rule(f"heavy.r{i}", "core.echo", {"message": "{{ trigger.data.x }}"}, KIND) for i in range(150)
     ]
-    spent = with_rules(rules, {"x": BIG})
-    assert spent < FACTOR * YARDSTICK, (spent, YARDSTICK)
+    half, spent = with_rules(rules[:75], {"x": BIG}), with_rules(rules, {"x": BIG})
+    print(f"     75 rules: {half:.2f} s, 150: {spent:.2f} s of CPU")
+    assert spent < 1.5 * half + YARDSTICK, (spent, half)
+    assert spent < 3 * FACTOR * YARDSTICK, (spent, YARDSTICK)
     TARGET.still_well()
 
 
