@@ -29,6 +29,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
+constexpr std::string_view kCorePack = "core";
+
 struct Found {
   std::string where;   // for messages
   std::string source;  // a folder; empty: built in
@@ -156,20 +158,51 @@ Result<packs::PackFiles> PackStore::staged(const std::string& pack,
   return read_release(data_, pack, digest);
 }
 
-Result<Packs> PackStore::load(sql::Connection& reader) const {
+// Whether a pack is loaded as it was found here, or left to what the store says of it.
+Result<bool> PackStore::is_taken(sql::Connection& reader, const std::string& ref,
+                                 const std::string& digest, const Releases& known, Why why) const {
+  if (!bring_ || why == Why::Asked || ref == kCorePack) return true;
+  auto in_force = std::ranges::find(known, ref, &kernel::PackReleaseRow::pack);
+  bool is_known = in_force != known.end();
+  if (is_known && in_force->digest == digest) return true;
+  if (why == Why::Start) {
+    TRY(bool seen, store::has_release(reader, ref, digest));
+    if (!seen) return true;
+  }
+  log_warn("pack.other_in_force", {{"pack", ref},
+                                   {"here", digest},
+                                   {"in_force", is_known ? in_force->digest : "none"},
+                                   {"do",
+                                    "give the folder the files of the others, or reload "
+                                    "this server to put its own in force"}});
+  return false;
+}
+
+Result<Packs> PackStore::load(sql::Connection& reader, Why why) const {
   std::vector<Found> found;
   found.push_back({"core (built in)", "", core_pack()});
   for (const auto& source : sources_) TRY(find_packs(source, found));
   expr::Engine engine;
   std::set<std::string> there;
-  for (const auto& one : found) {
-    auto ref = ref_of(one, engine);
-    if (there.insert(ref).second) continue;
-    return Error(ErrorKind::Conflict, "APP-0003",
-                 fmt::format("pack '{}' is there twice: in {} and before it", ref, one.where));
-  }
-  std::map<std::string, std::string> digests;  // of staged releases, by pack
   TRY(auto known, store::current_releases(reader));
+  std::vector<Found> chosen;
+  std::set<std::string> left;  // to the store
+  for (auto& one : found) {
+    auto ref = ref_of(one, engine);
+    if (!there.insert(ref).second) {
+      return Error(ErrorKind::Conflict, "APP-0003",
+                   fmt::format("pack '{}' is there twice: in {} and before it", ref, one.where));
+    }
+    TRY(bool taken, is_taken(reader, ref, packs::digest_of(one.files), known, why));
+    if (taken) {
+      chosen.push_back(std::move(one));
+    } else {
+      left.insert(ref);
+    }
+  }
+  for (const auto& ref : left) there.erase(ref);
+  found = std::move(chosen);
+  std::map<std::string, std::string> digests;  // of staged releases, by pack
   for (const auto& release : known) {
     if (!there.insert(release.pack).second) continue;
     std::string folder = folder_of(release.pack, release.digest);
@@ -181,10 +214,12 @@ Result<Packs> PackStore::load(sql::Connection& reader) const {
                               {"do", "give its folder back, or millrace pack uninstall"}});
       continue;
     }
-    log_warn("pack.source_gone", {{"pack", release.pack},
-                                  {"version", release.version},
-                                  {"digest", release.digest},
-                                  {"loaded_from", folder}});
+    if (!left.contains(release.pack)) {
+      log_warn("pack.source_gone", {{"pack", release.pack},
+                                    {"version", release.version},
+                                    {"digest", release.digest},
+                                    {"loaded_from", folder}});
+    }
     found.push_back({folder, "", std::move(*files), true});
     digests.emplace(release.pack, release.digest);
   }
@@ -228,9 +263,9 @@ Result<PinnedReleases> PackStore::load_pinned(sql::Connection& reader, const Pac
   return releases;
 }
 
-Result<PackStore::Loaded> PackStore::load_all(sql::Store& store) const {
+Result<PackStore::Loaded> PackStore::load_all(sql::Store& store, Why why) const {
   TRY(auto reader, store.open_reader());
-  TRY(auto current, load(*reader));
+  TRY(auto current, load(*reader, why));
   TRY(auto known, store::current_releases(*reader));
   auto is_gone = [&](const auto& release) {
     return std::ranges::none_of(current, [&](auto& pack) { return pack->ref == release.pack; });
@@ -241,9 +276,20 @@ Result<PackStore::Loaded> PackStore::load_all(sql::Store& store) const {
   missing += pinned.missing.size();
   engine::PackSet set{.system = {}, .own = {}, .retired = std::move(pinned.found), .missing = {}};
   set.shared = static_cast<bool>(bring_);
+  if (set.shared) {
+    set.known.emplace();
+    for (const auto& release : known) {
+      set.known->insert(release.digest);
+      set.newest = std::max(set.newest, release.updated);
+    }
+    // The core pack is the binary's: servers of two versions do not argue about it.
+    for (const auto& pack : current) {
+      if (pack->ref == kCorePack && why == Why::News) set.known->insert(pack->digest);
+    }
+  }
   // What comes with the binary is seen by every tenant.
   for (auto& pack : current) {
-    auto& to = pack->ref == "core" ? set.system : set.own;
+    auto& to = pack->ref == kCorePack ? set.system : set.own;
     to.push_back(std::move(pack));
   }
   for (auto& gone : pinned.missing) {

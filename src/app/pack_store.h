@@ -44,12 +44,17 @@ class PackStore {
   PackStore(std::string data, std::vector<std::string> sources, Bring bring = {})
       : data_(std::move(data)), sources_(std::move(sources)), bring_(std::move(bring)) {}
 
+  // Why packs are loaded. Of several servers one that starts, or hears that another one has loaded
+  // something, keeps to what the store says is in force: its own folder may be an old copy. Only
+  // who is asked, or has a release that the store has never seen, puts another one in force.
+  enum class Why : uint8_t { Start, Asked, News };
+
   // The core pack of this binary and every pack of the sources, checked and staged; and of each
   // pack that the store knows and no source holds any more the release that it had last
   // (`source_gone`). A release that was changed where it is staged is staged anew from its source;
   // without one it counts as gone. Or an error with every problem of every pack, and then nothing
   // is staged.
-  Result<Packs> load(sql::Connection& reader) const;
+  Result<Packs> load(sql::Connection& reader, Why why = Why::Asked) const;
 
   // The releases that open executions are pinned to and that `current` does not hold.
   Result<PinnedReleases> load_pinned(sql::Connection& reader, const Packs& current) const;
@@ -59,13 +64,16 @@ class PackStore {
     engine::PackSet set;
     size_t gone = 0;  // releases that are in force, or that executions are pinned to
   };
-  Result<Loaded> load_all(sql::Store& store) const;
+  Result<Loaded> load_all(sql::Store& store, Why why) const;
 
   const std::string& data() const { return data_; }
   // Where a release lies once it is staged.
   std::string folder_of(std::string_view pack, std::string_view digest) const;
 
  private:
+  using Releases = std::vector<kernel::PackReleaseRow>;
+  Result<bool> is_taken(sql::Connection& reader, const std::string& ref, const std::string& digest,
+                        const Releases& known, Why why) const;
   Result<packs::PackFiles> staged(const std::string& pack, const std::string& digest) const;
 
   std::string data_;

@@ -113,6 +113,31 @@ TEST_F(PackStoreTest, AnUninstalledPackStaysAway) {
   EXPECT_EQ(find(loaded({}), "tea"), nullptr);
 }
 
+// Two servers whose folders differ would put each other's release out of force for ever.
+TEST_F(PackStoreTest, OfSeveralServersOneThatIsNotAskedKeepsToWhatIsInForce) {
+  using Why = PackStore::Why;
+  auto source = pack("tea", tea_pack("green"));
+  auto green = find(loaded({source}), "tea");
+  pack("tea", tea_pack("black"));
+  auto black = find(loaded({source}), "tea");
+  pack("tea", tea_pack("green"));  // an old copy
+  PackStore alone(data_, {source});
+  PackStore one_of_several(data_, {source}, [](auto&, auto&) -> Result<void> { return {}; });
+  auto loads = [&](PackStore& packs, Why why) {
+    auto found = packs.load(*reader(), why);
+    EXPECT_TRUE(found.ok()) << found.error().describe();
+    auto tea = found.ok() ? find(*found, "tea") : nullptr;
+    return tea ? tea->digest : "none";
+  };
+  EXPECT_EQ(loads(one_of_several, Why::Start), black->digest);
+  EXPECT_EQ(loads(one_of_several, Why::News), black->digest);
+  EXPECT_EQ(loads(one_of_several, Why::Asked), green->digest);
+  EXPECT_EQ(loads(alone, Why::Start), green->digest);
+  pack("tea", tea_pack("white"));  // never seen before
+  EXPECT_EQ(loads(one_of_several, Why::News), black->digest);
+  EXPECT_NE(loads(one_of_several, Why::Start), black->digest);
+}
+
 TEST_F(PackStoreTest, APackWhoseReleaseIsGoneTooCostsOnlyItself) {
   auto tea = find(loaded({pack("tea", tea_pack())}), "tea");
   std::filesystem::remove_all(tea->folder);

@@ -135,7 +135,8 @@ class Server {
   int64_t connections_ = connections_within(files_.now, config_.server.max_connections);
   DataPaths paths_;
   PackStore packs_;
-  size_t packs_gone_ = 0;              // as they were loaded last
+  std::atomic<bool> packs_asked_ = false;  // to be loaded anew; else others have loaded some
+  size_t packs_gone_ = 0;
   std::optional<Error> not_served_;    // why it stopped before it was ready
   std::optional<FolderLock> lock_;     // one server per data folder
   std::optional<auth::KeyRing> keys_;  // seals webhook secrets and encrypted keys
@@ -217,7 +218,7 @@ Result<void> Server::open_engine() {
   // own: the last one to close moves the log, and syncs.
   TRY(auto writer, store_->open_writer());
   TRY(store::migrate(*writer));
-  TRY(auto packs, packs_.load_all(*store_));
+  TRY(auto packs, packs_.load_all(*store_, PackStore::Why::Start));
   packs_gone_ = packs.gone;
   // Whom others reach may have a part of the shards only.
   std::optional<engine::ClusterTimes> cluster;
@@ -395,12 +396,11 @@ void Server::token_changed(TokenId id, const kernel::TokenRow* row) {
 }
 
 Result<Secret> Server::open_key(const kernel::KeyRow& row) const {
-  auto opened =
-      keys_->open({row.key.tenant, row.key.scope, row.key.name, row.version}, row.value_json);
+  const auto& key = row.key;
+  auto opened = keys_->open({key.tenant, key.scope, key.name, row.version}, row.value_json);
   if (!opened.ok()) {
-    log_error(
-        "key.not_opened",
-        {{"scope", row.key.scope}, {"name", row.key.name}, {"error", opened.error().describe()}});
+    log_error("key.not_opened",
+              {{"scope", key.scope}, {"name", key.name}, {"error", opened.error().describe()}});
   }
   return opened;
 }
@@ -433,9 +433,7 @@ void Server::announce() const {
   if (http_->is_open_in_clear()) {
     log_warn("server.open_to_the_network",
              {{"address", config_.server.address},
-              {"do",
-               "tokens travel in clear: give server.tls, or let only a proxy that speaks TLS "
-               "reach it"}});
+              {"do", "tokens travel in clear: give server.tls, or a proxy that speaks TLS"}});
   }
   if (connections_ < config_.server.max_connections) {
     log_warn("server.few_open_files", {{"wanted", config_.server.max_connections},
@@ -457,7 +455,8 @@ Task<void> Server::reload_packs() {
     if (!is_asked && !looks_again) continue;
     packs_ = {paths_.data, config_.packs.folders, releases_->bring()};
     auto before = engine_->catalog(kDefaultTenant);
-    auto packs = co_await pool_.run([this] { return packs_.load_all(*store_); });
+    auto why = packs_asked_.exchange(false) ? PackStore::Why::Asked : PackStore::Why::News;
+    auto packs = co_await pool_.run([this, why] { return packs_.load_all(*store_, why); });
     if (!packs.ok()) {
       log_error("packs.not_reloaded", {{"error", packs.error().describe()}});
       continue;
@@ -490,6 +489,7 @@ Task<void> Server::wait_for_stop(const std::function<Result<Config>()>& reload,
     if (auto config = reload(); config.ok()) {
       set_log_level(config->log.level);
       config_.packs = config->packs;
+      packs_asked_ = true;
       reload_.notify();
     } else {
       log_error("config.not_reloaded", {{"error", config.error().describe()}});

@@ -252,7 +252,7 @@ void Engine::Parts::check_homes() {
 }
 
 Result<void> Engine::Parts::load_packs(PackSet packs) {
-  if (options.cluster) {
+  if (options.cluster && !packs.known) {
     TRY(auto reader, store.open_reader());
     TRY(auto releases, store::current_releases(*reader));
     packs.known.emplace();

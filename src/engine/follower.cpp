@@ -21,9 +21,10 @@ constexpr std::chrono::seconds kAfterFailure{1};
 }  // namespace
 
 Result<std::unique_ptr<Follower>> Follower::start(sql::Store& store, int64_t after,
-                                                  Outside outside) {
+                                                  FeedReader::Outside outside) {
   TRY(auto reader, store.open_reader());
-  std::unique_ptr<Follower> made(new Follower(std::move(reader), after, std::move(outside)));
+  std::unique_ptr<Follower> made(
+      new Follower(FeedReader(std::move(reader), after, std::move(outside))));
   TRY(made->thread_, async::start_thread("follow", [raw = made.get()] { raw->run(); }));
   return made;
 }
@@ -45,7 +46,7 @@ void Follower::look() {
 
 void Follower::run() {
   for (;;) {
-    auto more = follow();
+    auto more = feed_.read();
     if (!more.ok()) log_warn("feed.not_followed", {{"error", more.error().message()}});
     if (more.ok() && *more) continue;
     std::unique_lock lock(mutex_);
@@ -57,7 +58,7 @@ void Follower::run() {
 
 // The entries and the rows that they tell of are of one moment: a catalogue is then what the store
 // has at its version.
-Result<bool> Follower::follow() {
+Result<bool> FeedReader::read() {
   TRY(store::begin_snapshot(*reader_));
   auto found = [&]() -> Result<bool> {
     TRY(auto entries, store::all_changes_after(*reader_, after_, kEntriesAtOnce));
@@ -71,7 +72,7 @@ Result<bool> Follower::follow() {
   return found;
 }
 
-Result<void> Follower::take(const std::vector<ChangeRow>& entries) {
+Result<void> FeedReader::take(const std::vector<ChangeRow>& entries) {
   std::map<TenantId, Found> catalogs;
   bool packs = false;
   for (const auto& entry : entries) {
@@ -98,7 +99,7 @@ Result<void> Follower::take(const std::vector<ChangeRow>& entries) {
     }
   }
   for (const auto& [tenant, found] : catalogs) {
-    TRY(auto news, read(tenant, found));
+    TRY(auto news, news_of(tenant, found));
     outside_.catalog(std::move(news));
   }
   if (packs) outside_.packs();
@@ -106,7 +107,7 @@ Result<void> Follower::take(const std::vector<ChangeRow>& entries) {
   return {};
 }
 
-Result<void> Follower::take_execution(const ChangeRow& entry) const {
+Result<void> FeedReader::take_execution(const ChangeRow& entry) const {
   Of<ExecutionId> of{entry.tenant, ExecutionId{entry.entity}};
   auto status = parse_execution_status(entry.detail);
   bool is_canceled = status == ExecutionStatus::Canceling;
@@ -118,7 +119,7 @@ Result<void> Follower::take_execution(const ChangeRow& entry) const {
   return {};
 }
 
-Result<CatalogNews> Follower::read(TenantId tenant, const Found& found) {
+Result<CatalogNews> FeedReader::news_of(TenantId tenant, const Found& found) {
   CatalogNews news{.tenant = tenant};
   TRY(news.version, store::catalog_version(*reader_, tenant));
   std::vector<RuleRow> rows;

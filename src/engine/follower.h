@@ -18,10 +18,9 @@ class InHand;
 
 namespace millrace::engine {
 
-// Follows the change feed of a store that several servers share, on a thread of its own: what one
-// of them has committed comes to whoever waits for it on another. The feed is durable: nothing is
-// missed, whatever became of a hint.
-class Follower {
+// What the change feed of a store that several servers share tells of the others' commits. On one
+// thread.
+class FeedReader {
  public:
   struct Outside {
     // Whether somebody here waits for the end of this execution.
@@ -36,10 +35,10 @@ class Follower {
     InHand* in_hand = nullptr;      // of the compiler of rules; may be null
   };
   // Begins behind the entry `after`.
-  static Result<std::unique_ptr<Follower>> start(sql::Store& store, int64_t after, Outside outside);
-  ~Follower();
-  // There may be more. From any thread.
-  void look();
+  FeedReader(std::unique_ptr<sql::Connection> reader, int64_t after, Outside outside)
+      : reader_(std::move(reader)), after_(after), outside_(std::move(outside)) {}
+  // Tells of the next entries. True: there may be more. After an error it has read nothing.
+  Result<bool> read();
 
  private:
   // What one look has found of a tenant.
@@ -47,19 +46,30 @@ class Follower {
     std::set<std::string> rules;  // refs
     std::set<WebhookId> webhooks;
   };
-  Follower(std::unique_ptr<sql::Connection> reader, int64_t after, Outside outside)
-      : reader_(std::move(reader)), after_(after), outside_(std::move(outside)) {}
-  void run();
-  // True: there is more.
-  Result<bool> follow();
   Result<void> take(const std::vector<kernel::ChangeRow>& entries);
   Result<void> take_execution(const kernel::ChangeRow& entry) const;
-  Result<CatalogNews> read(TenantId tenant, const Found& found);
+  Result<CatalogNews> news_of(TenantId tenant, const Found& found);
 
   std::unique_ptr<sql::Connection> reader_;
   int64_t after_;
   Outside outside_;
+};
 
+// Follows the feed on a thread of its own: what one server has committed comes to whoever waits for
+// it on another. The feed is durable: nothing is missed, whatever became of a hint.
+class Follower {
+ public:
+  static Result<std::unique_ptr<Follower>> start(sql::Store& store, int64_t after,
+                                                 FeedReader::Outside outside);
+  ~Follower();
+  // There may be more. From any thread.
+  void look();
+
+ private:
+  explicit Follower(FeedReader feed) : feed_(std::move(feed)) {}
+  void run();
+
+  FeedReader feed_;
   std::mutex mutex_;
   std::condition_variable wake_;
   bool look_ = false;

@@ -165,6 +165,8 @@ Result<std::vector<kernel::PackReleaseRow>> pinned_releases(sql::Connection&);
 Result<int64_t> executions_of_release(sql::Connection&, TenantId, const std::string& digest);
 // The release that each pack has now, without the packs that were uninstalled.
 Result<std::vector<kernel::PackReleaseRow>> current_releases(sql::Connection&);
+// Whether this pack has ever had it, for any tenant.
+Result<bool> has_release(sql::Connection&, const std::string& pack, const std::string& digest);
 // The releases of the executions that are held because theirs is not there.
 Result<std::vector<std::string>> releases_waited_for(sql::Connection&, TenantId);
 // The executions among them that are held for this one, oldest first.

@@ -28,6 +28,14 @@ Result<std::vector<PackReleaseRow>> current_releases(sql::Connection& db) {
   return read_all<PackReleaseRow>(db, text, PackState::Uninstalled);
 }
 
+Result<bool> has_release(sql::Connection& db, const std::string& pack, const std::string& digest) {
+  TRY(int64_t rows, query_int(db,
+                              "SELECT count(*) FROM pack_release /*every tenant: start*/ WHERE "
+                              "pack = $1 AND digest = $2",
+                              pack, digest));
+  return rows > 0;
+}
+
 Result<int64_t> executions_of_release(sql::Connection& db, TenantId tenant,
                                       const std::string& digest) {
   return query_int(

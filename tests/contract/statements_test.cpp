@@ -203,6 +203,7 @@ class Statements : public StoreContract {
     must(executions_pinned_to(*db, kAllShards, kTenant, "d", {}, 1));
     must(executions_of_release(*db, kTenant, "d"));
     must(current_releases(*db));
+    must(has_release(*db, "p", "d"));
     must(gone_pack_rules(*db));
     must(find_token(*db, kTenant, TokenId{1}));
     must(output_blobs(*db));

@@ -25,7 +25,7 @@ constexpr std::string_view kUsage = R"(sim: simulated worlds, one for each seed
   --keep A,B,...      of its operations only these, by number
   --seeds N           so many, from --first N (1); 100000 by default
   --minutes M         or until this time is over
-  --several           every other one with several servers
+  --alone             only such with one server; else every other one has several
   --coverage          fails when something of the list was never seen
   --trace             tells what happens
   --mutant NAME       a broken variant of the protocol: within how many seeds it is found
@@ -39,7 +39,7 @@ struct Options {
   bool one = false;
   bool trace = false;
   bool coverage = false;
-  bool several = false;  // not by default: news of the catalogue do not travel in them yet
+  bool several = true;
   bool all_mutants = false;
   std::string mutant;
   std::set<size_t> keep;
@@ -192,8 +192,8 @@ std::optional<Options> parse(int argc, char** argv) {
     auto number = [&] { return std::strtoull(argv[++i], nullptr, 10); };
     if (word == "--trace") {
       options.trace = true;
-    } else if (word == "--several") {
-      options.several = true;
+    } else if (word == "--alone") {
+      options.several = false;
     } else if (word == "--coverage") {
       options.coverage = true;
     } else if (word == "--mutants") {

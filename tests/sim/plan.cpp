@@ -58,6 +58,7 @@ constexpr Kind kKinds[] = {
     {OpKind::Heal, "heal", 4, true},
     {OpKind::HandOver, "hand_over", 5, true},
     {OpKind::Hint, "hint", 4, true},
+    {OpKind::News, "news", 6, true},
 };
 static_assert(std::size(kKinds) == kOpKinds);
 
@@ -72,8 +73,7 @@ Plan plan_of(uint64_t seed) {
   Plan plan{.seed = seed, .ops = {}};
   std::vector<OpKind> urn;
   for (const auto& each : kKinds) {
-    bool of_several = each.kind == OpKind::HandOver || each.kind == OpKind::Hint;
-    if (of_several && !has_several(seed)) continue;
+    if (each.kind >= OpKind::HandOver && !has_several(seed)) continue;
     int weight = each.weight;
     if (!each.always && dice.one_in(2)) weight = 0;
     if (dice.one_in(5)) weight *= 3;

@@ -60,8 +60,9 @@ enum class OpKind : uint8_t {
   // several servers
   HandOver,  // shards go from one to another: it dies, is cut off, or stops; or gives a part
   Hint,      // what one has said to another comes, late, twice, or never
+  News,      // one reads in the change feed what the others have done
 };
-inline constexpr int kOpKinds = static_cast<int>(OpKind::Hint) + 1;
+inline constexpr int kOpKinds = static_cast<int>(OpKind::News) + 1;
 std::string_view to_string(OpKind kind);
 
 struct Op {

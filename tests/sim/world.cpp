@@ -142,6 +142,7 @@ void World::apply(const Op& op) {
     case OpKind::Heal: return store_.heal();
     case OpKind::HandOver: return hand_over(dice);
     case OpKind::Hint: return bring_hints(dice);
+    case OpKind::News: read_news(some_place(dice)); return;
   }
 }
 
@@ -153,6 +154,16 @@ engine::PackSet World::pack_set(bool all_there) {
   if (!pinned.ok()) {
     violate("K1", "a commit is over and holds the store");
     return set;
+  }
+  if (several_) {
+    auto current = store::current_releases(store_.inspector());
+    ASSERT_MSG(current.ok(), current.error().describe());
+    set.shared = true;
+    set.known.emplace();
+    for (const auto& row : *current) {
+      set.known->insert(row.digest);
+      set.newest = std::max(set.newest, row.updated);
+    }
   }
   for (auto& row : *pinned) {
     if (row.pack != "ci" || row.digest == release(release_)->digest) continue;
@@ -174,6 +185,8 @@ void World::start(Place& at) {
     surprises_ = false;
   }
   auto server = std::make_unique<Server>(*this, lives_);
+  int64_t read_to = 0;  // the feed
+  std::unique_ptr<sql::Connection> feed;
   auto begin = [&]() -> Result<void> {
     int64_t epoch = 0;
     {
@@ -187,6 +200,7 @@ void World::start(Place& at) {
     }
     catalog = catalog->with_missing(kDefaultTenant, packs.missing);
     TRY(auto reader, store_.open_reader());
+    TRY(read_to, store::last_change(*reader));
     TRY(catalog, engine::with_stored(catalog, *reader, nullptr));
     // An owner of all as it likes: the next one finds the keys, whichever way they were written.
     bool keeps_keys = at.shards == ShardSet::all() && epoch % 3 != 0;
@@ -201,6 +215,9 @@ void World::start(Place& at) {
                                  .max_batch = max_batch_,
                                  .left_at_once = left_at_once_,
                                  .retention = retention()}));
+    if (several_) {
+      TRY(feed, store_.open_reader());
+    }
     return {};
   };
   if (auto begun = begin(); !begun.ok()) {
@@ -210,6 +227,7 @@ void World::start(Place& at) {
   tell_trace(
       fmt::format("server {} starts at {} with {} shards", lives_, at.number, at.shards.size()));
   at.server = std::move(server);
+  if (feed) at.server->feed = feed_of(at, std::move(feed), read_to);
   if (!load_first_packs(at)) return;
   for (auto& worker : workers_) {
     if (worker.home == at.number) open(worker);
@@ -382,6 +400,7 @@ void World::wind_up(Place& at) {
   if (at.lives != lives) return;
   at.server->partition->wind_up();
   for (int i = 0; i < 60 && at.lives == lives && !at.server->partition->is_idle(); ++i) {
+    read_news(at);
     cycle(at);
     if (at.lives == lives && !at.server->partition->is_idle()) {
       time_passes(std::clamp<int64_t>(at.server->partition->pause_ms(now()), 0, 60'000));

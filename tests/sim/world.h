@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/follower.h"
 #include "engine/outlet.h"
 #include "engine/partition.h"
 #include "engine/transitions/commands.h"
@@ -59,6 +60,7 @@ class World final : private kernel::WorkReceiver {
     void committed() override {}
     void catalog_changed(std::shared_ptr<const engine::Catalog>) override {}
     void sent(const kernel::MessageRow& message) override { world_.hints_.push_back(message); }
+    bool catalog_is_old() override { return feed != nullptr; }
     void decided(std::string_view kind, int64_t waited_ns) override;
     void met(engine::Trouble trouble, engine::Fate::What fate) override;
 
@@ -66,6 +68,7 @@ class World final : private kernel::WorkReceiver {
     std::unique_ptr<store::Writer> writer;
     std::unique_ptr<engine::Outlet> outlet;
     std::unique_ptr<engine::Partition> partition;
+    std::unique_ptr<engine::FeedReader> feed;  // one of several reads what the others have done
     struct Decided {
       std::unique_ptr<store::Step> step;
       int64_t wall_ms;
@@ -125,6 +128,10 @@ class World final : private kernel::WorkReceiver {
   bool give_part(Place& from, Place& to, Dice dice);
   void give_all(Place& from, Place& to, Dice dice);
   void bring_hints(Dice dice);
+  std::unique_ptr<engine::FeedReader> feed_of(Place& at, std::unique_ptr<sql::Connection> reader,
+                                              int64_t after);
+  std::vector<std::shared_ptr<const Pack>> packs_in_force();
+  bool read_news(Place& at);  // false: there is nothing new
   void start_all();
 
   // world_clients.cpp
@@ -163,6 +170,7 @@ class World final : private kernel::WorkReceiver {
   void time_passes(int64_t ms);
 
   // world_rest.cpp
+  void load_all_releases(Place& at);
   void come_to_rest();
   bool rest_round(int round);
   void help(int round);

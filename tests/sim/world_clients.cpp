@@ -110,10 +110,6 @@ ExecutionId World::pick_to_pause(Dice& dice) const {
 }
 
 void World::client(const Op& op, Dice dice) {
-  // Nothing tells the others of it yet.
-  bool of_catalog = op.kind == OpKind::WriteRule || op.kind == OpKind::DeleteRule ||
-                    op.kind == OpKind::Reload || op.kind == OpKind::Uninstall;
-  if (several_ && of_catalog) return;
   switch (op.kind) {
     case OpKind::Run: return run_something(dice);
     case OpKind::WriteRule: return write_rule(dice);

@@ -5,6 +5,8 @@
 #include <algorithm>
 
 #include "engine/transitions/messages.h"
+#include "packs.h"
+#include "store/read.h"
 #include "world.h"
 
 namespace millrace::sim {
@@ -132,6 +134,57 @@ void World::bring_hints(Dice dice) {
       if (at.shards.has(hint.shard)) offer(at, engine::stored_message(hint));
     }
   }
+}
+
+std::unique_ptr<engine::FeedReader> World::feed_of(Place& at,
+                                                   std::unique_ptr<sql::Connection> reader,
+                                                   int64_t after) {
+  auto outlet = at.server->outlet.get();
+  return std::make_unique<engine::FeedReader>(
+      std::move(reader), after,
+      engine::FeedReader::Outside{.is_awaited = [](Of<ExecutionId>) { return true; },
+                                  .ended = [this](const ExecutionRow& row) { ended(row); },
+                                  .canceling =
+                                      [outlet](const ExecutionRow& row) {
+                                        outlet->cancel(row.worker, {row.tenant, row.key()});
+                                      },
+                                  .catalog =
+                                      [this, &at](engine::CatalogNews news) {
+                                        offer(at, engine::refresh_catalog(std::move(news)));
+                                      },
+                                  .token = [](TenantId, TokenId, const TokenRow*) {},
+                                  .packs =
+                                      [this, &at] {
+                                        auto set = pack_set(quiet_);
+                                        set.own = packs_in_force();
+                                        offer(at, engine::command::load_packs(
+                                                      {.tenant = kDefaultTenant}, std::move(set),
+                                                      [](const Result<int>&) {}));
+                                      },
+                                  .changed = [] {},
+                                  .in_hand = nullptr});
+}
+
+// Who was not asked loads what the store says.
+std::vector<std::shared_ptr<const Pack>> World::packs_in_force() {
+  auto current = store::current_releases(store_.inspector());
+  ASSERT_MSG(current.ok(), current.error().describe());
+  std::vector<std::shared_ptr<const Pack>> packs;
+  for (const auto& row : *current) {
+    if (row.pack == "ci") packs.push_back(release(row.digest.back() - '0'));
+  }
+  return packs;
+}
+
+bool World::read_news(Place& at) {
+  if (!at.server || !at.server->feed) return false;
+  int64_t before = messages_;
+  for (bool more = true; more;) {
+    auto read = at.server->feed->read();
+    if (!read.ok() && quiet_) violate("K3", read.error().describe());
+    more = read.ok() && *read;
+  }
+  return messages_ > before;
 }
 
 bool World::something_is_due() {

@@ -25,6 +25,7 @@ bool World::rest_round(int) {
   bool any = false;
   for (int i = 0; i < 60; ++i) {
     bool moved = cycle_all();
+    for (auto& at : places_) moved |= read_news(at);
     any |= moved;
     if (!moved && !something_is_due()) break;
   }
@@ -128,6 +129,16 @@ void World::handle_leftovers(Place& at) {
   }
 }
 
+// What a server finds by itself: on its disk, or at the others.
+void World::load_all_releases(Place& at) {
+  if (!at.is_needed()) return;
+  requests_.push_back({.what = "all releases", .make = [this](size_t number) {
+                         return command::load_packs({.tenant = kDefaultTenant}, pack_set(true),
+                                                    answer<int>(number, nullptr));
+                       }});
+  send_to(at, requests_.size() - 1);
+}
+
 void World::come_to_rest() {
   tell_trace("quiet");
   store_.heal();
@@ -156,10 +167,7 @@ void World::come_to_rest() {
     handle_leftovers(some_place(dice));
     if (violation_ || !all_up()) return;
   }
-  ask("all releases", false, [this](size_t number) {
-    return command::load_packs({.tenant = kDefaultTenant}, pack_set(true),
-                               answer<int>(number, nullptr));
-  });
+  for (auto& at : places_) load_all_releases(at);
   // Schedules never end.
   for (int i = 0; i < 3; ++i) {
     auto ref = fmt::format("ci.rule{}_timer", i);
@@ -246,10 +254,7 @@ void World::check_slots() {
   bool first = true;
   for (auto& at : places_) {
     if (!at.is_needed() || violation_) continue;
-    ask("all releases", false, [this](size_t number) {
-      return command::load_packs({.tenant = kDefaultTenant}, pack_set(true),
-                                 answer<int>(number, nullptr));
-    });
+    load_all_releases(at);
     if (first && somebody_is_gone) time_passes(ttl_ms_ + 1'000);
     first = false;
     check_slots_of(at);
@@ -257,7 +262,10 @@ void World::check_slots() {
 }
 
 void World::check_slots_of(Place& at) {
-  for (int i = 0; i < 6; ++i) cycle(at);
+  for (int i = 0; i < 6; ++i) {
+    read_news(at);
+    cycle(at);
+  }
   size_t slots = 0;
   for (const auto& worker : workers_) {
     if (worker.home == at.number && !worker.gone) slots += static_cast<size_t>(worker.slots);

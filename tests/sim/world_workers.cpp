@@ -40,7 +40,8 @@ void World::grant(SessionId session, std::vector<WorkOrder> orders) {
       violate("K6", fmt::format("the order for execution {} attempt {} epoch {} goes out twice",
                                 order.key.execution.value, order.key.attempt, order.key.epoch));
     }
-    tell_trace(fmt::format("order {} epoch {}", order.key.execution.value, order.key.epoch));
+    tell_trace(fmt::format("order {} epoch {} in session {}", order.key.execution.value,
+                           order.key.epoch, session.value));
     auto is_leased = [&](const auto& each) {
       return each.second.row.worker == known->row.worker && !is_final(each.second.row.status);
     };
@@ -105,6 +106,8 @@ void World::open(Worker& worker) {
   };
   SessionTerms terms;
   if (worker.remote) terms = {.ttl_ms = ttl_ms_, .renew_ms = 3'000, .fence_ms = kFenceMs};
+  // Its runs are given up by nobody else; it comes back to each of its homes.
+  if (several_) terms.home = static_cast<int64_t>(worker.home) + 1;
   offer(places_[worker.home], open_worker(worker.hello(), terms, std::move(opened)));
 }
 

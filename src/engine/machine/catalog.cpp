@@ -286,6 +286,12 @@ std::shared_ptr<const Catalog> Catalog::with_missing(
   return next;
 }
 
+std::shared_ptr<const Catalog> Catalog::with_newest_release(int64_t updated) const {
+  auto next = std::make_shared<Catalog>(*this);
+  next->newest_release_ = std::max(newest_release_, updated);
+  return next;
+}
+
 std::vector<TenantId> Catalog::tenants() const {
   std::vector<TenantId> ids;
   for (const auto& [tenant, catalog] : tenants_) ids.push_back(tenant);

@@ -128,6 +128,8 @@ class Catalog {
   std::vector<TenantId> tenants() const;
   // Releases that open executions are pinned to and that cannot be had.
   const std::vector<kernel::PackReleaseRow>& missing() const { return missing_; }
+  // `updated` of the newest release that is known of.
+  int64_t newest_release() const { return newest_release_; }
 
   // New snapshots.
   std::shared_ptr<const Catalog> with_system(std::vector<std::shared_ptr<const Pack>> packs) const;
@@ -145,6 +147,7 @@ class Catalog {
   std::shared_ptr<const Catalog> with_version(TenantId tenant, int64_t version) const;
   std::shared_ptr<const Catalog> with_missing(TenantId tenant,
                                               std::vector<kernel::PackReleaseRow> releases) const;
+  std::shared_ptr<const Catalog> with_newest_release(int64_t updated) const;
 
  private:
   template <typename Change>
@@ -154,6 +157,7 @@ class Catalog {
   std::shared_ptr<const TenantCatalog> empty_;  // the system's packs alone
   std::map<TenantId, std::shared_ptr<const TenantCatalog>> tenants_;
   std::vector<kernel::PackReleaseRow> missing_;
+  int64_t newest_release_ = 0;
 };
 
 }  // namespace millrace::engine

@@ -74,7 +74,10 @@ Result<void> LoadPacks::check_names(const Catalog& catalog) const {
 }
 
 void LoadPacks::note_release(Context& ctx, const Pack& pack) const {
-  if (packs_.shared && pack.source_gone) return;
+  if (packs_.shared &&
+      (pack.source_gone || (packs_.known && packs_.known->contains(pack.digest)))) {
+    return;  // it is in the store as they have put it there
+  }
   auto is_in_force = [&] {
     auto same = [&](const auto& each) { return each->digest == pack.digest; };
     if (packs_.known) return packs_.known->contains(pack.digest);
@@ -89,7 +92,8 @@ void LoadPacks::note_release(Context& ctx, const Pack& pack) const {
   }
   ctx.changes.pack_releases.push_back(
       {caller_.tenant, pack.ref, pack.version, pack.digest, ctx.now(),
-       pack.source_gone ? PackState::SourceGone : PackState::Installed, ctx.new_raw_id()});
+       pack.source_gone ? PackState::SourceGone : PackState::Installed,
+       next_release(ctx, packs_.newest)});
 }
 
 Result<void> LoadPacks::follow(Context& ctx, const Pack& pack, Entries& changed) const {
@@ -140,7 +144,9 @@ Decided LoadPacks::decide(Context& ctx) const {
   }
   catalog = catalog->with_packs(caller_.tenant, own)->with_rules(changed);
   for (const auto& pack : packs_.retired) catalog = catalog->with_retired(caller_.tenant, pack);
-  put_in_force(ctx, caller_.tenant, catalog->with_missing(caller_.tenant, packs_.missing));
+  put_in_force(ctx, caller_.tenant,
+               catalog->with_missing(caller_.tenant, packs_.missing)
+                   ->with_newest_release(newest_release(ctx, packs_.newest)));
   ctx.decision().check_releases_after = ExecutionId{};
   ctx.decision().check_timers = Decision::TimersToCheck{};
   return answer(ctx, static_cast<int>(packs_.system.size() + packs_.own.size()));

@@ -76,6 +76,16 @@ void put_in_force(Context& ctx, TenantId tenant, const std::shared_ptr<const Cat
   ctx.decision().catalog = next->with_version(tenant, version);
 }
 
+int64_t next_release(Context& ctx, int64_t newest) {
+  return std::max({ctx.new_raw_id(), newest + 1, ctx.catalogs().newest_release() + 1});
+}
+
+int64_t newest_release(const Context& ctx, int64_t newest) {
+  newest = std::max(newest, ctx.catalogs().newest_release());
+  for (const auto& row : ctx.changes.pack_releases) newest = std::max(newest, row.updated);
+  return newest;
+}
+
 RuleRow row_now(const RuleEntry* entry, RuleId id, std::string_view ref) {
   if (entry && entry->row.id == id) return entry->row;
   RuleRow gone;

@@ -20,6 +20,11 @@ inline Turn catalogue_turn() { return Turn::exclusive(0); }
 // The tenant's next catalogue: in force with the commit, unless another server has made one since.
 // A new version has an entry in the feed, by which others learn of it: after those were added.
 void put_in_force(Context& ctx, TenantId tenant, const std::shared_ptr<const Catalog>& next);
+// `updated` of a release that is written now: above those that are known of, `newest` among them,
+// also when they were written by a server whose clock is ahead.
+int64_t next_release(Context& ctx, int64_t newest);
+// The highest of all of them and of those that this decision writes.
+int64_t newest_release(const Context& ctx, int64_t newest);
 
 // A rule as JSON, the form in which its revisions are stored and the API shows it.
 Value rule_to_value(const RuleSpec& spec);

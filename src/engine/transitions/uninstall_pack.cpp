@@ -75,7 +75,7 @@ Decided UninstallPack::decide(Context& ctx) const {
     own.erase(pack);
   }
   release.state = PackState::Uninstalled;
-  release.updated = ctx.new_raw_id();
+  release.updated = next_release(ctx, 0);
   done.digest = release.digest;
   done.rules = static_cast<int64_t>(gone.size());
   ctx.changes.pack_releases.push_back(std::move(release));
@@ -87,7 +87,10 @@ Decided UninstallPack::decide(Context& ctx) const {
   end_schedules(ctx, caller_.tenant, refs);
   remember_answer(ctx, caller_, done.rules + 1);  // 0 would be no answer
   put_in_force(ctx, caller_.tenant,
-               ctx.catalogs().with_packs(caller_.tenant, std::move(own))->with_rules(gone));
+               ctx.catalogs()
+                   .with_packs(caller_.tenant, std::move(own))
+                   ->with_rules(gone)
+                   ->with_newest_release(newest_release(ctx, 0)));
   return answer(ctx, std::move(done));
 }
 
