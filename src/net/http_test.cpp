@@ -100,8 +100,10 @@ TEST(Url, PartsAreTakenApart) {
   ASSERT_TRUE(v6.ok());
   EXPECT_EQ(v6->host, "::1");
   EXPECT_EQ(v6->authority(), "[::1]:8080");
-  for (const char* bad : {"", "example.org", "ftp://x", "http://", "http://u:p@h/", "http://h:0/",
-                          "http://h:99999/", "http://h:8x/", "http://h/a b", "http://h/\r\nX: y"}) {
+  for (const char* bad :
+       {"", "example.org", "ftp://x", "http://", "http://u:p@h/", "http://h:0/", "http://h:99999/",
+        "http://h:8x/", "http://h/a b", "http://h/\r\nX: y", "http://[[]]/", "http://[h]/",
+        "http://[::1/", "http://[::1]8080/", "http://[]/", "http://a[b/", "http://::1/"}) {
     EXPECT_FALSE(parse_url(bad).ok()) << bad;
   }
   EXPECT_EQ(parse_url("http://me:secret@h/").error().message().find("secret"), std::string::npos);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "net/url.h"
 
+#include <arpa/inet.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -14,6 +15,11 @@ namespace {
 Error bad_url(std::string_view text, std::string_view why) {
   return Error(ErrorKind::Invalid, "NET-0010",
                fmt::format("URL '{}': {}", text.substr(0, 200), why));
+}
+
+bool is_ipv6(const std::string& text) {
+  in6_addr ignored{};
+  return ::inet_pton(AF_INET6, text.c_str(), &ignored) == 1;
 }
 
 }  // namespace
@@ -51,11 +57,21 @@ Result<Url> parse_url(std::string_view text) {
   if (authority.find('@') != std::string_view::npos) {
     return bad_url(text.substr(0, scheme_end + 3), "expected no user name or password in it");
   }
-  size_t bracket = authority.find(']');
-  size_t colon = authority.find(':', bracket == std::string_view::npos ? 0 : bracket);
-  url.host = authority.substr(0, colon);
-  if (url.host.starts_with('[') && url.host.ends_with(']')) {
-    url.host = url.host.substr(1, url.host.size() - 2);
+  size_t colon = authority.find(':');
+  if (authority.starts_with('[')) {
+    size_t end = authority.find(']');
+    url.host = authority.substr(1, std::min(end, authority.size()) - 1);
+    std::string_view behind = authority.substr(std::min(end, authority.size() - 1) + 1);
+    if (end == std::string_view::npos || !is_ipv6(url.host) ||
+        (!behind.empty() && behind.front() != ':')) {
+      return bad_url(text, "expected an IPv6 address between [ and ], as http://[::1]:8080/");
+    }
+    colon = behind.empty() ? std::string_view::npos : end + 1;
+  } else {
+    url.host = authority.substr(0, colon);
+    if (url.host.find_first_of("[]") != std::string::npos) {
+      return bad_url(text, "expected [ and ] only around an IPv6 address");
+    }
   }
   if (colon != std::string_view::npos) {
     std::string_view digits = authority.substr(colon + 1);
