@@ -194,7 +194,13 @@ Task<void> AgentProcess::drain() {
            {{"running", worker_->stats().running}, {"timeout_ms", drain_timeout_ms_}});
   int asked = stops_asked_;
   auto end = std::chrono::steady_clock::now() + async::Duration(drain_timeout_ms_);
-  while (worker_->stats().running > 0 && std::chrono::steady_clock::now() < end) {
+  // The end of a run is its server's when it says so: a session that is closed before takes it
+  // along.
+  auto is_at_work = [this] {
+    auto stats = worker_->stats();
+    return stats.running > 0 || stats.unheard > 0;
+  };
+  while (is_at_work() && std::chrono::steady_clock::now() < end) {
     if (stops_asked_ > asked) {
       asked = INT32_MAX;
       end = std::min(end, std::chrono::steady_clock::now() + kSecondSignal);

@@ -86,6 +86,7 @@ WorkerStats Worker::stats() const {
   return {.running = counters_.running,
           .launched = counters_.launched,
           .finished = counters_.finished,
+          .unheard = counters_.reported,
           .wake_ups = counters_.wake_ups,
           .reconnects = counters_.reconnects};
 }
@@ -276,7 +277,7 @@ void Worker::on(Acknowledged& note) {
   auto at = runs_.find(note.key);
   if (at == runs_.end() || at->second.state != Run::State::Reported) return;
   runs_.erase(at);
-  --reported_;
+  --counters_.reported;
   if (greeted_) encode(out_, Ack{note.key});
 }
 
@@ -325,9 +326,9 @@ void Worker::report(kernel::Completion completion) {
   // First: when it throws, nobody has heard of this end, and another one may be told.
   source_.finished(session_->id, std::move(completion),
                    [mailbox = mailbox_, key] { mailbox->put(Acknowledged{key}); });
+  ++counters_.reported;  // first: who waits for both to be none sees one of them
   if (!is_new) --counters_.running;
   at->second = std::move(reported);
-  ++reported_;
   ++counters_.finished;
 }
 

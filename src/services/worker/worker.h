@@ -65,6 +65,7 @@ struct WorkerStats {
   int64_t running = 0;     // at this moment, what was granted and not yet begun included
   int64_t launched = 0;    // orders sent to the spawner
   int64_t finished = 0;    // completions given to the source
+  int64_t unheard = 0;     // of them at this moment: not acknowledged yet
   int64_t wake_ups = 0;    // of the worker's thread
   int64_t reconnects = 0;  // to a spawner, after the first time
 };
@@ -178,6 +179,7 @@ class Worker final : public kernel::WorkReceiver {
   std::atomic<bool> stopping_ = false;
   struct Counters {
     std::atomic<int64_t> running = 0, launched = 0, finished = 0, wake_ups = 0, reconnects = 0;
+    std::atomic<int64_t> reported = 0;  // runs in state Reported
   } counters_;
 
   // The thread's own.
@@ -193,7 +195,6 @@ class Worker final : public kernel::WorkReceiver {
   std::optional<Hello> spawner_;  // the one that it last talked to
   int64_t down_since_ms_ = 0;     // monotonic; 0: connected
   std::map<kernel::RunKey, Run> runs_;
-  int64_t reported_ = 0;  // runs in state Reported
 
   std::unique_ptr<HttpRuns> http_;
   async::Wakeup thread_ended_;

@@ -34,7 +34,7 @@ Result<void> Worker::open_session(const Hello& hello) {
                           .instance = hello.instance(),
                           .labels = config_.labels};
   runs_.clear();
-  reported_ = 0;
+  counters_.reported = 0;
   for (const HeldRun& held : hello.runs) {
     runs_[held.key] = {.tenant = held.tenant, .state = Run::State::Sent};
     own.adopted.push_back(held.key);
@@ -130,7 +130,7 @@ void Worker::end_session() {
   }
   session_.reset();
   runs_.clear();
-  reported_ = 0;
+  counters_.reported = 0;
   counters_.running = 0;
 }
 

@@ -115,7 +115,8 @@ bool Worker::receive() {
   pollfd waits[2] = {{connection_.get(), POLLIN, 0}, {mailbox_->fd(), POLLIN, 0}};
   if (!flush()) waits[0].events |= POLLOUT;
   int64_t timeout_ms = next_renewal_ms();
-  if (reported_ > 0 && (timeout_ms < 0 || timeout_ms > kAckDelayMs)) timeout_ms = kAckDelayMs;
+  if (counters_.reported > 0 && (timeout_ms < 0 || timeout_ms > kAckDelayMs))
+    timeout_ms = kAckDelayMs;
   bool sleeps = mailbox_->may_sleep();
   int ready = poll(waits, 2, sleeps ? static_cast<int>(timeout_ms) : 0);
   if (sleeps) {
