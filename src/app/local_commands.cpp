@@ -17,6 +17,7 @@
 #include "base/time.h"
 #include "cli/stdout.h"
 #include "engine/machine/catalog.h"
+#include "model/labels.h"
 #include "packs/folder.h"
 #include "packs/load.h"
 #include "rules/check.h"
@@ -40,6 +41,10 @@ Result<Config> read_config(const UpOptions& options) {
                               options.packs.end());
   TRY(trusted_proxies(config.server));
   TRY(check_store_section(config.store));
+  for (const auto& label : config.worker.labels) {
+    auto checked = check_label(label);
+    if (!checked.ok()) return std::move(checked).error().with_context("worker.labels");
+  }
   return config;
 }
 

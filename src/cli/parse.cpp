@@ -22,7 +22,13 @@ struct Found {
   size_t words = 0;
 };
 
+// What every program is asked.
+bool asks_for_version(const std::string& word) { return word == "--version" || word == "-V"; }
+
 Result<Found> find_command(const CommandTable& commands, const std::vector<std::string>& words) {
+  if (!words.empty() && asks_for_version(words.front())) {
+    return find_command(commands, {"version"});
+  }
   Found found;
   for (;;) {
     for (const auto& command : commands) {

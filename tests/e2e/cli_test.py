@@ -124,6 +124,7 @@ def the_rest_answers(server):
     server.cli("pack", "uninstall", "core", expect=1)
     server.cli("doctor")
     server.cli("version")
+    assert server.cli("--version") == server.cli("-V") == server.cli("version")
     for shell in ("bash", "zsh", "fish"):
         assert "resolve" in server.cli("completion", shell)
 
@@ -159,6 +160,8 @@ def local_commands_fail_like_the_others(server):
     assert "did you mean 'port'" in fails(server, 2, "config", "check", "--config", str(bad))
     fails(server, 3, "config", "check", "--config", str(nowhere))
     fails(server, 2, "config", "check", "--set", "server.prot=1")
+    # A worker that said so was refused by its server, each half second.
+    assert "worker.labels" in fails(server, 2, "config", "check", "--set", "worker.labels=[\"os = linux\"]")
     fails(server, 3, "pack", "check", str(nowhere))
     fails(server, 1, "up", "--port", "0")  # the data folder has a server
     fails(server, 2, "up", "--port", "many", "--data", str(nowhere))
