@@ -18,7 +18,7 @@ import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from harness import Server, binary, run_cases, start_time, until  # noqa: E402
+from harness import Server, binary, run_cases, start_time, steady_port, until  # noqa: E402
 
 ACTION = """ref: far.{name}
 runner_type: shell
@@ -190,7 +190,8 @@ class Site:
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="millrace-agents-"))
         make_pack(self.folder / "pack")
         self.server = Server(packs=[self.folder / "pack"],
-                             settings={"grpc.port": 0, "agents.session_ttl_ms": 3000,
+                             settings={"server.port": steady_port(), "grpc.port": steady_port(),
+                                       "agents.session_ttl_ms": 3000,
                                        **self.settings})
         self.server.start()
         self.agents, self.proxies, self.runs = [], [], 0
@@ -338,10 +339,7 @@ def a_server_that_is_started_again_adopts_what_its_agents_run():
         site.agent("a")
         run = site.run(size=200_000)
         pid = run.begun()
-        info = site.server.client().data("GET", "/info")
         site.server.kill()
-        site.server.settings["grpc.port"] = int(info["grpc"].rsplit(":", 1)[1])
-        site.server.settings["server.port"] = int(site.server.url().rsplit(":", 1)[1])
         site.server.start()
         row = run.ends()
         assert row["attempt"] == 1 and run.lines("begin") == [pid], run.ledger.read_text()
@@ -449,8 +447,6 @@ def an_agent_renews_its_certificate_and_goes_on():
         # The next connection shows the new one; the join token is used up.
         agent.join.unlink()
         site.server.stop()
-        port = site.server.url().rsplit(":", 1)[1]
-        site.server.settings["server.port"] = port
         site.server.start()
         grpc = site.grpc_address()
         agent.kill()

@@ -8,8 +8,10 @@ import http.client
 import json
 import os
 import pathlib
+import random
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -17,6 +19,19 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 LEDGER_PACKS = ROOT / "tests/e2e/packs"
+
+
+def steady_port(host="127.0.0.1"):
+    """A free port that stays so while its server is down: none of those that the system gives to
+    outgoing connections, of which one that tries to reach the server may get the server's own."""
+    for _ in range(200):
+        port = random.SystemRandom().randrange(20_000, 32_000)
+        try:
+            with socket.create_server((host, port)):
+                return port
+        except OSError:
+            continue
+    raise AssertionError("no free port between 20000 and 32000")
 
 
 def binary():

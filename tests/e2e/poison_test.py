@@ -38,7 +38,10 @@ def a_server_that_stopped_or_idled_left_nothing():
         assert health(server) == {"status": "ok", "troubles": []}, health(server)
         assert (server.data / "in_hand").stat().st_mode & 0o777 == 0o600
         server.stop()
+        opened = len(server.log_lines("worker.opened"))
         server.start()
+        until("it idles", lambda: len(server.log_lines("worker.opened")) > opened)
+        server.client().data("POST", "/api/v1/executions?wait=10s", {"action": "core.noop"})
         server.kill()
         server.start()
         assert not server.log_lines("server.ended_in_hand")
