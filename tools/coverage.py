@@ -4,7 +4,7 @@
 reach beside what we aim at, and how many the API and end-to-end suites reach alone. A room below
 its aim is named again at the end; --strict exits 1 then.
 
-The kill, fault and cost tests are left out: they take long, and repeat what the others reach; costs
+The kill, fault, chaos, power and cost tests are left out: they take long, and repeat what the others reach; costs
 of counted lines are not those of the product. Counters lie in a mapped file (%c), so that those of
 a server that is killed count too. A spawner has nothing in its environment: its counters go where
 the preset says."""
@@ -24,7 +24,7 @@ SPAWNED = PROFILES / "spawned"
 IGNORED = r"_(test|fuzz|bench)\.cpp|_fixture\.h|test_support\.h|(^|/)(tests|bench|usr)/"
 # The suites that see the whole server from outside, and the tests that are left out.
 SUITES = "^(api_test|guides.*|e2e_(slice|cli|workflow_cli|doctor|packs|backup)_test)$"
-OTHERS = "^(e2e_|guides|api_test$|cost_test$|engine_postgres_test$)"
+OTHERS = "^(e2e_|guides|api_test$|cost_test$|engine_postgres_test$|chaos$|power_test$)"
 SUITES_AIM = 70
 # Percent of lines. A room that is not named here has no aim, and is shown.
 AIMS = {
