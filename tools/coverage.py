@@ -4,10 +4,10 @@
 reach beside what we aim at, and how many the API and end-to-end suites reach alone. A room below
 its aim is named again at the end; --strict exits 1 then.
 
-The kill, fault, chaos, power and cost tests are left out: they take long, and repeat what the others reach; costs
-of counted lines are not those of the product. Counters lie in a mapped file (%c), so that those of
-a server that is killed count too. A spawner has nothing in its environment: its counters go where
-the preset says."""
+The kill, fault, chaos, power and cost tests are left out: they take long, and repeat what the
+others reach; costs of counted lines are not those of the product. Counters lie in a mapped file
+(%c), so that those of a server that is killed count too. A spawner has nothing in its environment:
+its counters go where the preset says."""
 import collections
 import json
 import os

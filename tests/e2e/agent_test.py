@@ -18,7 +18,7 @@ import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from harness import Server, binary, run_cases, start_time, steady_port, until  # noqa: E402
+from harness import Server, binary, run_cases, spawners_of, start_time, steady_port, until  # noqa: E402
 
 ACTION = """ref: far.{name}
 runner_type: shell
@@ -167,17 +167,7 @@ class Agent:
         until("its spawner has left", lambda: not self.spawners())
 
     def spawners(self):
-        found = []
-        for entry in pathlib.Path("/proc").iterdir():
-            if not entry.name.isdigit():
-                continue
-            try:
-                line = (entry / "cmdline").read_bytes().split(b"\0")
-            except OSError:
-                continue
-            if line and line[0] == b"millrace-spawner" and str(self.data).encode() in line:
-                found.append(int(entry.name))
-        return found
+        return [pid for pid, _ in spawners_of(self.data)]
 
 
 class Site:

@@ -34,6 +34,21 @@ def steady_port(host="127.0.0.1"):
     raise AssertionError("no free port between 20000 and 32000")
 
 
+def spawners_of(data):
+    """[(pid, start time)] of the spawners that hold this data folder."""
+    found = []
+    for entry in pathlib.Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            line = (entry / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if line and line[0] == b"millrace-spawner" and str(data).encode() in b" ".join(line):
+            found.append((int(entry.name), start_time(int(entry.name))))
+    return found
+
+
 def binary():
     """The binary under test: argv[1], or the dev build."""
     named = [a for a in sys.argv[1:] if not a.startswith("-")]
@@ -154,6 +169,125 @@ class Postgres:
         self.tool.stdin.close()
         self.tool.wait(timeout=60)
         self.tool.stdout.close()
+
+    def pid(self):
+        return int((self.folder / "data/postmaster.pid").read_text().split()[0])
+
+    def kill(self):
+        """kill -9 of the server; its other processes notice and leave."""
+        os.kill(self.pid(), signal.SIGKILL)
+        self.stop()
+
+    def answers(self):
+        """Does it take connections?"""
+        return subprocess.run(["psql", self.url, "-Atc", "SELECT 1"], capture_output=True,
+                              timeout=60, check=False).returncode == 0
+
+    def query(self, text):
+        """The first column of a query's rows."""
+        run = subprocess.run(["psql", self.url, "-Atc", text], capture_output=True, text=True,
+                             timeout=60, check=True)
+        return run.stdout.split()
+
+    def close(self):
+        if self.tool.poll() is None:
+            self.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+def postgres_of_the_run():
+    """With MILLRACE_TEST_STORE=postgres all servers of a test file keep their rows in one."""
+    if os.environ.get("MILLRACE_TEST_STORE") != "postgres":
+        return None
+    if not hasattr(postgres_of_the_run, "made"):
+        postgres_of_the_run.made = Postgres()
+        atexit.register(postgres_of_the_run.made.close)
+    return postgres_of_the_run.made
+
+
+class Server:
+    """A server of its own data folder; may be killed and started again. `postgres`: where its rows
+    are, in a schema of their own, instead of in the folder."""
+
+    def __init__(self, packs=(LEDGER_PACKS,), settings=None, folder=None, relative=False, user=None,
+                 postgres=None, roles=None):
+        self.home = pathlib.Path(folder or tempfile.mkdtemp(prefix="millrace-e2e-"))
+        self.data = self.home / "data"
+        self.packs = packs
+        self.relative = relative  # the data folder is given as a user in its parent would
+        self.roles = roles  # of `serve`; none: `up`
+        self.user = user  # a uid to run as, where the test itself is root
+        if user is not None:
+            os.chown(self.home, user, user)
+        self.settings = {"server.port": 0, **(settings or {})}
+        postgres = postgres or postgres_of_the_run()
+        self.store = {"store.url": postgres.url, "store.schema": self.home.name} if postgres else {}
+        self.settings.update(self.store)
+        self.process = None
+        self.log = self.home / "server.log"
+
+    def command(self):
+        command = [binary(), *(["serve", "--roles", self.roles] if self.roles else ["up"]),
+                   "--data", "data" if self.relative else str(self.data)]
+        for pack in self.packs:
+            command += ["--packs", str(pack)]
+        for key, value in self.settings.items():
+            command += ["--set", f"{key}={value}"]
+        return command
+
+    def start(self, prefix=(), ready=True, seconds=60):
+        (self.data / "url").unlink(missing_ok=True)
+        self.prefixed = bool(prefix)
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(
+                [*prefix, *self.command()], stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+                cwd=self.home if self.relative else None, user=self.user, group=self.user,
+                extra_groups=None if self.user is None else [],
+            )
+        if ready:
+            until("the server is ready", self.is_ready, seconds)
+        return self
+
+    def is_ready(self):
+        if self.has_ended():
+            tail = self.log.read_text(errors="replace")[-3000:]
+            raise AssertionError(f"the server ended with {self.process.returncode}:\n{tail}")
+        if not (self.data / "url").exists():
+            return False
+        client = Client(self.url(), None)
+        try:
+            return client.request("GET", "/ready")[0] == 200
+        except OSError:
+            return False
+        finally:
+            client.close()
+
+    def url(self):
+        return (self.data / "url").read_text().strip()
+
+    def token(self):
+        return (self.data / "admin.token").read_text().strip()
+
+    def client(self):
+        return Client(self.url(), self.token())
+
+    def log_lines(self, event):
+        """The log's entries of one kind, oldest first."""
+        found = []
+        for line in self.log.read_text(errors="replace").splitlines():
+            if f'"{event}"' in line:
+                found.append(json.loads(line))
+        return found
+
+    def spawners(self):
+        """[(pid, start time)] of the spawners that hold this data folder."""
+        return spawners_of(self.data)
 
     def pid(self):
         return int((self.folder / "data/postmaster.pid").read_text().split()[0])
