@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import sys
 
+import suite
 from changes import ROOT
 
 BUILD = ROOT / "build/coverage"
@@ -40,15 +41,9 @@ def run_tests(name, *selection):
         shutil.rmtree(each, ignore_errors=True)
         each.mkdir(parents=True)
     environment = os.environ | {"LLVM_PROFILE_FILE": f"{folder}/%m%c.profraw"}
-    ctest = ["ctest", "--test-dir", BUILD, "-j2", "--output-on-failure"]
-    if subprocess.run([*ctest, *selection], env=environment, check=False).returncode != 0:
-        # `./dev test` judges the tests; here a second failure ends the measurement. Said last, where
-        # a log that was cut still tells it.
-        again = subprocess.run([*ctest, "--rerun-failed"], env=environment, check=False)
-        failed = (BUILD / "Testing/Temporary/LastTestsFailed.log")
-        if again.returncode != 0:
-            sys.exit(f"failed twice: {' '.join(failed.read_text().split())}")
-        print("unsteady: a test failed above and passed when it was run again", flush=True)
+    # `./dev test` judges the tests; here a second failure ends the measurement.
+    if not suite.run(BUILD, selection, environment, again=True):
+        sys.exit(1)
     merged = PROFILES / f"{name}.profdata"
     raw = sorted([*folder.glob("*.profraw"), *SPAWNED.glob("*.profraw")])
     subprocess.run(["llvm-profdata-19", "merge", "-sparse", *raw, "-o", merged], check=True)

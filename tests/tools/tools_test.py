@@ -11,6 +11,7 @@ sys.path.insert(0, str(ROOT / "tools"))
 from changes import includers  # noqa: E402
 from dropped import dropped  # noqa: E402
 from hashes import unseeded  # noqa: E402
+from suite import failures  # noqa: E402
 
 
 def found(body):
@@ -40,6 +41,18 @@ class Dropped(unittest.TestCase):
 
     def test_texts_and_comments_are_no_code(self):
         self.assertEqual(found('  log("if (x.ok()) use(x);");  // if (x.ok()) use(x);'), [])
+
+
+class Failures(unittest.TestCase):
+    def test_only_what_failed_is_told_without_what_is_said_in_passing(self):
+        line = "-" * 58
+        log = (f"Start testing\n{line}\n1/3 Testing: good\n1/3 Test: good\nfine\n"
+               f"Test Passed.\n{line}\n\n2/3 Testing: bad\n2/3 Test: bad\n{line}\n"
+               f"2026-11-30T06:25:31.048Z warn  store.connection_lost\n[ RUN      ] A.B\nwhy\n"
+               f"Test Failed.\n{line}\n\n3/3 Testing: late\nTest Failed.\n")
+        self.assertEqual(list(failures(log)), ["bad", "late"])
+        self.assertIn("why", failures(log)["bad"])
+        self.assertFalse([one for one in failures(log)["bad"] if "connection_lost" in one])
 
 
 class Unseeded(unittest.TestCase):

@@ -13,6 +13,7 @@
 
 #include "adapters/store_postgres/store_postgres.h"
 #include "adapters/store_postgres/test_support.h"
+#include "base/log.h"
 #include "store/row_reader.h"
 #include "store/watched_store.h"
 #include "store/writer.h"
@@ -122,6 +123,7 @@ class Proxy {
 class CutConnections : public ::testing::Test {
  protected:
   explicit CutConnections(bool short_limits = false) : short_limits_(short_limits) {
+    set_log_level(LogLevel::Error);  // each cut is told
     auto db = must(store_->open_writer());
     must(migrate(*db));
     writer_ =

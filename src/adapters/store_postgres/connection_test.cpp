@@ -63,7 +63,7 @@ TEST_F(CutConnections, BetweenTransactionsAreNotNoticed) {
   ASSERT_EQ(write({.events = {event(1)}}).end, WriteEnd::Committed);
   auto admin = must(direct_->open_writer());
   EXPECT_GT(must(query_int(*admin,
-                           "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
+                           "SELECT count(pg_terminate_backend(pid, 60000)) FROM pg_stat_activity "
                            "WHERE pid <> pg_backend_pid() AND application_name = 'millrace'")),
             1);
   EXPECT_EQ(write({.events = {event(2)}}).end, WriteEnd::Committed);
@@ -309,7 +309,7 @@ TEST_F(CutConnections, OfWhoListensAreMadeAgainAndSayThatSomethingMayBeMissing) 
   expect(1, "missed");
   tell("1");
   expect(2, "1");
-  EXPECT_EQ(count("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
+  EXPECT_EQ(count("SELECT count(pg_terminate_backend(pid, 60000)) FROM pg_stat_activity "
                   "WHERE query LIKE 'LISTEN %'"),
             1);
   expect(3, "missed");
