@@ -5,11 +5,12 @@ import pathlib
 import sys
 import tempfile
 import threading
+import time
 
 import table
 from enclosure import Enclosure
 from load import HttpLoad, post, quantile, whole_answer
-from rows import Figure
+from rows import Figure, Scale, in_turn, kill
 
 
 def an_answer_is_whole_when_all_of_its_body_is_there():
@@ -103,11 +104,68 @@ def rows_where_a_peer_wins_are_shown_first():
     assert "other" in table.written_into(once, "other\n")
 
 
+class Fake:
+    """An engine that accepts what it is asked, and needs so long to get up again."""
+    recovers = True
+
+    def __init__(self, name, seconds_up=0.0):
+        self.name, self.enclosure = name, self
+        self.seconds_up, self.held, self.kills, self.accepted = seconds_up, None, 0, set()
+
+    def hold(self, still):
+        self.held = still
+
+    def resident_bytes(self):
+        return 0
+
+    def accept(self, first, count, _):
+        for number in range(first, first + count):
+            self.accepted.add(number)
+            yield number
+            if self.kills and len(self.accepted) % count == count // 2:
+                return
+
+    def kill(self):
+        self.kills += 1
+
+    def start(self):
+        time.sleep(self.seconds_up)
+
+    def resume(self):
+        pass
+
+    def finished(self):
+        return self.accepted
+
+
+def rounds_go_in_turn_and_the_others_hold_still():
+    engines = [Fake("a"), Fake("b"), Fake("c")]
+    seen = []
+
+    def once(engine):
+        assert [other for other in engines if not other.held] == [engine]
+        seen.append(engine.name)
+        return len(seen)
+    told = in_turn(engines, [(engine,) for engine in engines], 3, once)
+    assert "".join(seen) == "abcbcacab", seen
+    assert told[engines[0],] == [1, 6, 8], told
+
+
+def who_is_slow_to_recover_is_killed_once():
+    scale = Scale(rounds=3, accepted=10, slow_recovery_s=0.3)
+    quick, slow = Fake("quick"), Fake("slow", 0.4)
+    figures = kill([quick, slow], scale)
+    assert (quick.kills, slow.kills) == (3, 1)
+    assert [figure.engine for figure in figures] == ["quick", "slow"]
+    assert figures[0].done_s < 0.3 < figures[1].done_s, figures
+
+
 def main():
     failed = 0
     cases = [an_answer_is_whole_when_all_of_its_body_is_there,
              every_request_is_sent_once_and_every_answer_is_looked_at,
              cpu_and_bytes_of_children_that_ended_are_counted, a_quantile_is_one_of_the_numbers,
+             rounds_go_in_turn_and_the_others_hold_still, who_is_slow_to_recover_is_killed_once,
              rows_where_a_peer_wins_are_shown_first]
     for case in cases:
         try:

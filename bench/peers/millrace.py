@@ -120,16 +120,15 @@ class Millrace(Posted):
     def all_executions(self, query=""):
         cursor = ""
         while True:
-            page = self.get(f"/api/v1/executions?limit=200{query}{cursor}")
+            page = self.get(f"/api/v1/executions?limit=500{query}{cursor}")
             yield from page["data"]
             if not page.get("next_cursor"):
                 return
             cursor = f"&cursor={page['next_cursor']}"
 
-    def left(self, query=""):
+    def left(self):
         """Whether something is not final."""
-        return any(self.get(f"/api/v1/executions?limit=1&status={status}{query}")["data"]
-                   for status in ("running", "scheduled", "requested", "pending"))
+        return bool(self.get("/api/v1/executions?limit=1&open=true")["data"])
 
     def timers(self, count, lead_s, window_s, in_flight):
         first = time.time() + lead_s
@@ -181,8 +180,14 @@ class Millrace(Posted):
         return "peers.three", {"n": number}
 
     def finished(self):
-        return {self.accepted[row["id"]] for row in self.all_executions("&status=succeeded")
-                if row["id"] in self.accepted}
+        """Newest first: behind the first that was accepted are those of other rows."""
+        found, first = set(), min(map(int, self.accepted))
+        for row in self.all_executions("&status=succeeded&action=peers.three"):
+            if int(row["id"]) < first:
+                break
+            if row["id"] in self.accepted:
+                found.add(self.accepted[row["id"]])
+        return found
 
 
 def milliseconds(text):

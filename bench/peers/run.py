@@ -30,7 +30,7 @@ ROWS = ("idle", *IN_FLIGHT, "timers", "drain", "kill", "matching", "conductor")
 HEAD = """
 ## Beside peers
 {when}, {machine}, load average {load} before and {load_after} after, commit {commit}, {rounds} rounds \
-in turn. {versions}. What is compared, how, and what is not: bench/peers/README.md. CPU is of all \
+in turn, waiting items in one. {versions}. What is compared, how, and what is not: bench/peers/README.md. CPU is of all \
 processes of an engine, its database and its handlers with it; the client is apart, but for DBOS and \
 graphile-worker, which run in the process of their caller. Latencies are the client's; of timers, how \
 late they are. Flushes are fsync and its like, written is what the kernel sent to the disk.
