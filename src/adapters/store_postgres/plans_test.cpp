@@ -186,7 +186,7 @@ TEST_F(Plans, TouchAsFewPagesOfAFullStoreAsOfANewOne) {
       {"DELETE", "message WHERE id = $1 AND tenant = $2", "(19000, 1)", *db_},
       {"DELETE", "timer WHERE id = $1 AND tenant = $2", "(19000, 1)", *db_},
   };
-  static const std::regex kPages(R"(shared hit=(\d+)(?: read=(\d+))?)");
+  static const std::regex kPages(R"(shared(?: hit=(\d+))?(?: read=(\d+))?)");
   for (const auto& call : kCalls) {
     auto names = must(query<std::string>(
         call.of, "SELECT name FROM pg_prepared_statements WHERE statement LIKE $1",
@@ -197,7 +197,8 @@ TEST_F(Plans, TouchAsFewPagesOfAFullStoreAsOfANewOne) {
                         names[0] + std::string(call.parameters));
     std::smatch pages;
     ASSERT_TRUE(std::regex_search(plan, pages, kPages)) << plan;
-    int64_t touched = std::stoll(pages[1]) + (pages[2].matched ? std::stoll(pages[2]) : 0);
+    int64_t touched = 0;
+    for (size_t i : {1, 2}) touched += pages[i].matched ? std::stoll(pages[i]) : 0;
     EXPECT_LT(touched, 30) << call.ends << "\n" << plan;
   }
 }
