@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 
 #include "base/text.h"
@@ -34,6 +35,21 @@ Of<ExecutionId> execution_of(std::string_view ref) {
   std::from_chars(parts[1].data(), parts[1].data() + parts[1].size(), of.tenant.value);
   std::from_chars(parts[3].data(), parts[3].data() + parts[3].size(), of.id.value);
   return of;
+}
+
+Result<void> check_blob_ref(std::string_view ref, size_t most) {
+  bool fits = !ref.empty() && ref.size() <= most && ref.find('\0') == ref.npos;
+  for (size_t at = 0; fits && at <= ref.size();) {
+    size_t end = std::min(ref.find('/', at), ref.size());
+    std::string_view part = ref.substr(at, end - at);
+    fits = !part.empty() && part != "." && part != "..";
+    at = end + 1;
+  }
+  if (fits) return {};
+  return Error(ErrorKind::Invalid, "BLB-0002",
+               fmt::format("blob reference '{}': expected names with '/' between, none of them "
+                           "'.' or '..', {} bytes at most",
+                           ref.substr(0, 200), most));
 }
 
 }  // namespace millrace::kernel

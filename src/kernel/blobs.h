@@ -25,6 +25,9 @@ inline constexpr std::string_view kOutputBlobs = "output/";
 inline constexpr std::string_view kArtifactBlobs = "artifacts/";
 // The execution that a blob is of; none when the reference is not of these forms.
 Of<ExecutionId> execution_of(std::string_view ref);
+// Errors (Invalid, BLB-0002): empty, above `most` bytes, with a NUL, or a component is empty, `.`
+// or `..`.
+Result<void> check_blob_ref(std::string_view ref, size_t most);
 
 // A blob that is being written. Destroyed before `commit`: it is gone. When the process dies
 // before, part of it may stay.

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -38,21 +39,7 @@ std::string parent_of(const std::string& ref) {
 }
 std::string name_of(const std::string& ref) { return ref.substr(ref.rfind('/') + 1); }
 
-// Components of letters, digits and the like; none is empty, `.` or `..`.
-Result<void> check_ref(std::string_view ref) {
-  bool fits = !ref.empty() && ref.size() < 4096 && ref.find('\0') == ref.npos;
-  for (size_t at = 0; fits && at <= ref.size();) {
-    size_t end = std::min(ref.find('/', at), ref.size());
-    std::string_view part = ref.substr(at, end - at);
-    fits = !part.empty() && part != "." && part != "..";
-    at = end + 1;
-  }
-  if (fits) return {};
-  return Error(ErrorKind::Invalid, "BLB-0002",
-               fmt::format("blob reference '{}': expected names with '/' between, none of them "
-                           "'.' or '..'",
-                           ref.substr(0, 200)));
-}
+Result<void> check_ref(std::string_view ref) { return kernel::check_blob_ref(ref, PATH_MAX - 1); }
 
 class Writer final : public kernel::BlobWriter {
  public:

@@ -33,21 +33,8 @@ Error strange(const std::string& ref, std::string_view what) {
   return Error(ErrorKind::Unavailable, "BLB-0003", fmt::format("blob '{}': S3 {}", ref, what));
 }
 
-// As blob_fs reads references.
 Result<void> check_ref(std::string_view ref, const Options& options) {
-  bool fits = !ref.empty() && options.prefix.size() + ref.size() <= kLongestKey &&
-              ref.find('\0') == ref.npos;
-  for (size_t at = 0; fits && at <= ref.size();) {
-    size_t end = std::min(ref.find('/', at), ref.size());
-    std::string_view part = ref.substr(at, end - at);
-    fits = !part.empty() && part != "." && part != "..";
-    at = end + 1;
-  }
-  if (fits) return {};
-  return Error(ErrorKind::Invalid, "BLB-0002",
-               fmt::format("blob reference '{}': expected names with '/' between, none of them "
-                           "'.' or '..', {} bytes at most",
-                           ref.substr(0, 200), kLongestKey - options.prefix.size()));
+  return kernel::check_blob_ref(ref, kLongestKey - std::min(kLongestKey, options.prefix.size()));
 }
 
 // `prefix` ends with `/`.
