@@ -7,7 +7,9 @@ import os
 import pathlib
 import platform
 import shutil
+import signal
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -81,6 +83,7 @@ def of_engines(asked, classes, folder, scale):
 
 def main():
     options = arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("peers: stopped"))  # so that all engines end
     install.install()
     scale = rows.Scale.quick() if options.quick else rows.Scale()
     asked = [options.only] if options.only else ROWS
