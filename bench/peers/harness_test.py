@@ -2,6 +2,7 @@
 """The harness of the peers, without a peer."""
 import http.server
 import pathlib
+import shutil
 import sys
 import tempfile
 import threading
@@ -87,6 +88,22 @@ def cpu_and_bytes_of_children_that_ended_are_counted():
         assert not inside.group.exists()
 
 
+def flushes_are_counted_of_an_engine_that_sleeps_too():
+    with tempfile.TemporaryDirectory(dir=".") as folder:
+        inside, asleep = Enclosure("flushes"), Enclosure("asleep")
+        try:
+            flush = ("import os, sys\nfile = os.open(sys.argv[1], os.O_CREAT | os.O_WRONLY)\n"
+                     "for _ in range(3): os.write(file, b'x'); os.fsync(file)\n")
+            asleep.spawn(["sleep", "60"], f"{folder}/log")
+            time.sleep(0.3)
+            with inside.flushes() as counted, asleep.flushes() as none:
+                inside.spawn([sys.executable, "-c", flush, f"{folder}/out"], f"{folder}/log").wait()
+            assert (counted, none) == ([3], [0]), (counted, none)
+        finally:
+            inside.close()
+            asleep.close()
+
+
 def a_quantile_is_one_of_the_numbers():
     assert quantile([1, 2, 3], 0.5) == 2 and quantile([1], 0.99) == 1
     assert quantile(list(range(100)), 0.99) == 99
@@ -164,7 +181,9 @@ def main():
     failed = 0
     cases = [an_answer_is_whole_when_all_of_its_body_is_there,
              every_request_is_sent_once_and_every_answer_is_looked_at,
-             cpu_and_bytes_of_children_that_ended_are_counted, a_quantile_is_one_of_the_numbers,
+             cpu_and_bytes_of_children_that_ended_are_counted,
+             *[flushes_are_counted_of_an_engine_that_sleeps_too] * bool(shutil.which("perf")),
+             a_quantile_is_one_of_the_numbers,
              rounds_go_in_turn_and_the_others_hold_still, who_is_slow_to_recover_is_killed_once,
              rows_where_a_peer_wins_are_shown_first]
     for case in cases:
