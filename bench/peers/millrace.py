@@ -79,11 +79,19 @@ class Millrace(Posted):
         self.token = f"Authorization: Bearer {(data / 'admin.token').read_text().strip()}\r\n"
 
     def get(self, path):
-        if self.connection is None:
-            self.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        self.connection.request("GET", path,
-                                headers={"Authorization": self.token.split(": ", 1)[1].strip()})
-        answer = self.connection.getresponse()
+        """Over one connection; the server closes it when nothing comes for long."""
+        headers = {"Authorization": self.token.split(": ", 1)[1].strip()}
+        for again in (True, False):
+            if self.connection is None:
+                self.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+            try:
+                self.connection.request("GET", path, headers=headers)
+                answer = self.connection.getresponse()
+                break
+            except ConnectionError:
+                self.connection = None
+                if not again:
+                    raise
         page = json.loads(answer.read())
         if answer.status != 200:
             raise SystemExit(f"peers: {path}: {page}")
