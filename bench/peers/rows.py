@@ -45,7 +45,7 @@ class Scale:
     drain_limit_s: float = 15.0
     idle_s: float = 15.0
     accepted: int = 2_000
-    recovery_limit_s: float = 60.0
+    recovery_limit_s: float = 90.0
     slow_recovery_s: float = 15.0
 
     @staticmethod
