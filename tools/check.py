@@ -10,6 +10,7 @@ the error pages again.
 import concurrent.futures
 import os
 import pathlib
+import ast
 import re
 import subprocess
 import sys
@@ -380,12 +381,21 @@ def check_headers(full):
 
 
 def check_python():
-    """What no test runs (bench/peers) is at least Python."""
+    """What no test runs (bench/peers) is at least Python, and nothing is defined over something."""
     for path in git_files("*.py"):
         try:
-            compile(path.read_text(), path.name, "exec")
+            tree = ast.parse(path.read_text(), path.name)
         except SyntaxError as error:
             problem(path.relative_to(ROOT), error.lineno, error.msg)
+            continue
+        for scope in [tree, *[node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]]:
+            there = set()
+            for node in scope.body:
+                if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+                    continue
+                if node.name in there and not node.decorator_list:
+                    problem(path.relative_to(ROOT), node.lineno, f"a second '{node.name}'")
+                there.add(node.name)
 
 
 def check_maps():
