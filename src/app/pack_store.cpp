@@ -62,15 +62,18 @@ Result<void> find_packs(const std::string& source, std::vector<Found>& found) {
   return {};
 }
 
+void log_changed(std::string_view pack, std::string_view digest, const Error& why,
+                 std::string_view done) {
+  log_error("release.changed",
+            {{"pack", pack}, {"digest", digest}, {"why", why.message()}, {"done", done}});
+}
+
 // Nothing is done when the release is there already, as it was staged.
 Result<void> stage(const std::string& data, const Pack& pack, const packs::PackFiles& files) {
   auto there = read_release(data, pack.ref, pack.digest);
   if (there.ok()) return {};
   if (there.error().kind() != ErrorKind::NotFound) {
-    log_error("release.changed", {{"pack", pack.ref},
-                                  {"digest", pack.digest},
-                                  {"why", there.error().message()},
-                                  {"done", "staged anew from its source"}});
+    log_changed(pack.ref, pack.digest, there.error(), "staged anew from its source");
   }
   return write_release(files, pack.folder);
 }
@@ -149,12 +152,19 @@ std::string PackStore::folder_of(std::string_view pack, std::string_view digest)
   return release_path(data_, pack, digest);
 }
 
-// From another machine, when it is not on this one.
+// From another machine, when it is not on this one, or is not what was staged here.
 Result<packs::PackFiles> PackStore::staged(const std::string& pack,
                                            const std::string& digest) const {
   auto files = read_release(data_, pack, digest);
-  if (files.ok() || !bring_ || files.error().kind() != ErrorKind::NotFound) return files;
-  TRY(bring_(pack, digest));
+  if (files.ok() || !bring_) return files;
+  auto brought = bring_(pack, digest);
+  if (files.error().kind() == ErrorKind::NotFound) {
+    TRY(brought);
+  } else {
+    log_changed(pack, digest, files.error(),
+                brought.ok() ? "brought from another machine" : brought.error().message());
+    if (!brought.ok()) return files;
+  }
   return read_release(data_, pack, digest);
 }
 

@@ -138,6 +138,36 @@ TEST_F(PackStoreTest, OfSeveralServersOneThatIsNotAskedKeepsToWhatIsInForce) {
   EXPECT_NE(loads(one_of_several, Why::Start), black->digest);
 }
 
+// Nor does it run what somebody has changed on its disk: others have it whole.
+TEST_F(PackStoreTest, OfSeveralServersOneBringsWhatIsGoneOrChangedAtItsOwn) {
+  auto tea = find(loaded({pack("tea", tea_pack())}), "tea");
+  auto others = home_ + "/others";
+  std::filesystem::copy(tea->folder, others, std::filesystem::copy_options::recursive);
+  int brought = 0;
+  PackStore one_of_several(data_, {}, [&](auto&, auto&) -> Result<void> {
+    ++brought;
+    std::filesystem::remove_all(tea->folder);
+    std::filesystem::copy(others, tea->folder, std::filesystem::copy_options::recursive);
+    return {};
+  });
+  auto is_loaded = [&] {
+    auto found = one_of_several.load(*reader(), PackStore::Why::News);
+    return found.ok() && find(*found, "tea") != nullptr;
+  };
+  EXPECT_TRUE(is_loaded());
+  EXPECT_EQ(brought, 0);
+  std::filesystem::remove(tea->folder + "/actions/brew.sh");
+  EXPECT_TRUE(is_loaded());
+  EXPECT_EQ(brought, 1);
+  std::filesystem::remove_all(tea->folder);
+  EXPECT_TRUE(is_loaded());
+  EXPECT_EQ(brought, 2);
+  PackStore alone(data_, {}, [](auto&, auto&) { return Error(ErrorKind::NotFound, "X", "none"); });
+  std::filesystem::remove(tea->folder + "/actions/brew.sh");
+  auto found = alone.load(*reader(), PackStore::Why::News);
+  EXPECT_TRUE(found.ok() && !find(*found, "tea"));
+}
+
 TEST_F(PackStoreTest, APackWhoseReleaseIsGoneTooCostsOnlyItself) {
   auto tea = find(loaded({pack("tea", tea_pack())}), "tea");
   std::filesystem::remove_all(tea->folder);

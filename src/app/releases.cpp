@@ -93,11 +93,13 @@ void Releases::read(const agent::WantRelease& want,
              });
 }
 
-// What another server has loaded, and granted, before this one has heard of it.
+// What another server has loaded, and granted, before this one has heard of it; or what is not as
+// it was staged any more.
 std::optional<worker::Preparation> Releases::prepare(const kernel::WorkOrder& order) {
   if (order.runner != Runner::Script) return std::nullopt;
   auto staged = staged_.file(order.pack, order.release, "actions/" + order.entry_point);
-  if (staged.ok() || staged.error().kind() != ErrorKind::NotFound) return std::nullopt;
+  if (staged.ok()) return std::nullopt;
+  if (staged.error().kind() != ErrorKind::NotFound) log_warn("release.changed", staged.error());
   return worker::Preparation{
       fmt::format("release {} of pack '{}'", order.release.substr(0, 12), order.pack),
       [this, pack = order.pack, digest = order.release](auto ready) {

@@ -260,7 +260,7 @@ def a_follower_who_was_there_first_hears_the_run_begin():
 
 SHOP = {
     "pack.yaml": "ref: shop\nversion: VERSION.0.0\n",
-    "actions/sell.yaml": "name: sell\nrunner_type: shell\nentry_point: sell.sh\n"
+    "actions/sell.yaml": "name: sell\ndescription: sells VERSION\nrunner_type: shell\nentry_point: sell.sh\n"
                          "effect_class: idempotent\n",
     "actions/sell.sh": "#!/bin/sh\necho sold vVERSION by $0\nsleep 0.2\n",
     "data/large": "VERSION" * 700_000,  # several pieces
@@ -311,17 +311,27 @@ def a_pack_of_one_server_runs_on_all():
         for other in (second, front):
             until("the other one has it", lambda o=other: cluster.client(o).data(
                 "GET", "/api/v1/packs/shop")["version"] == "2.0.0")
+            until("its actions are there", lambda o=other: cluster.client(o).data(
+                "GET", "/api/v1/actions/shop.sell")["description"] == "sells 2")
         assert len(second.log_lines("release.brought")) == 2
         sold_on(cluster, second, "2")
         # What is gone from a disk comes again with the run that needs it.
         shutil.rmtree(second.data / "packs/shop")
         sold_on(cluster, second, "2")
         assert len(second.log_lines("release.brought")) == 3
+        # So does what somebody has changed there.
+        changed, = (second.data / "packs/shop").glob("*/actions/sell.sh")
+        changed.chmod(0o755)
+        changed.write_text("#!/bin/sh\necho changed\n")
+        sold_on(cluster, second, "2")
+        assert len(second.log_lines("release.brought")) == 4
         assert not list((second.data / "fetch").iterdir())
         assert not first.log_lines("release.brought")
         states = POSTGRES.query(
             f"SELECT DISTINCT state FROM {cluster.schema}.pack_release WHERE pack = 'shop'")
         assert states == ["0"], f"the folder is there, on one of them: {states}"
+        for server in cluster.servers:
+            assert not server.log_lines("packs.not_reloaded"), server.name
 
 
 def an_agent_gets_a_release_that_its_server_has_to_bring():
