@@ -114,6 +114,8 @@ def rows_where_a_peer_wins_are_shown_first():
     won = [Figure("Millrace, in process, SQLite", cpu_us=1, rate=5), Figure("Peer", cpu_us=10, rate=1)]
     assert table.won_by_a_peer(lost) == {"with the handler in node": ["CPU"]}
     assert table.won_by_a_peer(won) == {}
+    even = [Figure("Millrace, in process, SQLite", rate=998), Figure("Peer", rate=999)]
+    assert table.won_by_a_peer(even) == {}
     shown = table.page({"first": won, "second": lost}, "head\n")
     assert shown.index("second") < shown.index("first"), shown
     once = table.written_into("# Performance\n", shown)

@@ -37,15 +37,15 @@ class Scale:
     """How much of everything. Rounds are bounded by time, so that slow engines end too."""
     rounds: int = 3
     warm_s: float = 0.5
-    round_s: float = 2.0
+    round_s: float = 1.5
     timers: int = 10_000
     window_s: float = 10.0
     waiting: int = 100_000
     fill_limit_s: float = 30.0
-    drain_limit_s: float = 15.0
+    drain_limit_s: float = 12.0
     idle_s: float = 15.0
     accepted: int = 2_000
-    recovery_limit_s: float = 90.0
+    recovery_limit_s: float = 75.0
     slow_recovery_s: float = 15.0
 
     @staticmethod

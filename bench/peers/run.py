@@ -31,11 +31,12 @@ IN_FLIGHT = {"empty": 64, "three": 64, "fan": 4}
 ROWS = ("idle", *IN_FLIGHT, "timers", "drain", "kill", "matching", "conductor")
 HEAD = """
 ## Beside peers
-{when}, {machine}, load average {load} before and {load_after} after, commit {commit}, {rounds} rounds \
-in turn, waiting items in one. {versions}. What is compared, how, and what is not: bench/peers/README.md. CPU is of all \
-processes of an engine, its database and its handlers with it; the client is apart, but for DBOS and \
-graphile-worker, which run in the process of their caller. Latencies are the client's; of timers, how \
-late they are. Flushes are fsync and its like, written is what the kernel sent to the disk.
+{when}, {machine}, commit {commit}, {rounds} rounds in turn, waiting items in one. Load average \
+{load} before (above 0.5 others worked on the machine too), {load_after} after. {versions}. What is \
+compared, how, and what is not: bench/peers/README.md. CPU is of all processes of an engine, its \
+database and its handlers with it; the client is apart, but for DBOS and graphile-worker, which run \
+in the process of their caller. Latencies are the client's; of timers, how late they are. Flushes \
+are fsync and its like, written is what the kernel sent to the disk.
 """
 
 
@@ -53,7 +54,7 @@ def arguments():
     parser = argparse.ArgumentParser(prog="./dev bench --peers")
     parser.add_argument("--peers", action="store_true")
     parser.add_argument("--only", choices=ROWS)
-    parser.add_argument("--quick", action="store_true", help="all of it in under five minutes")
+    parser.add_argument("--quick", action="store_true", help="small counts, one round: some six minutes")
     parser.add_argument("--engine", action="append", default=[], help="only those with this in the name")
     parser.add_argument("--dry", action="store_true", help="write nothing")
     return parser.parse_args()

@@ -24,14 +24,14 @@ def group_of(figure):
 
 
 def won_by_a_peer(figures):
-    """What a peer does better than the best of ours: {group: [what]}"""
+    """What a peer does better than the best of ours, by more than 1 %: {group: [what]}"""
     peers = [figure for figure in figures if not ours(figure)]
     won = {}
     for group in ("with the handler in node", "in process"):
         mine = [figure for figure in figures if ours(figure) and group_of(figure) == group]
         for name, title in JUDGED:
             a, b = best(mine, name), best(peers, name)
-            if a is not None and b is not None and (b > a if name == "rate" else b < a):
+            if a is not None and b is not None and (b > a * 1.01 if name == "rate" else b * 1.01 < a):
                 won.setdefault(group, []).append(title)
     return won
 
