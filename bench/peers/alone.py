@@ -8,7 +8,7 @@ from contestant import INSTALLED, ROOT
 from load import quantile
 from rows import Figure
 
-ALONE = ROOT / "build/release/bench/peers/millrace_alone"
+ALONE = INSTALLED / "millrace_alone"
 EVENTS = 10_000
 
 

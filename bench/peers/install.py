@@ -8,13 +8,14 @@ import re
 import shutil
 import subprocess
 
-from contestant import INSTALLED, NODE
+from contestant import INSTALLED, NODE, ROOT
 from restate import SERVER
 
 HERE = pathlib.Path(__file__).resolve().parent
 PACKAGES = INSTALLED / "node_modules"
 PYTHON = INSTALLED / "python"
 ORQUESTA = "1.2.0"
+OURS = (ROOT / "build/release/millrace", ROOT / "build/release/bench/peers/millrace_alone")
 # What each peer needs to be there: a file, or a program.
 NEEDED = {
     "Restate": SERVER,
@@ -76,6 +77,9 @@ def install():
     shutil.rmtree(programs, ignore_errors=True)
     shutil.copytree(HERE / "node", programs)
     shutil.copy(HERE / "ruler/Matching.java", INSTALLED / "ruler")
+    for ours in OURS:  # copies: a build may go on meanwhile
+        (INSTALLED / ours.name).unlink(missing_ok=True)
+        shutil.copy(ours, INSTALLED)
     for name, where in NEEDED.items():
         there = where.exists() if isinstance(where, os.PathLike) else shutil.which(where)
         if not there:

@@ -5,10 +5,10 @@ import http.client
 import json
 import time
 
-from contestant import END_LIMIT_S, NODE, PROGRAMS, ROOT, Posted, until
+from contestant import END_LIMIT_S, INSTALLED, NODE, PROGRAMS, ROOT, Posted, until
 from load import HttpLoad, free_port, post
 
-BINARY = ROOT / "build/release/millrace"
+BINARY = INSTALLED / "millrace"
 
 
 def written(path, text):

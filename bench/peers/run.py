@@ -109,7 +109,7 @@ def main():
     print(f"{time.monotonic() - begin:.0f} s")
     if options.dry or options.quick or options.only or options.engine:
         return
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, check=True, text=True,
+    commit = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, check=True, text=True,
                             capture_output=True).stdout.strip()
     head = HEAD.format(
         when=time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()), machine=machine(), load=load,

@@ -68,7 +68,7 @@ def table(title, figures):
         lines.append(f"A peer wins, {group}: {', '.join(what)}.")
     for group in ("with the handler in node", "in process"):
         if title != "idle" and (value := ratio(figures, group)):
-            lines.append(f"CPU {group} over the best peer's: {value:.2f}.")
+            lines.append(f"CPU {group} over the best peer's: {value:.2g}.")
     lines += ["", "| engine | " + " | ".join(head for _, head in columns) + (" | |" if notes else " |"),
               "|---" * (len(columns) + 1 + notes) + "|"]
     for figure in figures:
