@@ -33,7 +33,10 @@ rpc::CommandHandlers ForOthers::handlers() {
               [this](Of<ExecutionId> execution, rpc::OnOutput chunk) {
                 return engine_.on_output(execution, std::move(chunk));
               },
-          .forget_output = [this](int64_t number) { engine_.forget(number); }};
+          .forget_output = [this](int64_t number) { engine_.forget(number); },
+          .lend = [this](kernel::PermitAsk ask,
+                         rpc::OnPermits lent) { engine_.lend(std::move(ask), std::move(lent)); },
+          .take_back = [this](int64_t number) { engine_.take_back(number); }};
 }
 
 void ForOthers::begin(api::Api& api) {

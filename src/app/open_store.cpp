@@ -67,6 +67,15 @@ Result<store_postgres::Options> postgres_options(const StoreSection& section) {
 
 }  // namespace
 
+Result<void> make_data_folder(const std::string& data) {
+  std::error_code ec;
+  std::filesystem::create_directories(data, ec);
+  if (!ec && ::chmod(data.c_str(), 0700) == 0) return {};
+  return Error(ErrorKind::Unavailable, "APP-0004",
+               fmt::format("data folder '{}': {}", data,
+                           ec ? ec.message() : "not ours to protect (chmod failed)"));
+}
+
 Result<void> check_store_section(const StoreSection& section) {
   if (is_in_folder(section)) return {};
   if (!section.url.empty() && !section.url_file.empty()) {

@@ -9,6 +9,8 @@
 
 namespace millrace::app {
 
+// Its owner's alone. Errors: Unavailable, APP-0004.
+Result<void> make_data_folder(const std::string& data);
 // Where a server's rows lie: in the data folder (SQLite), or in the PostgreSQL database that the
 // configuration names. Errors: Invalid, APP-0033 (the configuration names it wrongly), else those
 // of sql.h.

@@ -44,6 +44,16 @@ class Peers {
   // A client's request for the server of that node; kAnybody: whoever decides. Loop thread.
   Task<Result<net::HttpResponse>> forward(api::ForwardedRequest request, int node);
 
+  // What engine::Engine::Outside has under these names.
+  std::function<void(const kernel::ServerRow&, kernel::PermitAsk, rpc::OnPermits)> ask_slots() {
+    return [this](const auto& of, const auto& ask, auto got) {
+      at(of.internal)->ask_slots(ask, std::move(got));
+    };
+  }
+  std::function<void(const kernel::ServerRow&, int64_t)> give_slot_back() {
+    return [this](const auto& of, int64_t number) { at(of.internal)->give_slot_back(number); };
+  }
+
   // Blocking. From the server that has it. Errors: NotFound, BLB-0001: none; the last one of
   // those that could not be asked.
   Result<std::string> read_blob(const std::string& ref, int64_t from, int64_t count);

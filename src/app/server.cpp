@@ -2,14 +2,12 @@
 #include "app/server.h"
 
 #include <fmt/format.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
-#include <filesystem>
 
 #include "adapters/blob_fs/blob_fs.h"
 #include "agent/sessions.h"
@@ -69,15 +67,6 @@ constexpr size_t kRecentKeys = 8192;  // 5 MB at most
 constexpr int64_t kIdentityLookMs = 600'000;
 constexpr int kExitStoreFailed = 74;  // EX_IOERR
 
-Result<void> make_data_folder(const DataPaths& paths) {
-  std::error_code ec;
-  std::filesystem::create_directories(paths.data, ec);
-  if (!ec && ::chmod(paths.data.c_str(), 0700) == 0) return {};
-  return Error(ErrorKind::Unavailable, "APP-0004",
-               fmt::format("data folder '{}': {}", paths.data,
-                           ec ? ec.message() : "not ours to protect (chmod failed)"));
-}
-
 engine::Retention retention_of(const Config& config) {
   return {.events = config.retention.events_days * kDayMs,
           .executions = config.retention.executions_days * kDayMs,
@@ -95,6 +84,7 @@ class Server {
 
   ~Server() {
     if (releases_) releases_->stop();
+    if (engine_) engine_->ask_nobody();
   }
 
  private:
@@ -244,6 +234,8 @@ Result<void> Server::open_engine() {
                     .open_key = [this](const kernel::KeyRow& row) { return open_key(row); },
                     .token_changed = [this](auto id, const auto* row) { token_changed(id, row); },
                     .packs_changed = [this] { reload_.notify(); },
+                    .ask_slots = peers_ ? peers_->ask_slots() : nullptr,
+                    .give_slot_back = peers_ ? peers_->give_slot_back() : nullptr,
                     .blobs = room_ ? shared_blobs_.get() : blobs_.get(),
                     .in_hand = in_hand_.get()}));
   if (room_) {
@@ -255,7 +247,7 @@ Result<void> Server::open_engine() {
 }
 
 Result<void> Server::open() {
-  TRY(make_data_folder(paths_));
+  TRY(make_data_folder(paths_.data));
   TRY(lock_, lock_folder(paths_.data));
   TRY(keys_, auth::open_key_file(paths_.keys, auth::system_random()));
   run_tokens_.emplace(keys_->derive("run tokens"));

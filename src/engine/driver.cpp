@@ -100,12 +100,20 @@ void Driver::drain(SessionId session) { say({Word::What::Drains, session}); }
 
 void Driver::close(SessionId session) { say({Word::What::Leaves, session}); }
 
+void Driver::call(Call call) {
+  say({.what = Word::What::Calls, .session = {}, .call = std::move(call)});
+}
+
+void Driver::not_told(const Word& word) {
+  if (word.renewed) word.renewed(stopping());
+  if (word.call) word.call(nullptr, now());
+}
+
 void Driver::say(Word word) {
   std::unique_lock lock(mutex_);
   if (closed_) {
     lock.unlock();
-    if (word.renewed) word.renewed(stopping());
-    return;
+    return not_told(word);
   }
   words_.push_back(std::move(word));
   if (sleeping_) wake_.notify_one();
@@ -120,6 +128,7 @@ void Driver::tell(Word word, Now at) {
     return word.renewed(Error(ErrorKind::Unavailable, kElsewhere,
                               "this server has lost its place among the others for now"));
   }
+  if (word.what == Word::What::Calls) return word.call(partition_.get(), at);
   if (word.what == Word::What::Leaves) return partition_->close(word.session, at);
   if (word.what == Word::What::Drains) return partition_->drain(word.session);
   if (partition_->renew(word.session, at)) return word.renewed({});
@@ -217,9 +226,7 @@ void Driver::stop(std::chrono::milliseconds within) {
     if (message->whose() == Whose::Asker) message->fail(stopping());
   }
   inbox_.clear();
-  for (auto& word : words_) {
-    if (word.renewed) word.renewed(stopping());
-  }
+  for (const auto& word : words_) not_told(word);
   words_.clear();
   partition_->abandon(stopping());
 }

@@ -51,6 +51,10 @@ class Driver {
   void close(SessionId session);
   void drain(SessionId session);
 
+  // Called where the partition is had, then it takes a turn. Null: the driver ends.
+  using Call = std::function<void(Partition*, Now)>;
+  void call(Call call);
+
   // The wall clock may have been set: what is due by it is looked up again.
   void look_at_clock();
 
@@ -80,12 +84,13 @@ class Driver {
 
  private:
   enum class Wish : uint8_t { Run, Drain, WindUp, End };
-  // What a worker says of its session.
+  // What a worker says of its session, or another server of slots.
   struct Word {
-    enum class What : uint8_t { Renews, Drains, Leaves };
+    enum class What : uint8_t { Renews, Drains, Leaves, Calls };
     What what;
     SessionId session;
     std::function<void(Result<void>)> renewed = {};
+    Call call = {};
   };
   Driver(std::unique_ptr<Partition> partition, Surroundings surroundings, Options options,
          Clock clock, std::function<void(const Error&)> fatal);
@@ -108,6 +113,7 @@ class Driver {
   void assist();
   void say(Word word);
   void tell(Word word, Now now);
+  void not_told(const Word& word);
   void on_commit(std::vector<store::Written> written);  // the thread that has written
   void wish(Wish wish);
   void change_partition();

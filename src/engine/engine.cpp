@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <atomic>
 #include <charconv>
 #include <future>
@@ -11,6 +12,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "engine/board.h"
+#include "engine/borrower.h"
 #include "engine/cluster/membership.h"
 #include "engine/driver.h"
 #include "engine/elsewhere.h"
@@ -99,6 +101,7 @@ struct Engine::Parts final : public Observer {
 
   // Of several servers.
   Result<void> join();
+  void start_borrowing();
   Result<void> go_on(std::optional<store::Owned> owned);
   void check_homes();
   Result<void> follow();
@@ -120,6 +123,7 @@ struct Engine::Parts final : public Observer {
   std::optional<PackSet> packs_to_load;  // when it has shards
   int64_t followed_from = 0;             // where the feed was when the catalogue was read
   Retention retention;
+  std::unique_ptr<Borrower> borrower;
   std::unique_ptr<Driver> driver;
   std::unique_ptr<Membership> membership;
   std::unique_ptr<Follower> follower;
@@ -140,7 +144,8 @@ Result<void> Engine::Parts::load_catalog(const PackSet& packs) {
 Result<std::unique_ptr<Partition>> Engine::Parts::open_partition(ShardSet shards) {
   Surroundings surroundings{outlet,           *this,
                             outside.open_key, monotonic_ns,
-                            outside.in_hand,  [this](int shard) { return owner_of(shard); }};
+                            outside.in_hand,  [this](int shard) { return owner_of(shard); },
+                            borrower.get()};
   TRY(auto reader, store.open_reader());
   auto node = membership ? membership->self().node : options.server.node;
   return Partition::open(std::move(reader), current(), surroundings,
@@ -175,9 +180,34 @@ Result<void> Engine::Parts::join() {
                         .hold = [this] { return driver->hold(kLongestHold); },
                         .go_on = [this](auto owned) { return go_on(owned); },
                         .was_away = [this] { driver->end_sessions(); },
-                        .changed = [this] { check_homes(); },
+                        .changed =
+                            [this] {
+                              check_homes();
+                              if (borrower) borrower->look();
+                            },
                         .fatal = outside.fatal}));
+  start_borrowing();
   return {};
+}
+
+void Engine::Parts::start_borrowing() {
+  if (!outside.ask_slots) return;
+  borrower = std::make_unique<Borrower>(Borrower::Outside{
+      .self = membership->self().epoch,
+      .servers = [this] { return membership->servers(); },
+      .mono_ms = [this] { return outside.mono_ns() / 1'000'000; },
+      .ask = outside.ask_slots,
+      .give_back = outside.give_slot_back,
+      .lent =
+          [this](std::vector<Permit> permits) {
+            driver->call([permits = std::move(permits)](Partition* partition, Now now) {
+              if (partition) partition->borrow(permits, now);
+            });
+          },
+      .look =
+          [this] {
+            if (driver) driver->call([](Partition*, Now) {});
+          }});
 }
 
 Result<void> Engine::Parts::go_on(std::optional<store::Owned> owned) {
@@ -205,7 +235,12 @@ Result<void> Engine::Parts::follow() {
                },
            .canceling =
                [this](const ExecutionRow& row) {
-                 outlet.cancel(row.worker, {row.tenant, row.key()});
+                 driver->submit(stop_run(row.worker, {row.tenant, row.key()}));
+               },
+           .given =
+               [this](RunGiven given) {
+                 given.is_lender = given.use.home == membership->self().epoch;
+                 driver->submit(take_run(given));
                },
            .catalog =
                [this](CatalogNews news) { driver->submit(refresh_catalog(std::move(news))); },
@@ -391,6 +426,28 @@ void Engine::set_addresses(std::string http, std::string internal) {
   parts_->options.server.internal = std::move(internal);
 }
 
+void Engine::lend(PermitAsk ask, Permits lent) {
+  auto by = parts_->membership ? parts_->membership->self().epoch : 0;
+  auto as_ours = [by, lent = std::move(lent)](Result<std::vector<Permit>> permits) {
+    if (permits.ok()) std::ranges::for_each(*permits, [&](auto& permit) { permit.home = by; });
+    lent(std::move(permits));
+  };
+  parts_->driver->call([ask = std::move(ask), as_ours](Partition* partition, Now now) {
+    if (partition) return partition->lend(ask, as_ours, now);
+    as_ours(Error(ErrorKind::Unavailable, "ENG-0005", "the server is stopping: it lends no slots"));
+  });
+}
+
+void Engine::take_back(int64_t number) {
+  parts_->driver->call([number](Partition* partition, Now) {
+    if (partition) partition->take_back(number);
+  });
+}
+
+void Engine::ask_nobody() {
+  if (parts_->borrower) parts_->borrower->stop();
+}
+
 bool Engine::read_only() const { return parts_->driver->read_only(); }
 int64_t Engine::waiting() const { return parts_->driver->waiting(); }
 
@@ -420,6 +477,7 @@ void Engine::stop(std::chrono::milliseconds within) {
   auto& membership = parts_->membership;
   parts_->listening.reset();
   if (membership) membership->stop();
+  ask_nobody();
   parts_->driver->stop(within);
   if (!membership) return;
   // Others see its beat stand still, if this fails.

@@ -6,12 +6,14 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/secret.h"
 #include "engine/cluster/roster.h"
 #include "engine/machine/message.h"
 #include "engine/machine/reply.h"
 #include "kernel/blobs.h"
+#include "kernel/permits.h"
 #include "kernel/work.h"
 
 namespace millrace {
@@ -52,6 +54,7 @@ class Engine final : public kernel::WorkSource {
     // Others may serve the same store. Nothing: this process has it alone.
     std::optional<ClusterTimes> cluster = {};
   };
+  using Permits = std::function<void(Result<std::vector<kernel::Permit>>)>;
   struct Outside {
     std::function<int64_t()> now_ms;          // Unix
     std::function<int64_t()> mono_ns;         // empty: the machine's monotonic clock
@@ -69,6 +72,10 @@ class Engine final : public kernel::WorkSource {
     // Another server has other releases of packs, or has uninstalled some: to be loaded as after a
     // change of folders. Any thread; may be empty.
     std::function<void()> packs_changed;
+    // Of several servers, how another one is asked for slots (Engine::lend) and gets one back. The
+    // answer comes once, on any thread; neither waits. Empty: nobody is asked.
+    std::function<void(const kernel::ServerRow&, kernel::PermitAsk, Permits)> ask_slots;
+    std::function<void(const kernel::ServerRow&, int64_t number)> give_slot_back;
     kernel::Blobs* blobs = nullptr;  // holds output above 64 KiB
     InHand* in_hand = nullptr;       // notes what is being decided; may be null
   };
@@ -124,6 +131,10 @@ class Engine final : public kernel::WorkSource {
   // Where this server is reached, once that is known.
   void set_addresses(std::string http, std::string internal);
 
+  // Another server asks for slots of the workers here; it gives one back that it has not used.
+  void lend(kernel::PermitAsk ask, Permits lent);
+  void take_back(int64_t number);
+
   bool read_only() const;
   int64_t waiting() const;
   Stats stats() const;
@@ -132,6 +143,8 @@ class Engine final : public kernel::WorkSource {
   // noticed within a minute.
   void look_at_clock();
 
+  // Asks other servers for nothing any more, and hears no answer.
+  void ask_nobody();
   // From now on nothing is started; what runs goes on, what is admitted waits in the queue. Shards
   // go to other servers at once.
   void stop_granting();

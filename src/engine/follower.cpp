@@ -75,6 +75,7 @@ Result<bool> FeedReader::read() {
 Result<void> FeedReader::take(const std::vector<ChangeRow>& entries) {
   std::map<TenantId, Found> catalogs;
   bool packs = false;
+  std::vector<RunGiven> given;  // told once, behind all that may fail and be read again
   for (const auto& entry : entries) {
     switch (entry.type) {
       case EntityType::Execution: TRY(take_execution(entry)); break;
@@ -91,9 +92,13 @@ Result<void> FeedReader::take(const std::vector<ChangeRow>& entries) {
         packs = true;
         catalogs.try_emplace(entry.tenant);  // its version
         break;
+      case EntityType::Worker:
+        if (auto use = parse_permit_use(entry.detail)) {
+          given.push_back({entry.tenant, WorkerId{entry.entity}, *use});
+        }
+        break;
       case EntityType::Event:
       case EntityType::Enforcement:
-      case EntityType::Worker:
       case EntityType::Inquiry:
       case EntityType::Key: break;
     }
@@ -102,6 +107,7 @@ Result<void> FeedReader::take(const std::vector<ChangeRow>& entries) {
     TRY(auto news, news_of(tenant, found));
     outside_.catalog(std::move(news));
   }
+  for (const auto& run : given) outside_.given(run);
   if (packs) outside_.packs();
   outside_.changed();
   return {};

@@ -28,6 +28,8 @@ class FeedReader {
     std::function<void(const kernel::ExecutionRow&)> ended;
     // It is canceled, and its run may be one of a worker here.
     std::function<void(const kernel::ExecutionRow&)> canceling;
+    // A run was given to a worker of another server than its shard's owner.
+    std::function<void(RunGiven)> given;
     std::function<void(CatalogNews)> catalog;
     std::function<void(TenantId, TokenId, const kernel::TokenRow*)> token;  // null: it is revoked
     std::function<void()> packs;    // releases have come or gone

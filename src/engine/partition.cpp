@@ -120,6 +120,7 @@ void Partition::take_over(Partition& ended) {
   catalog_ = ended.catalog_;
   ids_ = IdSource(options_.node, std::max(ids_.last(), ended.ids_.last()));
   slots_ = std::move(ended.slots_);
+  lender_ = std::move(ended.lender_);
   sessions_ = std::move(ended.sessions_);
   check_releases_after_ = ended.check_releases_after_;
   draining_ = ended.draining_;
@@ -156,6 +157,7 @@ void Partition::end_sessions() {
 }
 
 void Partition::abandon(const Error& why) {
+  lender_.refuse(why);
   auto give_up = [&](Attempt& attempt) {
     if (!attempt.asked) return;
     attempt.message->fail(why);
@@ -182,6 +184,7 @@ Result<Partition::Work> Partition::take(Now now) {
   Work work;
   TRY(decide_what_is_there(now, work));
   in_flight_steps_ += static_cast<int64_t>(work.steps.size());
+  look_for_slots(now);
   workflows_.trim();
   return work;
 }
@@ -319,7 +322,8 @@ Wanted Partition::wanted_by(const std::vector<Attempt>& batch) const {
 std::vector<store::QueueDepth> Partition::queue_in_turn() {
   std::vector<store::QueueDepth> queued;
   for (const auto& [lane, waiting] : queued_) {
-    if (waiting > 0 && slots_.is_offered(lane.second)) {
+    bool is_offered = slots_.is_offered(lane.second) || slots_.has_borrowed(lane.second);
+    if (waiting > 0 && is_offered) {
       queued.push_back({lane.first, lane.second, waiting});
     }
   }
@@ -446,8 +450,13 @@ void Partition::look_how_long(const Transition& message, int64_t begun_ns) {
 
 void Partition::take_workflows(Decision& decision) {
   for (const auto& moved : decision.workflows) {
-    if (auto* live = workflows_.find(moved.workflow)) {
-      live->take_changes(decision.changes);
+    auto* live = workflows_.find(moved.workflow);
+    if (!live) continue;
+    live->take_changes(decision.changes);
+    // One that has begun and ended here nobody else knows: it goes while it is at hand.
+    if (live->over && live->version == 1) {
+      workflows_.drop(moved.workflow);
+    } else {
       workflows_.weigh(moved.workflow);
     }
   }

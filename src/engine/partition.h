@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "engine/fate.h"
+#include "engine/lender.h"
 #include "engine/machine/context.h"
 #include "engine/machine/transition.h"
 #include "engine/surroundings.h"
@@ -95,6 +96,11 @@ class Partition {
   void take_over(Partition& ended);
   // Others may have given up the runs of its workers: they open again, and say what they still run.
   void end_sessions();
+  // Another server lacks slots: `lent` is called once. It gives one back that it has not used.
+  void lend(kernel::PermitAsk ask, Lender::Lent lent, Now now);
+  void take_back(int64_t number) { slots_.take_back(number); }
+  // What other servers have lent to this one.
+  void borrow(std::vector<kernel::Permit> permits, Now now);
   // Answers all that is still in hand: it will not be handled here.
   void abandon(const Error& why);
 
@@ -127,6 +133,10 @@ class Partition {
   void add_sweep(Now now);
   bool work_waits_for_free_slots() const;
   void dispatch_later(Now now);
+  void look_for_slots(Now now);
+  std::vector<kernel::Lack> lacks() const;
+  bool waits_for(std::string_view needs) const;
+  bool waits_for(WorkerId worker) const;
   bool may_dispatch(Now now) const { return !dispatching_ && now.mono_ms() >= next_dispatch_ms_; }
 
   // Deciding.
@@ -175,6 +185,8 @@ class Partition {
 
   IdSource ids_;
   Slots slots_;
+  Lender lender_;
+  int64_t next_want_ms_ = INT64_MAX;  // monotonic
   expr::Engine expressions_;
   LiveWorkflows workflows_;
   kernel::TimerWheel wheel_;

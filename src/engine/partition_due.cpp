@@ -21,6 +21,13 @@ constexpr size_t kMostInHand = 4000;
 constexpr int64_t kRefillPauseMs = 1000;
 constexpr int64_t kLeastStepMs = 1000;
 constexpr int64_t kDispatchPauseMs = 1000;
+constexpr size_t kMostLacks = 256;
+// A slot that was lent has its run by then, or goes back: well before its home takes it back.
+constexpr int64_t kBorrowedMs = Lender::kLentMs / 2;
+
+Error draining() {
+  return Error(ErrorKind::Unavailable, "ENG-0005", "the server is stopping: it lends no slots");
+}
 
 // Between the end of a lease and the day that its runs are given up: of 30 s, 10.
 int64_t give_up_after(int64_t ttl_ms) { return ttl_ms / 3; }
@@ -101,6 +108,57 @@ bool Partition::work_waits_for_free_slots() const {
     if (waiting > 0 && slots_.free(lane.second) > 0) queued += waiting;
   }
   return queued > static_cast<int64_t>(granting_.size());
+}
+
+// Between servers. Whoever drains neither gives nor takes.
+
+void Partition::lend(kernel::PermitAsk ask, Lender::Lent lent, Now now) {
+  lender_.ask(std::move(ask), std::move(lent), now.mono_ms());
+}
+
+void Partition::borrow(std::vector<kernel::Permit> permits, Now now) {
+  for (auto& permit : permits) slots_.borrow({std::move(permit), now.mono_ms() + kBorrowedMs});
+}
+
+bool Partition::waits_for(std::string_view needs) const {
+  return std::ranges::any_of(
+      queued_, [&](const auto& each) { return each.second > 0 && each.first.second == needs; });
+}
+
+bool Partition::waits_for(WorkerId worker) const {
+  return std::ranges::any_of(queued_, [&](const auto& each) {
+    return each.second > 0 && slots_.offers(worker, each.first.second);
+  });
+}
+
+// What waits and has no slot, here or lent; another one comes first each time.
+std::vector<kernel::Lack> Partition::lacks() const {
+  std::map<std::string_view, int64_t> waiting;
+  int64_t total = 0;
+  for (const auto& [lane, count] : queued_) {
+    if (count <= 0 || slots_.free(lane.second) > 0) continue;
+    waiting[lane.second] += count;
+    total += count;
+  }
+  std::vector<kernel::Lack> lacks;
+  if (draining_ || total <= static_cast<int64_t>(granting_.size())) return lacks;
+  for (const auto& [needs, count] : waiting) {
+    if (lacks.size() == kMostLacks) break;
+    lacks.push_back({std::string(needs), slots_.is_offered(needs)});
+  }
+  return lacks;
+}
+
+void Partition::look_for_slots(Now now) {
+  slots_.take_back_over(now.mono_ms());
+  if (draining_) lender_.refuse(draining());
+  // Who looked for somebody to start and found nobody whose row can be read lets others go first.
+  bool looks = now.mono_ms() >= next_dispatch_ms_;
+  lender_.serve(slots_, [&](WorkerId worker) { return looks && waits_for(worker); }, now.mono_ms());
+  if (!surroundings_.loans) return;
+  auto unneeded = slots_.drop_borrowed([&](auto needs) { return waits_for(needs); }, now.mono_ms());
+  for (const auto& permit : unneeded) surroundings_.loans->give_back(permit);
+  next_want_ms_ = surroundings_.loans->want(lacks());
 }
 
 void Partition::fire_due_timers(Now now) {
@@ -200,7 +258,10 @@ int64_t Partition::pause_ms(Now now) const {
     pause = std::min(pause, due > at ? due - at : int64_t{0});
   };
   if (!retries_.empty()) until(retries_.begin()->first, now.mono_ms());
+  until(lender_.next_ms(), now.mono_ms());
+  until(slots_.next_over_ms(), now.mono_ms());
   if (winding_up_) return pause;
+  until(next_want_ms_, now.mono_ms());
   if (check_releases_after_ || check_timers_) return 0;
   if (!dispatching_ && work_waits_for_free_slots()) until(next_dispatch_ms_, now.mono_ms());
   if (!sweeping_ && in_hand_.size() < kMostInHand) until(next_sweep_ms_, now.mono_ms());

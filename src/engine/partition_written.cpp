@@ -54,6 +54,9 @@ void Partition::settle(Decision& decision, Now now) {
       decision.attempt.message->routine() == Routine::Dispatch && decision.dequeued.empty();
   if (nobody) dispatch_later(now);
   answered(decision.attempt);
+  if (decision.again_in_ms > 0) {
+    retries_.emplace(now.mono_ms() + decision.again_in_ms, std::move(decision.attempt));
+  }
   settle_queue(decision);
   for (const auto& timer : decision.changes.timers) {
     if (options_.shards.has(timer.shard)) wheel_.add({timer.due, timer.tenant, timer.id});
@@ -101,6 +104,7 @@ void Partition::settle_queue(const Decision& decision) {
   for (const auto& [worker, count] : decision.slots_taken) {
     if (count < 0 && !mutant(Mutant::SlotFreedEarly)) slots_.give_back(worker, -count);
   }
+  if (decision.lent_in_vain != 0) slots_.take_back(decision.lent_in_vain);
   for (const auto& row : decision.changes.enqueue) ++queued_[{row.tenant, row.needs}];
   if (!mutant(Mutant::GrantingKept)) {
     for (ExecutionId id : decision.dequeued) granting_.erase(id);

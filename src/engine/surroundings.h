@@ -8,6 +8,7 @@
 #include "engine/fate.h"
 #include "engine/machine/keys.h"
 #include "engine/machine/reply.h"
+#include "kernel/permits.h"
 #include "kernel/work.h"
 #include "store/committer.h"
 
@@ -28,6 +29,17 @@ class WorkOutlet {
   virtual void cancel(WorkerId worker, const Of<kernel::RunKey>& run) = 0;
   // The session is over: nothing that its worker says is heard, and it is told.
   virtual void end(SessionId session) = 0;
+};
+
+// Asks other servers for slots of their workers. Thread-safe; quick.
+class SlotLoans {
+ public:
+  virtual ~SlotLoans() = default;
+  // What is lacking now, all of it; how long to wait until it is to be called again though nothing
+  // has changed, at a monotonic ms. INT64_MAX: it need not.
+  virtual int64_t want(std::vector<kernel::Lack> lacks) = 0;
+  // It is not needed.
+  virtual void give_back(const kernel::Permit& permit) = 0;
 };
 
 inline constexpr int64_t kSlowDecisionMs = 200;
@@ -68,6 +80,7 @@ struct Surroundings {
   InHand* in_hand = nullptr;  // the partition's thread notes there what it decides; may be null
   // The node that owns a shard which is not the partition's. Empty: there is no other one.
   std::function<int(int shard)> owner_of = {};
+  SlotLoans* loans = nullptr;  // null: there is nobody to ask
 };
 
 // What follows a commit: replies, grants, cancels, ends. On whatever thread has made it; touches no

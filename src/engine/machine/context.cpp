@@ -22,8 +22,13 @@ auto* find_row(Rows& rows, RowIndex& index, ExecutionId id) {
 }  // namespace
 
 size_t RowIndex::find(const std::vector<kernel::ExecutionRow>& rows, ExecutionId id) {
+  constexpr size_t kFew = 8;
   if (rows.empty()) return SIZE_MAX;
   if (rows.back().id == id) return rows.size() - 1;
+  if (rows.size() <= kFew) {
+    auto found = std::ranges::find(rows, id, &kernel::ExecutionRow::id);
+    return found == rows.end() ? SIZE_MAX : static_cast<size_t>(found - rows.begin());
+  }
   for (; known_ < rows.size(); ++known_) places_[rows[known_].id] = known_;
   auto found = places_.find(id);
   return found == places_.end() ? SIZE_MAX : found->second;
@@ -33,6 +38,8 @@ void give_back(const Decision& decision, Slots& slots, std::unordered_set<Execut
   for (const auto& [worker, count] : decision.slots_taken) {
     if (count > 0 || mutant(Mutant::SlotFreedEarly)) slots.give_back(worker, count);
   }
+  for (const auto& borrowed : decision.borrowed) slots.borrow(borrowed);
+  for (const auto& [number, lent] : decision.lent) slots.not_begun(number, lent);
   for (const auto& [worker, run] : decision.holds) slots.let_go(worker, run);
   for (const auto& [worker, run] : decision.lets_go) slots.hold(worker, run);
   for (ExecutionId id : decision.dequeued) granting.erase(id);
@@ -70,15 +77,30 @@ bool Context::somebody_waits(std::string_view needs) const {
 }
 
 // First what this decision itself frees: others have that only when it is durable.
-std::optional<WorkerId> Context::take_slot(std::string_view needs) {
+std::optional<Slots::Taken> Context::take_slot(std::string_view needs) {
+  Slots& slots = batch_.memory.slots;
   for (auto& [worker, count] : decision_->slots_taken) {
-    if (freed_here(worker) == 0 || !batch_.memory.slots.offers(worker, needs)) continue;
+    if (freed_here(worker) == 0 || !slots.offers(worker, needs)) continue;
     ++count;
-    return worker;
+    slots.gives_own(worker);
+    return Slots::Taken{worker};
   }
-  auto worker = batch_.memory.slots.take(needs);
-  if (worker) ++decision_->slots_taken[*worker];
-  return worker;
+  auto taken = slots.take(needs);
+  if (!taken) return taken;
+  if (taken->borrowed) {
+    decision_->borrowed.push_back(*taken->borrowed);
+  } else {
+    ++decision_->slots_taken[taken->worker];
+    slots.gives_own(taken->worker);
+  }
+  return taken;
+}
+
+void Context::free_slot(const Slots::Taken& taken) {
+  if (!taken.borrowed) return free_slot(taken.worker);
+  batch_.memory.slots.borrow(*taken.borrowed);
+  std::erase_if(decision_->borrowed,
+                [&](const auto& one) { return one.permit == taken.borrowed->permit; });
 }
 
 void Context::free_slot(WorkerId worker) {
@@ -97,6 +119,14 @@ void Context::free_slot(WorkerId worker, const kernel::RunKey& run) {
 void Context::hold_slot(WorkerId worker, const kernel::RunKey& run) {
   batch_.memory.slots.hold(worker, run);
   decision_->holds.emplace_back(worker, run);
+}
+
+bool Context::begin_lent(int64_t number, const kernel::RunKey& run) {
+  auto lent = batch_.memory.slots.begin_lent(number);
+  if (!lent) return false;
+  decision_->lent.emplace_back(number, *lent);
+  hold_slot(lent->worker, run);
+  return true;
 }
 
 const kernel::ExecutionRow* Context::next_queued() {
@@ -183,12 +213,12 @@ void Context::absorb_needs(LiveWorkflow& live) const {
     auto task = task_of_need(need.key);
     if (!stored || !task) continue;
     TaskRuns runs = *stored;
-    if (runs.info.is_null()) {
+    if (runs.info.is_none()) {
       // It ran without an execution of its own.
       auto node = conductor.definition().graph().find(task->task);
       auto entry = node ? conductor.state().last(*node, task->route) : std::nullopt;
       auto status = entry ? conductor.state().entry(*entry).status : conductor::Status::Null;
-      runs.info = task_info(live.id, *task, nullptr, Value(), conductor::to_string(status));
+      runs.info = TaskInfo(live.id, nullptr, Value(), conductor::to_string(status));
     }
     live.results->loaded(*task, std::move(runs));
   }

@@ -106,13 +106,22 @@ class Context {
 
   // A slot for one run, of a worker that offers what it needs; given back when this decision is not
   // written.
-  std::optional<WorkerId> take_slot(std::string_view needs);
+  std::optional<Slots::Taken> take_slot(std::string_view needs);
+  // It is not needed after all.
+  void free_slot(const Slots::Taken& taken);
   // This decision may give it to another run; others can when it is durable.
   void free_slot(WorkerId worker);
   // The one that this run has, if it has one.
   void free_slot(WorkerId worker, const kernel::RunKey& run);
   void hold_slot(WorkerId worker, const kernel::RunKey& run);
+  bool has_run(WorkerId worker, const kernel::RunKey& run) const {
+    return batch_.memory.slots.is_held(worker, run);
+  }
+  bool is_lent(int64_t number) const { return batch_.memory.slots.is_lent(number); }
+  // The run of another server that this slot was lent for begins, and holds it. False: it may not.
+  bool begin_lent(int64_t number, const kernel::RunKey& run);
   bool has_session(WorkerId worker) const { return batch_.memory.slots.is_open(worker); }
+  bool is_here(WorkerId worker) const { return batch_.memory.slots.is_here(worker); }
   bool has_slot(std::string_view needs) const;
   void worker_opens(WorkerId worker) {
     decision_->opening = worker;

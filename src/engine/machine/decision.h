@@ -13,6 +13,7 @@
 #include "engine/machine/live_workflow.h"
 #include "engine/machine/message.h"
 #include "engine/machine/reply.h"
+#include "engine/machine/slots.h"
 #include "kernel/changes.h"
 #include "kernel/work.h"
 #include "store/committer.h"
@@ -87,6 +88,9 @@ struct Decision final : store::Step {
   // What changes in the partition's memory with the commit.
   std::map<WorkerId, int> slots_taken;  // negative: free with the commit
   std::vector<std::pair<WorkerId, kernel::RunKey>> holds, lets_go;  // of slots: see Slots
+  std::vector<Slots::Borrowed> borrowed;                            // that it uses
+  std::vector<std::pair<int64_t, Slots::Lent>> lent;                // whose runs begin
+  int64_t lent_in_vain = 0;                                         // the run does not begin
   std::vector<ExecutionId> dequeued;
   std::shared_ptr<const Catalog> catalog;
   // Whose queue rows it deletes, by what they need.
@@ -106,6 +110,8 @@ struct Decision final : store::Step {
   // There may be more executions whose release has come or gone, behind this one (0: from the
   // start).
   std::optional<ExecutionId> check_releases_after;
+  // It cannot be decided yet and is decided again after so long.
+  int64_t again_in_ms = 0;
   // Timers whose due time may not be theirs are behind this one (0: from the start); `delays`:
   // those of executions as well, because the clock was ahead.
   struct TimersToCheck {

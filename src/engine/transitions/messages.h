@@ -9,6 +9,7 @@
 
 #include "engine/machine/context.h"
 #include "engine/transitions/commands.h"
+#include "kernel/permits.h"
 #include "kernel/rows.h"
 #include "kernel/work.h"
 
@@ -53,6 +54,15 @@ Message show_packs(TenantId tenant, PackSet packs);
 Message refresh_catalog(CatalogNews news);
 // Runs of this partition's shards whose worker is of a server that is not among these any more.
 Message check_homes(std::vector<int64_t> with_runs);
+// A run that the owner of its shard has given to a worker of another server (kernel/permits.h).
+struct RunGiven {
+  TenantId tenant;
+  WorkerId worker;
+  kernel::PermitUse use;
+  bool is_lender = false;  // of the slot: this server
+};
+Message take_run(const RunGiven& given);
+Message stop_run(WorkerId worker, const Of<kernel::RunKey>& run);
 // The whole of each stream that is a blob, or why it cannot be had.
 struct StoredStreams {
   Result<std::string> out;

@@ -36,7 +36,7 @@ constexpr uint64_t kStepsToBegin = 20'000;
 
 // What an execution's environment needs beyond its row, stored as JSON beside it.
 std::string encode_env(const StartRequest& request) {
-  Value env = Value::map();
+  Value env;
   if (!request.rule_ref.empty()) env.set("rule", request.rule_ref);
   if (!request.trigger_ref.empty()) env.set("trigger", request.trigger_ref);
   if (request.env.is_map() && request.env.size() > 0) env.set("env", request.env);
@@ -100,13 +100,29 @@ void run_inside(Context& ctx, ExecutionId id, const Value& parameters) {
          result_of("", error, 1, Value()));
 }
 
+// Its worker's home follows the feed and makes the order from the row (take_run.cpp).
+void tell_home(Context& ctx, const ExecutionRow& row, const Permit& permit) {
+  ctx.changes.feed.push_back(
+      {.tenant = row.tenant,
+       .type = EntityType::Worker,
+       .op = ChangeOp::Updated,
+       .entity = row.worker.value,
+       .detail = to_text(PermitUse{.run = row.key(), .home = permit.home, .number = permit.number}),
+       .at = ctx.now()});
+}
+
 // The lease and `started`, in the commit of this decision (K7).
-Result<void> grant(Context& ctx, ExecutionRow& row, WorkerId worker) {
+Result<void> grant(Context& ctx, ExecutionRow& row, const Slots::Taken& slot) {
+  WorkerId worker = slot.worker;
   row.status = ExecutionStatus::Running;
   row.worker = worker;
   if (!mutant(Mutant::EpochNotRaised)) row.epoch += 1;
   if (!mutant(Mutant::StartedNotWritten)) row.started = ctx.now();
   TRY(auto order, make_order(ctx.catalog(row.tenant), row));
+  if (slot.borrowed) {
+    tell_home(ctx, row, slot.borrowed->permit);
+    return {};
+  }
   ctx.hold_slot(worker, row.key());
   ctx.decision().grants.emplace_back(worker, std::move(order));
   return {};
@@ -138,15 +154,15 @@ void cannot_start(Context& ctx, ExecutionId id, std::string_view why) {
 // Onto a worker, when a slot is free and nobody waits for one; else into the queue.
 void launch_on_worker(Context& ctx, ExecutionId id) {
   ExecutionRow& row = edit(ctx, id);
-  auto worker = ctx.somebody_waits(row.needs) ? std::nullopt : ctx.take_slot(row.needs);
-  if (!worker) {
+  auto slot = ctx.somebody_waits(row.needs) ? std::nullopt : ctx.take_slot(row.needs);
+  if (!slot) {
     row.status = ExecutionStatus::Requested;
     enqueue(ctx, row);
     return;
   }
-  auto granted = grant(ctx, row, *worker);
+  auto granted = grant(ctx, row, *slot);
   if (granted.ok()) return;
-  ctx.free_slot(*worker);
+  ctx.free_slot(*slot);
   row.worker = {};
   cannot_start(ctx, id, granted.error().message());
 }
@@ -252,12 +268,12 @@ void start_queued(Context& ctx, const ExecutionRow& waiting) {
     hold_for_release(ctx, id);
     return;
   }
-  auto worker = ctx.take_slot(waiting.needs);
-  ASSERT(worker.has_value());
+  auto slot = ctx.take_slot(waiting.needs);
+  ASSERT(slot.has_value());
   ExecutionRow& row = ctx.edit(waiting);
-  if (auto granted = grant(ctx, row, *worker); !granted.ok()) {
+  if (auto granted = grant(ctx, row, *slot); !granted.ok()) {
     // Its runtime is gone or its parameters cannot be read: it will never start.
-    ctx.free_slot(*worker);
+    ctx.free_slot(*slot);
     row.status = ExecutionStatus::Requested;
     row.worker = {};
     cannot_start(ctx, id, granted.error().message());

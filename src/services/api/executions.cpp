@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
+#include <map>
+
 #include "engine/machine/catalog.h"
 #include "engine/transitions/commands.h"
 #include "services/api/admission.h"
@@ -173,9 +175,13 @@ Task<Response> run_execution(Call& call) {
 // Of one that is in the queue.
 Task<Result<std::string>> why_it_waits(Shared& shared, std::string needs) {
   std::string why;
+  std::map<int64_t, std::string> servers;
+  for (const auto& view : shared.engine.servers()) {
+    if (view.lives && view.row.epoch != 0) servers[view.row.epoch] = view.row.name;
+  }
   CO_TRY(co_await shared.readers.run([&](sql::Connection& db) -> Result<void> {
     TRY(auto workers, store::all_workers(db));
-    why = waiting_reason(needs, workers);
+    why = waiting_reason(needs, workers, servers);
     return {};
   }));
   co_return why;

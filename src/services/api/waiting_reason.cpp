@@ -20,24 +20,43 @@ std::string named(const std::string& label) {
   return "runtime " + label.substr(kRuntimeLabel.size());
 }
 
+constexpr size_t kMostNamed = 3;
+
+std::string named(const std::vector<const kernel::WorkerRow*>& workers,
+                  const std::map<int64_t, std::string>& servers) {
+  std::vector<std::string> names;
+  for (const auto* worker : workers) {
+    if (names.size() == kMostNamed) {
+      names.emplace_back("...");
+      break;
+    }
+    names.push_back(fmt::format("{} at server {}", worker->name, servers.at(worker->home)));
+  }
+  return fmt::format(" ({})", fmt::join(names, ", "));
+}
+
 }  // namespace
 
-std::string waiting_reason(std::string_view needs, const std::vector<kernel::WorkerRow>& workers) {
+std::string waiting_reason(std::string_view needs, const std::vector<kernel::WorkerRow>& workers,
+                           const std::map<int64_t, std::string>& servers) {
   std::vector<const kernel::WorkerRow*> open;
   for (const auto& worker : workers) {
-    if (worker.session) open.push_back(&worker);
+    bool is_reached = servers.empty() || servers.contains(worker.home);
+    if (worker.session && is_reached) open.push_back(&worker);
   }
   if (open.empty()) return "no worker has a session";
-  size_t able = 0;
+  std::vector<const kernel::WorkerRow*> able;
   int64_t slots = 0;
   for (const auto* worker : open) {
     if (!offers(split_labels(worker->labels), needs)) continue;
-    ++able;
+    able.push_back(worker);
     slots += worker->slots;
   }
-  if (able > 0) {
-    return fmt::format("waits for a slot: {} of {} {}", counted(static_cast<size_t>(slots), "slot"),
-                       counted(able, "worker"), slots == 1 ? "is taken" : "are taken");
+  if (!able.empty()) {
+    return fmt::format("waits for a slot: {} of {} {}{}",
+                       counted(static_cast<size_t>(slots), "slot"), counted(able.size(), "worker"),
+                       slots == 1 ? "is taken" : "are taken",
+                       servers.empty() ? std::string() : named(able, servers));
   }
   std::vector<std::string> reasons;
   for (const auto& label : split_labels(needs)) {

@@ -30,6 +30,27 @@ TEST(WaitingReason, CountsTheSlotsOfThoseWhoCould) {
   EXPECT_EQ(waiting_reason("", {worker("", 1)}), "waits for a slot: 1 slot of 1 worker is taken");
 }
 
+TEST(WaitingReason, OfSeveralServersItNamesThem) {
+  auto at = [](std::string name, int64_t home, std::string labels) {
+    auto row = worker(std::move(labels), 2);
+    row.name = std::move(name);
+    row.home = home;
+    return row;
+  };
+  std::map<int64_t, std::string> servers{{7, "n1"}, {8, "n2"}};
+  std::vector<kernel::WorkerRow> workers{at("a", 8, "gpu"), at("b", 7, ""), at("c", 9, "gpu")};
+  EXPECT_EQ(waiting_reason("gpu", workers, servers),
+            "waits for a slot: 2 slots of 1 worker are taken (a at server n2)");
+  for (const char* name : {"d", "e", "f"}) workers.push_back(at(name, 7, "gpu"));
+  EXPECT_EQ(
+      waiting_reason("gpu", workers, servers),
+      "waits for a slot: 8 slots of 4 workers are taken (a at server n2, d at server n1, e at "
+      "server n1, ...)");
+  // Of a server that is gone nobody counts.
+  EXPECT_EQ(waiting_reason("gpu", {at("b", 7, ""), at("c", 9, "gpu")}, servers),
+            "needs label gpu: 1 worker does not offer it");
+}
+
 TEST(WaitingReason, WhoHasLeftDoesNotCount) {
   EXPECT_EQ(waiting_reason("gpu", {worker("gpu", 2, false)}), "no worker has a session");
   EXPECT_EQ(waiting_reason("gpu", {worker("gpu", 2, false), worker("")}),

@@ -16,14 +16,22 @@ using internal::v1::GetBlobReply;
 using internal::v1::GetBlobRequest;
 using internal::v1::GetReleaseReply;
 using internal::v1::GetReleaseRequest;
+using internal::v1::LendSlotsReply;
+using internal::v1::LendSlotsRequest;
 using internal::v1::OutputPiece;
 using internal::v1::SubmitReply;
 using internal::v1::SubmitRequest;
+using internal::v1::TakeSlotBackReply;
+using internal::v1::TakeSlotBackRequest;
 
 constexpr char kSubmit[] = "millrace.internal.v1.CommandService/Submit";
 constexpr char kGetBlob[] = "millrace.internal.v1.CommandService/GetBlob";
 constexpr char kGetRelease[] = "millrace.internal.v1.CommandService/GetRelease";
 constexpr char kFollowOutput[] = "millrace.internal.v1.CommandService/FollowOutput";
+constexpr char kLendSlots[] = "millrace.internal.v1.CommandService/LendSlots";
+constexpr char kTakeSlotBack[] = "millrace.internal.v1.CommandService/TakeSlotBack";
+// Of a call that waits at the other end, beyond that.
+constexpr std::chrono::milliseconds kOnTheWay{5'000};
 
 template <typename Message>
 void put_headers(const HeaderLines& headers, Message& message) {
@@ -143,6 +151,28 @@ OnOutput into(const Stream<FollowOutputRequest, OutputPiece>& stream) {
   };
 }
 
+kernel::PermitAsk ask_of(const LendSlotsRequest& request) {
+  kernel::PermitAsk ask{.asker = request.asker(), .lacks = {}, .wait_ms = request.wait_ms()};
+  for (const auto& lack : request.lacks()) ask.lacks.push_back({lack.needs(), lack.is_offered()});
+  return ask;
+}
+
+void lend_slots(const CommandHandlers& handlers, const LendSlotsRequest& request,
+                const Answer<LendSlotsReply>& answer) {
+  handlers.lend(ask_of(request), [answer](Result<std::vector<kernel::Permit>> permits) {
+    if (!permits.ok()) return answer(permits.error());
+    LendSlotsReply reply;
+    for (const auto& permit : *permits) {
+      auto& each = *reply.add_permits();
+      each.set_home(permit.home);
+      each.set_number(permit.number);
+      each.set_worker(permit.worker.value);
+      each.set_needs(permit.needs);
+    }
+    answer(std::move(reply));
+  });
+}
+
 void serve_output(const std::shared_ptr<const CommandHandlers>& handlers,
                   const Stream<FollowOutputRequest, OutputPiece>& stream) {
   stream.read([handlers, stream](std::optional<FollowOutputRequest> request) {
@@ -180,12 +210,22 @@ std::vector<Method> command_service(CommandHandlers given) {
                        answer(reply_of(*std::move(outcome)));
                      });
   };
-  return {unary<SubmitRequest, SubmitReply>(kSubmit, Access::service(), std::move(submit)),
-          read_files<GetBlobRequest, GetBlobReply>(kGetBlob, handlers, piece_of),
-          read_files<GetReleaseRequest, GetReleaseReply>(kGetRelease, handlers, release_piece_of),
-          stream<FollowOutputRequest, OutputPiece>(
-              kFollowOutput, Access::service(),
-              [handlers](const auto& stream) { serve_output(handlers, stream); })};
+  return {
+      unary<SubmitRequest, SubmitReply>(kSubmit, Access::service(), std::move(submit)),
+      read_files<GetBlobRequest, GetBlobReply>(kGetBlob, handlers, piece_of),
+      read_files<GetReleaseRequest, GetReleaseReply>(kGetRelease, handlers, release_piece_of),
+      stream<FollowOutputRequest, OutputPiece>(
+          kFollowOutput, Access::service(),
+          [handlers](const auto& stream) { serve_output(handlers, stream); }),
+      unary<LendSlotsRequest, LendSlotsReply>(kLendSlots, Access::service(),
+                                              [handlers](const auto& request, const auto& answer) {
+                                                lend_slots(*handlers, request, answer);
+                                              }),
+      unary<TakeSlotBackRequest, TakeSlotBackReply>(
+          kTakeSlotBack, Access::service(), [handlers](const auto& request, const auto& answer) {
+            handlers->take_back(request.number());
+            answer(TakeSlotBackReply());
+          })};
 }
 
 CallOptions RemoteServer::options(std::chrono::milliseconds limit) const {
@@ -257,6 +297,32 @@ void RemoteServer::read_release(const agent::WantRelease& want, std::chrono::mil
                                 .bytes = std::move(*reply->mutable_data()),
                                 .error = {}});
       });
+}
+
+void RemoteServer::ask_slots(const kernel::PermitAsk& ask, OnPermits got) const {
+  LendSlotsRequest message;
+  message.set_asker(ask.asker);
+  message.set_wait_ms(ask.wait_ms);
+  for (const auto& lack : ask.lacks) {
+    auto& each = *message.add_lacks();
+    each.set_needs(lack.needs);
+    each.set_is_offered(lack.is_offered);
+  }
+  auto with = options(std::chrono::milliseconds(ask.wait_ms) + kOnTheWay);
+  channel_.call<LendSlotsReply>(kLendSlots, message, with, [got = std::move(got)](auto reply) {
+    if (!reply.ok()) return got(reply.error());
+    std::vector<kernel::Permit> permits;
+    for (const auto& each : reply->permits()) {
+      permits.push_back({each.home(), each.number(), WorkerId{each.worker()}, each.needs()});
+    }
+    got(std::move(permits));
+  });
+}
+
+void RemoteServer::give_slot_back(int64_t number) const {
+  TakeSlotBackRequest message;
+  message.set_number(number);
+  channel_.call<TakeSlotBackReply>(kTakeSlotBack, message, options(kOnTheWay), [](const auto&) {});
 }
 
 std::shared_ptr<void> RemoteServer::follow_output(Of<ExecutionId> execution, bool kept_only,

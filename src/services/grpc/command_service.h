@@ -10,6 +10,7 @@
 #include "agent/messages.h"
 #include "auth/token.h"
 #include "kernel/blobs.h"
+#include "kernel/permits.h"
 #include "rpc/channel.h"
 #include "services/grpc/method.h"
 
@@ -40,6 +41,7 @@ struct ForwardedAnswer {
 };
 
 using OnOutput = std::function<void(const kernel::OutputChunk&)>;
+using OnPermits = std::function<void(Result<std::vector<kernel::Permit>>)>;
 
 // What this server does for others. Called on threads of gRPC; they return at once.
 struct CommandHandlers {
@@ -52,6 +54,8 @@ struct CommandHandlers {
   // As engine::Engine has them.
   std::function<int64_t(Of<ExecutionId>, OnOutput)> on_output;
   std::function<void(int64_t)> forget_output;
+  std::function<void(kernel::PermitAsk, OnPermits)> lend;
+  std::function<void(int64_t)> take_back;
 };
 std::vector<Method> command_service(CommandHandlers handlers);
 
@@ -75,6 +79,10 @@ class RemoteServer {
   // `got` comes on a thread of gRPC. Errors: NotFound, APP-0011: it is not there; as read_blob.
   void read_release(const agent::WantRelease& want, std::chrono::milliseconds limit,
                     std::function<void(Result<agent::ReleasePiece>)> got) const;
+  // `got` comes on a thread of gRPC. Errors: as submit.
+  void ask_slots(const kernel::PermitAsk& ask, OnPermits got) const;
+  // Nobody hears whether it has arrived: a permit is over by itself.
+  void give_slot_back(int64_t number) const;
   // Output of a run whose worker's home that server is: what is kept, and unless `kept_only` what
   // comes, until what is returned is dropped. `over` is called once, `on_output` never after it;
   // both on threads of gRPC.

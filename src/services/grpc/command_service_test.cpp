@@ -51,7 +51,13 @@ class CommandTest : public testing::Test {
               on_output_ = std::move(on_output);
               return int64_t{7};
             },
-        .forget_output = [this](int64_t number) { forgotten_.set_value(number); }};
+        .forget_output = [this](int64_t number) { forgotten_.set_value(number); },
+        .lend =
+            [this](const kernel::PermitAsk& slots, const OnPermits& lent) {
+              slots_ = slots;
+              lent(permits_);
+            },
+        .take_back = [this](int64_t number) { taken_back_.set_value(number); }};
     ASSERT_TRUE(rig_.start(command_service(std::move(handlers))).ok());
   }
   RemoteServer remote(auth::Peer::Kind kind = auth::Peer::Kind::Service) {
@@ -73,6 +79,9 @@ class CommandTest : public testing::Test {
   std::unique_ptr<kernel::Blobs> blobs_;
   Result<void> may_read_;
   std::string archive_ = "an archive";
+  kernel::PermitAsk slots_;
+  Result<std::vector<kernel::Permit>> permits_ = std::vector<kernel::Permit>();
+  std::promise<int64_t> taken_back_;
   std::mutex mutex_;
   Of<ExecutionId> asked_;
   kernel::OutputChunk kept_{.tenant = TenantId{1},
@@ -258,6 +267,29 @@ TEST_F(CommandTest, AReleaseIsReadInPieces) {
   // One that starts or stops says so, and lets nobody wait.
   may_read_ = Error(ErrorKind::Unavailable, "API-0010", "it stops");
   EXPECT_EQ(read("d1", 0).error().code(), "API-0010");
+}
+
+TEST_F(CommandTest, SlotsAreAskedForAndGivenBack) {
+  start({});
+  auto ask_slots = [](const RemoteServer& server, const kernel::PermitAsk& slots) {
+    std::promise<Result<std::vector<kernel::Permit>>> got;
+    server.ask_slots(slots, [&](auto permits) { got.set_value(std::move(permits)); });
+    return got.get_future().get();
+  };
+  kernel::PermitAsk slots{.asker = 7, .lacks = {{"far", false}, {"", true}}, .wait_ms = 20'000};
+  permits_ = std::vector<kernel::Permit>{{8, 3, WorkerId{9}, "far"}, {8, 4, WorkerId{5}, ""}};
+  auto server = remote();
+  auto lent = ask_slots(server, slots);
+  ASSERT_TRUE(lent.ok()) << lent.error().describe();
+  EXPECT_EQ(*lent, *permits_);
+  EXPECT_EQ(slots_.asker, 7);
+  EXPECT_EQ(slots_.lacks, slots.lacks);
+  EXPECT_EQ(slots_.wait_ms, 20'000);
+  server.give_slot_back(4);
+  EXPECT_EQ(taken_back_.get_future().get(), 4);
+  permits_ = Error(ErrorKind::Unavailable, "ENG-0005", "it stops");
+  EXPECT_EQ(ask_slots(server, slots).error().code(), "ENG-0005");
+  EXPECT_EQ(ask_slots(remote(auth::Peer::Kind::Worker), slots).error().code(), "RPC-0005");
 }
 
 TEST_F(CommandTest, OutputIsFollowedUntilItsFollowerLeaves) {
