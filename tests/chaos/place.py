@@ -22,8 +22,6 @@ DISK_MB = 400
 SLOTS = 2
 EXECUTORS, APIS, AGENTS = ("x1", "x2", "x3"), ("a1", "a2"), ("near", "far")
 SCHEMA = "chaos"
-# Executors offer what agents do: a run is given to workers with a session at its shard's owner alone.
-LABELS = "near,far"
 # Sanitizers want to be the first library; the clock that can be set is loaded before it.
 ASAN = "verify_asan_link_order=0:detect_leaks=0"
 
@@ -59,7 +57,7 @@ class Node(Server):
         self.admin = f"127.0.0.1:{steady_port()}"
         super().__init__(packs=(HERE / "pack",), folder=home, roles=roles, settings={
             "log.level": "info", "server.drain_timeout_ms": 3000, "worker.name": name,
-            "worker.slots": SLOTS, "worker.labels": LABELS,
+            "worker.slots": SLOTS,
             "server.address": host, "server.port": steady_port(host), "server.admin_address": self.admin,
             "grpc.address": host, "grpc.port": grpc_port, "grpc.tls": "true",
             "agents.session_ttl_ms": SESSION_TTL_MS, "store.start_wait_ms": 600_000,
