@@ -9,6 +9,7 @@
 #include <charconv>
 
 #include "adapters/store_sqlite/gathering_vfs.h"
+#include "adapters/store_sqlite/grouped_insert.h"
 
 namespace millrace::store_sqlite {
 namespace {
@@ -177,6 +178,17 @@ Result<sql::Statement*> SqliteConnection::prepare(std::string_view text) {
   sql::Statement* raw = statement.get();
   statements_.emplace(text, std::move(statement));
   return raw;
+}
+
+Result<std::unique_ptr<sql::Batch>> SqliteConnection::batch(std::string_view text) {
+  auto known = groups_.find(text);
+  if (known == groups_.end()) {
+    known = groups_.emplace(text, GroupedInsert::group_text(text)).first;
+  }
+  if (known->second.empty()) return sql::Connection::batch(text);
+  TRY(auto* one, prepare(text));
+  TRY(auto* group, prepare(known->second));
+  return std::unique_ptr<sql::Batch>(std::make_unique<GroupedInsert>(*one, *group));
 }
 
 Result<void> SqliteConnection::run(std::string_view script) {

@@ -35,6 +35,7 @@ class SqliteConnection final : public sql::Connection {
   SqliteConnection& operator=(const SqliteConnection&) = delete;
 
   Result<sql::Statement*> prepare(std::string_view text) override;
+  Result<std::unique_ptr<sql::Batch>> batch(std::string_view text) override;
   Result<void> run(std::string_view script) override;
   bool in_transaction() const override;
   void notify(const sql::Hint& hint) override;
@@ -65,6 +66,8 @@ class SqliteConnection final : public sql::Connection {
   std::unordered_map<std::string, std::unique_ptr<class SqliteStatement>, StringHash,
                      std::equal_to<>>
       statements_;
+  // Of the texts of batches, that of a group of their rows; empty: there is none.
+  std::unordered_map<std::string, std::string, StringHash, std::equal_to<>> groups_;
   int64_t log_bytes_ = 0;
   std::shared_ptr<LogMarks> log_marks_;
   std::chrono::milliseconds limit_{0};

@@ -11,6 +11,7 @@
 #include <iterator>
 
 #include "adapters/store_sqlite/fault_vfs.h"
+#include "adapters/store_sqlite/grouped_insert.h"
 #include "adapters/store_sqlite/store_sqlite.h"
 #include "adapters/store_sqlite/whole_steps.h"
 
@@ -46,6 +47,60 @@ TEST_F(SqliteTest, AStatementIsPreparedOncePerText) {
   // The same memory with another text is another statement.
   text = "SELECT 2";
   EXPECT_NE(must(db->prepare(text)), first);
+}
+
+TEST_F(SqliteTest, RowsOfAPlainInsertGoInGroupsWhateverTheirNumber) {
+  constexpr std::string_view kInsert = "INSERT INTO t (a, b, c) VALUES ($1, $2, $3)";
+  auto db = connect();
+  must(db->run("CREATE TABLE t (a INTEGER PRIMARY KEY, b TEXT NOT NULL, c BLOB NOT NULL)"));
+  auto* select = must(db->prepare("SELECT count(*), sum(a), min(b), typeof(c) FROM t"));
+  auto* last = must(db->prepare("SELECT b, c FROM t WHERE a = $1"));
+  int64_t rows = 0;
+  int64_t sum = 0;
+  for (int64_t more : {0, 1, 15, 16, 17, 40}) {
+    auto batch = must(db->batch(kInsert));
+    for (int64_t i = 0; i < more; ++i) {
+      batch->add(++rows, i % 2 == 0 ? "even" : "odd", sql::Blob{i % 2 == 0 ? "" : "x"});
+      sum += rows;
+    }
+    auto touched = must(batch->flush());
+    EXPECT_EQ(std::vector<int64_t>(touched.begin(), touched.end()),
+              std::vector<int64_t>(static_cast<size_t>(more), 1));
+    ASSERT_TRUE(must(select->step()));
+    EXPECT_EQ(select->column_int(0), rows);
+    EXPECT_EQ(select->column_int(1), sum);
+    select->reset();
+  }
+  last->bind(rows);
+  ASSERT_TRUE(must(last->step()));
+  EXPECT_EQ(last->column_bytes(0), "odd");
+  EXPECT_EQ(last->column_bytes(1), "x");
+}
+
+TEST_F(SqliteTest, OfAGroupWithARowThatCannotBeNothingIsWritten) {
+  auto db = connect();
+  must(db->run("CREATE TABLE t (a INTEGER PRIMARY KEY, b TEXT NOT NULL)"));
+  for (int64_t repeated : {3, 20}) {
+    must(db->run("BEGIN IMMEDIATE"));
+    auto batch = must(db->batch("INSERT INTO t (a, b) VALUES ($1, $2)"));
+    for (int64_t i = 0; i < 24; ++i) batch->add(i == repeated ? i - 1 : i, "x");
+    auto flushed = batch->flush();
+    ASSERT_FALSE(flushed.ok());
+    EXPECT_EQ(flushed.error().code(), sql::kConstraint);
+    must(db->run("ROLLBACK"));
+    batch->add(int64_t{1}, "y");
+    EXPECT_EQ(must(batch->flush()).size(), 1U) << "its failure is forgotten";
+    must(db->run("DELETE FROM t"));
+  }
+}
+
+TEST_F(SqliteTest, WhatIsMoreThanAnInsertGoesRowByRow) {
+  EXPECT_TRUE(GroupedInsert::group_text("INSERT INTO t (a) VALUES ($1)").ends_with("($15), ($16)"));
+  for (const char* text : {"INSERT INTO t (a, b) VALUES ($2, $1)", "UPDATE t SET a = $1",
+                           "INSERT INTO t (a) VALUES ($1) ON CONFLICT (a) DO NOTHING",
+                           "INSERT INTO t (a, b) VALUES ($1, 0)", "INSERT INTO t DEFAULT VALUES"}) {
+    EXPECT_EQ(GroupedInsert::group_text(text), "") << text;
+  }
 }
 
 // What deleted rows leave goes back to the disk, in small commits; some of it stays.
