@@ -216,6 +216,7 @@ class Conductor {
   bool has_spent_half() const;
   const Value& merged(const ContextList& in);
   void compact(ContextList& in) const;
+  bool all_show(const ContextList& in) const;
   expr::Scope scope(Value ctx, const TaskLookup& lookup);
   Result<Value> render(const Renderable& source, expr::Scope& scope);
   // Of what the workflow keeps: writing it costs, too.

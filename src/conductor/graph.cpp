@@ -13,7 +13,12 @@
 
 namespace millrace::conductor {
 
-std::string edge_name(std::string_view end, int key) { return fmt::format("{}__t{}", end, key); }
+std::string edge_name(std::string_view end, int key) {
+  std::string name(end);
+  name += "__t";
+  name += std::to_string(key);
+  return name;
+}
 
 std::optional<std::pair<std::string_view, int>> parse_edge_name(std::string_view text) {
   size_t mark = text.rfind("__t");

@@ -228,12 +228,19 @@ Value Conductor::retry_delay(const Entry& entry) {
 // system; item and index are added for each item.
 Value Conductor::names(const Value& ctx) const {
   if (is_chain()) return chain_names(ctx);
-  return Value::map({{"parameters", state_.parameters},
-                     {"workflow", ctx},
-                     {"task", Value::map()},
-                     {"config", environment_.config},
-                     {"keystore", Value::map()},
-                     {"system", environment_.system}});
+  // Each evaluation has them: they share their keys.
+  static const Value kNames = Value::map({{"parameters", Value()},
+                                          {"workflow", Value()},
+                                          {"task", Value::map()},
+                                          {"config", Value()},
+                                          {"keystore", Value::map()},
+                                          {"system", Value()}});
+  Value names = kNames;
+  names.set("parameters", state_.parameters);
+  names.set("workflow", ctx);
+  names.set("config", environment_.config);
+  names.set("system", environment_.system);
+  return names;
 }
 
 // Looks up the tasks and keys that the expressions name.
@@ -242,6 +249,7 @@ Result<void> Conductor::add_named(const Renderable& source, expr::Scope& scope) 
   std::optional<Error> needs;  // of all of them at once
   std::optional<Error> no;
   auto add = [&](std::string_view root, const std::set<std::string>& names, auto ask) {
+    if (names.empty()) return;
     Value group = scope.names[root];
     for (const std::string& name : names) {
       expr::Answer answer = ask(name);
@@ -249,7 +257,7 @@ Result<void> Conductor::add_named(const Renderable& source, expr::Scope& scope) 
       if (answer.is_refused()) no = expr::refused(answer);
       if (answer.found()) group.set(name, answer.value());
     }
-    if (!names.empty()) scope.names.set(root, std::move(group));
+    scope.names.set(root, std::move(group));
   };
   add("task", source.named_tasks(),
       [&](const std::string& name) { return scope.lookup->task(name, std::nullopt); });

@@ -128,6 +128,7 @@ const Value& Conductor::merged(const ContextList& in) {
 // whose every variable a later one covers. Without it the lists of a loop grow with each turn, and
 // double where two branches of it meet. The root stays.
 void Conductor::compact(ContextList& in) const {
+  if (all_show(in)) return;
   std::unordered_set<ContextIndex> seen;
   std::unordered_map<std::string_view, Value, StringHash> later;  // what follows, merged
   ContextList kept;
@@ -149,6 +150,26 @@ void Conductor::compact(ContextList& in) const {
     }
   }
   in.assign(kept.rbegin(), kept.rend());
+}
+
+// Whether each has a variable that no later one has: so it is mostly, and is told without much ado
+// where they are few.
+bool Conductor::all_show(const ContextList& in) const {
+  constexpr size_t kFew = 8;
+  auto context = [&](ContextIndex index) -> const ValueMap& {
+    return state_.contexts[static_cast<size_t>(index)].as_map();
+  };
+  auto shows = [&](auto it) {
+    return std::ranges::any_of(context(*it), [&](const auto& entry) {
+      return std::none_of(it + 1, in.end(),
+                          [&](auto later) { return context(later).contains(entry.name()); });
+    });
+  };
+  if (in.size() > kFew) return false;
+  for (auto it = in.begin(); it != in.end(); ++it) {
+    if (!shows(it)) return false;
+  }
+  return true;
 }
 
 expr::Scope Conductor::scope(Value ctx, const TaskLookup& lookup) {
@@ -432,7 +453,8 @@ Result<void> Conductor::render_output() {
     auto value = render_or_log(assignment.value, rolling, needs);
     failed = failed || !value;
     if (!value) continue;
-    assign(rolling, assignment.name, *value);
+    bool is_seen = &assignment != &definition_->spec().output.back();
+    if (is_seen) assign(rolling, assignment.name, *value);
     output.set(assignment.name, std::move(*value));
   }
   if (needs) return std::move(*needs);

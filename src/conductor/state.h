@@ -188,8 +188,8 @@ struct Pieces {
   std::vector<Value> errors;
   std::vector<ItemStatus> items;  // those that are not null
 };
-Value head_to_value(const State& state, const Graph& graph);
-Value entry_to_value(const Entry& entry, const Graph& graph);
+std::string head_to_json(const State& state, const Graph& graph);
+std::string entry_to_json(const Entry& entry, const Graph& graph);
 Result<State> state_from_pieces(const Pieces& pieces, const Graph& graph);
 
 }  // namespace millrace::conductor

@@ -1,44 +1,96 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
+#include <algorithm>
+
+#include "base/json.h"
 #include "conductor/state.h"
 
 namespace millrace::conductor {
 namespace {
 
-Value numbers(const std::vector<int>& list) { return Value(ValueList(list.begin(), list.end())); }
-
-Value previous_to_value(const Previous& prev, const Graph& graph) {
-  Value out = Value::map();
-  for (const auto& [edge, index] : prev) out.set(graph.in_name(edge), index);
-  return out;
-}
-
-Value staged_to_value(const Staged& staged, const Graph& graph) {
-  Value out = Value::map({{"id", graph.node(staged.task).name},
-                          {"route", staged.route},
-                          {"in", numbers(staged.in)},
-                          {"prev", previous_to_value(staged.prev, graph)},
-                          {"ready", staged.ready}});
-  if (staged.completed) out.set("completed", true);
-  if (staged.run_on_fail) out.set("run_on_fail", true);
-  if (staged.retry_delay) out.set("retry_delay", *staged.retry_delay);
-  if (staged.compensates) out.set("compensates", *staged.compensates);
-  if (staged.items) out.set("items_count", static_cast<int64_t>(staged.items->size()));
-  if (staged.items_seen) out.set("items_seen", static_cast<int64_t>(*staged.items_seen));
-  return out;
-}
-
-Value routes_to_value(const std::vector<Route>& routes, const Graph& graph) {
-  Value out = Value::list();
-  for (const Route& route : routes) {
-    Value steps = Value::list();
-    for (const RouteStep& step : route) {
-      steps.push_back(edge_name(graph.node(step.source).name, step.key));
-    }
-    out.push_back(std::move(steps));
+// Writes a map as JSON, entry by entry: a Value would be made only to be taken apart again.
+class MapText {
+ public:
+  explicit MapText(std::string& out) : out_(out) { out_ += '{'; }
+  ~MapText() { out_ += '}'; }
+  MapText(const MapText&) = delete;
+  // Where the value of the next entry is to be appended.
+  std::string& at(std::string_view key) {
+    if (!is_empty_) out_ += ',';
+    is_empty_ = false;
+    append_json_string(out_, key);
+    out_ += ':';
+    return out_;
   }
-  return out;
+  void set(std::string_view key, const Value& value) { append_json(at(key), value); }
+  void text(std::string_view key, std::string_view value) { append_json_string(at(key), value); }
+
+ private:
+  std::string& out_;
+  bool is_empty_ = true;
+};
+
+template <typename Items, typename Append>
+void append_list(std::string& out, const Items& items, Append append) {
+  out += '[';
+  bool is_first = true;
+  for (const auto& item : items) {
+    if (!is_first) out += ',';
+    is_first = false;
+    append(item);
+  }
+  out += ']';
+}
+
+void append_numbers(std::string& out, const std::vector<int>& list) {
+  append_list(out, list, [&](int number) { append_json(out, number); });
+}
+
+void append_previous(std::string& out, const Previous& prev, const Graph& graph) {
+  MapText map(out);
+  for (const auto& [edge, index] : prev) map.set(graph.in_name(edge), index);
+}
+
+void append_staged(std::string& out, const Staged& staged, const Graph& graph) {
+  MapText map(out);
+  map.text("id", graph.node(staged.task).name);
+  map.set("route", staged.route);
+  append_numbers(map.at("in"), staged.in);
+  append_previous(map.at("prev"), staged.prev, graph);
+  map.set("ready", staged.ready);
+  if (staged.completed) map.set("completed", true);
+  if (staged.run_on_fail) map.set("run_on_fail", true);
+  if (staged.retry_delay) map.set("retry_delay", *staged.retry_delay);
+  if (staged.compensates) map.set("compensates", *staged.compensates);
+  if (staged.items) map.set("items_count", static_cast<int64_t>(staged.items->size()));
+  if (staged.items_seen) map.set("items_seen", static_cast<int64_t>(*staged.items_seen));
+}
+
+void append_routes(std::string& out, const std::vector<Route>& routes, const Graph& graph) {
+  append_list(out, routes, [&](const Route& route) {
+    append_list(out, route, [&](const RouteStep& step) {
+      append_json_string(out, edge_name(graph.node(step.source).name, step.key));
+    });
+  });
+}
+
+// Of a task that was run again an edge may have been told before: the last time counts.
+void append_next(std::string& out, const Entry& entry, const Graph& graph) {
+  MapText map(out);
+  for (auto told = entry.next.begin(); told != entry.next.end(); ++told) {
+    bool is_last = std::none_of(told + 1, entry.next.end(),
+                                [&](const auto& later) { return later.first == told->first; });
+    if (is_last) map.set(graph.out_name(told->first), told->second);
+  }
+}
+
+void append_retry(std::string& out, const RetryState& retry) {
+  MapText map(out);
+  map.set("count", retry.count);
+  map.set("delay", retry.delay);
+  map.set("tally", retry.tally);
+  if (!retry.max_delay.is_null()) map.set("max_delay", retry.max_delay);
 }
 
 // Reads the written form. The first damage is kept; what follows it reads as empty.
@@ -256,54 +308,57 @@ LogEntry LogEntry::from_value(const Value& value) {
   return entry;
 }
 
-Value head_to_value(const State& state, const Graph& graph) {
-  Value staged = Value::list();
-  for (const Staged& entry : state.staged) staged.push_back(staged_to_value(entry, graph));
-  Value head = Value::map({{"version", State::kVersion},
-                           {"status", to_string(state.status)},
-                           {"parameters", state.parameters},
-                           {"output", state.output},
-                           {"routes", routes_to_value(state.routes, graph)},
-                           {"staged", std::move(staged)}});
-  if (!state.undoable.empty()) head.set("undoable", numbers(state.undoable));
-  if (!state.reruns.empty()) {
-    Value reruns = Value::list();
-    for (const auto& rerun : state.reruns) reruns.push_back(numbers(rerun));
-    head.set("reruns", std::move(reruns));
+std::string head_to_json(const State& state, const Graph& graph) {
+  std::string out;
+  {
+    MapText head(out);
+    head.set("version", State::kVersion);
+    head.text("status", to_string(state.status));
+    head.set("parameters", state.parameters);
+    head.set("output", state.output);
+    append_routes(head.at("routes"), state.routes, graph);
+    append_list(head.at("staged"), state.staged,
+                [&](const Staged& staged) { append_staged(out, staged, graph); });
+    if (!state.undoable.empty()) append_numbers(head.at("undoable"), state.undoable);
+    if (!state.reruns.empty()) {
+      append_list(head.at("reruns"), state.reruns,
+                  [&](const auto& rerun) { append_numbers(out, rerun); });
+    }
   }
-  return head;
+  return out;
 }
 
-Value entry_to_value(const Entry& entry, const Graph& graph) {
-  Value ctxs = Value::map({{"in", numbers(entry.in)}});
-  if (entry.out) {
-    ctxs.set("out", Value::map({{graph.out_name(entry.out->first), entry.out->second}}));
+std::string entry_to_json(const Entry& entry, const Graph& graph) {
+  std::string out;
+  {
+    MapText map(out);
+    map.text("id", graph.node(entry.task).name);
+    map.set("route", entry.route);
+    {
+      MapText ctxs(map.at("ctxs"));
+      append_numbers(ctxs.at("in"), entry.in);
+      if (entry.out) {
+        MapText(ctxs.at("out")).set(graph.out_name(entry.out->first), entry.out->second);
+      }
+    }
+    append_previous(map.at("prev"), entry.prev, graph);
+    append_next(map.at("next"), entry, graph);
+    if (entry.status != Status::Null) map.text("status", to_string(entry.status));
+    if (entry.retry) append_retry(map.at("retry"), *entry.retry);
+    if (entry.term) map.set("term", true);
+    if (entry.held) map.set("held", true);
+    if (entry.compensates) map.set("compensates", *entry.compensates);
   }
-  Value next = Value::map();
-  for (const auto& [edge, fired] : entry.next) next.set(graph.out_name(edge), fired);
-  Value out = Value::map({{"id", graph.node(entry.task).name},
-                          {"route", entry.route},
-                          {"ctxs", std::move(ctxs)},
-                          {"prev", previous_to_value(entry.prev, graph)},
-                          {"next", std::move(next)}});
-  if (entry.status != Status::Null) out.set("status", to_string(entry.status));
-  if (entry.retry) {
-    Value retry = Value::map({{"count", entry.retry->count},
-                              {"delay", entry.retry->delay},
-                              {"tally", entry.retry->tally}});
-    if (!entry.retry->max_delay.is_null()) retry.set("max_delay", entry.retry->max_delay);
-    out.set("retry", std::move(retry));
-  }
-  if (entry.term) out.set("term", true);
-  if (entry.held) out.set("held", true);
-  if (entry.compensates) out.set("compensates", *entry.compensates);
   return out;
 }
 
 Value to_value(const State& state, const Graph& graph) {
-  Value out = head_to_value(state, graph);
+  auto parsed = [](const std::string& text) { return *parse_json(text, kOwnJson); };
+  Value out = parsed(head_to_json(state, graph));
   Value entries = Value::list();
-  for (const Entry& entry : state.sequence()) entries.push_back(entry_to_value(entry, graph));
+  for (const Entry& entry : state.sequence()) {
+    entries.push_back(parsed(entry_to_json(entry, graph)));
+  }
   Value errors = Value::list();
   for (const LogEntry& error : state.errors) errors.push_back(error.to_value());
   Value items = Value::list();

@@ -89,7 +89,8 @@ Result<std::optional<Value>> Conductor::publish(const Transition& transition, En
       failed = true;
       continue;
     }
-    assign(scope, assignment.name, *value);
+    bool is_seen = &assignment != &transition.publish.back();
+    if (is_seen) assign(scope, assignment.name, *value);
     published.set(assignment.name, std::move(*value));
   }
   if (needs) return std::move(*needs);

@@ -307,7 +307,8 @@ struct WorkflowPieceRow {
   PieceKind kind = PieceKind::Context;
   int64_t position = 0;
   std::string body_json;
-  bool cut = false;  // instead: nothing of this kind stands from `position` on
+  bool cut = false;     // instead: nothing of this kind stands from `position` on
+  bool is_new = false;  // its workflow is: nothing stands there yet
 };
 
 // The newest execution of a task or of one of its items.
@@ -320,6 +321,7 @@ struct WorkflowRunRow {
   ExecutionId execution;  // 0 when written: keeps the one that is there
   int32_t status = 0;     // conductor::Status of an item that is still counted; else 0
   bool reset = false;     // instead: no item of the task on this route is counted any more
+  bool is_new = false;    // its workflow is: nothing stands there yet
 };
 
 enum class InquiryStatus : uint8_t { Pending = 0, Answered = 1, Expired = 2, Canceled = 3 };

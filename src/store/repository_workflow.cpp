@@ -48,6 +48,7 @@ Result<void> write_rows<&Changes::workflows>(sql::Connection& db, Rows<WorkflowR
 template <>
 Result<void> write_rows<&Changes::workflow_pieces>(sql::Connection& db,
                                                    Rows<WorkflowPieceRow> rows) {
+  static const auto insert_text = insert<WorkflowPieceRow>();
   static const auto text = insert<WorkflowPieceRow>(
       "ON CONFLICT (workflow, kind, position) DO UPDATE SET " + excluded<WorkflowPieceRow>() +
       " WHERE workflow_piece.tenant = excluded.tenant");
@@ -68,9 +69,16 @@ Result<void> write_rows<&Changes::workflow_pieces>(sql::Connection& db,
   if (!cut_from.empty()) TRY(cuts->put_off({}));
   if (kept.empty()) return {};
   std::ranges::reverse(kept);
+  TRY(auto made, db.batch(insert_text));
   TRY(auto upserts, db.batch(text));
-  for (const auto* r : kept) add_row(*upserts, *r);
-  return expect_touched(*upserts, Rows<WorkflowPieceRow>(kept), [](const WorkflowPieceRow& r) {
+  std::vector<const WorkflowPieceRow*> later;
+  for (const auto* r : kept) {
+    if (!r->is_new) later.push_back(r);
+    add_row(r->is_new ? *made : *upserts, *r);
+  }
+  if (later.size() < kept.size()) TRY(made->put_off({}));
+  if (later.empty()) return {};
+  return expect_touched(*upserts, Rows<WorkflowPieceRow>(later), [](const WorkflowPieceRow& r) {
     return not_its_own("workflow", r.workflow.str());
   });
 }
@@ -79,6 +87,7 @@ Result<void> write_rows<&Changes::workflow_pieces>(sql::Connection& db,
 // so: the outcome is that of one row after the other.
 template <>
 Result<void> write_rows<&Changes::workflow_runs>(sql::Connection& db, Rows<WorkflowRunRow> rows) {
+  static const auto insert_text = insert<WorkflowRunRow>();
   static const auto text = insert<WorkflowRunRow>(
       "ON CONFLICT (workflow, task, route, item) DO UPDATE SET status = excluded.status, "
       "execution = CASE excluded.execution WHEN 0 THEN workflow_run.execution ELSE "
@@ -98,13 +107,17 @@ Result<void> write_rows<&Changes::workflow_runs>(sql::Connection& db, Rows<Workf
   }
   if (!reset.empty()) TRY(resets->put_off({}));
   if (runs.empty()) return {};
+  TRY(auto made, db.batch(insert_text));
   TRY(auto upserts, db.batch(text));
-  std::vector<const WorkflowRunRow*> written;
+  std::vector<const WorkflowRunRow*> later;
   for (auto [r, status] : std::views::reverse(runs)) {
-    upserts->add(r->workflow, r->task, r->route, r->item, r->tenant, r->execution, status);
-    written.push_back(r);
+    if (!r->is_new) later.push_back(r);
+    auto& batch = r->is_new ? *made : *upserts;
+    batch.add(r->workflow, r->task, r->route, r->item, r->tenant, r->execution, status);
   }
-  return expect_touched(*upserts, Rows<WorkflowRunRow>(written), [](const WorkflowRunRow& r) {
+  if (later.size() < runs.size()) TRY(made->put_off({}));
+  if (later.empty()) return {};
+  return expect_touched(*upserts, Rows<WorkflowRunRow>(later), [](const WorkflowRunRow& r) {
     return not_its_own("workflow", r.workflow.str());
   });
 }

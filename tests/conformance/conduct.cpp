@@ -32,6 +32,12 @@ std::string_view reference_name(const Error& error) {
   return message.substr(0, message.find(':'));
 }
 
+Value parsed(const std::string& text) {
+  auto value = parse_json(text);
+  ASSERT_MSG(value.ok(), text);
+  return *value;
+}
+
 // A store that only learns what the conductor says has changed.
 class Store {
  public:
@@ -39,7 +45,7 @@ class Store {
     const State& state = conductor.state();
     const Graph& graph = conductor.definition().graph();
     Changes changes = conductor.take_changes();
-    if (changes.head) head_ = to_json(head_to_value(state, graph));
+    if (changes.head) head_ = head_to_json(state, graph);
     ASSERT(changes.contexts_from == contexts_.size());
     for (size_t i = contexts_.size(); i < state.contexts.size(); ++i) {
       contexts_.push_back(to_json(state.contexts[i]));
@@ -50,7 +56,7 @@ class Store {
     }
     for (EntryIndex index : changes.entries) {
       entries_.resize(std::max(entries_.size(), static_cast<size_t>(index) + 1));
-      entries_[static_cast<size_t>(index)] = to_json(entry_to_value(state.entry(index), graph));
+      entries_[static_cast<size_t>(index)] = entry_to_json(state.entry(index), graph);
     }
     for (const auto& items : changes.items) {
       auto& written = items_[{items.task, items.route}];
@@ -80,12 +86,6 @@ class Store {
   }
 
  private:
-  static Value parsed(const std::string& text) {
-    auto value = parse_json(text);
-    ASSERT_MSG(value.ok(), text);
-    return *value;
-  }
-
   std::string head_;
   std::vector<std::string> contexts_;
   std::vector<std::string> entries_;
@@ -145,7 +145,7 @@ Value task_to_value(const NextTask& task) {
 Value sequence_to_value(const State& state, const Graph& graph) {
   Value out = Value::list();
   for (const Entry& entry : state.sequence()) {
-    Value full = entry_to_value(entry, graph);
+    Value full = parsed(entry_to_json(entry, graph));
     Value shown = Value::map({{"id", full["id"]},
                               {"route", full["route"]},
                               {"status", full["status"]},
@@ -345,7 +345,7 @@ class Run {
         {"workflow_status", Value(to_string(state.status))},
         {"output", state.output},
         {"errors", errors_from(state, 0)},
-        {"routes", head_to_value(state, graph)["routes"]},
+        {"routes", parsed(head_to_json(state, graph))["routes"]},
         {"sequence", sequence_to_value(state, graph)},
         {"contexts", contexts},
         {"staged", staged_to_value(state, graph)}};

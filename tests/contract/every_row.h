@@ -27,8 +27,11 @@ inline kernel::Changes everything(int64_t n) {
     all.workflows.push_back({.execution = x, .root = x, .tenant = kTenant, .version = 2});
     all.workflow_pieces.push_back({.workflow = x, .tenant = kTenant});
     all.workflow_pieces.push_back({.workflow = x, .tenant = kTenant, .position = 1, .cut = true});
+    all.workflow_pieces.push_back(
+        {.workflow = x, .tenant = kTenant, .position = 7, .is_new = true});
     all.workflow_runs.push_back({.workflow = x, .tenant = kTenant, .reset = true});
     all.workflow_runs.push_back({.workflow = x, .tenant = kTenant});
+    all.workflow_runs.push_back({.workflow = x, .tenant = kTenant, .item = 7, .is_new = true});
     all.inquiries.push_back({.id = InquiryId{id}, .tenant = kTenant});
     all.inquiries.push_back({.id = InquiryId{id}, .tenant = kTenant, .version = 2});
     all.messages.push_back(message(id, id));

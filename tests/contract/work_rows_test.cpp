@@ -146,6 +146,41 @@ TEST_P(WorkRows, RunsAreWrittenAsIfOneAfterTheOther) {
   EXPECT_EQ(seen, (std::vector<std::pair<int64_t, int32_t>>{{10, 7}, {11, 0}, {12, 0}, {13, 8}}));
 }
 
+// A workflow begins in one decision of a batch and goes on in the next.
+TEST_P(WorkRows, WhatIsNewStandsBeforeWhatTakesItsPlace) {
+  auto piece = [](int64_t position, const char* body, bool is_new) {
+    return WorkflowPieceRow{.workflow = ExecutionId{1},
+                            .tenant = kTenant,
+                            .position = position,
+                            .body_json = body,
+                            .is_new = is_new};
+  };
+  auto run = [](const char* task, int64_t id, bool is_new) {
+    return WorkflowRunRow{.workflow = ExecutionId{1},
+                          .tenant = kTenant,
+                          .task = task,
+                          .execution = ExecutionId{id},
+                          .is_new = is_new};
+  };
+  WorkflowRow head{.execution = ExecutionId{1}, .root = ExecutionId{1}, .tenant = kTenant};
+  Order made;
+  made.changes.workflows = {head};
+  made.changes.workflow_pieces = {piece(0, "a", true), piece(1, "b", true)};
+  made.changes.workflow_runs = {run("s", 10, true), run("t", 11, true)};
+  Order later;
+  later.changes.workflow_pieces = {piece(1, "B", false), piece(2, "C", false)};
+  later.changes.workflow_runs = {run("t", 12, false), run("u", 13, false)};
+  using enum WriteEnd;
+  EXPECT_EQ(ends(desk_->commit({made, later})), (std::vector{Committed, Committed}));
+  auto stored = must(load_workflow(*reader_, kTenant, ExecutionId{1}));
+  EXPECT_EQ(stored->contexts, (std::vector<std::string>{"a", "B", "C"}));
+  for (auto [task, id] : {std::pair("s", 10), {"t", 12}, {"u", 13}}) {
+    auto runs = must(task_runs(*reader_, kTenant, ExecutionId{1}, task, 0));
+    ASSERT_EQ(runs.size(), 1U);
+    EXPECT_EQ(runs[0].execution.value, id);
+  }
+}
+
 TEST_P(WorkRows, AWorkflowsHeadStaysWhenOnlyItsVersionRises) {
   WorkflowRow row{.execution = ExecutionId{1}, .root = ExecutionId{1}, .tenant = kTenant};
   row.head_json = "one";

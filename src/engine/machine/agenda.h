@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <deque>
 #include <functional>
 #include <map>
@@ -29,19 +30,22 @@ class Agenda {
   void add(int depth, Due due) {
     if (due.what == Due::What::GoOn && !going_on_.insert(due.execution.id).second) return;
     due_[depth].push_back(std::move(due));
+    ++count_;
   }
-  bool empty() const { return due_.empty(); }
+  bool empty() const { return count_ == 0; }
   Due next() {
-    auto deepest = due_.begin();
+    auto deepest =
+        std::ranges::find_if(due_, [](const auto& each) { return !each.second.empty(); });
     Due due = std::move(deepest->second.front());
     deepest->second.pop_front();
-    if (deepest->second.empty()) due_.erase(deepest);
+    --count_;
     if (due.what == Due::What::GoOn) going_on_.erase(due.execution.id);
     return due;
   }
 
  private:
-  std::map<int, std::deque<Due>, std::greater<>> due_;
+  std::map<int, std::deque<Due>, std::greater<>> due_;  // one that is empty is used again
+  size_t count_ = 0;
   std::unordered_set<ExecutionId> going_on_;  // once is enough
 };
 

@@ -61,18 +61,29 @@ std::optional<TaskKey> task_of_need(std::string_view key) {
   return task;
 }
 
-Value task_info(ExecutionId workflow, const TaskKey& key, const ExecutionRow* step, Value result,
-                std::string_view status) {
-  Value info = Value::map({{"task_execution_id", step ? Value(step->id.str()) : Value()},
-                           {"workflow_execution_id", workflow.str()},
-                           {"task_name", key.task},
-                           {"task_id", key.task},
-                           {"route", key.route}});
-  info.set("result", std::move(result));
-  info.set("status", step ? to_string(step->status) : status);
-  info.set("start_timestamp", step && step->started ? Value(to_rfc3339(step->started)) : Value());
-  info.set("end_timestamp", step && step->ended ? Value(to_rfc3339(step->ended)) : Value());
-  return info;
+TaskInfo::TaskInfo(ExecutionId workflow, const ExecutionRow* step, Value result,
+                   std::string_view status)
+    : workflow_(workflow),
+      step_(step ? step->id : ExecutionId()),
+      status_(step ? to_string(step->status) : status),
+      started_(step ? step->started : 0),
+      ended_(step ? step->ended : 0),
+      result_(std::move(result)) {}
+
+const Value& TaskInfo::value(const TaskKey& key) const {
+  auto time = [](int64_t ms) { return ms ? Value(to_rfc3339(ms)) : Value(); };
+  if (value_.is_null()) {
+    value_ = Value::map({{"task_execution_id", step_ ? Value(step_.str()) : Value()},
+                         {"workflow_execution_id", workflow_.str()},
+                         {"task_name", key.task},
+                         {"task_id", key.task},
+                         {"route", key.route},
+                         {"result", result_},
+                         {"status", status_},
+                         {"start_timestamp", time(started_)},
+                         {"end_timestamp", time(ended_)}});
+  }
+  return value_;
 }
 
 // TaskResults
@@ -84,22 +95,22 @@ expr::Answer TaskResults::task(std::optional<std::string_view> id,
   auto found = tasks_.find(key);
   if (found == tasks_.end()) return expr::Answer::absent();
   if (!found->second.runs) return expr::Answer::need(need_of(key));
-  return expr::Answer::of(found->second.runs->info);
+  return expr::Answer::of(found->second.runs->info.value(key));
 }
 
-void TaskResults::started(const TaskKey& key, const Value& info, size_t items) {
+void TaskResults::started(const TaskKey& key, TaskInfo info, size_t items) {
   Known& known = tasks_[key];
-  known.runs = TaskRuns{info, ValueList(items)};
+  known.runs = TaskRuns{std::move(info), ValueList(items)};
   known.items_complete = true;
 }
 
-void TaskResults::ended(const TaskKey& key, const Value& info, int32_t item, const Value& result) {
+void TaskResults::ended(const TaskKey& key, TaskInfo info, int32_t item, const Value& result) {
   Known& known = tasks_[key];
   if (!known.runs) {
     if (item >= 0) return;  // the others are in the store: so will this one be
     known.runs.emplace();
   }
-  known.runs->info = info;
+  known.runs->info = std::move(info);
   auto at = static_cast<size_t>(item);
   if (item < 0) return;
   if (at >= known.runs->items.size()) known.runs->items.resize(at + 1);
@@ -175,7 +186,7 @@ Result<std::unique_ptr<LiveWorkflow>> LiveWorkflow::restore(
 
 // One that is written again takes the place of what was there.
 void LiveWorkflow::weigh_piece(PieceKind kind, size_t position, size_t bytes) {
-  auto& known = piece_bytes_[kind];
+  auto& known = piece_bytes_.at(static_cast<size_t>(kind));
   if (known.size() <= position) known.resize(position + 1);
   int64_t before = std::exchange(known[position], static_cast<int64_t>(bytes));
   state_bytes += known[position] - before;
@@ -194,21 +205,24 @@ void LiveWorkflow::take_changes(Changes& into) {
     std::iota(changed.entries.begin(), changed.entries.end(), 0);
   }
   WorkflowRow head{.execution = id, .root = root, .tenant = tenant, .version = version};
-  if (changed.head || version == 1) head.head_json = to_json(head_to_value(state, graph));
+  if (changed.head || version == 1) head.head_json = head_to_json(state, graph);
   into.workflows.push_back(std::move(head));
 
-  auto add_piece = [&](PieceKind kind, size_t position, const Value& body) {
-    std::string text = to_json(body);
+  auto add_piece = [&](PieceKind kind, size_t position, std::string text) {
     weigh_piece(kind, position, text.size());
-    into.workflow_pieces.push_back(
-        {id, tenant, kind, static_cast<int64_t>(position), std::move(text), false});
+    into.workflow_pieces.push_back({.workflow = id,
+                                    .tenant = tenant,
+                                    .kind = kind,
+                                    .position = static_cast<int64_t>(position),
+                                    .body_json = std::move(text),
+                                    .is_new = version == 1});
   };
   for (size_t i = changed.contexts_from; i < state.contexts.size(); ++i) {
-    add_piece(PieceKind::Context, i, state.contexts[i]);
+    add_piece(PieceKind::Context, i, to_json(state.contexts[i]));
   }
   for (auto entry : changed.entries) {
     add_piece(PieceKind::Entry, static_cast<size_t>(entry),
-              entry_to_value(state.entry(entry), graph));
+              entry_to_json(state.entry(entry), graph));
   }
   if (changed.errors_from < errors_stored_) {
     auto from = static_cast<int64_t>(changed.errors_from);
@@ -218,7 +232,7 @@ void LiveWorkflow::take_changes(Changes& into) {
     }
   }
   for (size_t i = changed.errors_from; i < state.errors.size(); ++i) {
-    add_piece(PieceKind::Error, i, state.errors[i].to_value());
+    add_piece(PieceKind::Error, i, to_json(state.errors[i].to_value()));
   }
   errors_stored_ = state.errors.size();
   take_runs(changed, into);
@@ -241,7 +255,8 @@ void LiveWorkflow::take_runs(const conductor::Changes& changed, Changes& into) {
                                   .route = key.route,
                                   .item = item,
                                   .execution = execution,
-                                  .status = status_of(key, item)});
+                                  .status = status_of(key, item),
+                                  .is_new = version == 1});
   };
   for (const auto& items : changed.items) {
     TaskKey key{graph.node(items.task).name, items.route};

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <list>
 #include <map>
 #include <memory>
@@ -36,14 +37,29 @@ inline constexpr std::string_view kNeedsSteps = "steps";
 std::string need_of(const TaskKey& task);
 std::optional<TaskKey> task_of_need(std::string_view key);
 
-// What task() tells of a task on a route. `step`: the execution that ran it last, or nullptr;
-// `status` is said without one.
-Value task_info(ExecutionId workflow, const TaskKey& key, const kernel::ExecutionRow* step,
-                Value result, std::string_view status = "running");
+// What task() tells of a task on a route. Most of it nobody ever asks for: it is made a value then.
+class TaskInfo {
+ public:
+  TaskInfo() = default;  // none
+  // `step`: the execution that ran it last, or nullptr; `status`, a literal, is said without one.
+  TaskInfo(ExecutionId workflow, const kernel::ExecutionRow* step, Value result,
+           std::string_view status = "running");
+  bool is_none() const { return !workflow_; }
+  const Value& value(const TaskKey& key) const;
+
+ private:
+  ExecutionId workflow_;
+  ExecutionId step_;
+  std::string_view status_;
+  int64_t started_ = 0;
+  int64_t ended_ = 0;
+  Value result_;
+  mutable Value value_;
+};
 
 // What came of a task, as task() shows it, and of its items, in their order.
 struct TaskRuns {
-  Value info;  // task_execution_id, result, status, ...
+  TaskInfo info;
   std::vector<Value> items;
 };
 
@@ -58,9 +74,9 @@ class TaskResults final : public expr::Lookup {
 
   // The task has run, but what came of it is only in the store.
   void note_stored(const TaskKey& key) { tasks_.try_emplace(key); }
-  void started(const TaskKey& key, const Value& info, size_t items);
+  void started(const TaskKey& key, TaskInfo info, size_t items);
   // `item` -1: of the task itself.
-  void ended(const TaskKey& key, const Value& info, int32_t item, const Value& result);
+  void ended(const TaskKey& key, TaskInfo info, int32_t item, const Value& result);
   void loaded(const TaskKey& key, TaskRuns runs);
   // The keys as the decision in hand sees them.
   void read_keys(KeyLookup keys) { keys_ = std::move(keys); }
@@ -132,7 +148,7 @@ struct LiveWorkflow {
   void weigh_piece(kernel::PieceKind kind, size_t position, size_t bytes);
   std::map<std::pair<TaskKey, int32_t>, ExecutionId> made_;
   size_t errors_stored_ = 0;
-  std::map<kernel::PieceKind, std::vector<int64_t>> piece_bytes_;
+  std::array<std::vector<int64_t>, 3> piece_bytes_;  // by kernel::PieceKind
 };
 
 // The workflows in memory, the least recently used leave. Belongs to one partition.

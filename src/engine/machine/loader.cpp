@@ -74,7 +74,7 @@ Result<TaskRuns> load_task(sql::Connection& db, Of<ExecutionId> workflow, const 
       last = std::move(*row);
     }
     if (run.item < 0) {
-      loaded.info = task_info(workflow.id, key, &last, std::move(result));
+      loaded.info = TaskInfo(workflow.id, &last, std::move(result));
     } else {
       loaded.items.resize(static_cast<size_t>(run.item) + 1);
       loaded.items.back() = std::move(result);
@@ -82,7 +82,7 @@ Result<TaskRuns> load_task(sql::Connection& db, Of<ExecutionId> workflow, const 
   }
   if (!loaded.items.empty()) {
     loaded.info =
-        task_info(workflow.id, key, &last, Value::map({{"items", Value(ValueList(loaded.items))}}));
+        TaskInfo(workflow.id, &last, Value::map({{"items", Value(ValueList(loaded.items))}}));
   }
   return loaded;
 }
@@ -449,9 +449,15 @@ Result<void> Loader::load_left() {
 }
 
 void Loader::apply(const Changes& changes, Loaded& rows) {
-  // Of the rows that it makes nobody in the batch can know the ids, but for steps of workflows.
+  // Of the rows that it makes nobody in the batch can know the ids, but for steps of workflows that
+  // were there before.
+  std::unordered_set<ExecutionId> made;
   for (const auto& row : changes.new_executions) {
-    if (row.parent) rows.executions_.insert_or_assign(row.id, row);
+    if (!row.parent) {
+      made.insert(row.id);
+    } else if (!made.contains(row.root)) {
+      rows.executions_.insert_or_assign(row.id, row);
+    }
   }
   for (const auto& row : changes.executions) rows.executions_.insert_or_assign(row.id, row);
   for (const auto& done : changes.timers_done) {

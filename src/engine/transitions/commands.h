@@ -56,8 +56,8 @@ struct NewExecution {
   Value env;
   Priority priority = Priority::Normal;
   int64_t timeout_ms = 0;
-  // When set, called once the execution is final, in addition to the Reply, unless `watch` (of
-  // new_watch) was forgotten before.
+  // When set, called once the execution is final whose Reply is not, unless `watch` (of new_watch)
+  // was forgotten before.
   int64_t watch = 0;
   Reply<kernel::ExecutionRow> ended;
 };

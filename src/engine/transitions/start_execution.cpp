@@ -62,13 +62,9 @@ Decided StartExecution::decide(Context& ctx) const {
 std::unique_ptr<Decision> StartExecution::answer_and_watch(Context& ctx, ExecutionRow row) const {
   return ctx.decided([this, row = std::move(row)](Deliveries& out) mutable {
     // Commits come one after the other: the end cannot have been reported yet, unless it is in
-    // this very commit.
-    if (request_->ended) {
-      if (is_final(row.status)) {
-        request_->ended(row);
-      } else {
-        out.watch(request_->watch, {row.tenant, row.id}, std::move(request_->ended));
-      }
+    // this very commit, and then the reply shows it.
+    if (request_->ended && !is_final(row.status)) {
+      out.watch(request_->watch, {row.tenant, row.id}, std::move(request_->ended));
     }
     reply_(std::move(row));
   });

@@ -169,11 +169,10 @@ Result<void> WorkflowRun::tell(const TaskKey& key, int32_t item, Status status,
     items->mutable_list().resize(all.size());
     event.accumulated = std::move(*items);
     bool failed = conductor::kAbended.has(status) || all.count(conductor::kAbended) > 0;
-    live_.results->ended(
-        key,
-        task_info(live_.id, key, nullptr, Value::map({{"items", event.accumulated}}),
-                  failed ? "failed" : to_string(status)),
-        -1, Value());
+    live_.results->ended(key,
+                         TaskInfo(live_.id, nullptr, Value::map({{"items", event.accumulated}}),
+                                  failed ? "failed" : to_string(status)),
+                         -1, Value());
   }
   TRY(conductor_.event(key.task, key.route, event));
   return {};
@@ -186,13 +185,12 @@ Result<void> WorkflowRun::start(const conductor::NextTask& task) {
                    !task.waits_for_answer && task.delay.is_null();
   if (task.actions.empty() || no_action || known_empty) {
     // Nothing to run: it ends at once.
-    live_.results->started(key, task_info(live_.id, key, nullptr, Value()), 0);
+    live_.results->started(key, TaskInfo(live_.id, nullptr, Value()), 0);
     ended_.push_back({.key = key, .result = task.items_count ? Value::list() : Value()});
     return tell(key, -1, Status::Running);
   }
   if (is_first_offer(task)) {
-    live_.results->started(key, task_info(live_.id, key, nullptr, Value()),
-                           task.items_count.value_or(0));
+    live_.results->started(key, TaskInfo(live_.id, nullptr, Value()), task.items_count.value_or(0));
   }
   for (const auto& call : task.actions) {
     if (ctx_.has_started_enough()) break;  // the others are offered again
@@ -216,9 +214,9 @@ const conductor::ItemList* WorkflowRun::staged_items(const TaskKey& key) const {
 
 Result<void> WorkflowRun::report(const Ended& ended) {
   ++ctx_.steps_ended;
-  live_.results->ended(
-      ended.key, task_info(live_.id, ended.key, nullptr, ended.result, to_string(ended.status)),
-      ended.item, ended.result);
+  live_.results->ended(ended.key,
+                       TaskInfo(live_.id, nullptr, ended.result, to_string(ended.status)),
+                       ended.item, ended.result);
   return tell(ended.key, ended.item, ended.status, ended.result);
 }
 
@@ -282,8 +280,7 @@ Result<void> WorkflowRun::step_changed(const ExecutionRow& step, const Value& re
   if (final) {
     live_.open.erase(open);
     live_.result_bytes += step.result_size;
-    live_.results->ended(key, task_info(live_.id, key, &step, item < 0 ? result : Value()), item,
-                         result);
+    live_.results->ended(key, TaskInfo(live_.id, &step, item < 0 ? result : Value()), item, result);
   } else {
     open->second.told = status;
   }
