@@ -119,6 +119,7 @@ class Call {
 
   // Defaults may read each other: each round renders those whose names are all there.
   Result<void> render_defaults() {
+    if (templates_.empty()) return {};
     if (templates_.size() > 1) order_templates();
     expr::Scope scope = expression_scope();
     while (!templates_.empty()) {
