@@ -180,7 +180,9 @@ ValueMap& Value::mutable_map() {
   auto* node = static_cast<MapNode*>(payload_.node);
   if (node->refs.load(std::memory_order_acquire) != 1) {
     Value copy = map();
-    static_cast<MapNode*>(copy.payload_.node)->entries = node->entries;
+    auto& entries = static_cast<MapNode*>(copy.payload_.node)->entries;
+    entries.reserve(node->entries.size() + 1);  // somebody is about to write
+    entries = node->entries;
     swap(copy);
   }
   return static_cast<MapNode*>(payload_.node)->entries;
