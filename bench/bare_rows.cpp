@@ -21,12 +21,25 @@ constexpr std::string_view kParameters = R"({"repository":"millrace","ref":"refs
 constexpr std::string_view kVerdicts = R"([{"key":"trigger.ref","matched":true}])";
 constexpr std::string_view kResult = R"({"stdout":"","stderr":"","exit_code":0})";
 constexpr std::string_view kNone = "";
+// Of a workflow as long as ours: an id has 63 bits, a digest 64 digits.
+constexpr int64_t kShard = 35;
+constexpr int64_t kFirstId = 385'698'422'872'604'672;
+constexpr std::string_view kDigest =
+    "c1d54f59903c4298b6b749d28dca7104c58c0e375d540ebdbc2484c968d50657";
 constexpr std::string_view kHead =
     R"({"version":1,"status":"succeeded","parameters":{"n":1},"output":{"b":3},"routes":[[]],)"
-    R"("staged":[],"reruns":[],"undoable":[]})";
-constexpr std::string_view kEntry =
-    R"({"id":"one","route":0,"status":"succeeded","ctxs":{"in":[0],"out":{"two__t0":1}},"prev":{},)"
-    R"("next":{"two__t0":true}})";
+    R"("staged":[]})";
+constexpr std::string_view kContexts[] = {
+    R"({"st2":{"action_execution_id":"385698422872604672","workflow_execution_id":)"
+    R"("385698422872604672","user":"admin","pack":"bench","action":"bench.three"},"n":1})",
+    R"({"a":2})", R"({"b":3})"};
+constexpr std::string_view kEntries[] = {
+    R"({"id":"one","route":0,"ctxs":{"in":[0],"out":{"two__t0":1}},"prev":{},)"
+    R"("next":{"two__t0":true},"status":"succeeded"})",
+    R"({"id":"two","route":0,"ctxs":{"in":[0,1],"out":{"three__t0":2}},"prev":{"one__t0":0},)"
+    R"("next":{"three__t0":true},"status":"succeeded"})",
+    R"({"id":"three","route":0,"ctxs":{"in":[0,1,2]},"prev":{"two__t0":1},"next":{},)"
+    R"("status":"succeeded","term":true})"};
 
 }  // namespace
 
@@ -128,9 +141,9 @@ void BareRowsIn<Db>::execution(int64_t id, int64_t parent, std::string_view acti
                                std::string_view task, std::string_view parameters,
                                std::string_view result) {
   constexpr int64_t k0 = 0, k1 = 1;
-  db_->run(step_, id, k1, k1, action, kRelease, static_cast<int64_t>(ExecutionStatus::Succeeded),
+  db_->run(step_, id, k1, kShard, action, kDigest, static_cast<int64_t>(ExecutionStatus::Succeeded),
            k0, int64_t{3}, int64_t{2}, k1, k0, k0, parent, parent ? parent : id, k0, k0, k0, kNow,
-           kNow, kNow, kNow, k1, "token:admin", kTrace, kNone, parameters, kNone, result,
+           kNow, kNow, kNow, k1, "admin", kTrace, kNone, parameters, kNone, result,
            static_cast<int64_t>(result.size()), task);
   db_->run(feed_, ++seq_, k1, int64_t{2}, k0, id, kNow, "succeeded");
 }
@@ -138,7 +151,7 @@ void BareRowsIn<Db>::execution(int64_t id, int64_t parent, std::string_view acti
 template <typename Db>
 void BareRowsIn<Db>::workflow(int64_t n) {
   constexpr int64_t k0 = 0, k1 = 1;
-  int64_t id = n * 8;
+  int64_t id = kFirstId + n * 8;
   constexpr std::string_view kTasks[] = {"one", "two", "three"};
   for (int64_t i = 0; i < 3; ++i) {
     int64_t step = id + 1 + i;
@@ -146,11 +159,11 @@ void BareRowsIn<Db>::workflow(int64_t n) {
               R"({"stdout":"1","stderr":"","exit_code":0,"output":1})");
     db_->run(output_, step, k1, k0, k1, k1, k0, kNone, "1");
     db_->run(run_, id, kTasks[i], k0, int64_t{-1}, k1, step, k0);
-    db_->run(piece_, id, k1, i, k1, kEntry);
-    db_->run(piece_, id, k0, i, k1, R"({"n":1,"a":2})");
   }
+  for (int64_t i = 0; i < 3; ++i) db_->run(piece_, id, k0, i, k1, kContexts[i]);
+  for (int64_t i = 0; i < 3; ++i) db_->run(piece_, id, k1, i, k1, kEntries[i]);
   execution(id, 0, "bench.three", kNone, R"({"n":1})", R"({"output":{"b":3}})");
-  db_->run(head_, id, k1, k1, k1, kHead);
+  db_->run(head_, id, k1, kShard, k1, kHead);
 }
 
 template <typename Db>
