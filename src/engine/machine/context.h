@@ -121,7 +121,7 @@ class Context {
   // The run of another server that this slot was lent for begins, and holds it. False: it may not.
   bool begin_lent(int64_t number, const kernel::RunKey& run);
   bool has_session(WorkerId worker) const { return batch_.memory.slots.is_open(worker); }
-  bool is_here(WorkerId worker) const { return batch_.memory.slots.is_here(worker); }
+  bool is_opening(WorkerId worker) const { return batch_.memory.slots.is_opening(worker); }
   bool has_slot(std::string_view needs) const;
   void worker_opens(WorkerId worker) {
     decision_->opening = worker;

@@ -45,8 +45,7 @@ class Slots {
             const std::vector<kernel::RunKey>& runs);
   void close(WorkerId worker);
   bool is_open(WorkerId worker) const { return free_.contains(worker); }
-  // Or it is about to have one here.
-  bool is_here(WorkerId worker) const { return is_open(worker) || opening_.contains(worker); }
+  bool is_opening(WorkerId worker) const { return opening_.contains(worker); }
   // Has such a worker an open session, whether it has free slots or not? `needs`: as
   // model/labels.h joins them.
   bool is_offered(std::string_view needs) const;

@@ -11,16 +11,16 @@ using namespace kernel;
 
 namespace {
 
-// While the release of a run is on its way to this server.
-constexpr int64_t kReleasePauseMs = 500;
+// While the release of a run is on its way to this server, or its worker's next session.
+constexpr int64_t kPauseMs = 500;
 
 // The owner of a shard has given a run to a worker of another server: it is durable there. Who has
 // lent the slot brings the order to the worker, or says that the run never began: when the permit
 // is over, or the session that it was of. Once said so, no server delivers it any more: a permit is
 // of one session, and counts once.
 //
-// Every server that has the worker, or is about to, looks: a session that was opened before the run
-// was durable has not seen it.
+// Every server that has the worker looks: a session that was opened before the run was durable has
+// not seen it.
 class TakeRun final : public Transition {
  public:
   explicit TakeRun(RunGiven given) : given_(given) {}
@@ -35,9 +35,16 @@ class TakeRun final : public Transition {
   Decided decide(Context& ctx) const override;
 
  private:
+  static std::unique_ptr<Decision> later(Context& ctx);
   ExecutionId execution() const { return given_.use.run.execution; }
   RunGiven given_;
 };
+
+std::unique_ptr<Decision> TakeRun::later(Context& ctx) {
+  ctx.decision().lent_in_vain = 0;
+  ctx.decision().again_in_ms = kPauseMs;
+  return ctx.decided();
+}
 
 Decided TakeRun::decide(Context& ctx) const {
   const auto& [run, home, number] = given_.use;
@@ -45,7 +52,9 @@ Decided TakeRun::decide(Context& ctx) const {
   bool waits = row && row->worker == given_.worker && row->key() == run && !is_final(row->status) &&
                !ctx.has_run(given_.worker, run);
   if (given_.is_lender) ctx.decision().lent_in_vain = number;
-  if (!waits || !(given_.is_lender || ctx.is_here(given_.worker))) return ctx.decided();
+  // It may go on in the session that is being opened.
+  if (waits && ctx.is_opening(given_.worker)) return later(ctx);
+  if (!waits || !(given_.is_lender || ctx.has_session(given_.worker))) return ctx.decided();
   if (given_.is_lender && row->status == ExecutionStatus::Running && ctx.is_lent(number)) {
     auto order = make_order(ctx.catalog(given_.tenant), *row);
     if (order.ok() && ctx.begin_lent(number, run)) {
@@ -54,9 +63,7 @@ Decided TakeRun::decide(Context& ctx) const {
     }
     if (!order.ok()) {
       log_warn("run.not_ready", {{"execution", run.execution}, {"error", order.error().message()}});
-      ctx.decision().lent_in_vain = 0;
-      ctx.decision().again_in_ms = kReleasePauseMs;
-      return ctx.decided();
+      return later(ctx);
     }
   }
   send_loss(ctx, *row, /*unheard=*/true, "its worker's slot was not lent any more");
