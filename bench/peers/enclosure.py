@@ -57,7 +57,8 @@ class Enclosure:
         (self.group / "cgroup.procs").write_text(str(pid))
         for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
             for child in (task / "children").read_text().split():
-                self.adopt(child)
+                with contextlib.suppress(OSError):  # it has just ended
+                    self.adopt(child)
 
     def pids(self):
         return [int(pid) for file in [self.group / "cgroup.procs",

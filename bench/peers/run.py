@@ -28,7 +28,8 @@ ENGINES = (millrace.OverHttpSqlite, millrace.OverHttpPostgres, millrace.NodeEach
            restate.AsItComes, node_engines.Dbos, node_engines.Graphile, node_engines.Bullmq,
            millrace.InProcessSqlite, millrace.InProcessPostgres)
 IN_FLIGHT = {"empty": 64, "three": 64, "fan": 4}
-ROWS = ("idle", *IN_FLIGHT, "timers", "drain", "kill", "matching", "conductor")
+# The kill before the draining: of that something is left, which would be worked off after a start.
+ROWS = ("idle", *IN_FLIGHT, "timers", "kill", "drain", "matching", "conductor")
 HEAD = """
 ## Beside peers
 {when}, {machine}, commit {commit}, {rounds} rounds in turn, waiting items in one. Load average \
