@@ -51,8 +51,9 @@ class RuleChecker {
   void check_trigger_parameters(const Trigger& trigger) {
     constexpr std::string_view kAt = "/trigger/parameters";
     const Value& given = spec_.trigger_parameters;
-    if (!is_timer(spec_.trigger))
-      return check_parameters(trigger.parameters, given, kAt, trigger.ref);
+    if (!is_timer(spec_.trigger)) {
+      return check_parameters(trigger.parameters, given, kAt, trigger.ref, Templates::AreTexts);
+    }
     auto schedule = parse_schedule(spec_.trigger, given);
     if (schedule) return;
     for (const Problem& problem : schedule.error().problems()) {
@@ -63,7 +64,7 @@ class RuleChecker {
   void check_action_parameters(const Action& action) {
     constexpr std::string_view kAt = "/action/parameters";
     const Value& given = spec_.action_parameters;
-    check_parameters(action.parameters, given, kAt, action.ref);
+    check_parameters(action.parameters, given, kAt, action.ref, Templates::AreRendered);
     for (const Parameter& parameter : action.parameters) {
       bool lacks = parameter.required && !parameter.default_value && !given.find(parameter.name);
       if (lacks) {
@@ -76,9 +77,12 @@ class RuleChecker {
     }
   }
 
-  // The names, and the values of those that hold no template.
+  // Nothing renders a trigger's parameters: they are compared as they stand.
+  enum class Templates : uint8_t { AreRendered, AreTexts };
+
+  // The names, and the values of those that no template is still to give.
   void check_parameters(const std::vector<Parameter>& declared, const Value& given,
-                        std::string_view at, std::string_view owner) {
+                        std::string_view at, std::string_view owner, Templates templates) {
     if (!given.is_map()) return;
     std::map<std::string_view, const Parameter*> by_name;
     for (const Parameter& parameter : declared) by_name.emplace(parameter.name, &parameter);
@@ -95,7 +99,15 @@ class RuleChecker {
         continue;
       }
       const Parameter* parameter = found->second;
-      if (holds_template(value) || value.is_null()) continue;
+      if (value.is_null()) continue;
+      if (holds_template(value)) {
+        if (templates == Templates::AreTexts) {
+          add(value_at,
+              "expected a value, found a template: a trigger's parameters are compared as they "
+              "stand");
+        }
+        continue;
+      }
       auto show = parameter->secret ? ShowValues::No : ShowValues::Yes;
       for (Problem& problem : validate_json(parameter->schema, value, show)) {
         add(value_at + problem.path, std::move(problem.message));

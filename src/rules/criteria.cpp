@@ -165,6 +165,7 @@ class Compiler {
       node.expression = compiled(node.pattern.as_string(), at);
       return;
     }
+    if (auto fault = pattern_fault(node.op, node.pattern); !fault.empty()) return add(at, fault);
     auto steps = Matcher::compile_steps(node.op, node.pattern);
     if (!steps) return add(at, steps.error().message());
     if (*steps > regex_steps_left_) {

@@ -84,6 +84,9 @@ Result<void> add_part(const Field& field, std::string_view part, std::vector<boo
   int low = field.min, high = field.max;
   if (range != "*" && range != "?") {
     size_t dash = range.find('-');
+    if (dash == 0) {
+      return bad_field(field, part, fmt::format("expected {} to {}", field.min, field.max));
+    }
     TRY(low, number(field, range.substr(0, dash)));
     if (dash != range.npos) {
       TRY(high, number(field, range.substr(dash + 1)));
@@ -122,7 +125,7 @@ Result<Numbers> parse_given(const Field& field, const Value& given, const std::s
   if (given.is_int()) return parse_field(field, std::to_string(given.as_int()));
   if (given.is_string()) return parse_field(field, given.as_string());
   return Error(ErrorKind::Invalid, "RUL-0005",
-               fmt::format("expected a number or a text, found {}", given.type_name()));
+               fmt::format("expected a whole number or a text, found {}", to_json(given)));
 }
 
 template <size_t N>

@@ -25,6 +25,9 @@ bool is_clock_digit(char c) { return (c >= '0' && c <= '9') || c == ':' || c == 
 
 Result<int64_t> parse_date(std::string_view text, std::string_view zone_name) {
   constexpr size_t kDateSize = 10;  // 2026-01-31
+  constexpr size_t kLongest =
+      64;  // blanks around it included; longer texts would cost their length
+  if (text.size() > kLongest) return bad_date(text);
   std::string_view whole = trim(text);
   std::string day(whole.substr(0, kDateSize));
   std::string_view rest = whole.substr(std::min(whole.size(), kDateSize));

@@ -227,6 +227,19 @@ std::string_view to_string(Operator op) { return std::ranges::find(kNames, op, &
 
 std::span<const std::string_view> operator_names() { return kNameTexts; }
 
+std::string pattern_fault(Operator op, const Value& pattern) {
+  if (pattern.is_null()) return {};
+  if (is_text_operator(op) && !pattern.is_string()) {
+    return fmt::format("{}: expected a text, found {}", to_string(op), pattern.type_name());
+  }
+  bool is_age = op == Operator::AgeLessThan || op == Operator::AgeGreaterThan;
+  if (is_age && !as_number(pattern)) {
+    return fmt::format("{}: expected a number of seconds, found {}", to_string(op),
+                       pattern.type_name());
+  }
+  return {};
+}
+
 Result<uint64_t> Matcher::compile_steps(Operator op, const Value& pattern) {
   bool is_short = pattern.is_string() && pattern.size() <= kMostRegexBytes;
   auto wanted =

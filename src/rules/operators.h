@@ -48,6 +48,9 @@ std::optional<Operator> parse_operator(std::string_view name);
 std::string_view to_string(Operator op);
 // All names, short ones too: for messages.
 std::span<const std::string_view> operator_names();
+// Why the operator can hold for nothing with this pattern; empty: it can. Null is what StackStorm
+// takes and holds for nothing.
+std::string pattern_fault(Operator op, const Value& pattern);
 
 // One operator with its pattern, made ready once. Immutable: may be shared between threads.
 //

@@ -321,6 +321,11 @@ TEST(CheckRule, NamesWhatIsUnknownAndWhatIsNear) {
             "/action/parameters/depth: expected at least 1, found 0\n"
             "/action/parameters: ci.build requires the parameter 'branch'\n"
             "/action/parameters/fixed: is immutable: the action sets it itself\n");
+  rule = spec("{}", "{branch: x}");
+  rule.trigger_parameters = Value::map({{"name", "{{ trigger.name }}"}});
+  EXPECT_EQ(check(rule),
+            "/trigger/parameters/name: expected a value, found a template: a trigger's parameters "
+            "are compared as they stand\n");
   rule = spec("{}");
   rule.action = "ci.biuld";
   rule.trigger = "core.crontimer";
@@ -336,6 +341,22 @@ std::string faults_of(Value criteria) {
   expr::Engine engine;
   auto made = compile(std::move(rule), RuleId(7), 1, engine);
   return made ? "" : made.error().describe();
+}
+
+TEST(Criteria, RefusePatternsThatHoldForNothing) {
+  auto told = [](std::string_view op, Value pattern) {
+    Value test = Value::map({{"type", op}, {"pattern", std::move(pattern)}});
+    return faults_of(Value::map({{"trigger.a", test}}));
+  };
+  EXPECT_NE(told("regex", 5).find("regex: expected a text, found integer"), std::string::npos);
+  EXPECT_NE(told("startswith", Value::list()), "");
+  EXPECT_NE(told("ieq", true), "");
+  EXPECT_NE(told("td_lt", "20").find("timediff_lt: expected a number of seconds, found string"),
+            std::string::npos);
+  EXPECT_EQ(told("td_lt", 0.5), "");
+  EXPECT_EQ(told("regex", Value()), "") << "as StackStorm takes it";
+  EXPECT_EQ(told("greaterthan", "a"), "");
+  EXPECT_EQ(told("regex", "{{ 5 }}"), "") << "known when it is rendered";
 }
 
 TEST(Criteria, RefusePatternsThatAreDearToCompile) {

@@ -61,7 +61,7 @@ class ScheduleReader {
     Schedule schedule;
     schedule.catch_up = catch_up();
     check_names();
-    auto zone = Zone::find(parameters_.string_or("timezone", "UTC"));
+    auto zone = find_zone();
     if (!zone) add("timezone", zone.error().message());
     switch (timer_.kind) {
       case Kind::Interval: schedule.when = interval(); break;
@@ -95,6 +95,15 @@ class ScheduleReader {
       add(name,
           fmt::format("{} has no parameter '{}'{}", timer_.ref, name, did_you_mean(name, known)));
     }
+  }
+
+  Result<Zone> find_zone() const {
+    const Value& given = parameters_["timezone"];
+    if (given.is_string() || given.is_null())
+      return Zone::find(parameters_.string_or("timezone", "UTC"));
+    return Error(ErrorKind::Invalid, "RUL-0006",
+                 fmt::format("expected an IANA name such as Europe/Berlin, or UTC, found {}",
+                             to_json(given)));
   }
 
   CatchUp catch_up() {
@@ -170,8 +179,14 @@ class ScheduleReader {
 
   Once once(bool zone_is_known) {
     const Value& text = parameters_[timer_.value_name];
+    if (!text.is_string()) {
+      add(timer_.value_name,
+          fmt::format("expected a date and time such as 2026-01-31T12:00:00Z, found {}",
+                      to_json(text)));
+      return {};
+    }
     std::string_view zone = zone_is_known ? parameters_.string_or("timezone", "UTC") : "UTC";
-    auto at = parse_date(text.is_string() ? text.as_string() : std::string_view(), zone);
+    auto at = parse_date(text.as_string(), zone);
     if (!at) add(timer_.value_name, at.error().message());
     return {at ? *at : 0};
   }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "rules/schedule.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "base/json.h"
@@ -173,7 +174,7 @@ TEST(Schedule, ReadsStackStormsCronFields) {
   EXPECT_EQ(fields(R"({"year":2027,"day":"last","month":2})", "2026-01-01"), "02-28 00:00:00; end");
   EXPECT_EQ(problems("core.st2.CronTimer", R"({"hour":24,"minute":[1]})"),
             "/hour: hour '24': expected 0 to 23\n"
-            "/minute: expected a number or a text, found array\n");
+            "/minute: expected a whole number or a text, found [1]\n");
 }
 
 TEST(Schedule, ReadsIntervalsAndDates) {
@@ -207,6 +208,30 @@ TEST(Schedule, ReportsEveryMistake) {
   EXPECT_NE(problems("core.intervaltimer", R"({"unit":"weeks","interval":9223372036854775807})"),
             "");
   EXPECT_NE(problems("core.datetimetimer", R"({"fire_at":"tomorrow"})"), "");
+  EXPECT_EQ(problems("core.datetimetimer", R"({"fire_at":1893456000})"),
+            "/fire_at: expected a date and time such as 2026-01-31T12:00:00Z, found 1893456000\n");
+  EXPECT_EQ(problems("core.st2.CronTimer", R"({"hour":1.5,"minute":-1})"),
+            "/hour: expected a whole number or a text, found 1.5\n"
+            "/minute: minute '-1': expected 0 to 59\n");
+}
+
+TEST(Schedule, AZoneThatIsNoTextIsNotUtc) {
+  for (auto [zone, is_one] : {std::pair("5", false),
+                              {"true", false},
+                              {"[\"Europe/Berlin\"]", false},
+                              {"{}", false},
+                              {"null", true},
+                              {"\"UTC\"", true}}) {
+    for (auto [trigger, own] : {std::pair("core.crontimer", "\"expression\":\"0 0 * * *\""),
+                                {"core.st2.CronTimer", "\"hour\":0"},
+                                {"core.intervaltimer", "\"unit\":\"hours\",\"interval\":1"},
+                                {"core.datetimetimer", "\"fire_at\":\"2030-01-01 00:00:00\""}}) {
+      auto told = problems(trigger, fmt::format("{{{},\"timezone\":{}}}", own, zone));
+      EXPECT_EQ(told.empty(), is_one) << trigger << ' ' << zone << ' ' << told;
+    }
+  }
+  EXPECT_EQ(problems("core.crontimer", R"({"expression":"0 0 * * *","timezone":5})"),
+            "/timezone: expected an IANA name such as Europe/Berlin, or UTC, found 5\n");
 }
 
 TEST(DueFirings, CatchUpAsTheScheduleSays) {

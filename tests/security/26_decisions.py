@@ -73,6 +73,20 @@ RULES = {
     "matchregex": lambda: with_rules(matching("(a|aa|aaa){1,500}b", "matchregex"), {"x": BIG}),
     "a regex of Unicode": lambda: with_rules(matching("(\\pL?){400}\\d"), {"x": "é" * 400_000}),
     "contains": lambda: with_rules(matching("a" * 400_000 + "b", "contains"), {"x": BIG}),
+    "1000 times the age of a long text": lambda: with_rules(
+        [
+            rule(
+                "heavy.r",
+                "core.noop",
+                {},
+                {
+                    **KIND,
+                    **{f"trigger.data.x#{i}": {"type": "td_gt", "pattern": -i} for i in range(990)},
+                },
+            )
+        ],
+        {"x": "2026-01-31T12:00:00." + "1" * 900_000 + "Z"},
+    ),
     "search": lambda: with_rules(
         [
             rule(
