@@ -36,10 +36,10 @@ Error syntax_error(std::string message) {
 
 namespace {
 
-// Appends the character of `digits` hexadecimal digits at `i`; false when they are malformed.
-bool decode_hex(std::string_view text, size_t& i, size_t digits, std::string& out) {
+// Reads `digits` hexadecimal digits at `i`; false when they are malformed.
+bool read_hex(std::string_view text, size_t& i, size_t digits, char32_t& c) {
   if (i + digits > text.size()) return false;
-  char32_t c = 0;
+  c = 0;
   for (size_t k = 0; k < digits; ++k) {
     char h = text[i + k];
     char lower = static_cast<char>(h | 0x20);
@@ -47,8 +47,23 @@ bool decode_hex(std::string_view text, size_t& i, size_t digits, std::string& ou
     if (!digit && !(lower >= 'a' && lower <= 'f')) return false;
     c = c << 4 | static_cast<char32_t>(digit ? h - '0' : lower - 'a' + 10);
   }
-  if (c > 0x10FFFF) return false;
   i += digits;
+  return c <= 0x10FFFF;
+}
+
+// Appends the character at `i`, which may be written as two halves; false when it is malformed.
+// Half of one is none: UTF-8 cannot hold it.
+bool decode_hex(std::string_view text, size_t& i, size_t digits, std::string& out) {
+  char32_t c = 0;
+  if (!read_hex(text, i, digits, c)) return false;
+  if (unicode::is_half(c)) {
+    bool is_first = c < 0xDC00 && digits == 4 && text.substr(i).starts_with("\\u");
+    if (!is_first) return false;
+    i += 2;
+    char32_t second = 0;
+    if (!read_hex(text, i, digits, second) || second < 0xDC00 || second > 0xDFFF) return false;
+    c = 0x10000 + ((c - 0xD800) << 10) + (second - 0xDC00);
+  }
   unicode::append(out, c);
   return true;
 }

@@ -379,6 +379,37 @@ TEST_F(Engines, IntegersBeyond64BitsAreExactOrAnError) {
   EXPECT_EQ(eval("{{ 2 ** 200 }}"), "error EXP-0009");
 }
 
+TEST_F(Engines, ANumberThatJsonLacksIsAnErrorAndNotNull) {
+  for (const char* text :
+       {"{{ 1e308 * 10 }}", "{{ -1e308 * 10 }}", "{{ 'nan' | float }}", "{{ [1e308 * 10] }}",
+        "{{ {'a': {'b': 'inf' | float}} }}", "{{ 'a: [.inf]' | from_yaml_string }}",
+        "{{ '.nan' | from_yaml_string }}", "<% float('inf') %>", "<% dict(a => [float('-inf')]) %>",
+        "<% [1].select(float('nan')) %>"}) {
+    EXPECT_EQ(eval(text), "error EXP-0009") << text;
+  }
+  EXPECT_EQ(eval("x{{ 1e308 * 10 }}"), R"("xinf")");
+  EXPECT_EQ(eval("{{ 1e308 * 10 > 5 }}"), "true");
+}
+
+TEST_F(Engines, KeysThatBecomeOneTextLoseNoValue) {
+  EXPECT_EQ(eval("{{ {1: 'a', '1': 'b'} }}"), "error EXP-0002");
+  EXPECT_EQ(eval("{{ {none: 'a', 'null': 'b'} }}"), "error EXP-0002");
+  EXPECT_EQ(eval("<% dict(1 => a, '1' => b) %>"), "error EXP-0002");
+  EXPECT_EQ(eval("{{ {1: 'a', 2: 'b'} }}"), R"({"1":"a","2":"b"})");
+}
+
+TEST_F(Engines, HalfOfACharacterIsNoText) {
+  for (const char* text : {R"({{ '\ud800' }})", R"({{ '\udc00' ~ 'x' }})", R"({{ '\ud83dx' }})",
+                           R"({{ '\ud83d\ud83d' }})", R"({{ '\ud83d\u00' }})",
+                           R"({{ '\U0000d800' }})", R"(<% '\uD800' %>)", R"(<% '\udfff' %>)"}) {
+    EXPECT_EQ(eval(text), "error EXP-0001") << text;
+  }
+  EXPECT_EQ(eval("{{ '%c' | format(55296) }}"), "error EXP-0002");
+  EXPECT_EQ(eval("{{ '{:c}'.format(57343) }}"), "error EXP-0002");
+  EXPECT_EQ(eval(R"({{ '\ud83d\ude00' }})"), "\"\xF0\x9F\x98\x80\"");
+  EXPECT_EQ(eval(R"(<% '\uD83D\uDE00' %>)"), "\"\xF0\x9F\x98\x80\"");
+}
+
 TEST_F(Engines, ATemplateCannotChangeTheScope) {
   EXPECT_EQ(eval("{% set _ = ctx().d.update({'a': 2}) %}{{ ctx().d.a }}"), "error EXP-0010");
   EXPECT_EQ(eval("{% set c = ctx().d.copy() %}{% set _ = c.update({'a': 2}) %}{{ c.a }}"),

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
+#include <cmath>
+
 #include "base/text.h"
 #include "expr/eval.h"
 #include "expr/python_format.h"
@@ -302,6 +304,11 @@ class Exporter {
   }
 
   Result<void> count(const Value& value, uint32_t depth) {
+    if (value.is_float() && !std::isfinite(value.as_float())) {
+      return Error(ErrorKind::Invalid, kTooLarge,
+                   fmt::format("ValueError: Out of range float values are not JSON compliant: {}",
+                               value.as_float()));
+    }
     // A result that is one value of the scope is no larger than its source.
     if (depth == 0) return {};
     TRY(nest(depth));
@@ -338,6 +345,9 @@ class Exporter {
     for (size_t i = 0; i < dict.values.size(); ++i) {
       TRY(std::string key, key_text(dict.table.keys()[i]));
       TRY(spend(4 + key.size()));
+      if (out.find(key)) {
+        return value_error(fmt::format("two keys of the result are the text '{}'", key));
+      }
       TRY(Value value, convert(dict.values[i], depth + 1));
       entries.set(std::string_view(key), std::move(value));
     }

@@ -305,7 +305,7 @@ class Lexer {
     if (end >= source_.size()) return fail(fmt::format("unexpected char '{}' at {}", quote, at_));
     std::string decoded;
     if (!decode_escapes(std::string_view(source_).substr(at_ + 1, end - at_ - 1), decoded, false)) {
-      return fail("malformed escape in a string literal");
+      return fail("malformed escape in a string literal, or half of a character");
     }
     line_ += static_cast<int>(std::count(source_.begin() + static_cast<ptrdiff_t>(at_),
                                          source_.begin() + static_cast<ptrdiff_t>(end), '\n'));

@@ -135,6 +135,9 @@ Result<std::string> format_int(const Spec& spec, Int128 value) {
     case 'X': digits = in_base(magnitude, 16, true), prefix = "0X"; break;
     case 'c':
       if (negative || value > 0x10FFFF) return value_error("%c arg not in range(0x110000)");
+      if (unicode::is_half(static_cast<char32_t>(value))) {
+        return value_error("%c arg is half of a character");
+      }
       unicode::append(digits, static_cast<char32_t>(value));
       return pad(spec, "", digits, '<');
     default: digits = in_base(magnitude, 10, false);

@@ -17,6 +17,8 @@ size_t length(std::string_view text);
 size_t width(std::string_view text, size_t i);
 char32_t decode(std::string_view text, size_t i);
 void append(std::string& out, char32_t c);
+// Half of a character beyond U+FFFF: UTF-16 has it, no text.
+inline bool is_half(char32_t c) { return c >= 0xD800 && c <= 0xDFFF; }
 // Byte offset of code point `n` (at most length).
 size_t offset_of(std::string_view text, size_t n);
 // Number of the code point at byte `offset`.

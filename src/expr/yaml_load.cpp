@@ -151,8 +151,7 @@ class YamlReader {
     if (tag == "!" || tag == "tag:yaml.org,2002:str") return Value(text);
     auto plain = resolve_yaml_scalar(text);
     if (!plain) return Value(text);
-    if (!plain->is_value()) return to_value(eval_, *plain);
-    return plain->value();
+    return to_value(eval_, *plain);  // refuses what no Value holds
   }
 
   Result<Value> map(const YAML::Node& node, int depth) {

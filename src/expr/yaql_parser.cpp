@@ -137,7 +137,7 @@ class Lexer {
         decoded += body[i];
       }
     } else if (!decode_escapes(body, decoded, true)) {
-      return syntax_error("malformed escape in a string literal");
+      return syntax_error("malformed escape in a string literal, or half of a character");
     }
     return take(Kind::Literal, end + 1, Value(decoded));
   }
