@@ -41,7 +41,8 @@ Result<void> write_key_file(const std::string& path, const KeyRing& ring) {
 }
 
 Result<KeyRing> open_key_file(const std::string& path, const Random& random) {
-  Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  Fd file(
+      ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));  // a pipe would wait for a writer
   if (!file && errno == ENOENT) {
     auto ring = KeyRing::create(random);
     TRY(write_key_file(path, ring));
@@ -50,6 +51,10 @@ Result<KeyRing> open_key_file(const std::string& path, const Random& random) {
   if (!file) return failed(path, "open");
   struct stat info{};
   if (::fstat(file.get(), &info) != 0) return failed(path, "look at");
+  if (!S_ISREG(info.st_mode)) {
+    return Error(ErrorKind::Invalid, "AUT-0005",
+                 fmt::format("key file '{}': expected a regular file", path));
+  }
   if ((info.st_mode & 077) != 0) {
     return Error(ErrorKind::Forbidden, "AUT-0008",
                  fmt::format("key file '{}': others may read it (mode {:o}): run chmod 600 on it",

@@ -147,6 +147,13 @@ TEST_F(KeyFile, IsRefusedWhenOthersMayReadIt) {
   EXPECT_EQ(ring.error().code(), "AUT-0008");
 }
 
+TEST_F(KeyFile, IsAFileAndNothingThatIsWaitedFor) {
+  ASSERT_EQ(mkfifo(path().c_str(), 0600), 0);
+  auto ring = open_key_file(path(), random_);
+  ASSERT_FALSE(ring.ok());
+  EXPECT_EQ(ring.error().code(), "AUT-0005");
+}
+
 TEST_F(KeyFile, ADamagedFileIsNotReplaced) {
   ASSERT_TRUE(open_key_file(path(), random_).ok());
   std::ofstream(path()) << "{}";

@@ -264,6 +264,17 @@ size_t read(Parser& parser, std::string_view text, boost::json::error_code& ec) 
   return rest;
 }
 
+// What it had no room for is told with its limit.
+std::string reason_of(const boost::json::error_code& ec, const JsonLimits& limits) {
+  if (ec == boost::json::error::too_deep) {
+    return fmt::format("expected at most {} levels of objects and lists", limits.max_depth);
+  }
+  if (ec == boost::json::error::key_too_large) {
+    return fmt::format("expected a key of at most {} bytes", ValueBuilder::max_key_size);
+  }
+  return ec.message();
+}
+
 }  // namespace
 
 Result<Value> parse_json(std::string_view text, const JsonLimits& limits) {
@@ -293,7 +304,7 @@ Result<Value> parse_json(std::string_view text, const JsonLimits& limits) {
     return Error(ErrorKind::Invalid, "BAS-0002",
                  fmt::format("invalid JSON at {}: {}", position_of(text, used),
                              !refused.empty() ? refused
-                             : reason.empty() ? ec.message()
+                             : reason.empty() ? reason_of(ec, limits)
                                               : reason));
   }
   return parser.handler().take();

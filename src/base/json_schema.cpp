@@ -26,6 +26,7 @@ enum class Shape : uint8_t {
   List,
   Anything,
   Number,
+  Step,
   Count,
   Pattern,
   Items,
@@ -51,7 +52,7 @@ constexpr Keyword kKeywords[] = {
     {"maximum", Shape::Number},
     {"exclusiveMinimum", Shape::Number},
     {"exclusiveMaximum", Shape::Number},
-    {"multipleOf", Shape::Number},
+    {"multipleOf", Shape::Step},
     {"minLength", Shape::Count},
     {"maxLength", Shape::Count},
     {"pattern", Shape::Pattern},
@@ -124,6 +125,12 @@ class SchemaChecker {
       case Shape::Number:
         // Draft 4 writes `exclusiveMinimum: true` beside `minimum`.
         if (!value.is_number() && !value.is_bool()) expected("a number", value, at);
+        return;
+      case Shape::Step:
+        // Of 0 everything would be a multiple, or nothing.
+        if (!value.is_number() || value.as_float() == 0) {
+          expected("a number other than 0", value, at);
+        }
         return;
       case Shape::Count:
         if (!value.is_int() || value.as_int() < 0) expected("a whole number from 0", value, at);

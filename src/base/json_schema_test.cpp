@@ -126,6 +126,8 @@ TEST(JsonSchema, ComparesWholeNumbersExactly) {
             ": expected a multiple of 2, found 9007199254740993\n");
   EXPECT_EQ(verdict(R"({"multipleOf":-1})", "-9223372036854775808"), "");
   EXPECT_EQ(verdict(R"({"multipleOf":0.1})", "0.3"), "");
+  EXPECT_EQ(lines(check_json_schema(Value::map({{"multipleOf", 0}}))),
+            "/multipleOf: expected a number other than 0, found 0\n");
   EXPECT_EQ(verdict(R"({"enum":[9007199254740992.0]})", "9007199254740993").substr(0, 17),
             ": expected one of");
   EXPECT_EQ(verdict(R"({"uniqueItems":true})", "[9007199254740992, 9007199254740992.0]"),

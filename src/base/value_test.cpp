@@ -149,6 +149,18 @@ TEST(Json, NumbersComeBackExactly) {
   }
 }
 
+TEST(Json, ALimitIsToldWithItsSize) {
+  auto deep = parse_json("[[[[1]]]]", {.max_depth = 3});
+  ASSERT_FALSE(deep.ok());
+  EXPECT_NE(deep.error().message().find("expected at most 3 levels of objects and lists"),
+            std::string::npos)
+      << deep.error().message();
+  auto key = parse_json("{\"" + std::string(70'000, 'k') + "\":1}");
+  ASSERT_FALSE(key.ok());
+  EXPECT_NE(key.error().message().find("expected a key of at most 65536 bytes"), std::string::npos)
+      << key.error().message();
+}
+
 TEST(Json, ErrorsNameLineAndColumn) {
   auto parsed = parse_json("{\n  \"a\": 1,\n  \"b\": tru\n}");
   ASSERT_FALSE(parsed.ok());

@@ -274,7 +274,12 @@ class TreeBuilder : public YAML::EventHandler {
 };
 
 Error syntax_error(std::string_view file, std::vector<Problem> problems) {
-  std::string message = fmt::format("{} is not valid YAML", file);
+  // With the first of them, for whoever hands on the message alone.
+  const Problem& first = problems.front();
+  auto line = std::string_view(first.path).substr(std::min(first.path.size(), file.size() + 1));
+  std::string more = problems.size() > 1 ? fmt::format(" (and {} more)", problems.size() - 1) : "";
+  std::string message =
+      fmt::format("{} is not valid YAML: line {}: {}{}", file, line, first.message, more);
   return Error(ErrorKind::Invalid, "BAS-0006", std::move(message))
       .with_problems(std::move(problems));
 }

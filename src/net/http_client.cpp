@@ -147,18 +147,23 @@ class HttpClient::Exchange {
   Task<Result<bool>> run(const std::string& head, const ClientRequest& request,
                          const OnPiece& on_piece, ClientResponse& response) {
     CO_TRY(co_await limited(stream_.write(head, request.body), "sending the request"));
-    while (true) {
+    for (int interim = 0; interim <= kMostInterim; ++interim) {
       response = {};
       ResponseParser parser(response, request.method == "HEAD", options_.max_response_bytes,
                             on_piece);
       CO_TRY(co_await receive(parser));
-      bool interim = response.status / 100 == 1;  // 100 Continue, 103 Early Hints
-      if (!interim) co_return parser.keep_alive() && filled_ == 0;
+      bool is_interim = response.status / 100 == 1;  // 100 Continue, 103 Early Hints
+      if (!is_interim) co_return parser.keep_alive() && filled_ == 0;
     }
+    co_return Error(ErrorKind::Unavailable, "NET-0013",
+                    fmt::format("{}: more than {} responses that announce another one",
+                                url_.authority(), kMostInterim));
   }
   bool got_anything() const { return got_anything_; }
 
  private:
+  static constexpr int kMostInterim = 100;
+
   Task<Result<void>> receive(ResponseParser& parser) {
     while (true) {
       if (filled_ > 0) {

@@ -151,6 +151,16 @@ TEST_F(HttpClientTest, HeadHasNoBodyAndInterimResponsesAreSkipped) {
   EXPECT_EQ(response->find_header("Link"), "");
 }
 
+TEST_F(HttpClientTest, InterimResponsesHaveAnEnd) {
+  std::string many;
+  for (int i = 0; i < 101; ++i) many += "HTTP/1.1 100 Continue\r\n\r\n";
+  start_raw({many + "HTTP/1.1 200 OK\r\n\r\n"});
+  HttpClient client;
+  auto response = send(client, {.url = url()});
+  ASSERT_FALSE(response.ok());
+  EXPECT_EQ(response.error().code(), "NET-0013");
+}
+
 TEST_F(HttpClientTest, BrokenResponsesAreErrorsThatNameTheServer) {
   start_raw({"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabc", "nonsense\r\n\r\n", ""});
   HttpClient client;
