@@ -102,8 +102,8 @@ std::string trace_of(Shared& shared, const net::HttpRequest& request) {
 }
 
 bool reads_header_once(std::string_view name) {
-  constexpr std::string_view kNames[] = {"idempotency-key", "if-match", "traceparent",
-                                         "x-request-id"};
+  constexpr std::string_view kNames[] = {"idempotency-key", "if-match", "if-none-match",
+                                         "traceparent", "x-request-id"};
   auto is_name = [&](std::string_view one) { return iequals_ascii(one, name); };
   if (std::ranges::any_of(kNames, is_name)) return true;
   if (name.size() > 3 && iequals_ascii(name.substr(0, 3), "ce-")) return true;
@@ -113,13 +113,32 @@ bool reads_header_once(std::string_view name) {
   });
 }
 
+namespace {
+
+// A write under a condition that nobody looks at would be a write without one.
+Result<void> check_conditions(const Call& call) {
+  if (call.http.method != "PUT" && call.http.method != "DELETE") return {};
+  bool has_match = call.http.headers.contains("if-match");
+  bool has_none_match = call.http.headers.contains("if-none-match");
+  auto refuse = [&](std::string_view header, std::string_view why) {
+    return Error(ErrorKind::Invalid, "API-0005",
+                 fmt::format("{}: {} {} {}", header, call.route->method, call.route->pattern, why));
+  };
+  if (has_match && has_none_match) return refuse("If-None-Match", "takes it or If-Match, not both");
+  if (has_match && !call.route->takes_revision) return refuse("If-Match", "does not take it");
+  if (has_none_match && !call.route->may_make) return refuse("If-None-Match", "does not take it");
+  return {};
+}
+
+}  // namespace
+
 Result<void> check_headers(const Call& call) {
   for (auto name : call.http.headers.repeated()) {
     if (!reads_header_once(name)) continue;
     return Error(ErrorKind::Invalid, "API-0018",
                  fmt::format("the header {} stands twice: expected it once", name));
   }
-  return {};
+  return check_conditions(call);
 }
 
 Result<void> check_phase(const Call& call) {
@@ -279,8 +298,13 @@ Result<bool> check_head(Call& call) {
 Result<RunningKey> RunningKey::take(Call& call) {
   RunningKey key;
   if (!call.route->takes_key) return key;
+  if (!call.http.headers.contains("idempotency-key")) return key;
   auto given = call.http.headers.find("idempotency-key");
-  if (given.empty()) return key;
+  if (trim(given).empty()) {
+    return Error(ErrorKind::Invalid, "API-0015",
+                 "Idempotency-Key: expected a text such as a UUID, found an empty one: without the "
+                 "header each request counts anew");
+  }
   constexpr size_t kLongestKey = 255;
   if (given.size() > kLongestKey) {
     return Error(ErrorKind::Invalid, "API-0015",

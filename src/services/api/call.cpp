@@ -67,8 +67,16 @@ engine::Caller Call::caller() const {
 }
 
 Result<std::optional<int64_t>> Call::if_match() const {
-  auto text = trim(http.headers.find("if-match"));
-  if (text.empty() || text == "*") return std::optional<int64_t>();
+  if (http.headers.contains("if-none-match")) {
+    auto text = trim(http.headers.find("if-none-match"));
+    if (text == "*")
+      return std::optional<int64_t>(0);  // a route that takes it calls so what is not there
+    return Error(ErrorKind::Invalid, "API-0005",
+                 fmt::format("If-None-Match: expected *, found '{}'", text));
+  }
+  if (!http.headers.contains("if-match") || must_exist()) return std::optional<int64_t>();
+  auto given = trim(http.headers.find("if-match"));
+  auto text = given;
   if (text.size() > 2 && text.front() == '"' && text.back() == '"') {
     text = text.substr(1, text.size() - 2);
   }
@@ -78,10 +86,12 @@ Result<std::optional<int64_t>> Call::if_match() const {
     return Error(ErrorKind::Invalid, "API-0005",
                  fmt::format("If-Match: expected the ETag of the last answer, such as \"3\", found "
                              "'{}'",
-                             text));
+                             given));
   }
   return std::optional<int64_t>(revision);
 }
+
+bool Call::must_exist() const { return trim(http.headers.find("if-match")) == "*"; }
 
 net::HttpResponse answer(int status, const Value& data) {
   std::string body = R"({"data":)";

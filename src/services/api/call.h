@@ -59,8 +59,10 @@ class Call {
 
   // Who asks, for the engine. `with_key`: the request's Idempotency-Key and hash go along.
   engine::Caller caller() const;
-  // The revision of If-Match; none without the header or with `*`.
+  // The revision of If-Match; none without the header or with `*`. 0 for `If-None-Match: *`.
   Result<std::optional<int64_t>> if_match() const;
+  // `If-Match: *`: only what is there may be written.
+  bool must_exist() const;
 
  private:
   Result<int64_t> id_param(size_t index) const;

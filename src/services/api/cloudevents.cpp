@@ -44,6 +44,23 @@ Value bytes_value(std::string_view bytes) {
   return Value::map({{"base64", base64_encode(bytes)}});
 }
 
+// The value that data of a content type is; nothing when it is JSON and empty.
+Result<std::optional<Value>> read_data(std::string_view bytes, std::string_view content_type) {
+  auto type = media_type(content_type);
+  auto charset = charset_of(content_type);
+  if (is_json(type)) {
+    TRY(auto text, to_utf8(bytes, charset.empty() ? "utf-8" : charset));
+    if (trim(text).empty()) return std::optional<Value>();
+    TRY(Value data, parse_json(text, kPayloadLimits));
+    return std::optional(std::move(data));
+  }
+  if (charset.empty()) {
+    return std::optional(bytes_value(net::is_text(type) ? without_mark(bytes) : bytes));
+  }
+  TRY(auto text, to_utf8(bytes, charset));
+  return std::optional(Value(text));
+}
+
 // Turns one event, given as its JSON form, into what the engine takes, and notes what is wrong
 // with it. `where` stands before the names of its attributes.
 class Reader {
@@ -121,7 +138,7 @@ class Reader {
     return text;
   }
 
-  // Puts the bytes of data_base64 in the place of `data`.
+  // Puts what data_base64 holds in the place of `data`, as if it had come as the body of a request.
   void take_data(Value& map) {
     const Value* encoded = map.find("data_base64");
     if (!encoded) return;
@@ -132,7 +149,13 @@ class Reader {
       report("data_base64", "expected base64");
     }
     map.mutable_map().erase("data_base64");
-    map.set("data", bytes_value(bytes));
+    const Value& declared = map["datacontenttype"];
+    std::string content_type(declared.is_string() ? declared.as_string() : std::string_view());
+    auto data = read_data(bytes, content_type);
+    if (!data.ok()) return report("data_base64", data.error().message());
+    if (*data) map.set("data", std::move(**data));
+    // Without the charset that the text then no longer has.
+    if (!charset_of(content_type).empty()) map.set("datacontenttype", media_type(content_type));
   }
 
   const engine::TenantCatalog& catalog_;
@@ -222,13 +245,8 @@ Result<Value> from_headers(const net::HttpRequest& request, std::string_view typ
     map.set("data", std::move(data));
   } else {
     TRY(check_not_encoded(request));
-    if (charset.empty()) {
-      std::string_view bytes = request.body;
-      map.set("data", bytes_value(net::is_text(type) ? without_mark(bytes) : bytes));
-    } else {
-      TRY(std::string text, to_utf8(request.body, charset));
-      map.set("data", text);
-    }
+    TRY(auto data, read_data(request.body, content_type));
+    if (data) map.set("data", std::move(*data));
   }
   return map;
 }

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "base/json.h"
+#include "base/text.h"
 #include "engine/machine/catalog.h"
 #include "engine/transitions/commands.h"
 
@@ -152,6 +153,34 @@ TEST(CloudEvents, Base64DataIsDecoded) {
   EXPECT_EQ(problems_of(read(kStructured, R"({"specversion":"1.0","id":"1","source":"s",)"
                                           R"("type":"ci.push","data":1,"data_base64":"aGk="})")),
             "API-0050; /data_base64: stands beside data: only one may");
+}
+
+// The same event in its two forms is one event.
+TEST(CloudEvents, Base64DataIsReadByItsContentType) {
+  auto both = [](std::string_view type, std::string bytes) {
+    auto structured =
+        read(kStructured, fmt::format(R"({{"specversion":"1.0","id":"1","source":"s","type":"x",)"
+                                      R"("datacontenttype":"{}","data_base64":"{}"}})",
+                                      type, base64_encode(bytes)));
+    auto binary =
+        read(type, bytes,
+             {{"ce-specversion", "1.0"}, {"ce-id", "1"}, {"ce-source", "s"}, {"ce-type", "x"}});
+    EXPECT_EQ(structured.ok(), binary.ok()) << type;
+    if (!structured.ok() || !binary.ok()) return std::string("refused");
+    auto left = structured->front().payload, right = binary->front().payload;
+    EXPECT_EQ(left, right) << to_json(left) << '\n' << to_json(right);
+    return to_json(left["data"]);
+  };
+  EXPECT_EQ(both("application/json", "{\"a\":1}"), R"({"a":1})");
+  EXPECT_EQ(both("application/vnd.x+json", "\xEF\xBB\xBF[1]"), "[1]");
+  EXPECT_EQ(both("application/json; charset=iso-8859-1", "\"M\xfc\""), "\"M\xc3\xbc\"");
+  EXPECT_EQ(both("text/plain; charset=iso-8859-1", "M\xfc"), "\"M\xc3\xbc\"");
+  EXPECT_EQ(both("text/plain", "\xEF\xBB\xBFhi"), "\"hi\"");
+  EXPECT_EQ(both("application/octet-stream", "\xff"), R"({"base64":"/w=="})");
+  EXPECT_EQ(both("application/json", ""), "null");
+  EXPECT_EQ(both("application/json", "{"), "refused");
+  EXPECT_EQ(both("text/plain; charset=utf-8", "\xff"), "refused");
+  EXPECT_EQ(both("text/plain; charset=klingon", "x"), "refused");
 }
 
 TEST(CloudEvents, OtherContentIsUnsupportedAndBadJsonTellsWhere) {

@@ -177,12 +177,20 @@ Task<Response> put_key(Call& call) {
   }
   for (int tries = 1;; ++tries) {
     int64_t stored = 0;
+    bool is_there = false;
     auto read = [&](sql::Connection& db) -> Result<void> {
       TRY(auto row, store::find_key(db, write.key));
       if (row) stored = row->version;
+      is_there = row && !row->is_over(call.api.now_ms());
       return {};
     };
     CO_TRY(co_await call.api.readers.run(read));
+    if (call.must_exist() && !is_there) {
+      co_return Error(
+          ErrorKind::Stale, "KEY-0002",
+          fmt::format("key '{}' of {} is not there, and If-Match: * writes only what is",
+                      write.key.name, write.key.scope));
+    }
     write.version = stored + 1;
     write.value_json = write.encrypted ? call.api.keys.seal(owner_of(write.key, write.version),
                                                             text.reveal(), call.api.options.random)
@@ -239,12 +247,14 @@ std::vector<Route> key_routes() {
        .pattern = kOne,
        .access = Permission::KeysWrite,
        .handler = put_key,
-       .summary = "Set a key. With If-Match only that version; \"0\": only if there is none.",
+       .summary = "Set a key. With If-Match only that version; with If-None-Match: * only if there "
+                  "is none.",
        .body_form = BodyForm::Json,
        .body = &KeyInput::fields(),
        .answer = key,
        .takes_key = true,
-       .takes_revision = true},
+       .takes_revision = true,
+       .may_make = true},
       {.name = "delete_key",
        .method = "DELETE",
        .pattern = kOne,

@@ -65,6 +65,10 @@ Value parameters_of(const Route& route) {
     parameters.push_back(
         header_parameter("If-Match", "The ETag that the change was made from; 412 if it is old."));
   }
+  if (route.may_make) {
+    parameters.push_back(
+        header_parameter("If-None-Match", "*: only if there is none yet; else 412."));
+  }
   return parameters;
 }
 

@@ -78,6 +78,7 @@ struct Route {
   size_t max_body = 1 << 20;
   bool takes_key = false;       // Idempotency-Key
   bool takes_revision = false;  // If-Match
+  bool may_make = false;        // If-None-Match: *
 };
 
 }  // namespace millrace::api

@@ -8,6 +8,7 @@
 #include "engine/machine/catalog.h"
 #include "engine/transitions/commands.h"
 #include "kernel/event_source.h"
+#include "rules/schedule.h"
 #include "services/api/admission.h"
 #include "services/api/call.h"
 #include "services/api/event_view.h"
@@ -137,8 +138,14 @@ Result<void> check_endpoint(const EndpointInput& input, std::span<const Secret> 
   if (signs && !scheme) {
     std::vector<std::string_view> names{kTokenScheme};
     for (const auto& known : auth::signature_schemes()) names.push_back(known.name);
-    problems.push_back({"/scheme", fmt::format("unknown scheme '{}'{}", input.scheme,
-                                               did_you_mean(input.scheme, names))});
+    problems.push_back(
+        {"/scheme", fmt::format("expected one of {}, found '{}'{}", fmt::join(names, ", "),
+                                input.scheme, did_you_mean(input.scheme, names))});
+  }
+  if (rules::is_timer(input.trigger)) {  // rules trust that it is time
+    problems.push_back({"/trigger", fmt::format("'{}' is fired by the server alone: a rule on it "
+                                                "sets its timer",
+                                                input.trigger)});
   }
   if (signs && secrets.empty()) {
     problems.push_back({"/secrets", "missing: this scheme signs with a secret"});
