@@ -34,14 +34,27 @@ Error cannot_send(const kernel::WorkOrder& order, std::string_view why) {
                fmt::format("action '{}': {}", order.action, why));
 }
 
+// Of a query, a header or a cookie; as_argument is for command lines, where true is 1.
+std::string field_text(const Value& value) {
+  return value.is_bool() ? to_json(value) : as_argument(value);
+}
+
+// A list is one field for each item, null none: as StackStorm's requests.
+void add_field(std::string& url, std::string_view name, const Value& value) {
+  if (value.is_null()) return;
+  if (value.is_list()) {
+    for (const auto& item : value.as_list()) add_field(url, name, item);
+    return;
+  }
+  url += url.find('?') == std::string::npos ? '?' : '&';
+  url += net::percent_encode(name) + '=' + net::percent_encode(field_text(value));
+}
+
 std::string with_query(std::string_view url, const Value& params) {
   size_t fragment = std::min(url.find('#'), url.size());
   std::string out(url.substr(0, fragment));
   if (!params.is_map()) return out;
-  for (const auto& entry : params.as_map()) {
-    out += out.find('?') == std::string::npos ? '?' : '&';
-    out += net::percent_encode(entry.name()) + '=' + net::percent_encode(as_argument(entry.value));
-  }
+  for (const auto& entry : params.as_map()) add_field(out, entry.name(), entry.value);
   return out;
 }
 
@@ -54,14 +67,14 @@ net::HeaderList request_headers(const Value& parameters) {
   net::HeaderList headers;
   if (const Value& given = parameters["headers"]; given.is_map()) {
     for (const auto& entry : given.as_map()) {
-      headers.emplace_back(entry.name(), as_argument(entry.value));
+      headers.emplace_back(entry.name(), field_text(entry.value));
     }
   }
   if (const Value& cookies = parameters["cookies"]; cookies.is_map() && cookies.size() > 0) {
     std::string line;
     for (const auto& entry : cookies.as_map()) {
       line +=
-          fmt::format("{}{}={}", line.empty() ? "" : "; ", entry.name(), as_argument(entry.value));
+          fmt::format("{}{}={}", line.empty() ? "" : "; ", entry.name(), field_text(entry.value));
     }
     headers.emplace_back("Cookie", std::move(line));
   }

@@ -335,7 +335,13 @@ TEST_F(WorkerTest, MakesHttpRequestsItself) {
   RunningWorker worker(source_, config_);
   auto order = http(server.url);
   order.parameters.set("method", "POST");
-  order.parameters.set("params", Value::map({{"q", "a b&c"}}));
+  order.parameters.set("params", Value::map({{"q", "a b&c"},
+                                             {"on", true},
+                                             {"off", false},
+                                             {"ids", ValueList{1, "x,y"}},
+                                             {"none", Value()},
+                                             {"of", Value::map({{"k", true}})}}));
+  order.parameters.set("headers", Value::map({{"X-Dry-Run", true}}));
   order.parameters.set("body", Value::map({{"k", "v"}}));
   order.secrets = {"secret-1"};
   source_.grant({order});
@@ -346,7 +352,11 @@ TEST_F(WorkerTest, MakesHttpRequestsItself) {
   EXPECT_EQ(c.output["body"], Value::map({{"a", 1}, {"t", "********"}}));
   EXPECT_EQ(c.output["headers"]["X-Token"], Value("********"));
   std::string request = server.request();
-  EXPECT_TRUE(request.starts_with("POST /path?q=a%20b%26c HTTP/1.1\r\n")) << request;
+  EXPECT_TRUE(
+      request.starts_with("POST /path?q=a%20b%26c&on=true&off=false&ids=1&ids=x%2Cy&of="
+                          "%7B%22k%22%3Atrue%7D HTTP/1.1\r\n"))
+      << request;
+  EXPECT_NE(request.find("X-Dry-Run: true\r\n"), std::string::npos) << request;
   EXPECT_TRUE(request.ends_with("{\"k\":\"v\"}")) << request;
   EXPECT_NE(request.find("Content-Type: application/json"), std::string::npos);
 }
