@@ -32,8 +32,8 @@ Result<int> create_token(Context& context) {
   for (const auto& role : in.all("--role")) roles.push_back(role);
   if (roles.size() > 0) body.set("roles", std::move(roles));
   if (in.has("--ttl")) {
-    TRY(auto ms, parse_duration("--ttl", in.get("--ttl")));
-    body.set("ttl_s", std::max<int64_t>(1, ms / 1000));
+    TRY(auto seconds, parse_seconds("--ttl", in.get("--ttl")));
+    body.set("ttl_s", seconds);
   }
   TRY(auto token, context.session.send({.path = kTokenRoute, .body = std::move(body)}));
   context.print(context.is_table() ? std::string(token.string_or("token", "")) + "\n"

@@ -99,11 +99,9 @@ std::string bytes_of(const Value& piece) {
 void print_output(std::string_view stream, std::string_view bytes) {
   if (stream == "stdout") return write_stdout(bytes);
   if (stream == "note") {
-    fmt::print(stderr, "[{}]\n", bytes);
-    return;
+    return tell(fmt::format("[{}]\n", bytes));
   }
-  std::fwrite(bytes.data(), 1, bytes.size(), stderr);
-  std::fflush(stderr);
+  tell(bytes);
 }
 
 }  // namespace millrace::cli

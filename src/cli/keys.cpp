@@ -48,8 +48,7 @@ Result<Value> read_value(const Invocation& in) {
   bool given = in.has("VALUE");
   if (given == in.has("--file")) return usage_error("expected either VALUE or --file FILE");
   if (!given) {
-    TRY(auto text, read_text(in.get("--file")));
-    if (text.ends_with('\n')) text.pop_back();
+    TRY(auto text, read_line_text(in.get("--file")));
     return Value(text);
   }
   if (in.has("--encrypt")) {
@@ -65,8 +64,8 @@ Result<int> set(Context& context) {
   TRY(auto value, read_value(in));
   Value body = Value::map({{"value", std::move(value)}, {"encrypted", in.has("--encrypt")}});
   if (in.has("--ttl")) {
-    TRY(auto ms, parse_duration("--ttl", in.get("--ttl")));
-    body.set("ttl_s", std::max<int64_t>(1, ms / 1000));
+    TRY(auto seconds, parse_seconds("--ttl", in.get("--ttl")));
+    body.set("ttl_s", seconds);
   }
   TRY(auto key,
       context.session.send(

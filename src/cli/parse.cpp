@@ -87,6 +87,7 @@ class Reader {
     }
     Invocation invocation(&command_);
     for (const auto& argument : command_.arguments) {
+      TRY(check_not_empty(argument));
       TRY(check_choice(argument.name, argument.choices, values_[argument.name]));
       invocation.set(argument.name, values_[argument.name]);
     }
@@ -99,6 +100,15 @@ class Reader {
   }
 
  private:
+  // "$REF" of a variable that is not set: it would name another thing, or all of them.
+  Result<void> check_not_empty(const Argument& argument) {
+    const auto& values = values_[argument.name];
+    bool is_empty = !argument.optional && !values.empty() && values.front().empty();
+    if (!is_empty) return {};
+    return usage_error(fmt::format("millrace {}: {}: expected a text, found an empty one",
+                                   command_.path, argument.name));
+  }
+
   void add(const Argument& argument) {
     auto* added = app_.add_option(argument.name, values_[argument.name], argument.help);
     // CLI11 would let a vector take all words.

@@ -50,6 +50,11 @@ TEST(Words, TheLongerCommandIsMeant) {
   EXPECT_TRUE(named_so->has("--quick"));
 }
 
+TEST(Words, AnArgumentIsNotEmpty) {
+  EXPECT_EQ(error_of({"copy", ""}), "millrace copy: DIR: expected a text, found an empty one");
+  EXPECT_EQ(error_of({"send", "ada", "--must=1", ""}), "") << "an optional one may be";
+}
+
 TEST(Words, AnArgumentMayTakeTheRest) {
   auto commands = table();
   auto in = parse(commands, {"send", "ada", "--must=1", "one", "two"});

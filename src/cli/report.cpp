@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include "cli/stdout.h"
+
 namespace millrace::cli {
 
 int exit_code_of(const Error& error) {
@@ -45,6 +47,8 @@ std::string hint_for(const Error& error, std::string_view path) {
     if (noun == "auth") return std::string("`millrace auth token list` shows the tokens");
     return std::string("check the path and the name");
   };
+  // A file on this machine.
+  if (error.code() == "BAS-0008") return "check the path";
   switch (error.kind()) {
     case ErrorKind::Invalid: {
       if (path.empty()) return "`millrace --help` lists the commands";
@@ -87,12 +91,12 @@ std::string local_hint_for(const Error& error, std::string_view path) {
 
 int report(const Error& error, std::string_view path) {
   if (error.code() == kNotWritten) return kFailed;  // finish_stdout tells
-  fmt::print(stderr, "millrace: {}\nhint: {}\n", error.describe(), hint_for(error, path));
+  tell(fmt::format("millrace: {}\nhint: {}\n", error.describe(), hint_for(error, path)));
   return exit_code_of(error);
 }
 
 int report_local(const Error& error, std::string_view path) {
-  fmt::print(stderr, "millrace: {}\nhint: {}\n", error.describe(), local_hint_for(error, path));
+  tell(fmt::format("millrace: {}\nhint: {}\n", error.describe(), local_hint_for(error, path)));
   return error.kind() == ErrorKind::Unavailable ? kFailed : exit_code_of(error);
 }
 

@@ -3,6 +3,7 @@
 
 #include "cli/follow.h"
 #include "cli/report.h"
+#include "cli/stdout.h"
 #include "cli/tables.h"
 #include "cli/values.h"
 
@@ -22,15 +23,15 @@ Result<Value> run_input(Context& context) {
   return input;
 }
 
-enum class Streamed : bool { Nothing, Stdout };
+enum class Streamed : uint8_t { Nothing, Lines, OpenLine };  // of stdout
 
 // What went wrong in a workflow.
 void print_errors(const Value& errors) {
   if (!errors.is_list()) return;
   for (const auto& error : errors.as_list()) {
     auto task = error.string_or("task_id", "");
-    fmt::print(stderr, "error: {}{}{}\n", task, task.empty() ? "" : ": ",
-               error.string_or("message", ""));
+    tell(fmt::format("error: {}{}{}\n", task, task.empty() ? "" : ": ",
+                     error.string_or("message", "")));
   }
 }
 
@@ -39,19 +40,21 @@ void print_end(const Context& context, const Value& execution, Streamed streamed
   if (!context.is_table()) return context.print_object(execution);
   const auto& result = execution["result"];
   const auto& output = result.is_map() && result.find("output") ? result["output"] : result;
-  bool is_shown = output.is_null() || (output.is_string() && streamed == Streamed::Stdout);
+  bool is_shown = output.is_null() || (output.is_string() && streamed != Streamed::Nothing);
   auto status = execution.string_or("status", "");
-  fmt::print(stderr, "{} {}: {} after {}\n", execution.string_or("action", ""),
-             execution.string_or("id", ""), status,
-             duration_text(execution.int_or("duration_ms", 0)));
+  tell(fmt::format("{} {}: {} after {}\n", execution.string_or("action", ""),
+                   execution.string_or("id", ""), status,
+                   duration_text(execution.int_or("duration_ms", 0))));
   if (auto failure = execution.string_or("failure", ""); !failure.empty()) {
-    fmt::print(stderr, "failure: {}\n", failure);
+    tell(fmt::format("failure: {}\n", failure));
   }
   if (result.is_map() && status != "succeeded") print_errors(result["errors"]);
   if (auto why = execution.string_or("result_error", ""); !why.empty()) {
-    fmt::print(stderr, "result: {}\n", why);
+    tell(fmt::format("result: {}\n", why));
   }
-  if (!is_shown) context.print_object(output);
+  if (is_shown) return;
+  if (streamed == Streamed::OpenLine) context.print("\n");
+  context.print_object(output);
 }
 
 Result<int> run_action(Context& context) {
@@ -66,7 +69,9 @@ Result<int> run_action(Context& context) {
   }
   auto streamed = Streamed::Nothing;
   auto show = [&](std::string_view stream, std::string_view bytes) {
-    if (stream == "stdout") streamed = Streamed::Stdout;
+    if (stream == "stdout" && !bytes.empty()) {
+      streamed = bytes.ends_with('\n') ? Streamed::Lines : Streamed::OpenLine;
+    }
     if (context.is_table()) print_output(stream, bytes);
   };
   auto status = follow_output(context.session, id, "both", AtDecision::Stop, show);
@@ -74,9 +79,8 @@ Result<int> run_action(Context& context) {
   TRY(execution, context.session.get(path_of("/api/v1/executions", id)));
   print_end(context, execution, streamed);
   if (*status == "needs_decision") {
-    fmt::print(stderr,
-               "millrace: execution {}: {}\nhint: `millrace execution logs {} -f` goes on\n", id,
-               execution.string_or("held", "it needs a decision"), id);
+    tell(fmt::format("millrace: execution {}: {}\nhint: `millrace execution logs {} -f` goes on\n",
+                     id, execution.string_or("held", "it needs a decision"), id));
   }
   return exit_code_of_status(*status);
 }

@@ -23,6 +23,11 @@ void write_stdout(std::string_view text) {
   failure = errno != 0 ? errno : EIO;
 }
 
+void tell(std::string_view text) {
+  std::fwrite(text.data(), 1, text.size(), stderr);
+  std::fflush(stderr);
+}
+
 Result<void> stdout_is_written() {
   if (failure == 0) return {};
   return Error(ErrorKind::Unavailable, kNotWritten,
@@ -32,7 +37,7 @@ Result<void> stdout_is_written() {
 int finish_stdout(int code) {
   auto written = stdout_is_written();
   if (written.ok()) return code;
-  fmt::print(stderr, "millrace: {}\n", written.error().describe());
+  tell(fmt::format("millrace: {}\n", written.error().describe()));
   return code == kOk ? kFailed : code;
 }
 

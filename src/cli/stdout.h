@@ -14,6 +14,8 @@
 namespace millrace::cli {
 
 void write_stdout(std::string_view text);
+// To stderr. Where nobody hears it, the exit code still tells.
+void tell(std::string_view text);
 
 template <typename... Args>
 void put(fmt::format_string<Args...> format, Args&&... args) {

@@ -127,6 +127,10 @@ Result<Target> find_target(const Invocation& in, const Environment& env) {
   TRY(auto place, first_known(in, env));
   Target target{std::move(place.url), {}};
   TRY(target.token, token_for(place, in, env));
+  if (target.url.find_first_of("?#") != std::string::npos) {
+    return usage_error(
+        fmt::format("the server's URL: expected http://HOST:PORT, found '{}'", target.url));
+  }
   while (target.url.ends_with('/')) target.url.pop_back();
   return target;
 }

@@ -140,6 +140,12 @@ TEST_F(TargetTest, TwoOptionsThatNameAServerAreRefused) {
   EXPECT_EQ(target.error().message(), "expected one server, found --url and --profile");
 }
 
+TEST_F(TargetTest, AnAddressHasNoQuery) {
+  for (const char* url : {"http://u:1?x", "http://u:1/#x"}) {
+    EXPECT_EQ(find({{"--url", url}}).error().code(), "CLI-0001") << url;
+  }
+}
+
 TEST_F(TargetTest, WithoutAnyItSaysWhereItHasLooked) {
   env_["MILLRACE_DATA"] = home_ + "/nowhere";
   EXPECT_EQ(found(), "CLI-0002");

@@ -2,14 +2,17 @@
 #include "cli/values.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
-#include <iostream>
+#include <cstring>
 #include <iterator>
 #include <optional>
 #include <utility>
 
+#include "base/charset.h"
 #include "base/files.h"
 #include "base/json.h"
 #include "base/text.h"
@@ -50,19 +53,26 @@ bool fits(std::string_view type, const Value& value) {
   return value.type_name() == type;
 }
 
+// Stdin has no name that tells: what does not begin as JSON does is YAML.
+bool is_yaml(const std::string& path, std::string_view text) {
+  if (path != "-") return path.ends_with(".yaml") || path.ends_with(".yml");
+  auto begin = trim(text);
+  return !begin.starts_with('{') && !begin.starts_with('[');
+}
+
 Result<Value> document_of(const std::string& path, std::string_view text) {
-  if (path.ends_with(".yaml") || path.ends_with(".yml")) {
-    TRY(auto node, parse_yaml(text, path));
+  std::string name = path == "-" ? "stdin" : path;
+  if (is_yaml(path, text)) {
+    TRY(auto node, parse_yaml(text, name));
     return node.value;
   }
-  auto parsed = parse_json(text);
-  if (!parsed.ok()) return std::move(parsed).error().with_context(path);
+  auto parsed = parse_json(without_mark(text));
+  if (!parsed.ok()) return std::move(parsed).error().with_context(name);
   return parsed;
 }
 
 Result<Value> content_of(const Value& parameter, const std::string& path) {
-  TRY(auto text, read_text(path));
-  if (text.ends_with('\n')) text.pop_back();
+  TRY(auto text, read_line_text(path));
   auto types = types_of(parameter["schema"]);
   bool is_document = std::ranges::find(types, "object") != types.end();
   if (is_document) return document_of(path, text);
@@ -127,6 +137,9 @@ Result<Value> read_parameters(const Value& action, const std::vector<std::string
     }
     const auto& parameter = known.as_list()[static_cast<size_t>(found - names.begin())];
     TRY(auto value, value_of(parameter, std::string_view(word).substr(equals + 1), is_json));
+    if (parameters.find(name)) {
+      return usage_error(fmt::format("parameter '{}' is given twice: expected it once", name));
+    }
     parameters.set(name, std::move(value));
   }
   return parameters;
@@ -140,15 +153,26 @@ Result<std::string> read_text(const std::string& path) {
   }
   std::string text;
   std::vector<char> piece(64 << 10);
-  while (std::cin.read(piece.data(), static_cast<std::streamsize>(piece.size())),
-         std::cin.gcount() > 0) {
-    text.append(piece.data(), static_cast<size_t>(std::cin.gcount()));
+  while (true) {
+    ssize_t count = ::read(STDIN_FILENO, piece.data(), piece.size());
+    if (count < 0 && errno == EINTR) continue;
+    // Not the end: what was to be read would become an empty text.
+    if (count < 0) {
+      return usage_error(fmt::format("stdin cannot be read: {}", std::strerror(errno)));
+    }
+    if (count == 0) return text;
+    text.append(piece.data(), static_cast<size_t>(count));
     if (text.size() > kMaxInput) {
       return usage_error(fmt::format("stdin: expected at most {} bytes", kMaxInput));
     }
   }
-  if (std::cin.bad()) return usage_error("stdin cannot be read");
-  return text;
+}
+
+Result<std::string> read_line_text(const std::string& path) {
+  TRY(auto text, read_text(path));
+  std::string_view line = without_mark(text);
+  if (line.ends_with('\n')) line.remove_suffix(line.ends_with("\r\n") ? 2 : 1);
+  return std::string(line);
 }
 
 Result<Value> read_document(const std::string& path) {
@@ -200,6 +224,12 @@ Result<int64_t> parse_duration(std::string_view name, std::string_view text) {
   }
   return usage_error(
       fmt::format("{}: expected a time such as 500ms, 30s, 5m, 2h, found '{}'", name, text));
+}
+
+Result<int64_t> parse_seconds(std::string_view name, std::string_view text) {
+  TRY(auto ms, parse_duration(name, text));
+  if (ms % 1000 == 0) return ms / 1000;
+  return usage_error(fmt::format("{}: expected whole seconds, found '{}'", name, text));
 }
 
 Result<int64_t> parse_count(std::string_view name, std::string_view text, int64_t least) {

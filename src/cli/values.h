@@ -20,10 +20,12 @@ Result<Value> read_parameters(const Value& action, const std::vector<std::string
 // One value of a JSON Schema. Errors: usage, naming `name`.
 Result<Value> typed_value(std::string_view name, const Value& schema, std::string_view text);
 
-// JSON, or what the extension .yaml or .yml says; "-" is stdin.
+// JSON, or what the extension .yaml or .yml says; "-" is stdin, either of them.
 Result<Value> read_document(const std::string& path);
 // As is; "-" is stdin.
 Result<std::string> read_text(const std::string& path);
+// Without the last line end (LF or CR LF) and without the mark (BOM) that an editor put before it.
+Result<std::string> read_line_text(const std::string& path);
 
 // Everything in it can be sent as it is. Error: Invalid, CLI-0006, which names the place whose text
 // is not UTF-8: JSON would carry another one.
@@ -31,6 +33,8 @@ Result<void> check_texts(const Value& body);
 
 // "500ms", "30s", "5m", "2h", "1d" in milliseconds. Errors: usage.
 Result<int64_t> parse_duration(std::string_view name, std::string_view text);
+// The same in seconds, for what counts in them. Errors: usage, when some would be lost.
+Result<int64_t> parse_seconds(std::string_view name, std::string_view text);
 Result<int64_t> parse_count(std::string_view name, std::string_view text, int64_t least);
 
 }  // namespace millrace::cli

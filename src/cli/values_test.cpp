@@ -70,6 +70,34 @@ TEST(Parameters, ComeFromWordsFilesAndJson) {
   EXPECT_EQ(parameters({"count:=4", "text=a=b"}), R"({"count":4,"text":"a=b"})");
 }
 
+TEST(Parameters, AreGivenOnce) {
+  EXPECT_EQ(parameters({"count=3", "text=a", "count:=4"}),
+            "parameter 'count' is given twice: expected it once");
+}
+
+TEST(Texts, ComeWithoutWhatAnEditorPutAroundThem) {
+  TempFolder folder;
+  auto read = [&](std::string_view bytes) {
+    return read_line_text(folder.put("text", bytes)).value();
+  };
+  EXPECT_EQ(read("s3cret\n"), "s3cret");
+  EXPECT_EQ(read("s3cret\r\n"), "s3cret");
+  EXPECT_EQ(read("\xEF\xBB\xBFs3cret\r\n"), "s3cret");
+  EXPECT_EQ(read(" a\r\n\n"), " a\r\n");
+  EXPECT_EQ(read("a\r"), "a\r");
+  EXPECT_EQ(read(""), "");
+  auto document = read_document(folder.put("rule.json", "\xEF\xBB\xBF{\"a\":1}"));
+  ASSERT_TRUE(document.ok()) << document.error().describe();
+  EXPECT_EQ(to_json(*document), R"({"a":1})");
+}
+
+TEST(Durations, LoseNoPartOfASecond) {
+  EXPECT_EQ(parse_seconds("--ttl", "90s").value(), 90);
+  EXPECT_EQ(parse_seconds("--ttl", "2000ms").value(), 2);
+  EXPECT_EQ(parse_seconds("--ttl", "1500ms").error().message(),
+            "--ttl: expected whole seconds, found '1500ms'");
+}
+
 TEST(Parameters, NameTheNearestKey) {
   EXPECT_EQ(parameters({"cuont=3"}), "action 'x.y': no parameter 'cuont' (did you mean 'count'?)");
   EXPECT_EQ(parameters({"nothing"}), "expected key=value, key=@file or key:=json, found 'nothing'");

@@ -24,7 +24,7 @@ Result<int> create_endpoint(Context& context) {
   Value body = Value::map({{"name", in.get("NAME")}, {"scheme", in.get("--scheme")}});
   if (in.has("--trigger")) body.set("trigger", in.get("--trigger"));
   for (const auto& file : in.all("--secret-file")) {
-    TRY(auto secret, read_text(file));
+    TRY(auto secret, read_line_text(file));
     Value secrets = body["secrets"];
     secrets.push_back(trim(secret));
     body.set("secrets", std::move(secrets));

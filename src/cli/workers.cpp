@@ -30,8 +30,8 @@ Result<int> worker_token(Context& context) {
   Value body = Value::map();
   if (in.has("--name")) body.set("name", in.get("--name"));
   if (in.has("--ttl")) {
-    TRY(auto ms, parse_duration("--ttl", in.get("--ttl")));
-    body.set("ttl_s", std::max<int64_t>(1, ms / 1000));
+    TRY(auto seconds, parse_seconds("--ttl", in.get("--ttl")));
+    body.set("ttl_s", seconds);
   }
   TRY(auto made, context.session.send({.path = "/api/v1/workers/tokens", .body = std::move(body)}));
   if (!context.is_table()) {
