@@ -40,6 +40,8 @@ World::World(SimStore& store, uint64_t seed, Coverage& coverage)
                         .remote = ttl_ms_ > 0});
   }
   make_places(Dice(seed * 31 + 7));
+  // Where rows go after a minute and a half, the time that loans take to end would be their end.
+  lends_ = several_ && seed % 2 == 0 && !forgets_;
 }
 
 World::~World() = default;
@@ -141,8 +143,11 @@ void World::apply(const Op& op) {
     case OpKind::BadRow: return fail_store(op, dice);
     case OpKind::Heal: return store_.heal();
     case OpKind::HandOver: return hand_over(dice);
-    case OpKind::Hint: return bring_hints(dice);
-    case OpKind::News: read_news(some_place(dice)); return;
+    case OpKind::Hint: shuffle_words(dice); return bring_hints(dice);
+    case OpKind::News:
+      read_news(some_place(dice));
+      pass_word();
+      return;
   }
 }
 
@@ -208,13 +213,15 @@ void World::start(Place& at) {
                                                      .owner_epoch = epoch,
                                                      .recent_keys = keeps_keys ? size_t{3} : 0}));
     server->outlet = std::make_unique<engine::Outlet>([](WorkOrder&) {});
-    TRY(server->partition,
-        engine::Partition::open(std::move(reader), catalog, {*server->outlet, *server, nullptr},
-                                {.shards = at.shards,
-                                 .node = static_cast<uint16_t>(at.number),
-                                 .max_batch = max_batch_,
-                                 .left_at_once = left_at_once_,
-                                 .retention = retention()}));
+    server->borrower = borrower_of(*server);
+    engine::Surroundings surroundings{*server->outlet, *server, nullptr};
+    surroundings.loans = server->borrower.get();
+    TRY(server->partition, engine::Partition::open(std::move(reader), catalog, surroundings,
+                                                   {.shards = at.shards,
+                                                    .node = static_cast<uint16_t>(at.number),
+                                                    .max_batch = max_batch_,
+                                                    .left_at_once = left_at_once_,
+                                                    .retention = retention()}));
     if (several_) {
       TRY(feed, store_.open_reader());
     }
@@ -284,6 +291,9 @@ void World::turn(Place& at) {
   if (!at.is_needed()) return;
   if (!at.server) return start(at);
   latest_ms_ = std::max(latest_ms_, wall_ms_);
+  for (auto& permits : std::exchange(at.server->lent, {})) {
+    at.server->partition->borrow(std::move(permits), now());
+  }
   auto work = at.server->partition->take(now());
   if (!work.ok()) return violate("K0", "the partition gives up: " + work.error().describe());
   for (auto& step : work->steps) {
@@ -334,6 +344,11 @@ void World::commit(Place& at, size_t most, bool dies_before_it_tells) {
     }
     if (outcome.end != store::WriteEnd::Committed) continue;
     ledger_.committed(decision, at.shards, decided_at[outcome.step.get()]);
+    for (const auto& message : decision.changes.messages) {
+      if (message.kind == MessageKind::FinishRun) {
+        handed_on_[message.subject].push_back(message.id.value);
+      }
+    }
   }
   if (at.server->writer->fatal()) {
     surprises_ = true;
@@ -368,6 +383,7 @@ bool World::cycle(Place& at) {
 bool World::cycle_all() {
   bool any = false;
   for (auto& at : places_) any |= cycle(at);
+  any |= pass_word();
   return any;
 }
 

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/borrower.h"
 #include "engine/follower.h"
 #include "engine/outlet.h"
 #include "engine/partition.h"
@@ -67,6 +68,8 @@ class World final : private kernel::WorkReceiver {
     const int64_t life;  // no two servers have the same
     std::unique_ptr<store::Writer> writer;
     std::unique_ptr<engine::Outlet> outlet;
+    std::unique_ptr<engine::Borrower> borrower;     // of one that lends
+    std::vector<std::vector<kernel::Permit>> lent;  // to it, on their way
     std::unique_ptr<engine::Partition> partition;
     std::unique_ptr<engine::FeedReader> feed;  // one of several reads what the others have done
     struct Decided {
@@ -134,6 +137,15 @@ class World final : private kernel::WorkReceiver {
   bool read_news(Place& at);  // false: there is nothing new
   void start_all();
 
+  // world_loans.cpp
+  Place* place_of_life(int64_t life);
+  std::unique_ptr<engine::Borrower> borrower_of(Server& server);
+  std::vector<engine::ServerView> views_of(int64_t life) const;
+  void bring_ask(int64_t life, const kernel::PermitAsk& ask, const engine::Borrower::Got& got);
+  bool pass_word();
+  void shuffle_words(Dice dice);
+  void end_loans();
+
   // world_clients.cpp
   void client(const Op& op, Dice dice);
   void ask(std::string what, bool keyed, std::function<engine::Message(size_t)> make,
@@ -166,6 +178,7 @@ class World final : private kernel::WorkReceiver {
   void tell(Worker& worker, const kernel::Completion& completion);
   void tell_all(Worker& worker);
   void acknowledged(const std::string& name, const kernel::RunKey& key);
+  bool is_handed_on(ExecutionId id) const;
   void lose_session(Worker& worker);
   void time_passes(int64_t ms);
 
@@ -199,6 +212,13 @@ class World final : private kernel::WorkReceiver {
   int64_t mono_ms_ = 1'000;
   std::vector<Place> places_;
   std::vector<kernel::MessageRow> hints_;  // from one server to another
+  struct Word {
+    std::function<void()> arrives;
+    std::function<void()> is_lost;
+  };
+  std::deque<Word> words_;                             // the same, about slots
+  std::map<int64_t, std::vector<int64_t>> handed_on_;  // stored ends of executions' runs
+  bool lends_ = false;
   size_t sending_to_ = 0;
   int64_t lives_ = 0;       // of servers
   bool surprises_ = false;  // a commit with an unknown outcome since the last comparison

@@ -139,30 +139,34 @@ void World::bring_hints(Dice dice) {
 std::unique_ptr<engine::FeedReader> World::feed_of(Place& at,
                                                    std::unique_ptr<sql::Connection> reader,
                                                    int64_t after) {
-  auto outlet = at.server->outlet.get();
   return std::make_unique<engine::FeedReader>(
       std::move(reader), after,
-      engine::FeedReader::Outside{.is_awaited = [](Of<ExecutionId>) { return true; },
-                                  .ended = [this](const ExecutionRow& row) { ended(row); },
-                                  .canceling =
-                                      [outlet](const ExecutionRow& row) {
-                                        outlet->cancel(row.worker, {row.tenant, row.key()});
-                                      },
-                                  .catalog =
-                                      [this, &at](engine::CatalogNews news) {
-                                        offer(at, engine::refresh_catalog(std::move(news)));
-                                      },
-                                  .token = [](TenantId, TokenId, const TokenRow*) {},
-                                  .packs =
-                                      [this, &at] {
-                                        auto set = pack_set(quiet_);
-                                        set.own = packs_in_force();
-                                        offer(at, engine::command::load_packs(
-                                                      {.tenant = kDefaultTenant}, std::move(set),
+      engine::FeedReader::Outside{
+          .is_awaited = [](Of<ExecutionId>) { return true; },
+          .ended = [this](const ExecutionRow& row) { ended(row); },
+          .canceling =
+              [this, &at](const ExecutionRow& row) {
+                offer(at, engine::stop_run(row.worker, {row.tenant, row.key()}));
+              },
+          .given =
+              [this, &at](engine::RunGiven given) {
+                given.is_lender = given.use.home == at.server->life;
+                offer(at, engine::take_run(given));
+              },
+          .catalog =
+              [this, &at](engine::CatalogNews news) {
+                offer(at, engine::refresh_catalog(std::move(news)));
+              },
+          .token = [](TenantId, TokenId, const TokenRow*) {},
+          .packs =
+              [this, &at] {
+                auto set = pack_set(quiet_);
+                set.own = packs_in_force();
+                offer(at, engine::command::load_packs({.tenant = kDefaultTenant}, std::move(set),
                                                       [](const Result<int>&) {}));
-                                      },
-                                  .changed = [] {},
-                                  .in_hand = nullptr});
+              },
+          .changed = [] {},
+          .in_hand = nullptr});
 }
 
 // Who was not asked loads what the store says.

@@ -252,6 +252,7 @@ void World::check_slots() {
   // The server knows by then who is gone.
   bool somebody_is_gone = std::ranges::any_of(workers_, &Worker::gone);
   bool first = true;
+  end_loans();
   for (auto& at : places_) {
     if (!at.is_needed() || violation_) continue;
     load_all_releases(at);

@@ -42,14 +42,17 @@ void World::grant(SessionId session, std::vector<WorkOrder> orders) {
     }
     tell_trace(fmt::format("order {} epoch {} in session {}", order.key.execution.value,
                            order.key.epoch, session.value));
+    // One that another server has given it is leased before its home has it.
     auto is_leased = [&](const auto& each) {
-      return each.second.row.worker == known->row.worker && !is_final(each.second.row.status);
+      const auto& row = each.second.row;
+      return row.worker == known->row.worker && !is_final(row.status) && !is_handed_on(row.id) &&
+             (!lends_ || granted_.contains(row.key()));
     };
     Worker* worker = worker_of(session);
     auto leased = known ? std::ranges::count_if(ledger_.executions(), is_leased) : 0;
     if (worker) {  // what has ended at the worker takes none of its slots
-      leased -= std::ranges::count_if(worker->runs, [](const auto& run) {
-        return run.second.state == WorkerRun::State::Ended;
+      leased -= std::ranges::count_if(worker->runs, [&](const auto& run) {
+        return run.second.state == WorkerRun::State::Ended && !is_handed_on(run.first.execution);
       });
     }
     if (worker && leased > worker->slots) {
@@ -221,11 +224,20 @@ void World::tell(Worker& worker, const Completion& completion) {
   offer(places_[worker.home], finish_run(worker.session->worker, completion, {}, done));
 }
 
+// Its end is a stored message, for the owner of its shard.
+bool World::is_handed_on(ExecutionId id) const {
+  auto ends = handed_on_.find(id.value);
+  return ends != handed_on_.end() && std::ranges::any_of(ends->second, [&](int64_t end) {
+           return ledger_.messages().contains(end);
+         });
+}
+
 // K1: the worker forgets the run, so somebody else has to remember it.
 void World::acknowledged(const std::string& name, const RunKey& key) {
   const auto* known = ledger_.find(key.execution);
-  bool remembered = known && (is_final(known->row.status) || known->row.key() != key ||
-                              !known->row.worker || ledger_.is_quarantined(key.execution));
+  bool remembered = known && (is_handed_on(key.execution) || is_final(known->row.status) ||
+                              known->row.key() != key || !known->row.worker ||
+                              ledger_.is_quarantined(key.execution));
   if (!remembered) {
     violate("K1", fmt::format("the end of execution {} is acknowledged and not durable",
                               key.execution.value));
