@@ -255,6 +255,7 @@ int64_t Partition::pause_ms(Now now) const {
   if (!ready_.empty() || !asked_.empty() || !suspects_.empty()) return 0;
   int64_t pause = INT64_MAX;
   auto until = [&](int64_t due, int64_t at) {
+    if (due == INT64_MAX) return;  // never; what is monotonic may be below 0
     pause = std::min(pause, due > at ? due - at : int64_t{0});
   };
   if (!retries_.empty()) until(retries_.begin()->first, now.mono_ms());
