@@ -43,8 +43,6 @@ class LoadPacks final : public Request<int> {
   bool comes_again() const override { return true; }
   About about() const override { return {.tenant = caller_.tenant, .subject = subject_}; }
   Turn turn() const override { return catalogue_turn(); }
-  // What others have put in the store is put in force without writing anything.
-  bool needs_shards() const override;
   void want(Wanted& wanted) const override {
     for (const auto* packs : {&packs_.system, &packs_.own}) {
       for (const auto& pack : *packs) {
@@ -58,23 +56,12 @@ class LoadPacks final : public Request<int> {
   using Entries = std::vector<std::shared_ptr<const RuleEntry>>;
   using Packs = std::vector<std::shared_ptr<const Pack>>;
   Packs still_installed(const TenantCatalog& now) const;
-  bool is_of_others(const Pack& pack) const;
   Result<void> check_names(const Catalog& catalog) const;
   void note_release(Context& ctx, const Pack& pack) const;
   Result<void> follow(Context& ctx, const Pack& pack, Entries& changed) const;
   PackSet packs_;
   int64_t subject_;  // other releases, another number
 };
-
-bool LoadPacks::is_of_others(const Pack& pack) const {
-  return packs_.shared &&
-         (pack.source_gone || (packs_.known && packs_.known->contains(pack.digest)));
-}
-
-bool LoadPacks::needs_shards() const {
-  auto is_new = [&](const auto& pack) { return !is_of_others(*pack); };
-  return std::ranges::any_of(packs_.system, is_new) || std::ranges::any_of(packs_.own, is_new);
-}
 
 Result<void> LoadPacks::check_names(const Catalog& catalog) const {
   for (const auto& pack : packs_.own) {
@@ -87,7 +74,10 @@ Result<void> LoadPacks::check_names(const Catalog& catalog) const {
 }
 
 void LoadPacks::note_release(Context& ctx, const Pack& pack) const {
-  if (is_of_others(pack)) return;
+  if (packs_.shared &&
+      (pack.source_gone || (packs_.known && packs_.known->contains(pack.digest)))) {
+    return;  // it is in the store as they have put it there
+  }
   auto is_in_force = [&] {
     auto same = [&](const auto& each) { return each->digest == pack.digest; };
     if (packs_.known) return packs_.known->contains(pack.digest);
