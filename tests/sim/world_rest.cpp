@@ -286,7 +286,8 @@ void World::check_slots_of(Place& at) {
     }
     return orders;
   };
-  for (int i = 0; i < 6; ++i) cycle(at);
+  // As many turns as it takes when each decides one message; no time passes.
+  for (size_t i = 0; i < slots + 6; ++i) cycle(at);
   if (violation_ || held() == slots) return;
   violate("K8", fmt::format("of {} free slots {} can be used", slots, held()));
 }
