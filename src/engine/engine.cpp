@@ -253,7 +253,8 @@ Result<void> Engine::Parts::follow() {
                  if (outside.packs_changed) outside.packs_changed();
                },
            .changed = [this] { listeners.changed(); },
-           .in_hand = nullptr}));
+           .in_hand = nullptr},
+          outside.fatal));
   return {};
 }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/follower.h"
 
+#include <fmt/format.h>
+
 #include <chrono>
 
 #include "async/thread.h"
@@ -18,13 +20,23 @@ constexpr int kEntriesAtOnce = 1000;
 constexpr std::chrono::seconds kSweep{60};  // a hint may be lost
 constexpr std::chrono::seconds kAfterFailure{1};
 
+// Numbers follow each other, whoever wrote them, and the newest entry stays.
+Error missed(int64_t after, int64_t next) {
+  return Error(ErrorKind::Unavailable, FeedReader::kMissed,
+               fmt::format("the change feed was not followed for as long as it is kept "
+                           "(retention.changes_days): of the entries behind {} the first that is "
+                           "left is {}",
+                           after, next));
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Follower>> Follower::start(sql::Store& store, int64_t after,
-                                                  FeedReader::Outside outside) {
+                                                  FeedReader::Outside outside,
+                                                  std::function<void(const Error&)> fatal) {
   TRY(auto reader, store.open_reader());
   std::unique_ptr<Follower> made(
-      new Follower(FeedReader(std::move(reader), after, std::move(outside))));
+      new Follower(FeedReader(std::move(reader), after, std::move(outside)), std::move(fatal)));
   TRY(made->thread_, async::start_thread("follow", [raw = made.get()] { raw->run(); }));
   return made;
 }
@@ -47,6 +59,7 @@ void Follower::look() {
 void Follower::run() {
   for (;;) {
     auto more = feed_.read();
+    if (!more.ok() && more.error().code() == FeedReader::kMissed) return fatal_(more.error());
     if (!more.ok()) log_warn("feed.not_followed", {{"error", more.error().message()}});
     if (more.ok() && *more) continue;
     std::unique_lock lock(mutex_);
@@ -63,6 +76,7 @@ Result<bool> FeedReader::read() {
   auto found = [&]() -> Result<bool> {
     TRY(auto entries, store::all_changes_after(*reader_, after_, kEntriesAtOnce));
     if (entries.empty()) return false;
+    if (entries.front().seq != after_ + 1) return missed(after_, entries.front().seq);
     TRY(take(entries));
     after_ = entries.back().seq;
     return entries.size() == static_cast<size_t>(kEntriesAtOnce);

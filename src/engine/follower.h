@@ -7,6 +7,7 @@
 #include <memory>
 #include <mutex>
 #include <set>
+#include <string_view>
 #include <thread>
 
 #include "engine/transitions/messages.h"
@@ -40,6 +41,9 @@ class FeedReader {
   FeedReader(std::unique_ptr<sql::Connection> reader, int64_t after, Outside outside)
       : reader_(std::move(reader)), after_(after), outside_(std::move(outside)) {}
   // Tells of the next entries. True: there may be more. After an error it has read nothing.
+  // Error kMissed: what comes next is not kept any more. Who reads knows less than all; it has to
+  // begin anew.
+  static constexpr std::string_view kMissed = "ENG-0011";
   Result<bool> read();
 
  private:
@@ -61,17 +65,21 @@ class FeedReader {
 // it on another. The feed is durable: nothing is missed, whatever became of a hint.
 class Follower {
  public:
+  // `fatal` is called, on its thread, when the process has to begin anew; it must not return.
   static Result<std::unique_ptr<Follower>> start(sql::Store& store, int64_t after,
-                                                 FeedReader::Outside outside);
+                                                 FeedReader::Outside outside,
+                                                 std::function<void(const Error&)> fatal);
   ~Follower();
   // There may be more. From any thread.
   void look();
 
  private:
-  explicit Follower(FeedReader feed) : feed_(std::move(feed)) {}
+  Follower(FeedReader feed, std::function<void(const Error&)> fatal)
+      : feed_(std::move(feed)), fatal_(std::move(fatal)) {}
   void run();
 
   FeedReader feed_;
+  std::function<void(const Error&)> fatal_;
   std::mutex mutex_;
   std::condition_variable wake_;
   bool look_ = false;

@@ -185,6 +185,11 @@ bool World::read_news(Place& at) {
   int64_t before = messages_;
   for (bool more = true; more;) {
     auto read = at.server->feed->read();
+    if (!read.ok() && read.error().code() == engine::FeedReader::kMissed) {
+      crash(at);
+      start(at);
+      return true;
+    }
     if (!read.ok() && quiet_) violate("K3", read.error().describe());
     more = read.ok() && *read;
   }
