@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <semaphore>
+
 #include "several_servers.h"
 
 namespace millrace::engine {
@@ -244,15 +246,17 @@ TEST_F(SeveralServers, AnEndIsHeardOnEveryServer) {
   auto sleeping = run(a, "core.sleep", Value::map({{"seconds", 1}}));
   ASSERT_TRUE(sleeping.ok());
   std::promise<ExecutionRow> ended;
-  auto changes = std::make_shared<std::atomic<int>>(0);  // the server outlives this function
-  b.engine->on_change([changes] { ++*changes; });
+  auto changed = std::make_shared<std::binary_semaphore>(0);  // the server outlives this function
+  b.engine->on_change([changed, first = std::make_shared<std::atomic_flag>()] {
+    if (!first->test_and_set()) changed->release();
+  });
   b.engine->watch(b.engine->new_watch(), {kDefaultTenant, sleeping->id},
                   [&](const Result<ExecutionRow>& row) { ended.set_value(*row); });
   tick(2000);
   auto future = ended.get_future();
   ASSERT_EQ(future.wait_for(std::chrono::seconds(20)), std::future_status::ready);
   EXPECT_EQ(future.get().status, ExecutionStatus::Succeeded);
-  EXPECT_GT(*changes, 0);
+  EXPECT_TRUE(changed->try_acquire_for(std::chrono::seconds(20)));
 }
 
 RuleWrite rule_named(std::string ref, std::string action, bool create = false) {
