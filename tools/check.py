@@ -65,6 +65,8 @@ DEFAULT_TENANT_IN = {
 STDOUT = re.compile(r"\bfmt::print\((?!\s*stderr\b)|\bstd::cout\b|\b(?:std::)?(?:puts|putchar|printf)\("
                     r"|\b(?:fwrite|fputs|fprintf|fflush)\([^;]*\bstdout\b")
 STDOUT_IN = "src/cli/stdout.cpp"
+# It throws where stderr is full or closed.
+STDERR = re.compile(r"\bfmt::print\(\s*stderr\b|\bstd::cerr\b")
 NAMED_FILES = re.compile(r"\|((?: *`[\w./*]+\.(?:h|cpp|py)`,?)+) *\|")  # the first cell of a row
 FILE_NAME = re.compile(r"`([^`]+)`")
 problems = []
@@ -178,6 +180,9 @@ def check_stdout(sources):
         for match in STDOUT.finditer(text):
             problem(shown, text.count("\n", 0, match.start()) + 1,
                     "writes to stdout: take cli/stdout.h, which notes what fails")
+        for match in STDERR.finditer(text):
+            problem(shown, text.count("\n", 0, match.start()) + 1,
+                    "may throw where stderr is full: take base/stderr.h")
 
 
 def check_threads(sources):

@@ -22,6 +22,7 @@
 #include "auth/passphrase.h"
 #include "base/config.h"
 #include "base/files.h"
+#include "base/stderr.h"
 #include "base/text.h"
 #include "base/time.h"
 #include "cli/stdout.h"
@@ -106,7 +107,7 @@ class SetWriter {
       if (manifest_.holds(folder + "/pack.yaml")) continue;  // of another tenant, too
       fs::recursive_directory_iterator it(data_ + "/" + folder, ec);
       if (ec) {
-        fmt::print(stderr, "backup: {} is not there: {}\n", folder, ec.message());
+        put_stderr("backup: {} is not there: {}\n", folder, ec.message());
         continue;
       }
       for (const auto& entry : it) {

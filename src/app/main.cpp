@@ -19,6 +19,7 @@
 #include "app/version.h"
 #include "app/workflow_commands.h"
 #include "base/process_guard.h"
+#include "base/stderr.h"
 #include "cli/cli.h"
 #include "cli/report.h"
 #include "cli/stdout.h"
@@ -202,7 +203,7 @@ int main(int argc, char** argv) {
   } catch (const std::system_error& error) {  // files, threads
     return refused_by_system(fmt::format("the system refuses: {}", error.what()));
   } catch (const std::exception& error) {
-    fmt::print(stderr, "millrace: an exception: {}\n", error.what());
+    millrace::put_stderr("millrace: an exception: {}\n", error.what());
     return kExitSoftware;
   }
 }

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <cstring>
 
+#include "base/stderr.h"
 #include "cli/report.h"
 
 namespace millrace::cli {
@@ -23,10 +24,7 @@ void write_stdout(std::string_view text) {
   failure = errno != 0 ? errno : EIO;
 }
 
-void tell(std::string_view text) {
-  std::fwrite(text.data(), 1, text.size(), stderr);
-  std::fflush(stderr);
-}
+void tell(std::string_view text) { write_stderr(text); }
 
 Result<void> stdout_is_written() {
   if (failure == 0) return {};

@@ -4,6 +4,7 @@ what cannot be read is no empty text."""
 
 import os
 import pathlib
+import shutil
 import subprocess
 
 from harness import Server, binary, run_cases, until
@@ -80,12 +81,23 @@ def no_file_of_a_server_gets_the_number_of_a_stream():
         assert not strays, strays
 
 
+def a_backup_tells_what_is_missing_to_nobody():
+    with Server().start() as server:
+        server.stop()
+        shutil.rmtree(server.data / "packs")
+        with open("/dev/full", "wb") as full:
+            for name, stderr in (("closed", CLOSED), ("full", full)):
+                done = cli("backup", str(server.home / name), "--data", str(server.data), stderr=stderr)
+                assert done.returncode == 0, done
+
+
 def main():
     global SERVER
     with Server(packs=()).start() as server:
         SERVER = server
         return run_cases([nobody_has_to_listen, what_cannot_be_read_is_no_empty_text,
-                          yaml_may_come_from_stdin, no_file_of_a_server_gets_the_number_of_a_stream])
+                          yaml_may_come_from_stdin, no_file_of_a_server_gets_the_number_of_a_stream,
+                          a_backup_tells_what_is_missing_to_nobody])
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <filesystem>
 
+#include "base/stderr.h"
 #include "base/wire.h"
 #include "services/worker/control.h"
 #include "services/worker/posix.h"
@@ -38,8 +39,7 @@ Result<ResultShelf> ResultShelf::open(const std::string& folder) {
       shelf.results_.insert_or_assign(key, Kept{std::move(*result), true});
     } else {
       // A write that a crash cut short: nobody was told of that result.
-      fmt::print(stderr, "spawner: '{}' is dropped: {}\n", entry.path().string(),
-                 result.error().message());
+      put_stderr("spawner: '{}' is dropped: {}\n", entry.path().string(), result.error().message());
       unlink(entry.path().c_str());
     }
   }
@@ -72,7 +72,7 @@ bool ResultShelf::persist() {
     auto written = replace_file(path_of(key), frame);
     kept.on_disk = written.ok();
     all = all && kept.on_disk;
-    if (!written.ok()) fmt::print(stderr, "spawner: {}\n", written.error().describe());
+    if (!written.ok()) put_stderr("spawner: {}\n", written.error().describe());
   }
   return all;
 }

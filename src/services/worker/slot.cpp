@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "services/worker/slot.h"
 
+#include "base/stderr.h"
+
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include <cstdio>
 
 namespace millrace::worker {
 namespace {
@@ -89,7 +89,7 @@ void SlotPool::release(std::unique_ptr<Slot> slot, TenantId tenant, const kernel
   bool clean = folder_is_empty(slot->temp_fd.get()) || empty_folder(slot->temp_fd.get());
   if (!folder_is_empty(slot->artifacts_fd.get())) {
     auto kept = keep_artifacts(*slot, tenant, key);
-    if (!kept.ok()) fmt::print(stderr, "{}\n", kept.error().describe());
+    if (!kept.ok()) put_stderr("{}\n", kept.error().describe());
     clean = clean && kept.ok();
   }
   if (slot->cgroup && slot->cgroup->was_killed()) clean = renew_cgroup(*slot) && clean;

@@ -2,12 +2,11 @@
 //
 // The spawner's side of the control connection. One server at a time: the data folder's lock
 // sees to that. So who comes while one is there is no server, whatever he can show.
-#include <fmt/format.h>
 #include <sys/socket.h>
 
 #include <cerrno>
-#include <cstdio>
 
+#include "base/stderr.h"
 #include "base/time.h"
 #include "services/worker/epoll_tag.h"
 #include "services/worker/spawner_loop.h"
@@ -25,7 +24,7 @@ void SpawnerLoop::on_guest(int guest) {
   if (!fd) return;
   on_readable();  // the server before may just have gone
   if (!connection_) return use_connection(std::move(fd));
-  fmt::print(stderr, "spawner: a second connection is closed: the server's is alive\n");
+  put_stderr("spawner: a second connection is closed: the server's is alive\n");
 }
 
 void SpawnerLoop::use_connection(Fd fd) {
@@ -84,7 +83,7 @@ void SpawnerLoop::on_readable() {
     while (connection_) {
       auto frame = in_.next();
       if (!frame.ok()) {
-        fmt::print(stderr, "spawner: {}\n", frame.error().message());
+        put_stderr("spawner: {}\n", frame.error().message());
         return drop_connection();
       }
       if (!*frame) break;
@@ -97,7 +96,7 @@ void SpawnerLoop::on_readable() {
 void SpawnerLoop::on_frame(std::string_view frame) {
   auto message = decode(frame);
   if (!message.ok()) {
-    fmt::print(stderr, "spawner: {}\n", message.error().message());
+    put_stderr("spawner: {}\n", message.error().message());
     return drop_connection();
   }
   if (auto* order = std::get_if<Launch>(&*message)) {

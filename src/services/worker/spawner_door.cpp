@@ -2,16 +2,15 @@
 #include "services/worker/spawner_door.h"
 
 #include <fcntl.h>
-#include <fmt/format.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstdio>
 
 #include "base/files.h"
+#include "base/stderr.h"
 #include "services/worker/control.h"
 #include "services/worker/epoll_tag.h"
 
@@ -93,7 +92,7 @@ Fd SpawnerDoor::hear(int index) {
   guest = {};
   epoll_ctl(epoll_, EPOLL_CTL_DEL, left.fd.get(), nullptr);
   if (n > 0 && same_bytes(left.said, proof_)) return std::move(left.fd);
-  fmt::print(stderr, "spawner: a connection without the secret of the run folder is closed\n");
+  put_stderr("spawner: a connection without the secret of the run folder is closed\n");
   return {};
 }
 

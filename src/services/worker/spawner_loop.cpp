@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "services/worker/spawner_loop.h"
 
-#include <fmt/format.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
@@ -14,6 +13,7 @@
 #include <limits>
 #include <span>
 
+#include "base/stderr.h"
 #include "services/worker/boundary.h"
 
 namespace millrace::worker {
@@ -90,7 +90,7 @@ void SpawnerLoop::handle(EpollTag tag) {
     }
   });
   if (!thrown) return;
-  fmt::print(stderr, "spawner: an exception: {}\n", *thrown);
+  put_stderr("spawner: an exception: {}\n", *thrown);
   if (tag.kind == EpollTag::Connection) drop_connection();
 }
 
@@ -108,7 +108,7 @@ bool SpawnerLoop::is_homeless() const {
 // result is on disk.
 bool SpawnerLoop::finished() {
   if (!connection_ && is_homeless()) {
-    if (!stopping_) fmt::print(stderr, "spawner: its run folder is gone\n");
+    if (!stopping_) put_stderr("spawner: its run folder is gone\n");
     stop_runs();
     if (runs_.empty()) return true;
   }
@@ -146,7 +146,7 @@ void SpawnerLoop::look_at_lease() {
   if (runs_.empty() || !lease_is_over(monotonic_ms())) return;
   for (auto& [key, run] : runs_) {
     if (run->state == Run::State::Killing) continue;
-    fmt::print(stderr, "spawner: execution {} is ended: its lease is over\n", key.execution.value);
+    put_stderr("spawner: execution {} is ended: its lease is over\n", key.execution.value);
     if (!run->ended_by) run->ended_by = kernel::RunEnd::Lost;
     run->why = "ended: its agent was cut off from the server for too long";
     kill_tree(*run);
@@ -178,8 +178,7 @@ void SpawnerLoop::attend(Run& run, Step step) {
   kernel::RunKey key = run.launch.key;
   auto thrown = thrown_by(step);
   if (!thrown) return;
-  fmt::print(stderr, "spawner: an exception about execution {}: {}\n", key.execution.value,
-             *thrown);
+  put_stderr("spawner: an exception about execution {}: {}\n", key.execution.value, *thrown);
   if (!runs_.contains(key)) return;
   int64_t now = monotonic_ms();
   if (run.state != Run::State::Killing) run.give_up_ms = now + kRunGiveUpMs;

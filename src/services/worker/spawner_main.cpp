@@ -19,6 +19,7 @@
 #include <string_view>
 
 #include "base/process_guard.h"
+#include "base/stderr.h"
 #include "base/text.h"
 #include "services/worker/boundary.h"
 #include "services/worker/cgroup.h"
@@ -70,7 +71,7 @@ void kill_predecessors_runs(const std::string& run_folder, const std::string& ma
   bool dead = home.empty() ? kill_marked(marker, run_folder + "/processes")
                            : kill_cgroup_home(home, kPatienceMs);
   if (lines.size() > 2) remove_task_home(std::string(lines[2]));
-  if (!dead) fmt::print(stderr, "spawner: runs of an earlier spawner are alive after SIGKILL\n");
+  if (!dead) put_stderr("spawner: runs of an earlier spawner are alive after SIGKILL\n");
 }
 
 // Also for the two signals that libc keeps for itself and does not let sigaction touch.
@@ -88,7 +89,7 @@ rlimit settle_process() {
   guard_process();
   reset_signals();
   umask(022);
-  if (chdir("/") != 0) fmt::print(stderr, "spawner: cannot enter '/'\n");
+  if (chdir("/") != 0) put_stderr("spawner: cannot enter '/'\n");
   close_range(kFirstConnectionFd + 1, ~0U, 0);
   fcntl(kFirstConnectionFd, F_SETFD, FD_CLOEXEC);
   prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
@@ -116,8 +117,7 @@ std::string find_cgroup_home(const SpawnerOptions& options, const std::string& i
   if (!options.use_cgroups) return {};
   auto home = make_cgroup_home(fmt::format("millrace-{}-{}", identity, getpid()));
   if (home.ok()) return std::move(*home);
-  fmt::print(stderr, "spawner: process trees are tracked without cgroups: {}\n",
-             home.error().message());
+  put_stderr("spawner: process trees are tracked without cgroups: {}\n", home.error().message());
   return {};
 }
 
@@ -173,7 +173,7 @@ bool is_spawner_invocation(int argc, char** argv) {
 
 int spawner_main(int argc, char** argv, const OpenBlobs& open_blobs) {
   if (argc != 5) {
-    fmt::print(stderr, "{} is started by the server, not by hand\n", kSpawnerName);
+    put_stderr("{} is started by the server, not by hand\n", kSpawnerName);
     return 2;
   }
   // The server waits for this process, and must not become the spawner's parent.
@@ -189,7 +189,7 @@ int spawner_main(int argc, char** argv, const OpenBlobs& open_blobs) {
   Result<void> served;
   auto thrown = thrown_by([&] { served = serve(options, open_blobs); });
   if (!thrown && served.ok()) return 0;
-  fmt::print(stderr, "spawner: {}\n", thrown ? *thrown : served.error().describe());
+  put_stderr("spawner: {}\n", thrown ? *thrown : served.error().describe());
   return 1;
 }
 

@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <cstdio>
 
+#include "base/stderr.h"
 #include "base/time.h"
 #include "services/worker/boundary.h"
 #include "services/worker/child.h"
@@ -125,8 +126,7 @@ void SpawnerLoop::launch(Launch order) {
   if (stopping_) return refuse(tenant, key, "the spawner was told to stop");
   if (lease_is_over(monotonic_ms())) {
     // As if it had never come: the server settles that in the next session.
-    fmt::print(stderr, "spawner: execution {} is not started: its lease is over\n",
-               key.execution.value);
+    put_stderr("spawner: execution {} is not started: its lease is over\n", key.execution.value);
     return;
   }
   if (runs_.size() >= kMostRuns) {
@@ -169,7 +169,7 @@ void SpawnerLoop::fail(const kernel::RunKey& key, std::string why) {
   auto at = runs_.find(key);
   if (at == runs_.end()) return;
   Run& run = *at->second;
-  fmt::print(stderr, "spawner: an exception about execution {}: {}\n", key.execution.value, why);
+  put_stderr("spawner: an exception about execution {}: {}\n", key.execution.value, why);
   run.why = fmt::format("ended because of an exception in the spawner: {}", why);
   for (Fd& end : run.read_end) epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, end.get(), nullptr);
   end(run, kernel::RunEnd::Lost);
@@ -349,7 +349,7 @@ void SpawnerLoop::finish(Run& finished, bool tree_is_gone) {
   c.err.hidden.clear();  // only stdout is read as data
   c.ended_ms = unix_ms();
   thrown = thrown_by([&] { slots_.release(std::move(run->slot), c.tenant, key, !tree_is_gone); });
-  if (thrown) fmt::print(stderr, "spawner: a slot is lost, an exception: {}\n", *thrown);
+  if (thrown) put_stderr("spawner: a slot is lost, an exception: {}\n", *thrown);
   if (parts_.cgroup_home.empty() && runs_.empty()) kill_strays();
   report(std::move(c));
 }
