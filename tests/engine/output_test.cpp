@@ -13,6 +13,10 @@ std::shared_ptr<const Pack> declaring_pack() {
   auto pack = std::make_shared<Pack>(*test_pack());
   for (auto& action : pack->actions) {
     if (action.ref == "ci.check") action.output_schema = Value::map({{"type", "object"}});
+    if (action.ref == "ci.shell") {
+      action.output_schema = Value::map({{"type", "object"}});
+      action.output_format = OutputFormat::Json;
+    }
     if (action.ref != "ci.build") continue;
     Parameter pin{.name = "pin"};
     pin.schema = Value::map();
@@ -238,6 +242,16 @@ TEST_F(Output, ThatWasDeclaredAndNotPrintedFailsTheRun) {
   EXPECT_EQ(row.status, ExecutionStatus::Failed);
   EXPECT_EQ(error_of(row), "stdout is empty: expected the output that the action declares");
   EXPECT_EQ(end(start_run("ci.build"), {}).status, ExecutionStatus::Succeeded);
+}
+
+TEST_F(Output, ThatWasOwedIsNoSuccessForStackStormEither) {
+  auto row = end(start_run("ci.shell"), {});
+  EXPECT_EQ(row.status, ExecutionStatus::Failed);
+  auto result = parse_json(row.result_json);
+  ASSERT_TRUE(result.ok());
+  EXPECT_EQ((*result)["succeeded"], Value(false)) << row.result_json;
+  EXPECT_EQ((*result)["failed"], Value(true));
+  EXPECT_EQ((*result)["return_code"], Value(0));
 }
 
 }  // namespace

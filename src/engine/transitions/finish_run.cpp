@@ -75,11 +75,10 @@ void put_stream(Value& result, std::string_view name, const StreamOutput& stream
 }
 
 // Workflows of StackStorm packs read the results of its runners under these names.
-void add_stackstorm_names(const Action& action, const Completion& completion, const Value& output,
+void add_stackstorm_names(const Action& action, bool succeeded, const Value& output,
                           Value& result) {
-  bool succeeded = completion.end == RunEnd::Exited && completion.exit_code == 0;
   if (action.runner_type.starts_with("local-shell-")) {
-    result.set("return_code", completion.exit_code);
+    result.set("return_code", result["exit_code"]);
     result.set("succeeded", succeeded);
     result.set("failed", !succeeded);
   } else if (action.python_runner) {
@@ -140,7 +139,7 @@ class FinishRun final : public Transition {
   };
   Output output(const Action* action, const Value& parameters) const;
   Output printed(const Action* action, const Value& parameters) const;
-  Value result(const Action* action, Output printed) const;
+  Value result(const Action* action, Output printed, bool succeeded) const;
   std::unique_ptr<Decision> acknowledged(Context& ctx) const {
     return ctx.decided([this](Deliveries&) { done_(); });
   }
@@ -201,13 +200,15 @@ FinishRun::Output FinishRun::printed(const Action* action, const Value& paramete
   return {std::move(printed.value), std::move(printed.error)};
 }
 
-Value FinishRun::result(const Action* action, Output printed) const {
+// What never started, or ended nobody knows how, has no exit code: null is not mistaken for 0.
+Value FinishRun::result(const Action* action, Output printed, bool succeeded) const {
   Value result = Value::map();
   put_stream(result, "stdout", completion_.out, stored_.out);
   put_stream(result, "stderr", completion_.err, stored_.err);
-  result.set("exit_code", completion_.exit_code);
+  bool has_exit_code = completion_.end != RunEnd::SpawnFailed && completion_.end != RunEnd::Lost;
+  result.set("exit_code", has_exit_code ? Value(completion_.exit_code) : Value());
   if (!printed.error.empty()) result.set("output_error", printed.error);
-  if (action) add_stackstorm_names(*action, completion_, printed.value, result);
+  if (action) add_stackstorm_names(*action, succeeded, printed.value, result);
   result.set("output", std::move(printed.value));
   if (!completion_.message.empty()) result.set("message", completion_.message);
   return result;
@@ -267,7 +268,8 @@ Decided FinishRun::decide(Context& ctx) const {
       end = {ExecutionStatus::Failed, FailureClass::UserError};
     }
     if (completion_.started_ms > 0) row.started = completion_.started_ms;
-    Value ended = result(action, std::move(printed));
+    bool succeeded = end.status == ExecutionStatus::Succeeded;
+    Value ended = result(action, std::move(printed), succeeded);
     if (!parameters.is_null()) note_short_secrets(*action, parameters, ended);
     finish(ctx, of.id, end.status, end.failure, ended);
   }
