@@ -201,6 +201,12 @@ int64_t floor_seconds(int64_t ms) { return ms >= 0 ? ms / 1000 : (ms - 999) / 10
 
 bool is_timer(std::string_view trigger_ref) { return find_timer(trigger_ref) != nullptr; }
 
+std::string_view fired_by_server(std::string_view trigger_ref) {
+  if (is_timer(trigger_ref)) return "a rule on it sets its timer";
+  bool of_webhooks = trigger_ref == "core.webhook" || trigger_ref == "core.st2.webhook";
+  return of_webhooks ? "deliver to a webhook endpoint" : std::string_view();
+}
+
 Result<Schedule> parse_schedule(std::string_view trigger_ref, const Value& parameters) {
   const TimerTrigger* timer = find_timer(trigger_ref);
   ASSERT(timer);

@@ -33,6 +33,9 @@ struct Schedule {
 // core.intervaltimer, core.crontimer, core.datetimetimer and StackStorm's core.st2.IntervalTimer,
 // core.st2.CronTimer, core.st2.DateTimer.
 bool is_timer(std::string_view trigger_ref);
+// Rules trust what only the server fires: that a signature was valid, that it is time. How such a
+// trigger is fired instead; empty: it is none of them.
+std::string_view fired_by_server(std::string_view trigger_ref);
 
 // The schedule that a rule's trigger parameters ask for:
 //   core.intervaltimer     {unit: seconds..weeks, interval}

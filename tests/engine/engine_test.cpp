@@ -279,6 +279,18 @@ TEST_F(EngineTest, AnInjectedTriggerIsEnforcedInATransitionOfItsOwn) {
   EXPECT_EQ(store::messages(**reader, kernel::ShardSet::all(), 0, 10)->size(), 0U);
 }
 
+TEST_F(EngineTest, AnInjectedTriggerIsNoneThatTheServerAloneFires) {
+  for (const char* trigger :
+       {"core.webhook", "core.st2.webhook", "core.intervaltimer", "core.st2.CronTimer"}) {
+    auto sent = run("core.inject_trigger", Value::map({{"trigger", trigger}}));
+    std::string told = sent.ok() ? stored(sent->id).result_json : sent.error().describe();
+    EXPECT_NE(told.find("fired by the server alone"), std::string::npos) << trigger << told;
+  }
+  settle();
+  auto reader = store_->open_reader();
+  EXPECT_EQ(store::messages(**reader, kernel::ShardSet::all(), 0, 10)->size(), 0U);
+}
+
 TEST_F(EngineTest, WhyTellsTheRevisionOfThatTime) {
   ASSERT_TRUE(make_rule().ok());
   tick(1000);
@@ -324,6 +336,23 @@ TEST_F(EngineTest, ShellResultsOfStackStormHaveItsNamesToo) {
   ASSERT_TRUE(result.ok());
   EXPECT_EQ((*result)["exit_code"], Value(3));
   EXPECT_EQ((*result)["return_code"], Value(3));
+  EXPECT_EQ((*result)["failed"], Value(true));
+}
+
+TEST_F(EngineTest, ARunThatNeverStartedHasNoExitCode) {
+  open_worker(1);
+  auto row = run("ci.shell");
+  ASSERT_TRUE(row.ok()) << row.error().describe();
+  auto order = worker_.next();
+  Completion completion{.tenant = order.tenant, .key = order.key};
+  completion.end = RunEnd::SpawnFailed;
+  completion.message = "no such folder";
+  engine_->finished(session_, completion, [] {});
+  settle();
+  auto result = parse_json(stored(row->id).result_json);
+  ASSERT_TRUE(result.ok());
+  EXPECT_EQ((*result)["exit_code"], Value());
+  EXPECT_EQ((*result)["return_code"], Value());
   EXPECT_EQ((*result)["failed"], Value(true));
 }
 

@@ -9,6 +9,7 @@
 #include "base/json_schema.h"
 #include "engine/transitions/enforce.h"
 #include "kernel/event_source.h"
+#include "rules/schedule.h"
 
 namespace millrace::engine {
 namespace {
@@ -54,6 +55,11 @@ Result<BuiltinOutcome> sleep(Context& ctx, const kernel::ExecutionRow&, const Va
 Result<BuiltinOutcome> inject_trigger(Context& ctx, const kernel::ExecutionRow& row,
                                       const Value& parameters) {
   std::string trigger(parameters.string_or("trigger", ""));
+  if (auto instead = rules::fired_by_server(trigger); !instead.empty()) {
+    return Error(ErrorKind::Invalid, "EVT-0003",
+                 fmt::format("core.inject_trigger: '{}' is fired by the server alone: {}", trigger,
+                             instead));
+  }
   if (!ctx.catalog(row.tenant).find_trigger(trigger)) {
     return Error(ErrorKind::Invalid, "EXE-0007",
                  fmt::format("core.inject_trigger: unknown trigger '{}'{}", trigger,

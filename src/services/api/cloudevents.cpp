@@ -99,16 +99,14 @@ class Reader {
     problems_.push_back({where_ + std::string(name), std::move(message)});
   }
 
-  // Rules trust what only the server fires: that a signature was valid, that it is time.
   void check_not_ours(const engine::NewEvent& event, std::string_view names_trigger) {
     if (auto prefix = kernel::reserved_prefix(event.source); !prefix.empty()) {
       report("source", kernel::reserved_message(prefix));
     }
-    bool of_webhooks = event.trigger == "core.webhook" || event.trigger == "core.st2.webhook";
-    if (!of_webhooks && !rules::is_timer(event.trigger)) return;
-    report(names_trigger, fmt::format("'{}' is fired by the server alone: {}", event.trigger,
-                                      of_webhooks ? "deliver to a webhook endpoint"
-                                                  : "a rule on it sets its timer"));
+    auto instead = rules::fired_by_server(event.trigger);
+    if (instead.empty()) return;
+    report(names_trigger,
+           fmt::format("'{}' is fired by the server alone: {}", event.trigger, instead));
   }
 
   std::string attribute(const Value& map, std::string_view name) {
