@@ -54,11 +54,9 @@ std::string url_of(const char* scheme, const std::string& host, uint16_t port) {
 
 }  // namespace
 
-Result<std::unique_ptr<HttpFront>> HttpFront::listen(async::Executor loop, const Given& given) {
-  auto front = std::make_unique<HttpFront>();
-  if (given.has_api) TRY(front->listen_for_api(loop, given));
-  TRY(front->listen_for_admins(loop, given));
-  return front;
+Result<void> HttpFront::listen(const async::Executor& loop, const Given& given) {
+  if (given.has_api) TRY(listen_for_api(loop, given));
+  return listen_for_admins(loop, given);
 }
 
 Result<void> HttpFront::listen_for_api(const async::Executor& loop, const Given& given) {

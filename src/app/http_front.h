@@ -23,8 +23,9 @@ class HttpFront {
     bool has_api = true;      // else only what probes ask
     api::Api& api;            // outlives it
   };
+  // Must be stopped from then on, also after an error: one of two may listen.
   // Errors: NET-0004, NET-0019, NET-0022; Invalid, APP-0039.
-  static Result<std::unique_ptr<HttpFront>> listen(async::Executor loop, const Given& given);
+  Result<void> listen(const async::Executor& loop, const Given& given);
 
   // Of the API; of a process without one, where probes ask.
   const std::string& url() const { return url_; }

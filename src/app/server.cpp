@@ -147,7 +147,7 @@ class Server {
   std::unique_ptr<Uploads> uploads_;        // with room_
   std::unique_ptr<api::Api> api_;
   std::unique_ptr<worker::Worker> worker_;  // a thread that listens to the spawner
-  std::unique_ptr<HttpFront> http_;
+  std::optional<HttpFront> http_;
   std::unique_ptr<Releases> releases_;
   std::unique_ptr<agent::Sessions> sessions_;  // of agents
   std::unique_ptr<ForOthers> for_others_;      // with grpc_, which calls it
@@ -313,10 +313,11 @@ Result<void> Server::open_worker() {
 
 Result<void> Server::listen() {
   TRY(start_grpc());
-  TRY(http_, HttpFront::listen(loop_.executor(), {.config = config_.server,
-                                                  .connections = connections_,
-                                                  .has_api = roles_.has(Role::Api),
-                                                  .api = *api_}));
+  http_.emplace();
+  TRY(http_->listen(loop_.executor(), {.config = config_.server,
+                                       .connections = connections_,
+                                       .has_api = roles_.has(Role::Api),
+                                       .api = *api_}));
   engine_->set_addresses(http_->url(), grpc_ ? grpc_->address() : std::string());
   return replace_file(paths_.url, http_->url() + "\n", 0600);
 }
@@ -575,7 +576,9 @@ Task<void> Server::drain_runs() {
 Result<void> Server::run(const Config& config, Roles roles, const std::string& data,
                          const std::function<Result<Config>()>& reload) {
   Server server(config, roles, data);
-  TRY(server.open());
+  auto opened = server.open();
+  if (!opened.ok() && server.http_) server.loop_.block_on(server.http_->stop(async::Duration(0)));
+  TRY(std::move(opened));
   server.loop_.block_on(server.serve(reload));
   server.engine_->stop(server.exit_limit_->left(kJoinReserve));
   if (server.not_served_) return std::move(*server.not_served_);

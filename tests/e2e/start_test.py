@@ -5,11 +5,12 @@ says what to raise and the exit code of every start that fails, or it serves; ne
 import os
 import resource
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
 
-from harness import binary, run_cases, until
+from harness import Server, binary, run_cases, until
 
 NOBODY = 61_234  # a user without a process: its limit counts all of them
 SANITIZED = b"__asan_init" in open(binary(), "rb").read()
@@ -82,5 +83,21 @@ def without_memory():
             assert "millrace: " in said, (mib, said)
 
 
+def what_listens_already_is_stopped():
+    """An error after the first listener is told like any other."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        for settings in ({}, {"server.admin_address": f"127.0.0.1:{port}"}):
+            for grpc in (-1, 0):
+                with Server(packs=(), settings={**settings, "grpc.port": grpc}) as server:
+                    if not settings:
+                        (server.data / "url" / "in the way").mkdir(parents=True)
+                    done = subprocess.run(server.command(), capture_output=True, timeout=60, check=False)
+                    told = done.stderr.decode()
+                    assert done.returncode == 1, (done.returncode, told)
+                    assert "assertion" not in told, told
+                    assert (str(server.data / "url") if not settings else str(port)) in told, told
+
+
 if __name__ == "__main__":
-    sys.exit(run_cases([without_threads, without_memory]))
+    sys.exit(run_cases([without_threads, without_memory, what_listens_already_is_stopped]))
