@@ -402,16 +402,19 @@ Result<Secret> Server::open_key(const kernel::KeyRow& row) const {
 std::vector<std::string> Server::troubles() const {
   std::vector<std::string> troubles;
   if (engine_->read_only()) troubles.emplace_back("the disk is full: writes are refused");
-  if (int64_t count = engine_->stats().set_aside; count > 0) {
-    troubles.push_back(fmt::format(
-        "{} messages that could not be handled were set aside: see the quarantine", count));
+  auto count = [&](size_t number, std::string_view what) {
+    if (number > 0) troubles.push_back(fmt::format("{} {}", number, what));
+  };
+  count(static_cast<size_t>(engine_->stats().set_aside),
+        "messages that could not be handled were set aside: see the quarantine");
+  count(set_aside_at_start_, "things that ended the server were set aside: see the log");
+  count(engine_->catalogs()->rules_out_of_force(),
+        "rules do not compile and are out of force: see rule.not_compiled in the log");
+  if (worker_ && worker_->is_away()) {
+    troubles.emplace_back("no spawner, no action runs here: see worker.not_connected in the log");
   }
   if (uploads_ && uploads_->is_away()) {
     troubles.emplace_back("S3 cannot be reached: output stays on this server until it can");
-  }
-  if (size_t count = set_aside_at_start_; count > 0) {
-    troubles.push_back(
-        fmt::format("{} things that ended the server were set aside: see the log", count));
   }
   return troubles;
 }

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the server finds in hand at its start (engine/machine/in_hand.h). A process that dies of a
 message is tests/engine/poison_test.cpp; here the file is written as such processes would have left it."""
+import contextlib
+import sqlite3
 import struct
 import subprocess
 import sys
@@ -96,6 +98,39 @@ def a_rule_that_ended_it_waits_for_its_next_revision():
         assert second["status"] != "failed", second
 
 
+def a_rule_that_does_not_compile_is_told_until_it_is_mended():
+    with Server(packs=()) as server:
+        if server.store:
+            return  # the row is spoilt in SQLite's file
+        server.start()
+        mine = rule("default.mine", "core.echo", {"message": "SPOILT {{ 1 }}"})
+        server.client().data("POST", "/api/v1/rules", mine)
+        server.stop()
+        with contextlib.closing(sqlite3.connect(server.data / "millrace.db")) as db, db:
+            changed = db.execute("UPDATE rule SET spec = CAST(replace(CAST(spec AS TEXT), 'SPOILT', '{{ (') AS BLOB)")
+            assert changed.rowcount == 1
+        server.start()
+        told = health(server)
+        assert told["status"] == "degraded" and "1 rules do not compile" in told["troubles"][0], told
+        server.client().data("POST", "/api/v1/rules", mine)
+        assert health(server) == {"status": "ok", "troubles": []}, health(server)
+
+
+def a_worker_without_its_spawner_is_told():
+    with Server(packs=()) as server:
+        server.start()
+        until("it has a spawner", server.spawners)
+        server.kill(spawner=True)
+        hidden = server.data / "run.hidden"
+        (server.data / "run").rename(hidden)
+        (server.data / "run").write_text("in the way")
+        server.start()
+        until("it is told", lambda: any("spawner" in told for told in health(server)["troubles"]))
+        (server.data / "run").unlink()
+        hidden.rename(server.data / "run")
+        until("it is well again", lambda: health(server) == {"status": "ok", "troubles": []})
+
+
 def a_file_that_is_none_is_begun_anew():
     with Server(packs=()) as server:
         server.start()
@@ -110,5 +145,7 @@ if __name__ == "__main__":
         a_server_that_stopped_or_idled_left_nothing,
         a_routine_that_ended_it_is_put_off_and_others_are_served,
         a_rule_that_ended_it_waits_for_its_next_revision,
+        a_rule_that_does_not_compile_is_told_until_it_is_mended,
+        a_worker_without_its_spawner_is_told,
         a_file_that_is_none_is_begun_anew,
     ]))

@@ -177,7 +177,18 @@ void TenantCatalog::set_rules(const std::vector<std::shared_ptr<const RuleEntry>
   std::set<std::string_view> gone;
   for (const auto& entry : changed) {
     const std::string& ref = entry->row.ref;
-    if (const auto* old = find_rule(ref)) count_schedule(*old, -1);
+    const auto* old = find_rule(ref);
+    bool is_broken = !entry->compiled && !entry->row.deleted;
+    // Somebody has written it anew since.
+    if (is_broken && old && old->row.id > entry->row.id) continue;
+    if (old) count_schedule(*old, -1);
+    out_of_force_.erase(ref);
+    if (is_broken) {
+      out_of_force_.insert(ref);
+      rules_.erase(ref);
+      gone.insert(ref);
+      continue;
+    }
     count_schedule(*entry, 1);
     if (entry->row.deleted) {
       rules_.erase(ref);
@@ -290,6 +301,12 @@ std::shared_ptr<const Catalog> Catalog::with_newest_release(int64_t updated) con
   auto next = std::make_shared<Catalog>(*this);
   next->newest_release_ = std::max(newest_release_, updated);
   return next;
+}
+
+size_t Catalog::rules_out_of_force() const {
+  size_t count = 0;
+  for (const auto& [tenant, catalog] : tenants_) count += catalog->out_of_force();
+  return count;
 }
 
 std::vector<TenantId> Catalog::tenants() const {

@@ -3,6 +3,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -17,7 +18,8 @@
 
 namespace millrace::engine {
 
-// A rule of the catalogue: its stored row and its compiled form.
+// A rule of the catalogue: its stored row and its compiled form, which may be null in what a
+// catalogue is given: such a rule is out of force.
 struct RuleEntry {
   kernel::RuleRow row;
   RuleSpec spec;
@@ -66,6 +68,8 @@ class TenantCatalog {
   // The last revision of a rule whose pack does not hold it any more: what an operator has said of
   // it holds when it comes back.
   const RuleEntry* find_gone_rule(std::string_view ref) const;
+  // How many rules do not compile. They are not among `rules`.
+  size_t out_of_force() const { return out_of_force_.size(); }
   const kernel::WebhookRow* find_webhook(std::string_view name) const;
   // Of the store; rises with each change of rules, endpoints or packs.
   int64_t version() const { return version_; }
@@ -106,6 +110,7 @@ class TenantCatalog {
   std::map<std::string, std::shared_ptr<const WorkflowCode>> workflows_;  // by release and ref
   std::map<std::string, std::shared_ptr<const RuleEntry>, std::less<>> rules_;
   std::map<std::string, std::shared_ptr<const RuleEntry>, std::less<>> gone_rules_;
+  std::set<std::string> out_of_force_;
   std::map<std::string, size_t, std::less<>> schedule_users_;
   std::map<std::string, kernel::WebhookRow, std::less<>> webhooks_;
   int64_t version_ = 0;
@@ -126,6 +131,8 @@ class Catalog {
 
   const std::vector<std::shared_ptr<const Pack>>& system() const { return system_; }
   std::vector<TenantId> tenants() const;
+  // Of all tenants.
+  size_t rules_out_of_force() const;
   // Releases that open executions are pinned to and that cannot be had.
   const std::vector<kernel::PackReleaseRow>& missing() const { return missing_; }
   // `updated` of the newest release that is known of.

@@ -41,9 +41,9 @@ Result<std::vector<std::shared_ptr<const RuleEntry>>> compiled_rules(
       if (!compiled.ok()) {
         // Written by another version: out of force, but not lost, and said.
         log_error("rule.not_compiled", {{"rule", row.ref}, {"error", compiled.error().describe()}});
-        continue;
+      } else {
+        entry->compiled = std::move(*compiled);
       }
-      entry->compiled = std::move(*compiled);
     }
     entry->row = std::move(row);
     entries.push_back(std::move(entry));

@@ -97,6 +97,8 @@ class Worker final : public kernel::WorkReceiver {
   [[nodiscard]] Task<bool> stop(async::Duration limit);
   // The session is open and the spawner is there.
   bool ready() const { return ready_; }
+  // It has tried and was not connected; not since. False while it tries for the first time.
+  bool is_away() const { return is_away_; }
   WorkerStats stats() const;
 
   void grant(SessionId session, std::vector<kernel::WorkOrder> orders) override;
@@ -176,6 +178,7 @@ class Worker final : public kernel::WorkReceiver {
   WorkerConfig config_;
   std::shared_ptr<Mailbox> mailbox_ = std::make_shared<Mailbox>();
   std::atomic<bool> ready_ = false;
+  std::atomic<bool> is_away_ = false;
   std::atomic<bool> stopping_ = false;
   struct Counters {
     std::atomic<int64_t> running = 0, launched = 0, finished = 0, wake_ups = 0, reconnects = 0;

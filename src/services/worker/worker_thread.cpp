@@ -43,6 +43,7 @@ void Worker::run() {
     }
     if (stopping_) break;
     hang_up();
+    is_away_ = !talked.ok();
     if (!talked.ok()) {
       log_error("worker.not_connected", talked.error(), {{"worker", config_.name}});
       give_up_lost_runs();
@@ -75,6 +76,7 @@ Result<void> Worker::talk(Fd connection) {
   }
   spawner_ = std::move(hello);
   ready_ = session_.has_value();
+  if (ready_) is_away_ = false;
   while (may_go_on() && session_ && handle_frames() && receive()) {
   }
   ready_ = false;
