@@ -22,6 +22,11 @@ namespace {
 // pure actions holds nobody up.
 constexpr int kMostStepsAtOnce = 500;
 
+bool is_handed_over(const ExecutionRow& workflow) {
+  return workflow.status == ExecutionStatus::NeedsDecision &&
+         workflow.failure != FailureClass::None;
+}
+
 std::string_view pack_of(std::string_view ref) { return ref.substr(0, ref.find('.')); }
 
 // What a task's delay, retry or timeout says in seconds. Beyond a hundred years it is a mistake:
@@ -104,8 +109,10 @@ Result<void> WorkflowRun::begin(const Value& context, const Value& inputs) {
 }
 
 Result<void> WorkflowRun::go_on() {
-  // It was paused: what was held back is heard of before anything new is offered.
-  bool is_resumed = is_paused(row().status) && conductor::kRunning.has(conductor_.state().status);
+  // It was paused, or may have been before it was handed over: what was held back is heard of
+  // before anything new is offered.
+  bool was_paused = is_paused(row().status) || is_handed_over(row());
+  bool is_resumed = was_paused && conductor::kRunning.has(conductor_.state().status);
   if (is_resumed) {
     TRY(bool touched, follow());
     if (touched) {
@@ -338,10 +345,10 @@ Result<bool> WorkflowRun::follow() {
   }
   if (before.status == status && before.held == held) return false;
   bool changed = before.status != status;
-  bool was_handed_over =
-      before.status == ExecutionStatus::NeedsDecision && before.failure != FailureClass::None;
+  bool was_handed_over = is_handed_over(before);
   bool pauses = is_paused(status);
-  bool was_paused = is_paused(before.status);
+  // Whether one that was handed over had been paused, its row does not tell.
+  bool settles = was_handed_over || pauses != is_paused(before.status);
   ExecutionRow& after = ctx_.edit(before);
   after.status = status;
   after.held = std::move(held);
@@ -351,7 +358,7 @@ Result<bool> WorkflowRun::follow() {
   }
   note_update(ctx_, after);
   if (changed && status != ExecutionStatus::NeedsDecision) tell_workflow(ctx_, after);
-  return pauses == was_paused ? Result<bool>(false) : settle_waiting(ctx_, live_);
+  return settles ? settle_waiting(ctx_, live_) : Result<bool>(false);
 }
 
 std::string WorkflowRun::held_tasks() const {
