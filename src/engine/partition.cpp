@@ -57,12 +57,16 @@ Result<std::unique_ptr<Partition>> Partition::open(std::unique_ptr<sql::Connecti
                                                    Surroundings surroundings, Options options) {
   TRY(int64_t last_id, store::newest_id(*reader));
   TRY(auto depths, store::queue_depths(*reader, options.shards));
+  TRY(auto workers, store::all_workers(*reader));
+  // An id of a session must not come again, though no row is named by it: whoever still has the old
+  // one would speak for another worker.
+  for (const auto& worker : workers) last_id = std::max(last_id, worker.session.value);
   auto partition = std::unique_ptr<Partition>(new Partition(
       std::move(reader), std::move(catalog), std::move(surroundings), options, last_id));
   for (const auto& depth : depths) {
     partition->queued_[{depth.tenant, depth.needs}] = depth.waiting;
   }
-  TRY(partition->absent_, store::all_workers(*partition->reader_));
+  partition->absent_ = std::move(workers);
   // Those of several servers are looked after by CheckHomes.
   std::erase_if(partition->absent_,
                 [](const auto& worker) { return worker.ttl_ms == 0 || worker.home != 0; });

@@ -59,6 +59,17 @@ TEST_F(Sessions, ANewSessionEndsTheOneBefore) {
   EXPECT_EQ(stored(started->id).status, ExecutionStatus::Succeeded);
 }
 
+TEST_F(Sessions, TheIdOfOneDoesNotComeAgainThoughTheClockGoesBack) {
+  open_worker(1);
+  SessionId first = session_;
+  engine_.reset();
+  worker_.forget();
+  now_ms_ -= 60'000;
+  start();
+  open_worker(1);
+  EXPECT_GT(session_, first);
+}
+
 TEST_F(Sessions, AClosedSessionIsGivenNothing) {
   open_worker(1);
   engine_->close(session_);
