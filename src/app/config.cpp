@@ -106,6 +106,9 @@ const Fields& StoreSection::fields() {
             "How long a start waits for a PostgreSQL that is away; then it fails.")
           .range(0, 86'400'000)
           .unit("ms"),
+      field("keys_are_lost", &StoreSection::keys_are_lost,
+            "Starts although keys.json opens nothing that the store holds sealed: encrypted keys "
+            "and webhook secrets have to be set again."),
   };
   static const auto table = fields_of<StoreSection>("store", "Where rows are kept.", lines);
   return table;

@@ -54,6 +54,7 @@ struct StoreSection {
   int64_t pool_max = 32;
   int64_t pool_wait_ms = 5'000;
   int64_t start_wait_ms = 60'000;
+  bool keys_are_lost = false;
   static const Fields& fields();
 };
 

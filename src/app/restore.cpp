@@ -13,6 +13,7 @@
 #include "app/backup_set.h"
 #include "app/examination.h"
 #include "app/recover.h"
+#include "app/sealed_rows.h"
 #include "app/server.h"
 #include "auth/key_ring.h"
 #include "auth/passphrase.h"
@@ -74,34 +75,12 @@ Result<std::optional<auth::KeyRing>> open_ring(const RestoreOptions& options,
   return std::optional<auth::KeyRing>(std::move(ring));
 }
 
-// Names what is sealed with keys that `ring` does not have.
-Result<std::vector<std::string>> what_stays_closed(sql::Connection& reader,
-                                                   const std::optional<auth::KeyRing>& ring) {
-  std::vector<std::string> closed;
-  auto opens = [&](const auth::SealedFor& owner, std::string_view sealed) {
-    return ring && ring->open(owner, sealed).ok();
-  };
-  TRY(auto keys, store::sealed_keys(reader));
-  for (const auto& row : keys) {
-    auth::SealedFor owner{row.key.tenant, row.key.scope, row.key.name, row.version};
-    if (opens(owner, row.value_json)) continue;
-    closed.push_back(fmt::format("key {} of {}", row.key.name, row.key.scope));
-  }
-  TRY(auto webhooks, store::webhooks_of_all_tenants(reader));
-  for (const auto& row : webhooks) {
-    if (row.sealed_secrets.empty()) continue;
-    if (opens({row.tenant, "webhook", row.name, 0}, row.sealed_secrets)) continue;
-    closed.push_back(fmt::format("the secret of webhook endpoint {}", row.name));
-  }
-  return closed;
-}
-
 // Says what going on from here means. True: somebody should think about it first.
 Result<bool> tell(const RestoreOptions& options, const Manifest& manifest,
                   const std::optional<auth::KeyRing>& ring) {
   TRY(auto reader, store_sqlite::open_file_reader(options.set + "/" + kStoreFile));
   TRY(auto open, store::unfinished(*reader));
-  TRY(auto closed, what_stays_closed(*reader, ring));
+  TRY(auto sealed, look_at_sealed_rows(*reader, ring ? &*ring : nullptr));
   TRY(auto pinned, PackStore(options.set, {}).load_pinned(*reader, {}));
   cli::put("backup of {} by Millrace {}: what came after is not in it\n",
            to_rfc3339(manifest.created.ms), manifest.version);
@@ -121,8 +100,13 @@ Result<bool> tell(const RestoreOptions& options, const Manifest& manifest,
         release.digest.substr(0, 12), release.pack, release.executions,
         PackStore(options.data, {}).folder_of(release.pack, release.digest));
   }
-  for (const auto& name : closed) cli::put("cannot be opened without its keys.json: {}\n", name);
-  return open.deliveries > 0 || open.runs > 0 || !closed.empty() || !pinned.missing.empty();
+  for (const auto& name : sealed.closed) {
+    cli::put("cannot be opened without its keys.json: {}\n", name);
+  }
+  if (sealed.all > 0 && sealed.closed.size() == sealed.all) {
+    cli::put("without that file a server starts only with store.keys_are_lost=true\n");
+  }
+  return open.deliveries > 0 || open.runs > 0 || !sealed.closed.empty() || !pinned.missing.empty();
 }
 
 Result<void> ask(const RestoreOptions& options) {

@@ -25,6 +25,7 @@
 #include "app/recover.h"
 #include "app/releases.h"
 #include "app/s3_room.h"
+#include "app/sealed_rows.h"
 #include "app/uploads.h"
 #include "app/version.h"
 #include "app/worker_config.h"
@@ -208,6 +209,7 @@ Result<void> Server::open_engine() {
   // own: the last one to close moves the log, and syncs.
   TRY(auto writer, store_->open_writer());
   TRY(store::migrate(*writer));
+  if (!config_.store.keys_are_lost) TRY(check_ring(*writer, *keys_, paths_));
   TRY(auto packs, packs_.load_all(*store_, PackStore::Why::Start));
   packs_gone_ = packs.gone;
   // Whom others reach may have a part of the shards only.

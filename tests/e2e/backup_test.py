@@ -58,8 +58,9 @@ def a_restored_server_goes_on_with_a_workflow_of_an_older_release():
         assert "key token of system" in said and "give --yes" in said, said
         assert not server.data.exists()
         said = millrace("restore", made, "--data", server.data, "--yes")
-        assert "doctor: 0 findings" in said, said
+        assert "doctor: 0 findings" in said and "keys_are_lost" in said, said
         server.packs = ()
+        server.settings["store.keys_are_lost"] = "true"  # as it said
         server.start()
         assert server.token() != before, "a new admin token"
         assert status_of(server, order)["release"] == old
@@ -158,6 +159,32 @@ def sealed_keys_open_with_their_passphrase_only():
         server.start()
         shown = server.client().data("GET", "/api/v1/keys/system/token?decrypt=true")
         assert shown["value"] == "s3cret", shown
+
+
+def a_server_without_its_key_ring_does_not_start_as_if_nothing_was():
+    with Server() as server:
+        server.start()
+        client = server.client()
+        client.data("PUT", "/api/v1/keys/system/token", {"value": "s3cret", "encrypted": True})
+        server.stop()
+        ring = (server.data / "keys.json").read_bytes()
+        (server.data / "keys.json").unlink()
+        for _ in range(2):  # the new ring that the first one made changes nothing
+            done = subprocess.run(server.command(), capture_output=True, text=True, timeout=60, check=False)
+            assert done.returncode == 1 and "APP-0043" in done.stderr, done
+            assert "key token of system" in done.stderr and "keys_are_lost" in done.stderr, done
+        server.settings["store.keys_are_lost"] = "true"
+        server.start()
+        server.client().data("PUT", "/api/v1/keys/system/other", {"value": "new", "encrypted": True})
+        server.stop()
+        del server.settings["store.keys_are_lost"]
+        server.start()
+        server.client().data("DELETE", "/api/v1/keys/system/other", expect=(204,))
+        server.stop()
+        (server.data / "keys.json").write_bytes(ring)
+        server.start()
+        shown = server.client().data("GET", "/api/v1/keys/system/token?decrypt=true")
+        assert shown["value"] == "s3cret", shown
         server.stop()
 
 
@@ -191,5 +218,6 @@ if __name__ == "__main__":
         a_set_is_private_and_its_manifest_names_all_of_it,
         a_set_that_was_changed_is_not_restored,
         sealed_keys_open_with_their_passphrase_only,
+        a_server_without_its_key_ring_does_not_start_as_if_nothing_was,
         runs_that_were_under_way_are_lost_by_their_effect_class,
     ]))
