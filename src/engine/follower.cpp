@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 
 #include "async/thread.h"
@@ -17,6 +18,7 @@ using namespace kernel;
 namespace {
 
 constexpr int kEntriesAtOnce = 1000;
+constexpr size_t kMostUnread = 64;          // beyond that it is the store
 constexpr std::chrono::seconds kSweep{60};  // a hint may be lost
 constexpr std::chrono::seconds kAfterFailure{1};
 
@@ -69,9 +71,18 @@ void Follower::run() {
   }
 }
 
+Result<bool> FeedReader::read() {
+  std::erase_if(unread_, [&](const auto& entry) { return take_execution(entry).ok(); });
+  for (;;) {
+    size_t passed_over = unread_.size();
+    auto read = read_on();
+    if (read.ok() || unread_.size() == passed_over) return read;
+  }
+}
+
 // The entries and the rows that they tell of are of one moment: a catalogue is then what the store
 // has at its version.
-Result<bool> FeedReader::read() {
+Result<bool> FeedReader::read_on() {
   TRY(store::begin_snapshot(*reader_));
   auto found = [&]() -> Result<bool> {
     TRY(auto entries, store::all_changes_after(*reader_, after_, kEntriesAtOnce));
@@ -92,7 +103,7 @@ Result<void> FeedReader::take(const std::vector<ChangeRow>& entries) {
   std::vector<RunGiven> given;  // told once, behind all that may fail and be read again
   for (const auto& entry : entries) {
     switch (entry.type) {
-      case EntityType::Execution: TRY(take_execution(entry)); break;
+      case EntityType::Execution: TRY(take_or_pass_over(entry)); break;
       case EntityType::Rule: catalogs[entry.tenant].rules.insert(entry.detail); break;
       case EntityType::Webhook:
         catalogs[entry.tenant].webhooks.insert(WebhookId{entry.entity});
@@ -125,6 +136,22 @@ Result<void> FeedReader::take(const std::vector<ChangeRow>& entries) {
   if (packs) outside_.packs();
   outside_.changed();
   return {};
+}
+
+// After an error the snapshot may be lost, and is read anew without the culprit.
+Result<void> FeedReader::take_or_pass_over(const ChangeRow& entry) {
+  bool is_passed_over = std::ranges::any_of(unread_, [&](const auto& unread) {
+    return unread.tenant == entry.tenant && unread.entity == entry.entity;
+  });
+  if (is_passed_over) return {};
+  auto taken = take_execution(entry);
+  if (taken.ok()) return {};
+  const Error& why = taken.error();
+  bool is_store = why.code() == sql::kDamaged || why.code() == sql::kAway;
+  if (is_store || unread_.size() >= kMostUnread) return taken;
+  log_warn("feed.row_not_read", {{"execution", entry.entity}, {"error", why.message()}});
+  unread_.push_back(entry);
+  return taken;
 }
 
 Result<void> FeedReader::take_execution(const ChangeRow& entry) const {

@@ -9,6 +9,7 @@
 #include <set>
 #include <string_view>
 #include <thread>
+#include <vector>
 
 #include "engine/transitions/messages.h"
 #include "store/sql.h"
@@ -40,7 +41,8 @@ class FeedReader {
   // Begins behind the entry `after`.
   FeedReader(std::unique_ptr<sql::Connection> reader, int64_t after, Outside outside)
       : reader_(std::move(reader)), after_(after), outside_(std::move(outside)) {}
-  // Tells of the next entries. True: there may be more. After an error it has read nothing.
+  // Tells of the next entries. True: there may be more. After an error it has read nothing. An
+  // execution that cannot be read holds up nothing else: it is tried again each time.
   // Error kMissed: what comes next is not kept any more. Who reads knows less than all; it has to
   // begin anew.
   static constexpr std::string_view kMissed = "ENG-0011";
@@ -52,13 +54,16 @@ class FeedReader {
     std::set<std::string> rules;  // refs
     std::set<WebhookId> webhooks;
   };
+  Result<bool> read_on();
   Result<void> take(const std::vector<kernel::ChangeRow>& entries);
+  Result<void> take_or_pass_over(const kernel::ChangeRow& entry);
   Result<void> take_execution(const kernel::ChangeRow& entry) const;
   Result<CatalogNews> news_of(TenantId tenant, const Found& found);
 
   std::unique_ptr<sql::Connection> reader_;
   int64_t after_;
   Outside outside_;
+  std::vector<kernel::ChangeRow> unread_;  // passed over: their executions could not be read
 };
 
 // Follows the feed on a thread of its own: what one server has committed comes to whoever waits for

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 
+#include "fault_store.h"
 #include "harness.h"
 #include "store/migrate.h"
 #include "store/servers.h"
@@ -15,9 +16,6 @@ namespace {
 class Feed : public ::testing::Test {
  protected:
   Feed() {
-    char name[] = "/tmp/millrace-feed-XXXXXX";
-    folder_ = mkdtemp(name);
-    store_ = std::move(*open_test_store(folder_));
     auto db = std::move(*store_->open_writer());
     EXPECT_TRUE(store::migrate(*db).ok());
     auto all = kernel::ShardSet::all();
@@ -26,11 +24,32 @@ class Feed : public ::testing::Test {
   }
   ~Feed() override { std::filesystem::remove_all(folder_); }
 
-  void write_entry(EntityType type) {
+  void write(kernel::Changes changes) {
     std::vector<std::unique_ptr<store::Step>> steps;
     steps.push_back(std::make_unique<store::Step>());
-    steps.back()->changes.feed = {{.tenant = kDefaultTenant, .type = type, .at = 1}};
+    steps.back()->changes = std::move(changes);
     EXPECT_EQ(writer_->write(steps, {1, 0}).front().end, store::WriteEnd::Committed);
+  }
+  void write_entry(EntityType type) {
+    kernel::Changes changes;
+    changes.feed = {{.tenant = kDefaultTenant, .type = type, .at = 1}};
+    write(std::move(changes));
+  }
+  void write_canceling(int64_t id) {
+    ExecutionRow row;
+    row.id = row.root = ExecutionId{id};
+    row.tenant = kDefaultTenant;
+    row.action = "ci.build";
+    row.status = ExecutionStatus::Canceling;
+    row.worker = WorkerId{7};
+    kernel::Changes changes;
+    changes.feed = {{.tenant = kDefaultTenant,
+                     .type = EntityType::Execution,
+                     .entity = id,
+                     .detail = std::string(to_string(row.status)),
+                     .at = 1}};
+    changes.new_executions.push_back(std::move(row));
+    write(std::move(changes));
   }
   void forget(int64_t until) {
     auto db = std::move(*store_->open_writer());
@@ -38,22 +57,29 @@ class Feed : public ::testing::Test {
     ASSERT_TRUE(statement.ok() && (*statement)->execute(until).ok());
   }
   FeedReader reader_after(int64_t after) {
-    return {std::move(*store_->open_reader()), after,
-            FeedReader::Outside{.is_awaited = [](Of<ExecutionId>) { return false; },
-                                .ended = [](const ExecutionRow&) {},
-                                .canceling = [](const ExecutionRow&) {},
-                                .given = [](const RunGiven&) {},
-                                .catalog = [](const CatalogNews&) {},
-                                .token = [](TenantId, TokenId, const TokenRow*) {},
-                                .packs = [this] { ++packs_; },
-                                .changed = [] {},
-                                .in_hand = nullptr}};
+    return {std::move(*faults_.open_reader()), after,
+            FeedReader::Outside{
+                .is_awaited = [](Of<ExecutionId>) { return false; },
+                .ended = [](const ExecutionRow&) {},
+                .canceling = [this](const ExecutionRow& row) { canceled_.push_back(row.id.value); },
+                .given = [](const RunGiven&) {},
+                .catalog = [](const CatalogNews&) {},
+                .token = [](TenantId, TokenId, const TokenRow*) {},
+                .packs = [this] { ++packs_; },
+                .changed = [] {},
+                .in_hand = nullptr}};
   }
 
-  std::string folder_;
-  std::unique_ptr<sql::Store> store_;
+  static std::string new_folder() {
+    char name[] = "/tmp/millrace-feed-XXXXXX";
+    return mkdtemp(name);
+  }
+  std::string folder_ = new_folder();
+  std::unique_ptr<sql::Store> store_ = std::move(*open_test_store(folder_));
+  sql::FaultStore faults_{*store_};
   std::unique_ptr<store::Writer> writer_;
   int packs_ = 0;
+  std::vector<int64_t> canceled_;
 };
 
 TEST_F(Feed, ThatIsNotKeptAsFarBackAsItWasReadIsAnError) {
@@ -72,6 +98,23 @@ TEST_F(Feed, ThatIsNotKeptAsFarBackAsItWasReadIsAnError) {
   EXPECT_EQ(packs_, 1);
   EXPECT_TRUE(behind_two.read().ok());
   EXPECT_EQ(packs_, 1);
+}
+
+TEST_F(Feed, ARowThatCannotBeReadHoldsUpNothingElseAndIsReadLater) {
+  write_canceling(5);
+  write_canceling(6);
+  write_entry(EntityType::Pack);
+  int fault = faults_.add({.text = "FROM execution WHERE id", .bound = 5});
+  auto reader = reader_after(0);
+  for (int i = 0; i < 2; ++i) {
+    auto read = reader.read();
+    ASSERT_TRUE(read.ok()) << read.error().describe();
+  }
+  EXPECT_EQ(canceled_, std::vector<int64_t>{6});
+  EXPECT_EQ(packs_, 1);
+  faults_.remove(fault);
+  for (int i = 0; i < 2; ++i) EXPECT_TRUE(reader.read().ok());
+  EXPECT_EQ(canceled_, (std::vector<int64_t>{6, 5}));
 }
 
 }  // namespace
