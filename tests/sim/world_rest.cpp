@@ -150,6 +150,8 @@ void World::come_to_rest() {
   }
   for (auto& at : places_) {
     if (!at.server) start(at);
+    // Who has missed some of it begins anew: before a worker goes that only this one knows of.
+    read_news(at);
   }
   if (!all_up()) return violate("K8", "the server does not start in a sound world");
   time_passes(1'100);  // after which a full disk is looked at again
