@@ -248,6 +248,11 @@ TEST_F(SlowConnections, ThatStandStillInAMessageAreEndedByWhoTakesOver) {
   ASSERT_TRUE(still->add_parse("b", lock, {}) && still->add_run("b", {}));
   auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
   must(still->flush(deadline, "send"));
+  auto held = fmt::format(
+      "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND "
+      "(classid::bigint << 32 | objid::bigint) = {}",
+      number);
+  while (count(held) == 0) ASSERT_LT(std::chrono::steady_clock::now(), deadline);
   auto db = must(direct_->open_writer());
   for (auto epoch = claim_shards(*db, 1, ShardSet::all()); !epoch.ok();) {
     ASSERT_LT(std::chrono::steady_clock::now(), deadline) << epoch.error().message();
