@@ -130,6 +130,7 @@ Result<void> FeedReader::take(const std::vector<ChangeRow>& entries) {
   }
   for (const auto& [tenant, found] : catalogs) {
     TRY(auto news, news_of(tenant, found));
+    news.after = std::exchange(told_[tenant], news.version);
     outside_.catalog(std::move(news));
   }
   for (const auto& run : given) outside_.given(run);

@@ -63,6 +63,7 @@ class FeedReader {
   std::unique_ptr<sql::Connection> reader_;
   int64_t after_;
   Outside outside_;
+  std::map<TenantId, int64_t> told_;       // the versions of catalogues that were told of last
   std::vector<kernel::ChangeRow> unread_;  // passed over: their executions could not be read
 };
 

@@ -47,6 +47,7 @@ Message lose_worker(WorkerId worker, SessionId session, std::string_view why);
 struct CatalogNews {
   TenantId tenant;
   int64_t version = 0;
+  int64_t after = 0;  // the version that the news before these were of; 0: they are the first
   std::vector<std::shared_ptr<const RuleEntry>> rules;
   std::vector<kernel::WebhookRow> webhooks;
 };

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
 #include "engine/machine/transition.h"
 #include "engine/transitions/commands.h"
 #include "engine/transitions/messages.h"
@@ -24,7 +26,15 @@ class RefreshCatalog final : public Transition {
 };
 
 Decided RefreshCatalog::decide(Context& ctx) const {
-  if (ctx.catalog(news_.tenant).version() >= news_.version) return ctx.decided();
+  int64_t version = ctx.catalog(news_.tenant).version();
+  if (version >= news_.version) return ctx.decided();
+  // What the news before these tell of would be passed over for good: it waits for them.
+  if (version < news_.after) {
+    return Error(ErrorKind::Unavailable, "ENG-0002",
+                 fmt::format("news of version {} of the catalogue come behind those of {}, which "
+                             "are not in force yet: it has {}",
+                             news_.version, news_.after, version));
+  }
   auto next = ctx.catalogs().with_rules(news_.rules);
   for (const auto& webhook : news_.webhooks) next = next->with_webhook(webhook);
   ctx.decision().catalog = next->with_version(news_.tenant, news_.version);
