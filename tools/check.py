@@ -7,10 +7,10 @@ Prints one line per problem and exits 1 if there is any. --quick compiles nothin
 every header and not only those that a change can have broken. UPDATE_GOLDEN=1 writes the index of
 the error pages again.
 """
+import ast
 import concurrent.futures
 import os
 import pathlib
-import ast
 import re
 import subprocess
 import sys
