@@ -12,7 +12,10 @@ namespace {
 std::shared_ptr<const Pack> declaring_pack() {
   auto pack = std::make_shared<Pack>(*test_pack());
   for (auto& action : pack->actions) {
-    if (action.ref == "ci.check") action.output_schema = Value::map({{"type", "object"}});
+    if (action.ref == "ci.check") {
+      auto number = Value::map({{"n", Value::map({{"type", "integer"}})}});
+      action.output_schema = Value::map({{"type", "object"}, {"properties", number}});
+    }
     if (action.ref == "ci.shell") {
       action.output_schema = Value::map({{"type", "object"}});
       action.output_format = OutputFormat::Json;
@@ -242,6 +245,25 @@ TEST_F(Output, ThatWasDeclaredAndNotPrintedFailsTheRun) {
   EXPECT_EQ(row.status, ExecutionStatus::Failed);
   EXPECT_EQ(error_of(row), "stdout is empty: expected the output that the action declares");
   EXPECT_EQ(end(start_run("ci.build"), {}).status, ExecutionStatus::Succeeded);
+}
+
+// An output is held against what its action declares; a failed run is not blamed twice.
+TEST_F(Output, ThatIsNotWhatWasDeclaredFailsTheRun) {
+  auto row = end(start_run("ci.check"), {.bytes = R"({"n": "a secret"})", .size = 17});
+  EXPECT_EQ(row.status, ExecutionStatus::Failed);
+  EXPECT_EQ(row.failure, FailureClass::UserError);
+  EXPECT_EQ(error_of(row),
+            "the output is not what the output_schema of 'ci.check' says: /n: "
+            "expected integer, found string");
+  EXPECT_EQ(to_json(result_of(row)["output"]), R"({"n":"a secret"})");
+  row = end(start_run("ci.check"), {.bytes = "[1]", .size = 3});
+  EXPECT_EQ(error_of(row),
+            "the output is not what the output_schema of 'ci.check' says: the "
+            "whole: expected object, found array");
+  EXPECT_EQ(end(start_run("ci.check"), {.bytes = R"({"n": 1})", .size = 8}).status,
+            ExecutionStatus::Succeeded);
+  EXPECT_EQ(end(start_run("ci.build"), {.bytes = "[1]", .size = 3}).status,
+            ExecutionStatus::Succeeded);
 }
 
 TEST_F(Output, ThatWasOwedIsNoSuccessForStackStormEither) {

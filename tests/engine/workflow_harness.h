@@ -311,6 +311,9 @@ inline std::shared_ptr<const Pack> workflow_pack(std::string digest = "d1") {
     pack->actions.push_back(workflow(ref, text, type));
   };
   add("ci.pure", kPure);
+  add("ci.declares", kPure);
+  auto number = Value::map({{"b", Value::map({{"type", "integer"}})}});
+  pack->actions.back().output_schema = Value::map({{"type", "object"}, {"properties", number}});
   add("ci.bad_items", kBadItems);
   add("ci.some_items", kSomeItems);
   add("ci.reads", kReads);

@@ -16,6 +16,19 @@ TEST_P(Workflows, PureStepsEndInTheCommitThatStartsThem) {
   EXPECT_EQ(ran(row->id), (std::map<std::string, int>{{"one", 1}, {"two", 1}, {"three", 1}}));
 }
 
+TEST_P(Workflows, TheOutputIsHeldAgainstWhatItsActionDeclares) {
+  begin();
+  EXPECT_EQ(begun("ci.declares", Value::map({{"n", 41}})).status, ExecutionStatus::Succeeded);
+  auto row = stored(begun("ci.declares", Value::map({{"n", 0.5}})).id);
+  EXPECT_EQ(row.status, ExecutionStatus::Failed) << shown(row.id);
+  EXPECT_EQ(row.failure, FailureClass::UserError);
+  EXPECT_EQ(output(row.id), Value::map({{"b", 1.5}}));
+  auto fault =
+      "the output is not what the output_schema of 'ci.declares' says: /b: expected "
+      "integer, found number";
+  EXPECT_TRUE(row.result_json.contains(fault)) << row.result_json;
+}
+
 TEST_P(Workflows, EachRunCostsOneCommitAndTheNextIsGrantedInIt) {
   begin();
   auto row = begun("ci.sequence");

@@ -15,6 +15,7 @@
 #include "kernel/hidden.h"
 #include "kernel/limits.h"
 #include "kernel/printed.h"
+#include "packs/output.h"
 #include "packs/parameters.h"
 #include "packs/secrets.h"
 
@@ -167,6 +168,12 @@ void FinishRun::write_outputs(Context& ctx) const {
 // would change it.
 FinishRun::Output FinishRun::output(const Action* action, const Value& parameters) const {
   Output out = printed(action, parameters);
+  bool has_output =
+      action && (action->output_format != OutputFormat::Text || !completion_.output.is_null());
+  bool is_good = completion_.end == RunEnd::Exited && completion_.exit_code == 0;
+  if (has_output && is_good && out.error.empty()) {
+    out.error = packs::output_fault(*action, out.value);
+  }
   if (action && !parameters.is_null()) {
     out.value = packs::SecretScalars(*action, parameters).hidden_in(out.value);
   }

@@ -10,6 +10,7 @@
 #include "base/mutants.h"
 #include "engine/transitions/waiting.h"
 #include "engine/transitions/work_off.h"
+#include "packs/output.h"
 
 namespace millrace::engine {
 
@@ -386,11 +387,16 @@ void WorkflowRun::end() {
   bool was_ended = own.failure == FailureClass::Timeout && status == Status::Canceled;
   if (was_ended || (late && status == Status::Succeeded)) status = Status::Timeout;
   Value result = Value::map({{"output", state.output}});
-  if (!state.errors.empty()) {
-    Value errors = Value::list();
-    for (const auto& error : state.errors) errors.push_back(error.to_value());
-    result.set("errors", std::move(errors));
+  Value errors = Value::list();
+  for (const auto& error : state.errors) errors.push_back(error.to_value());
+  auto action = ctx_.catalog(own.tenant).find_action(own.action, own.release);
+  if (status == Status::Succeeded && action) {
+    if (auto fault = packs::output_fault(*action->action, state.output); !fault.empty()) {
+      status = Status::Failed;
+      errors.push_back(Value::map({{"type", "error"}, {"message", fault}}));
+    }
   }
+  if (errors.size() > 0) result.set("errors", std::move(errors));
   if (!live_.open.empty()) {
     // Questions that nobody has to answer any more.
     send(ctx_, row(), MessageKind::CancelExecution, live_.id);
