@@ -151,12 +151,36 @@ Result<int> workflow_inspect(const WorkflowOptions& options) {
   return print_inspection(options.format, options.file, inspected.findings);
 }
 
+namespace {
+
+std::vector<Problem> problems_of(const Inspected& inspected, const std::string& file) {
+  std::vector<Problem> problems;
+  for (const auto& finding : inspected.findings) {
+    problems.push_back({fmt::format("{}:{}", file, finding.line),
+                        finding.path.empty()
+                            ? finding.message
+                            : fmt::format("{}: {}", finding.path, finding.message)});
+  }
+  return problems;
+}
+
+}  // namespace
+
 // What can be drawn is drawn, whatever inspecting it would tell.
 Result<int> workflow_graph(const WorkflowOptions& options, bool dot) {
   expr::Engine engine;
-  TRY(YamlNode document, read_yaml(options.file));
-  TRY(auto definition, conductor::Definition::compile(document.value, engine, mode_of(options)));
-  Value view = conductor::graph_view(*definition);
+  TRY(auto inspected, inspect_file(options.file, mode_of(options), engine));
+  auto definition =
+      conductor::Definition::compile(inspected.document.value, engine, mode_of(options));
+  if (!definition.ok()) {
+    return std::move(definition).error().with_problems(problems_of(inspected, options.file));
+  }
+  Value view = conductor::graph_view(**definition);
+  if (view["nodes"].size() == 0) {
+    return Error(ErrorKind::Invalid, "CND-0016",
+                 fmt::format("'{}' has no tasks to draw", options.file))
+        .with_problems(problems_of(inspected, options.file));
+  }
   if (options.format != cli::Format::Table) {
     print_object(options.format, view);
   } else {

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <tuple>
 
+#include "base/excerpt.h"
 #include "base/json_schema.h"
 #include "conductor/chain.h"
 #include "conductor/inspect_checks.h"
@@ -26,6 +27,14 @@ std::string as_written(std::string_view path, const YamlNode& document) {
     return fmt::format("tasks[{}]{}", i, rest.substr(name.size()));
   }
   return std::string(path);
+}
+
+Finding no_workflow(const Value& document) {
+  auto found = document.is_null() ? "an empty document" : json_excerpt(document, 60);
+  return {.cls = FindingClass::Syntax,
+          .message = fmt::format("expected a workflow, a map with 'tasks', found {}", found),
+          .path = "",
+          .schema_path = "type"};
 }
 
 void check_shape(const Value& document, const Spec& spec, std::vector<Finding>& findings) {
@@ -75,6 +84,7 @@ std::string_view to_string(FindingClass cls) {
 
 std::vector<Finding> inspect(const Value& document, expr::Engine& engine,
                              const InspectOptions& options) {
+  if (!document.is_map()) return {no_workflow(document)};
   if (is_chain(document)) return inspect_chain(document, engine);
   expr::Mode mode = mode_of(document, options.default_mode);
   Value normal = normalized(document, mode);

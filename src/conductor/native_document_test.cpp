@@ -94,6 +94,21 @@ TEST(NativeInspection, TellsWhatIsWrongAndWhere) {
   EXPECT_EQ(found("tasks: {a: {compensate: b, next: [{do: b}]}, b: {}}").size(), 1u);
 }
 
+TEST(NativeInspection, WhatIsNoWorkflowIsToldSo) {
+  for (std::string_view text : {"", "null", "# only this", "---"}) {
+    auto findings = found(text);
+    ASSERT_EQ(findings.size(), 1u) << text;
+    EXPECT_TRUE(findings[0].ends_with(
+        " : expected a workflow, a map with 'tasks', found an empty document"))
+        << findings[0];
+  }
+  EXPECT_EQ(found("[1]"), Names{"1 : expected a workflow, a map with 'tasks', found [1]"});
+  EXPECT_EQ(found("text"), Names{"1 : expected a workflow, a map with 'tasks', found \"text\""});
+  EXPECT_EQ(found("{}"), Names{"1 : the key 'tasks' is missing"});
+  EXPECT_EQ(found("tasks:"), Names{"1 tasks: expected object, found null"});
+  EXPECT_EQ(found("tasks: {}"), Names{"1 tasks: expected at least one key, found none"});
+}
+
 TEST(NativeInspection, AMisspeltRootNameIsToldWithTheRightOne) {
   auto findings = found("tasks:\n  a:\n    input:\n      x: '{{ paramters.y }}'\n");
   ASSERT_EQ(findings.size(), 1u);

@@ -22,6 +22,12 @@ std::string shown(const Value& value) {
   return text;
 }
 
+// With its type, unless that says all.
+std::string described(const Value& value) {
+  if (value.is_null()) return "null";
+  return fmt::format("{} {}", value.type_name(), shown(value));
+}
+
 bool has_type(const Value& value, std::string_view type) {
   if (type == "number") return value.is_number();
   return value.type_name() == type;
@@ -52,8 +58,7 @@ class Validator {
 
   void type(const Value& wanted, const Value& instance) {
     if (has_type(instance, wanted.as_string())) return;
-    problem(fmt::format("expected {}, found {} {}", wanted.as_string(), instance.type_name(),
-                        shown(instance)));
+    problem(fmt::format("expected {}, found {}", wanted.as_string(), described(instance)));
   }
 
   void one_of_values(const Value& values, const Value& instance) {
@@ -83,7 +88,7 @@ class Validator {
       wanted += wants(schema);
     }
     if (holding == 1 || (holding > 1 && !exactly_one)) return;
-    problem(fmt::format("expected {}, found {} {}", wanted, instance.type_name(), shown(instance)));
+    problem(fmt::format("expected {}, found {}", wanted, described(instance)));
   }
 
   void number_keyword(std::string_view key, const Value& arg, const Value& instance) {

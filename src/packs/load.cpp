@@ -9,6 +9,7 @@
 #include <optional>
 #include <tuple>
 
+#include "base/excerpt.h"
 #include "base/json_schema.h"
 #include "base/problems.h"
 #include "base/suggestions.h"
@@ -50,12 +51,12 @@ class Checker {
     read_one("pack.yaml", read_pack_yaml, true);
     reading_.pack.digest = digest_of(reading_.files);
     read_one("config.schema.yaml", read_config_schema, false);
-    read_folder("runtimes", read_runtime);
-    read_folder("triggers", read_trigger);
-    read_folder("sensors", read_sensor);  // before rules: they define triggers
-    read_folder("actions", read_action);
-    read_folder("policies", read_policy);
-    read_folder("aliases", read_alias);
+    read_folder("runtimes", "a runtime", read_runtime);
+    read_folder("triggers", "a trigger", read_trigger);
+    read_folder("sensors", "a sensor", read_sensor);  // before rules: they define triggers
+    read_folder("actions", "an action", read_action);
+    read_folder("policies", "a policy", read_policy);
+    read_folder("aliases", "an alias", read_alias);
     check_config();
     read_rules(check_rule);
     std::ranges::sort(reading_.findings.errors, stands_before);
@@ -68,7 +69,8 @@ class Checker {
   using Reader = void (*)(Reading&, Section&);
 
   // The root of a file's YAML, if it is a map. Trees are kept: rules are checked at the end.
-  const YamlNode* parse(const std::string& path, const std::string& bytes, bool may_be_empty) {
+  const YamlNode* parse(const std::string& path, const std::string& bytes, bool may_be_empty,
+                        std::string_view what) {
     auto parsed = parse_yaml(bytes, path);
     if (!parsed) {
       const auto& problems = parsed.error().problems();
@@ -78,7 +80,10 @@ class Checker {
     }
     if (parsed->value.is_null() && may_be_empty) return nullptr;
     if (!parsed->value.is_map()) {
-      error(path, parsed->line, fmt::format("expected a map, found {}", parsed->value.type_name()));
+      bool is_empty = parsed->value.is_null();
+      error(path, parsed->line,
+            fmt::format("expected {}, a map, found {}", what,
+                        is_empty ? "an empty document" : json_excerpt(parsed->value, 60)));
       return nullptr;
     }
     return &trees_.emplace_back(std::move(*parsed));
@@ -94,7 +99,8 @@ class Checker {
       if (is_required) error(path, 1, "the file is missing: every pack has one");
       return;
     }
-    const YamlNode* root = parse(path, file->second, !is_required);
+    const YamlNode* root =
+        parse(path, file->second, !is_required, is_required ? "a pack" : "a schema");
     if (!root) return;
     Section section(*root, path, reading_.findings);
     reader(reading_, section);
@@ -102,18 +108,18 @@ class Checker {
 
   // Calls `read` for each YAML file that stands directly in a folder of the pack.
   template <typename Read>
-  void each_file(const std::string& folder, Read read) {
+  void each_file(const std::string& folder, std::string_view what, Read read) {
     std::string prefix = folder + "/";
     for (const auto& [path, bytes] : reading_.files) {
       bool is_inside = path.starts_with(prefix) && path.find('/', prefix.size()) == path.npos;
       if (!is_inside || !is_yaml(path)) continue;
       hush();
-      if (const YamlNode* root = parse(path, bytes, false)) read(path, *root);
+      if (const YamlNode* root = parse(path, bytes, false, what)) read(path, *root);
     }
   }
 
-  void read_folder(const std::string& folder, Reader reader) {
-    each_file(folder, [&](const std::string& path, const YamlNode& root) {
+  void read_folder(const std::string& folder, std::string_view what, Reader reader) {
+    each_file(folder, what, [&](const std::string& path, const YamlNode& root) {
       Section section(root, path, reading_.findings);
       reader(reading_, section);
     });
@@ -153,7 +159,7 @@ class Checker {
       const YamlNode* root;
     };
     std::vector<Place> places;
-    each_file("rules", [&](const std::string& path, const YamlNode& root) {
+    each_file("rules", "a rule", [&](const std::string& path, const YamlNode& root) {
       Section section(root, path, reading_.findings);
       RuleSpec rule = read_rule(reading_, section);
       if (rule.ref.empty()) return;

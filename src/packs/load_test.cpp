@@ -294,6 +294,29 @@ TEST(Load, RunsACommandWhenAShellActionHasNoFile) {
   EXPECT_EQ(action.runner, Runner::Shell);
 }
 
+TEST(Load, TellsWhatAFileShouldHoldThatHoldsNoMap) {
+  expr::Engine engine;
+  const std::pair<std::string, std::string> kinds[] = {
+      {"actions/a", "an action"},  {"triggers/a", "a trigger"}, {"sensors/a", "a sensor"},
+      {"rules/a", "a rule"},       {"policies/a", "a policy"},  {"aliases/a", "an alias"},
+      {"runtimes/a", "a runtime"}, {"pack", "a pack"},          {"config.schema", "a schema"},
+  };
+  for (const auto& [path, what] : kinds) {
+    for (auto [text, found] : {std::pair("", "an empty document"),
+                               {"null", "an empty document"},
+                               {"[1]", "[1]"},
+                               {"text", "\"text\""}}) {
+      PackFiles files = kSmallest;
+      files[path + ".yaml"] = text;
+      bool may_be_empty = path == "config.schema" && found == std::string("an empty document");
+      EXPECT_EQ(lines(check(files, engine).errors),
+                may_be_empty
+                    ? ""
+                    : path + ".yaml:1: expected " + what + ", a map, found " + found + "\n");
+    }
+  }
+}
+
 TEST(Load, RefusesPathsThatLeadOutOfThePack) {
   expr::Engine engine;
   Report report = check(

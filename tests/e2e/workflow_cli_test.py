@@ -127,6 +127,15 @@ def a_list_names_its_items_in_the_trace(server):
         assert f"─ each[{item}]  execution" in tree, tree
 
 
+def nothing_is_drawn_of_what_has_no_tasks(server):
+    file = server.home / "empty.yaml"
+    for text in ("", "null", "{}", "tasks: {}", "tasks: []", "[1]", "text", "chain: []"):
+        file.write_text(text)
+        for more in ((), ("--dot",), ("--language", "orquesta"), ("-o", "json")):
+            out, said = run(server, 2, "workflow", "graph", str(file), *more)
+            assert not out and f"{file}:1: " in said, (text, more, out, said)
+
+
 def workflows():
     with Server(settings={"log.level": "warn"}) as server:
         server.start()
@@ -137,6 +146,7 @@ def workflows():
         the_graph_tells_where_each_task_stands(server, workflow)
         a_held_task_is_resolved(server)
         a_list_names_its_items_in_the_trace(server)
+        nothing_is_drawn_of_what_has_no_tasks(server)
         assert server.stop() == 0
         server.doctor()
 
