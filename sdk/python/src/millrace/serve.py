@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Warm runtimes: one action after another in a process that is there already.
+
+`fork`: each call in a child of its own, which is gone afterwards with all that it started.
+`process`: in this process; what a call has changed is put back, and what cannot be put back is
+told (`recycle`): the process ends then. Frames and fields stand in sdk/python/README.md.
+"""
+
+from __future__ import annotations
+
+import array
+import atexit
+import gc
+import os
+import signal
+import socket
+import struct
+import sys
+import threading
+from typing import Any
+
+from millrace import running, wire
+from millrace.call import Call
+from millrace.runtime import set_stackstorm_names, take_descriptor, write_all
+from millrace.warm_state import State, end_children, set_variables
+
+# stdout, stderr and result of a call.
+DESCRIPTORS = 3
+LENGTH = struct.Struct(">I")
+LONGEST_FRAME = 256 << 20
+
+
+class Orders:
+    """Frames in and out: four bytes of length, then JSON; an order brings its descriptors."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._buffer = b""
+        self._descriptors: list[int] = []
+
+    def next(self) -> tuple[dict[str, Any], list[int]] | None:
+        """The next order, None when the worker has closed."""
+        header = self._take(LENGTH.size)
+        if header is None:
+            return None
+        (length,) = LENGTH.unpack(header)
+        if length > LONGEST_FRAME:
+            raise ValueError(f"a frame of {length} bytes")
+        body = self._take(length)
+        if body is None:
+            return None
+        order = wire.loads(body)
+        if not isinstance(order, dict) or len(self._descriptors) < DESCRIPTORS:
+            raise ValueError("expected a JSON object with three descriptors")
+        given = self._descriptors[:DESCRIPTORS]
+        del self._descriptors[:DESCRIPTORS]
+        return order, given
+
+    def answer(self, frame: dict[str, Any]) -> None:
+        body = wire.dumps(frame)
+        self._connection.sendall(LENGTH.pack(len(body)) + body)
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def _take(self, length: int) -> bytes | None:
+        while len(self._buffer) < length:
+            space = socket.CMSG_SPACE(DESCRIPTORS * array.array("i").itemsize)
+            data, ancillary, _, _ = self._connection.recvmsg(1 << 16, space)
+            for level, kind, content in ancillary:
+                if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+                    descriptors = array.array("i")
+                    descriptors.frombytes(content[: len(content) - len(content) % 4])
+                    self._descriptors += descriptors
+            if not data:
+                return None
+            self._buffer += data
+        taken, self._buffer = self._buffer[:length], self._buffer[length:]
+        return taken
+
+
+class Server:
+    def __init__(self, orders: Orders, base_path: list[str]) -> None:
+        self._orders = orders
+        self._base_path = base_path
+        self._state: State | None = None
+
+    def run(self) -> int:
+        while True:
+            received = self._orders.next()
+            if received is None:
+                return 0
+            order, descriptors = received
+            if order.get("reuse", "fork") == "process":
+                ended = self._in_process(order, descriptors)
+            else:
+                ended = self._in_child(order, descriptors)
+            ended["id"] = order.get("id")
+            ended["state"] = "ended"
+            self._orders.answer(ended)
+            if ended.get("recycle"):
+                return 0
+
+    def _in_process(self, order: dict[str, Any], descriptors: list[int]) -> dict[str, Any]:
+        out, err, result = descriptors
+        if self._state is None:
+            self._state = State()
+        self._state.begin(out, err)
+        code = self._perform(order, result)
+        return {"exit_code": code, "recycle": self._state.end()}
+
+    def _perform(self, order: dict[str, Any], result: int) -> int:
+        try:
+            set_environment(order)
+            call = Call(order)
+            set_stackstorm_names(call)
+        except (ValueError, OSError) as error:
+            sys.stderr.write(f"millrace.runtime: {error}\n")
+            outcome = running.Outcome(
+                False, error={"type": "OrderError", "message": str(error)}, exit_code=2
+            )
+        else:
+            outcome = running.run(call, self._base_path)
+        try:
+            write_all(result, outcome.frame())
+            os.close(result)
+        except OSError as error:
+            sys.stderr.write(f"millrace.runtime: the result could not be handed over: {error}\n")
+            return outcome.exit_code or 1
+        return outcome.exit_code
+
+    def _in_child(self, order: dict[str, Any], descriptors: list[int]) -> dict[str, Any]:
+        become_reaper()
+        recycle = self._preload(order) if order.get("preload") else None
+        child = os.fork()
+        if child == 0:
+            self._child(order, descriptors)
+        for descriptor in descriptors:
+            os.close(descriptor)
+        self._orders.answer({"id": order.get("id"), "state": "started", "pid": child})
+        _, status = os.waitpid(child, 0)
+        end_children()
+        if os.WIFSIGNALED(status):
+            return {"exit_code": None, "signal": os.WTERMSIG(status), "recycle": recycle}
+        return {"exit_code": os.WEXITSTATUS(status), "recycle": recycle}
+
+    def _preload(self, order: dict[str, Any]) -> str | None:
+        """Loads the file before the fork, once. What it raises, the child raises again."""
+        try:
+            running.load(Call(order), self._base_path)
+        except BaseException:
+            return None
+        gc.freeze()
+        # A lock that another thread holds is never let go of in a child.
+        return "threads after loading" if threading.active_count() > 1 else None
+
+    def _child(self, order: dict[str, Any], descriptors: list[int]) -> None:
+        code = 1
+        try:
+            os.setsid()
+            self._orders.close()
+            out, err, result = descriptors
+            os.dup2(out, 1)
+            os.dup2(err, 2)
+            os.close(out)
+            os.close(err)
+            os.set_inheritable(result, False)
+            code = self._perform(order, result)
+            code = finish(code)
+        finally:
+            os._exit(code)
+
+
+def finish(code: int) -> int:
+    """What an interpreter does at its end, without taking itself apart."""
+    try:
+        threading._shutdown()  # type: ignore[attr-defined]
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except BaseException as error:
+        running.tell(error)
+        return code or 1
+    return code
+
+
+def set_environment(order: dict[str, Any]) -> None:
+    """The call's own variables (`env`, the whole of them) and folder (`cwd`)."""
+    given = order.get("env")
+    if given is not None:
+        set_variables(given)
+    folder = order.get("cwd")
+    if folder:
+        os.chdir(folder)
+
+
+_is_reaper = False
+
+
+def become_reaper() -> None:
+    """Descendants whose parent ends become children of this process, and are found."""
+    global _is_reaper
+    if _is_reaper:
+        return
+    import ctypes
+
+    pr_set_child_subreaper = 36
+    ctypes.CDLL(None, use_errno=True).prctl(pr_set_child_subreaper, 1, 0, 0, 0)
+    _is_reaper = True
+
+
+def serve() -> int:
+    descriptor = take_descriptor("MILLRACE_SERVE_FD")
+    if descriptor is None:
+        sys.stderr.write("millrace.runtime: --serve needs MILLRACE_SERVE_FD\n")
+        return 2
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for each in (0, 1):
+        os.dup2(nothing, each)
+    os.close(nothing)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    orders = Orders(socket.socket(fileno=descriptor))
+    try:
+        return Server(orders, list(sys.path)).run()
+    except (OSError, ValueError) as error:
+        sys.stderr.write(f"millrace.runtime: {error}\n")
+        return 2

@@ -1,0 +1,12 @@
+# SPDX-License-Identifier: Apache-2.0
+from st2client.models.core import Resource
+
+__all__ = ["ActionAlias", "ActionAliasMatch"]
+
+
+class ActionAlias(Resource):
+    pass
+
+
+class ActionAliasMatch(Resource):
+    pass

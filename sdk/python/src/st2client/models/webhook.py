@@ -1,0 +1,8 @@
+# SPDX-License-Identifier: Apache-2.0
+from st2client.models.core import Resource
+
+__all__ = ["Webhook"]
+
+
+class Webhook(Resource):
+    pass
