@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A client of Millrace's API: JSON over HTTP, with the standard library alone.
 
-    client = Client()                       # URL and token from the environment of the run
-    client.keys.set("seen", 7)
-    execution = client.executions.run("core.echo", {"message": "hi"}, wait="30s")
+client = Client()                       # URL and token from the environment of the run
+client.keys.set("seen", 7)
+execution = client.executions.run("core.echo", {"message": "hi"}, wait="30s")
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from typing import Any, Iterator, Mapping
+from typing import Any, Dict, Iterator, List, Mapping, Sequence
 
 from millrace.address import from_environment, server_of
 
@@ -23,6 +23,11 @@ PREFIX = "/api/v1"
 # An answer that says that the outcome is unknown (503) is asked for again, with the same key.
 TRIES = 3
 PAUSE_S = 0.2
+
+
+# Methods are named `list`: inside their classes the type needs another name.
+list_of = list
+Entries = List[Dict[str, Any]]
 
 
 class ApiError(Exception):
@@ -118,7 +123,8 @@ class Client:
     def one(self, method: str, path: str, **more: Any) -> dict[str, Any]:
         """The object of an answer {data: ...}."""
         answer = self.request(method, path, **more)
-        return answer["data"] if isinstance(answer, dict) and "data" in answer else answer
+        found: dict[str, Any] = answer.get("data", answer)
+        return found
 
     def pages(
         self, path: str, query: Mapping[str, Any] | None = None, most: int | None = None
@@ -127,8 +133,9 @@ class Client:
         cursor = None
         while most is None or most > 0:
             limit = 500 if most is None else min(500, most)
-            answer = self.request("GET", path, query={**(query or {}), "limit": limit,
-                                                      "cursor": cursor})
+            answer = self.request(
+                "GET", path, query={**(query or {}), "limit": limit, "cursor": cursor}
+            )
             yield from answer["data"]
             cursor = answer.get("next_cursor")
             if not cursor:
@@ -191,7 +198,7 @@ class Keys(_Part):
             return False
         return True
 
-    def list(self, *, scope: str | None = None, prefix: str = "") -> list[dict[str, Any]]:
+    def list(self, *, scope: str | None = None, prefix: str = "") -> Entries:
         query = {"scope": self.full_scope(scope) if scope else None}
         found = self._client.pages("/keys", query)
         return [key for key in found if key["name"].startswith(prefix)]
@@ -226,12 +233,12 @@ class Executions(_Part):
     def get(self, id: str, *, wait: str | None = None) -> dict[str, Any]:
         return self._client.one("GET", f"/executions/{quoted(id)}", query={"wait": wait})
 
-    def list(self, *, most: int | None = 50, **filters: Any) -> list[dict[str, Any]]:
+    def list(self, *, most: int | None = 50, **filters: Any) -> Entries:
         """Filters: status, action, parent, open, sort."""
-        return list(self._client.pages("/executions", filters, most))
+        return list_of(self._client.pages("/executions", filters, most))
 
-    def children(self, id: str) -> list[dict[str, Any]]:
-        return list(self._client.pages(f"/executions/{quoted(id)}/children"))
+    def children(self, id: str) -> Entries:
+        return list_of(self._client.pages(f"/executions/{quoted(id)}/children"))
 
     def result(self, id: str) -> Any:
         return self._client.request("GET", f"/executions/{quoted(id)}/result")
@@ -250,15 +257,15 @@ class Executions(_Part):
         return self._client.one("POST", f"/executions/{quoted(id)}/resume")
 
     def rerun(
-        self, id: str, tasks: list[str] | None = None, reset_items: bool = False
+        self, id: str, tasks: Sequence[str] | None = None, reset_items: bool = False
     ) -> dict[str, Any]:
-        body = {"tasks": tasks or [], "reset_items": reset_items}
+        body = {"tasks": list_of(tasks or []), "reset_items": reset_items}
         return self._client.one("POST", f"/executions/{quoted(id)}/rerun", body=body)
 
 
 class Rules(_Part):
-    def list(self, **filters: Any) -> list[dict[str, Any]]:
-        return list(self._client.pages("/rules", filters))
+    def list(self, **filters: Any) -> Entries:
+        return list_of(self._client.pages("/rules", filters))
 
     def get(self, ref: str) -> dict[str, Any]:
         return self._client.one("GET", f"/rules/{quoted(ref)}")
@@ -274,16 +281,16 @@ class Rules(_Part):
 
 
 class Actions(_Part):
-    def list(self, pack: str | None = None) -> list[dict[str, Any]]:
-        return list(self._client.pages("/actions", {"pack": pack}))
+    def list(self, pack: str | None = None) -> Entries:
+        return list_of(self._client.pages("/actions", {"pack": pack}))
 
     def get(self, ref: str) -> dict[str, Any]:
         return self._client.one("GET", f"/actions/{quoted(ref)}")
 
 
 class Inquiries(_Part):
-    def list(self, status: str | None = None) -> list[dict[str, Any]]:
-        return list(self._client.pages("/inquiries", {"status": status}))
+    def list(self, status: str | None = None) -> Entries:
+        return list_of(self._client.pages("/inquiries", {"status": status}))
 
     def get(self, id: str) -> dict[str, Any]:
         return self._client.one("GET", f"/inquiries/{quoted(id)}")

@@ -8,24 +8,14 @@
         ...
 
 The value that it returns is the result; an exception fails the run, `Failed` with a result.
+Type checkers read `decorators.pyi`: overloads need `typing`, which is slow to import.
 """
 
 from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, TypeVar, overload
-
-    F = TypeVar("F", bound="Callable[..., Any]")
-
-    @overload
-    def action(function: F) -> F: ...
-    @overload
-    def action(*, name: str | None = None) -> Callable[[F], F]: ...
-    @overload
-    def sensor(function: F) -> F: ...
-    @overload
-    def sensor(*, name: str | None = None, poll_interval: float | None = None) -> Callable[[F], F]: ...  # noqa: E501
+    from typing import Any
 
 
 class Failed(Exception):
@@ -50,14 +40,14 @@ def _marked(function: Any, mark: Mark) -> Any:
     return function
 
 
-def action(function: Any = None, *, name: str | None = None) -> Any:  # type: ignore[misc]
+def action(function: Any = None, *, name: str | None = None) -> Any:
     """Marks a function as the action of its file; with `name`, as that one of several."""
     if function is not None:
         return _marked(function, Mark("action", name or function.__name__))
     return lambda function: _marked(function, Mark("action", name or function.__name__))
 
 
-def sensor(  # type: ignore[misc]
+def sensor(
     function: Any = None, *, name: str | None = None, poll_interval: float | None = None
 ) -> Any:
     """Marks a function as a sensor. It is called with the sensor service: once, or every

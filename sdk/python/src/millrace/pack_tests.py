@@ -48,8 +48,10 @@ def run(pack_path: str, names: list[str]) -> int:
         return 2
     result = unittest.TextTestRunner(verbosity=1, buffer=True).run(suite)
     bad = len(result.failures) + len(result.errors)
-    print(f"{result.testsRun - bad - len(result.skipped)} passed, {bad} failed, "
-          f"{len(result.skipped)} skipped")
+    print(
+        f"{result.testsRun - bad - len(result.skipped)} passed, {bad} failed, "
+        f"{len(result.skipped)} skipped"
+    )
     return 1 if bad else 0
 
 

@@ -108,8 +108,8 @@ def _of_class(value: Any) -> Outcome:
     if status is None or isinstance(status, bool):
         return Outcome(status is not False, as_json(result))
     message = (
-        f"run() returned a pair whose first is {type(status).__name__} {status!r}; expected True or "
-        "False, the second is the result. Return (True, (a, b)) or a list to give back two values."
+        f"run() returned a pair whose first is {type(status).__name__} {status!r}; expected True "
+        "or False, the second is the result. Return (True, (a, b)) or a list for two values."
     )
     sys.stderr.write(message + "\n")
     error = {"type": "ValueError", "message": message}

@@ -28,7 +28,7 @@ from millrace.call import Call  # noqa: E402
 
 
 def read_all(descriptor: int) -> bytes:
-    parts = []
+    parts: list[bytes] = []
     while True:
         part = _read(descriptor, 1 << 16)
         if not part:

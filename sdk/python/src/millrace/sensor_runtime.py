@@ -27,8 +27,8 @@ if __name__ == "__main__":
     if _home not in sys.path:
         sys.path.insert(0, _home)
 
-from millrace import decorators, loading, logs, running, wire  # noqa: E402
 from millrace import call as calls  # noqa: E402
+from millrace import decorators, loading, logs, running, wire  # noqa: E402
 from millrace.runtime import set_stackstorm_names, take_descriptor  # noqa: E402
 from millrace.sensor_turns import TURNS, _real_sleep  # noqa: E402
 from millrace.services import SensorService  # noqa: E402
@@ -105,14 +105,14 @@ class Dispatcher:
             say(f"event {seq} of trigger '{trigger}' was refused: {refused}")
 
     def answered(self, line: dict[str, Any]) -> None:
-        seq = line.get("seq")
-        lock = self._waiting.pop(seq, None) if isinstance(seq, int) else None
+        seq = int(line.get("seq") or 0)
+        lock = self._waiting.pop(seq, None)
         if lock is None:
-            return say(f"an answer to no event: {seq}")
+            say(f"an answer to no event: {seq}")
+            return
         if line["type"] == "nack":
             self._refused[seq] = str(line.get("error", ""))
         lock.release()
-        return None
 
 
 class FunctionSensor:

@@ -188,9 +188,7 @@ class SensorService(_Values):
     def get_logger(self, name: str) -> Logger:
         return self._logger.getChild(name)
 
-    def dispatch(
-        self, trigger: str, payload: object = None, trace_tag: str | None = None
-    ) -> None:
+    def dispatch(self, trigger: str, payload: object = None, trace_tag: str | None = None) -> None:
         """Returns when the server has the event."""
         self._hand_over(trigger, payload, trace_tag)
 

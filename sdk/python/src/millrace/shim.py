@@ -28,4 +28,4 @@ class _Internal:
 
 def announce() -> None:
     if _Internal not in sys.meta_path:
-        sys.meta_path.append(_Internal)  # type: ignore[arg-type]
+        sys.meta_path.append(_Internal)

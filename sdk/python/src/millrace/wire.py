@@ -36,7 +36,7 @@ def loads(data: bytes) -> Any:
     try:
         from _json import make_scanner
 
-        value, end = make_scanner(_Reading)(text, 0)
+        value, end = make_scanner(_Reading)(text, 0)  # type: ignore[arg-type]
         if end == len(text):
             return value
     except (ImportError, StopIteration, TypeError, AttributeError):

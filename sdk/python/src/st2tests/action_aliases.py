@@ -60,9 +60,7 @@ class BaseActionAliasTestCase(BasePackResourceTestCase):
     def assertExtractedParametersMatch(
         self, format_string: str, command: str, parameters: dict[str, Any]
     ) -> None:
-        found = extract_parameters_for_action_alias_db(
-            self.action_alias_db, format_string, command
-        )
+        found = extract_parameters_for_action_alias_db(self.action_alias_db, format_string, command)
         self.assertEqual(found, parameters, f"'{command}' by the format '{format_string}'")
 
     def _get_action_alias_db_by_name(self, name: str) -> Any:

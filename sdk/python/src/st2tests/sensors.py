@@ -45,5 +45,6 @@ class BaseSensorTestCase(BasePackResourceTestCase):
         for item in self.get_dispatched_triggers():
             if all(item[name] == value for name, value in wanted.items()):
                 return True
-        raise AssertionError(f"no event of '{trigger}' like {wanted} among "
-                             f"{self.get_dispatched_triggers()}")
+        raise AssertionError(
+            f"no event of '{trigger}' like {wanted} among {self.get_dispatched_triggers()}"
+        )

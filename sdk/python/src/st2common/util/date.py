@@ -55,9 +55,17 @@ def _iso(text: str) -> datetime.datetime | None:
     if not found:
         return None
     year, month, day, hour, minute, second, fraction, zone = found.groups()
-    numbers = [int(each or 0) for each in (year, month, day, hour, minute, second)]
     micros = int((fraction or "0").ljust(6, "0")[:6])
-    return datetime.datetime(*numbers, micros, _zone(zone))  # type: ignore[arg-type,misc]
+    return datetime.datetime(
+        int(year),
+        int(month),
+        int(day),
+        int(hour or 0),
+        int(minute or 0),
+        int(second or 0),
+        micros,
+        _zone(zone),
+    )
 
 
 def _zone(text: str | None) -> datetime.tzinfo | None:

@@ -15,9 +15,7 @@ _UTC = re.compile(
 )
 
 
-def format(
-    dt: datetime.datetime | str | int, usec: bool = True, offset: bool = True
-) -> str:
+def format(dt: datetime.datetime | str | int, usec: bool = True, offset: bool = True) -> str:
     """A time, a text or the seconds since 1970 as text. Without `offset`, UTC is written Z."""
     if isinstance(dt, str):
         dt = parse(dt)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Formats of aliases: `deploy {{ what }} to {{ where=staging }}`, a regular expression otherwise."""
+"""Formats of aliases: `deploy {{ what }} to {{ where=staging }}`; else a regular expression."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ __all__ = ["extract_parameters", "extract_parameters_for_action_alias_db"]
 
 _QUOTED = r'"[^"]*"|\'[^\']*\'|\{.*?\}'
 _PLACE = re.compile(
-    r"(?P<space>\s*)\{\{\s*(?P<name>[^\s=}]+)\s*(?P<given>=\s*(?P<default>" + _QUOTED
+    r"(?P<space>\s*)\{\{\s*(?P<name>[^\s=}]+)\s*(?P<given>=\s*(?P<default>"
+    + _QUOTED
     + r"|.*?)\s*)?\}\}",
     re.DOTALL,
 )
@@ -39,7 +40,7 @@ class _Format:
         name = found["name"]
         optional = found["given"] is not None
         self.defaults[name] = _unquoted(found["default"]) if optional else None
-        whole = rf'{found["space"] and chr(92) + "s*"}(?P<{name}>{_QUOTED}|.+?)'
+        whole = rf"{found['space'] and chr(92) + 's*'}(?P<{name}>{_QUOTED}|.+?)"
         return f"(?:{whole})?" if optional else whole
 
     def match(self, command: str) -> dict[str, Any]:
@@ -64,9 +65,7 @@ class _Format:
         return values
 
 
-def extract_parameters(
-    format_str: str, param_stream: str, match_multiple: bool = False
-) -> Any:
+def extract_parameters(format_str: str, param_stream: str, match_multiple: bool = False) -> Any:
     """The parameters that a command gives; ParseException if it is of another form."""
     values = _Format(format_str or "").match(param_stream or "")
     return [values] if match_multiple else values
