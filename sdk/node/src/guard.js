@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a call of a warm process may leave behind, and the way back. What cannot be put back is told:
+// the worker then ends the process.
+//
+// The memory of modules is no part of it: what a pack's module keeps in its variables is there for the
+// next call. So a warm process serves calls of one key alone (tenant, release, environment, scope of
+// secrets).
+import childProcess from "node:child_process";
+import Module from "node:module";
+import { importsSeen } from "./resolve.js";
+import { SharedObjects } from "./shared_objects.js";
+import { Timers } from "./timers.js";
+
+// Events by which a call can be called back, or change how the process ends.
+const EMITTERS = [process, process.stdout, process.stderr];
+// They pass by themselves.
+const PASSING = new Set(["Immediate", "TickObject", "CloseReq", "ShutdownWrap", "WriteWrap"]);
+
+export class Guard {
+  #shared = new SharedObjects();
+  #timers = new Timers();
+  /** @type {Set<import("node:child_process").ChildProcess>} */
+  #children = new Set();
+  #env = process.env;
+  #cwd = process.cwd();
+  #umask = process.umask();
+  #argv = [...process.argv];
+  #title = process.title;
+  /** @type {Record<string, string | undefined>} */
+  #variables = { ...process.env };
+  /** @type {Map<string, number>} */
+  #handles;
+
+  // Made when the process is otherwise ready: what is there now belongs to it.
+  constructor() {
+    this.#watchChildren();
+    this.#handles = count(process.getActiveResourcesInfo());
+    this.#shared = new SharedObjects(); // anew: with the timers' own functions
+  }
+
+  /** Before a call, after its module is there. @param {any} order */
+  begin(order) {
+    this.loaded();
+    this.#timers.begin();
+    for (const [name, value] of Object.entries(order.env ?? {})) process.env[name] = String(value);
+    if (order.cwd) process.chdir(order.cwd);
+  }
+
+  /** What a module does while it is loaded (a polyfill, a listener) belongs to the process. */
+  loaded() {
+    if (this.#shared.areChanged()) this.#shared = new SharedObjects();
+    this.#listeners = listeners();
+    this.#imports = imports();
+  }
+
+  #listeners = listeners();
+  #imports = imports();
+
+  /** After a call: puts back what can be, and names what cannot. @returns {Promise<string[]>} */
+  async end() {
+    const left = [];
+    this.#timers.end();
+    this.#restoreProcess();
+    const hasLoaded = imports() !== this.#imports;
+    // A module that was loaded in the call may need what it has left; it will not run again.
+    if (this.#shared.areChanged()) {
+      if (hasLoaded) left.push("globals, by a module that the call has loaded");
+      else left.push(...this.#shared.restore().map((name) => `global ${name}`));
+    }
+    const added = this.#removeListeners(hasLoaded);
+    if (added) left.push(added);
+    if (this.#children.size) left.push(`${this.#children.size} children`);
+    left.push(...(await this.#handlesLeft()));
+    return left;
+  }
+
+  #restoreProcess() {
+    process.env = this.#env;
+    for (const name of Object.keys(process.env)) {
+      if (!(name in this.#variables)) delete process.env[name];
+    }
+    for (const [name, value] of Object.entries(this.#variables)) {
+      if (process.env[name] !== value) process.env[name] = value;
+    }
+    process.chdir(this.#cwd);
+    process.umask(this.#umask);
+    process.exitCode = undefined;
+    if (process.title !== this.#title) process.title = this.#title;
+    process.argv = [...this.#argv];
+  }
+
+  /** @param {boolean} hasLoaded */
+  #removeListeners(hasLoaded) {
+    for (const [i, emitter] of EMITTERS.entries()) {
+      const was = this.#listeners[i];
+      for (const event of emitter.eventNames()) {
+        const added = emitter.rawListeners(event).filter((each) => !was.get(event)?.includes(each));
+        if (added.length && hasLoaded) return `listeners of '${String(event)}', by a module`;
+        for (const each of added) emitter.removeListener(event, /** @type {any} */ (each));
+      }
+      for (const [event, list] of was) {
+        if (emitter.listenerCount(event) < list.length) return `no listener of '${String(event)}'`;
+      }
+    }
+    return undefined;
+  }
+
+  // What is being closed needs a turn or two.
+  async #handlesLeft() {
+    let left = more(process.getActiveResourcesInfo(), this.#handles);
+    for (let turn = 0; left.length && turn < 3; ++turn) {
+      await new Promise((done) => this.#timers.setImmediate(done));
+      left = more(process.getActiveResourcesInfo(), this.#handles);
+    }
+    return left;
+  }
+
+  #watchChildren() {
+    const children = this.#children;
+    const { prototype } = childProcess.ChildProcess;
+    const own = /** @type {any} */ (prototype).spawn;
+    /** @this {import("node:child_process").ChildProcess} @param {any} options */
+    function spawn(options) {
+      const failure = own.call(this, options);
+      if (failure === 0) {
+        children.add(this);
+        this.once("exit", () => children.delete(this));
+      }
+      return failure;
+    }
+    /** @type {any} */ (prototype).spawn = spawn;
+  }
+}
+
+/** @returns {Map<string | symbol, Function[]>[]} */
+function listeners() {
+  return EMITTERS.map(
+    (emitter) => new Map(emitter.eventNames().map((event) => [event, emitter.rawListeners(event)])),
+  );
+}
+
+const imports = () => importsSeen() + Object.keys(/** @type {any} */ (Module)._cache).length;
+
+/** @param {string[]} names */
+function count(names) {
+  const found = new Map();
+  for (const name of names) found.set(name, (found.get(name) ?? 0) + 1);
+  return found;
+}
+
+/** @param {string[]} names @param {Map<string, number>} known */
+function more(names, known) {
+  return [...count(names)]
+    .filter(([name, times]) => !PASSING.has(name) && times > (known.get(name) ?? 0))
+    .map(([name]) => name);
+}
