@@ -19,7 +19,7 @@ import sys
 import threading
 from typing import Any
 
-from millrace import running, wire
+from millrace import logs, running, wire
 from millrace.call import Call
 from millrace.runtime import set_stackstorm_names, take_descriptor, write_all
 from millrace.warm_state import State, end_children, set_variables
@@ -130,7 +130,6 @@ class Server:
         return outcome.exit_code
 
     def _in_child(self, order: dict[str, Any], descriptors: list[int]) -> dict[str, Any]:
-        become_reaper()
         recycle = self._preload(order) if order.get("preload") else None
         child = os.fork()
         if child == 0:
@@ -194,19 +193,12 @@ def set_environment(order: dict[str, Any]) -> None:
         os.chdir(folder)
 
 
-_is_reaper = False
-
-
 def become_reaper() -> None:
     """Descendants whose parent ends become children of this process, and are found."""
-    global _is_reaper
-    if _is_reaper:
-        return
     import ctypes
 
     pr_set_child_subreaper = 36
     ctypes.CDLL(None, use_errno=True).prctl(pr_set_child_subreaper, 1, 0, 0, 0)
-    _is_reaper = True
 
 
 def serve() -> int:
@@ -221,6 +213,11 @@ def serve() -> int:
         os.dup2(nothing, each)
     os.close(nothing)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    become_reaper()
+    # What almost every action imports is there before the first fork.
+    logs.level_of("DEBUG")
+    gc.collect()
+    gc.freeze()
     orders = Orders(socket.socket(fileno=descriptor))
     try:
         return Server(orders, list(sys.path)).run()

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import atexit
 import os
 import signal
 import sys
@@ -29,7 +28,6 @@ class State:
         self._handlers = [signal.getsignal(each) for each in _signals]
         self._mask = os.umask(0o077)
         os.umask(self._mask)
-        self._exit_handlers = _exit_handlers()
         self._nothing = os.open(os.devnull, os.O_RDWR)
         self._stderr = os.dup(2)
         for descriptor in (self._nothing, self._stderr):
@@ -57,8 +55,6 @@ class State:
             reasons.append("children were left")
         if _threads() > 1:
             reasons.append("threads were left")
-        if _exit_handlers() != self._exit_handlers:
-            reasons.append("exit handlers were left")
         self._put_back()
         return ", ".join(reasons) or None
 
@@ -96,11 +92,6 @@ def set_variables(wanted: dict[str, str]) -> None:
 def _threads() -> int:
     """All of the process, those that Python does not know included."""
     return len(os.listdir("/proc/self/task"))
-
-
-def _exit_handlers() -> int:
-    count: int = atexit._ncallbacks()
-    return count
 
 
 def end_children() -> bool:
