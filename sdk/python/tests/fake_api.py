@@ -93,8 +93,10 @@ class FakeApi:
             return one({"identity": "ann", "roles": ["admin"], "permissions": []})
         if kind == "actions":
             entry = {"ref": "core.echo", "description": "", "parameters": [{"name": "message"}]}
-            return self._page([entry], query) if len(path) == 1 else one(
-                entry if path[1] == entry["ref"] else None
+            return (
+                self._page([entry], query)
+                if len(path) == 1
+                else one(entry if path[1] == entry["ref"] else None)
             )
         return 404, problem("no such path: " + "/".join(path))
 
@@ -113,8 +115,8 @@ class FakeApi:
         if not path and method == "POST":
             id = str(len(self.executions) + 100)
             self.executions[id] = {
-                "id": id, "status": "succeeded", "identity": "ann", "started": "2026-01-01T00:00:00Z",
-                "result": {"output": body["parameters"]}, **body,
+                "id": id, "status": "succeeded", "identity": "ann",
+                "started": "2026-01-01T00:00:00Z", "result": {"output": body["parameters"]}, **body,
             }  # fmt: skip
             return 201, {"data": self.executions[id]}
         if not path:

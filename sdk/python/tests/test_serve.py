@@ -37,8 +37,7 @@ def pack(tmp_path: Path) -> Path:
 
 
 def calling(pack: Path, reuse: str, do: str, **more: Any) -> dict[str, Any]:
-    order = order_for(pack, parameters={"do": do}, reuse=reuse, id="1", **more)
-    return order
+    return order_for(pack, parameters={"do": do}, reuse=reuse, id="1", **more)
 
 
 BOTH = pytest.mark.parametrize("reuse", ["fork", "process"])
