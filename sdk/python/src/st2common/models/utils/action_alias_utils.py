@@ -40,7 +40,7 @@ class _Format:
         name = found["name"]
         optional = found["given"] is not None
         self.defaults[name] = _unquoted(found["default"]) if optional else None
-        whole = rf"{found['space'] and chr(92) + 's*'}(?P<{name}>{_QUOTED}|\S.*?)"
+        whole = rf"{found['space']}(?P<{name}>{_QUOTED}|\S.*?)"
         return f"(?:{whole})?" if optional else whole
 
     def match(self, command: str) -> dict[str, Any]:
