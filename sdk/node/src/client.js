@@ -45,8 +45,9 @@ export const Client = class Client {
     this.webhooks = new Webhooks(this);
   }
 
-  identity() {
-    return this.one("GET", "/identity");
+  /** @param {import("./index.js").CallOptions} [options] */
+  identity(options) {
+    return this.one("GET", "/identity", options);
   }
 
   /** @param {string} method @param {string} path @param {import("./index.js").RequestOptions} [options] */

@@ -47,6 +47,10 @@ export const Context = class Context {
   }
 };
 
+/** A context whose signal is aborted by the caller. @param {any} order
+ * @param {(controller: AbortController) => void} listen @returns {import("./index.js").Context} */
+export const contextWith = (order, listen) => new (/** @type {any} */ (Context))(order, listen);
+
 /** @param {any} order @returns {CallInfo} */
 function callInfo(order) {
   const env = process.env;

@@ -3,8 +3,9 @@
 // returned, also while the process exits.
 import fs from "node:fs";
 
-// Kept as they are now: a pack may patch fs.
+// Kept as they are now: a pack may patch them.
 const { closeSync, openSync, readSync, writeSync } = fs;
+export const { parse, stringify } = JSON;
 const paused = new Int32Array(new SharedArrayBuffer(4));
 
 /** @param {unknown} error */

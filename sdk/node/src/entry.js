@@ -67,8 +67,9 @@ const candidates = (exported) => {
 function named(exported) {
   const names = Object.keys(exported).filter((name) => name !== "module.exports");
   const inside = exported.default;
-  if (names.length === 1 && names[0] === "default" && inside && typeof inside === "object") {
-    names.push(...Object.keys(inside));
+  // Of CommonJS the default export is the object with the others in it.
+  if (names.length === 1 && inside && typeof inside === "object") {
+    names.splice(0, 1, ...Object.keys(inside));
   }
   return names.length ? names.map((name) => `'${name}'`).join(", ") : "nothing";
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Frames: four bytes with the length of the rest, the highest first; the rest is one JSON object.
-import { writeAll } from "./descriptors.js";
+import { parse, writeAll } from "./descriptors.js";
 
 export class FrameWriter {
   #fd;
@@ -30,7 +30,7 @@ export class FrameReader {
     this.#parts.push(part);
     this.#size += part.length;
     const frames = [];
-    for (let next = this.#next(); next; next = this.#next()) frames.push(JSON.parse(next.toString()));
+    for (let next = this.#next(); next; next = this.#next()) frames.push(parse(next.toString()));
     return frames;
   }
 

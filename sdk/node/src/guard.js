@@ -6,12 +6,12 @@
 // next call. So a warm process serves calls of one key alone (tenant, release, environment, scope of
 // secrets).
 import childProcess from "node:child_process";
-import Module from "node:module";
 import { importsSeen } from "./resolve.js";
 import { SharedObjects } from "./shared_objects.js";
 import { Timers } from "./timers.js";
 
 // Events by which a call can be called back, or change how the process ends.
+/** @type {import("node:events").EventEmitter[]} */
 const EMITTERS = [process, process.stdout, process.stderr];
 // They pass by themselves.
 const PASSING = new Set(["Immediate", "TickObject", "CloseReq", "ShutdownWrap", "WriteWrap"]);
@@ -38,30 +38,31 @@ export class Guard {
     this.#shared = new SharedObjects(); // anew: with the timers' own functions
   }
 
-  /** Before a call, after its module is there. @param {any} order */
+  /** @param {any} order */
   begin(order) {
-    this.loaded();
     this.#timers.begin();
-    for (const [name, value] of Object.entries(order.env ?? {})) process.env[name] = String(value);
+    if (order.env) setVariables(order.env);
     if (order.cwd) process.chdir(order.cwd);
   }
 
-  /** What a module does while it is loaded (a polyfill, a listener) belongs to the process. */
+  /** Before a call begins. What a module does while it is loaded (a polyfill, a listener) belongs to
+   * the process. */
   loaded() {
     if (this.#shared.areChanged()) this.#shared = new SharedObjects();
     this.#listeners = listeners();
-    this.#imports = imports();
+    this.#imports = importsSeen();
   }
 
   #listeners = listeners();
-  #imports = imports();
+  #imports = importsSeen();
 
   /** After a call: puts back what can be, and names what cannot. @returns {Promise<string[]>} */
   async end() {
     const left = [];
     this.#timers.end();
     this.#restoreProcess();
-    const hasLoaded = imports() !== this.#imports;
+    const hasLoaded = importsSeen() !== this.#imports;
+    this.#imports = importsSeen();
     // A module that was loaded in the call may need what it has left; it will not run again.
     if (this.#shared.areChanged()) {
       if (hasLoaded) left.push("globals, by a module that the call has loaded");
@@ -76,12 +77,7 @@ export class Guard {
 
   #restoreProcess() {
     process.env = this.#env;
-    for (const name of Object.keys(process.env)) {
-      if (!(name in this.#variables)) delete process.env[name];
-    }
-    for (const [name, value] of Object.entries(this.#variables)) {
-      if (process.env[name] !== value) process.env[name] = value;
-    }
+    setVariables(this.#variables);
     process.chdir(this.#cwd);
     process.umask(this.#umask);
     process.exitCode = undefined;
@@ -132,14 +128,23 @@ export class Guard {
   }
 }
 
+/** These and no others. @param {Record<string, string | undefined>} wanted */
+function setVariables(wanted) {
+  const now = { ...process.env };
+  for (const name of Object.keys(now)) {
+    if (!Object.hasOwn(wanted, name)) delete process.env[name];
+  }
+  for (const [name, value] of Object.entries(wanted)) {
+    if (now[name] !== value) process.env[name] = value;
+  }
+}
+
 /** @returns {Map<string | symbol, Function[]>[]} */
 function listeners() {
   return EMITTERS.map(
     (emitter) => new Map(emitter.eventNames().map((event) => [event, emitter.rawListeners(event)])),
   );
 }
-
-const imports = () => importsSeen() + Object.keys(/** @type {any} */ (Module)._cache).length;
 
 /** @param {string[]} names */
 function count(names) {

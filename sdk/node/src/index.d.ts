@@ -69,7 +69,7 @@ export interface SensorParts<C = Record<string, any>> {
   setup?(context: SensorContext<C>): unknown;
   /** Again and again, the interval between its end and its next begin. */
   poll?(context: SensorContext<C>): unknown;
-  /** The context has another config, or other triggers. */
+  /** The context has other triggers. (With another config the process is started anew.) */
   changed?(context: SensorContext<C>): unknown;
   cleanup?(context: SensorContext<C>): unknown;
   /** Default: 30 s. What the sensor's file in the pack says comes first. */
@@ -91,8 +91,8 @@ export interface SensorContext<C = Record<string, any>> {
   readonly datastore: Datastore;
   /** Aborted when the sensor is to stop. */
   readonly signal: AbortSignal;
-  /** Resolves when the server has the event. Whoever waits for it cannot overrun the server. `id` is the
-   * event's dedupe key: the same one again is no second event. */
+  /** Resolves when the server has the event, rejects when it was refused. Whoever waits for it cannot
+   * overrun the server. `id` is the event's dedupe key: the same one again is no second event. */
   dispatch(trigger: string, payload?: unknown, options?: { id?: string; traceTag?: string }): Promise<Accepted>;
 }
 

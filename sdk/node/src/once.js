@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // One call: the order on stdin, the result to the descriptor of MILLRACE_RESULT_FD, the end.
 import { Context } from "./context.js";
-import { closeSync, kept, readAll, takeDescriptor, writeAll } from "./descriptors.js";
+import { closeSync, kept, parse, readAll, takeDescriptor, writeAll } from "./descriptors.js";
 import { loadAction } from "./entry.js";
 import { exited, failed, fields, settled, stackOf, succeeded } from "./outcome.js";
 import { serveOwnName } from "./resolve.js";
@@ -90,7 +90,7 @@ function watchEnd(result) {
 function readOrder() {
   let order;
   try {
-    order = JSON.parse(readAll(0).toString());
+    order = parse(readAll(0).toString());
   } catch (error) {
     throw orderError(`order: no JSON on stdin: ${/** @type {Error} */ (error).message}`);
   }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What came of a call, and its form in JSON.
 import { inspect } from "node:util";
+import { stringify } from "./descriptors.js";
 import { isFailed } from "./kinds.js";
 
 /** @typedef {{ type: string, message: string }} Described */
@@ -44,17 +45,18 @@ function textOf(value) {
   return typeof value === "string" ? value : inspect(value);
 }
 
-/** The frames of this package left out. @param {unknown} error */
+/** The frames of this package and of node's inside left out. @param {unknown} error */
 export function stackOf(error) {
   const lines = inspect(error).split("\n");
-  const isOwn = (/** @type {string} */ line) => /^\s+at /.test(line) && line.includes(OWN_FRAMES);
+  const isOwn = (/** @type {string} */ line) =>
+    /^\s+at /.test(line) && (line.includes(OWN_FRAMES) || line.includes("node:internal/"));
   return `${lines.filter((line) => !isOwn(line)).join("\n")}\n`;
 }
 
 /** The fields of a result, without the braces around them. @param {Outcome} outcome */
 export function fields({ succeeded, result, error }) {
   const status = succeeded ? "succeeded" : "failed";
-  const why = error ? `,"error":${JSON.stringify(error)}` : "";
+  const why = error ? `,"error":${stringify(error)}` : "";
   return `"status":"${status}","result":${result}${why}`;
 }
 
@@ -73,10 +75,10 @@ export function toJson(value) {
   const found = unfit(value, "result", []);
   if (found) throw new TypeError(`the result has no form in JSON: ${found}`);
   try {
-    const text = JSON.stringify(value) ?? "null";
+    const text = stringify(value) ?? "null";
     // Halves of a surrogate pair are no text for who reads it.
     if (!text.includes("\\ud")) return text;
-    return JSON.stringify(value, (_, part) => (typeof part === "string" ? wellFormed(part) : part));
+    return stringify(value, (_, part) => (typeof part === "string" ? wellFormed(part) : part));
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
     throw new RangeError("the result is larger than a text of node can be (512 MiB)");

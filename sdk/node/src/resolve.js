@@ -7,31 +7,27 @@
 // is taught by Module._resolveFilename.
 import Module from "node:module";
 import { fileURLToPath } from "node:url";
-import { resolve } from "./resolve_hook.js";
+import { initialize, resolve } from "./resolve_hook.js";
 
 const HERE = new URL("./index.js", import.meta.url);
-let seen = 0;
+// Shared with the thread of the hook, where there is one.
+const seen = new Int32Array(new SharedArrayBuffer(4));
 
 /** How many imports there were: whether a call has loaded something. */
-export const importsSeen = () => seen;
+export const importsSeen = () => Atomics.load(seen, 0);
 
 export function serveOwnName() {
   const { register, registerHooks } = /** @type {any} */ (Module);
   if (registerHooks) {
-    registerHooks({
-      /** @param {string} specifier @param {any} context @param {any} next */
-      resolve(specifier, context, next) {
-        seen += 1;
-        return resolve(specifier, context, next);
-      },
-    });
+    registerHooks({ resolve });
+    initialize({ seen });
     return;
   }
-  register("./resolve_hook.js", import.meta.url);
+  register("./resolve_hook.js", { parentURL: import.meta.url, data: { seen } });
   const own = /** @type {any} */ (Module)._resolveFilename;
   /** @param {string} request @param {any[]} more */
   /** @type {any} */ (Module)._resolveFilename = function find(/** @type {string} */ request, /** @type {any[]} */ ...more) {
-    seen += 1;
+    Atomics.add(seen, 0, 1);
     try {
       return own.call(this, request, ...more);
     } catch (error) {

@@ -7,8 +7,17 @@ const OURS = new URL("./index.js", import.meta.url).href;
 const NOT_FOUND = ["ERR_MODULE_NOT_FOUND", "MODULE_NOT_FOUND"];
 const isBare = (/** @type {string} */ name) => !/^(\.{0,2}\/|#|[a-z][a-z0-9+.-]*:)/i.test(name);
 
+/** @type {Int32Array | undefined} */
+let seen;
+
+/** @param {{ seen: Int32Array }} data */
+export function initialize(data) {
+  seen = data.seen;
+}
+
 /** @param {string} specifier @param {any} context @param {any} next */
 export function resolve(specifier, context, next) {
+  if (seen) Atomics.add(seen, 0, 1);
   if (!isBare(specifier)) return next(specifier, context);
   const ways = [() => next(specifier, context), ...fromNodePath(specifier, context, next)];
   if (specifier === "@millrace/sdk") ways.push(() => ({ url: OURS, format: "module", shortCircuit: true }));

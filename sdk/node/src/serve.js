@@ -3,8 +3,8 @@
 // back over it. One call at a time, all of one key.
 import { AsyncLocalStorage } from "node:async_hooks";
 import net from "node:net";
-import { Context } from "./context.js";
-import { takeDescriptor } from "./descriptors.js";
+import { contextWith } from "./context.js";
+import { stringify, takeDescriptor } from "./descriptors.js";
 import { loadAction } from "./entry.js";
 import { FrameReader, FrameWriter } from "./frames.js";
 import { Guard } from "./guard.js";
@@ -40,8 +40,8 @@ class Server {
   #running;
   /** @type {Call[]} */
   #waiting = [];
-  /** Why the process should serve no other call. @type {string[]} */
-  #dirt = [];
+  /** Why the process should serve no other call. @type {Set<string>} */
+  #dirt = new Set();
   #served = 0;
   #guard;
   /** @type {Map<string, Promise<Function>>} */
@@ -88,7 +88,7 @@ class Server {
     );
     const outcome = await Promise.race([this.#calls.run(call, () => this.#run(call)), endedFromOutside]);
     call.isOver = true;
-    this.#dirt.push(...(await this.#guard.end()));
+    for (const why of await this.#guard.end()) this.#dirt.add(why);
     this.#answer(call, outcome);
   }
 
@@ -98,7 +98,7 @@ class Server {
     try {
       const run = await this.#load(order);
       this.#guard.begin(order);
-      const context = new Context(order, (controller) => {
+      const context = contextWith(order, (controller) => {
         call.controller = controller;
         if (call.isCanceled) call.cancel();
       });
@@ -115,7 +115,7 @@ class Server {
     const key = `${order.pack_path}\0${order.entry_point}`;
     let found = this.#loaded.get(key);
     if (!found) {
-      found = loadAction(order);
+      found = loadAction(order).finally(() => this.#guard.loaded());
       this.#loaded.set(key, found);
       found.catch(() => this.#loaded.delete(key));
     }
@@ -125,10 +125,10 @@ class Server {
   /** @param {Call} call @param {Outcome} outcome */
   #answer(call, outcome) {
     this.#served += 1;
-    const why = this.#dirt.length ? `,"why":${JSON.stringify(this.#dirt)}` : "";
+    const why = this.#dirt.size ? `,"why":${stringify([...this.#dirt])}` : "";
     this.#frames.write(
-      `{"call":${JSON.stringify(call.id)},${fields(outcome)},"exit_code":${outcome.exitCode}` +
-        `,"dirty":${this.#dirt.length > 0}${why},"calls":${this.#served}` +
+      `{"call":${stringify(call.id)},${fields(outcome)},"exit_code":${outcome.exitCode}` +
+        `,"dirty":${this.#dirt.size > 0}${why},"calls":${this.#served}` +
         `,"memory":${process.memoryUsage.rss()}}`,
     );
   }
@@ -149,7 +149,7 @@ class Server {
         const bytes = typeof data === "string" ? Buffer.from(data, asEncoding(encoding)) : data;
         const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("base64");
         this.#frames.write(
-          `{"call":${JSON.stringify(call.id)},"stream":"${name}","data":"${text}"}`,
+          `{"call":${stringify(call.id)},"stream":"${name}","data":"${text}"}`,
         );
       }
       const then = typeof encoding === "function" ? encoding : done;
@@ -162,9 +162,9 @@ class Server {
   // Said at once where no call runs that would say it.
   /** @param {string} why */
   #soil(why) {
-    if (this.#dirt.includes(why)) return;
-    this.#dirt.push(why);
-    if (!this.#running) this.#frames.write(JSON.stringify({ dirty: true, why: [why] }));
+    if (this.#dirt.has(why)) return;
+    this.#dirt.add(why);
+    if (!this.#running) this.#frames.write(stringify({ dirty: true, why: [why] }));
   }
 
   /** @param {unknown} error */
@@ -182,7 +182,7 @@ class Server {
     const ended = Number(code ?? process.exitCode ?? 0);
     if (call && !call.isOver) {
       call.isOver = true;
-      this.#dirt.push("process.exit");
+      this.#dirt.add("process.exit");
       this.#answer(call, exited(ended));
     }
     return this.#exit.call(process, ended);

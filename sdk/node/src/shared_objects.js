@@ -2,8 +2,8 @@
 // The objects that all code of a process shares: the globals, their members and their prototypes.
 // A copy of what they hold, and the way back to it.
 
-/** @typedef {{ object: any, keys: PropertyKey[], values: unknown[], properties: PropertyDescriptor[],
- *   size: number, accessors: [PropertyKey, PropertyDescriptor][] }} Copy */
+/** @typedef {{ object: any, keys: (string | symbol)[], values: unknown[], properties: PropertyDescriptor[],
+ *   size: number, accessors: [string | symbol, PropertyDescriptor][] }} Copy */
 
 // Of `process`: what changes by itself, and what the guard of a call restores in its own way.
 const OWN_WAY = new Set(["env", "exitCode", "_exiting", "domain", "title", "argv", "_events",
@@ -73,13 +73,13 @@ function differs({ object, keys, values, size, accessors }) {
   return object === globalThis && accessors.some(([key, was]) => getterOf(object, key) !== was.get);
 }
 
-/** @param {object} object @param {PropertyKey} key */
+/** @param {object} object @param {string | symbol} key */
 const getterOf = (object, key) => Object.getOwnPropertyDescriptor(object, key)?.get;
 
 /** @param {Copy} copy @returns {string[]} */
 function putBack({ object, keys, properties, accessors }) {
   const known = new Set([...keys, ...accessors.map(([key]) => key)]);
-  const isOwnWay = (/** @type {PropertyKey} */ key) =>
+  const isOwnWay = (/** @type {string | symbol} */ key) =>
     object === process && OWN_WAY.has(/** @type {string} */ (key));
   const added = Reflect.ownKeys(object).filter((key) => !known.has(key) && !isOwnWay(key));
   const stuck = added.filter((key) => !Reflect.deleteProperty(object, key));
@@ -93,7 +93,7 @@ function putBack({ object, keys, properties, accessors }) {
   return stuck.map(String);
 }
 
-/** @param {any} object @param {PropertyKey} key @param {PropertyDescriptor} was */
+/** @param {any} object @param {string | symbol} key @param {PropertyDescriptor} was */
 function isPutBack(object, key, was) {
   const now = Object.getOwnPropertyDescriptor(object, key);
   if (now && "value" in now && Object.is(now.value, was.value)) return true;

@@ -11,7 +11,7 @@ export class Timers {
     this.#replace("setImmediate", true);
     this.#replace("setInterval", false);
     for (const name of /** @type {const} */ (["clearTimeout", "clearInterval", "clearImmediate"])) {
-      const own = this.#own[name];
+      const own = /** @type {any} */ (this.#own[name]);
       this.#put(name, (/** @type {any} */ timer) => {
         this.#running.delete(timer);
         own(timer);
