@@ -19,7 +19,7 @@ namespace {
 Result<void> examine_packs(sql::Connection& reader, const PackStore& packs,
                            std::vector<store::Finding>& findings) {
   TRY(auto current, store::current_releases(reader));
-  for (const auto& release : current) {
+  for (const auto& release : current.rows) {
     auto files = read_release(packs.data(), release.pack, release.digest);
     if (!files.ok() && files.error().kind() != ErrorKind::NotFound) {
       findings.push_back(

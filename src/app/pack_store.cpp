@@ -189,12 +189,16 @@ Result<bool> PackStore::is_taken(sql::Connection& reader, const std::string& ref
 }
 
 Result<Packs> PackStore::load(sql::Connection& reader, Why why) const {
+  TRY(auto known, store::current_releases(reader));
+  return load(reader, known.rows, why);
+}
+
+Result<Packs> PackStore::load(sql::Connection& reader, const Releases& known, Why why) const {
   std::vector<Found> found;
   found.push_back({"core (built in)", "", core_pack()});
   for (const auto& source : sources_) TRY(find_packs(source, found));
   expr::Engine engine;
   std::set<std::string> there;
-  TRY(auto known, store::current_releases(reader));
   std::vector<Found> chosen;
   std::set<std::string> left;  // to the store
   for (auto& one : found) {
@@ -275,12 +279,13 @@ Result<PinnedReleases> PackStore::load_pinned(sql::Connection& reader, const Pac
 
 Result<PackStore::Loaded> PackStore::load_all(sql::Store& store, Why why) const {
   TRY(auto reader, store.open_reader());
-  TRY(auto current, load(*reader, why));
+  // Once: a release that leaves meanwhile would else be one that the store has never seen.
   TRY(auto known, store::current_releases(*reader));
+  TRY(auto current, load(*reader, known.rows, why));
   auto is_gone = [&](const auto& release) {
     return std::ranges::none_of(current, [&](auto& pack) { return pack->ref == release.pack; });
   };
-  auto missing = static_cast<size_t>(std::ranges::count_if(known, is_gone));
+  auto missing = static_cast<size_t>(std::ranges::count_if(known.rows, is_gone));
   TRY(auto pinned, load_pinned(*reader, current));
   log_missing(pinned.missing);
   missing += pinned.missing.size();
@@ -288,10 +293,8 @@ Result<PackStore::Loaded> PackStore::load_all(sql::Store& store, Why why) const 
   set.shared = static_cast<bool>(bring_);
   if (set.shared) {
     set.known.emplace();
-    for (const auto& release : known) {
-      set.known->insert(release.digest);
-      set.newest = std::max(set.newest, release.updated);
-    }
+    for (const auto& release : known.rows) set.known->insert(release.digest);
+    set.newest = known.newest;
     // The core pack is the binary's: servers of two versions do not argue about it.
     for (const auto& pack : current) {
       if (pack->ref == kCorePack && why == Why::News) set.known->insert(pack->digest);

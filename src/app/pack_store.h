@@ -72,6 +72,7 @@ class PackStore {
 
  private:
   using Releases = std::vector<kernel::PackReleaseRow>;
+  Result<Packs> load(sql::Connection& reader, const Releases& known, Why why) const;
   Result<bool> is_taken(sql::Connection& reader, const std::string& ref, const std::string& digest,
                         const Releases& known, Why why) const;
   Result<packs::PackFiles> staged(const std::string& pack, const std::string& digest) const;

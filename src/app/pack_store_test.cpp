@@ -29,6 +29,20 @@ class PackStoreTest : public DataFolder {
     return found == packs.end() ? nullptr : *found;
   }
 
+  void uninstall(const Pack& pack) {
+    kernel::PackReleaseRow gone{kDefaultTenant,
+                                pack.ref,
+                                "1.0.0",
+                                pack.digest,
+                                ++now_,
+                                kernel::PackState::Uninstalled,
+                                now_};
+    const auto* one = &gone;
+    commit([&](sql::Connection& db) {
+      return store::write_rows<&kernel::Changes::pack_releases>(db, {&one, 1});
+    });
+  }
+
   int64_t now_ = 1'800'000'000'000;
 };
 
@@ -104,12 +118,7 @@ TEST_F(PackStoreTest, APackWithoutASourceComesFromItsLastRelease) {
 
 TEST_F(PackStoreTest, AnUninstalledPackStaysAway) {
   auto tea = find(loaded({pack("tea", tea_pack())}), "tea");
-  kernel::PackReleaseRow gone{
-      kDefaultTenant, "tea", "1.0.0", tea->digest, ++now_, kernel::PackState::Uninstalled, now_};
-  const auto* one = &gone;
-  commit([&](sql::Connection& db) {
-    return store::write_rows<&kernel::Changes::pack_releases>(db, {&one, 1});
-  });
+  uninstall(*tea);
   EXPECT_EQ(find(loaded({}), "tea"), nullptr);
 }
 
@@ -166,6 +175,24 @@ TEST_F(PackStoreTest, OfSeveralServersOneBringsWhatIsGoneOrChangedAtItsOwn) {
   std::filesystem::remove(tea->folder + "/actions/brew.sh");
   auto found = alone.load(*reader(), PackStore::Why::News);
   EXPECT_TRUE(found.ok() && !find(*found, "tea"));
+}
+
+// Else it would be one that the store has never seen, and be installed again.
+TEST_F(PackStoreTest, AReleaseThatLeavesWhileItIsLoadedIsKnown) {
+  auto tea = find(loaded({pack("tea", tea_pack())}), "tea");
+  auto others = home_ + "/others";
+  std::filesystem::copy(tea->folder, others, std::filesystem::copy_options::recursive);
+  std::filesystem::remove_all(tea->folder);
+  PackStore one_of_several(data_, {}, [&](auto&, auto&) -> Result<void> {
+    uninstall(*tea);
+    std::filesystem::copy(others, tea->folder, std::filesystem::copy_options::recursive);
+    return {};
+  });
+  auto read = one_of_several.load_all(*store_, PackStore::Why::News);
+  ASSERT_TRUE(read.ok()) << read.error().describe();
+  ASSERT_NE(find(read->set.own, "tea"), nullptr);
+  EXPECT_TRUE(read->set.known->contains(tea->digest));
+  EXPECT_LT(read->set.newest, now_) << "it is older than what the store has now";
 }
 
 TEST_F(PackStoreTest, APackWhoseReleaseIsGoneTooCostsOnlyItself) {

@@ -292,7 +292,8 @@ Result<void> Engine::Parts::load_packs(PackSet packs) {
     TRY(auto reader, store.open_reader());
     TRY(auto releases, store::current_releases(*reader));
     packs.known.emplace();
-    for (const auto& release : releases) packs.known->insert(release.digest);
+    packs.newest = releases.newest;
+    for (const auto& release : releases.rows) packs.known->insert(release.digest);
   }
   std::promise<Result<int>> loaded;
   driver->submit(command::load_packs({.tenant = kDefaultTenant}, packs,

@@ -164,7 +164,11 @@ Result<std::vector<kernel::PackReleaseRow>> pinned_releases(sql::Connection&);
 // How many open executions are pinned to it.
 Result<int64_t> executions_of_release(sql::Connection&, TenantId, const std::string& digest);
 // The release that each pack has now, without the packs that were uninstalled.
-Result<std::vector<kernel::PackReleaseRow>> current_releases(sql::Connection&);
+struct CurrentReleases {
+  std::vector<kernel::PackReleaseRow> rows;
+  int64_t newest = 0;  // the highest `updated`, of those that were uninstalled as well
+};
+Result<CurrentReleases> current_releases(sql::Connection&);
 // Whether this pack has ever had it, for any tenant.
 Result<bool> has_release(sql::Connection&, const std::string& pack, const std::string& digest);
 // The releases of the executions that are held because theirs is not there.

@@ -21,11 +21,15 @@ Result<std::vector<PackReleaseRow>> pinned_releases(sql::Connection& db) {
   return found;
 }
 
-Result<std::vector<PackReleaseRow>> current_releases(sql::Connection& db) {
+Result<CurrentReleases> current_releases(sql::Connection& db) {
   static const auto text = select<PackReleaseRow>(
-      "AS p /*every tenant: start*/ WHERE state <> $1 AND updated = (SELECT max(n.updated) FROM "
-      "pack_release AS n WHERE n.tenant = p.tenant AND n.pack = p.pack)");
-  return read_all<PackReleaseRow>(db, text, PackState::Uninstalled);
+      "AS p /*every tenant: start*/ WHERE updated = (SELECT max(n.updated) FROM pack_release AS n "
+      "WHERE n.tenant = p.tenant AND n.pack = p.pack)");
+  CurrentReleases current;
+  TRY(current.rows, read_all<PackReleaseRow>(db, text));
+  for (const auto& row : current.rows) current.newest = std::max(current.newest, row.updated);
+  std::erase_if(current.rows, [](const auto& row) { return row.state == PackState::Uninstalled; });
+  return current;
 }
 
 Result<bool> has_release(sql::Connection& db, const std::string& pack, const std::string& digest) {

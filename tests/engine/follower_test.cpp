@@ -3,7 +3,10 @@
 #include "engine/follower.h"
 
 #include <filesystem>
+#include <thread>
 
+#include "engine/transitions/rule_rows.h"
+#include "engine/transitions/stored_catalog.h"
 #include "fault_store.h"
 #include "harness.h"
 #include "store/migrate.h"
@@ -63,7 +66,7 @@ class Feed : public ::testing::Test {
                 .ended = [](const ExecutionRow&) {},
                 .canceling = [this](const ExecutionRow& row) { canceled_.push_back(row.id.value); },
                 .given = [](const RunGiven&) {},
-                .catalog = [](const CatalogNews&) {},
+                .catalog = [this](const CatalogNews& news) { news_.push_back(news); },
                 .token = [](TenantId, TokenId, const TokenRow*) {},
                 .packs = [this] { ++packs_; },
                 .changed = [] {},
@@ -80,6 +83,7 @@ class Feed : public ::testing::Test {
   std::unique_ptr<store::Writer> writer_;
   int packs_ = 0;
   std::vector<int64_t> canceled_;
+  std::vector<CatalogNews> news_;
 };
 
 TEST_F(Feed, ThatIsNotKeptAsFarBackAsItWasReadIsAnError) {
@@ -100,6 +104,22 @@ TEST_F(Feed, ThatIsNotKeptAsFarBackAsItWasReadIsAnError) {
   EXPECT_EQ(packs_, 1);
 }
 
+TEST_F(Feed, NewsOfACatalogueSayWhichOnesTheyStandBehind) {
+  auto reader = reader_after(0);
+  for (int64_t version : {1, 2, 3}) {
+    kernel::Changes changes;
+    changes.catalogs = {{kDefaultTenant, version}};
+    changes.feed = {{.tenant = kDefaultTenant, .type = EntityType::Rule, .at = 1}};
+    write(std::move(changes));
+    if (version != 2) EXPECT_TRUE(reader.read().ok());
+  }
+  ASSERT_EQ(news_.size(), 2U);
+  EXPECT_EQ(news_[0].version, 1);
+  EXPECT_EQ(news_[0].after, 0);
+  EXPECT_EQ(news_[1].version, 3);
+  EXPECT_EQ(news_[1].after, 1);
+}
+
 TEST_F(Feed, ARowThatCannotBeReadHoldsUpNothingElseAndIsReadLater) {
   write_canceling(5);
   write_canceling(6);
@@ -115,6 +135,42 @@ TEST_F(Feed, ARowThatCannotBeReadHoldsUpNothingElseAndIsReadLater) {
   faults_.remove(fault);
   for (int i = 0; i < 2; ++i) EXPECT_TRUE(reader.read().ok());
   EXPECT_EQ(canceled_, (std::vector<int64_t>{6, 5}));
+}
+
+class News : public EngineTest {
+ protected:
+  std::shared_ptr<const TenantCatalog> catalog() { return engine_->catalog(kDefaultTenant); }
+  // Of one rule, that another server has written.
+  CatalogNews of_rule(const std::string& ref, int64_t after) {
+    RuleSpec spec{.ref = ref, .trigger = "ci.push", .criteria = Value::map(), .action = "ci.build"};
+    RuleRow row{.id = RuleId{after + 1},
+                .tenant = kDefaultTenant,
+                .ref = ref,
+                .revision = 1,
+                .spec_json = to_json(rule_to_value(spec))};
+    auto rules = compiled_rules({row}, nullptr);
+    EXPECT_TRUE(rules.ok()) << rules.error().describe();
+    return {.tenant = kDefaultTenant, .version = after + 1, .after = after, .rules = *rules};
+  }
+  bool comes(const std::string& ref) {
+    for (int i = 0; i < 200 && !catalog()->find_rule(ref); ++i) {
+      tick(1000);
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+    return catalog()->find_rule(ref) != nullptr;
+  }
+};
+
+// A fault of the store has put the first ones off.
+TEST_F(News, OfACatalogueComeIntoForceInTheirOrder) {
+  int64_t version = catalog()->version();
+  engine_->submit(refresh_catalog(of_rule("ci.second", version + 1)));
+  ASSERT_TRUE(run("ci.build").ok());  // behind them
+  EXPECT_EQ(catalog()->find_rule("ci.second"), nullptr);
+  engine_->submit(refresh_catalog(of_rule("ci.first", version)));
+  EXPECT_TRUE(comes("ci.first"));
+  EXPECT_TRUE(comes("ci.second"));
+  EXPECT_EQ(catalog()->version(), version + 2);
 }
 
 }  // namespace

@@ -71,12 +71,14 @@ class Packs : public EngineTest {
                                               {ref, force}, std::move(reply)));
     });
   }
-  std::vector<PackReleaseRow> current() {
+  store::CurrentReleases releases() {
     auto reader = store_->open_reader();
-    auto rows = store::current_releases(**reader);
-    EXPECT_TRUE(rows.ok());
-    return rows.ok() ? *rows : std::vector<PackReleaseRow>();
+    auto releases = store::current_releases(**reader);
+    EXPECT_TRUE(releases.ok());
+    return releases.ok() ? *releases : store::CurrentReleases();
   }
+  std::vector<PackReleaseRow> current() { return releases().rows; }
+  int64_t newest() { return releases().newest; }
   std::vector<TimerRow> schedules() {
     auto reader = store_->open_reader();
     auto rows = store::named_timers(**reader, kDefaultTenant);
@@ -178,6 +180,30 @@ TEST_F(Packs, WhatIsUninstalledDuringAReloadDoesNotComeBackWithIt) {
   }));
   load(packs_);  // its folder is there: the next one brings it back
   EXPECT_NE(find("ci.hook"), nullptr);
+}
+
+// News of other servers: the packs that the store had, which are on their way while others come.
+TEST_F(Packs, WhatWasReadBeforeWhatIsInForceDoesNotTakeItsPlace) {
+  ASSERT_TRUE(uninstall("ci").ok());
+  auto read = pack_set({core_pack()});
+  read.shared = true;
+  read.known = {core_pack()->digest};
+  read.newest = newest();
+  load(packs_);
+  ASSERT_NE(engine_->catalog(kDefaultTenant)->find_action("ci.build"), nullptr);
+  auto loads = [&](PackSet set) {
+    auto loaded = await<int>([&](Reply<int> reply) {
+      engine_->submit(command::load_packs({.tenant = kDefaultTenant}, std::move(set), reply));
+    });
+    ASSERT_TRUE(loaded.ok()) << loaded.error().describe();
+  };
+  loads(read);
+  EXPECT_NE(engine_->catalog(kDefaultTenant)->find_action("ci.build"), nullptr);
+  ASSERT_TRUE(uninstall("ci").ok());
+  load(packs_);
+  read.newest = newest();  // as if it had been uninstalled elsewhere since
+  loads(read);
+  EXPECT_EQ(engine_->catalog(kDefaultTenant)->find_action("ci.build"), nullptr);
 }
 
 TEST_F(Packs, WhyFindsTheRuleAsItStoodWhenTheEventCame) {

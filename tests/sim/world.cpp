@@ -165,10 +165,8 @@ engine::PackSet World::pack_set(bool all_there) {
     ASSERT_MSG(current.ok(), current.error().describe());
     set.shared = true;
     set.known.emplace();
-    for (const auto& row : *current) {
-      set.known->insert(row.digest);
-      set.newest = std::max(set.newest, row.updated);
-    }
+    for (const auto& row : current->rows) set.known->insert(row.digest);
+    set.newest = current->newest;
   }
   for (auto& row : *pinned) {
     if (row.pack != "ci" || row.digest == release(release_)->digest) continue;

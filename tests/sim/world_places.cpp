@@ -174,7 +174,7 @@ std::vector<std::shared_ptr<const Pack>> World::packs_in_force() {
   auto current = store::current_releases(store_.inspector());
   ASSERT_MSG(current.ok(), current.error().describe());
   std::vector<std::shared_ptr<const Pack>> packs;
-  for (const auto& row : *current) {
+  for (const auto& row : current->rows) {
     if (row.pack == "ci") packs.push_back(release(row.digest.back() - '0'));
   }
   return packs;

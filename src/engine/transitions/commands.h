@@ -130,7 +130,8 @@ struct PackSet {
   // The digests that other servers know to be in force; nothing: those of the catalogue. Of others
   // they are told by the feed.
   std::optional<std::set<std::string>> known = {};
-  // `updated` of the newest release in the store when these were read, by whichever server's clock.
+  // `updated` of the newest release in the store when these were read, of one that was uninstalled
+  // as well, by whichever server's clock: which of two sets is the newer one.
   int64_t newest = 0;
   // Other servers may have the folder of a pack whose source is gone here: then it is in the store
   // as they have put it there.

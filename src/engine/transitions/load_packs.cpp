@@ -56,6 +56,7 @@ class LoadPacks final : public Request<int> {
   using Entries = std::vector<std::shared_ptr<const RuleEntry>>;
   using Packs = std::vector<std::shared_ptr<const Pack>>;
   Packs still_installed(const TenantCatalog& now) const;
+  bool is_outrun(const Catalog& now) const;
   Result<void> check_names(const Catalog& catalog) const;
   void note_release(Context& ctx, const Pack& pack) const;
   Result<void> follow(Context& ctx, const Pack& pack, Entries& changed) const;
@@ -130,7 +131,19 @@ LoadPacks::Packs LoadPacks::still_installed(const TenantCatalog& now) const {
   return own;
 }
 
+// Only what the store had, and something newer has come into force here while it was being read: of
+// that the feed tells, too, and what the store has then is on its way.
+bool LoadPacks::is_outrun(const Catalog& now) const {
+  if (!packs_.shared || !packs_.known || packs_.newest >= now.newest_release()) return false;
+  auto is_known = [&](const auto& pack) {
+    return pack->source_gone || packs_.known->contains(pack->digest);
+  };
+  return std::ranges::all_of(packs_.system, is_known) && std::ranges::all_of(packs_.own, is_known);
+}
+
 Decided LoadPacks::decide(Context& ctx) const {
+  int count = static_cast<int>(packs_.system.size() + packs_.own.size());
+  if (is_outrun(ctx.catalogs())) return answer(ctx, count);
   auto catalog = packs_.system.empty() ? std::make_shared<const Catalog>(ctx.catalogs())
                                        : ctx.catalogs().with_system(packs_.system);
   TRY(check_names(*catalog));
@@ -149,7 +162,7 @@ Decided LoadPacks::decide(Context& ctx) const {
                    ->with_newest_release(newest_release(ctx, packs_.newest)));
   ctx.decision().check_releases_after = ExecutionId{};
   ctx.decision().check_timers = Decision::TimersToCheck{};
-  return answer(ctx, static_cast<int>(packs_.system.size() + packs_.own.size()));
+  return answer(ctx, count);
 }
 
 }  // namespace
