@@ -95,8 +95,15 @@ enum class Mutant : uint8_t {
   OthersQueueTaken,
   ClaimNotRaised,
   NodeShared,
+  // Slots that servers lend each other
+  SlotLentTwice,
+  LentForEver,
+  PermitOverBelieved,
+  PermitOutlivesSession,
+  HomeNotTold,
+  LateRunForgotten,
 };
-inline constexpr int kMutants = static_cast<int>(Mutant::NodeShared) + 1;
+inline constexpr int kMutants = static_cast<int>(Mutant::LateRunForgotten) + 1;
 
 #ifdef MILLRACE_MUTANTS
 extern Mutant mutant_in_force;

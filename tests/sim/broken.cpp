@@ -126,6 +126,17 @@ constexpr Broken kBroken[] = {
     {Mutant::ClaimNotRaised, "claim-not-raised",
      "whoever claims shards gets the epoch of their owner before", true},
     {Mutant::NodeShared, "node-shared", "two servers draw the same ids", true},
+    {Mutant::SlotLentTwice, "slot-lent-twice", "a slot that is lent stays free at its home", true},
+    {Mutant::LentForEver, "lent-for-ever",
+     "a slot whose return is lost, or whose asker has died, stays lent", true},
+    {Mutant::PermitOverBelieved, "permit-over-believed",
+     "a run begins by a permit whose slot has gone back", true},
+    {Mutant::PermitOutlivesSession, "permit-outlives-session",
+     "what was lent of a session counts in the next one", true},
+    {Mutant::HomeNotTold, "home-not-told",
+     "the commit that gives a run a lent slot does not tell the slot's home", true},
+    {Mutant::LateRunForgotten, "late-run-forgotten",
+     "of a run that comes when its permit is over its home says nothing", true},
 };
 static_assert(std::size(kBroken) == kMutants - 1);
 

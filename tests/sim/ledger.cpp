@@ -236,7 +236,7 @@ void Ledger::committed(const engine::Decision& decision, ShardSet shards, int64_
       inquiries_.erase(row.id.value);
     }
   }
-  for (const auto& row : changes.messages) messages_.insert(row.id.value);
+  for (const auto& row : changes.messages) messages_[row.id.value] = row.shard;
   for (auto of : changes.acked) {
     if (messages_.erase(of.id.value) > 0) continue;
     violate_("K4", fmt::format("message {} is handled a second time", of.id.value));
@@ -365,7 +365,12 @@ void Ledger::read(sql::Connection& store) {
       add(id);
     });
   };
-  ids("SELECT id FROM message", [&](int64_t id) { messages_.insert(id); });
+  each("SELECT id, shard FROM message", [&](auto read) {
+    int64_t id = 0;
+    int shard = 0;
+    read >> id >> shard;
+    messages_[id] = shard;
+  });
   ids("SELECT id FROM inquiry WHERE status = 0", [&](int64_t id) { inquiries_.insert(id); });
   ids("SELECT id FROM event ORDER BY id", [&](int64_t id) { events_.push_back(id); });
   each("SELECT subject, reason FROM quarantine", [&](auto read) {

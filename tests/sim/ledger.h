@@ -54,7 +54,7 @@ class Ledger {
     return found == executions_.end() ? nullptr : &found->second;
   }
   const std::map<int64_t, Known>& executions() const { return executions_; }
-  const std::set<int64_t>& messages() const { return messages_; }
+  const std::map<int64_t, int>& messages() const { return messages_; }  // their shards
   const std::map<int64_t, int64_t>& timers() const { return timers_; }  // due by id
   const std::set<int64_t>& inquiries() const { return inquiries_; }     // those that are open
   const std::vector<int64_t>& events() const { return events_; }
@@ -79,7 +79,7 @@ class Ledger {
   Violate violate_;
   Coverage& coverage_;
   std::map<int64_t, Known> executions_;
-  std::set<int64_t> messages_;
+  std::map<int64_t, int> messages_;
   std::map<int64_t, int64_t> timers_;
   std::map<int64_t, int64_t> timer_subjects_;
   std::map<std::string, int64_t> named_timers_;

@@ -132,7 +132,7 @@ std::optional<WorkerId> Slots::lender(std::string_view needs,
 }
 
 kernel::Permit Slots::lend(WorkerId worker, std::string_view needs, int64_t until_ms) {
-  --free_[worker];
+  if (!mutant(Mutant::SlotLentTwice)) --free_[worker];
   lent_[++last_lent_] = {worker, until_ms};
   just_lent_.insert(worker);
   return {.number = last_lent_, .worker = worker, .needs = std::string(needs)};
@@ -143,6 +143,7 @@ void Slots::take_back(int64_t number) {
 }
 
 void Slots::take_back_over(int64_t now_ms) {
+  if (mutant(Mutant::LentForEver)) return;
   std::erase_if(lent_, [&](const auto& one) {
     bool is_over = one.second.until_ms <= now_ms;
     if (is_over) give_back(one.second.worker);
@@ -160,6 +161,7 @@ std::optional<Slots::Lent> Slots::begin_lent(int64_t number) {
 }
 
 void Slots::forget_lent(WorkerId worker) {
+  if (mutant(Mutant::PermitOutlivesSession)) return;
   std::erase_if(lent_, [&](const auto& one) { return one.second.worker == worker; });
 }
 

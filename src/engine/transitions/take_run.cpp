@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/log.h"
+#include "base/mutants.h"
 #include "engine/machine/transition.h"
 #include "engine/transitions/messages.h"
 #include "engine/transitions/run_elsewhere.h"
@@ -55,9 +56,11 @@ Decided TakeRun::decide(Context& ctx) const {
   // It may go on in the session that is being opened.
   if (waits && ctx.is_opening(given_.worker)) return later(ctx);
   if (!waits || !(given_.is_lender || ctx.has_session(given_.worker))) return ctx.decided();
-  if (given_.is_lender && row->status == ExecutionStatus::Running && ctx.is_lent(number)) {
+  bool believed = mutant(Mutant::PermitOverBelieved);
+  bool is_lent = ctx.is_lent(number) || believed;
+  if (given_.is_lender && row->status == ExecutionStatus::Running && is_lent) {
     auto order = make_order(ctx.catalog(given_.tenant), *row);
-    if (order.ok() && ctx.begin_lent(number, run)) {
+    if (order.ok() && (ctx.begin_lent(number, run) || believed)) {
       ctx.decision().grants.emplace_back(given_.worker, *std::move(order));
       return ctx.decided();
     }
@@ -66,6 +69,7 @@ Decided TakeRun::decide(Context& ctx) const {
       return later(ctx);
     }
   }
+  if (mutant(Mutant::LateRunForgotten)) return ctx.decided();
   send_loss(ctx, *row, /*unheard=*/true, "its worker's slot was not lent any more");
   return ctx.decided();
 }
