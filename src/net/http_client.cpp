@@ -10,6 +10,7 @@
 #include "async/deadline.h"
 #include "base/text.h"
 #include "net/client_stream.h"
+#include "net/media_type.h"
 #include "net/response_parser.h"
 
 namespace millrace::net {
@@ -49,14 +50,6 @@ namespace {
 
 constexpr size_t kReadBytes = 16 << 10;
 constexpr size_t kMostReadBytes = 128 << 10;
-
-bool is_token(std::string_view text) {
-  auto allowed = [](char c) {
-    return std::isalnum(static_cast<unsigned char>(c)) ||
-           std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
-  };
-  return !text.empty() && std::ranges::all_of(text, allowed);
-}
 
 bool is_header_value(std::string_view text) {
   auto control = [](char c) {

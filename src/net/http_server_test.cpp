@@ -147,6 +147,7 @@ TEST_F(HttpServerTest, BadRequestsAreRefusedWithAProblem) {
            "GET ?/health HTTP/1.1\r\nHost: a\r\n\r\n",
            "GET https://h/health HTTP/1.1\r\nHost: a\r\n\r\n",
            "OPTIONS http://h* HTTP/1.1\r\nHost: a\r\n\r\n",
+           "GET / HTTP/1.1\r\nHost:\r\n\r\n",  // a server of http has a name
            "GET / HTTP/1.1\r\nHost: a,b\r\n\r\n",
            "GET / HTTP/1.1\r\nHost: u@a\r\n\r\n",
            "GET / HTTP/1.1\r\nHost: a/b\r\n\r\n",
@@ -187,7 +188,6 @@ TEST_F(HttpServerTest, WhatOnlyLooksLikeThatIsTaken) {
   for (const char* good : {
            "GET http://h/health?a=/ HTTP/1.1\r\nHost: other\r\nConnection: close\r\n\r\n",
            "GET http://h:80/ HTTP/1.1\r\nHost: [::1]:8680\r\nConnection: close\r\n\r\n",
-           "GET / HTTP/1.1\r\nHost:\r\nConnection: close\r\n\r\n",
            "GET / HTTP/1.1\r\nHost: my_host\r\nX:\r\nConnection: close\r\n\r\n",
            "GET / HTTP/1.1\r\nHost: h\r\nAccept: a\r\nAccept: b\r\nCookie: a\r\nCookie: b\r\n"
            "X-Own: 1\r\nX-Own: 2\r\nConnection: close\r\n\r\n",

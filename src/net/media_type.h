@@ -7,6 +7,10 @@
 // What a Content-Type says, for whoever reads a body.
 namespace millrace::net {
 
+// What names a method, a header, a type (RFC 9110, 5.6.2).
+bool is_token(std::string_view text);
+// Whether it is written as RFC 9110 8.3.1 says: TYPE/SUBTYPE, then parameters.
+bool is_media_type(std::string_view content_type);
 // "application/json" of "Application/JSON; charset=utf-8".
 std::string media_type(std::string_view content_type);
 // "utf-8" of the same, in small letters; empty: none is said.

@@ -7,6 +7,7 @@
 #include <boost/beast/http/error.hpp>
 
 #include "base/text.h"
+#include "net/uri.h"
 
 namespace millrace::net {
 
@@ -26,16 +27,6 @@ bool may_be_a_cut_end(std::string_view bytes) {
 }
 
 std::string_view view(boost::beast::string_view text) { return {text.data(), text.size()}; }
-
-// What may stand as host and port, RFC 3986 section 3.2 without user information. No comma: that is
-// two of them.
-bool is_authority(std::string_view text) {
-  static constexpr std::string_view kOthers = "-._~!$&'()*+;=:[]%";
-  return std::ranges::all_of(text, [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           kOthers.contains(c);
-  });
-}
 
 Refusal bad_request(std::string message) {
   return {400, Error(ErrorKind::Invalid, "NET-0001", std::move(message))};
@@ -116,7 +107,7 @@ std::optional<Refusal> RequestParser::check_head() {
   for (auto name : request_.headers.repeated()) {
     if (stands_once(name)) return bad_request(fmt::format("the header {} stands twice", name));
   }
-  if (auto host = request_.headers.find("host"); !is_authority(host)) {
+  if (auto host = request_.headers.find("host"); hosts_ > 0 && !is_authority(host)) {
     return bad_request(fmt::format("expected a host and port in Host, found '{}'", host));
   }
   if (version_ == 10 && chunked_) {
@@ -129,10 +120,11 @@ std::optional<Refusal> RequestParser::check_head() {
 std::optional<Refusal> RequestParser::check_target() {
   std::string_view target = request_.target;
   if (target.contains('#')) return bad_request("expected a request target without a fragment '#'");
-  if (target.starts_with("http://")) {  // absolute form: which authority is not ours to judge
+  // Absolute form: which authority is not ours to judge.
+  if (iequals_ascii(target.substr(0, 7), "http://")) {
     target.remove_prefix(7);
     auto authority = target.substr(0, target.find_first_of("/?"));
-    if (authority.empty() || !is_authority(authority)) {
+    if (!is_authority(authority)) {
       return bad_request(
           fmt::format("expected a host and port after 'http://', found '{}'", authority));
     }

@@ -8,6 +8,7 @@
 #include <charconv>
 
 #include "base/text.h"
+#include "net/uri.h"
 
 namespace millrace::net {
 namespace {
@@ -80,6 +81,9 @@ Result<Url> parse_url(std::string_view text) {
     if (ec != std::errc() || !whole || url.port == 0) return bad_url(text, "the port is invalid");
   }
   if (url.host.empty()) return bad_url(text, "expected a host name");
+  if (!is_authority(authority)) {
+    return bad_url(text, "expected a host of letters, digits and -._ (other names as xn--...)");
+  }
   return url;
 }
 
