@@ -158,7 +158,8 @@ def stored_texts_come_back_as_they_went_in():
         )
         assert row["result"]["output"] == text, text
         name = re.sub(r"[\x00-\x1f\x7f-\x9f]", "", text)  # CloudEvents allows no control characters
-        event = cloud_event(f"s {name}", f"i {name}", data={"x": text})
+        source = "s/" + urllib.parse.quote(name)  # a URI
+        event = cloud_event(source, f"i {name}", data={"x": text})
         first = admin.data("POST", "/api/v1/events", json.dumps(event), EVENT)
         again = admin.data("POST", "/api/v1/events", json.dumps(event), EVENT)
         events = (
@@ -167,7 +168,7 @@ def stored_texts_come_back_as_they_went_in():
         )
         assert events[0][0]["event"] == events[1][0]["event"], (first, again)
         stored = admin.data("GET", f"/api/v1/events/{events[0][0]['event']}")
-        assert stored["source"] == f"s {name}" and stored["payload"]["data"] == {"x": text}, stored
+        assert stored["source"] == source and stored["source_id"] == f"i {name}" and stored["payload"]["data"] == {"x": text}, stored
     # A wildcard of LIKE or GLOB is no wildcard: one source is not another's.
     for source in ("s%", "s_", "s*", "s?", "[s]"):
         made = admin.data("POST", "/api/v1/events", json.dumps(cloud_event(source, "same id")), EVENT)

@@ -4,13 +4,18 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "base/charset.h"
+#include "base/excerpt.h"
 #include "base/json.h"
 #include "base/text.h"
+#include "base/time.h"
 #include "engine/machine/catalog.h"
 #include "engine/transitions/commands.h"
 #include "kernel/event_source.h"
+#include "net/media_type.h"
+#include "net/uri.h"
 #include "rules/schedule.h"
 #include "services/api/admission.h"
 #include "services/api/parse.h"
@@ -29,8 +34,29 @@ size_t first_control(std::string_view text) {
   return text.npos;
 }
 
+// How an attribute of the specification breaks what it has to be beside a text; empty: it does not.
+std::string wrong_form(std::string_view name, std::string_view text) {
+  if (name == "time") {
+    auto time = parse_rfc3339(text);
+    return time.ok() ? "" : time.error().message();
+  }
+  std::string_view expected;
+  if (name == "source" && !net::is_uri_reference(text)) {
+    expected = "a URI or a reference to one (RFC 3986; spaces are written %20)";
+  } else if (name == "dataschema" && !net::is_uri(text)) {
+    expected = "a URI with its scheme (RFC 3986)";
+  } else if (name == "datacontenttype" && !net::is_media_type(text)) {
+    expected = "a media type such as application/json";
+  } else if (name == "subject" && text.empty()) {
+    expected = "a text";
+  }
+  if (expected.empty()) return {};
+  return fmt::format("expected {}, found {}", expected, json_excerpt(text, 64));
+}
+
 constexpr std::string_view kAnyTrigger = "core.cloudevent";
 constexpr size_t kLongestAttribute = 1024;
+constexpr size_t kLongestName = 64;  // CloudEvents: they should not exceed 20
 
 Error bad_event(std::vector<Problem> problems) {
   return Error(ErrorKind::Invalid, "API-0050",
@@ -75,7 +101,9 @@ class Reader {
     }
     event.source_id = required(map, "id");
     event.source = required(map, "source");
+    if (!event.source.empty()) check_form("source", event.source);
     event.type = required(map, "type");
+    if (map.is_map()) check_others(map);
     take_data(map);
     auto named = attribute(map, "trigger");
     event.trigger = named.empty() ? event.type : named;
@@ -97,6 +125,55 @@ class Reader {
  private:
   void report(std::string_view name, std::string message) {
     problems_.push_back({where_ + std::string(name), std::move(message)});
+  }
+
+  // Optional attributes and extensions.
+  void check_others(const Value& map) {
+    constexpr std::string_view kSeen[] = {"specversion", "id",   "source",     "type",
+                                          "trigger",     "data", "data_base64"};
+    for (const auto& entry : map.as_map()) {
+      std::string_view name = entry.name();
+      if (std::ranges::find(kSeen, name) != std::end(kSeen)) continue;
+      check_name(name);
+      if (!entry.value.is_null()) check_value(name, entry.value);  // null: it is not set
+    }
+  }
+
+  void check_name(std::string_view name) {
+    auto is_allowed = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); };
+    if (!name.empty() && name.size() <= kLongestName && std::ranges::all_of(name, is_allowed)) {
+      return;
+    }
+    report(name.substr(0, kLongestName),
+           fmt::format("expected a name of 1 to {} of a-z and 0-9", kLongestName));
+  }
+
+  void check_value(std::string_view name, const Value& value) {
+    constexpr std::string_view kTexts[] = {"time", "subject", "dataschema", "datacontenttype"};
+    bool is_text = std::ranges::find(kTexts, name) != std::end(kTexts);
+    if (value.is_string()) {
+      size_t at = first_control(value.as_string());
+      at == std::string_view::npos ? check_form(name, value.as_string()) : report_control(name, at);
+    } else if (is_text) {
+      report(name, fmt::format("expected string, found {}", value.type_name()));
+    } else if (!value.is_bool() && !is_32_bit(value)) {
+      report(name, fmt::format("expected a string, a boolean or an integer of 32 bits, found {}",
+                               value.is_number() ? to_json(value) : value.type_name()));
+    }
+  }
+
+  void check_form(std::string_view name, std::string_view text) {
+    if (auto wrong = wrong_form(name, text); !wrong.empty()) report(name, std::move(wrong));
+  }
+
+  static bool is_32_bit(const Value& value) {
+    return value.is_int() && std::in_range<int32_t>(value.as_int());
+  }
+
+  void report_control(std::string_view name, size_t at) {
+    report(name, fmt::format("expected no control characters (CloudEvents 1.0, 'String'), found "
+                             "one at byte {}",
+                             at));
   }
 
   void check_not_ours(const engine::NewEvent& event, std::string_view names_trigger) {
@@ -121,9 +198,7 @@ class Reader {
       return {};
     }
     if (size_t at = first_control(found->as_string()); at != std::string_view::npos) {
-      report(name, fmt::format("expected no control characters (CloudEvents 1.0, 'String'), found "
-                               "one at byte {}",
-                               at));
+      report_control(name, at);
       return {};
     }
     return std::string(found->as_string());
@@ -139,7 +214,7 @@ class Reader {
   // Puts what data_base64 holds in the place of `data`, as if it had come as the body of a request.
   void take_data(Value& map) {
     const Value* encoded = map.find("data_base64");
-    if (!encoded) return;
+    if (!encoded || encoded->is_null()) return;
     std::string bytes;
     if (map.find("data")) {
       report("data_base64", "stands beside data: only one may");
@@ -232,6 +307,8 @@ Result<Value> from_headers(const net::HttpRequest& request, std::string_view typ
   if (!is_utf8(content_type)) {
     return bad_event({{"Content-Type", "expected UTF-8, found other bytes"}});
   }
+  auto wrong = content_type.empty() ? "" : wrong_form("datacontenttype", content_type);
+  if (!wrong.empty()) return bad_event({{"Content-Type", std::move(wrong)}});
   // Without the charset that the text then no longer has.
   if (!type.empty()) map.set("datacontenttype", charset.empty() ? content_type : type);
   if (request.body.empty()) return map;

@@ -22,6 +22,8 @@ namespace millrace::api {
 // What only the server sends (EVT-0003) is a problem of `source`, `type` or `trigger`. Attributes
 // in headers are UTF-8, percent-encoded, each once.
 //
+// Attributes have the forms of the specification; a null counts as one that is not there.
+//
 // Errors: Invalid, API-0050, one problem per missing or wrong attribute (of a batch: `/3/type`);
 // BAS-0002 when it is no JSON; Unsupported, API-0051.
 Result<std::vector<engine::NewEvent>> read_cloudevents(const net::HttpRequest& request,
