@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // A client of Millrace's API on fetch. Its types stand in index.d.ts.
-import { randomUUID } from "node:crypto";
 import { Actions, Events, Executions, Inquiries, Keys, Rules, Webhooks } from "./resources.js";
 
 const PREFIX = "/api/v1";
@@ -103,7 +102,7 @@ export const Client = class Client {
     const all = { accept: "application/json" };
     if (this.#token) all.authorization = `Bearer ${this.#token}`;
     if (body !== undefined) all["content-type"] = "application/json";
-    if (method !== "GET") all["idempotency-key"] = idempotencyKey ?? randomUUID();
+    if (method !== "GET") all["idempotency-key"] = idempotencyKey ?? crypto.randomUUID();
     for (const [name, value] of Object.entries(headers ?? {})) all[name.toLowerCase()] = value;
     return all;
   }

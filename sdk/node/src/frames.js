@@ -20,6 +20,8 @@ export class FrameWriter {
   }
 }
 
+const LONGEST = 256 << 20;
+
 export class FrameReader {
   /** @type {Buffer[]} */
   #parts = [];
@@ -30,7 +32,11 @@ export class FrameReader {
     this.#parts.push(part);
     this.#size += part.length;
     const frames = [];
-    for (let next = this.#next(); next; next = this.#next()) frames.push(parse(next.toString()));
+    for (let next = this.#next(); next; next = this.#next()) {
+      const frame = parse(next.toString());
+      if (typeof frame !== "object" || frame === null) throw new Error("a frame that is no object");
+      frames.push(frame);
+    }
     return frames;
   }
 
@@ -38,6 +44,7 @@ export class FrameReader {
     if (this.#size < 4) return undefined;
     if (this.#parts[0].length < 4) this.#join();
     const end = 4 + this.#parts[0].readUInt32BE();
+    if (end > LONGEST) throw new Error(`a frame of ${end - 4} bytes`);
     if (this.#size < end) return undefined;
     this.#join();
     const frame = this.#parts[0].subarray(4, end);

@@ -26,6 +26,7 @@ export class Guard {
   #umask = process.umask();
   #argv = [...process.argv];
   #title = process.title;
+  #writes = [process.stdout.write, process.stderr.write];
   /** @type {Record<string, string | undefined>} */
   #variables = { ...process.env };
   /** @type {Map<string, number>} */
@@ -58,6 +59,14 @@ export class Guard {
 
   /** After a call: puts back what can be, and names what cannot. @returns {Promise<string[]>} */
   async end() {
+    try {
+      return await this.#restored();
+    } catch (error) {
+      return [`not restored: ${/** @type {Error} */ (error).message}`]; // its folder is gone
+    }
+  }
+
+  async #restored() {
     const left = [];
     this.#timers.end();
     this.#restoreProcess();
@@ -83,6 +92,7 @@ export class Guard {
     process.exitCode = undefined;
     if (process.title !== this.#title) process.title = this.#title;
     process.argv = [...this.#argv];
+    [process.stdout.write, process.stderr.write] = this.#writes;
   }
 
   /** @param {boolean} hasLoaded */

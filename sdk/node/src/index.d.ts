@@ -60,8 +60,6 @@ export interface Datastore {
   list(options?: { scope?: string; prefix?: string }): AsyncIterable<Key>;
 }
 
-// ---- sensors
-
 export function sensor<C = Record<string, any>>(parts: SensorParts<C>): SensorParts<C>;
 
 export interface SensorParts<C = Record<string, any>> {
@@ -95,8 +93,6 @@ export interface SensorContext<C = Record<string, any>> {
    * overrun the server. `id` is the event's dedupe key: the same one again is no second event. */
   dispatch(trigger: string, payload?: unknown, options?: { id?: string; traceTag?: string }): Promise<Accepted>;
 }
-
-// ---- the API
 
 export interface ClientOptions {
   /** Default: MILLRACE_API_URL, then MILLRACE_URL. */

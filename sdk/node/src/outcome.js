@@ -42,16 +42,26 @@ export function describe(error) {
 
 /** @param {unknown} value */
 function textOf(value) {
-  return typeof value === "string" ? value : inspect(value);
+  return typeof value === "string" ? value : inspect(value, { depth: 1 });
 }
 
-/** The frames of this package and of node's inside left out. @param {unknown} error */
-export function stackOf(error) {
-  const lines = inspect(error).split("\n");
-  const isOwn = (/** @type {string} */ line) =>
-    /^\s+at /.test(line) && (line.includes(OWN_FRAMES) || line.includes("node:internal/"));
-  return `${lines.filter((line) => !isOwn(line)).join("\n")}\n`;
+/** Stacks of an error and of its causes, without the frames of this package and of node's inside, and
+ * without the error's other members: those of HTTP clients hold headers with secrets.
+ * @param {any} error @returns {string} */
+export function stackOf(error, what = "") {
+  if (!(error instanceof Error)) return `${what}${textOf(error)}\n`;
+  const { type, message } = describe(error);
+  const lines = String(error.stack ?? `${type}: ${message}`).split("\n").filter((line) => !isOwn(line));
+  const causes = [
+    ...(error.cause === undefined ? [] : [stackOf(error.cause, "caused by ")]),
+    ...(error instanceof AggregateError ? error.errors : []).map((each) => stackOf(each, "one of ")),
+  ];
+  return `${what}${lines.join("\n")}\n${causes.join("")}`;
 }
+
+/** @param {string} line */
+const isOwn = (line) =>
+  /^\s+at /.test(line) && (line.includes(OWN_FRAMES) || line.includes("node:internal/"));
 
 /** The fields of a result, without the braces around them. @param {Outcome} outcome */
 export function fields({ succeeded, result, error }) {

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // The resources of the client: which path, which query, which body.
-import { randomUUID } from "node:crypto";
 
 /** @typedef {import("./index.js").Client} Client */
 /** @typedef {import("./index.js").CallOptions} CallOptions */
@@ -35,7 +34,7 @@ export class Actions extends Part {
 export class Events extends Part {
   /** @param {string} trigger @param {unknown} payload
    * @param {CallOptions & { id?: string, source?: string }} [options] */
-  send(trigger, payload, { id = randomUUID(), source = "millrace-sdk", ...options } = {}) {
+  send(trigger, payload, { id = crypto.randomUUID(), source = "millrace-sdk", ...options } = {}) {
     const body = { specversion: "1.0", id, source, type: trigger, trigger, data: payload };
     const headers = { "content-type": "application/cloudevents+json" };
     return this.client.one("POST", "/events", { ...options, body, headers });

@@ -47,6 +47,8 @@ class Server {
   /** @type {Map<string, Promise<Function>>} */
   #loaded = new Map();
   #exit = process.exit;
+  /** @type {string | undefined} */
+  #key;
 
   /** @param {number} fd */
   constructor(fd) {
@@ -61,6 +63,7 @@ class Server {
 
   /** @param {any} frame */
   take(frame) {
+    if (frame.call === undefined && frame.cancel === undefined) throw new Error("an order without 'call'");
     if (frame.cancel !== undefined) {
       if (this.#running?.id === frame.cancel) this.#running?.cancel();
       for (const call of this.#waiting) if (call.id === frame.cancel) call.cancel();
@@ -96,6 +99,7 @@ class Server {
   async #run(call) {
     const { order } = call;
     try {
+      this.#checkKey(order);
       const run = await this.#load(order);
       this.#guard.begin(order);
       const context = contextWith(order, (controller) => {
@@ -107,6 +111,16 @@ class Server {
       if (!call.isOver) process.stderr.write(stackOf(error));
       return failed(error);
     }
+  }
+
+  // The worker sees to it; this is for the case that it does not.
+  /** @param {any} order */
+  #checkKey({ key, pack_path }) {
+    const asked = stringify([key, pack_path]);
+    this.#key ??= asked;
+    if (asked === this.#key) return;
+    this.#soil("asked for another key");
+    throw Object.assign(new Error("this process serves calls of another key"), { name: "KeyError" });
   }
 
   // A release never changes: a file is loaded once.
@@ -205,7 +219,12 @@ export function serve() {
   const reader = new FrameReader();
   const server = new Server(fd);
   socket.on("data", (part) => {
-    for (const frame of reader.push(part)) server.take(frame);
+    try {
+      for (const frame of reader.push(part)) server.take(frame);
+    } catch (error) {
+      process.stderr.write(`millrace: --serve: ${/** @type {Error} */ (error).message}\n`);
+      exit.call(process, 2);
+    }
   });
   // The worker is gone, or wants no more of it.
   for (const event of ["end", "error", "close"]) socket.on(event, () => exit.call(process, 0));

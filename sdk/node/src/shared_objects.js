@@ -7,7 +7,7 @@
 
 // Of `process`: what changes by itself, and what the guard of a call restores in its own way.
 const OWN_WAY = new Set(["env", "exitCode", "_exiting", "domain", "title", "argv", "_events",
-  "_eventsCount", "_maxListeners", "exit"]);
+  "_eventsCount", "_maxListeners"]);
 
 export class SharedObjects {
   /** @type {Copy[]} */
@@ -31,7 +31,8 @@ export class SharedObjects {
 }
 
 function reached() {
-  const found = new Set([/** @type {object} */ (globalThis)]);
+  // Of the globals with a getter these two count.
+  const found = new Set([/** @type {object} */ (globalThis), process, Buffer, Buffer.prototype]);
   for (const key of Reflect.ownKeys(globalThis)) {
     const value = Object.getOwnPropertyDescriptor(globalThis, key)?.value;
     if (!value || !["object", "function"].includes(typeof value)) continue;

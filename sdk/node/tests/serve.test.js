@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A warm process: what it answers, and what one call leaves for the next.
+import fs from "node:fs";
 import { describe, expect, test } from "vitest";
 import { NODES, orderOf, pack, startWarm } from "./support.js";
 
@@ -25,6 +26,11 @@ const RESTORED = [
   ["the console", "console.log.canary ?? null", "console.log = Object.assign(() => {}, { canary: 1 });"],
   ["the working folder", "process.cwd() === '/' ? 'moved' : null", "process.chdir('/');"],
   ["the umask", "process.umask() === 0o77 ? 'umask' : null", "process.umask(0o77);"],
+  ["the title", "process.title === 'canary' ? 1 : null", "process.title = 'canary';"],
+  ["the arguments", "process.argv.includes('canary') || null", "process.argv.push('canary');"],
+  ["a stream's write", "process.stdout.write.canary ?? null",
+    "process.stdout.write = Object.assign(() => true, { canary: 1 });"],
+  ["process.exit", "process.exit.canary ?? null", "process.exit = Object.assign(() => {}, { canary: 1 });"],
   ["the exit code", "process.exitCode ?? null", "process.exitCode = 7;"],
   ["a timeout", "null", "setTimeout(() => console.log('late'), 60000);"],
   ["an interval", "null", "setInterval(() => console.log('late'), 60000);"],
@@ -150,6 +156,29 @@ describe.each(NODES)("a warm process of %s", (node) => {
     const { result } = await call();
     expect(result.match(/socket/g)).toHaveLength(3); // stdin, stdout, stderr
     expect(result).not.toMatch(/SERVE_FD/);
+  });
+
+  test("a call of another key is refused, and not run", async () => {
+    const { call } = start("export default () => 1;");
+    expect(await call({ key: "a" })).toMatchObject({ ...clean, result: 1 });
+    expect(await call({ key: "b" })).toMatchObject({ status: "failed", dirty: true, error: { type: "KeyError" } });
+  });
+
+  test.each([["a frame that is no JSON", Buffer.from([0, 0, 0, 1, 0x7b])],
+    ["a frame that is too long", Buffer.from([0xff, 0xff, 0xff, 0xff, 0x7b])],
+    ["an order without call", Buffer.from([0, 0, 0, 2, 0x7b, 0x7d])]])("%s ends the process with 2", async (_, bytes) => {
+    const warm = startWarm(node);
+    warm.child.stdio[3].write(bytes);
+    expect(await warm.ended).toBe(2);
+    expect(warm.rawErrors()).toMatch(/^millrace: --serve: /);
+  });
+
+  test("a folder that is gone afterwards makes the process dirty", async () => {
+    const folder = pack({ "actions/get.js": "export default () => 1;" });
+    const warm = startWarm(node, {}, `${pack({ "sub/x": "" })}/sub`);
+    await warm.call(orderOf(folder));
+    fs.rmSync(warm.folder, { recursive: true });
+    expect(await warm.call({ ...orderOf(folder), cwd: "/" })).toMatchObject({ status: "succeeded", dirty: true });
   });
 
   test("a file that cannot be loaded is loaded again by the next call", async () => {

@@ -67,15 +67,16 @@ function collected(stream) {
 }
 
 /** A warm process over a socket. @param {string} node @param {Record<string, string>} [env] */
-export function startWarm(node, env = {}) {
+export function startWarm(node, env = {}, folder = process.cwd()) {
   const child = spawn(node, [SDK, "--serve"], {
+    cwd: folder,
     stdio: ["ignore", "pipe", "pipe", "pipe"], // a pipe of node's is a socket
     env: { ...ENV, MILLRACE_SERVE_FD: "3", ...env },
   });
   onTestFinished(() => void child.kill("SIGKILL"));
   const socket = child.stdio[3];
   const ended = new Promise((done) => child.once("exit", done));
-  const warm = { child, ended, frames: [], raw: collected(child.stdout), rawErrors: collected(child.stderr) };
+  const warm = { child, folder, ended, frames: [], raw: collected(child.stdout), rawErrors: collected(child.stderr) };
   const waiters = [];
   let buffer = Buffer.alloc(0);
   socket.on("error", () => {});
