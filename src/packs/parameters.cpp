@@ -10,6 +10,7 @@
 #include "base/json_schema.h"
 #include "base/problems.h"
 #include "base/text.h"
+#include "packs/process_texts.h"
 
 namespace millrace::packs {
 
@@ -43,6 +44,7 @@ class Call {
       take(parameter, given.find(parameter.name));
     TRY(render_defaults());
     for (const Parameter& parameter : action_.parameters) judge(parameter);
+    check_process_texts(action_, values_, problems_);
     if (problems_.empty()) return std::move(values_);
     return Error(ErrorKind::Invalid, "PCK-0003",
                  fmt::format("action '{}': the parameters are not valid", action_.ref))

@@ -8,7 +8,11 @@
 namespace millrace::packs {
 namespace {
 
-Value json(std::string_view text) { return parse_json(text).value(); }
+Value json(std::string_view text) {
+  auto value = parse_json(text);
+  EXPECT_TRUE(value.ok()) << text.substr(0, 200) << value.error().message();
+  return std::move(value).value();
+}
 
 Parameter parameter(std::string name, std::string_view schema) {
   return {.name = std::move(name), .schema = json(schema)};
@@ -100,6 +104,56 @@ TEST(SecretValues, AreTheScalarsOfSecretParametersLongestFirst) {
                                       "begin key\nx\nQm9\"vdA==", "Qm9\"vdA==", "begin key"}));
   EXPECT_EQ(to_json(masked(action, json(R"({"token":"s3cret","depth":1})"))),
             R"({"token":"********","depth":1})");
+}
+
+TEST(CheckParameters, RefusesWhatNoProcessCanBeGiven) {
+  Action shell{.ref = "ci.act", .runner = Runner::Shell};
+  for (const char* name : {"cmd", "cwd", "env", "word", "other"}) {
+    shell.parameters.push_back(parameter(name, "{}"));
+  }
+  shell.parameters[3].position = 0;
+  std::string nul = "expected text that a process can be given, found a NUL character at byte 1\n";
+  for (std::string name : {"cmd", "cwd", "word"}) {
+    EXPECT_EQ(problems(shell, "{\"" + name + R"(":"a\u0000b"})"), "/" + name + ": " + nul);
+    bool is_path = name == "cwd";
+    std::string fits(is_path ? 4095 : 131'071, 'x');
+    EXPECT_EQ(problems(shell, "{\"" + name + "\":\"" + fits + "\"}"), "");
+    EXPECT_TRUE(problems(shell, "{\"" + name + "\":\"" + fits + "x\"}")
+                    .starts_with("/" + name + ": expected at most " + std::to_string(fits.size())));
+  }
+  EXPECT_EQ(problems(shell, R"({"word":["a","\u0000"]})"),
+            "/word: expected text that a process can be given, found a NUL character at byte 2\n");
+  EXPECT_EQ(problems(shell, R"({"other":"a\u0000b"})"), "") << "it comes as JSON";
+  EXPECT_EQ(problems(shell, R"({"env":{"A":"x","b.c":"","D":7}})"), "");
+  EXPECT_EQ(problems(shell, R"({"env":{"":"x"}})"), "/env: expected a name, found an empty one\n");
+  EXPECT_EQ(problems(shell, R"({"env":{"A=B":"x","a\u0000":"x","MILLRACE_X":"","C":"a\u0000"}})"),
+            "/env: \"A=B\" is no name of a variable: expected one without '=' and NUL\n"
+            "/env: \"a\\u0000\" is no name of a variable: expected one without '=' and NUL\n"
+            "/env: \"MILLRACE_X\" may not be set: what begins with MILLRACE_ is the server's\n"
+            "/env: \"C\": " +
+                nul);
+  EXPECT_TRUE(problems(shell, R"({"env":{"A":")" + std::string(131'070, 'x') + "\"}}")
+                  .starts_with("/env: \"A\": expected at most 131069 bytes"));
+  EXPECT_NE(problems(shell, R"({"env":{")" + std::string(60'000, 'x') + "\":\"" +
+                                std::string(80'000, 'y') + "\"}}"),
+            "");
+
+  Action http{.ref = "ci.http", .runner = Runner::Http};
+  for (const char* name : {"url", "headers", "body"}) {
+    http.parameters.push_back(parameter(name, "{}"));
+  }
+  EXPECT_EQ(problems(http, R"({"url":"http://h/","headers":{"X-A":"a\tü"},"body":"\u0000"})"), "");
+  for (const char* url : {"http://h/a b", "http://h/\\u0000", "http://h/\\n"}) {
+    EXPECT_EQ(problems(http, std::string(R"({"url":")") + url + "\"}"),
+              "/url: expected no spaces or control characters (write them as %20)\n");
+  }
+  EXPECT_EQ(
+      problems(http, R"({"headers":{"":"x","A B":"x","A:":"x","C":"a\r\nX: y","D":"\u0000"}})"),
+      "/headers: \"\" is no name of a header\n"
+      "/headers: \"A B\" is no name of a header\n"
+      "/headers: \"A:\" is no name of a header\n"
+      "/headers: \"C\": expected no control characters in its value\n"
+      "/headers: \"D\": expected no control characters in its value\n");
 }
 
 TEST(CastParameters, ReadsTextsAsTheTypeSays) {

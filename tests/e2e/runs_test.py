@@ -281,6 +281,45 @@ def a_caller_cannot_set_what_changes_the_interpreter():
         server.stop()
 
 
+def what_no_process_can_be_given_is_refused_at_the_border():
+    """And of a step, whose parameters are known late, the error names the parameter."""
+    files = {
+        "pack.yaml": "ref: shop\nversion: 1.0.0\n",
+        "actions/flow.yaml": "name: flow\nrunner_type: workflow\nentry_point: workflows/flow.yaml\n"
+                             "parameters: {text: {type: string}}\n",
+        "actions/workflows/flow.yaml":
+            "version: 1.0\ninput: [text]\ntasks:\n  one:\n    action: core.local\n"
+            "    input: {cmd: 'true', cwd: <% ctx(text) %>}\n",
+    }
+    with Server(packs=(), settings=QUIET) as server:
+        server.packs = (write_pack(server, files),)
+        server.start()
+        for env in ({"A\0": "x"}, {"A=B": "x"}, {"": "x"}, {"A": "x\0y"}, {"A": 1},
+                    {"A" * 60_000: "x" * 80_000}, {"A": "x" * 131_070}):
+            said = refusal(server, "core.local", {"cmd": "true"}, env=env)
+            assert "EXE-0009" in said, said
+            said = refusal(server, "core.local", {"cmd": "true", "env": env}) if env != {"A": 1} else "/env"
+            assert "/env" in said, said
+        for parameters in ({"cwd": "/\0"}, {"cwd": "/" * 4096}, {"cmd": "a\0b"}, {"cmd": "x" * 131_072}):
+            name = list(parameters)[-1]
+            said = refusal(server, "core.local", {"cmd": "true", **parameters})
+            assert f'"/{name}"' in said, said
+        for parameters in ({"url": "http://h/\0"}, {"headers": {"A": "b\r\nC: d"}},
+                           {"headers": {"A b": "c"}}):
+            name = list(parameters)[-1]
+            said = refusal(server, "core.http", {"url": "http://h/", **parameters})
+            assert f'"/{name}"' in said, said
+        fits = {"A": "x" * 131_069}
+        assert result_of(server, "core.local", {"cmd": "echo ${#A}", "cwd": "/"}, env=fits)[
+            "result"]["stdout"] == "131069\n"
+        run = result_of(server, "shop.flow", {"text": "/a\0b"})
+        assert run["status"] == "failed", run
+        said = json.dumps(run)
+        step = server.client().data("GET", f"/api/v1/executions?parent={run['id']}")
+        assert "cwd" in said + json.dumps(step) and "NUL" in said + json.dumps(step), (run, step)
+        server.stop()
+
+
 def the_configuration_lets_names_through():
     settings = {**QUIET, "worker.env_allowed": "PATH,PYTHON*"}
     with Server(packs=(), settings=settings) as server:
@@ -397,6 +436,7 @@ if __name__ == "__main__":
         a_staged_file_that_was_changed_is_not_run_is_found_and_is_staged_anew,
         a_changed_release_without_a_source_is_not_loaded,
         a_caller_cannot_set_what_changes_the_interpreter,
+        what_no_process_can_be_given_is_refused_at_the_border,
         the_configuration_lets_names_through,
         limits_are_the_configurations_and_the_end_says_which_it_was,
         an_action_with_a_secret_at_a_position_loads_with_a_warning_and_is_not_run,

@@ -5,9 +5,11 @@
 
 #include <algorithm>
 
+#include "base/excerpt.h"
 #include "base/json.h"
 #include "model/env_names.h"
 #include "packs/parameters.h"
+#include "packs/process_texts.h"
 
 namespace millrace::engine {
 namespace {
@@ -41,14 +43,11 @@ std::string text_of(const Value& scalar) {
 Result<void> check_env(const Value& env, const std::vector<std::string>& allowed) {
   if (env.is_null()) return {};
   for (const auto& entry : env.as_map()) {
-    if (!entry.value.is_string() || entry.name().empty() ||
-        entry.name().find_first_of(std::string_view("=\0", 2)) != std::string_view::npos ||
-        entry.name().starts_with("MILLRACE_")) {
-      return Error(ErrorKind::Invalid, "EXE-0009",
-                   fmt::format("env.{}: expected a string under a name without '=' that does not "
-                               "begin with MILLRACE_",
-                               entry.name()));
-    }
+    std::string fault = entry.value.is_string()
+                            ? packs::env_fault(entry.name(), entry.value.as_string())
+                            : fmt::format("{}: expected a string, found {}",
+                                          json_excerpt(entry.name(), 64), entry.value.type_name());
+    if (!fault.empty()) return Error(ErrorKind::Invalid, "EXE-0009", "env: " + fault);
     auto why = why_env_is_refused(entry.name(), allowed);
     if (!why.empty()) return env_refused("env", entry.name(), why);
   }

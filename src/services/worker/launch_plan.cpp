@@ -162,9 +162,10 @@ Result<Launch> plan_launch(const kernel::WorkOrder& order, const RunDefaults& de
   }
   TRY(launch.env, environment(order, defaults));
   launch.cwd = order.parameters.string_or("cwd", "");
-  if (has_nul(launch.argv) || has_nul(launch.env) || has_nul({launch.cwd})) {
-    return cannot_run(order, "an argument, a variable or the working folder holds a NUL byte");
-  }
+  // The server refuses these where it is asked; here they would be cut short.
+  if (has_nul(launch.argv)) return cannot_run(order, "a word of its command holds a NUL byte");
+  if (has_nul(launch.env)) return cannot_run(order, "a variable of 'env' holds a NUL byte");
+  if (has_nul({launch.cwd})) return cannot_run(order, "the parameter 'cwd' holds a NUL byte");
   launch.delivery = order.delivery == ParameterDelivery::File ? Delivery::File : Delivery::Stdin;
   launch.parameters = format_parameters(own_parameters(order), order.parameter_format);
   size_t secret_bytes = 0;
