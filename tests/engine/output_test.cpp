@@ -266,6 +266,23 @@ TEST_F(Output, ThatIsNotWhatWasDeclaredFailsTheRun) {
             ExecutionStatus::Succeeded);
 }
 
+// 0 would tell of a success that was none.
+TEST_F(Output, OfARunThatWasCanceledBeforeItStartedHasNoExitCode) {
+  auto order = start_run("ci.shell");
+  auto canceled = await<ExecutionRow>([&](Reply<ExecutionRow> reply) {
+    engine_->submit(command::cancel(kTester, order.key.execution, std::move(reply)));
+  });
+  ASSERT_TRUE(canceled.ok());
+  Completion completion{.tenant = order.tenant, .key = order.key, .end = RunEnd::Canceled};
+  engine_->finished(session_, std::move(completion), [&] { done_.set_value(); });
+  done_.get_future().wait();
+  done_ = {};
+  auto row = stored(order.key.execution);
+  EXPECT_EQ(row.status, ExecutionStatus::Canceled);
+  EXPECT_TRUE(result_of(row)["exit_code"].is_null()) << row.result_json;
+  EXPECT_TRUE(result_of(row)["return_code"].is_null()) << row.result_json;
+}
+
 TEST_F(Output, ThatWasOwedIsNoSuccessForStackStormEither) {
   auto row = end(start_run("ci.shell"), {});
   EXPECT_EQ(row.status, ExecutionStatus::Failed);

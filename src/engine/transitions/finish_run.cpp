@@ -119,6 +119,7 @@ class FinishRun final : public Transition {
     wanted.lineages.push_back({completion_.tenant, completion_.key.execution});
     ++wanted.queue_heads;
     if (message_) wanted.messages.push_back({completion_.tenant, message_});
+    if (unheard_) wanted.stored_ends.push_back({completion_.tenant, completion_.key.execution});
   }
   ExecutionId tree(const Loaded&) const override { return completion_.key.execution; }
   // The worker may forget the run only once somebody else remembers it (K1).
@@ -145,6 +146,7 @@ class FinishRun final : public Transition {
     return ctx.decided([this](Deliveries&) { done_(); });
   }
   std::unique_ptr<Decision> handed_on(Context& ctx, const ExecutionRow& row) const;
+  bool is_told_otherwise(const Loaded& rows) const;
   WorkerId worker_;
   Completion completion_;
   StoredStreams stored_;
@@ -207,12 +209,15 @@ FinishRun::Output FinishRun::printed(const Action* action, const Value& paramete
   return {std::move(printed.value), std::move(printed.error)};
 }
 
-// What never started, or ended nobody knows how, has no exit code: null is not mistaken for 0.
+// What never started, or ended nobody knows how, has no exit code: null is not mistaken for 0. Of
+// what was canceled or timed out 0 may be that, too.
 Value FinishRun::result(const Action* action, Output printed, bool succeeded) const {
   Value result = Value::map();
   put_stream(result, "stdout", completion_.out, stored_.out);
   put_stream(result, "stderr", completion_.err, stored_.err);
-  bool has_exit_code = completion_.end != RunEnd::SpawnFailed && completion_.end != RunEnd::Lost;
+  bool was_ended = completion_.end == RunEnd::Canceled || completion_.end == RunEnd::TimedOut;
+  bool has_exit_code = completion_.end == RunEnd::Exited || completion_.end == RunEnd::Signaled ||
+                       (was_ended && completion_.exit_code != 0);
   result.set("exit_code", has_exit_code ? Value(completion_.exit_code) : Value());
   if (!printed.error.empty()) result.set("output_error", printed.error);
   if (action) add_stackstorm_names(*action, succeeded, printed.value, result);
@@ -225,6 +230,17 @@ Value FinishRun::result(const Action* action, Output printed, bool succeeded) co
 std::unique_ptr<Decision> FinishRun::handed_on(Context& ctx, const ExecutionRow& row) const {
   send_end(ctx, row, {completion_, stored_, unheard_});
   return acknowledged(ctx);
+}
+
+// Two servers have said that the run is lost, as its worker went from one to the other: one of them
+// that it had never begun. The other one knew more, in whichever order they are heard.
+bool FinishRun::is_told_otherwise(const Loaded& rows) const {
+  return unheard_ && std::ranges::any_of(rows.stored_ends(), [&](const auto& other) {
+           if (other.id == message_ || other.subject != completion_.key.execution.value)
+             return false;
+           auto ended = read_end(other.body_json);
+           return !ended.ok() || (ended->completion.key == completion_.key && !ended->unheard);
+         });
 }
 
 Decided FinishRun::decide(Context& ctx) const {
@@ -247,6 +263,7 @@ Decided FinishRun::decide(Context& ctx) const {
   if (!message_ && !mutant(Mutant::SlotNotFreed)) ctx.free_slot(worker_, completion_.key);
   if (!is_holder || is_final(stored->status) || !is_of_worker) return acknowledged(ctx);
   if (is_elsewhere(ctx, *stored)) return handed_on(ctx, *stored);
+  if (is_told_otherwise(ctx.rows())) return acknowledged(ctx);
   if (mutant(Mutant::SlotFreedTwice)) ctx.free_slot(stored->worker);
   bool canceling = stored->status == ExecutionStatus::Canceling;
   if (canceling && !mutant(Mutant::OutboxKept))
