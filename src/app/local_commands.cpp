@@ -8,7 +8,7 @@
 #include <filesystem>
 
 #include "app/config.h"
-#include "app/core_pack.h"
+#include "app/embedded.h"
 #include "app/examination.h"
 #include "app/open_store.h"
 #include "app/pack_store.h"
@@ -101,29 +101,43 @@ Result<int> doctor(const UpOptions& options) {
   return print_findings(findings) ? 1 : 0;
 }
 
+namespace {
+
+// The last name of a path, also of one that ends with a slash.
+std::string name_of(const std::string& folder) {
+  auto path = std::filesystem::absolute(folder).lexically_normal();
+  return (path.has_filename() ? path : path.parent_path()).filename().string();
+}
+
+}  // namespace
+
 Result<int> pack_check(const std::string& folder, bool strict) {
   TRY(auto files, packs::read_pack_folder(folder));
   expr::Engine engine;
-  auto core = packs::check(core_pack(), engine);
-  auto own = packs::check(files, engine);
+  auto core_files = core_pack();
+  packs::PackReader core(core_files, engine), own(files, engine, name_of(folder));
   rules::Catalog names;
-  names.add(core.pack);
-  names.add(own.pack);
-  auto report = packs::check(files, engine, [&](const RuleSpec& rule, const Pack&) {
-    return rules::check_rule(rule, names, engine);
-  });
+  names.add(core.pack());
+  names.add(own.pack());
+  auto report = own.finish(
+      [&](const RuleSpec& rule, const Pack&) { return rules::check_rule(rule, names, engine); });
   for (const auto& action : report.pack.actions) {
     if (!action.workflow) continue;  // what is wrong with its file is told already
     std::ranges::move(engine::workflow_problems(action, engine), std::back_inserter(report.errors));
   }
-  for (const auto& error : report.errors) {
-    cli::put("{}/{}: {}\n", folder, error.path, error.message);
-  }
-  for (const auto& warning : report.warnings) {
-    cli::put("{}/{}: warning: {}\n", folder, warning.path, warning.message);
-  }
-  cli::put("pack '{}' {}: {} errors, {} warnings\n", report.pack.ref, report.pack.version,
-           report.errors.size(), report.warnings.size());
+  auto tell = [&](std::string_view what, const std::vector<Problem>& problems) {
+    auto before = std::string_view(folder).substr(0, folder.find_last_not_of('/') + 1);
+    for (const auto& problem : problems) {
+      cli::put("{}/{}: {}{}\n", before, problem.path, what, problem.message);
+    }
+  };
+  tell("", report.errors);
+  tell("warning: ", report.warnings);
+  auto count = [](size_t number, std::string_view what) {
+    return fmt::format("{} {}{}", number, what, number == 1 ? "" : "s");
+  };
+  cli::put("pack '{}' {}: {}, {}\n", report.pack.ref, report.pack.version,
+           count(report.errors.size(), "error"), count(report.warnings.size(), "warning"));
   return report.errors.empty() && (!strict || report.warnings.empty()) ? 0 : 1;
 }
 

@@ -11,7 +11,7 @@
 #include <map>
 #include <set>
 
-#include "app/core_pack.h"
+#include "app/embedded.h"
 #include "app/staged_releases.h"
 #include "app/write_release.h"
 #include "base/files.h"
@@ -27,23 +27,45 @@ namespace millrace::app {
 
 namespace fs = std::filesystem;
 
+struct FoundPack {
+  std::string where;   // for messages
+  std::string source;  // a folder; empty: built in
+  std::unique_ptr<const packs::PackFiles> files;
+  std::string digest;
+  std::string ref;         // of a staged one; else its folder's name: for packs that say none
+  bool staged = false;     // it is the release that was loaded last
+  bool held_back = false;  // since its source has faults
+  std::vector<Problem> faults = {};
+  std::unique_ptr<packs::PackReader> reader = {};
+};
+
 namespace {
 
 constexpr std::string_view kCorePack = "core";
 
-struct Found {
-  std::string where;   // for messages
-  std::string source;  // a folder; empty: built in
-  packs::PackFiles files;
-  bool staged = false;  // its source is gone: this is the release that was loaded last
-};
+FoundPack make_found(std::string where, std::string source, packs::PackFiles files) {
+  FoundPack found{
+      .where = std::move(where), .source = std::move(source), .files = {}, .digest = {}, .ref = {}};
+  found.digest = packs::digest_of(files);
+  found.ref = fs::path(found.source).filename().string();
+  found.files = std::make_unique<const packs::PackFiles>(std::move(files));
+  return found;
+}
+
+void read(FoundPack& one, expr::Engine& engine) {
+  one.reader = std::make_unique<packs::PackReader>(*one.files, engine, one.ref);
+}
 
 Error file_error(const std::string& path, const std::error_code& ec) {
   return Error(ErrorKind::Unavailable, "APP-0001", fmt::format("{}: {}", path, ec.message()));
 }
 
+void left_out(const std::string& where, std::string_view why) {
+  log_error("pack.left_out", {{"at", where}, {"why", why}});
+}
+
 // A folder with a pack.yaml is a pack; else its subfolders that have one are.
-Result<void> find_packs(const std::string& source, std::vector<Found>& found) {
+Result<void> find_packs(const std::string& source, std::vector<FoundPack>& found) {
   std::error_code ec;
   std::vector<std::string> folders;
   if (fs::exists(source + "/pack.yaml", ec)) {
@@ -56,8 +78,12 @@ Result<void> find_packs(const std::string& source, std::vector<Found>& found) {
   }
   std::sort(folders.begin(), folders.end());
   for (const auto& folder : folders) {
-    TRY(auto files, packs::read_pack_folder(folder));
-    found.push_back({folder, folder, std::move(files)});
+    auto files = packs::read_pack_folder(folder);
+    if (files.ok()) {
+      found.push_back(make_found(folder, folder, *std::move(files)));
+    } else {
+      left_out(folder, files.error().describe());
+    }
   }
   return {};
 }
@@ -78,7 +104,7 @@ Result<void> stage(const std::string& data, const Pack& pack, const packs::PackF
   return write_release(files, pack.folder);
 }
 
-void warn_of_workflows(const Found& one, const Pack& pack, expr::Engine& engine) {
+void warn_of_workflows(const FoundPack& one, const Pack& pack, expr::Engine& engine) {
   // The pack loads, as in StackStorm: other actions of it may be all right.
   for (const auto& action : pack.actions) {
     for (const auto& problem : engine::workflow_problems(action, engine)) {
@@ -89,7 +115,7 @@ void warn_of_workflows(const Found& one, const Pack& pack, expr::Engine& engine)
   }
 }
 
-void warn_of_secret_arguments(const Found& one, const Pack& pack) {
+void warn_of_secret_arguments(const FoundPack& one, const Pack& pack) {
   for (const auto& action : pack.actions) {
     std::string name = packs::secret_argument(action);
     if (name.empty()) continue;
@@ -102,48 +128,41 @@ void warn_of_secret_arguments(const Found& one, const Pack& pack) {
   }
 }
 
-// First without rules' names, to know them all; then whole, against all packs. A mistake in a
-// staged release, which this binary sees and an older one did not, keeps nobody else away.
-Result<std::vector<std::shared_ptr<Pack>>> check_all(const std::vector<Found>& found) {
-  expr::Engine engine;
-  std::vector<Problem> problems;
-  std::vector<packs::Report> first;
-  for (const auto& one : found) first.push_back(packs::check(one.files, engine));
+// A mistake costs its file and keeps nobody else away: it is told, and counted on the pack.
+void tell_faults(const FoundPack& one, const packs::Report& report) {
+  for (const auto& error : report.errors) {
+    log_warn("pack.faulty", {{"at", one.where + "/" + error.path}, {"problem", error.message}});
+  }
+  if (report.errors.empty()) return;
+  log_error("pack.not_whole", {{"pack", report.pack.ref},
+                               {"at", one.where},
+                               {"problems", report.errors.size()},
+                               {"why", "each costs the file that it stands in"}});
+}
+
+// All packs are known before the rules of one are judged, which name what others have.
+std::vector<std::shared_ptr<Pack>> judge(std::vector<FoundPack>& found, expr::Engine& engine) {
   rules::Catalog names;
-  for (const auto& report : first) names.add(report.pack);
+  for (const auto& one : found) names.add(one.reader->pack());
   auto check_rule = [&](const RuleSpec& rule, const Pack&) {
     return rules::check_rule(rule, names, engine);
   };
   std::vector<std::shared_ptr<Pack>> packs;
-  for (const auto& one : found) {
-    auto report = packs::check(one.files, engine, check_rule);
-    for (const auto& error : report.errors) {
-      if (one.staged) {
-        log_warn("pack.faulty", {{"at", one.where + "/" + error.path}, {"problem", error.message}});
-      } else {
-        problems.push_back({one.where + "/" + error.path, error.message});
-      }
-    }
+  for (auto& one : found) {
+    auto report = one.reader->finish(check_rule);
+    tell_faults(one, report);
     warn_of_workflows(one, report.pack, engine);
     warn_of_secret_arguments(one, report.pack);
     auto pack = std::make_shared<Pack>(std::move(report.pack));
     pack->source = one.source;
-    pack->source_gone = one.staged;
+    pack->source_gone = one.staged && !one.held_back;
     packs.push_back(std::move(pack));
   }
-  if (problems.empty()) return packs;
-  return Error(ErrorKind::Invalid, "APP-0002",
-               fmt::format("{} problems in packs; nothing was loaded", problems.size()))
-      .with_problems(std::move(problems));
+  return packs;
 }
 
 bool holds(const std::vector<std::shared_ptr<const Pack>>& packs, std::string_view digest) {
   return std::ranges::any_of(packs, [&](const auto& pack) { return pack->digest == digest; });
-}
-
-// The ref that a pack's folder gives itself.
-std::string ref_of(const Found& one, expr::Engine& engine) {
-  return packs::check(one.files, engine).pack.ref;
 }
 
 }  // namespace
@@ -194,20 +213,25 @@ Result<Packs> PackStore::load(sql::Connection& reader, Why why) const {
 }
 
 Result<Packs> PackStore::load(sql::Connection& reader, const Releases& known, Why why) const {
-  std::vector<Found> found;
-  found.push_back({"core (built in)", "", core_pack()});
+  std::vector<FoundPack> found;
+  found.push_back(make_found("core (built in)", "", core_pack()));
   for (const auto& source : sources_) TRY(find_packs(source, found));
   expr::Engine engine;
   std::set<std::string> there;
-  std::vector<Found> chosen;
+  std::vector<FoundPack> chosen;
   std::set<std::string> left;  // to the store
   for (auto& one : found) {
-    auto ref = ref_of(one, engine);
-    if (!there.insert(ref).second) {
-      return Error(ErrorKind::Conflict, "APP-0003",
-                   fmt::format("pack '{}' is there twice: in {} and before it", ref, one.where));
+    read(one, engine);
+    const std::string& ref = one.reader->pack().ref;
+    if (!one.reader->is_usable()) {
+      left_out(one.where, one.reader->finish({}).errors.front().message);
+      continue;
     }
-    TRY(bool taken, is_taken(reader, ref, packs::digest_of(one.files), known, why));
+    if (!there.insert(ref).second) {
+      left_out(one.where, fmt::format("pack '{}' is there already: in a folder before it", ref));
+      continue;
+    }
+    TRY(bool taken, is_taken(reader, ref, one.digest, known, why));
     if (taken) {
       chosen.push_back(std::move(one));
     } else {
@@ -216,10 +240,8 @@ Result<Packs> PackStore::load(sql::Connection& reader, const Releases& known, Wh
   }
   for (const auto& ref : left) there.erase(ref);
   found = std::move(chosen);
-  std::map<std::string, std::string> digests;  // of staged releases, by pack
   for (const auto& release : known) {
     if (!there.insert(release.pack).second) continue;
-    std::string folder = folder_of(release.pack, release.digest);
     auto files = staged(release.pack, release.digest);
     if (!files.ok()) {
       log_error("pack.gone", {{"pack", release.pack},
@@ -232,24 +254,70 @@ Result<Packs> PackStore::load(sql::Connection& reader, const Releases& known, Wh
       log_warn("pack.source_gone", {{"pack", release.pack},
                                     {"version", release.version},
                                     {"digest", release.digest},
-                                    {"loaded_from", folder}});
+                                    {"loaded_from", folder_of(release.pack, release.digest)}});
     }
-    found.push_back({folder, "", std::move(*files), true});
-    digests.emplace(release.pack, release.digest);
+    found.push_back(staged_one(release, *std::move(files)));
+    read(found.back(), engine);
   }
-  TRY(auto packs, check_all(found));
+  auto packs = judge(found, engine);
+  TRY(bool held_back, hold_back(known, packs, found));
+  if (held_back) {
+    for (auto& one : found) read(one, engine);
+    packs = judge(found, engine);
+  }
   Packs loaded;
   for (size_t i = 0; i < packs.size(); ++i) {
     auto& pack = *packs[i];
-    pack.digest = pack.source_gone ? digests[pack.ref] : packs::digest_of(found[i].files);
+    FoundPack& one = found[i];
+    pack.digest = one.digest;
     pack.folder = folder_of(pack.ref, pack.digest);
+    if (one.held_back) pack.faults = std::move(one.faults);
     std::error_code ec;
     fs::create_directories(fs::path(pack.folder).parent_path(), ec);
     if (ec) return file_error(pack.folder, ec);
-    if (!pack.source_gone) TRY(stage(data_, pack, found[i].files));
+    if (!one.staged) TRY(stage(data_, pack, *one.files));
     loaded.push_back(std::move(packs[i]));
   }
   return loaded;
+}
+
+FoundPack PackStore::staged_one(const kernel::PackReleaseRow& release,
+                                packs::PackFiles files) const {
+  auto one = make_found(folder_of(release.pack, release.digest), "", std::move(files));
+  one.digest = release.digest;
+  one.ref = release.pack;
+  one.staged = true;
+  return one;
+}
+
+// What is changed and has got faults by it leaves the release in force that had none. Says whether
+// there was such a pack.
+Result<bool> PackStore::hold_back(const Releases& known,
+                                  const std::vector<std::shared_ptr<Pack>>& packs,
+                                  std::vector<FoundPack>& found) const {
+  bool some = false;
+  expr::Engine engine;
+  for (size_t i = 0; i < packs.size(); ++i) {
+    FoundPack& one = found[i];
+    if (one.staged || packs[i]->faults.empty()) continue;
+    auto release = std::ranges::find(known, packs[i]->ref, &kernel::PackReleaseRow::pack);
+    if (release == known.end() || release->digest == one.digest) continue;
+    auto files = staged(release->pack, release->digest);
+    if (!files.ok() || !packs::check(*files, engine, {}, release->pack).errors.empty()) continue;
+    log_error("pack.held_back", {{"pack", release->pack},
+                                 {"at", one.where},
+                                 {"in_force", release->digest},
+                                 {"version", release->version},
+                                 {"problems", packs[i]->faults.size()},
+                                 {"do", "mend the files; until then the release before stays"}});
+    auto kept = staged_one(*release, *std::move(files));
+    kept.source = one.source;
+    kept.faults = packs[i]->faults;
+    kept.held_back = true;
+    one = std::move(kept);
+    some = true;
+  }
+  return some;
 }
 
 Result<PinnedReleases> PackStore::load_pinned(sql::Connection& reader, const Packs& current) const {
@@ -261,7 +329,7 @@ Result<PinnedReleases> PackStore::load_pinned(sql::Connection& reader, const Pac
     std::string folder = folder_of(release.pack, release.digest);
     auto files = staged(release.pack, release.digest);
     auto pack = std::make_shared<Pack>();
-    if (files.ok()) *pack = packs::check(*files, engine).pack;
+    if (files.ok()) *pack = packs::check(*files, engine, {}, release.pack).pack;
     if (pack->ref != release.pack) {
       TRY(int64_t executions, store::executions_of_release(reader, release.tenant, release.digest));
       std::string why = files.ok() ? fmt::format("{} holds no pack '{}'", folder, release.pack)

@@ -31,6 +31,8 @@ struct PinnedReleases {
   std::vector<MissingRelease> missing;
 };
 
+struct FoundPack;
+
 // Reads, checks and stages pack releases. A release lies, read-only, under
 // {data}/packs/{ref}/{digest}: what runs is never touched by an edit of its source folder. What
 // lies there is believed only when it has that digest (staged_releases.h).
@@ -52,8 +54,9 @@ class PackStore {
   // The core pack of this binary and every pack of the sources, checked and staged; and of each
   // pack that the store knows and no source holds any more the release that it had last
   // (`source_gone`). A release that was changed where it is staged is staged anew from its source;
-  // without one it counts as gone. Or an error with every problem of every pack, and then nothing
-  // is staged.
+  // without one it counts as gone. What is wrong costs the file that it stands in, or, where there
+  // is a release in force without faults, keeps that one; either way it is told, and is among the
+  // pack's `faults`. An error: of the store, or of the data folder.
   Result<Packs> load(sql::Connection& reader, Why why = Why::Asked) const;
 
   // The releases that open executions are pinned to and that `current` does not hold.
@@ -73,6 +76,9 @@ class PackStore {
  private:
   using Releases = std::vector<kernel::PackReleaseRow>;
   Result<Packs> load(sql::Connection& reader, const Releases& known, Why why) const;
+  FoundPack staged_one(const kernel::PackReleaseRow& release, packs::PackFiles files) const;
+  Result<bool> hold_back(const Releases& known, const std::vector<std::shared_ptr<Pack>>& packs,
+                         std::vector<FoundPack>& found) const;
   Result<bool> is_taken(sql::Connection& reader, const std::string& ref, const std::string& digest,
                         const Releases& known, Why why) const;
   Result<packs::PackFiles> staged(const std::string& pack, const std::string& digest) const;

@@ -84,22 +84,41 @@ TEST_F(PackStoreTest, AnEditIsAnotherReleaseAndLeavesTheFirstAlone) {
   EXPECT_EQ(find(loaded({source}), "tea")->digest, first->digest) << "content names a release";
 }
 
-TEST_F(PackStoreTest, AMistakeIsToldWithItsPlaceAndNothingIsStaged) {
-  auto good = pack("good", {{"pack.yaml", "ref: good\nversion: 1.0.0\n"}});
+TEST_F(PackStoreTest, AMistakeCostsItsFileAndIsAmongTheFaults) {
   auto bad = pack("tea", tea_pack());
-  write(bad + "/actions/brew.yaml", "name: brew\nrunner_type: sehll\n");
-  auto refused = load({good, bad});
-  ASSERT_FALSE(refused.ok());
-  EXPECT_EQ(refused.error().code(), "APP-0002");
-  ASSERT_FALSE(refused.error().problems().empty());
-  EXPECT_NE(refused.error().problems()[0].path.find("actions/brew.yaml"), std::string::npos);
-  EXPECT_FALSE(std::filesystem::exists(data_ + "/packs"));
+  write(bad + "/actions/boil.yaml", "name: boil\nrunner_type: sehll\n");
+  auto tea = find(loaded({bad}), "tea");
+  ASSERT_NE(tea, nullptr);
+  EXPECT_NE(tea->find_action("tea.brew"), nullptr);
+  EXPECT_EQ(tea->find_action("tea.boil"), nullptr);
+  ASSERT_EQ(tea->faults.size(), 1u);
+  EXPECT_EQ(tea->faults[0].path, "actions/boil.yaml:2");
+  EXPECT_EQ(find(loaded({bad}), "tea")->digest, tea->digest);
 }
 
-TEST_F(PackStoreTest, TwoPacksOfOneNameAreRefused) {
-  auto refused = load({pack("one", tea_pack()), pack("two", tea_pack())});
-  ASSERT_FALSE(refused.ok());
-  EXPECT_EQ(refused.error().code(), "APP-0003");
+TEST_F(PackStoreTest, WhatIsChangedForTheWorseLeavesTheReleaseThatWasWhole) {
+  auto source = pack("tea", tea_pack("green"));
+  auto whole = find(loaded({source}), "tea");
+  auto brew = tea_pack()["actions/brew.yaml"];
+  write(source + "/actions/brew.yaml", "name: brew\nrunner_type: sehll\n");
+  auto kept = find(loaded({source}), "tea");
+  ASSERT_NE(kept, nullptr);
+  EXPECT_EQ(kept->digest, whole->digest);
+  EXPECT_EQ(kept->source, source);
+  EXPECT_FALSE(kept->source_gone);
+  EXPECT_NE(kept->find_action("tea.brew"), nullptr);
+  EXPECT_EQ(kept->faults.size(), 1u) << "those of the source";
+  write(source + "/actions/brew.yaml", brew + "\n");
+  auto mended = find(loaded({source}), "tea");
+  EXPECT_NE(mended->digest, whole->digest);
+  EXPECT_TRUE(mended->faults.empty());
+}
+
+TEST_F(PackStoreTest, WhatIsNoPackKeepsNobodyElseAway) {
+  auto packs = loaded({pack("nameless", {{"pack.yaml", "name: No Ref\nversion: 1.0.0\n"}}),
+                       pack("one", tea_pack("green")), pack("two", tea_pack("black"))});
+  EXPECT_EQ(packs.size(), 2u);
+  EXPECT_EQ(find(packs, "tea")->source, home_ + "/one") << "the first of one name";
 }
 
 TEST_F(PackStoreTest, APackWithoutASourceComesFromItsLastRelease) {

@@ -2,6 +2,9 @@
 #include "app/worker_config.h"
 
 #include <filesystem>
+#include <memory>
+
+#include "app/python_sdk.h"
 
 namespace millrace::app {
 
@@ -24,6 +27,13 @@ worker::WorkerConfig worker_config(const WorkerSection& section, const std::stri
                        .cpu_s = limits.cpu_s,
                        .core_bytes = limits.core_bytes};
   config.run.env_allowed = section.env_allowed;
+  config.run.python_sdk = [data,
+                           staged = std::make_shared<std::string>()]() -> Result<std::string> {
+    if (staged->empty()) {
+      TRY(*staged, stage_python_sdk(data));
+    }
+    return *staged;
+  };
   return config;
 }
 

@@ -82,10 +82,14 @@ constexpr Keyword kKeywords[] = {
 
 class SchemaChecker {
  public:
-  SchemaChecker(std::vector<std::string_view> annotations, uint64_t& regex_steps)
-      : annotations_(std::move(annotations)), regex_steps_left_(regex_steps) {}
+  SchemaChecker(std::vector<std::string_view> annotations, uint64_t& regex_steps,
+                bool unknown_apart)
+      : annotations_(std::move(annotations)),
+        regex_steps_left_(regex_steps),
+        unknown_apart_(unknown_apart) {}
 
   std::vector<Problem> take() { return std::move(problems_).take(); }
+  std::vector<Problem> take_unknown() { return std::move(unknown_).take(); }
 
   void check(const Value& schema, const std::string& at) {
     if (schema.is_bool() || problems_.full()) return;
@@ -111,7 +115,8 @@ class SchemaChecker {
     if (keyword == std::end(kKeywords)) {
       auto names = annotations_;
       for (const Keyword& k : kKeywords) names.push_back(k.name);
-      return add(at, fmt::format("unknown keyword '{}'{}", name, did_you_mean(name, names)));
+      auto& to = unknown_apart_ ? unknown_ : problems_;
+      return to.add(at, fmt::format("unknown keyword '{}'{}", name, did_you_mean(name, names)));
     }
     check_shape(keyword->shape, value, at);
   }
@@ -209,16 +214,19 @@ class SchemaChecker {
   std::vector<std::string_view> annotations_;
   uint64_t& regex_steps_left_;
   Problems problems_;
+  Problems unknown_;
+  bool unknown_apart_;
 };
 
 }  // namespace
 
 std::vector<Problem> check_json_schema(const Value& schema,
                                        std::vector<std::string_view> annotations,
-                                       uint64_t* regex_steps) {
+                                       uint64_t* regex_steps, std::vector<Problem>* unknown) {
   uint64_t own = kRegexStepsOfDocument;
-  SchemaChecker checker(std::move(annotations), regex_steps ? *regex_steps : own);
+  SchemaChecker checker(std::move(annotations), regex_steps ? *regex_steps : own, unknown);
   checker.check(schema, {});
+  if (unknown) *unknown = checker.take_unknown();
   return checker.take();
 }
 

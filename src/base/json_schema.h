@@ -18,10 +18,12 @@ namespace millrace {
 // What is wrong with the schema itself, 100 problems at most; each path is a JSON pointer into it.
 // `annotations` are further keywords that may stand beside it (StackStorm's `secret`, `position`,
 // ...). What its patterns cost to compile is taken from `regex_steps`, which many schemas may
-// share; without it each has kRegexStepsOfDocument (regex_cost.h).
+// share; without it each has kRegexStepsOfDocument (regex_cost.h). Keywords that nobody knows go to
+// `unknown` where it is given: validation passes over them.
 std::vector<Problem> check_json_schema(const Value& schema,
                                        std::vector<std::string_view> annotations = {},
-                                       uint64_t* regex_steps = nullptr);
+                                       uint64_t* regex_steps = nullptr,
+                                       std::vector<Problem>* unknown = nullptr);
 
 enum class ShowValues : uint8_t { Yes, No };  // No: messages never quote the value (secrets)
 

@@ -10,7 +10,7 @@ namespace {
 constexpr Column kPackColumns[] = {
     {"REF", "ref"},         {"VERSION", "version"},         {"STATE", "state"},
     {"ACTIONS", "actions"}, {"TRIGGERS", "triggers"},       {"RULES", "rules"},
-    {"SOURCE", "source"},   {"DESCRIPTION", "description"},
+    {"FAULTS", "faults"},   {"SOURCE", "source"},           {"DESCRIPTION", "description"},
 };
 constexpr Column kActionColumns[] = {
     {"REF", "ref"},

@@ -19,8 +19,9 @@ std::string place(TenantId tenant, ExecutionId execution) {
 }  // namespace
 
 std::string output_ref(TenantId tenant, const RunKey& key, Stream stream) {
+  constexpr std::string_view kEndings[] = {"out", "err", "result"};
   return fmt::format("{}{}.{}.{}.{}", kOutputBlobs, place(tenant, key.execution), key.attempt,
-                     key.epoch, stream == Stream::Stdout ? "out" : "err");
+                     key.epoch, kEndings[static_cast<size_t>(stream)]);
 }
 
 std::string artifacts_prefix(TenantId tenant, const RunKey& key) {

@@ -15,7 +15,7 @@ namespace millrace::kernel {
 // What is too large for a row: output of runs, artifacts. A blob has a reference, a text of
 // components with `/` between, and is written once. Where it lies is the adapter's business.
 //
-//   output/TENANT/EE/EXECUTION.ATTEMPT.EPOCH.out      one stream of one run (.err)
+//   output/TENANT/EE/EXECUTION.ATTEMPT.EPOCH.out      one stream of one run (.err, .result)
 //   artifacts/TENANT/EE/EXECUTION/ATTEMPT/NAME        what a run left in its artifacts folder
 //
 // EE: the last byte of the execution's id, so that no folder grows without end.

@@ -35,7 +35,7 @@ struct WorkOrder {
   std::string entry_point;  // path below the release's actions/ folder; of Script
   Runner runner = Runner::Script;
   std::string runner_type;     // as the pack writes it; for people
-  bool python_runner = false;  // StackStorm's python-script: started through the shim
+  bool python_runner = false;  // StackStorm's python-script: started through the SDK (sdk/python)
   Runtime runtime;             // of Script
   ParameterDelivery delivery = ParameterDelivery::Stdin;
   ParameterFormat parameter_format = ParameterFormat::Json;
@@ -44,6 +44,7 @@ struct WorkOrder {
   std::vector<std::string> steering;   // these steer the run (cwd, env, ...), the action does not
                                        // get them
   Value parameters;                    // rendered, defaults filled in, checked against the schema
+  Value config;                        // of the pack; of python_runner
   std::vector<std::string> secrets;    // masked in output; never logged
   std::vector<std::pair<std::string, std::string>> env;  // MILLRACE_* and the execution's own
   std::vector<std::string> permissions;                  // of the API token that the run asks for
@@ -52,7 +53,8 @@ struct WorkOrder {
   bool operator==(const WorkOrder&) const = default;
 };
 
-enum class Stream : uint8_t { Stdout = 0, Stderr = 1 };
+// Result: what a run through the SDK says on a descriptor of its own; no part of its output.
+enum class Stream : uint8_t { Stdout = 0, Stderr = 1, Result = 2 };
 
 // One occurrence of a secret that masking has hidden. With the order's secrets the server can read
 // what was printed, for data must not change; nothing that travels or lies on a disk holds one.
@@ -93,8 +95,11 @@ struct Completion {
   std::string message;  // for people: why it could not start, what killed it
   StreamOutput out;
   StreamOutput err;
+  // From the spawner to its worker, which reads it into `output`; empty everywhere else.
+  StreamOutput result;
   // Of in-process runs (core.http): the result as it is. Of others, when `is_read`: what stdout
-  // says, or why that cannot be told; the worker has read it because it is large. Else null.
+  // says, or why that cannot be told, where the worker has read it because it is large; of runs
+  // through the SDK what they have said as their result. Else null.
   Value output;
   std::string output_error;
   bool is_read = false;

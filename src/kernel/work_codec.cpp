@@ -168,7 +168,7 @@ StreamOutput get_output(FrameReader& r) {
 FrameWriter& put(FrameWriter& w, const WorkOrder& order) {
   const auto& [tenant, key, action, pack, release, entry_point, runner, runner_type, python_runner,
                runtime, delivery, parameter_format, output_format, arguments, steering, parameters,
-               secrets, env, permissions, timeout_ms] = order;
+               config, secrets, env, permissions, timeout_ms] = order;
   put(w.i64(tenant.value), key);
   w.text(action).text(pack).text(release).text(entry_point);
   put_enum(w, runner);
@@ -178,6 +178,7 @@ FrameWriter& put(FrameWriter& w, const WorkOrder& order) {
   put_enum(w, parameter_format);
   put_enum(w, output_format);
   put(w.list(arguments).list(steering), parameters);
+  put(w, config);
   put(w.list(secrets), env);
   return w.list(permissions).i64(timeout_ms);
 }
@@ -200,6 +201,7 @@ WorkOrder get_order(FrameReader& r) {
   order.arguments = r.list();
   order.steering = r.list();
   order.parameters = ValueReader(r).read();
+  order.config = ValueReader(r).read();
   order.secrets = r.list();
   order.env = get_pairs(r);
   order.permissions = r.list();
@@ -208,12 +210,12 @@ WorkOrder get_order(FrameReader& r) {
 }
 
 FrameWriter& put(FrameWriter& w, const Completion& completion) {
-  const auto& [tenant, key, end, exit_code, message, out, err, output, output_error, is_read,
+  const auto& [tenant, key, end, exit_code, message, out, err, told, output, output_error, is_read,
                started_ms, ended_ms] = completion;
   put(w.i64(tenant.value), key);
   put_enum(w, end);
   w.u32(static_cast<uint32_t>(exit_code)).text(message);
-  put(put(w, out), err);
+  put(put(put(w, out), err), told);
   put(w, output);
   w.text(output_error).u8(is_read ? 1 : 0);
   return w.i64(started_ms).i64(ended_ms);
@@ -228,6 +230,7 @@ Completion get_completion(FrameReader& r) {
   c.message = r.text();
   c.out = get_output(r);
   c.err = get_output(r);
+  c.result = get_output(r);
   c.output = ValueReader(r).read();
   c.output_error = r.text();
   c.is_read = r.u8() != 0;

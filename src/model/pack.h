@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/result.h"
 #include "base/value.h"
 #include "base/yaml.h"
 #include "model/execution.h"
@@ -90,6 +91,7 @@ struct Pack {
   std::vector<Trigger> triggers;
   std::vector<Action> actions;
   std::vector<RuleSpec> rules;
+  std::vector<Problem> faults;  // what was left out of it, and why; paths are `file:line`
 
   const Action* find_action(std::string_view action_ref) const;
   const Trigger* find_trigger(std::string_view trigger_ref) const;

@@ -15,6 +15,10 @@ namespace {
 
 constexpr int64_t kLongestTimeoutS = 366 * 86'400;
 
+// What StackStorm's python-script actions count on without asking: the datastore, other actions.
+constexpr std::string_view kOfPythonScript[] = {"actions:read", "executions:read",
+                                                "executions:run", "keys:read", "keys:write"};
+
 // A runtime that the pack itself brings, by its ref or its name.
 const Runtime* find_own_runtime(const Pack& pack, const std::string& name) {
   auto found = std::ranges::find_if(pack.runtimes, [&](const Runtime& runtime) {
@@ -40,6 +44,9 @@ class ActionReader {
     read_timeout();
     read_delivery();
     action_.permissions = section_.texts("permissions");
+    if (action_.python_runner && !section_.find("permissions")) {
+      action_.permissions.assign(std::begin(kOfPythonScript), std::end(kOfPythonScript));
+    }
     read_labels();
     section_.ignore({"label", "tags", "examples", "meta", "metadata_file", "output_key",
                      "runtime_version", "deprecated"});
@@ -107,7 +114,8 @@ class ActionReader {
     } else if (action_.entry_point.empty()) {
       section_.error(section_.node(), "expected 'entry_point', a file below actions/");
     } else {
-      check_entry_point(reading_, section_, *entry_point, "actions", action_.entry_point);
+      auto when = action_.runner == Runner::Workflow ? WhenMissing::Refuse : WhenMissing::Warn;
+      check_entry_point(reading_, section_, *entry_point, "actions", action_.entry_point, when);
     }
     if (action_.runner == Runner::Workflow) read_workflow();
   }
@@ -136,9 +144,6 @@ class ActionReader {
     bool is_command = type.name == "shell" && action_.entry_point.empty() && has_command;
     if (is_command) action_.runner = Runner::Shell;
     add_runner_parameters(type, action_.parameters);
-    if (action_.runner == Runner::Shell && !has_command) {
-      section_.error(section_.node(), "expected a parameter 'cmd', the command");
-    }
   }
 
   // `timeout` in seconds; in StackStorm it is the default of the runner's parameter `timeout`.

@@ -6,7 +6,11 @@
 #include <algorithm>
 #include <charconv>
 #include <deque>
+#include <memory>
 #include <optional>
+#include <ranges>
+#include <set>
+#include <string_view>
 #include <tuple>
 
 #include "base/excerpt.h"
@@ -42,27 +46,37 @@ std::string unescaped(std::string_view token) {
   return out;
 }
 
-class Checker {
- public:
-  Checker(const PackFiles& files, expr::Engine& engine)
-      : reading_{.files = files, .engine = engine} {}
+}  // namespace
 
-  Report run(const RuleCheck& check_rule) {
+class PackReader::Impl {
+ public:
+  Impl(const PackFiles& files, expr::Engine& engine, std::string folder)
+      : reading_{.files = files, .engine = engine, .folder = std::move(folder)} {
     read_one("pack.yaml", read_pack_yaml, true);
     reading_.pack.digest = digest_of(reading_.files);
     read_one("config.schema.yaml", read_config_schema, false);
     read_folder("runtimes", "a runtime", read_runtime);
     read_folder("triggers", "a trigger", read_trigger);
     read_folder("sensors", "a sensor", read_sensor);  // before rules: they define triggers
+    keep_last_triggers();
     read_folder("actions", "an action", read_action);
     read_folder("policies", "a policy", read_policy);
     read_folder("aliases", "an alias", read_alias);
     check_config();
-    read_rules(check_rule);
+    read_rules();
+  }
+
+  const Pack& pack() const { return reading_.pack; }
+
+  Report finish(const RuleCheck& check_rule) {
+    if (check_rule) check_rules(check_rule);
     std::ranges::sort(reading_.findings.errors, stands_before);
     std::ranges::sort(reading_.findings.warnings, stands_before);
-    return {std::move(reading_.pack), limited(std::move(reading_.findings.errors)),
-            limited(std::move(reading_.findings.warnings))};
+    reading_.pack.faults = limited(std::move(reading_.findings.errors));
+    auto errors = reading_.pack.faults;
+    bool is_usable = is_pack_ref(reading_.pack.ref);
+    return {std::move(reading_.pack), std::move(errors),
+            limited(std::move(reading_.findings.warnings)), is_usable};
   }
 
  private:
@@ -93,6 +107,10 @@ class Checker {
     reading_.findings.errors.push_back({fmt::format("{}:{}", path, line), std::move(message)});
   }
 
+  void warning(const std::string& path, int line, std::string message) {
+    reading_.findings.warnings.push_back({fmt::format("{}:{}", path, line), std::move(message)});
+  }
+
   void read_one(const std::string& path, Reader reader, bool is_required) {
     auto file = reading_.files.find(path);
     if (file == reading_.files.end()) {
@@ -120,9 +138,27 @@ class Checker {
 
   void read_folder(const std::string& folder, std::string_view what, Reader reader) {
     each_file(folder, what, [&](const std::string& path, const YamlNode& root) {
+      Pack& pack = reading_.pack;
+      size_t errors = reading_.findings.errors.size(), runtimes = pack.runtimes.size(),
+             triggers = pack.triggers.size(), actions = pack.actions.size();
       Section section(root, path, reading_.findings);
       reader(reading_, section);
+      if (reading_.findings.errors.size() == errors) return;
+      pack.runtimes.resize(runtimes);
+      pack.triggers.resize(triggers);
+      pack.actions.resize(actions);
     });
+  }
+
+  // Sensors may define a trigger again; the last one counts.
+  void keep_last_triggers() {
+    std::set<std::string_view> seen;
+    std::vector<Trigger> kept;
+    for (auto& trigger : reading_.pack.triggers | std::views::reverse) {
+      if (seen.insert(trigger.ref).second) kept.push_back(trigger);
+    }
+    std::ranges::reverse(kept);
+    reading_.pack.triggers = std::move(kept);
   }
 
   // The defaults of the schema, with the pack's own `config` over them.
@@ -153,29 +189,46 @@ class Checker {
     }
   }
 
-  void read_rules(const RuleCheck& check_rule) {
-    struct Place {
-      std::string path;
-      const YamlNode* root;
-    };
-    std::vector<Place> places;
+  void read_rules() {
     each_file("rules", "a rule", [&](const std::string& path, const YamlNode& root) {
+      size_t errors = reading_.findings.errors.size();
       Section section(root, path, reading_.findings);
       RuleSpec rule = read_rule(reading_, section);
-      if (rule.ref.empty()) return;
+      if (rule.ref.empty() || reading_.findings.errors.size() > errors) return;
       reading_.pack.rules.push_back(std::move(rule));
-      places.push_back({path, &root});
+      rules_.push_back({path, &root});
     });
-    if (!check_rule) return;
-    for (size_t i = 0; i < places.size(); ++i) {
-      const RuleSpec& rule = reading_.pack.rules[i];
+  }
+
+  void check_rules(const RuleCheck& check_rule) {
+    std::vector<RuleSpec> sound;
+    for (size_t i = 0; i < rules_.size(); ++i) {
+      const auto& [path, root] = rules_[i];
+      RuleSpec& rule = reading_.pack.rules[i];
       hush();
-      for (const Problem& problem : check_rule(rule, reading_.pack)) {
-        error(
-            places[i].path, line_of(*places[i].root, problem.path),
-            fmt::format("rule '{}': {}{}", rule.ref, place_in_rule(problem.path), problem.message));
+      auto problems = check_rule(rule, reading_.pack);
+      for (const Problem& problem : problems) {
+        auto message =
+            fmt::format("rule '{}': {}{}", rule.ref, place_in_rule(problem.path), problem.message);
+        int line = line_of(*root, problem.path);
+        if (waits_for_another_pack(rule, problem)) {
+          warning(path, line, message + "; the rule is left out until it is there");
+        } else {
+          error(path, line, std::move(message));
+        }
       }
+      if (problems.empty()) sound.push_back(std::move(rule));
     }
+    reading_.pack.rules = std::move(sound);
+  }
+
+  // What check_rule() says of refs stands where the refs do.
+  bool waits_for_another_pack(const RuleSpec& rule, const Problem& problem) const {
+    const std::string& ref = problem.path == "/action/ref"     ? rule.action
+                             : problem.path == "/trigger/type" ? rule.trigger
+                                                               : reading_.pack.ref;
+    size_t dot = ref.find('.');
+    return dot != ref.npos && dot > 0 && std::string_view(ref).substr(0, dot) != reading_.pack.ref;
   }
 
   void hush() {
@@ -211,15 +264,28 @@ class Checker {
     return {};
   }
 
+  struct RuleFile {
+    std::string path;
+    const YamlNode* root;
+  };
+
   Reading reading_;
   std::optional<WithoutSuggestions> hushed_;
-  std::deque<YamlNode> trees_;  // stays where it is as it grows
+  std::deque<YamlNode> trees_;   // stays where it is as it grows
+  std::vector<RuleFile> rules_;  // of each of the pack's rules
 };
 
-}  // namespace
+PackReader::PackReader(const PackFiles& files, expr::Engine& engine, std::string folder)
+    : impl_(std::make_unique<Impl>(files, engine, std::move(folder))) {}
+PackReader::PackReader(PackReader&&) noexcept = default;
+PackReader::~PackReader() = default;
+const Pack& PackReader::pack() const { return impl_->pack(); }
+bool PackReader::is_usable() const { return is_pack_ref(pack().ref); }
+Report PackReader::finish(const RuleCheck& check_rule) { return impl_->finish(check_rule); }
 
-Report check(const PackFiles& files, expr::Engine& engine, const RuleCheck& check_rule) {
-  return Checker(files, engine).run(check_rule);
+Report check(const PackFiles& files, expr::Engine& engine, const RuleCheck& check_rule,
+             std::string folder) {
+  return PackReader(files, engine, std::move(folder)).finish(check_rule);
 }
 
 Result<Pack> load(const PackFiles& files, std::string folder, expr::Engine& engine,

@@ -242,8 +242,21 @@ Value cast_parameters(const Action& action, const Value& given) {
   return cast;
 }
 
-std::vector<std::string> secret_values(const Action& action, const Value& parameters) {
+Value secret_config(const Pack& pack, const Action& action) {
+  Value secrets = Value::map();
+  if (!action.python_runner || !pack.config.is_map()) return secrets;
+  const Value& schemas = pack.config_schema["properties"];
+  for (const auto& entry : pack.config.as_map()) {
+    if (!schemas[entry.name()].bool_or("secret", false)) continue;
+    secrets.set(entry.name(), entry.value);
+  }
+  return secrets;
+}
+
+std::vector<std::string> secret_values(const Action& action, const Value& parameters,
+                                       const Value& secret_config) {
   std::vector<std::string> out;
+  gather_texts(secret_config, out);
   for (const Parameter& parameter : action.parameters) {
     if (parameter.secret) gather_texts(parameters[parameter.name], out);
   }

@@ -32,11 +32,15 @@ Result<Value> check_parameters(const Action& action, const Value& given, const C
 // where it reads as that (`"3"`, `"[1]"`), and for a string parameter any other value its text.
 Value cast_parameters(const Action& action, const Value& given);
 
+// The secret values of the pack's configuration that a run of this action is given, by name.
+Value secret_config(const Pack& pack, const Action& action);
+
 // The texts that must not appear in any output of a run with these parameters, longest first: the
-// scalars of its secret parameters, also as JSON writes them, and the single lines of those that
-// have several. Texts under 4 bytes and lines under 8 are left out: hiding each "1" of an output
-// would hide nothing and spoil all.
-std::vector<std::string> secret_values(const Action& action, const Value& parameters);
+// scalars of its secret parameters and of that configuration, also as JSON writes them, and the
+// single lines of those that have several. Texts under 4 bytes and lines under 8 are left out:
+// hiding each "1" of an output would hide nothing and spoil all.
+std::vector<std::string> secret_values(const Action& action, const Value& parameters,
+                                       const Value& secret_config = {});
 
 // The parameters that become words of the command line: of shell actions, those with a position,
 // in that order.

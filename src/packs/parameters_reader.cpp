@@ -25,11 +25,66 @@ constexpr std::array kOwnKeys = {std::string_view("required"),  std::string_view
 
 bool is_own_key(std::string_view key) { return std::ranges::find(kOwnKeys, key) != kOwnKeys.end(); }
 
-// One JSON Schema of an object, rather than a map of names (one of which may be `type`).
+// One JSON Schema of an object, rather than a map of names, of which one may be `type` or
+// `properties`: what a schema holds there is a map of schemas, and nothing but keywords is beside.
 bool is_one_schema(const YamlNode& node) {
-  const Value& type = node.value["type"];
-  return type.is_string() || node.value["properties"].is_map() || node.value["$schema"].is_string();
+  if (node.value["type"].is_string() || node.value["$schema"].is_string()) return true;
+  const Value& properties = node.value["properties"];
+  if (!properties.is_map()) return false;
+  auto is_schema = [](const auto& entry) { return entry.value.is_map() || entry.value.is_null(); };
+  constexpr std::array kBeside = {"properties",        "required",    "additionalProperties",
+                                  "patternProperties", "description", "title"};
+  auto is_keyword = [&](const auto& entry) {
+    return std::ranges::find(kBeside, entry.name()) != kBeside.end();
+  };
+  return std::ranges::all_of(properties.as_map(), is_schema) &&
+         std::ranges::all_of(node.value.as_map(), is_keyword);
 }
+
+// Writes out what `$ref: "#/..."` stands for, as the schema's own file has it: StackStorm reads a
+// map of names as the `properties` of one schema. What cannot be found stays, and is told later.
+class References {
+ public:
+  explicit References(const Value& file) : root_(Value::map({{"properties", file}})), file_(file) {}
+
+  Value written_out(const Value& schema, int depth = 0) {
+    if (depth > kDeepest || ++nodes_ > kMostNodes) return schema;
+    if (schema.is_list()) {
+      ValueList list;
+      for (const Value& item : schema.as_list()) list.push_back(written_out(item, depth + 1));
+      return Value(std::move(list));
+    }
+    if (!schema.is_map()) return schema;
+    const Value& reference = schema["$ref"];
+    if (reference.is_string()) {
+      if (const Value* found = find(reference.as_string())) return written_out(*found, depth + 1);
+    }
+    Value map = Value::map();
+    for (const auto& entry : schema.as_map()) {
+      map.set(entry.name(), written_out(entry.value, depth + 1));
+    }
+    return map;
+  }
+
+ private:
+  static constexpr int kDeepest = 32;
+  static constexpr int kMostNodes = 10'000;
+
+  const Value* find(std::string_view pointer) const {
+    if (!pointer.starts_with("#/")) return nullptr;
+    for (const Value* at : {&root_, &file_}) {
+      for (std::string_view token : split(pointer.substr(2), '/')) {
+        at = at && at->is_map() ? at->find(token) : nullptr;
+      }
+      if (at) return at;
+    }
+    return nullptr;
+  }
+
+  Value root_;
+  const Value& file_;
+  int nodes_ = 0;
+};
 
 bool is_name(std::string_view text) {
   return !text.empty() && std::ranges::all_of(text, [](char c) {
@@ -39,7 +94,8 @@ bool is_name(std::string_view text) {
 
 class ParameterReader {
  public:
-  ParameterReader(Section& owner, expr::Engine& engine) : owner_(owner), engine_(engine) {}
+  ParameterReader(Section& owner, const Value& file, expr::Engine& engine)
+      : owner_(owner), references_(file), engine_(engine) {}
 
   Parameter read(const YamlNode& node) {
     Parameter out{.name = node.key};
@@ -54,9 +110,13 @@ class ParameterReader {
     for (const auto& [key, value] : node.value.as_map()) {
       if (!is_own_key(key.as_string())) out.schema.mutable_map().set(key, value);
     }
-    owner_.errors(node,
-                  check_json_schema(out.schema, {kOwnKeys.begin(), kOwnKeys.end()}, &regex_steps_),
-                  label_);
+    out.schema = references_.written_out(out.schema);
+    std::vector<Problem> unknown;
+    owner_.errors(
+        node,
+        check_json_schema(out.schema, {kOwnKeys.begin(), kOwnKeys.end()}, &regex_steps_, &unknown),
+        label_);
+    owner_.warnings(node, unknown, label_);
     out.required = flag(node, "required");
     out.secret = flag(node, "secret");
     out.immutable = flag(node, "immutable");
@@ -111,14 +171,19 @@ class ParameterReader {
     out.default_value = found->value;
     if (is_template(found->value)) {
       auto compiled = engine_.compile(found->value.as_string(), expr::Mode::Native);
-      if (!compiled) error(*found, fmt::format("'default': {}", compiled.error().message()));
+      if (!compiled) {
+        owner_.warning(found->line,
+                       fmt::format("{}: 'default': {}", label_, compiled.error().message()));
+      }
       return;
     }
+    // It costs the calls that rely on it.
     auto show = out.secret ? ShowValues::No : ShowValues::Yes;
-    owner_.errors(*found, validate_json(out.schema, found->value, show), label_ + ": 'default'");
+    owner_.warnings(*found, validate_json(out.schema, found->value, show), label_ + ": 'default'");
   }
 
   Section& owner_;
+  References references_;
   uint64_t regex_steps_ = kRegexStepsOfDocument;  // of all parameters together
   expr::Engine& engine_;
   std::string label_;
@@ -135,7 +200,7 @@ std::vector<Parameter> read_parameters(Section& owner, const YamlNode* at, expr:
                                  at->value.type_name()));
     return out;
   }
-  ParameterReader reader(owner, engine);
+  ParameterReader reader(owner, at->value, engine);
   if (!is_one_schema(*at)) {
     for (const YamlNode& entry : at->children) out.push_back(reader.read(entry));
     return out;
@@ -175,15 +240,18 @@ Value read_object_schema(Section& owner, const YamlNode* at) {
   }
   Value schema = at->value;
   if (is_one_schema(*at) || schema.size() == 0) {
-    owner.errors(*at, check_json_schema(schema, {"secret"}), at->key);
+    std::vector<Problem> unknown;
+    owner.errors(*at, check_json_schema(schema, {"secret"}, nullptr, &unknown), at->key);
+    owner.warnings(*at, unknown, at->key);
     return schema;
   }
   uint64_t regex_steps = kRegexStepsOfDocument;
   for (const YamlNode& entry : at->children) {
-    if (!entry.value.is_null()) {
-      owner.errors(entry, check_json_schema(entry.value, {"secret"}, &regex_steps),
-                   fmt::format("'{}': '{}'", at->key, entry.key));
-    }
+    if (entry.value.is_null()) continue;
+    std::vector<Problem> unknown;
+    auto label = fmt::format("'{}': '{}'", at->key, entry.key);
+    owner.errors(entry, check_json_schema(entry.value, {"secret"}, &regex_steps, &unknown), label);
+    owner.warnings(entry, unknown, label);
   }
   return Value::map({{"type", "object"}, {"properties", std::move(schema)}});
 }

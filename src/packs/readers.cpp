@@ -12,12 +12,6 @@
 namespace millrace::packs {
 namespace {
 
-bool is_pack_ref(std::string_view text) {
-  return !text.empty() && std::ranges::all_of(text, [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
-  });
-}
-
 bool is_entity_name(std::string_view text) {
   return !text.empty() && std::ranges::all_of(text, [](unsigned char c) {
     return std::isalnum(c) || c == '_' || c == '-' || c == '.' || c >= 0x80;
@@ -25,6 +19,12 @@ bool is_entity_name(std::string_view text) {
 }
 
 }  // namespace
+
+bool is_pack_ref(std::string_view text) {
+  return !text.empty() && std::ranges::all_of(text, [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+  });
+}
 
 void read_pack_yaml(Reading& reading, Section& section) {
   Pack& pack = reading.pack;
@@ -34,6 +34,8 @@ void read_pack_yaml(Reading& reading, Section& section) {
   const YamlNode* ref = section.find_any({"ref", "name"});
   if (!ref) {
     section.error(1, "expected 'ref' or 'name'");
+  } else if (!is_pack_ref(pack.ref) && ref->key == "name" && is_pack_ref(reading.folder)) {
+    pack.ref = reading.folder;  // as StackStorm
   } else if (!is_pack_ref(pack.ref)) {
     section.error(*ref, fmt::format("expected a ref of a-z, 0-9, '_' and '-', found '{}'{}",
                                     pack.ref, ref->key == "name" ? " (give one by 'ref')" : ""));
@@ -41,7 +43,7 @@ void read_pack_yaml(Reading& reading, Section& section) {
   pack.label = section.text("label", name);
   pack.description = section.text("description");
   pack.version = section.text("version");
-  if (pack.version.empty()) section.error(1, "expected 'version'");
+  if (pack.version.empty()) section.warning(1, "expected 'version'");
   pack.author = section.text("author");
   pack.keywords = section.texts("keywords");
   pack.dependencies = section.texts("dependencies");
@@ -90,12 +92,18 @@ std::string read_ref(Reading& reading, Section& section, std::string_view kind) 
   }
   auto here = fmt::format("{}:{}", section.file(), at->line);
   auto [first, is_new] = reading.places.try_emplace(fmt::format("{} {}", kind, ref), here);
-  if (!is_new) section.error(*at, fmt::format("is defined twice (first in {})", first->second));
+  if (is_new) return ref;
+  auto twice = fmt::format("is defined twice (first in {})", first->second);
+  if (kind == "trigger") {
+    section.warning(at->line, twice + "; this one counts");
+  } else {
+    section.error(*at, twice);
+  }
   return ref;
 }
 
 void check_entry_point(Reading& reading, Section& section, const YamlNode& at,
-                       std::string_view folder, const std::string& entry_point) {
+                       std::string_view folder, const std::string& entry_point, WhenMissing when) {
   std::string path = fmt::format("{}/{}", folder, entry_point);
   if (reading.files.contains(path)) return;
   bool leads_out = entry_point.starts_with('/') || entry_point.starts_with("../") ||
@@ -112,8 +120,9 @@ void check_entry_point(Reading& reading, Section& section, const YamlNode& at,
        ++file) {
     names.push_back(file->first.substr(prefix.size()));
   }
-  section.error(at, fmt::format("'{}': the pack has no file {}{}", at.key, path,
-                                did_you_mean(entry_point, names)));
+  auto message = fmt::format("'{}': the pack has no file {}{}", at.key, path,
+                             did_you_mean(entry_point, names));
+  when == WhenMissing::Warn ? section.warning(at.line, message) : section.error(at, message);
 }
 
 void read_trigger(Reading& reading, Section& section) {
@@ -144,7 +153,8 @@ void read_sensor(Reading& reading, Section& section) {
   section.flag("enabled", true);
   section.number("poll_interval", 0);
   if (const YamlNode* entry_point = section.find("entry_point")) {
-    check_entry_point(reading, section, *entry_point, "sensors", entry_point->text);
+    check_entry_point(reading, section, *entry_point, "sensors", entry_point->text,
+                      WhenMissing::Warn);
   } else {
     section.error(section.node(), "expected 'entry_point'");
   }

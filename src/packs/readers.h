@@ -20,10 +20,13 @@ namespace millrace::packs {
 struct Reading {
   const PackFiles& files;
   expr::Engine& engine;
+  std::string folder;  // its name; empty: not known
   Pack pack;
   Findings findings;
   std::map<std::string, std::string> places;  // kind and ref -> where it was first defined
 };
+
+bool is_pack_ref(std::string_view text);
 
 void read_pack_yaml(Reading& reading, Section& section);
 void read_config_schema(Reading& reading, Section& section);
@@ -38,12 +41,14 @@ void read_alias(Reading& reading, Section& section);
 RuleSpec read_rule(Reading& reading, Section& section);
 
 // The ref of what a file defines, from `ref`, or from `name` and the pack; reports what is wrong,
-// also a second definition of the same ref. `kind` is "action", "trigger", ... Also names the
-// section for the messages that follow.
+// also a second definition of the same ref (of a trigger it takes the place of the first). `kind`
+// is "action", "trigger", ... Also names the section for the messages that follow.
 std::string read_ref(Reading& reading, Section& section, std::string_view kind);
 
-// Reports an entry point that is not a file of the pack below `folder`.
+// Reports an entry point that is not a file of the pack below `folder`: with a warning where that
+// is left to the run.
+enum class WhenMissing : uint8_t { Warn, Refuse };
 void check_entry_point(Reading& reading, Section& section, const YamlNode& at,
-                       std::string_view folder, const std::string& entry_point);
+                       std::string_view folder, const std::string& entry_point, WhenMissing when);
 
 }  // namespace millrace::packs

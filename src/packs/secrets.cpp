@@ -20,7 +20,9 @@ bool is_short(const Value& value) {
 
 }  // namespace
 
-SecretScalars::SecretScalars(const Action& action, const Value& parameters) {
+SecretScalars::SecretScalars(const Action& action, const Value& parameters,
+                             const Value& secret_config) {
+  gather("config", secret_config);
   for (const Parameter& parameter : action.parameters) {
     if (parameter.secret) gather(parameter.name, parameters[parameter.name]);
   }

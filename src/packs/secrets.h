@@ -9,12 +9,13 @@
 
 namespace millrace::packs {
 
-// The values of an action's secret parameters in one call, to compare data with: a text with
-// texts, a number with numbers, whole. Data is never searched for parts of them: what masks a text
-// for people would change the digits of a number here.
+// The values of an action's secret parameters, and of its pack's configuration, in one call, to
+// compare data with: a text with texts, a number with numbers, whole. Data is never searched for
+// parts of them: what masks a text for people would change the digits of a number here.
 class SecretScalars {
  public:
-  SecretScalars(const Action& action, const Value& parameters);
+  // `secret_config`: as parameters.h has it.
+  SecretScalars(const Action& action, const Value& parameters, const Value& secret_config = {});
 
   bool empty() const { return texts_.empty() && numbers_.empty(); }
   // The data with "********" in the place of each value that is one of them.

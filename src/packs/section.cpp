@@ -26,11 +26,22 @@ void Section::warning(int line, std::string_view message) {
 
 void Section::errors(const YamlNode& at, const std::vector<Problem>& problems,
                      std::string_view prefix) {
+  add(findings_.errors, at, problems, prefix);
+}
+
+void Section::warnings(const YamlNode& at, const std::vector<Problem>& problems,
+                       std::string_view prefix) {
+  add(findings_.warnings, at, problems, prefix);
+}
+
+void Section::add(std::vector<Problem>& to, const YamlNode& at,
+                  const std::vector<Problem>& problems, std::string_view prefix) const {
   for (const Problem& problem : problems) {
     std::string where = prefix.empty() ? "" : fmt::format("{}: ", prefix);
     std::string_view inside = problem.path;
     if (!inside.empty()) where += fmt::format("{}: ", inside.substr(1));
-    error(at.line_of(problem.path), where + problem.message);
+    to.push_back({fmt::format("{}:{}", file_, at.line_of(problem.path)),
+                  described(where + problem.message)});
   }
 }
 
@@ -139,7 +150,8 @@ void Section::finish() {
   std::vector<std::string> known(known_.begin(), known_.end());
   for (const YamlNode& entry : node_.children) {
     if (known_.contains(entry.key)) continue;
-    error(entry, fmt::format("unknown key '{}'{}", entry.key, did_you_mean(entry.key, known)));
+    warning(entry.line,
+            fmt::format("unknown key '{}'{}", entry.key, did_you_mean(entry.key, known)));
   }
 }
 

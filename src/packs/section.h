@@ -15,12 +15,12 @@ namespace millrace::packs {
 
 // What was found wrong while a pack is read. Paths are `file:line`.
 struct Findings {
-  std::vector<Problem> errors;    // the pack does not load
-  std::vector<Problem> warnings;  // it loads, but something has no effect
+  std::vector<Problem> errors;    // what costs its file; in pack.yaml perhaps the pack
+  std::vector<Problem> warnings;  // what is wrong and costs nothing, or has no effect
 };
 
 // One map of a YAML file, read key by key. What is of the wrong kind is reported and counts as
-// absent; finish() reports the keys that nobody asked for.
+// absent; finish() warns of the keys that nobody asked for.
 class Section {
  public:
   // `what` begins every message: "action 'ci.build'"; it may be set later.
@@ -56,9 +56,12 @@ class Section {
   // `problems` of a value that stands at `at`: their paths are JSON pointers into it.
   void errors(const YamlNode& at, const std::vector<Problem>& problems, std::string_view prefix);
   void warning(int line, std::string_view message);
+  void warnings(const YamlNode& at, const std::vector<Problem>& problems, std::string_view prefix);
 
  private:
   std::string described(std::string_view message) const;
+  void add(std::vector<Problem>& to, const YamlNode& at, const std::vector<Problem>& problems,
+           std::string_view prefix) const;
   void expected(const YamlNode& found, std::string_view what);
 
   const YamlNode& node_;

@@ -139,7 +139,7 @@ class FinishRun final : public Transition {
     std::string error;
     bool is_stored = true;  // false: what it printed cannot be read, which is no fault of the run
   };
-  Output output(const Action* action, const Value& parameters) const;
+  Output output(const Action* action, const Value& parameters, const Value& config) const;
   Output printed(const Action* action, const Value& parameters) const;
   Value result(const Action* action, Output printed, bool succeeded) const;
   std::unique_ptr<Decision> acknowledged(Context& ctx) const {
@@ -168,7 +168,8 @@ void FinishRun::write_outputs(Context& ctx) const {
 
 // Data is compared with the secrets whole, once it is data: hiding parts of what is parsed later
 // would change it.
-FinishRun::Output FinishRun::output(const Action* action, const Value& parameters) const {
+FinishRun::Output FinishRun::output(const Action* action, const Value& parameters,
+                                    const Value& config) const {
   Output out = printed(action, parameters);
   bool has_output =
       action && (action->output_format != OutputFormat::Text || !completion_.output.is_null());
@@ -176,8 +177,8 @@ FinishRun::Output FinishRun::output(const Action* action, const Value& parameter
   if (has_output && is_good && out.error.empty()) {
     out.error = packs::output_fault(*action, out.value);
   }
-  if (action && !parameters.is_null()) {
-    out.value = packs::SecretScalars(*action, parameters).hidden_in(out.value);
+  if (action && (!parameters.is_null() || config.size() > 0)) {
+    out.value = packs::SecretScalars(*action, parameters, config).hidden_in(out.value);
   }
   return out;
 }
@@ -186,6 +187,7 @@ FinishRun::Output FinishRun::printed(const Action* action, const Value& paramete
   if (!completion_.is_read && !completion_.output.is_null()) return {completion_.output, {}};
   if (completion_.end != RunEnd::Exited) return {};
   if (!action) return {Value(), "the release is gone that says how its output is to be read"};
+  if (action->python_runner) return {completion_.output, completion_.output_error};
   if (action->output_format == OutputFormat::Text) return {};
   const auto& out = completion_.out;
   if (out.dropped > 0) {
@@ -285,7 +287,8 @@ Decided FinishRun::decide(Context& ctx) const {
       auto given = parse_json(row.parameters_json, kOwnJson);
       if (given.ok()) parameters = *std::move(given);  // may fail: then nothing is revealed
     }
-    Output printed = output(action, parameters);
+    Value config = found ? packs::secret_config(*found->pack, *found->action) : Value::map();
+    Output printed = output(action, parameters, config);
     // Who declares an output owes it; for others the result says why there is none.
     bool owes_output = action && !action->output_schema.is_null() && printed.is_stored;
     if (end.status == ExecutionStatus::Succeeded && owes_output && !printed.error.empty()) {

@@ -28,13 +28,17 @@ bool runs_in_worker(Context& ctx, const ExecutionRow& row) {
 AdoptedRun adopted(Context& ctx, const ExecutionRow& row) {
   AdoptedRun run{.tenant = row.tenant, .key = row.key()};
   auto found = ctx.catalog(row.tenant).find_action(row.action, row.release);
-  if (!found || found->action->output_format == OutputFormat::Text) return run;
+  if (!found) return run;
   const Action& action = *found->action;
+  if (action.output_format == OutputFormat::Text && !action.python_runner) return run;
+  Value parameters;
   if (packs::may_hold_secrets(action, row.parameters_json)) {
-    auto parameters = parse_json(row.parameters_json, kOwnJson);
-    if (!parameters.ok()) return run;
-    run.secrets = packs::secret_values(action, *parameters);
+    auto given = parse_json(row.parameters_json, kOwnJson);
+    if (!given.ok()) return run;
+    parameters = *std::move(given);
   }
+  run.secrets =
+      packs::secret_values(action, parameters, packs::secret_config(*found->pack, action));
   run.output_format = action.output_format;
   return run;
 }

@@ -58,7 +58,9 @@ Result<WorkOrder> make_order(const TenantCatalog& catalog, const ExecutionRow& r
   }
   TRY(check_secrets_are_hidden(action));
   TRY(order.parameters, parse_json(row.parameters_json, kOwnJson));
-  order.secrets = packs::secret_values(action, order.parameters);
+  order.secrets =
+      packs::secret_values(action, order.parameters, packs::secret_config(*found->pack, action));
+  if (action.python_runner) order.config = found->pack->config;
   give_own_env(action, order);
   order.env = {{"MILLRACE_ACTION", row.action},
                {"MILLRACE_PACK", found->pack->ref},

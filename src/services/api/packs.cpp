@@ -119,6 +119,8 @@ struct PackView {
   int64_t actions = 0;
   int64_t triggers = 0;
   int64_t rules = 0;
+  int64_t faults = 0;
+  std::vector<std::string> problems;
 
   static const Fields& fields() {
     using V = PackView;
@@ -136,6 +138,9 @@ struct PackView {
         field("actions", &V::actions, "How many."),
         field("triggers", &V::triggers, "How many."),
         field("rules", &V::rules, "How many."),
+        field("faults", &V::faults, "How many."),
+        field("problems", &V::problems,
+              "The faults, with file and line: each costs its file, or keeps the release before."),
     };
     static const auto table =
         fields_of<V>("Pack", "A folder of actions, triggers and rules.", lines);
@@ -238,6 +243,10 @@ PackView view_of(const Pack& pack) {
   view.actions = static_cast<int64_t>(pack.actions.size());
   view.triggers = static_cast<int64_t>(pack.triggers.size());
   view.rules = static_cast<int64_t>(pack.rules.size());
+  view.faults = static_cast<int64_t>(pack.faults.size());
+  for (const auto& fault : pack.faults) {
+    view.problems.push_back(fmt::format("{}: {}", fault.path, fault.message));
+  }
   return view;
 }
 

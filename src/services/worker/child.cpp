@@ -29,6 +29,7 @@ struct Shared {
   char* const* envp;
   const char* cwd;
   int stdio[3];
+  int result;
   const ResourceLimit* limits;
   size_t limit_count;
   int task_entry;
@@ -53,7 +54,15 @@ __attribute__((no_sanitize("address", "thread", "undefined"))) int child_main(vo
   for (int i = 0; i < 3; ++i) {
     if (dup2(shared.stdio[i], i) < 0) fail(shared, Step::Streams);
   }
-  if (syscall(SYS_close_range, 3U, ~0U, 0U) != 0) fail(shared, Step::Streams);
+  unsigned first_closed = kResultFd;
+  if (shared.result >= 0) {
+    // To itself, dup2 would leave it to be closed by execve.
+    int kept =
+        shared.result == kResultFd ? fcntl(kResultFd, F_SETFD, 0) : dup2(shared.result, kResultFd);
+    if (kept < 0) fail(shared, Step::Streams);
+    ++first_closed;
+  }
+  if (syscall(SYS_close_range, first_closed, ~0U, 0U) != 0) fail(shared, Step::Streams);
   for (size_t i = 0; i < shared.limit_count; ++i) {
     const ResourceLimit& limit = shared.limits[i];
     if (syscall(SYS_prlimit64, 0, limit.resource, &limit.value, nullptr) != 0) {
@@ -186,6 +195,7 @@ ChildStart start_child(const ChildSpec& spec) {
                 envp.data(),
                 spec.cwd.c_str(),
                 {spec.stdin_fd, spec.stdout_fd, spec.stderr_fd},
+                spec.result_fd,
                 spec.limits.data(),
                 spec.limits.size(),
                 spec.task_entry_fd};
@@ -199,7 +209,7 @@ ChildStart start_child(const ChildSpec& spec) {
 
 bool can_start_in_cgroup(int cgroup_fd) {
   char* nothing[] = {nullptr};
-  Shared shared{"", nothing, nothing, "/", {0, 1, 2}, nullptr, 0, -1};
+  Shared shared{"", nothing, nothing, "/", {0, 1, 2}, -1, nullptr, 0, -1};
   long pid = clone_vfork(shared, cgroup_fd, nullptr);
   if (pid > 0) waitid(P_PID, static_cast<id_t>(pid), nullptr, WEXITED);
   return pid > 0 && shared.step == Step::Execute;

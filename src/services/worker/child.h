@@ -10,6 +10,9 @@
 
 namespace millrace::worker {
 
+// Where a child finds the descriptor for its result.
+inline constexpr int kResultFd = 3;
+
 // How a child begins. The descriptors stay the caller's.
 struct ChildSpec {
   std::string program;  // path of the file to execute
@@ -19,6 +22,7 @@ struct ChildSpec {
   int stdin_fd = -1;
   int stdout_fd = -1;
   int stderr_fd = -1;
+  int result_fd = -1;  // becomes kResultFd of the child; -1: it has none
   int cgroup_fd = -1;  // started inside this cgroup v2 folder; -1: where the caller is
   std::vector<ResourceLimit> limits = {};
   int task_entry_fd = -1;  // of a TaskLimit that the child goes into; -1: none
@@ -35,7 +39,8 @@ struct ChildStart {
 // the caller waits until the child has executed its program or failed. The child leads its own
 // process group in the caller's session (a session of its own would be an autogroup of its own to
 // the scheduler: on a machine under load new children then wait, measured, twice as long), has
-// default signal dispositions, no blocked signals and no descriptors but 0 to 2.
+// default signal dispositions, no blocked signals and no descriptors but 0 to 2 and
+// kResultFd.
 // For single-threaded callers.
 ChildStart start_child(const ChildSpec& spec);
 

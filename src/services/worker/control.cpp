@@ -66,6 +66,7 @@ Launch get_launch(FrameReader& r) {
   launch.cwd = r.text();
   launch.delivery = r.u8() == 1 ? Delivery::File : Delivery::Stdin;
   launch.parameters = r.text();
+  launch.says_result = r.u8() == 1;
   launch.secrets = r.list();
   launch.timeout_ms = r.i64();
   launch.grace_ms = r.i64();
@@ -121,6 +122,7 @@ bool encode(std::string& out, const Launch& launch) {
       .text(launch.cwd)
       .u8(static_cast<uint8_t>(launch.delivery))
       .text(launch.parameters)
+      .u8(launch.says_result ? 1 : 0)
       .list(launch.secrets)
       .i64(launch.timeout_ms)
       .i64(launch.grace_ms)

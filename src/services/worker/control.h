@@ -34,7 +34,8 @@ struct Launch {
   std::vector<std::string> env;  // NAME=value, each name once
   std::string cwd;               // relative to the run's own temp folder
   Delivery delivery = Delivery::Stdin;
-  std::string parameters;  // bytes for stdin or the file
+  std::string parameters;    // bytes for stdin or the file
+  bool says_result = false;  // on a descriptor of its own, whose number MILLRACE_RESULT_FD says
   std::vector<std::string> secrets;
   int64_t timeout_ms = 0;  // 0: none
   int64_t grace_ms = 0;    // between SIGTERM and SIGKILL

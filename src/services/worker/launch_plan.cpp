@@ -30,13 +30,7 @@ Result<std::vector<std::string>> shell_command(const kernel::WorkOrder& order) {
 
 Result<std::vector<std::string>> script_command(const kernel::WorkOrder& order,
                                                 const ReleaseFile& release_file) {
-  // Here StackStorm's python-script actions will go through the shim, and here runtimes that are
-  // kept warm (python, node) will take an order instead of a new process.
-  if (order.python_runner) {
-    return cannot_run(order,
-                      "python-script actions are not supported yet; a script that reads "
-                      "its parameters from stdin is (runner_type: python)");
-  }
+  // Here runtimes that are kept warm (python, node) will take an order instead of a new process.
   TRY(std::string file, release_file(order.pack, order.release, "actions/" + order.entry_point));
   std::vector<std::string> argv = order.runtime.interpreter;
   argv.push_back(std::move(file));
@@ -135,6 +129,38 @@ std::string plain_text(const Value& value) {
   return value.is_string() ? std::string(value.as_string()) : to_json(value);
 }
 
+// What the SDK reads from stdin: sdk/python/README.md.
+Result<void> plan_python(const kernel::WorkOrder& order, const RunDefaults& defaults,
+                         const ReleaseFile& release_file, Launch& launch) {
+  if (!defaults.python_sdk) return cannot_run(order, "this worker has no Python SDK");
+  TRY(std::string sdk, defaults.python_sdk());
+  std::string below = "/actions/" + order.entry_point;
+  TRY(std::string file, release_file(order.pack, order.release, below.substr(1)));
+  launch.argv = order.runtime.interpreter;
+  launch.argv.push_back(sdk + "/millrace/runtime.py");
+  launch.parameters = to_json(
+      Value::map({{"action", order.action},
+                  {"pack", order.pack},
+                  {"pack_path", std::string_view(file).substr(0, file.size() - below.size())},
+                  {"entry_point", order.entry_point},
+                  {"parameters", own_parameters(order)},
+                  {"config", order.config.is_map() ? order.config : Value::map()},
+                  {"log_level", order.parameters.string_or("log_level", "")}}));
+  launch.says_result = true;
+  return {};
+}
+
+Result<void> plan_command(const kernel::WorkOrder& order, const ReleaseFile& release_file,
+                          Launch& launch) {
+  TRY(launch.argv, command(order, release_file));
+  for (const auto& name : order.arguments) {
+    launch.argv.push_back(as_argument(order.parameters[name]));
+  }
+  launch.delivery = order.delivery == ParameterDelivery::File ? Delivery::File : Delivery::Stdin;
+  launch.parameters = format_parameters(own_parameters(order), order.parameter_format);
+  return {};
+}
+
 bool has_nul(const std::vector<std::string>& texts) {
   return std::any_of(texts.begin(), texts.end(),
                      [](const std::string& text) { return text.find('\0') != text.npos; });
@@ -156,9 +182,10 @@ Result<Launch> plan_launch(const kernel::WorkOrder& order, const RunDefaults& de
   Launch launch;
   launch.tenant = order.tenant;
   launch.key = order.key;
-  TRY(launch.argv, command(order, release_file));
-  for (const auto& name : order.arguments) {
-    launch.argv.push_back(as_argument(order.parameters[name]));
+  if (order.python_runner) {
+    TRY(plan_python(order, defaults, release_file, launch));
+  } else {
+    TRY(plan_command(order, release_file, launch));
   }
   TRY(launch.env, environment(order, defaults));
   launch.cwd = order.parameters.string_or("cwd", "");
@@ -166,8 +193,6 @@ Result<Launch> plan_launch(const kernel::WorkOrder& order, const RunDefaults& de
   if (has_nul(launch.argv)) return cannot_run(order, "a word of its command holds a NUL byte");
   if (has_nul(launch.env)) return cannot_run(order, "a variable of 'env' holds a NUL byte");
   if (has_nul({launch.cwd})) return cannot_run(order, "the parameter 'cwd' holds a NUL byte");
-  launch.delivery = order.delivery == ParameterDelivery::File ? Delivery::File : Delivery::Stdin;
-  launch.parameters = format_parameters(own_parameters(order), order.parameter_format);
   size_t secret_bytes = 0;
   for (const auto& secret : order.secrets) secret_bytes += secret.size();
   if (secret_bytes > kMostSecretBytes) {

@@ -18,6 +18,8 @@ struct RunDefaults {
   int64_t grace_ms = 5'000;                              // between SIGTERM and SIGKILL
   int64_t output_cap = 10 << 20;                         // stored bytes per stream
   RunLimits limits;
+  // The folder of sdk/python's packages; none: python-script actions cannot be run.
+  std::function<Result<std::string>()> python_sdk;
   std::vector<std::string>
       env_allowed;  // names that steer interpreters and may be set all the same
 };
@@ -35,6 +37,8 @@ using ReleaseFile = std::function<Result<std::string>(
 //
 //   Runner::Shell   /bin/sh -c CMD REF ARG...   CMD is the parameter `cmd`
 //   Runner::Script  INTERPRETER... FILE ARG...  FILE lies in the pack's actions/ folder
+//   python-script   INTERPRETER... SDK          which loads FILE's class, and says its result on a
+//                                               descriptor of its own (sdk/python/README.md)
 //
 // ARG... are the order's arguments. Environment, later ones win: the defaults, the runtime's, the
 // parameter `env`, the order's own (MILLRACE_*). The working folder is the parameter `cwd`, below

@@ -56,6 +56,28 @@ TEST(LaunchPlan, ScriptRunsThroughItsInterpreterFromItsRelease) {
   EXPECT_EQ(o.plan()->argv, (Words{"/packs/demo/d1/actions/act.sh"}));
 }
 
+TEST(LaunchPlan, PythonScriptGoesThroughTheSdk) {
+  Order o(Runner::Script);
+  o.order.python_runner = true;
+  o.order.runtime.interpreter = {"python3", "-u"};
+  o.order.steering = {"log_level"};
+  o.order.parameters = Value::map({{"x", 1}, {"log_level", "INFO"}});
+  o.order.config = Value::map({{"key", "k"}});
+  EXPECT_FALSE(o.plan().ok());  // no SDK
+  RunDefaults defaults;
+  defaults.python_sdk = [] { return Result<std::string>("/sdk"); };
+  auto launch = plan_launch(o.order, defaults, [](const auto&, const auto&, const auto& file) {
+    return Result<std::string>("/packs/demo/d1/" + file);
+  });
+  ASSERT_TRUE(launch.ok());
+  EXPECT_EQ(launch->argv, (Words{"python3", "-u", "/sdk/millrace/runtime.py"}));
+  EXPECT_TRUE(launch->says_result);
+  EXPECT_EQ(launch->parameters,
+            R"({"action":"demo.act","pack":"demo","pack_path":"/packs/demo/d1",)"
+            R"("entry_point":"act.sh","parameters":{"x":1},"config":{"key":"k"},)"
+            R"("log_level":"INFO"})");
+}
+
 TEST(LaunchPlan, AReleaseThatIsNotHereRefusesTheOrder) {
   Order o(Runner::Script);
   auto launch = plan_launch(o.order, {}, [](const auto&, const auto&, const auto&) {

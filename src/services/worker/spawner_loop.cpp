@@ -87,6 +87,7 @@ void SpawnerLoop::handle(EpollTag tag) {
       case EpollTag::Connection: return on_readable();
       case EpollTag::Stdout: return on_output(tag.slot, kernel::Stream::Stdout);
       case EpollTag::Stderr: return on_output(tag.slot, kernel::Stream::Stderr);
+      case EpollTag::Result: return on_output(tag.slot, kernel::Stream::Result);
     }
   });
   if (!thrown) return;

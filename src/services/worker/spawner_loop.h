@@ -50,6 +50,9 @@ inline constexpr int64_t kRunGiveUpMs = 10'000;
 inline constexpr int64_t kFirstLookMs = 50;
 inline constexpr int64_t kLongestLookMs = 1'000;
 
+// Stdout, stderr, and the result of those that say one.
+inline constexpr int kMostStreams = 3;
+
 // One process of an action with its tree, from launch until its tree is gone.
 //
 //   state    | its main process exits      | its deadline passes
@@ -79,9 +82,10 @@ struct Run {
   int64_t retry_ms = 0;       // of Killing: pause before the next SIGKILL
   std::shared_ptr<const SecretSet> secrets;
   // The write ends stay open here so that the end of a stream wakes nobody: the exit does.
-  Fd read_end[2];
-  Fd write_end[2];
-  StreamRecorder recorder[2];
+  Fd read_end[kMostStreams];
+  Fd write_end[kMostStreams];
+  StreamRecorder recorder[kMostStreams];
+  int streams() const { return launch.says_result ? 3 : 2; }
 };
 
 // The spawner's event loop. Single-threaded; never blocks but to start a child and to sync a

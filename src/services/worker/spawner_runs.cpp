@@ -113,7 +113,9 @@ Run::Run(Launch&& from, std::unique_ptr<Slot> in_slot, kernel::Blobs& blobs)
           {secrets, blobs, kernel::output_ref(launch.tenant, launch.key, kernel::Stream::Stdout),
            launch.output_cap},
           {secrets, blobs, kernel::output_ref(launch.tenant, launch.key, kernel::Stream::Stderr),
-           launch.output_cap}} {}
+           launch.output_cap},
+          {secrets, blobs, kernel::output_ref(launch.tenant, launch.key, kernel::Stream::Result),
+           kernel::kStructuredOutput.most}} {}
 
 std::string SpawnerLoop::marker(const kernel::RunKey& key) const {
   return fmt::format("{}{}.{}.{};", parts_.identity, key.execution.value, key.attempt, key.epoch);
@@ -204,6 +206,10 @@ Result<void> SpawnerLoop::start(Run& run) {
   launch.parameters = std::string();
 
   TRY(open_pipes(run));
+  if (launch.says_result) {
+    spec.result_fd = run.write_end[static_cast<size_t>(kernel::Stream::Result)].get();
+    spec.env.push_back(fmt::format("MILLRACE_RESULT_FD={}", kResultFd));
+  }
   spec.limits = resource_limits(launch.limits, parts_.open_files);
   spec.cwd = launch.cwd.starts_with('/') ? launch.cwd : slot.temp + "/" + launch.cwd;
   spec.stdin_fd = input.get();
@@ -221,14 +227,14 @@ Result<void> SpawnerLoop::start(Run& run) {
 }
 
 Result<void> SpawnerLoop::open_pipes(Run& run) {
-  for (int stream = 0; stream < 2; ++stream) {
+  constexpr EpollTag::Kind kTags[] = {EpollTag::Stdout, EpollTag::Stderr, EpollTag::Result};
+  for (int stream = 0; stream < run.streams(); ++stream) {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0) return system_error("cannot make a pipe for the output");
     run.read_end[stream] = Fd(ends[0]);
     run.write_end[stream] = Fd(ends[1]);
     fcntl(ends[0], F_SETFL, O_NONBLOCK);
-    watch(epoll_.get(), ends[0], EPOLLIN,
-          {stream == 0 ? EpollTag::Stdout : EpollTag::Stderr, run.slot->index});
+    watch(epoll_.get(), ends[0], EPOLLIN, {kTags[stream], run.slot->index});
   }
   return {};
 }
@@ -310,6 +316,7 @@ bool SpawnerLoop::read_output(Run& run, int stream, bool live) {
   if (n <= 0) return false;
   StreamRecorder& recorder = run.recorder[stream];
   auto stored = recorder.append({read_buffer_.data(), static_cast<size_t>(n)});
+  live = live && static_cast<kernel::Stream>(stream) != kernel::Stream::Result;
   if (live && !stored.empty() && connection_ && out_.size() <= kMostUnsent) {
     encode_chunk(out_, run.launch.key, static_cast<kernel::Stream>(stream),
                  recorder.size() - static_cast<int64_t>(stored.size()), stored);
@@ -344,9 +351,9 @@ void SpawnerLoop::finish(Run& finished, bool tree_is_gone) {
   if (thrown) {
     c.end = kernel::RunEnd::Lost;
     c.message = fmt::format("its output could not be kept, an exception: {}", *thrown);
-    c.out = c.err = {};
+    c.out = c.err = c.result = {};
   }
-  c.err.hidden.clear();  // only stdout is read as data
+  c.err.hidden.clear();  // what is read as data is not there
   c.ended_ms = unix_ms();
   thrown = thrown_by([&] { slots_.release(std::move(run->slot), c.tenant, key, !tree_is_gone); });
   if (thrown) put_stderr("spawner: a slot is lost, an exception: {}\n", *thrown);
@@ -356,8 +363,8 @@ void SpawnerLoop::finish(Run& finished, bool tree_is_gone) {
 
 void SpawnerLoop::keep_output(Run& run, kernel::Completion& completion) {
   constexpr int kMostReads = 64;  // more than a pipe holds: only a process outside goes on
-  kernel::StreamOutput* outputs[] = {&completion.out, &completion.err};
-  for (int stream = 0; stream < 2; ++stream) {
+  kernel::StreamOutput* outputs[] = {&completion.out, &completion.err, &completion.result};
+  for (int stream = 0; stream < run.streams(); ++stream) {
     for (int i = 0; i < kMostReads && read_output(run, stream, false); ++i) {
     }
     *outputs[stream] = run.recorder[stream].finish();

@@ -228,7 +228,8 @@ void Worker::launch(const kernel::RunKey& key, Run& run) {
     return;
   }
   run.output_format = order->output_format;
-  if (run.output_format != OutputFormat::Text) run.secrets = order->secrets;
+  bool is_read = run.output_format != OutputFormat::Text || order->python_runner;
+  if (is_read) run.secrets = order->secrets;
   auto refuse = [&](std::string why) {
     report(ended(order->tenant, key, kernel::RunEnd::SpawnFailed, std::move(why)));
   };
@@ -298,8 +299,41 @@ void Worker::on_chunk(Chunk chunk) {
                                 .bytes = std::move(chunk.bytes)});
 }
 
+// What a run through the SDK has said: {"result": ..., "error": {"type", "message"}}, the last for
+// people. Its exit code says whether it succeeded.
+void Worker::read_result(kernel::Completion& completion, const Run& run) const {
+  auto told = std::exchange(completion.result, {});
+  std::string text = std::move(told.bytes);
+  Result<void> is_there;
+  if (!told.blob.empty()) is_there = take_blob(told, text);
+  completion.is_read = true;
+  if (told.dropped > 0) {
+    completion.output_error = kernel::exceeds(kernel::kStructuredOutput, told.size + told.dropped);
+  } else if (!is_there.ok()) {
+    completion.output_error = is_there.error().message();
+  } else {
+    if (!told.hidden.empty()) text = kernel::reveal(text, told.hidden, run.secrets);
+    auto said = kernel::parse_printed(OutputFormat::Json, text);
+    completion.output = said.value["result"];
+    const Value& error = said.value["error"];
+    if (error.is_map() && completion.message.empty()) {
+      completion.message =
+          fmt::format("{}: {}", error.string_or("type", ""), error.string_or("message", ""));
+    }
+    completion.output_error = std::move(said.error);
+  }
+}
+
+// A result that is a blob belongs to nobody once it is read.
+Result<void> Worker::take_blob(const kernel::StreamOutput& told, std::string& text) const {
+  if (!config_.blobs) return Error(ErrorKind::Unavailable, "WRK-0008", "this worker has no blobs");
+  TRY(text, config_.blobs->read(told.blob, 0, told.size));
+  return config_.blobs->remove(told.blob);
+}
+
 // Here, because whoever decides on the run decides on all others too.
 void Worker::read_output(kernel::Completion& completion, const Run& run) const {
+  if (completion.result.size > 0) return read_result(completion, run);
   const auto& out = completion.out;
   bool is_large =
       out.size > kernel::kReadByDecision.most && out.size <= kernel::kStructuredOutput.most;

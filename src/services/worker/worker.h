@@ -172,6 +172,8 @@ class Worker final : public kernel::WorkReceiver {
   void on_exited(kernel::Completion completion);
   void on_chunk(Chunk chunk);
   void read_output(kernel::Completion& completion, const Run& run) const;
+  void read_result(kernel::Completion& completion, const Run& run) const;
+  Result<void> take_blob(const kernel::StreamOutput& told, std::string& text) const;
   void report(kernel::Completion completion);
 
   kernel::WorkSource& source_;

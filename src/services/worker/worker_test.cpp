@@ -140,6 +140,53 @@ TEST_F(WorkerTest, ReadsLargeStructuredOutput) {
   EXPECT_FALSE(source_.wait_finished(small.key).is_read);
 }
 
+// The place of the Python SDK: a program that says what it was given, beside what it prints.
+TEST_F(WorkerTest, AResultComesOnADescriptorOfItsOwn) {
+  auto blobs = blob_fs::open(data_.path());
+  ASSERT_TRUE(blobs.ok());
+  config_.blobs = blobs->get();
+  constexpr std::string_view kSdk = R"(import json, os, sys
+order = json.load(sys.stdin)
+print('["printed"]')
+if order["parameters"]["size"] < 0: os._exit(3)
+result = [order["config"], order["action"], "x" * order["parameters"]["size"]]
+os.write(int(os.environ["MILLRACE_RESULT_FD"]), json.dumps({"result": result}).encode())
+# )";
+  config_.run.python_sdk = [=] { return Result<std::string>(kSdk); };
+  config_.release_file = [](const auto&, const auto&, const auto& file) {
+    return Result<std::string>("/release/" + file);
+  };
+  RunningWorker worker(source_, config_);
+  auto calling = [&](int64_t size) {
+    auto order = shell("");
+    order.runner = Runner::Script;
+    order.runtime.interpreter = {"python3", "-c"};
+    order.entry_point = "a.py";
+    order.python_runner = true;
+    order.secrets = {"hush-hush"};
+    order.config = Value::map({{"key", "hush-hush"}});
+    order.parameters = Value::map({{"size", size}});
+    return order;
+  };
+  auto small = calling(1), large = calling(200'000), silent = calling(-1);
+  source_.grant({small, large, silent});
+  for (const auto& order : {small, large}) {
+    auto c = source_.wait_finished(order.key);
+    EXPECT_TRUE(c.is_read);
+    EXPECT_EQ(c.output_error, "");
+    auto size = static_cast<size_t>(order.parameters["size"].as_int());
+    EXPECT_EQ(c.output,
+              Value(ValueList{order.config, order.action, Value(std::string(size, 'x'))}));
+    EXPECT_EQ(c.out.bytes, "[\"printed\"]\n");
+    EXPECT_EQ(c.result.size, 0);
+  }
+  EXPECT_FALSE(
+      (*blobs)->size(kernel::output_ref(large.tenant, large.key, kernel::Stream::Result)).ok());
+  auto c = source_.wait_finished(silent.key);
+  EXPECT_EQ(c.exit_code, 3);
+  EXPECT_TRUE(c.output.is_null());
+}
+
 TEST_F(WorkerTest, ARunOfWhichServersHaveDiedIsGivenUp) {
   auto deadly = shell("echo again"), calm = shell("echo calm");
   for (int i = 0; i < InHand::kMostEnds; ++i) {

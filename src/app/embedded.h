@@ -8,4 +8,7 @@ namespace millrace::app {
 // The files of packs/core, as they were when this binary was built.
 packs::PackFiles core_pack();
 
+// The packages of sdk/python, with a __main__.py beside them.
+packs::PackFiles python_sdk();
+
 }  // namespace millrace::app
