@@ -62,6 +62,7 @@ function callInfo(order) {
     idempotencyKey: env.MILLRACE_IDEMPOTENCY_KEY ?? "",
     rule: env.MILLRACE_RULE ?? "",
     trigger: env.MILLRACE_TRIGGER ?? "",
+    user: order.user ?? "",
     artifacts: env.MILLRACE_ARTIFACTS_DIR ?? "",
     traceparent: env.MILLRACE_TRACE_PARENT ?? "",
   };

@@ -32,6 +32,8 @@ export interface CallInfo {
   idempotencyKey: string;
   rule: string;
   trigger: string;
+  /** Who asked for the run. */
+  user: string;
   /** A folder: files in it are kept as the run's artifacts. */
   artifacts: string;
   traceparent: string;

@@ -131,7 +131,6 @@ class Server {
     if (!found) {
       found = loadAction(order).finally(() => this.#guard.loaded());
       this.#loaded.set(key, found);
-      found.catch(() => this.#loaded.delete(key));
     }
     return found;
   }

@@ -14,7 +14,8 @@ const PARAMETERS = { parameters: { name: "ada", n: 3 } };
 
 // name, the file get.js, what came of it, and what is different in the order or the file's name
 const ROWS = [
-  ["a function as default export", "export default ({ name }) => ({ name });", ok({ name: "ada" })],
+  ["a function as default export", "export default ({ name }) => ({ name });",
+    { ...ok({ name: "ada" }), stderr: "" }],
   ["an action()", `${IMPORT}export default action(({ n }) => n + 1);`, ok(4)],
   ["an async function", "export default async ({ n }) => [n];", ok([3])],
   ["a function named run", "export const run = () => 'run';", ok("run")],
@@ -24,7 +25,8 @@ const ROWS = [
   ["CommonJS made of an ES module",
     "Object.defineProperty(exports, '__esModule', { value: true }); exports.default = () => 7;", ok(7)],
   ["CommonJS that requires the SDK",
-    "const { action } = require('@millrace/sdk'); module.exports = action(() => 8);", ok(8)],
+    "const { action } = require('@millrace/sdk'); module.exports = action(() => 8);",
+    { ...ok(8), stderr: "" }],
   ["a .cjs file", "module.exports = () => 9;", ok(9), { entry_point: "get.cjs" }],
   ["a .mjs file", "export default () => 10;", ok(10), { entry_point: "get.mjs" }],
   ["a file in a folder", "export default () => 11;", ok(11), { entry_point: "deep/get.js" }],
@@ -167,10 +169,10 @@ describe.each(NODES)("one call in %s", (node) => {
   });
 
   test("call tells of the run", async () => {
-    const order = orderOf(pack({ "actions/get.js": "export default (_, { call }) => call;" }));
+    const order = orderOf(pack({ "actions/get.js": "export default (_, { call }) => call;" }), { user: "ada" });
     const env = { MILLRACE_EXEC_ID: "12", MILLRACE_ATTEMPT: "2", MILLRACE_RULE: "a.b" };
     const ended = await runOnce(node, order, { env });
-    expect(ended.result).toMatchObject({ id: "12", attempt: 2, rule: "a.b", action: "demo.get", trigger: "" });
+    expect(ended.result).toMatchObject({ id: "12", attempt: 2, rule: "a.b", action: "demo.get", trigger: "", user: "ada" });
   });
 
   test.each([["no JSON", "{"], ["a list", "[]"], ["nothing", ""]])("an order that is %s ends with 2", async (_, text) => {

@@ -16,6 +16,8 @@ const tells = (look, leave) => `export default async (parameters) => {
 const RESTORED = [
   ["a variable of the environment", "process.env.CANARY ?? null", "process.env.CANARY = 'c';"],
   ["another environment", "process.env.CANARY ?? null", "process.env = { CANARY: 'c' };"],
+  ["the environment itself", "(process.env.n = 1, typeof process.env.n === 'string') ? null : 'plain'",
+    "process.env = {};"],
   ["a variable that is gone", "process.env.HOME ? null : 'gone'", "delete process.env.HOME;"],
   ["a global", "globalThis.canary ?? null", "globalThis.canary = 1;"],
   ["a global that is gone", "typeof structuredClone === 'function' ? null : 'gone'", "delete globalThis.structuredClone;"],
@@ -34,6 +36,8 @@ const RESTORED = [
   ["the exit code", "process.exitCode ?? null", "process.exitCode = 7;"],
   ["a timeout", "null", "setTimeout(() => console.log('late'), 60000);"],
   ["an interval", "null", "setInterval(() => console.log('late'), 60000);"],
+  ["turns of the loop", "(await new Promise((d) => setTimeout(d, 20)), globalThis.turns ?? null)",
+    "const again = () => { globalThis.turns = 1; setImmediate(again); }; again();"],
   ["a cleared timeout", "null", "clearTimeout(setTimeout(() => {}, 60000));"],
   ["a listener of the process", "process.listenerCount('SIGUSR2') || null", "process.on('SIGUSR2', () => {});"],
   ["a listener of uncaught errors", "null", "process.on('uncaughtException', () => {});"],
@@ -81,6 +85,15 @@ describe.each(NODES)("a warm process of %s", (node) => {
     const second = await call();
     expect(second).toMatchObject({ stdout: "said\n", stderr: "é", dirty: true });
     expect(JSON.stringify(warm.frames) + warm.raw() + warm.rawErrors()).not.toMatch(/late-canary|bGF0ZS1j/);
+  });
+
+  test("much output and a large result wait for a slow reader", async () => {
+    const { warm, call } = start("export default () => { for (let i = 0; i < 200; ++i) console.log('x'.repeat(49999)); return 'y'.repeat(5e6); };");
+    const ended = call();
+    warm.child.stdio[3].pause();
+    setTimeout(() => warm.child.stdio[3].resume(), 300);
+    const { stdout, result } = await ended;
+    expect([stdout.length, result.length]).toEqual([10_000_000, 5_000_000]);
   });
 
   test("each call has its own environment, folder and token, and no other's", async () => {
@@ -181,7 +194,7 @@ describe.each(NODES)("a warm process of %s", (node) => {
     expect(await warm.call({ ...orderOf(folder), cwd: "/" })).toMatchObject({ status: "succeeded", dirty: true });
   });
 
-  test("a file that cannot be loaded is loaded again by the next call", async () => {
+  test("a file without an action fails each call", async () => {
     const { call } = start("export const get = 1;");
     for (const _ of [1, 2]) expect(await call()).toMatchObject({ status: "failed", dirty: false, error: { type: "EntryError" } });
   });
