@@ -63,14 +63,9 @@ class Client:
         self.server = server_of(url) if url else known_url
         self.token = token if token is not None else known_token
         self.timeout_s = timeout_s
-        handlers: list[Any] = [urllib.request.ProxyHandler({}), _NoRedirect()]
-        if self.server and self.server.startswith("https:"):
-            context = ssl.create_default_context(cafile=cacert)
-            if not verify:
-                context.check_hostname = False
-                context.verify_mode = ssl.CERT_NONE
-            handlers.append(urllib.request.HTTPSHandler(context=context))
-        self._opener = urllib.request.build_opener(*handlers)
+        self._cacert = cacert
+        self._verify = verify
+        self._made_opener: urllib.request.OpenerDirector | None = None
         self.keys = Keys(self)
         self.executions = Executions(self)
         self.rules = Rules(self)
@@ -107,7 +102,7 @@ class Client:
         for left in reversed(range(TRIES)):
             request = urllib.request.Request(url, data, all_headers, method=method)
             try:
-                with self._opener.open(request, timeout=self.timeout_s) as answer:
+                with self._opener().open(request, timeout=self.timeout_s) as answer:
                     return _decoded(answer.read())
             except urllib.error.HTTPError as error:
                 problem = _problem(error, method, path)
@@ -119,6 +114,18 @@ class Client:
                     raise ApiError(0, f"{self.server} cannot be reached: {reason}") from error
             time.sleep(PAUSE_S)
         raise AssertionError("unreachable")
+
+    def _opener(self) -> urllib.request.OpenerDirector:
+        if self._made_opener is None:
+            handlers: list[Any] = [urllib.request.ProxyHandler({}), _NoRedirect()]
+            if self.server and self.server.startswith("https:"):
+                context = ssl.create_default_context(cafile=self._cacert)
+                if not self._verify:
+                    context.check_hostname = False
+                    context.verify_mode = ssl.CERT_NONE
+                handlers.append(urllib.request.HTTPSHandler(context=context))
+            self._made_opener = urllib.request.build_opener(*handlers)
+        return self._made_opener
 
     def one(self, method: str, path: str, **more: Any) -> dict[str, Any]:
         """The object of an answer {data: ...}."""

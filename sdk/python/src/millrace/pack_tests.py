@@ -10,8 +10,18 @@ import importlib
 import os
 import sys
 import unittest
+from typing import Any
 
-FOLDERS = ("actions/lib", "lib", "tests", "actions", "sensors", "etc", "")
+FOLDERS = ("actions/lib", "lib", "actions", "sensors", "tests", "etc", "")
+
+
+class Loader(unittest.TestLoader):
+    """Leaves out classes that say `__test__ = False`: bases of tests, as pytest takes them."""
+
+    def loadTestsFromTestCase(self, testCaseClass: Any) -> unittest.TestSuite:
+        if getattr(testCaseClass, "__test__", True) is False:
+            return unittest.TestSuite()
+        return super().loadTestsFromTestCase(testCaseClass)
 
 
 def prepare(pack_path: str) -> None:
@@ -32,7 +42,7 @@ def run(pack_path: str, names: list[str]) -> int:
         sys.stderr.write(f"{pack_path}: has no folder 'tests'\n")
         return 2
     prepare(pack_path)
-    loader = unittest.TestLoader()
+    loader = Loader()
     suite = unittest.TestSuite()
     for folder, folders, files in os.walk(tests):
         # `fixtures` holds data, `lib` what the tests import.
@@ -47,7 +57,7 @@ def run(pack_path: str, names: list[str]) -> int:
         sys.stderr.write(f"{tests}: no test\n")
         return 2
     result = unittest.TextTestRunner(verbosity=1, buffer=True).run(suite)
-    bad = len(result.failures) + len(result.errors)
+    bad = len({test.id() for test, _ in result.failures + result.errors})
     print(
         f"{result.testsRun - bad - len(result.skipped)} passed, {bad} failed, "
         f"{len(result.skipped)} skipped"
