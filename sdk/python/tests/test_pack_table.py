@@ -195,6 +195,13 @@ class A(Action):
     def run(self):
         pass
 """, None, status="failed", exit_code=1, stderr="TypeError: object of type 'int' has no len()"),
+    shape("an old constructor that raises", BASE + """
+class A(Action):
+    def __init__(self, config):
+        raise OSError('no file')
+    def run(self):
+        pass
+""", None, status="failed", exit_code=1, stderr="OSError: no file", not_stderr="TypeError"),
     shape("run(self, a, b)", BASE + "class A(Action):\n    def run(self, a, b=2):\n"
           "        return [a, b]\n", [1, 2], parameters={"a": 1}),
     shape("run(self, a, **kwargs)", BASE + "class A(Action):\n    def run(self, a, **kwargs):\n"

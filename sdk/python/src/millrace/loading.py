@@ -67,11 +67,14 @@ def find_action_class(module: ModuleType) -> type | None:
 def make_action(action_class: Any, config: dict[str, Any], action_service: Any) -> Any:
     """An instance, by whatever constructor it has. The service is there in any case: many
     constructors take it and do not hand it on."""
+    instance = None
     try:
         instance = action_class(config=config, action_service=action_service)
     except TypeError as error:
         if "unexpected keyword argument 'action_service'" not in str(error):
             raise
+    if instance is None:
+        # Not above: what it raises would be told as a consequence of the first try.
         instance = action_class(config=config)
     if getattr(instance, "action_service", None) is None:
         instance.action_service = action_service
