@@ -70,9 +70,18 @@ export function fields({ succeeded, result, error }) {
   return `"status":"${status}","result":${result}${why}`;
 }
 
-/** Waits for a result: of a generator, all that it yields. @param {unknown} given */
+const nextTurn = setImmediate; // as it is now: packs may patch it
+
+/** Waits for a result: of a generator, all that it yields. Then one turn of the loop, in which node
+ * finds the rejections that nobody handles, and prints its warnings. @param {unknown} given */
 export async function settled(given) {
-  const value = await given;
+  const value = await collected(await given);
+  await new Promise((done) => nextTurn(done));
+  return value;
+}
+
+/** @param {unknown} value */
+async function collected(value) {
   const tag = Object.prototype.toString.call(value);
   if (tag !== "[object Generator]" && tag !== "[object AsyncGenerator]") return value;
   const all = [];

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What node says about the form of a file while it loads it: of use to who writes the pack (`pack
 // check` tells it), noise in the stderr of each run.
-const ABOUT_FORM = /MODULE_TYPELESS_PACKAGE_JSON|Type Stripping|require\(\)|ES Module/;
+const ABOUT_FORM = /MODULE_TYPELESS_PACKAGE_JSON|Type Stripping|loading ES Module/;
 
 /** @template T @param {() => Promise<T>} load @returns {Promise<T>} */
 export async function quietly(load) {

@@ -65,6 +65,8 @@ const ROWS = [
     bad("TypeError", /result\.b\.c holds itself/)],
   ["a Map", "export default () => ({ m: new Map() });", bad("TypeError", /result\.m is a Map.*fromEntries/)],
   ["a function as result", "export default () => () => 1;", bad("TypeError", /result is a function/)],
+  ["a rejection that nobody has handled when it ends",
+    "export default () => { Promise.reject(new Error('lost')); return 1; };", bad("Error", /^lost$/)],
   ["an unhandled rejection",
     "export default () => { Promise.reject(new Error('lost')); return new Promise((d) => setTimeout(d, 5000)); };",
     { ...bad("Error", /^lost$/), stderr: expect.stringContaining("lost") }],

@@ -31,6 +31,13 @@ describe.each(NODES)("names in %s", (node) => {
     expect(await runOnce(node, orderOf(folder), { env })).toMatchObject({ result: "of the environment" });
   });
 
+  test("node's words about the form of a file stay out of stderr, other warnings do not", async () => {
+    const source = "process.emitWarning('mine'); export default () => 1;";
+    const ended = await runOnce(node, orderOf(pack({ "actions/get.js": source, "package.json": "{}" })));
+    expect(ended.stderr).toMatch(/^\(node:\d+\) Warning: mine\n/);
+    expect(ended.stderr).not.toContain("TYPELESS");
+  });
+
   test("a library of the pack imports the SDK too", async () => {
     const folder = pack({
       "actions/get.js": "import { run } from '../lib/a.mjs'; export default () => run();",
