@@ -23,7 +23,7 @@ export function serveOwnName() {
     initialize({ seen });
     return;
   }
-  register("./resolve_hook.js", { parentURL: import.meta.url, data: { seen } });
+  register("./resolve_hook.js", { parentURL: import.meta.url, data: { seen, isThread: true } });
   const own = /** @type {any} */ (Module)._resolveFilename;
   /** @param {string} request @param {any[]} more */
   /** @type {any} */ (Module)._resolveFilename = function find(/** @type {string} */ request, /** @type {any[]} */ ...more) {

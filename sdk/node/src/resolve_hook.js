@@ -2,6 +2,7 @@
 // The hook of resolve.js. It may run in a thread of its own, whose `next` gives a promise.
 import path from "node:path";
 import { pathToFileURL } from "node:url";
+import { mute } from "./warnings.js";
 
 const OURS = new URL("./index.js", import.meta.url).href;
 const NOT_FOUND = ["ERR_MODULE_NOT_FOUND", "MODULE_NOT_FOUND"];
@@ -10,9 +11,11 @@ const isBare = (/** @type {string} */ name) => !/^(\.{0,2}\/|#|[a-z][a-z0-9+.-]*
 /** @type {Int32Array | undefined} */
 let seen;
 
-/** @param {{ seen: Int32Array }} data */
+/** In a thread of its own node's words about files come from there.
+ * @param {{ seen: Int32Array, isThread?: boolean }} data */
 export function initialize(data) {
   seen = data.seen;
+  if (data.isThread) mute();
 }
 
 /** @param {string} specifier @param {any} context @param {any} next */

@@ -32,7 +32,7 @@ describe.each(NODES)("names in %s", (node) => {
   });
 
   test("node's words about the form of a file stay out of stderr, other warnings do not", async () => {
-    const source = "process.emitWarning('mine'); export default () => 1;";
+    const source = "process.emitWarning('mine'); export default () => new Promise((d) => setTimeout(d, 200));";
     const ended = await runOnce(node, orderOf(pack({ "actions/get.js": source, "package.json": "{}" })));
     expect(ended.stderr).toMatch(/^\(node:\d+\) Warning: mine\n/);
     expect(ended.stderr).not.toContain("TYPELESS");
