@@ -83,7 +83,14 @@ IMPORTS = [
           ("st2common.services.packs", "st2common.services"),
           ("st2common.constants.pack", "st2common.constants.pack"),
           ("st2reactor.container", "st2reactor.container"),
+          ("st2common.runners.paramiko_ssh", "st2common.runners.paramiko_ssh"),
       ]],
+    Row("st2common.util.jinja without Jinja2", """
+        try:
+            from st2common.util import jinja
+        except ImportError as error:
+            return str(error)
+        """, "No module named 'jinja2'"),
     Row("internal: from a package", """
         try:
             from st2common import persistence
