@@ -78,8 +78,10 @@ export interface SensorParts<C = Record<string, any>> {
 
 /** A trigger that rules ask for, with their parameters. */
 export interface TriggerInstance {
-  id: string;
-  trigger: string;
+  id?: string;
+  ref: string;
+  /** The trigger that events are dispatched to, where it is not `ref`. */
+  type?: string;
   parameters: Record<string, any>;
 }
 

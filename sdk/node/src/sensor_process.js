@@ -20,6 +20,9 @@ const INTERVAL_MS = 30_000;
 /** @param {string} text */
 const say = (text) => process.stderr.write(`millrace: sensor: ${text}\n`);
 
+/** @param {import("./index.js").TriggerInstance} trigger */
+const nameOf = (trigger) => trigger.id ?? trigger.ref;
+
 class SensorProcess {
   #write;
   #dispatcher;
@@ -105,7 +108,7 @@ class SensorProcess {
   /** @param {any} line */
   #change({ type, trigger }) {
     this.#inTurn(async () => {
-      this.#triggers = this.#triggers.filter((each) => each.id !== trigger.id);
+      this.#triggers = this.#triggers.filter((each) => nameOf(each) !== nameOf(trigger));
       if (type !== "trigger_removed") this.#triggers = [...this.#triggers, trigger];
       if (this.#context) await this.#sensor?.changed?.(this.#context);
     }).catch((error) => process.stderr.write(stackOf(error)));

@@ -61,9 +61,9 @@ describe.each(NODES)("a sensor in %s", (node) => {
   test("knows its triggers and is told of changes", async () => {
     const sensor = start(node, `{ poll() {},
       changed({ triggers }) { console.log(triggers.map((t) => t.id + t.parameters.a).join()); } }`,
-      { triggers: [{ id: "1", trigger: "demo.seen", parameters: { a: "x" } }] });
+      { triggers: [{ id: "1", ref: "demo.seen", parameters: { a: "x" } }] });
     await sensor.until(ofType("ready"));
-    const of = (id, a) => ({ id, trigger: "demo.seen", parameters: { a } });
+    const of = (id, a) => ({ id, ref: "demo.seen", parameters: { a } });
     sensor.send({ type: "trigger_added", trigger: of("2", "y") });
     sensor.send({ type: "trigger_updated", trigger: of("1", "z") });
     sensor.send({ type: "trigger_removed", trigger: of("2", "y") });

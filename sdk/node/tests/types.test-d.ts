@@ -29,7 +29,7 @@ export default sensor<{ url: string }>({
   pollIntervalMs: 1000,
   async poll({ config, dispatch, triggers, signal }) {
     const answer = await fetch(config.url, { signal });
-    for (const each of triggers) await dispatch(each.trigger, await answer.json(), { id: "1" });
+    for (const each of triggers) await dispatch(each.ref, await answer.json(), { id: "1" });
   },
 });
 // @ts-expect-error: 'pol' is no part of a sensor
