@@ -283,6 +283,17 @@ class A(Action):
                  "class Base(Action):\n    def run(self):\n        return self.value\n"}),
     shape("a class that is no Action", "class A:\n    def __init__(self, config, action_service):\n"
           "        pass\n    def run(self):\n        return 'duck'\n", "duck"),
+    shape("an imported object that nobody may look at", BASE + """
+from lib.proxy import request
+class A(Action):
+    def run(self):
+        return 4
+""", 4, files={"actions/lib/__init__.py": "", "actions/lib/proxy.py": """
+        class Proxy:
+            def __getattribute__(self, name):
+                raise RuntimeError('no request')
+        request = Proxy()
+        """}),
     shape("no class", "x = 1\n", None, status="failed", exit_code=1, stderr="no subclass of"),
     shape("no file", "", None, entry_point="gone.py", status="failed", exit_code=1,
           stderr="gone.py' is not there"),

@@ -6,6 +6,7 @@ import os
 import select
 import subprocess
 import sys
+import textwrap
 import time
 from pathlib import Path
 from typing import Any
@@ -265,6 +266,26 @@ def test_functions_as_sensors(tmp_path: Path) -> None:
     assert sensor.next()["seq"] == 2
     sensor.tell(type="stop")
     assert sensor.end()[0] == 0
+
+
+def test_eventlet_patches_before_what_the_sensor_imports(tmp_path: Path) -> None:
+    """It looks at every object that there is, and some do not let themselves be looked at."""
+    pytest.importorskip("eventlet")
+    touchy = """
+        import eventlet
+
+        class Touchy:
+            @property
+            def __class__(self):
+                raise RuntimeError("touched")
+
+        TOUCHY = Touchy()
+        eventlet.monkey_patch()
+    """
+    sensor = Sensor(tmp_path, textwrap.dedent(touchy) + PASSIVE)
+    assert sensor.next() == {"type": "ready"}
+    sensor.tell(type="stop")
+    sensor.end()
 
 
 @pytest.mark.parametrize("base", [POLLING, PASSIVE])

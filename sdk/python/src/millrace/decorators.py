@@ -63,8 +63,9 @@ def find_marked(module: Any, kind: str, wanted: str) -> Any:
     """The marked function of `module`: the one named `wanted` if there are several."""
     found = {}
     for value in list(vars(module).values()):
-        mark = getattr(value, "__millrace__", None)
-        if isinstance(mark, Mark) and mark.kind == kind and value.__module__ == module.__name__:
+        # By type(): proxies (flask's request) raise when they are asked for an attribute.
+        mark = value.__dict__.get("__millrace__") if type(value) is type(find_marked) else None
+        if mark is not None and mark.kind == kind and value.__module__ == module.__name__:
             found[mark.name] = value
     if len(found) > 1:
         if wanted not in found:

@@ -55,7 +55,8 @@ def find_action_class(module: ModuleType) -> type | None:
     base = getattr(sys.modules.get("st2common.runners.base_action"), "Action", None)
     found = []
     for name, value in vars(module).items():
-        if not isinstance(value, type) or value.__module__ != module.__name__:
+        # By type(): proxies (flask's request) raise when isinstance asks them for their class.
+        if not issubclass(type(value), type) or value.__module__ != module.__name__:
             continue
         run = getattr(value, "run", None)
         if not callable(run) or getattr(run, "__isabstractmethod__", False):

@@ -138,12 +138,26 @@ class FunctionSensor:
     setup = cleanup = add_trigger = update_trigger = remove_trigger = nothing
 
 
+def patch_early(entry: str) -> None:
+    """A sensor that patches with eventlet is patched before its imports: StackStorm's runner has
+    patched all sensors before them, and eventlet asks every object that is there then."""
+    try:
+        with open(entry, "rb") as file:
+            if b"monkey_patch(" not in file.read():
+                return
+        import eventlet
+    except (OSError, ImportError):
+        return  # what is missing is told when the file is loaded
+    eventlet.monkey_patch()
+
+
 def make_sensor(call: calls.Call, order: dict[str, Any], hand_over: Any) -> Any:
     entry = os.path.join(call.pack_path, "sensors", call.entry_point)
     loading.set_path(call.pack_path, "sensors", entry, list(sys.path))
     actions_lib = os.path.join(call.pack_path, "actions", "lib")
     if os.path.isdir(actions_lib):
         sys.path.append(actions_lib)
+    patch_early(entry)
     module = loading.load_file(entry)
     class_name = calls.text(order, "class_name", "")
     poll_interval = order.get("poll_interval")
