@@ -8,9 +8,9 @@ namespace millrace::cli {
 namespace {
 
 constexpr Column kPackColumns[] = {
-    {"REF", "ref"},         {"VERSION", "version"},         {"STATE", "state"},
-    {"ACTIONS", "actions"}, {"TRIGGERS", "triggers"},       {"RULES", "rules"},
-    {"FAULTS", "faults"},   {"SOURCE", "source"},           {"DESCRIPTION", "description"},
+    {"REF", "ref"},         {"VERSION", "version"},   {"STATE", "state"},
+    {"ACTIONS", "actions"}, {"TRIGGERS", "triggers"}, {"RULES", "rules"},
+    {"FAULTS", "faults"},   {"SOURCE", "source"},     {"DESCRIPTION", "description"},
 };
 constexpr Column kActionColumns[] = {
     {"REF", "ref"},

@@ -16,8 +16,8 @@ namespace {
 constexpr int64_t kLongestTimeoutS = 366 * 86'400;
 
 // What StackStorm's python-script actions count on without asking: the datastore, other actions.
-constexpr std::string_view kOfPythonScript[] = {"actions:read", "executions:read",
-                                                "executions:run", "keys:read", "keys:write"};
+constexpr std::string_view kOfPythonScript[] = {"actions:read", "executions:read", "executions:run",
+                                                "keys:read", "keys:write"};
 
 // A runtime that the pack itself brings, by its ref or its name.
 const Runtime* find_own_runtime(const Pack& pack, const std::string& name) {
