@@ -379,21 +379,27 @@ TEST(Check, IsLenientWhereStackStormIs) {
   EXPECT_EQ(
       to_json(report.pack.config_schema["properties"]["accounts"]["patternProperties"]),
       R"({"^\\w+$":{"type":"object","properties":{"name":{"type":"string","roles":["a"]}}}})");
-  EXPECT_EQ(
-      lines(report.warnings),
-      R"(actions/flag.yaml:3: action 'github.flag': 'entry_point': the pack has no file actions/gone.py
-actions/flag.yaml:4: action 'github.flag': parameter 'on': 'default': expected boolean, found integer 0
-actions/flag.yaml:4: action 'github.flag': parameter 'text': 'default': template '{{ x': unexpected end of template, expected '}}'
-config.schema.yaml:4: configuration: parameter 'accounts': patternProperties/^\w+$/properties/name/roles: unknown keyword 'roles'
-config.schema.yaml:5: configuration: parameter 'one': properties/name/roles: unknown keyword 'roles'
-pack.yaml:3: pack: unknown key 'made_up'
-rules/r.yaml:2: rule 'github.r': unknown trigger 'linux.changed'; the rule is left out until it is there
-rules/r.yaml:3: rule 'github.r': unknown action 'core.sendmail'; the rule is left out until it is there
-sensors/a.yaml:2: sensor 'A': 'entry_point': the pack has no file sensors/gone.py
-sensors/a.yaml:3: trigger 'github.t': unknown key 'payload_info'
-sensors/b.yaml:2: sensor 'B': 'entry_point': the pack has no file sensors/gone.py
-sensors/b.yaml:3: trigger 'github.t': is defined twice (first in sensors/a.yaml:3); this one counts
-)");
+  EXPECT_EQ(lines(report.warnings),
+            "actions/flag.yaml:3: action 'github.flag': 'entry_point': the pack has no file "
+            "actions/gone.py\n"
+            "actions/flag.yaml:4: action 'github.flag': parameter 'on': 'default': expected "
+            "boolean, found integer 0\n"
+            "actions/flag.yaml:4: action 'github.flag': parameter 'text': 'default': template "
+            "'{{ x': unexpected end of template, expected '}}'\n"
+            "config.schema.yaml:4: configuration: parameter 'accounts': "
+            "patternProperties/^\\w+$/properties/name/roles: unknown keyword 'roles'\n"
+            "config.schema.yaml:5: configuration: parameter 'one': properties/name/roles: "
+            "unknown keyword 'roles'\n"
+            "pack.yaml:3: pack: unknown key 'made_up'\n"
+            "rules/r.yaml:2: rule 'github.r': unknown trigger 'linux.changed'; the rule is left "
+            "out until it is there\n"
+            "rules/r.yaml:3: rule 'github.r': unknown action 'core.sendmail'; the rule is left "
+            "out until it is there\n"
+            "sensors/a.yaml:2: sensor 'A': 'entry_point': the pack has no file sensors/gone.py\n"
+            "sensors/a.yaml:3: trigger 'github.t': unknown key 'payload_info'\n"
+            "sensors/b.yaml:2: sensor 'B': 'entry_point': the pack has no file sensors/gone.py\n"
+            "sensors/b.yaml:3: trigger 'github.t': is defined twice (first in sensors/a.yaml:3); "
+            "this one counts\n");
 }
 
 TEST(Check, WhatPointsAtItselfIsNotWrittenOutForEver) {
