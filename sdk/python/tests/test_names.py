@@ -44,6 +44,31 @@ def test_times_are_checked_and_written() -> None:
     assert isotime.format(0, usec=False, offset=False) == "1970-01-01T00:00:00Z"
 
 
+def test_templates() -> None:
+    pytest.importorskip("jinja2")
+    from st2common.util import jinja
+
+    context = {"n": 65, "m": {"a": [1]}, "nothing": None}
+    templates = {
+        "time": "{{ n | to_human_time_from_seconds }}",
+        "days": "{{ (86400 * 2 + 3600) | to_human_time_from_seconds }}",
+        "json": "{{ m | to_json_string }}",
+        "yaml": "{{ m | to_yaml_string }}",
+        "new": "{{ 'abc' | regex_replace('b', 'x') }}",
+        "nested": ["{{ n }}"],
+        "number": 5,
+    }
+    assert jinja.render_values(templates, context) == {
+        "time": "1m5s", "days": "2d1h0m0s", "json": '{"a": [1]}', "yaml": "a:\n- 1\n", "new": "axc",
+        "nested": ["65"], "number": 5,
+    }  # fmt: skip
+    assert jinja.is_jinja_expression("{{ a }}")
+    assert not jinja.is_jinja_expression("a")
+    with pytest.raises(Exception, match="'z' is undefined"):
+        jinja.render_values({"a": "{{ z }}"}, {})
+    assert jinja.render_values({"a": "{{ z }}"}, {}, allow_undefined=True) == {"a": ""}
+
+
 FORMATS = [
     ("deploy {{ what }}", "deploy web", {"what": "web"}),
     (

@@ -80,17 +80,18 @@ IMPORTS = [
           ("st2common.bootstrap.sensorsregistrar", "st2common.bootstrap"),
           ("st2common.util.virtualenvs", "st2common.util.virtualenvs"),
           ("st2common.content", "st2common.content"),
-          ("st2common.services.packs", "st2common.services"),
+          ("st2common.services.packs", "st2common.services.packs"),
           ("st2common.constants.pack", "st2common.constants.pack"),
           ("st2reactor.container", "st2reactor.container"),
           ("st2common.runners.paramiko_ssh", "st2common.runners.paramiko_ssh"),
       ]],
-    Row("st2common.util.jinja without Jinja2", """
+    Row("st2common.util.jinja", """
         try:
             from st2common.util import jinja
         except ImportError as error:
-            return str(error)
-        """, "No module named 'jinja2'"),
+            return str(error) == "No module named 'jinja2'"
+        return jinja.get_jinja_environment(allow_undefined=True).from_string('x').render() == 'x'
+        """, True),
     Row("internal: from a package", """
         try:
             from st2common import persistence
