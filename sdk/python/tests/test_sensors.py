@@ -176,6 +176,17 @@ def test_the_end_of_stdin_is_a_stop(tmp_path: Path) -> None:
     assert sensor.child.wait(TIMEOUT_S) == 0
 
 
+def test_sigterm_is_a_stop(tmp_path: Path) -> None:
+    for source in (PASSIVE, POLLING.replace("self.polls == 2", "True")):
+        sensor = Sensor(tmp_path / source[:30].strip().replace(" ", ""), source)
+        sensor.next()
+        sensor.next()
+        sensor.child.terminate()
+        assert sensor.next()["reason"] == "stop"
+        code, err = sensor.end()
+        assert (code, "cleanup" in err) == (0, True)
+
+
 def test_another_configuration_ends_it_to_be_started_again(tmp_path: Path) -> None:
     sensor = Sensor(tmp_path, PASSIVE)
     sensor.next()

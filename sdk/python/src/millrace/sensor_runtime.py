@@ -10,6 +10,7 @@ from __future__ import annotations
 
 # The originals, before a pack can patch them.
 import os
+import signal
 import sys
 import time
 from _thread import allocate_lock, start_new_thread
@@ -199,6 +200,7 @@ class Runtime:
         logs.sensor_logging(call.log_level)
         self._grace_s = float(order.get("grace_s") or GRACE_S)
         start_new_thread(self._read_lines, ())
+        signal.signal(signal.SIGTERM, lambda *_: self._begin_stop("stop"))
         code = 0
         try:
             self._sensor = make_sensor(call, order, self._dispatcher.hand_over)
