@@ -116,6 +116,8 @@ Result<std::optional<kernel::TimerRow>> load_timer(sql::Connection&, TenantId, T
 Result<std::optional<TimerId>> find_timer_of(sql::Connection&, TenantId, ExecutionId,
                                              kernel::TimerKind);
 Result<bool> message_waits(sql::Connection&, TenantId, MessageId);
+// How other servers have said that its runs ended: what is not handled yet.
+Result<std::vector<kernel::MessageRow>> stored_ends(sql::Connection&, TenantId, ExecutionId);
 // For the kernel's wheel and sweep, of all tenants: what is due, and what was left behind, oldest
 // first.
 Result<std::vector<kernel::TimerWheel::Entry>> timers_until(sql::Connection&, kernel::ShardSet,

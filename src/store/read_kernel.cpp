@@ -117,6 +117,13 @@ Result<std::vector<MessageRow>> messages(sql::Connection& db, ShardSet shards, i
   return read_all<MessageRow>(db, text, shards.bits(), after, limit);
 }
 
+Result<std::vector<MessageRow>> stored_ends(sql::Connection& db, TenantId tenant,
+                                            ExecutionId execution) {
+  static const auto text =
+      select<MessageRow>("WHERE tenant = $1 AND kind = $2 AND subject = $3 ORDER BY id");
+  return read_all<MessageRow>(db, text, tenant, MessageKind::FinishRun, execution);
+}
+
 Result<std::vector<OutboxRow>> outbox(sql::Connection& db, ShardSet shards, int64_t after,
                                       int limit) {
   static const auto text = select<OutboxRow>(

@@ -190,6 +190,7 @@ class Statements : public StoreContract {
     must(find_dedupe(*db, kTenant, "s", "k"));
     must(load_timer(*db, kTenant, TimerId{1}));
     must(message_waits(*db, kTenant, MessageId{1}));
+    must(stored_ends(*db, kTenant, ExecutionId{1}));
     must(timers_until(*db, kAllShards, kNow, 1));
     must(messages(*db, kAllShards, 0, 1));
     must(outbox(*db, kAllShards, 0, 1));

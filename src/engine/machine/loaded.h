@@ -39,7 +39,8 @@ struct Wanted {
   std::vector<kernel::DedupeRow> keys;
   bool executions_of_keys = false;  // and the executions that these keys' values name
   std::vector<Of<MessageId>> messages;
-  int queue_heads = 0;  // how many waiting executions it could start
+  std::vector<Of<ExecutionId>> stored_ends;  // of their runs
+  int queue_heads = 0;                       // how many waiting executions it could start
   bool leased = false;  // every execution that a worker holds, in whatever shard, and the workers
   // A row that no message names and that cannot be read is passed over: it has been tried often.
   bool without_unread = false;
@@ -94,6 +95,8 @@ class Loaded {
   std::vector<const kernel::TokenRow*> tokens(TenantId tenant) const;
   // False once the message has been handled.
   bool has_message(MessageId id) const { return messages_.contains(id); }
+  // Of all that were wanted.
+  const std::vector<kernel::MessageRow>& stored_ends() const { return stored_ends_; }
   std::vector<const kernel::ExecutionRow*> leased() const;
   const kernel::WorkerRow* worker(std::string_view name) const;
   const kernel::WorkerRow* worker(WorkerId id) const;
@@ -129,6 +132,7 @@ class Loaded {
   KeyRows key_values_;
   std::map<std::tuple<TenantId, std::string, std::string>, kernel::DedupeRow> keys_;
   std::unordered_set<MessageId> messages_;
+  std::vector<kernel::MessageRow> stored_ends_;
   std::vector<ExecutionId> leased_;
   std::vector<kernel::WorkerRow> workers_;
   std::unordered_set<ExecutionId> untaken_ends_;

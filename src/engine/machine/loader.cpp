@@ -366,6 +366,10 @@ Result<void> Loader::load_rest() {
     TRY(bool waits, store::message_waits(db_, of.tenant, of.id));
     if (waits) into_.messages_.insert(of.id);
   }
+  for (auto of : wanted_.stored_ends) {
+    TRY(auto rows, store::stored_ends(db_, of.tenant, of.id));
+    std::ranges::move(rows, std::back_inserter(into_.stored_ends_));
+  }
   for (TenantId tenant : wanted_.tokens_of) {
     TRY(auto rows, store::tokens_of(db_, tenant));
     for (auto& row : rows) into_.tokens_.emplace(Of{tenant, row.id}, std::move(row));

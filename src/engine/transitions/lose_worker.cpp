@@ -3,6 +3,7 @@
 #include "engine/machine/transition.h"
 #include "engine/transitions/lose_run.h"
 #include "engine/transitions/messages.h"
+#include "engine/transitions/start.h"
 #include "engine/transitions/work_off.h"
 
 namespace millrace::engine {
@@ -12,7 +13,8 @@ using namespace kernel;
 namespace {
 
 // The session of a worker is over: it was not renewed in time, or the worker has left. It has ended
-// its runs itself, and each is decided by its effect class.
+// its runs itself, and each is decided by its effect class. Unless it has gone to another server:
+// that one knows what it runs.
 class LoseWorker final : public Transition {
  public:
   LoseWorker(WorkerId worker, SessionId session, std::string_view why)
@@ -27,16 +29,29 @@ class LoseWorker final : public Transition {
   Decided decide(Context& ctx) const override;
 
  private:
+  void ask_new_home(Context& ctx) const;
   WorkerId worker_;
   SessionId session_;
   std::string_view why_;
 };
+
+// What this server has given it since in the old session it has never heard of: take_run.cpp, by an
+// entry that names no permit.
+void LoseWorker::ask_new_home(Context& ctx) const {
+  for (const auto* run : ctx.rows().leased()) {
+    if (run->worker == worker_ && !is_final(run->status)) tell_home(ctx, *run, Permit());
+  }
+}
 
 Decided LoseWorker::decide(Context& ctx) const {
   ctx.decision().session_over = session_;
   // It has come back before this could be decided, and said itself what it still runs.
   if (ctx.has_session(worker_) && !mutant(Mutant::LostThoughBack)) return ctx.decided();
   if (const auto* known = ctx.rows().worker(worker_); known && known->session) {
+    if (known->session != session_) {
+      ask_new_home(ctx);
+      return ctx.decided();
+    }
     WorkerRow row = *known;
     row.session = {};
     row.updated = ctx.now();

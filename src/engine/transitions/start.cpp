@@ -100,17 +100,6 @@ void run_inside(Context& ctx, ExecutionId id, const Value& parameters) {
          result_of("", error, 1, Value()));
 }
 
-// Its worker's home follows the feed and makes the order from the row (take_run.cpp).
-void tell_home(Context& ctx, const ExecutionRow& row, const Permit& permit) {
-  ctx.changes.feed.push_back(
-      {.tenant = row.tenant,
-       .type = EntityType::Worker,
-       .op = ChangeOp::Updated,
-       .entity = row.worker.value,
-       .detail = to_text(PermitUse{.run = row.key(), .home = permit.home, .number = permit.number}),
-       .at = ctx.now()});
-}
-
 // The lease and `started`, in the commit of this decision (K7).
 Result<void> grant(Context& ctx, ExecutionRow& row, const Slots::Taken& slot) {
   WorkerId worker = slot.worker;
@@ -284,6 +273,16 @@ void start_queued(Context& ctx, const ExecutionRow& waiting) {
 }
 
 }  // namespace
+
+void tell_home(Context& ctx, const ExecutionRow& row, const Permit& permit) {
+  ctx.changes.feed.push_back(
+      {.tenant = row.tenant,
+       .type = EntityType::Worker,
+       .op = ChangeOp::Updated,
+       .entity = row.worker.value,
+       .detail = to_text(PermitUse{.run = row.key(), .home = permit.home, .number = permit.number}),
+       .at = ctx.now()});
+}
 
 // The result as every action has it.
 Value result_of(std::string_view out, std::string_view err, int exit_code, Value output) {

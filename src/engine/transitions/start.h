@@ -50,6 +50,9 @@ Result<ExecutionId> start_execution(Context& ctx, const StartRequest& request);
 void start_delayed(Context& ctx, ExecutionId id);
 // The same, but it goes on waiting when its delay is not over: its timer has to be loaded.
 void start_when_due(Context& ctx, ExecutionId id);
+// Tells of a run that another server's worker is to have: its home follows the feed, and makes the
+// order from the row (take_run.cpp).
+void tell_home(Context& ctx, const kernel::ExecutionRow& row, const kernel::Permit& permit);
 // As long as slots are free and somebody waits: grants a slot, writes `started`, removes the queue
 // row, makes the order.
 void start_waiting(Context& ctx);
