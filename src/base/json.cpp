@@ -264,8 +264,27 @@ size_t read(Parser& parser, std::string_view text, boost::json::error_code& ec) 
   return rest;
 }
 
-// What it had no room for is told with its limit.
-std::string reason_of(const boost::json::error_code& ec, const JsonLimits& limits) {
+// No more than one character: what stands behind it may be a secret.
+std::string syntax_error(std::string_view text, size_t at) {
+  if (at >= text.size()) return "syntax error at the end";
+  char c = text[at];
+  auto byte = static_cast<unsigned char>(c);
+  bool is_letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+  if (is_letter) {
+    return "syntax error, found a word: only true, false and null stand without quotes, written so";
+  }
+  if (byte < 0x20 || byte >= 0x7f)
+    return fmt::format("syntax error, found the byte 0x{:02x}", byte);
+  return fmt::format("syntax error, found '{}'", c);
+}
+
+// What it had no room for is told with its limit, a wrong sign with what it is.
+std::string reason_of(std::string_view text, size_t at, const boost::json::error_code& ec,
+                      const JsonLimits& limits) {
+  if (ec == boost::json::error::extra_data) {
+    return "expected the end after one JSON value, found more";
+  }
+  if (ec == boost::json::error::syntax) return syntax_error(text, at);
   if (ec == boost::json::error::too_deep) {
     return fmt::format("expected at most {} levels of objects and lists", limits.max_depth);
   }
@@ -304,7 +323,7 @@ Result<Value> parse_json(std::string_view text, const JsonLimits& limits) {
     return Error(ErrorKind::Invalid, "BAS-0002",
                  fmt::format("invalid JSON at {}: {}", position_of(text, used),
                              !refused.empty() ? refused
-                             : reason.empty() ? reason_of(ec, limits)
+                             : reason.empty() ? reason_of(text, used, ec, limits)
                                               : reason));
   }
   return parser.handler().take();

@@ -83,7 +83,21 @@ TEST(Json, TextThatIsNoTextIsRefusedWithItsReason) {
       R"(\uD83D)");
   EXPECT_NE(why(R"("\udc00")").find("half of one"), std::string::npos);
   EXPECT_NE(why(R"("\ud800\u0041")").find("surrogate"), std::string::npos);
-  EXPECT_NE(why("[1,]").find("syntax error"), std::string::npos);
+  for (auto [text, reason] : {
+           std::pair("[1,]", "line 1, column 4 (byte 3): syntax error, found ']'"),
+           {"{\n\"a\": 01}", "line 2, column 7 (byte 8): syntax error, found '1'"},
+           {"{\"a\" 1}", "line 1, column 6 (byte 5): syntax error, found '1'"},
+           {"[\"a\n\"]", "line 1, column 4 (byte 3): syntax error, found the byte 0x0a"},
+           {"{a: 1}",
+            "line 1, column 2 (byte 1): syntax error, found a word: only true, false and "
+            "null stand without quotes, written so"},
+           {"[1] 2",
+            "line 1, column 5 (byte 4): expected the end after one JSON value, found more"},
+           {"", "line 1, column 1 (byte 0): incomplete JSON"},
+           {"[1", "line 1, column 3 (byte 2): incomplete JSON"},
+       }) {
+    EXPECT_EQ(why(text), std::string("invalid JSON at ") + reason);
+  }
   // A whole character, and what only looks like an escape, are not to blame for what follows.
   for (const char* text : {"\"\\ud83d\\ude00\n\"", "\"\\\\ud800\n\""}) {
     EXPECT_EQ(why(text).find("half of one"), std::string::npos) << why(text);
