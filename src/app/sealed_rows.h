@@ -18,8 +18,14 @@ struct SealedRows {
 // `ring`: null opens nothing.
 Result<SealedRows> look_at_sealed_rows(sql::Connection& reader, const auth::KeyRing* ring);
 
-// A ring that opens none of it is another one than the store's: keys.json was lost, or is that of
-// another folder. Errors: Conflict, APP-0043.
+// Keys, the newest, and webhook endpoints that are tried at most, of each: a start costs the same
+// however many there are.
+inline constexpr int64_t kMostTried = 100;
+// What was tried until one opened; all `closed`: none did.
+Result<SealedRows> try_ring(sql::Connection& reader, const auth::KeyRing& ring);
+
+// A ring that opens none of what is tried is another one than the store's: keys.json was lost, or
+// is that of another folder. Errors: Conflict, APP-0043.
 Result<void> check_ring(sql::Connection& reader, const auth::KeyRing& ring, const DataPaths& paths);
 
 }  // namespace millrace::app

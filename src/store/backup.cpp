@@ -30,16 +30,17 @@ Result<std::vector<PackReleaseRow>> named_releases(sql::Connection& reader) {
       PackState::Uninstalled);
 }
 
-Result<std::vector<KeyRow>> sealed_keys(sql::Connection& reader) {
+Result<std::vector<KeyRow>> sealed_keys(sql::Connection& reader, int64_t most) {
   return query<KeyRow>(
       reader,
       "SELECT tenant, scope, name, value, version FROM key_value "
       "/*every tenant: backup*/ WHERE encrypted = 1 "
-      "ORDER BY tenant, scope, name",
+      "ORDER BY updated DESC LIMIT $1",
       +[](RowReader r, KeyRow& k) {
         r >> k.key.tenant >> k.key.scope >> k.key.name >> k.value_json >> k.version;
         k.encrypted = true;
-      });
+      },
+      most);
 }
 
 Result<Unfinished> unfinished(sql::Connection& reader) {

@@ -14,8 +14,8 @@ namespace millrace::store {
 Result<std::vector<std::string>> output_blobs(sql::Connection& reader);
 // The releases that a pack has now, or that any execution names.
 Result<std::vector<kernel::PackReleaseRow>> named_releases(sql::Connection& reader);
-// Keys whose value is sealed.
-Result<std::vector<kernel::KeyRow>> sealed_keys(sql::Connection& reader);
+// Keys whose value is sealed, those that were written last first.
+Result<std::vector<kernel::KeyRow>> sealed_keys(sql::Connection& reader, int64_t most = INT64_MAX);
 
 // What was under way when the copy was made: it may happen a second time.
 struct Unfinished {
