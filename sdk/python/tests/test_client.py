@@ -19,15 +19,15 @@ def test_the_server_is_found_in_every_form_of_its_url(tail: str) -> None:
 
 
 def test_keys(client: Client, api: FakeApi) -> None:
-    assert client.keys.get("a/b c:d") is None
-    client.keys.set("a/b c:d", {"x": 1})
-    assert client.keys.get("a/b c:d") == {"x": 1}
+    assert client.keys.get("a.B c:d") is None
+    client.keys.set("a.B c:d", {"x": 1})
+    assert client.keys.get("a.B c:d") == {"x": 1}
     client.keys.set("mine", 2, scope="user", ttl_s=5)
     assert api.keys["user:ann", "mine"]["ttl_s"] == 5
     client.keys.set("s", "clear", encrypted=True)
     assert client.keys.get("s") == "********"
     assert client.keys.get("s", decrypt=True) == "clear"
-    assert [key["name"] for key in client.keys.list()] == ["a/b c:d", "s", "mine"]
+    assert [key["name"] for key in client.keys.list()] == ["a.B c:d", "s", "mine"]
     assert [key["name"] for key in client.keys.list(scope="system", prefix="s")] == ["s"]
     assert client.keys.delete("s")
     assert not client.keys.delete("s")
