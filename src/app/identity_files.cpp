@@ -52,7 +52,7 @@ Result<int64_t> IdentityFiles::renew(const auth::Authorities& authorities, int64
   if (is_good(authorities, now_ms, due_ms)) return due_ms;
   auto key = auth::make_private_key();
   TRY(auto request, auth::certificate_request(key));
-  TRY(auto certificate, authorities.issuer().issue(request, {peer_.uri(), {}, {}},
+  TRY(auto certificate, authorities.issuer().issue(request, {peer_.uri(), {auth::kServerName}, {}},
                                                    auth::CertificateUse::ServerAndClient, now_ms,
                                                    auth::kCertificateLifetimeMs));
   TRY(replace_file(files_.authorities, authorities.bundle(), 0600));

@@ -19,6 +19,11 @@ Result<std::string> certificate_request(const Secret& key);
 
 enum class CertificateUse : uint8_t { Client, ServerAndClient };
 
+// What every server of ours is called in a handshake, whatever name it is reached by: gRPC asks for
+// some name, and a server tells of each that its certificate does not have on stderr. Who it is,
+// its URI says.
+inline constexpr const char* kServerName = "server.millrace.internal";
+
 struct CertificateNames {
   std::string uri;                     // see Peer
   std::vector<std::string> dns;        // "node-1.example"

@@ -10,6 +10,7 @@
 
 #include <cstdlib>
 
+#include "auth/certificate.h"
 #include "rpc/status.h"
 
 namespace millrace::rpc {
@@ -24,8 +25,10 @@ constexpr int kReconnectMs = 100;  // and twice as long each time, up to
 constexpr int kMostReconnectMs = 2'000;
 constexpr int kConnectMs = 3'000;  // an attempt has so long, its handshake included
 
-grpc::ChannelArguments arguments() {
+grpc::ChannelArguments arguments(const std::string& target) {
   grpc::ChannelArguments args;
+  args.SetSslTargetNameOverride(auth::kServerName);
+  args.SetString(GRPC_ARG_DEFAULT_AUTHORITY, target);
   args.SetMaxReceiveMessageSize(kMostInBytes);
   // In spite of its name the time that each attempt has at least.
   args.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kConnectMs);
@@ -129,7 +132,7 @@ class Following final : private grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::
 Channel::Channel(const std::string& target, std::shared_ptr<grpc::ChannelCredentials> credentials)
     : channel_(grpc::CreateCustomChannel(
           target, credentials ? std::move(credentials) : grpc::InsecureChannelCredentials(),
-          arguments())) {}
+          arguments(target))) {}
 
 void Channel::call(const std::string& method, const google::protobuf::MessageLite& request,
                    const CallOptions& options,

@@ -52,8 +52,9 @@ class TlsTest : public testing::Test {
                    .reload_s = 1};
     auto issuer = auth::Authority::derive(Secret(authority));
     auto key = auth::make_private_key();
-    auto certificate = issuer.issue(auth::certificate_request(key).value(), {issue.uri, {}, {}},
-                                    issue.use, issue.now_ms, issue.lifetime_ms);
+    auto certificate =
+        issuer.issue(auth::certificate_request(key).value(), {issue.uri, {auth::kServerName}, {}},
+                     issue.use, issue.now_ms, issue.lifetime_ms);
     EXPECT_TRUE(replace_file(files.key, key.reveal()).ok());
     EXPECT_TRUE(replace_file(files.certificate, *certificate).ok());
     EXPECT_TRUE(
@@ -94,6 +95,14 @@ class TlsTest : public testing::Test {
 TEST_F(TlsTest, AWorkerIsWhoItsCertificateSays) {
   start(Access::worker(), server_files());
   EXPECT_EQ(call_with(files_of("w1", {"millrace://worker/w1"})), "millrace://worker/w1");
+}
+
+// gRPC would write that straight to stderr.
+TEST_F(TlsTest, NobodyComplainsOfTheNameThatAServerIsReachedBy) {
+  start(Access::worker(), server_files());
+  testing::internal::CaptureStderr();
+  EXPECT_EQ(call_with(files_of("w1", {"millrace://worker/w1"})), "millrace://worker/w1");
+  EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
 }
 
 TEST_F(TlsTest, WhoIsSomebodyElseIsTurnedAway) {
