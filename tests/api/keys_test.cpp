@@ -33,6 +33,27 @@ TEST_F(KeyTest, AValueIsAnyJson) {
   EXPECT_EQ(show("system/nix").status, 404);
 }
 
+// One that was damaged is listed with the others, and deleted.
+TEST_F(KeyTest, AValueThatCannotBeReadSaysSo) {
+  for (const char* name : {"system/a", "system/b"}) {
+    ASSERT_EQ(put(name, R"({"value":1})").status, 200);
+  }
+  {
+    auto writer = std::move(*store_->open_writer());
+    ASSERT_TRUE(writer->run("UPDATE key_value SET value = x'7b' WHERE name = 'a'").ok());
+  }
+  auto listed = get("/api/v1/keys?scope=system");
+  ASSERT_EQ(listed.status, 200) << listed.text;
+  ASSERT_EQ(listed.data().size(), 2u);
+  const auto& bad = listed.data().as_list()[0];
+  EXPECT_TRUE(bad["value"].is_null());
+  EXPECT_TRUE(bad.string_or("fault", "").starts_with("what is stored cannot be read"))
+      << listed.text;
+  EXPECT_EQ(listed.data().as_list()[1].find("fault"), nullptr);
+  EXPECT_EQ(show("system/a").status, 200);
+  EXPECT_EQ(send("DELETE", "/api/v1/keys/system/a").status, 204);
+}
+
 TEST_F(KeyTest, ScopesAndNamesArePercentEncoded) {
   ASSERT_EQ(put("user%3Aalice/a%20b%3F", R"({"value":1})").status, 200);
   EXPECT_EQ(stored("user:alice", "a b?").value_json, "1");

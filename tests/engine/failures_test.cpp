@@ -474,5 +474,51 @@ TEST_F(Failures, B11AWorkerThatOpensWhileTheServerDrainsGetsNoWork) {
   EXPECT_EQ(stored(waits->id).status, ExecutionStatus::Requested);
 }
 
+// Written by another version, or damaged: such a rule matches nothing, and can be seen, mended and
+// deleted. One that cannot be read at all kept the server from starting.
+TEST_F(Failures, ARuleThatDoesNotCompileIsMendedOrDeleted) {
+  auto write = [&](std::string ref, bool create) {
+    RuleSpec rule{.ref = std::move(ref), .trigger = "ci.push", .action = "core.noop"};
+    return await<RuleRow>([&](Reply<RuleRow> reply) {
+      engine_->submit(command::write_rule(kTester, {rule, std::nullopt, create}, reply));
+    });
+  };
+  auto remove = [&](std::string ref) {
+    return await<RuleRow>([&](Reply<RuleRow> reply) {
+      engine_->submit(command::delete_rule(kTester, ref, {}, reply));
+    });
+  };
+  auto now = [&] { return engine_->catalog(kDefaultTenant); };
+  for (const char* ref : {"ci.bad", "ci.unread", "ci.good"}) {
+    ASSERT_TRUE(write(ref, true).ok());
+  }
+  engine_.reset();
+  std::string spec = R"({"trigger":{"ref":"ci.push"},"criteria":"{{ 1 + }}",)"
+                     R"("action":{"ref":"core.noop"}})";
+  plant("UPDATE rule SET spec = CAST('" + spec + "' AS BLOB) WHERE ref = 'ci.bad';" +
+        "UPDATE rule SET spec = x'7b' WHERE ref = 'ci.unread'");
+  start();
+  EXPECT_EQ(now()->out_of_force(), 2u);
+  EXPECT_EQ(now()->rules().size(), 3u);
+  EXPECT_EQ(now()->index().size(), 1u);
+  for (const char* ref : {"ci.bad", "ci.unread"}) {
+    const auto* entry = now()->find_rule(ref);
+    ASSERT_TRUE(entry) << ref;
+    EXPECT_FALSE(entry->fault.empty());
+    EXPECT_EQ(entry->spec.ref, ref);
+    EXPECT_FALSE(write(ref, true).ok()) << "there is one of this name";
+  }
+  EXPECT_TRUE(write("ci.bad", false).ok());
+  EXPECT_EQ(now()->out_of_force(), 1u);
+  EXPECT_TRUE(remove("ci.unread").ok());
+  EXPECT_EQ(now()->out_of_force(), 0u);
+  EXPECT_EQ(now()->find_rule("ci.unread"), nullptr);
+  EXPECT_EQ(now()->index().size(), 2u);
+  engine_.reset();
+  start();
+  EXPECT_EQ(now()->rules().size(), 2u);
+  EXPECT_EQ(now()->out_of_force(), 0u);
+}
+
 }  // namespace
 }  // namespace millrace::engine

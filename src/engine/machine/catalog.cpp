@@ -181,11 +181,11 @@ void TenantCatalog::set_rules(const std::vector<std::shared_ptr<const RuleEntry>
     bool is_broken = !entry->compiled && !entry->row.deleted;
     // Somebody has written it anew since.
     if (is_broken && old && old->row.id > entry->row.id) continue;
-    if (old) count_schedule(*old, -1);
+    if (old && old->compiled) count_schedule(*old, -1);
     out_of_force_.erase(ref);
     if (is_broken) {
       out_of_force_.insert(ref);
-      rules_.erase(ref);
+      rules_.insert_or_assign(ref, entry);
       gone.insert(ref);
       continue;
     }

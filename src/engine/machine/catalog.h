@@ -18,12 +18,13 @@
 
 namespace millrace::engine {
 
-// A rule of the catalogue: its stored row and its compiled form, which may be null in what a
-// catalogue is given: such a rule is out of force.
+// A rule of the catalogue: its stored row and its compiled form. Without one it is out of force: it
+// matches nothing, and is shown, written anew and deleted like the others.
 struct RuleEntry {
   kernel::RuleRow row;
   RuleSpec spec;
   std::shared_ptr<const rules::CompiledRule> compiled;
+  std::string fault;     // why it is out of force
   std::string schedule;  // of a rule on a timer trigger: the name of its timer
 };
 
@@ -68,7 +69,7 @@ class TenantCatalog {
   // The last revision of a rule whose pack does not hold it any more: what an operator has said of
   // it holds when it comes back.
   const RuleEntry* find_gone_rule(std::string_view ref) const;
-  // How many rules do not compile. They are not among `rules`.
+  // How many rules do not compile.
   size_t out_of_force() const { return out_of_force_.size(); }
   const kernel::WebhookRow* find_webhook(std::string_view name) const;
   // Of the store; rises with each change of rules, endpoints or packs.

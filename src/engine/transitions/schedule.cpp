@@ -96,7 +96,7 @@ void end_schedules(Context& ctx, TenantId tenant, const std::set<std::string>& r
   std::map<std::string_view, size_t> users_that_go;
   for (const auto& ref : rules_that_go) {
     const auto* entry = catalog.find_rule(ref);
-    if (entry && entry->spec.enabled) ++users_that_go[entry->schedule];
+    if (entry && entry->compiled && entry->spec.enabled) ++users_that_go[entry->schedule];
   }
   for (const auto& [key, timer] : ctx.rows().schedules()) {
     auto going = timer.tenant == tenant ? users_that_go.find(timer.name) : users_that_go.end();

@@ -25,6 +25,11 @@ Result<rules::RulePtr> compile(const kernel::RuleRow& row, const RuleSpec& spec,
   }
 }
 
+Result<RuleSpec> stored_spec(const kernel::RuleRow& row) {
+  TRY(Value stored, parse_json(row.spec_json, kOwnJson));
+  return rule_from_value(stored);
+}
+
 }  // namespace
 
 Result<std::vector<std::shared_ptr<const RuleEntry>>> compiled_rules(
@@ -33,14 +38,17 @@ Result<std::vector<std::shared_ptr<const RuleEntry>>> compiled_rules(
   expr::Engine expressions;
   for (auto& row : rows) {
     auto entry = std::make_shared<RuleEntry>();
-    TRY(Value stored, parse_json(row.spec_json, kOwnJson));
-    TRY(entry->spec, rule_from_value(stored));
+    auto spec = stored_spec(row);
+    entry->spec = spec.ok() ? std::move(*spec) : RuleSpec{.enabled = row.enabled};
+    entry->spec.ref = row.ref;
     entry->schedule = schedule_name(entry->spec);
     if (!row.deleted) {
-      auto compiled = compile(row, entry->spec, expressions, in_hand);
+      auto compiled = spec.ok() ? compile(row, entry->spec, expressions, in_hand)
+                                : Result<rules::RulePtr>(std::move(spec).error());
       if (!compiled.ok()) {
         // Written by another version: out of force, but not lost, and said.
-        log_error("rule.not_compiled", {{"rule", row.ref}, {"error", compiled.error().describe()}});
+        entry->fault = compiled.error().describe();
+        log_error("rule.not_compiled", {{"rule", row.ref}, {"error", entry->fault}});
       } else {
         entry->compiled = std::move(*compiled);
       }

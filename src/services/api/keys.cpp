@@ -43,6 +43,7 @@ struct KeyView {
   std::string scope;
   std::string name;
   Value value;
+  std::optional<std::string> fault;
   bool encrypted = false;
   int64_t version = 0;
   Timestamp expires;
@@ -55,6 +56,7 @@ struct KeyView {
         field("scope", &V::scope, "system, user:NAME, pack:REF, action:REF or sensor:REF."),
         field("name", &V::name, ""),
         field("value", &V::value, "Of an encrypted one ********, unless it is decrypted."),
+        field("fault", &V::fault, "Why there is no value; none when there is one."),
         field("encrypted", &V::encrypted, ""),
         field("version", &V::version, "Rises with each change; the ETag."),
         field("expires", &V::expires, "When it is gone; none: it stays."),
@@ -108,7 +110,12 @@ Result<KeyView> view_of(const KeyRow& row, const auth::KeyRing* opens_with = nul
   view.created = {row.created};
   view.updated = {row.updated};
   if (!row.encrypted) {
-    TRY(view.value, parse_json(row.value_json, kOwnJson));
+    auto value = parse_json(row.value_json, kOwnJson);
+    if (value.ok()) {
+      view.value = *std::move(value);
+    } else {  // damaged: it must not keep the others from being listed
+      view.fault = "what is stored cannot be read, " + value.error().message();
+    }
   } else if (opens_with) {
     TRY(auto text, opens_with->open(owner_of(row.key, row.version), row.value_json));
     TRY(view.value, parse_json(text.reveal(), kOwnJson));

@@ -83,6 +83,7 @@ struct RuleView {
   Value criteria;
   Use action;
   std::string trace_tag;
+  std::optional<std::string> fault;
   Timestamp created;
   Timestamp updated;
 
@@ -100,6 +101,7 @@ struct RuleView {
         field("criteria", &V::criteria, ""),
         field("action", &V::action, ""),
         field("trace_tag", &V::trace_tag, ""),
+        field("fault", &V::fault, "Why it is out of force; none when it is not."),
         field("created", &V::created, ""),
         field("updated", &V::updated, ""),
     };
@@ -226,6 +228,18 @@ RuleView view_of(const RuleRow& row, const RuleSpec& spec) {
   return view;
 }
 
+RuleView view_of(const engine::RuleEntry& entry) {
+  auto view = view_of(entry.row, entry.spec);
+  if (!entry.compiled) view.fault = entry.fault;
+  return view;
+}
+
+net::HttpResponse answer_rule(const engine::RuleEntry& entry) {
+  auto response = answer_one(view_of(entry));
+  response.header("ETag", fmt::format("\"{}\"", entry.row.revision));
+  return response;
+}
+
 net::HttpResponse answer_rule(const RuleRow& row, const RuleSpec& spec, int status = 200) {
   auto response = answer_one(view_of(row, spec), status);
   response.header("ETag", fmt::format("\"{}\"", row.revision));
@@ -267,7 +281,7 @@ Response list_rules(Call& call) {
       next = make_cursor("rules", views.back().ref);
       break;
     }
-    views.push_back(view_of(entry.row, entry.spec));
+    views.push_back(view_of(entry));
   }
   return answer_list(views, next);
 }
@@ -276,7 +290,7 @@ Response show_rule(Call& call) {
   auto catalog = call.api.engine.catalog(call.who.tenant);
   const auto* entry = catalog->find_rule(call.param());
   if (!entry || entry->row.tenant != call.who.tenant) return no_rule(*catalog, call.param());
-  return answer_rule(entry->row, entry->spec);
+  return answer_rule(*entry);
 }
 
 Task<Response> write_rule(Call& call, engine::RuleWrite write, int status) {
@@ -322,7 +336,7 @@ Task<Response> switch_rule(Call& call, bool enabled) {
   CO_TRY(auto revision, call.if_match());
   if (!revision) revision = entry->row.revision;
   if (entry->row.enabled == enabled && *revision == entry->row.revision) {
-    co_return answer_rule(entry->row, entry->spec);
+    co_return answer_rule(*entry);
   }
   engine::RuleWrite write{entry->spec, revision, false};
   write.spec.enabled = enabled;
