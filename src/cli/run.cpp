@@ -48,7 +48,11 @@ void print_end(const Context& context, const Value& execution, Streamed streamed
   if (auto failure = execution.string_or("failure", ""); !failure.empty()) {
     tell(fmt::format("failure: {}\n", failure));
   }
-  if (result.is_map() && status != "succeeded") print_errors(result["errors"]);
+  if (result.is_map() && status != "succeeded") {
+    print_errors(result["errors"]);
+    auto unfit = result.string_or("output_error", "");
+    if (!unfit.empty()) tell(fmt::format("error: {}\n", unfit));
+  }
   if (auto why = execution.string_or("result_error", ""); !why.empty()) {
     tell(fmt::format("result: {}\n", why));
   }
