@@ -115,7 +115,7 @@ TEST_F(PackStoreTest, WhatIsChangedForTheWorseLeavesTheReleaseThatWasWhole) {
 }
 
 TEST_F(PackStoreTest, WhatIsNoPackKeepsNobodyElseAway) {
-  auto packs = loaded({pack("nameless", {{"pack.yaml", "name: No Ref\nversion: 1.0.0\n"}}),
+  auto packs = loaded({pack("No Ref", {{"pack.yaml", "name: No Ref\nversion: 1.0.0\n"}}),
                        pack("one", tea_pack("green")), pack("two", tea_pack("black"))});
   EXPECT_EQ(packs.size(), 2u);
   EXPECT_EQ(find(packs, "tea")->source, home_ + "/one") << "the first of one name";

@@ -412,6 +412,7 @@ std::vector<std::string> Server::troubles() const {
   count(set_aside_at_start_, "things that ended the server were set aside: see the log");
   count(engine_->catalogs()->rules_out_of_force(),
         "rules do not compile and are out of force: see rule.not_compiled in the log");
+  count(engine_->catalogs()->packs_with_faults(), "packs have faults: see millrace pack show");
   if (worker_ && worker_->is_away()) {
     troubles.emplace_back("no spawner, no action runs here: see worker.not_connected in the log");
   }

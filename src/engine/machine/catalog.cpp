@@ -309,6 +309,17 @@ size_t Catalog::rules_out_of_force() const {
   return count;
 }
 
+size_t Catalog::packs_with_faults() const {
+  size_t count = 0;
+  for (const auto& [tenant, catalog] : tenants_) {
+    auto is_faulty = [&](const auto& pack) {
+      return !pack->faults.empty() && std::ranges::find(system_, pack) == system_.end();
+    };
+    count += static_cast<size_t>(std::ranges::count_if(catalog->packs(), is_faulty));
+  }
+  return count;
+}
+
 std::vector<TenantId> Catalog::tenants() const {
   std::vector<TenantId> ids;
   for (const auto& [tenant, catalog] : tenants_) ids.push_back(tenant);

@@ -134,6 +134,7 @@ class Catalog {
   std::vector<TenantId> tenants() const;
   // Of all tenants.
   size_t rules_out_of_force() const;
+  size_t packs_with_faults() const;
   // Releases that open executions are pinned to and that cannot be had.
   const std::vector<kernel::PackReleaseRow>& missing() const { return missing_; }
   // `updated` of the newest release that is known of.
