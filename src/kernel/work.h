@@ -97,12 +97,13 @@ struct Completion {
   StreamOutput err;
   // From the spawner to its worker, which reads it into `output`; empty everywhere else.
   StreamOutput result;
-  // Of in-process runs (core.http): the result as it is. Of others, when `is_read`: what stdout
-  // says, or why that cannot be told, where the worker has read it because it is large; of runs
-  // through the SDK what they have said as their result. Else null.
+  // Of in-process runs (core.http) the result as it is, of runs through the SDK what they have
+  // said. Of others, when `is_read`: what stdout says, or why that cannot be told; the worker has
+  // read it because it is large. Else null.
   Value output;
   std::string output_error;
   bool is_read = false;
+  bool says_failed = false;  // of a run through the SDK: whatever its exit code
   int64_t started_ms = 0;
   int64_t ended_ms = 0;
 

@@ -211,13 +211,13 @@ WorkOrder get_order(FrameReader& r) {
 
 FrameWriter& put(FrameWriter& w, const Completion& completion) {
   const auto& [tenant, key, end, exit_code, message, out, err, told, output, output_error, is_read,
-               started_ms, ended_ms] = completion;
+               says_failed, started_ms, ended_ms] = completion;
   put(w.i64(tenant.value), key);
   put_enum(w, end);
   w.u32(static_cast<uint32_t>(exit_code)).text(message);
   put(put(put(w, out), err), told);
   put(w, output);
-  w.text(output_error).u8(is_read ? 1 : 0);
+  w.text(output_error).u8(is_read ? 1 : 0).u8(says_failed ? 1 : 0);
   return w.i64(started_ms).i64(ended_ms);
 }
 
@@ -234,6 +234,7 @@ Completion get_completion(FrameReader& r) {
   c.output = ValueReader(r).read();
   c.output_error = r.text();
   c.is_read = r.u8() != 0;
+  c.says_failed = r.u8() != 0;
   c.started_ms = r.i64();
   c.ended_ms = r.i64();
   return c;

@@ -75,6 +75,7 @@ Completion whole_completion() {
   c.output = Value::map({{"status_code", 200}, {"body", nullptr}});
   c.output_error = "line 3: syntax error";
   c.is_read = true;
+  c.says_failed = true;
   c.started_ms = 1'800'000'000'000;
   c.ended_ms = c.started_ms + 1;
   return c;

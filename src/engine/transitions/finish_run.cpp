@@ -38,7 +38,9 @@ End end_of(const Completion& completion, const ExecutionRow& row) {
   }
   switch (completion.end) {
     case RunEnd::Exited:
-      if (completion.exit_code == 0) return {ExecutionStatus::Succeeded, FailureClass::None};
+      if (completion.exit_code == 0 && !completion.says_failed) {
+        return {ExecutionStatus::Succeeded, FailureClass::None};
+      }
       return {ExecutionStatus::Failed, FailureClass::UserError};
     case RunEnd::Signaled: return {ExecutionStatus::Failed, FailureClass::UserError};
     case RunEnd::TimedOut: return {ExecutionStatus::Timeout, FailureClass::Timeout};

@@ -299,14 +299,13 @@ void Worker::on_chunk(Chunk chunk) {
                                 .bytes = std::move(chunk.bytes)});
 }
 
-// What a run through the SDK has said: {"result": ..., "error": {"type", "message"}}, the last for
-// people. Its exit code says whether it succeeded.
+// What a run through the SDK has said: {"status", "result", "error": {"type", "message"}}, the last
+// for people.
 void Worker::read_result(kernel::Completion& completion, const Run& run) const {
   auto told = std::exchange(completion.result, {});
   std::string text = std::move(told.bytes);
   Result<void> is_there;
   if (!told.blob.empty()) is_there = take_blob(told, text);
-  completion.is_read = true;
   if (told.dropped > 0) {
     completion.output_error = kernel::exceeds(kernel::kStructuredOutput, told.size + told.dropped);
   } else if (!is_there.ok()) {
@@ -315,6 +314,7 @@ void Worker::read_result(kernel::Completion& completion, const Run& run) const {
     if (!told.hidden.empty()) text = kernel::reveal(text, told.hidden, run.secrets);
     auto said = kernel::parse_printed(OutputFormat::Json, text);
     completion.output = said.value["result"];
+    completion.says_failed = said.value.string_or("status", "") == "failed";
     const Value& error = said.value["error"];
     if (error.is_map() && completion.message.empty()) {
       completion.message =

@@ -172,7 +172,7 @@ os.write(int(os.environ["MILLRACE_RESULT_FD"]), json.dumps({"result": result}).e
   source_.grant({small, large, silent});
   for (const auto& order : {small, large}) {
     auto c = source_.wait_finished(order.key);
-    EXPECT_TRUE(c.is_read);
+    EXPECT_FALSE(c.is_read) << "nobody else can read it again";
     EXPECT_EQ(c.output_error, "");
     auto size = static_cast<size_t>(order.parameters["size"].as_int());
     EXPECT_EQ(c.output,
