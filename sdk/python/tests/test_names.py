@@ -150,6 +150,7 @@ PACK = {
                 self.assertEqual(self.get_action_instance().run(n), 6)
                 self.assertEqual(self.get_action_instance({"by": 5}).run(n), 15)
                 self.assertEqual(self.action_service.get_value("n"), 3)
+                self.assertTrue(open("pack.yaml").read())
 
         class Sensor(BaseSensorTestCase):
             sensor_cls = Watch

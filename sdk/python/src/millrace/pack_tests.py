@@ -42,6 +42,7 @@ def run(pack_path: str, names: list[str]) -> int:
         sys.stderr.write(f"{pack_path}: has no folder 'tests'\n")
         return 2
     prepare(pack_path)
+    os.chdir(pack_path)
     loader = Loader()
     suite = unittest.TestSuite()
     for folder, folders, files in os.walk(tests):
