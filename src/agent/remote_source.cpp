@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/remote_source.h"
 
+#include "base/json.h"
 #include "base/log.h"
+#include "kernel/limits.h"
 
 namespace millrace::agent {
 
@@ -12,6 +14,21 @@ namespace {
 Error session_over() {
   return Error(ErrorKind::NotFound, "ENG-0004",
                "this session is over: the worker opens another one");
+}
+
+// A server takes 4 MiB in one message, and ends the connection of who sends more.
+constexpr Limit kOutputToServer{"output of a run on an agent", 3 << 20, "bytes"};
+
+// What was read from its stdout, the server reads again: that goes as a blob. What is not there has
+// no other way: the run has failed.
+void bound_output(Completion& completion) {
+  if (completion.output.is_null()) return;
+  auto size = static_cast<int64_t>(to_json(completion.output).size());
+  if (size <= kOutputToServer.most) return;
+  completion.output = Value();
+  if (std::exchange(completion.is_read, false)) return;
+  completion.exit_code = 1;
+  completion.message = "EXE-0023: " + exceeds(kOutputToServer, size);
 }
 
 }  // namespace
@@ -189,6 +206,7 @@ void RemoteSource::finished(SessionId session, Completion completion, std::funct
   std::lock_guard lock(mutex_);
   if (!is_current(session) || finishing_.contains(completion.key)) return;
   RunKey key = completion.key;
+  bound_output(completion);
   live_.forget(key);
   Upload upload(spool_, completion, [this](Blob piece) { say(std::move(piece)); });
   auto at = finishing_.try_emplace(key, std::move(completion), std::move(done), std::move(upload));

@@ -56,6 +56,37 @@ TEST_P(WorkSourceContract, AnOrderComesWholeAndItsEndIsTakenOnce) {
   EXPECT_EQ(status(order), ExecutionStatus::Succeeded);
 }
 
+// Of an agent it would end the connection, and do so again with each new one.
+TEST_P(WorkSourceContract, AnOutputThatIsTooLargeForTheWayFailsItsRun) {
+  SessionId session = open_far();
+  auto order = start("ci.build");
+  auto large = ended(order.key);
+  large.output = Value::map({{"body", std::string(5 << 20, 'x')}});
+  EXPECT_EQ(finish(source(), session, large), 1);
+  EXPECT_EQ(status(order), agent_ ? ExecutionStatus::Failed : ExecutionStatus::Succeeded);
+  bool says_why = stored(order.key.execution).result_json.contains("EXE-0023");
+  EXPECT_EQ(says_why, agent_ != nullptr);
+}
+
+TEST_P(WorkSourceContract, AnOutputOfStdoutMayBeAsLargeAsThat) {
+  SessionId session = open_far();
+  auto order = start("ci.build");
+  auto end = ended(order.key, "");
+  end.output = Value::map({{"body", std::string(5 << 20, 'x')}});
+  end.is_read = true;
+  std::string printed = to_json(end.output);
+  end.out.blob = output_ref(kDefaultTenant, order.key, Stream::Stdout);
+  end.out.size = static_cast<int64_t>(printed.size());
+  auto writer = worker_blobs().create(end.out.blob);
+  ASSERT_TRUE(writer.ok());
+  ASSERT_EQ((*writer)->append(printed), printed.size());
+  ASSERT_TRUE((*writer)->commit().ok());
+  EXPECT_EQ(finish(source(), session, end), 1);
+  auto row = stored(order.key.execution);
+  EXPECT_EQ(row.status, ExecutionStatus::Succeeded);
+  EXPECT_FALSE(row.result_json.contains("output_error"));
+}
+
 TEST_P(WorkSourceContract, ASessionIsALeaseAndSaysItsTerms) {
   auto session = open(source(), hello(), far_);
   ASSERT_TRUE(session.ok());
