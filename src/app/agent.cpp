@@ -15,6 +15,7 @@
 #include "agent/release_fetch.h"
 #include "agent/remote_source.h"
 #include "app/agent_identity.h"
+#include "app/environments.h"
 #include "app/exit_limit.h"
 #include "app/open_files.h"
 #include "app/server.h"
@@ -62,7 +63,7 @@ Result<void> make_folder(const std::string& path) {
 class AgentProcess {
  public:
   AgentProcess(const Config& config, const AgentOptions& options)
-      : config_(config), options_(options), staged_(options.data) {}
+      : config_(config), options_(options), staged_(options.data), environments_(options.data) {}
   Result<void> open();
   // Returns when it has left.
   void run() { loop_.block_on(serve()); }
@@ -84,6 +85,7 @@ class AgentProcess {
   std::unique_ptr<InHand> in_hand_;
   std::unique_ptr<kernel::Blobs> blobs_;  // where its spawner leaves output and artifacts
   StagedReleases staged_;                 // the worker's thread's
+  Environments environments_;
   std::optional<AgentIdentity> identity_;
   async::Loop loop_;
   async::Wakeup stop_asked_{loop_.executor()};
@@ -146,6 +148,7 @@ void AgentProcess::make_worker() {
     return staged_.file(pack, digest, file);
   };
   config.prepare = [this](const auto& order) { return prepare(order); };
+  environments_.serve(config);
   config.blobs = blobs_.get();
   config.in_hand = in_hand_.get();
   worker_ = std::make_unique<worker::Worker>(*source_, loop_, std::move(config));

@@ -20,6 +20,7 @@ Releases::Releases(Given given)
     : given_(std::move(given)),
       archives_(given_.data),
       staged_(given_.data),
+      environments_(given_.data),
       brought_(given_.peers ? std::make_unique<PeerReleases>(given_.data, *given_.peers)
                             : nullptr) {}
 
@@ -112,6 +113,7 @@ void Releases::serve(worker::WorkerConfig& worker) {
     return staged_.file(pack, digest, file);
   };
   if (can_bring()) worker.prepare = [this](const auto& order) { return prepare(order); };
+  environments_.serve(worker);
 }
 
 void Releases::stop() {

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "app/environments.h"
 #include "app/pack_store.h"
 #include "app/peer_releases.h"
 #include "app/release_archives.h"
@@ -38,7 +39,7 @@ class Releases {
   // thread.
   void read(const agent::WantRelease& want,
             std::function<void(Result<agent::ReleasePiece>)> answer);
-  // Where a worker finds what its orders name.
+  // Where a worker finds what its orders name, and what these need.
   void serve(worker::WorkerConfig& worker);
   // Puts those that were loaded from a folder into the room, where it has them not; in its own
   // time.
@@ -58,6 +59,7 @@ class Releases {
   std::mutex room_mutex_;
   ReleaseArchives archives_;
   StagedReleases staged_;  // the worker's
+  Environments environments_;
   std::unique_ptr<PeerReleases> brought_;
 };
 

@@ -60,7 +60,14 @@ Result<WorkOrder> make_order(const TenantCatalog& catalog, const ExecutionRow& r
   TRY(order.parameters, parse_json(row.parameters_json, kOwnJson));
   order.secrets =
       packs::secret_values(action, order.parameters, packs::secret_config(*found->pack, action));
-  if (action.python_runner) order.config = found->pack->config;
+  if (action.python_runner) {
+    order.config = found->pack->config;
+    // StackStorm calls run() with every parameter that is declared.
+    for (const auto& parameter : action.parameters) {
+      bool is_left_out = !parameter.of_runner && !order.parameters.find(parameter.name);
+      if (is_left_out) order.parameters.set(parameter.name, Value());
+    }
+  }
   give_own_env(action, order);
   order.env = {{"MILLRACE_ACTION", row.action},
                {"MILLRACE_PACK", found->pack->ref},

@@ -28,20 +28,29 @@ Result<std::vector<std::string>> shell_command(const kernel::WorkOrder& order) {
   return std::vector<std::string>{"/bin/sh", "-c", std::string(command), order.action};
 }
 
+std::vector<std::string> interpreter(const kernel::WorkOrder& order, const RunDefaults& defaults) {
+  auto words = order.runtime.interpreter;
+  std::string own = defaults.python ? defaults.python(order) : std::string();
+  if (!own.empty() && !words.empty()) words[0] = std::move(own);
+  return words;
+}
+
 Result<std::vector<std::string>> script_command(const kernel::WorkOrder& order,
+                                                const RunDefaults& defaults,
                                                 const ReleaseFile& release_file) {
   // Here runtimes that are kept warm (python, node) will take an order instead of a new process.
   TRY(std::string file, release_file(order.pack, order.release, "actions/" + order.entry_point));
-  std::vector<std::string> argv = order.runtime.interpreter;
+  auto argv = interpreter(order, defaults);
   argv.push_back(std::move(file));
   return argv;
 }
 
 Result<std::vector<std::string>> command(const kernel::WorkOrder& order,
+                                         const RunDefaults& defaults,
                                          const ReleaseFile& release_file) {
   switch (order.runner) {
     case Runner::Shell: return shell_command(order);
-    case Runner::Script: return script_command(order, release_file);
+    case Runner::Script: return script_command(order, defaults, release_file);
     default:
       return cannot_run(order, fmt::format("runner_type '{}' is not supported by this worker",
                                            order.runner_type));
@@ -136,7 +145,7 @@ Result<void> plan_python(const kernel::WorkOrder& order, const RunDefaults& defa
   TRY(std::string sdk, defaults.python_sdk());
   std::string below = "/actions/" + order.entry_point;
   TRY(std::string file, release_file(order.pack, order.release, below.substr(1)));
-  launch.argv = order.runtime.interpreter;
+  launch.argv = interpreter(order, defaults);
   launch.argv.push_back(sdk + "/millrace/runtime.py");
   launch.parameters = to_json(
       Value::map({{"action", order.action},
@@ -150,9 +159,9 @@ Result<void> plan_python(const kernel::WorkOrder& order, const RunDefaults& defa
   return {};
 }
 
-Result<void> plan_command(const kernel::WorkOrder& order, const ReleaseFile& release_file,
-                          Launch& launch) {
-  TRY(launch.argv, command(order, release_file));
+Result<void> plan_command(const kernel::WorkOrder& order, const RunDefaults& defaults,
+                          const ReleaseFile& release_file, Launch& launch) {
+  TRY(launch.argv, command(order, defaults, release_file));
   for (const auto& name : order.arguments) {
     launch.argv.push_back(as_argument(order.parameters[name]));
   }
@@ -185,7 +194,7 @@ Result<Launch> plan_launch(const kernel::WorkOrder& order, const RunDefaults& de
   if (order.python_runner) {
     TRY(plan_python(order, defaults, release_file, launch));
   } else {
-    TRY(plan_command(order, release_file, launch));
+    TRY(plan_command(order, defaults, release_file, launch));
   }
   TRY(launch.env, environment(order, defaults));
   launch.cwd = order.parameters.string_or("cwd", "");

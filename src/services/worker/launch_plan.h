@@ -20,6 +20,8 @@ struct RunDefaults {
   RunLimits limits;
   // The folder of sdk/python's packages; none: python-script actions cannot be run.
   std::function<Result<std::string>()> python_sdk;
+  // The Python that has what the order's release requires; empty or none: its runtime's own.
+  std::function<std::string(const kernel::WorkOrder&)> python;
   std::vector<std::string>
       env_allowed;  // names that steer interpreters and may be set all the same
 };
