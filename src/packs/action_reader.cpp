@@ -97,6 +97,12 @@ class ActionReader {
     const RunnerType* known = find_runner_type(action_.runner_type);
     if (known) {
       use(*known, workflow != nullptr);
+      if (known->runner == Runner::Unsupported) {
+        section_.warning(type->line,
+                         fmt::format("runner type '{}' is not supported: the action loads, "
+                                     "and fails when it is run",
+                                     action_.runner_type));
+      }
     } else if (const Runtime* own = find_own_runtime(reading_.pack, action_.runner_type)) {
       action_.runner = Runner::Script;
       action_.runtime = own->ref;

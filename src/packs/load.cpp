@@ -64,6 +64,7 @@ class PackReader::Impl {
     read_folder("aliases", "an alias", read_alias);
     check_config();
     read_rules();
+    tell_what_has_no_effect();
   }
 
   const Pack& pack() const { return reading_.pack; }
@@ -198,6 +199,23 @@ class PackReader::Impl {
       reading_.pack.rules.push_back(std::move(rule));
       rules_.push_back({path, &root});
     });
+  }
+
+  void tell_what_has_no_effect() {
+    constexpr std::pair<std::string_view, std::string_view> kFolders[] = {
+        {"sensors/", "are not run yet"},
+        {"aliases/", "cannot be used yet"},
+        {"policies/", "have no effect yet"}};
+    for (const auto& [folder, what] : kFolders) {
+      auto is_one = [&](const auto& file) {
+        return file.first.starts_with(folder) && is_yaml(file.first);
+      };
+      auto count = std::ranges::count_if(reading_.files, is_one);
+      if (count == 0) continue;
+      auto first = std::ranges::find_if(reading_.files, is_one);
+      warning(first->first, 1,
+              fmt::format("{} {} {}", count, folder.substr(0, folder.size() - 1), what));
+    }
   }
 
   void check_rules(const RuleCheck& check_rule) {

@@ -395,6 +395,7 @@ TEST(Check, IsLenientWhereStackStormIs) {
             "out until it is there\n"
             "rules/r.yaml:3: rule 'github.r': unknown action 'core.sendmail'; the rule is left "
             "out until it is there\n"
+            "sensors/a.yaml:1: 2 sensors are not run yet\n"
             "sensors/a.yaml:2: sensor 'A': 'entry_point': the pack has no file sensors/gone.py\n"
             "sensors/a.yaml:3: trigger 'github.t': unknown key 'payload_info'\n"
             "sensors/b.yaml:2: sensor 'B': 'entry_point': the pack has no file sensors/gone.py\n"
