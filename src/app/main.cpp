@@ -13,6 +13,7 @@
 #include "app/agent_command.h"
 #include "app/backup.h"
 #include "app/local_commands.h"
+#include "app/pack_commands.h"
 #include "app/recover.h"
 #include "app/restore.h"
 #include "app/store_copy.h"
@@ -195,6 +196,7 @@ int main(int argc, char** argv) {
   try {
     CommandTable commands = local_commands();
     std::ranges::move(workflow_commands(), std::back_inserter(commands));
+    std::ranges::move(millrace::app::pack_change_commands(), std::back_inserter(commands));
     commands.push_back(agent_command());
     return finish_stdout(run(std::move(commands), std::vector<std::string>(argv + 1, argv + argc)));
   } catch (const std::bad_alloc&) {

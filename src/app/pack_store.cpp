@@ -35,6 +35,8 @@ struct FoundPack {
   std::string ref;         // of a staged one; else its folder's name: for packs that say none
   bool staged = false;     // it is the release that was loaded last
   bool held_back = false;  // since its source has faults
+  bool fresh = false;      // somebody puts it in force now
+  PackOrigin origin = {};
   std::vector<Problem> faults = {};
   std::unique_ptr<packs::PackReader> reader = {};
 };
@@ -155,7 +157,8 @@ std::vector<std::shared_ptr<Pack>> judge(std::vector<FoundPack>& found, expr::En
     warn_of_secret_arguments(one, report.pack);
     auto pack = std::make_shared<Pack>(std::move(report.pack));
     pack->source = one.source;
-    pack->source_gone = one.staged && !one.held_back;
+    pack->origin = one.origin;
+    pack->source_gone = one.staged && !one.held_back && !one.origin.is_installed();
     packs.push_back(std::move(pack));
   }
   return packs;
@@ -163,6 +166,33 @@ std::vector<std::shared_ptr<Pack>> judge(std::vector<FoundPack>& found, expr::En
 
 bool holds(const std::vector<std::shared_ptr<const Pack>>& packs, std::string_view digest) {
   return std::ranges::any_of(packs, [&](const auto& pack) { return pack->digest == digest; });
+}
+
+using Folders = std::map<std::string, std::string>;  // by the ref of the pack that each holds
+
+// Who puts it in force is told that it cannot be, before anything of it is staged.
+Result<FoundPack> take_fresh(FreshRelease& fresh, const Folders& folders, expr::Engine& engine) {
+  auto one = make_found("the pack", "", fresh.files);
+  one.ref = fresh.name;
+  one.origin = fresh.origin;
+  one.fresh = true;
+  read(one, engine);
+  const std::string& ref = fresh.ref = one.reader->pack().ref;
+  if (!one.reader->is_usable()) {
+    return Error(ErrorKind::Mismatch, "PCK-0010",
+                 "its pack.yaml does not say what the pack is named")
+        .with_problems(one.reader->finish({}).errors);
+  }
+  if (ref == kCorePack) {
+    return Error(ErrorKind::Conflict, "PCK-0007",
+                 fmt::format("pack '{}' is one of the system's: choose another name", ref));
+  }
+  auto folder = folders.find(ref);
+  if (folder == folders.end()) return one;
+  return Error(ErrorKind::Conflict, "PCK-0011",
+               fmt::format("pack '{}' is held by {}: change it there, or take the folder from "
+                           "packs.folders, reload, and uninstall it",
+                           ref, folder->second));
 }
 
 }  // namespace
@@ -209,10 +239,11 @@ Result<bool> PackStore::is_taken(sql::Connection& reader, const std::string& ref
 
 Result<Packs> PackStore::load(sql::Connection& reader, Why why) const {
   TRY(auto known, store::current_releases(reader));
-  return load(reader, known.rows, why);
+  return load(reader, known.rows, why, nullptr);
 }
 
-Result<Packs> PackStore::load(sql::Connection& reader, const Releases& known, Why why) const {
+Result<Packs> PackStore::load(sql::Connection& reader, const Releases& known, Why why,
+                              FreshRelease* fresh) const {
   std::vector<FoundPack> found;
   found.push_back(make_found("core (built in)", "", core_pack()));
   for (const auto& source : sources_) TRY(find_packs(source, found));
@@ -220,6 +251,7 @@ Result<Packs> PackStore::load(sql::Connection& reader, const Releases& known, Wh
   std::set<std::string> there;
   std::vector<FoundPack> chosen;
   std::set<std::string> left;  // to the store
+  Folders folders;
   for (auto& one : found) {
     read(one, engine);
     const std::string& ref = one.reader->pack().ref;
@@ -231,6 +263,7 @@ Result<Packs> PackStore::load(sql::Connection& reader, const Releases& known, Wh
       left_out(one.where, fmt::format("pack '{}' is there already: in a folder before it", ref));
       continue;
     }
+    folders.emplace(ref, fmt::format("the folder '{}'", one.where));
     TRY(bool taken, is_taken(reader, ref, one.digest, known, why));
     if (taken) {
       chosen.push_back(std::move(one));
@@ -240,6 +273,15 @@ Result<Packs> PackStore::load(sql::Connection& reader, const Releases& known, Wh
   }
   for (const auto& ref : left) there.erase(ref);
   found = std::move(chosen);
+  if (fresh) {
+    for (const auto& row : known) {
+      bool is_of_folder = row.source_json.empty() && row.state == kernel::PackState::Installed;
+      if (bring_ && is_of_folder) folders.emplace(row.pack, "a folder of another server");
+    }
+    TRY(auto one, take_fresh(*fresh, folders, engine));
+    there.insert(one.reader->pack().ref);
+    found.push_back(std::move(one));
+  }
   for (const auto& release : known) {
     if (!there.insert(release.pack).second) continue;
     auto files = staged(release.pack, release.digest);
@@ -250,7 +292,7 @@ Result<Packs> PackStore::load(sql::Connection& reader, const Releases& known, Wh
                               {"do", "give its folder back, or millrace pack uninstall"}});
       continue;
     }
-    if (!left.contains(release.pack)) {
+    if (!left.contains(release.pack) && release.source_json.empty()) {
       log_warn("pack.source_gone", {{"pack", release.pack},
                                     {"version", release.version},
                                     {"digest", release.digest},
@@ -272,10 +314,14 @@ Result<Packs> PackStore::load(sql::Connection& reader, const Releases& known, Wh
     pack.digest = one.digest;
     pack.folder = folder_of(pack.ref, pack.digest);
     if (one.held_back) pack.faults = std::move(one.faults);
-    std::error_code ec;
-    fs::create_directories(fs::path(pack.folder).parent_path(), ec);
-    if (ec) return file_error(pack.folder, ec);
-    if (!one.staged) TRY(stage(data_, pack, *one.files));
+    if (!one.fresh) {
+      std::error_code ec;
+      fs::create_directories(fs::path(pack.folder).parent_path(), ec);
+      if (ec) return file_error(pack.folder, ec);
+    }
+    if (!one.staged && !one.fresh) {
+      TRY(app::stage(data_, pack, *one.files));
+    }
     loaded.push_back(std::move(packs[i]));
   }
   return loaded;
@@ -287,6 +333,7 @@ FoundPack PackStore::staged_one(const kernel::PackReleaseRow& release,
   one.digest = release.digest;
   one.ref = release.pack;
   one.staged = true;
+  one.origin = PackOrigin::of(release.source_json, release.installer);
   return one;
 }
 
@@ -299,7 +346,7 @@ Result<bool> PackStore::hold_back(const Releases& known,
   expr::Engine engine;
   for (size_t i = 0; i < packs.size(); ++i) {
     FoundPack& one = found[i];
-    if (one.staged || packs[i]->faults.empty()) continue;
+    if (one.staged || one.fresh || packs[i]->faults.empty()) continue;
     auto release = std::ranges::find(known, packs[i]->ref, &kernel::PackReleaseRow::pack);
     if (release == known.end() || release->digest == one.digest) continue;
     auto files = staged(release->pack, release->digest);
@@ -312,6 +359,7 @@ Result<bool> PackStore::hold_back(const Releases& known,
                                  {"do", "mend the files; until then the release before stays"}});
     auto kept = staged_one(*release, *std::move(files));
     kept.source = one.source;
+    kept.origin = {};
     kept.faults = packs[i]->faults;
     kept.held_back = true;
     one = std::move(kept);
@@ -345,11 +393,37 @@ Result<PinnedReleases> PackStore::load_pinned(sql::Connection& reader, const Pac
   return releases;
 }
 
-Result<PackStore::Loaded> PackStore::load_all(sql::Store& store, Why why) const {
+Result<void> PackStore::stage(const FreshRelease& fresh) const {
+  Pack pack;
+  pack.ref = fresh.ref;
+  pack.digest = packs::digest_of(fresh.files);
+  pack.folder = folder_of(pack.ref, pack.digest);
+  return app::stage(data_, pack, fresh.files);
+}
+
+Result<FreshRelease> PackStore::release_before(sql::Store& store, TenantId tenant,
+                                               const Pack& now) const {
+  TRY(auto reader, store.open_reader());
+  TRY(auto row, store::release_before(*reader, tenant, now.ref, now.digest));
+  if (!row) {
+    return Error(ErrorKind::Conflict, "PCK-0012",
+                 fmt::format("pack '{}' has had no other release than {}", now.ref,
+                             now.digest.substr(0, 12)));
+  }
+  TRY(auto files, staged(row->pack, row->digest));
+  FreshRelease fresh{.files = std::move(files),
+                     .origin = PackOrigin::of(row->source_json, row->installer),
+                     .name = row->pack};
+  if (!fresh.origin.is_installed()) fresh.origin.kind = "folder";
+  return fresh;
+}
+
+Result<PackStore::Loaded> PackStore::load_all(sql::Store& store, Why why,
+                                              FreshRelease* fresh) const {
   TRY(auto reader, store.open_reader());
   // Once: a release that leaves meanwhile would else be one that the store has never seen.
   TRY(auto known, store::current_releases(*reader));
-  TRY(auto current, load(*reader, known.rows, why));
+  TRY(auto current, load(*reader, known.rows, why, fresh));
   auto is_gone = [&](const auto& release) {
     return std::ranges::none_of(current, [&](auto& pack) { return pack->ref == release.pack; });
   };
@@ -359,6 +433,7 @@ Result<PackStore::Loaded> PackStore::load_all(sql::Store& store, Why why) const 
   missing += pinned.missing.size();
   engine::PackSet set{.system = {}, .own = {}, .retired = std::move(pinned.found), .missing = {}};
   set.shared = static_cast<bool>(bring_);
+  if (fresh) set.fresh = fresh->ref;
   if (set.shared) {
     set.known.emplace();
     for (const auto& release : known.rows) set.known->insert(release.digest);

@@ -31,6 +31,14 @@ struct PinnedReleases {
   std::vector<MissingRelease> missing;
 };
 
+// A release that somebody puts in force: what an archive holds, or the release before.
+struct FreshRelease {
+  packs::PackFiles files;
+  PackOrigin origin;
+  std::string name;  // for a pack that says no ref
+  std::string ref;   // as load_all finds it
+};
+
 struct FoundPack;
 
 // Reads, checks and stages pack releases. A release lies, read-only, under
@@ -52,12 +60,17 @@ class PackStore {
   enum class Why : uint8_t { Start, Asked, News };
 
   // The core pack of this binary and every pack of the sources, checked and staged; and of each
-  // pack that the store knows and no source holds any more the release that it had last
-  // (`source_gone`). A release that was changed where it is staged is staged anew from its source;
-  // without one it counts as gone. What is wrong costs the file that it stands in, or, where there
-  // is a release in force without faults, keeps that one; either way it is told, and is among the
-  // pack's `faults`. An error: of the store, or of the data folder.
+  // pack that the store knows and no source holds the release that it had last: as it was
+  // installed, or because its folder is gone (`source_gone`). A release that was changed where it
+  // is staged is staged anew from its source; without one it counts as gone. What is wrong costs
+  // the file that it stands in, or, where there is a release in force without faults, keeps that
+  // one; either way it is told, and is among the pack's `faults`. An error: of the store, or of the
+  // data folder.
   Result<Packs> load(sql::Connection& reader, Why why = Why::Asked) const;
+
+  // The release of this pack that was in force before; read from where it is staged. Errors:
+  // Conflict, PCK-0012: there was none; those of read_release.
+  Result<FreshRelease> release_before(sql::Store& store, TenantId tenant, const Pack& now) const;
 
   // The releases that open executions are pinned to and that `current` does not hold.
   Result<PinnedReleases> load_pinned(sql::Connection& reader, const Packs& current) const;
@@ -67,7 +80,11 @@ class PackStore {
     engine::PackSet set;
     size_t gone = 0;  // releases that are in force, or that executions are pinned to
   };
-  Result<Loaded> load_all(sql::Store& store, Why why) const;
+  // `fresh`: comes in the place of the release that its pack has, and is not staged. Errors of it:
+  // Mismatch, PCK-0010: it cannot be told what the pack is named; Conflict, PCK-0007, PCK-0011: a
+  // pack of the binary or of a folder has its name.
+  Result<Loaded> load_all(sql::Store& store, Why why, FreshRelease* fresh = nullptr) const;
+  Result<void> stage(const FreshRelease& fresh) const;
 
   const std::string& data() const { return data_; }
   // Where a release lies once it is staged.
@@ -75,7 +92,8 @@ class PackStore {
 
  private:
   using Releases = std::vector<kernel::PackReleaseRow>;
-  Result<Packs> load(sql::Connection& reader, const Releases& known, Why why) const;
+  Result<Packs> load(sql::Connection& reader, const Releases& known, Why why,
+                     FreshRelease* fresh) const;
   FoundPack staged_one(const kernel::PackReleaseRow& release, packs::PackFiles files) const;
   Result<bool> hold_back(const Releases& known, const std::vector<std::shared_ptr<Pack>>& packs,
                          std::vector<FoundPack>& found) const;

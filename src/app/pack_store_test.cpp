@@ -135,6 +135,19 @@ TEST_F(PackStoreTest, APackWithoutASourceComesFromItsLastRelease) {
   EXPECT_FALSE(find(loaded({source}), "tea")->source_gone) << "it is back";
 }
 
+TEST_F(PackStoreTest, AnInstalledPackComesFromItsReleaseAndMissesNoFolder) {
+  auto made = std::make_shared<Pack>(*find(loaded({pack("tea", tea_pack("green"))}), "tea"));
+  made->origin = {.kind = "archive", .from = "tea.tar.gz", .installer = "ann"};
+  remember({made}, ++now_);
+  auto kept = find(loaded({}), "tea");
+  ASSERT_NE(kept, nullptr);
+  EXPECT_FALSE(kept->source_gone);
+  EXPECT_EQ(kept->source, "");
+  EXPECT_EQ(kept->origin.from + " by " + kept->origin.installer, "tea.tar.gz by ann");
+  kept = find(loaded({pack("tea", tea_pack("black"))}), "tea");
+  EXPECT_FALSE(kept->origin.is_installed()) << "a folder that holds it comes first";
+}
+
 TEST_F(PackStoreTest, AnUninstalledPackStaysAway) {
   auto tea = find(loaded({pack("tea", tea_pack())}), "tea");
   uninstall(*tea);

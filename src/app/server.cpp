@@ -20,7 +20,7 @@
 #include "app/metrics.h"
 #include "app/open_files.h"
 #include "app/open_store.h"
-#include "app/pack_store.h"
+#include "app/pack_loader.h"
 #include "app/peers.h"
 #include "app/recover.h"
 #include "app/releases.h"
@@ -34,7 +34,6 @@
 #include "async/loop.h"
 #include "async/pool.h"
 #include "async/scope.h"
-#include "async/wakeup.h"
 #include "auth/key_ring.h"
 #include "auth/token.h"
 #include "base/files.h"
@@ -62,9 +61,7 @@ constexpr async::Duration kHttpGrace{1000};      // requests in flight may end b
 constexpr async::Duration kReadGrace{1500};      // then their reads are cut off
 constexpr async::Duration kEngineReserve{1500};  // is left when the worker has stopped
 constexpr async::Duration kJoinReserve{500};     // is left when the engine has settled
-constexpr async::Duration kMissingLook{60'000};
-constexpr async::Duration kNoLook{86'400'000};
-constexpr size_t kRecentKeys = 8192;  // 5 MB at most
+constexpr size_t kRecentKeys = 8192;             // 5 MB at most
 constexpr int64_t kIdentityLookMs = 600'000;
 constexpr int kExitStoreFailed = 74;  // EX_IOERR
 
@@ -90,7 +87,7 @@ class Server {
 
  private:
   Server(const Config& config, Roles roles, const std::string& data)
-      : config_(config), roles_(roles), paths_(data), packs_(data, config.packs.folders) {}
+      : config_(config), roles_(roles), paths_(data) {}
   Result<void> open();
   Result<void> open_store_and_peers();
   Result<void> open_peers();
@@ -109,8 +106,6 @@ class Server {
   Result<Secret> open_key(const kernel::KeyRow& row) const;
   Task<void> serve(const std::function<Result<Config>()>& reload);
   Task<void> wait_for_stop(const std::function<Result<Config>()>& reload, async::Signals& signals);
-  Task<void> reload_packs();
-  void put_in_force(engine::PackSet packs, std::shared_ptr<const engine::TenantCatalog> before);
   Task<void> drain_runs();
   Task<void> stop_what_serves(async::Scope& background);
   Task<void> watch_clock();
@@ -125,9 +120,6 @@ class Server {
   OpenFiles files_ = raise_open_files();
   int64_t connections_ = connections_within(files_.now, config_.server.max_connections);
   DataPaths paths_;
-  PackStore packs_;
-  std::atomic<bool> packs_asked_ = false;  // to be loaded anew; else others have loaded some
-  size_t packs_gone_ = 0;
   std::optional<Error> not_served_;    // why it stopped before it was ready
   std::optional<FolderLock> lock_;     // one server per data folder
   std::optional<auth::KeyRing> keys_;  // seals webhook secrets and encrypted keys
@@ -142,7 +134,7 @@ class Server {
   std::unique_ptr<kernel::Blobs> room_;   // of all servers, for the same; may be none
   std::unique_ptr<SharedBlobs> shared_blobs_;
   async::Loop loop_;  // HTTP: this thread
-  async::Wakeup reload_{loop_.executor()};
+  PackLoader packs_{loop_.executor(), config_.packs.folders};
   async::Pool pool_{{.name = "read", .threads = 2}};
   std::unique_ptr<engine::Engine> engine_;  // its executor and committer: two threads
   std::unique_ptr<Uploads> uploads_;        // with room_
@@ -185,7 +177,6 @@ Result<void> Server::open_store_and_peers() {
       .data = paths_.data, .peers = peers_.get(), .room = room_.get(), .run = [this](auto job) {
         uploads_->run(std::move(job));
       }});
-  packs_ = {paths_.data, config_.packs.folders, releases_->bring()};
   return {};
 }
 
@@ -210,13 +201,16 @@ Result<void> Server::open_engine() {
   TRY(auto writer, store_->open_writer());
   TRY(store::migrate(*writer));
   if (!config_.store.keys_are_lost) TRY(check_ring(*writer, *keys_, paths_));
-  TRY(auto packs, packs_.load_all(*store_, PackStore::Why::Start));
-  packs_gone_ = packs.gone;
+  TRY(auto packs, packs_.open({.data = paths_.data,
+                               .pool = pool_,
+                               .releases = *releases_,
+                               .store = *store_,
+                               .has_others = peers_ != nullptr}));
   // Whom others reach may have a part of the shards only.
   std::optional<engine::ClusterTimes> cluster;
   if (config_.grpc.port >= 0 && !is_in_folder(config_.store)) cluster.emplace();
   TRY(engine_, engine::Engine::start(
-                   *store_, std::move(packs.set), retention_of(config_),
+                   *store_, std::move(packs), retention_of(config_),
                    {.max_waiting = static_cast<size_t>(config_.intake.max_waiting),
                     .session_ttl_ms = config_.agents.session_ttl_ms,
                     .recent_keys = is_in_folder(config_.store) ? kRecentKeys : 0,
@@ -235,7 +229,7 @@ Result<void> Server::open_engine() {
                     .clock_stepped = [this](int64_t) { metrics_.clock_stepped(); },
                     .open_key = [this](const kernel::KeyRow& row) { return open_key(row); },
                     .token_changed = [this](auto id, const auto* row) { token_changed(id, row); },
-                    .packs_changed = [this] { reload_.notify(); },
+                    .packs_changed = [this] { packs_.hear(); },
                     .ask_slots = peers_ ? peers_->ask_slots() : nullptr,
                     .give_slot_back = peers_ ? peers_->give_slot_back() : nullptr,
                     .blobs = room_ ? shared_blobs_.get() : blobs_.get(),
@@ -284,7 +278,8 @@ Result<void> Server::open_api() {
       .random = auth::system_random(),
       .metrics = [this] { return metrics_.text(); },
       .troubles = [this] { return troubles(); },
-      .observe = metrics_.observer()};
+      .observe = metrics_.observer(),
+      .packs = packs_.desk()};
   if (grpc_) {
     options.not_reached = rpc::kNotReached;
     options.forward = [this](api::ForwardedRequest request, int node) {
@@ -445,40 +440,6 @@ void Server::announce() const {
   }
 }
 
-// Each time that it is asked: a load may take long, and signals are heard meanwhile. While
-// something is missing that others may have by now, each minute.
-Task<void> Server::reload_packs() {
-  for (;;) {
-    bool looks_again = peers_ && packs_gone_ > 0;
-    bool is_asked = co_await reload_.wait_for(looks_again ? kMissingLook : kNoLook);
-    if (!is_asked && !looks_again) continue;
-    packs_ = {paths_.data, config_.packs.folders, releases_->bring()};
-    auto before = engine_->catalog(kDefaultTenant);
-    auto why = packs_asked_.exchange(false) ? PackStore::Why::Asked : PackStore::Why::News;
-    auto packs = co_await pool_.run([this, why] { return packs_.load_all(*store_, why); });
-    if (!packs.ok()) {
-      log_error("packs.not_reloaded", {{"error", packs.error().describe()}});
-      continue;
-    }
-    size_t were_gone = std::exchange(packs_gone_, packs->gone);
-    if (is_asked || packs->gone < were_gone) put_in_force(std::move(packs->set), std::move(before));
-  }
-}
-
-void Server::put_in_force(engine::PackSet packs,
-                          std::shared_ptr<const engine::TenantCatalog> before) {
-  auto told = [this](Result<int> done) {
-    if (done.ok()) {
-      log_info("packs.reloaded", {{"packs", *done}});
-      releases_->publish(engine_->catalog(kDefaultTenant)->packs());
-    } else {
-      log_error("packs.not_reloaded", {{"error", done.error().describe()}});
-    }
-  };
-  packs.before = std::move(before);
-  engine_->load_packs(std::move(packs), std::move(told));
-}
-
 // Until SIGTERM or SIGINT.
 Task<void> Server::wait_for_stop(const std::function<Result<Config>()>& reload,
                                  async::Signals& signals) {
@@ -487,9 +448,7 @@ Task<void> Server::wait_for_stop(const std::function<Result<Config>()>& reload,
     if (signal != SIGHUP) co_return;
     if (auto config = reload(); config.ok()) {
       set_log_level(config->log.level);
-      config_.packs = config->packs;
-      packs_asked_ = true;
-      reload_.notify();
+      packs_.reload(config->packs.folders);
     } else {
       log_error("config.not_reloaded", {{"error", config.error().describe()}});
     }
@@ -516,7 +475,7 @@ Task<void> Server::serve(const std::function<Result<Config>()>& reload) {
                    .room = room_.get(),
                    .sweeps_room = [this] { return owns_first_shard(*engine_); }});
   async::spawn("sweep_files", background, sweep.run());
-  async::spawn("reload_packs", background, reload_packs());
+  async::spawn("load_packs", background, packs_.run(*engine_));
   async::spawn("watch_clock", background, watch_clock());
   async::spawn("look_at_files", background, http_->look_at_files(pool_));
   if (grpc_ && grpc_->has_tls()) async::spawn("renew_identity", background, renew_identity());

@@ -87,7 +87,9 @@ class DataFolder : public testing::Test {
           pack->digest,
           now,
           pack->source_gone ? kernel::PackState::SourceGone : kernel::PackState::Installed,
-          now};
+          now,
+          pack->origin.source_json(),
+          pack->origin.installer};
       const auto* one = &row;
       commit([&](sql::Connection& db) {
         return store::write_rows<&kernel::Changes::pack_releases>(db, {&one, 1});

@@ -19,7 +19,7 @@ struct Entry {
 // In the order of the enum.
 constexpr std::array<Entry, kPermissions> kEntries = {{
     {"packs:read", "See packs."},
-    {"packs:write", "Uninstall packs."},
+    {"packs:write", "Install, change and uninstall packs."},
     {"actions:read", "See actions and their parameters."},
     {"triggers:read", "See triggers."},
     {"rules:read", "See rules, test them, ask why they matched."},

@@ -113,6 +113,9 @@ Result<Value> Session::send(Request what) {
     if (!what.body.is_null()) {
       request.headers.emplace_back("Content-Type", what.content_type);
       request.body = to_json(what.body);
+    } else if (!what.bytes.empty()) {
+      request.headers.emplace_back("Content-Type", what.content_type);
+      request.body = what.bytes;
     }
     auto answer = exchange(request);
     if (answer.ok()) return (*answer)["data"];

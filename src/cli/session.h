@@ -30,7 +30,8 @@ class Session {
   struct Request {
     std::string method = "POST";
     std::string path;
-    Value body;  // null: none
+    Value body;         // null: none
+    std::string bytes;  // sent as they are in its place
     std::string content_type = "application/json";
     net::HeaderList headers;
     bool takes_key = false;  // sent with an Idempotency-Key, and again when the answer is lost

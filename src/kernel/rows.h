@@ -286,6 +286,8 @@ struct PackReleaseRow {
   int64_t created = 0;
   PackState state = PackState::Installed;
   int64_t updated = 0;  // an id: rises with each load and uninstall, whatever the clock says
+  std::string source_json = {};  // PackOrigin of one that was installed; empty: it is of a folder
+  std::string installer = {};    // who put it in force
 };
 
 // The head of a workflow's state, beside its execution. Version 1 is inserted; a later one replaces

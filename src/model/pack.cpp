@@ -1,7 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "model/pack.h"
 
+#include "base/json.h"
+
 namespace millrace {
+
+std::string PackOrigin::source_json() const {
+  if (!is_installed()) return {};
+  return to_json(Value::map({{"kind", kind}, {"from", from}}));
+}
+
+PackOrigin PackOrigin::of(std::string_view source_json, std::string installer) {
+  if (source_json.empty()) return {};
+  PackOrigin origin{.kind = "archive", .from = {}, .installer = std::move(installer)};
+  auto source = parse_json(source_json, kOwnJson);
+  if (!source.ok()) return origin;  // it was installed, whatever else it says
+  origin.kind = source->string_or("kind", origin.kind);
+  origin.from = source->string_or("from", "");
+  return origin;
+}
 
 const Action* Pack::find_action(std::string_view action_ref) const {
   for (const auto& action : actions) {

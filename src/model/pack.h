@@ -72,6 +72,19 @@ struct RuleSpec {
   bool operator==(const RuleSpec&) const = default;
 };
 
+// Where a release came from that was installed. Without a kind it was not: a folder of packs or the
+// binary has it.
+struct PackOrigin {
+  std::string kind;       // "folder", "archive"
+  std::string from;       // the path that its installer gave
+  std::string installer;  // the identity that put it in force
+  bool is_installed() const { return !kind.empty(); }
+
+  // Of kind and from, as the store keeps them; empty, of one that was not installed.
+  std::string source_json() const;
+  static PackOrigin of(std::string_view source_json, std::string installer);
+};
+
 // The whole content of one pack folder, checked. Immutable once loaded.
 struct Pack {
   std::string ref;
@@ -85,6 +98,7 @@ struct Pack {
   std::string folder;                     // where the files of this release lie, absolute
   std::string source;                     // the folder it was read from, for people
   bool source_gone = false;               // no folder holds it any more: `folder` does
+  PackOrigin origin;                      // of one that was installed
   Value config_schema;
   Value config;
   std::vector<Runtime> runtimes;

@@ -93,4 +93,23 @@ Result<std::string> decode_content(std::string body, std::string_view content_en
   return body;
 }
 
+Result<std::string> gzip(std::string_view bytes) {
+  z_stream stream{};
+  constexpr int kMemory = 8;  // zlib's default
+  if (deflateInit2(&stream, Z_DEFAULT_COMPRESSION, Z_DEFLATED, static_cast<int>(Wrapping::Gzip),
+                   kMemory, Z_DEFAULT_STRATEGY) != Z_OK) {
+    return Error(ErrorKind::Unavailable, "NET-0021", "no memory to pack the body");
+  }
+  std::string in(bytes);  // zlib takes no const
+  std::string out(deflateBound(&stream, in.size()), '\0');
+  stream.next_in = reinterpret_cast<Bytef*>(in.data());
+  stream.avail_in = static_cast<uInt>(in.size());
+  stream.next_out = reinterpret_cast<Bytef*>(out.data());
+  stream.avail_out = static_cast<uInt>(out.size());
+  deflate(&stream, Z_FINISH);
+  out.resize(stream.total_out);
+  deflateEnd(&stream);
+  return out;
+}
+
 }  // namespace millrace::net

@@ -15,4 +15,7 @@ namespace millrace::net {
 Result<std::string> decode_content(std::string body, std::string_view content_encoding,
                                    size_t most);
 
+// As a gzip file of one member, the same for the same bytes. Errors: Unavailable, NET-0021.
+Result<std::string> gzip(std::string_view bytes);
+
 }  // namespace millrace::net

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/fuzzing.h"
 #include "base/json.h"
+#include "packs/archive.h"
 #include "packs/load.h"
 #include "packs/parameters.h"
 
@@ -24,6 +25,21 @@ FUZZ(packs) {
     fuzz::plant(length == 2 || length == 4);
   }
   check({{"pack.yaml", bytes}}, engine);
+}
+
+// What is taken out of an archive could be written to a folder, and is what goes into one again.
+FUZZ(pack_archive) {
+  auto pack = read_tar(input);
+  if (!pack.ok()) return;
+  fuzz::plant(pack->files.size() == 3);
+  for (const auto& [path, bytes] : pack->files) {
+    ASSERT(!path.empty() && !path.starts_with('/') && !path.ends_with('/'));
+    ASSERT_MSG(("/" + path + "/").find("/../") == std::string::npos, path);
+    auto slash = path.rfind('/');
+    ASSERT(slash == std::string::npos || !pack->files.contains(path.substr(0, slash)));
+  }
+  auto again = read_tar(write_tar(pack->files, pack->folder));
+  ASSERT(again.ok() && again->files == pack->files);
 }
 
 // A line of JSON that a call gives, then the YAML of its action: what is accepted has the types

@@ -171,6 +171,10 @@ struct CurrentReleases {
   int64_t newest = 0;  // the highest `updated`, of those that were uninstalled as well
 };
 Result<CurrentReleases> current_releases(sql::Connection&);
+// Of this pack, the newest release with another digest than this one.
+Result<std::optional<kernel::PackReleaseRow>> release_before(sql::Connection&, TenantId,
+                                                             const std::string& pack,
+                                                             const std::string& digest);
 // Whether this pack has ever had it, for any tenant.
 Result<bool> has_release(sql::Connection&, const std::string& pack, const std::string& digest);
 // The releases of the executions that are held because theirs is not there.

@@ -32,6 +32,15 @@ Result<CurrentReleases> current_releases(sql::Connection& db) {
   return current;
 }
 
+Result<std::optional<PackReleaseRow>> release_before(sql::Connection& db, TenantId tenant,
+                                                     const std::string& pack,
+                                                     const std::string& digest) {
+  static const auto text = select<PackReleaseRow>(
+      "AS p WHERE tenant = $1 AND pack = $2 AND updated = (SELECT max(n.updated) FROM pack_release "
+      "AS n WHERE n.tenant = $1 AND n.pack = $2 AND n.digest NOT IN ('', $3))");
+  return read_one<PackReleaseRow>(db, text, tenant, pack, digest);
+}
+
 Result<bool> has_release(sql::Connection& db, const std::string& pack, const std::string& digest) {
   TRY(int64_t rows, query_int(db,
                               "SELECT count(*) FROM pack_release /*every tenant: start*/ WHERE "

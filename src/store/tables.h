@@ -290,6 +290,8 @@ struct Table<kernel::PackReleaseRow> {
       column("created", &Row::created),
       column("state", &Row::state).changing(),
       column("updated", &Row::updated).changing(),
+      column("source", &Row::source_json).changing(),
+      column("installer", &Row::installer).changing(),
   };
 };
 

@@ -11,7 +11,7 @@ const char* const kUser =
 TEST_F(ApiTest, PacksSayWhereTheyComeFrom) {
   auto pack = get("/api/v1/packs/ci");
   EXPECT_EQ(pack.status, 200);
-  EXPECT_EQ(pack.data()["state"], Value("installed"));
+  EXPECT_EQ(pack.data()["state"], Value("folder"));
   EXPECT_EQ(pack.data()["source"], Value("/srv/packs/ci"));
   EXPECT_EQ(get("/api/v1/packs").data().size(), 2u);
 }

@@ -170,6 +170,7 @@ class TenantsTest : public ApiTest {
         {"resolve_execution", R"({"decision":"abandon"})"},
         {"rerun_execution", "{}"},
         {"deliver_webhook", "{}"},
+        {"install_pack", "{}"},
         {"deliver_tenant_webhook", "{}"},
     };
     auto found = bodies.find(route.name);

@@ -122,6 +122,16 @@ TEST_P(NamedRows, TokensPackReleasesAndWorkersComeBack) {
   ASSERT_EQ(must(all_workers(*reader_)).size(), 1U);
   EXPECT_EQ(fields(must(all_workers(*reader_)).at(0)), fields(worker));
   EXPECT_EQ(count("SELECT count(*) FROM pack_release"), 1);
+  release.source_json = R"({"kind":"archive","from":"ci.tar.gz"})";
+  release.installer = "ann";
+  desk_->write({.pack_releases = {release}});
+  EXPECT_EQ(fields(must(current_releases(*reader_)).rows.at(0)), fields(release));
+  EXPECT_FALSE(must(release_before(*reader_, kTenant, "ci", "d")));
+  auto next = release;
+  next.digest = "e";
+  next.updated = release.updated + 1;
+  desk_->write({.pack_releases = {next}});
+  EXPECT_EQ(must(release_before(*reader_, kTenant, "ci", "e"))->digest, "d");
 }
 
 TEST_P(NamedRows, AKeyComesBackByteForByteForItsTenantOnly) {

@@ -61,6 +61,10 @@ inline auto fields(const TokenRow& r) {
   return std::tie(r.id, r.tenant, r.hash, r.identity, r.permissions, r.execution, r.created,
                   r.expires);
 }
+inline auto fields(const PackReleaseRow& r) {
+  return std::tie(r.tenant, r.pack, r.version, r.digest, r.created, r.state, r.updated,
+                  r.source_json, r.installer);
+}
 inline auto fields(const KeyRow& r) {
   return std::tie(r.key, r.value_json, r.encrypted, r.version, r.expires, r.created, r.updated);
 }

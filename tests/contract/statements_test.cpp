@@ -205,6 +205,7 @@ class Statements : public StoreContract {
     must(executions_of_release(*db, kTenant, "d"));
     must(current_releases(*db));
     must(has_release(*db, "p", "d"));
+    must(release_before(*db, kTenant, "p", "d"));
     must(gone_pack_rules(*db));
     must(find_token(*db, kTenant, TokenId{1}));
     must(output_blobs(*db));

@@ -101,7 +101,7 @@ def a_start_without_a_folder_keeps_its_pack_and_its_rules_work():
         assert code == 0 and "warning pack shop" in found, found
         server.packs = (server.home / "shop",)
         server.start()
-        assert cli_json(server, "pack", "show", "shop")["state"] == "installed"
+        assert cli_json(server, "pack", "show", "shop")["state"] == "folder"
         back = cli_json(server, "rule", "show", "shop.on_buy")
         assert back["id"] == rule["id"] and not back["enabled"], back
         server.stop()

@@ -334,6 +334,37 @@ def a_pack_of_one_server_runs_on_all():
             assert not server.log_lines("packs.not_reloaded"), server.name
 
 
+def a_pack_that_is_installed_through_any_server_is_on_all():
+    cluster = Cluster("api,executor,worker", "api,executor,worker", "api",
+                      settings={"log.level": "info"})
+    first, second, front = cluster.servers
+    first.packs = second.packs = front.packs = ()
+    with cluster:
+        shop = first.home / "shop"
+        for version, through in (("1", second), ("2", first), ("3", front)):
+            write_shop(shop, version)
+            where = ("--url", through.url(), "--token-file", str(first.data / "admin.token"))
+            said = first.cli("pack", "install", str(shop), *where)
+            assert f"pack 'shop' " in said and f"{version}.0.0" in said, said
+            for server in cluster.servers:
+                until(f"version {version} is known", lambda s=server: cluster.client(s).request(
+                    "GET", "/api/v1/packs/shop")[2].get("data", {}).get("version")
+                    == f"{version}.0.0")
+                shown = cluster.client(server).data("GET", "/api/v1/packs/shop")
+                assert (shown["state"], shown["source"]) == ("installed", str(shop)), shown
+            sold_on(cluster, first, version)
+            sold_on(cluster, second, version)
+        back = cluster.client(second).data("POST", "/api/v1/packs/shop/rollback")
+        assert back["version"] == "2.0.0", back
+        for server in cluster.servers:
+            until("it is back", lambda s=server: cluster.client(s).data(
+                "GET", "/api/v1/packs/shop")["version"] == "2.0.0")
+        sold_on(cluster, first, "2")
+        for server in cluster.servers:
+            assert not server.log_lines("pack.source_gone"), server.name
+            assert not server.log_lines("packs.not_reloaded"), server.name
+
+
 def an_agent_gets_a_release_that_its_server_has_to_bring():
     folder = pathlib.Path(tempfile.mkdtemp(prefix="millrace-far-"))
     make_pack(folder / "pack")
@@ -550,6 +581,7 @@ CASES = [
     output_of_a_run_is_followed_on_every_server,
     a_follower_who_was_there_first_hears_the_run_begin,
     a_pack_of_one_server_runs_on_all,
+    a_pack_that_is_installed_through_any_server_is_on_all,
     an_agent_gets_a_release_that_its_server_has_to_bring,
     what_a_dead_server_had_is_read_from_s3,
     while_s3_is_away_output_stays_and_goes_up_later,

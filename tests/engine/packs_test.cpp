@@ -324,6 +324,23 @@ TEST_F(Packs, TheStoreKnowsThePacksAndWhetherTheirSourceIsGone) {
   EXPECT_EQ(ci->state, PackState::Installed);
 }
 
+TEST_F(Packs, TheStoreKnowsWhereAPackWasInstalledFromAndByWhom) {
+  auto installed = std::make_shared<Pack>(*ci_with({}, "d2"));
+  installed->origin = {.kind = "archive", .from = "ci.tar.gz", .installer = "ann"};
+  load({core_pack(), installed});
+  auto rows = current();
+  auto ci = std::ranges::find(rows, "ci", &PackReleaseRow::pack);
+  ASSERT_NE(ci, rows.end());
+  EXPECT_EQ(ci->state, PackState::Installed);
+  auto origin = PackOrigin::of(ci->source_json, ci->installer);
+  EXPECT_TRUE(origin.is_installed());
+  EXPECT_EQ(origin.kind + " " + origin.from + " " + origin.installer, "archive ci.tar.gz ann");
+  EXPECT_FALSE(PackOrigin::of("", "").is_installed());
+  load({core_pack(), ci_with({}, "d1")});  // of a folder
+  rows = current();
+  EXPECT_EQ(std::ranges::find(rows, "ci", &PackReleaseRow::pack)->source_json, "");
+}
+
 TEST_F(Packs, TheLastLoadCountsAlsoWhenTheClockGoesBack) {
   tick(-3'600'000);
   load({core_pack(), ci_with({}, "d2")});

@@ -136,6 +136,8 @@ struct PackSet {
   // Other servers may have the folder of a pack whose source is gone here: then it is in the store
   // as they have put it there.
   bool shared = false;
+  // The pack whose release somebody puts in force: written whatever others know; or none.
+  std::string fresh = {};
 };
 
 struct PackRemoval {

@@ -75,7 +75,8 @@ Result<void> LoadPacks::check_names(const Catalog& catalog) const {
 }
 
 void LoadPacks::note_release(Context& ctx, const Pack& pack) const {
-  if (packs_.shared &&
+  bool is_fresh = !packs_.fresh.empty() && pack.ref == packs_.fresh;
+  if (packs_.shared && !is_fresh &&
       (pack.source_gone || (packs_.known && packs_.known->contains(pack.digest)))) {
     return;  // it is in the store as they have put it there
   }
@@ -84,7 +85,7 @@ void LoadPacks::note_release(Context& ctx, const Pack& pack) const {
     if (packs_.known) return packs_.known->contains(pack.digest);
     return std::ranges::any_of(ctx.catalog(caller_.tenant).packs(), same);
   };
-  if (!is_in_force()) {
+  if (is_fresh || !is_in_force()) {
     ctx.changes.feed.push_back({.tenant = caller_.tenant,
                                 .type = EntityType::Pack,
                                 .op = ChangeOp::Updated,
@@ -94,7 +95,7 @@ void LoadPacks::note_release(Context& ctx, const Pack& pack) const {
   ctx.changes.pack_releases.push_back(
       {caller_.tenant, pack.ref, pack.version, pack.digest, ctx.now(),
        pack.source_gone ? PackState::SourceGone : PackState::Installed,
-       next_release(ctx, packs_.newest)});
+       next_release(ctx, packs_.newest), pack.origin.source_json(), pack.origin.installer});
 }
 
 Result<void> LoadPacks::follow(Context& ctx, const Pack& pack, Entries& changed) const {
@@ -134,6 +135,7 @@ LoadPacks::Packs LoadPacks::still_installed(const TenantCatalog& now) const {
 // Only what the store had, and something newer has come into force here while it was being read: of
 // that the feed tells, too, and what the store has then is on its way.
 bool LoadPacks::is_outrun(const Catalog& now) const {
+  if (!packs_.fresh.empty()) return false;
   if (!packs_.shared || !packs_.known || packs_.newest >= now.newest_release()) return false;
   auto is_known = [&](const auto& pack) {
     return pack->source_gone || packs_.known->contains(pack->digest);

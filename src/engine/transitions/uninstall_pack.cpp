@@ -71,6 +71,8 @@ Decided UninstallPack::decide(Context& ctx) const {
     if (!removal_.force) TRY(check_unused(catalog, **pack));
     release.version = (*pack)->version;
     release.digest = (*pack)->digest;
+    release.source_json = (*pack)->origin.source_json();
+    release.installer = (*pack)->origin.installer;
     if (!(*pack)->source_gone) done.source = (*pack)->source;
     own.erase(pack);
   }

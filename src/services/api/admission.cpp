@@ -248,8 +248,14 @@ Result<std::string_view> body_text(const net::HttpRequest& request, std::string&
 namespace {
 // Of a route that takes JSON, for a body that is not empty.
 Result<void> check_content_type(const Call& call) {
-  if (call.route->body_form != BodyForm::Json) return {};
   auto type = media_type(call.http.headers.find("content-type"));
+  if (call.route->body_form == BodyForm::Archive) {
+    if (type == "application/gzip" || type == "application/x-gzip") return {};
+    return Error(ErrorKind::Unsupported, "API-0012",
+                 fmt::format("expected Content-Type: application/gzip, found {}",
+                             type.empty() ? "none" : "'" + type + "'"));
+  }
+  if (call.route->body_form != BodyForm::Json) return {};
   if (is_json(type)) return {};
   return Error(ErrorKind::Unsupported, "API-0012",
                fmt::format("expected Content-Type: application/json, found {}",

@@ -88,6 +88,11 @@ Value request_body(const Route& route) {
       body.set("content", std::move(types));
       break;
     }
+    case BodyForm::Archive:
+      body.set("description", "The files of a pack, at the top or in one folder: a .tar.gz.");
+      body.set("content",
+               content("application/gzip", Value::map({{"type", "string"}, {"format", "binary"}})));
+      break;
     case BodyForm::Raw:
       body.set("description", "What the sender signs.");
       body.set("content", content("*/*", Value::map()));

@@ -16,6 +16,7 @@
 #include "kernel/blobs.h"
 #include "net/http.h"
 #include "net/http_client.h"
+#include "services/api/pack_changes.h"
 
 namespace millrace::api {
 
@@ -85,6 +86,7 @@ struct ApiOptions {
   std::function<std::vector<std::string>()> troubles;
   std::function<void(const Observation&)> observe;  // may be empty
   Joining join;
+  PackDesk packs;
   // Asks another server, by its node; empty: there are no others. Loop thread. Errors: those of the
   // way there; one with the code `not_reached`: nothing has arrived.
   std::function<Task<Result<net::HttpResponse>>(ForwardedRequest, int node)> forward;

@@ -97,10 +97,11 @@ struct TriggerView {
 };
 
 // Where the files of a pack are.
-enum class PackSource : uint8_t { Installed, SourceGone };
+enum class PackSource : uint8_t { Installed, Folder, SourceGone };
 std::string_view to_string(PackSource source) {
   switch (source) {
     case PackSource::Installed: return "installed";
+    case PackSource::Folder: return "folder";
     case PackSource::SourceGone: return "source_gone";
   }
   return "unknown";
@@ -116,6 +117,7 @@ struct PackView {
   std::string digest;
   PackSource state = PackSource::Installed;
   std::string source;
+  std::string installer;
   int64_t actions = 0;
   int64_t triggers = 0;
   int64_t rules = 0;
@@ -133,8 +135,10 @@ struct PackView {
         field("keywords", &V::keywords, ""),
         field("digest", &V::digest, "SHA-256 of the content: names the release."),
         field("state", &V::state,
-              "source_gone: no folder of packs holds it any more; its staged release goes on."),
-        field("source", &V::source, "The folder that it was read from."),
+              "installed: with the server, or by somebody; folder: a folder of packs holds it; "
+              "source_gone: none does any more, its staged release goes on."),
+        field("source", &V::source, "The folder or archive that it was read from."),
+        field("installer", &V::installer, "Who put it in force, of one that was installed."),
         field("actions", &V::actions, "How many."),
         field("triggers", &V::triggers, "How many."),
         field("rules", &V::rules, "How many."),
@@ -238,8 +242,11 @@ PackView view_of(const Pack& pack) {
   view.author = pack.author;
   view.keywords = pack.keywords;
   view.digest = pack.digest;
-  view.state = pack.source_gone ? PackSource::SourceGone : PackSource::Installed;
-  view.source = pack.source;
+  view.state = pack.source_gone      ? PackSource::SourceGone
+               : pack.source.empty() ? PackSource::Installed
+                                     : PackSource::Folder;
+  view.source = pack.origin.is_installed() ? pack.origin.from : pack.source;
+  view.installer = pack.origin.installer;
   view.actions = static_cast<int64_t>(pack.actions.size());
   view.triggers = static_cast<int64_t>(pack.triggers.size());
   view.rules = static_cast<int64_t>(pack.rules.size());

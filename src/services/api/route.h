@@ -58,7 +58,7 @@ enum class AnswerForm : uint8_t {
   Text,    // something else, which the summary names
 };
 
-enum class BodyForm : uint8_t { None, Json, CloudEvent, Raw };
+enum class BodyForm : uint8_t { None, Json, CloudEvent, Raw, Archive };
 
 // One line of the API. From it come dispatch, checks, and its part of the OpenAPI document.
 struct Route {

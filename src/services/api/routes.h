@@ -11,6 +11,7 @@ namespace millrace::api {
 // The routes of each resource, beside its handlers.
 std::vector<Route> system_routes();
 std::vector<Route> pack_routes();
+std::vector<Route> pack_change_routes();
 std::vector<Route> rule_routes();
 std::vector<Route> event_routes(const ApiOptions& options);
 std::vector<Route> enforcement_routes();

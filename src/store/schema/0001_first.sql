@@ -299,6 +299,8 @@ CREATE TABLE pack_release (
   created BIGINT NOT NULL,
   state BIGINT NOT NULL,
   updated BIGINT NOT NULL,
+  source TEXT NOT NULL,
+  installer TEXT NOT NULL,
   PRIMARY KEY (tenant, pack, digest)
 );
 

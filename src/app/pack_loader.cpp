@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "app/pack_loader.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "engine/machine/catalog.h"
+
+namespace millrace::app {
+namespace {
+
+constexpr async::Duration kMissingLook{60'000};
+constexpr async::Duration kNoLook{86'400'000};
+constexpr async::Duration kTurnLimit{50'000};   // of all that waits before it, and its own work
+constexpr async::Duration kForceLimit{30'000};  // the engine's way to a durable outcome
+
+using Catalog = std::shared_ptr<const engine::TenantCatalog>;
+
+const Pack* find_pack(const std::vector<std::shared_ptr<const Pack>>& packs, std::string_view ref) {
+  auto pack = std::ranges::find_if(packs, [&](auto& each) { return each->ref == ref; });
+  return pack == packs.end() ? nullptr : pack->get();
+}
+
+Error breaks_others(const api::PackChange& change) {
+  Error error(ErrorKind::Conflict, "PCK-0006",
+              fmt::format("pack '{}' {} would take what {} others use: change or delete these, or "
+                          "give --force",
+                          change.ref, change.version, change.breaks.size()));
+  for (const auto& one : change.breaks) error = std::move(error).with_problem("", one);
+  return error;
+}
+
+api::PacksReloaded reloaded(const engine::TenantCatalog& before, const engine::TenantCatalog& now) {
+  api::PacksReloaded done{.packs = static_cast<int64_t>(now.packs().size())};
+  for (const auto& pack : now.packs()) {
+    done.faults += static_cast<int64_t>(pack->faults.size());
+    for (const auto& fault : pack->faults) {
+      done.problems.push_back(fmt::format("{}/{}: {}", pack->ref, fault.path, fault.message));
+    }
+    const Pack* old = find_pack(before.packs(), pack->ref);
+    if (!old || old->digest != pack->digest) done.changed.push_back(pack->ref);
+  }
+  for (const auto& pack : before.packs()) {
+    if (!find_pack(now.packs(), pack->ref)) done.changed.push_back(pack->ref);
+  }
+  return done;
+}
+
+}  // namespace
+
+Result<engine::PackSet> PackLoader::open(Given given) {
+  given_.emplace(std::move(given));
+  TRY(auto loaded, packs().load_all(given_->store, PackStore::Why::Start));
+  gone_ = loaded.gone;
+  return std::move(loaded.set);
+}
+
+void PackLoader::hear() {
+  heard_ = true;
+  wakeup_.notify();
+}
+
+void PackLoader::reload(std::vector<std::string> folders) {
+  folders_ = std::move(folders);
+  asked_ = true;
+  wakeup_.notify();
+}
+
+api::PackDesk PackLoader::desk() {
+  return {.install = [this](auto what) { return install(std::move(what)); },
+          .roll_back = [this](auto what) { return roll_back(std::move(what)); },
+          .reload =
+              [this](const auto& caller) {
+                return in_turn<api::PacksReloaded>(caller.tenant, [this] { return reload_now(); });
+              }};
+}
+
+// A load may take long: what is asked meanwhile waits for its turn.
+Task<void> PackLoader::run(engine::Engine& engine) {
+  engine_ = &engine;
+  for (;;) {
+    bool looks_again = given_->has_others && gone_ > 0;
+    bool is_woken = co_await wakeup_.wait_for(looks_again ? kMissingLook : kNoLook);
+    while (!waiting_.empty()) {
+      auto work = std::move(waiting_.front());
+      waiting_.pop_front();
+      co_await work();
+    }
+    bool is_asked = std::exchange(asked_, false);
+    bool is_told = heard_.exchange(false) || is_asked;
+    if (!is_told && (is_woken || !looks_again)) continue;
+    auto done = co_await load(is_asked ? PackStore::Why::Asked : PackStore::Why::News, is_told);
+    if (!done.ok()) log_error("packs.not_reloaded", {{"error", done.error().describe()}});
+  }
+}
+
+// Packs are the first tenant's as yet.
+template <typename T>
+Task<Result<T>> PackLoader::in_turn(TenantId tenant, std::function<Task<Result<T>>()> work) {
+  if (tenant != kDefaultTenant) {
+    co_return Error(ErrorKind::Conflict, "PCK-0013",
+                    "packs are not changed here: ask as the first tenant");
+  }
+  async::Completion<T> done(co_await async::this_executor());
+  waiting_.emplace_back(
+      [done, work = std::move(work)]() -> Task<void> { done.fulfil(co_await work()); });
+  wakeup_.notify();
+  co_return co_await done.wait(kTurnLimit);
+}
+
+// Unless it `is_told`, only when there is more than before.
+Task<Result<int>> PackLoader::load(PackStore::Why why, bool is_told) {
+  auto before = engine_->catalog(kDefaultTenant);
+  auto store = packs();
+  auto loaded = co_await given_->pool.run([&] { return store.load_all(given_->store, why); });
+  if (!loaded.ok()) co_return std::move(loaded).error();
+  size_t were_gone = std::exchange(gone_, loaded->gone);
+  if (!is_told && gone_ >= were_gone) co_return 0;
+  async::Completion<int> done(co_await async::this_executor());
+  loaded->set.before = std::move(before);
+  engine_->load_packs(std::move(loaded->set),
+                      [done](Result<int> count) { done.fulfil(std::move(count)); });
+  CO_TRY(int count, co_await done.wait(kForceLimit));
+  log_info("packs.reloaded", {{"packs", count}});
+  given_->releases.publish(engine_->catalog(kDefaultTenant)->packs());
+  co_return count;
+}
+
+Task<Result<api::PacksReloaded>> PackLoader::reload_now() {
+  auto before = engine_->catalog(kDefaultTenant);
+  CO_TRY(co_await load(PackStore::Why::Asked, true));
+  co_return reloaded(*before, *engine_->catalog(kDefaultTenant));
+}
+
+Task<Result<PackLoader::Change>> PackLoader::install(api::PackInstall what) {
+  TenantId tenant = what.caller.tenant;
+  auto work = [this, what = std::make_shared<api::PackInstall>(std::move(what))] {
+    auto get = [what]() -> Result<FreshRelease> {
+      TRY(auto fresh, unpack(std::move(what->archive)));
+      fresh.origin = {what->kind, what->from, what->caller.identity};
+      return fresh;
+    };
+    return put(what->caller, std::move(get), what->is_trial, what->force);
+  };
+  co_return co_await in_turn<Change>(tenant, std::move(work));
+}
+
+Task<Result<PackLoader::Change>> PackLoader::roll_back(api::PackRollback what) {
+  TenantId tenant = what.caller.tenant;
+  auto work = [this, what = std::move(what)]() -> Task<Result<Change>> {
+    auto now = engine_->catalog(what.caller.tenant);
+    auto get = [this, now, ref = what.ref, who = what.caller]() -> Result<FreshRelease> {
+      const Pack* pack = find_pack(now->packs(), ref);
+      if (!pack) return Error(ErrorKind::NotFound, "PCK-0004", fmt::format("no pack '{}'", ref));
+      TRY(auto fresh, packs().release_before(given_->store, who.tenant, *pack));
+      fresh.origin.installer = who.identity;
+      return fresh;
+    };
+    auto done = co_await put(what.caller, std::move(get), what.is_trial, what.force);
+    if (!done.ok()) co_return done;
+    done->outcome = "rolled_back";
+    co_return done;
+  };
+  co_return co_await in_turn<Change>(tenant, std::move(work));
+}
+
+// Judged with all other packs, for rules of one name what another has.
+Task<Result<PackLoader::Change>> PackLoader::put(engine::Caller caller,
+                                                 std::function<Result<FreshRelease>()> get,
+                                                 bool is_trial, bool force) {
+  struct Trial {
+    PackStore::Loaded loaded;
+    Change change;
+  };
+  auto before = engine_->catalog(kDefaultTenant);
+  auto store = packs();
+  auto look = [&]() -> Result<Trial> {
+    TRY(auto fresh, get());
+    TRY(auto loaded, store.load_all(given_->store, PackStore::Why::News, &fresh));
+    const Pack* pack = find_pack(loaded.set.own, fresh.ref);
+    ASSERT(pack);
+    auto change = compare(given_->data, *before, *pack, fresh.files);
+    change.dry_run = is_trial;
+    if (is_trial || change.outcome == "unchanged") return Trial{{}, std::move(change)};
+    if (!change.breaks.empty() && !force) return breaks_others(change);
+    TRY(store.stage(fresh));
+    return Trial{std::move(loaded), std::move(change)};
+  };
+  auto trial = co_await given_->pool.run(look);
+  if (!trial.ok()) co_return std::move(trial).error();
+  if (is_trial || trial->change.outcome == "unchanged") co_return std::move(trial->change);
+  gone_ = trial->loaded.gone;
+  CO_TRY(co_await put_in_force(std::move(trial->loaded.set), caller, std::move(before)));
+  log_info("pack.installed", {{"pack", trial->change.ref},
+                              {"version", trial->change.version},
+                              {"digest", trial->change.digest},
+                              {"by", caller.identity},
+                              {"faults", trial->change.faults}});
+  co_return std::move(trial->change);
+}
+
+// Where this server decides; else its error says whose business it is.
+Task<Result<int>> PackLoader::put_in_force(engine::PackSet packs, engine::Caller caller,
+                                           Catalog before) {
+  packs.before = std::move(before);
+  caller.idempotency_key.clear();
+  async::Completion<int> done(co_await async::this_executor());
+  engine_->submit(
+      engine::command::load_packs(std::move(caller), std::move(packs),
+                                  [done](Result<int> count) { done.fulfil(std::move(count)); }));
+  CO_TRY(int count, co_await done.wait(kForceLimit));
+  given_->releases.publish(engine_->catalog(kDefaultTenant)->packs());
+  co_return count;
+}
+
+}  // namespace millrace::app
