@@ -166,6 +166,10 @@ const Fields& PacksSection::fields() {
       field("folders", &PacksSection::folders,
             "Folders that are a pack, or that hold packs. The core pack is built in.")
           .length(0, 1000),
+      field("fetch_timeout_ms", &PacksSection::fetch_timeout_ms,
+            "How long the fetch of a pack from a git repository may take.")
+          .unit("ms")
+          .range(1000, 3'600'000),
   };
   static const auto table = fields_of<PacksSection>("packs", "Where packs are read from.", lines);
   return table;

@@ -87,6 +87,8 @@ struct BlobSection {
 
 struct PacksSection {
   std::vector<std::string> folders;
+  int64_t fetch_timeout_ms = 120'000;
+
   static const Fields& fields();
 };
 

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <filesystem>
+#include <functional>
 
 #include "base/files.h"
 #include "cli/context.h"
@@ -94,17 +95,57 @@ void show_change(Context& context, const Value& change) {
   context.print(told(change, outcome) + changes_of(change));
 }
 
+bool is_git(std::string_view source) {
+  return source.find("://") != source.npos || source.starts_with("git@");
+}
+
+// Until it has ended.
+Result<Value> follow_operation(Context& context, Value operation) {
+  std::string id(operation.string_or("id", ""));
+  while (operation.string_or("status", "") == "running") {
+    TRY(operation, context.session.get(cli::path_of("/api/v1/operations", id, "?wait=20s")));
+  }
+  if (operation.string_or("status", "") == "succeeded") return operation["result"];
+  return Error(ErrorKind::Conflict, operation.string_or("error_code", ""),
+               fmt::format("operation {}: {}", id, operation.string_or("error", "")));
+}
+
+Result<Value> send_git(Context& context, bool is_trial) {
+  std::string query = is_trial ? "?dry_run=true" : "?dry_run=false";
+  if (context.in.has("--force")) query += "&force=true";
+  Value body = Value::map({{"git", context.in.get("PACK")}, {"ref", context.in.get("--ref")}});
+  TRY(auto operation,
+      context.session.send({.path = std::string(kPacks) + query, .body = std::move(body)}));
+  return follow_operation(context, std::move(operation));
+}
+
+// A pack on its way to a server: as often as it is asked for.
+using Send = std::function<Result<Value>(bool is_trial)>;
+
+Result<Send> sender_of(Context& context) {
+  const auto& source = context.in.get("PACK");
+  if (is_git(source))
+    return Send([&context](bool is_trial) { return send_git(context, is_trial); });
+  if (context.in.has("--ref")) {
+    return cli::usage_error("--ref is of a git repository, and this is a folder or an archive");
+  }
+  TRY(auto upload, upload_of(source));
+  return Send([&context, upload = std::move(upload)](bool is_trial) {
+    return send_upload(context, upload, is_trial);
+  });
+}
+
 Result<int> install(Context& context) {
-  TRY(auto upload, upload_of(context.in.get("PACK")));
-  TRY(auto done, send_upload(context, upload, context.in.has("--dry-run")));
+  TRY(auto send, sender_of(context));
+  TRY(auto done, send(context.in.has("--dry-run")));
   show_change(context, done);
   return cli::kOk;
 }
 
 // What changes is seen first.
 Result<int> upgrade(Context& context) {
-  TRY(auto upload, upload_of(context.in.get("PACK")));
-  TRY(auto trial, send_upload(context, upload, true));
+  TRY(auto send, sender_of(context));
+  TRY(auto trial, send(true));
   auto outcome = trial.string_or("outcome", "");
   if (outcome == "installed") {
     return Error(ErrorKind::NotFound, "PCK-0004",
@@ -116,7 +157,7 @@ Result<int> upgrade(Context& context) {
     return cli::kOk;
   }
   if (context.is_table()) context.print(changes_of(trial));
-  TRY(auto done, send_upload(context, upload, false));
+  TRY(auto done, send(false));
   if (context.is_table()) {
     context.print(told(done, done.string_or("outcome", "")));
   } else {
@@ -151,19 +192,20 @@ Result<int> reload(Context& context) {
 }  // namespace
 
 cli::CommandTable pack_change_commands() {
-  const cli::Argument pack{"PACK", "A folder that holds pack.yaml, or a .tar.gz of one"};
+  const cli::Argument pack{"PACK", "A folder that holds pack.yaml, a .tar.gz of one, or a git URL"};
+  const cli::Option ref{"--ref", "REF", "Of a git repository: a branch, tag or commit"};
   const cli::Option dry_run{"--dry-run", "", "Tell what would come of it, and do nothing"};
   const cli::Option force{"--force", "", "Although rules of others lose what they use"};
   return {
       {.path = "pack install",
        .help = "Install a pack; the server keeps it, its folder may go",
        .arguments = {pack},
-       .options = {dry_run, force},
+       .options = {ref, dry_run, force},
        .remote = install},
       {.path = "pack upgrade",
        .help = "Put another release of an installed pack in force; shows what changes first",
        .arguments = {pack},
-       .options = {dry_run, force},
+       .options = {ref, dry_run, force},
        .remote = upgrade},
       {.path = "pack rollback",
        .help = "Put the release of an installed pack in force that it had before",

@@ -5,8 +5,11 @@
 
 #include <algorithm>
 
+#include "app/git_fetch.h"
+#include "base/fields.h"
 #include "base/log.h"
 #include "engine/machine/catalog.h"
+#include "store/read.h"
 
 namespace millrace::app {
 namespace {
@@ -21,6 +24,13 @@ using Catalog = std::shared_ptr<const engine::TenantCatalog>;
 const Pack* find_pack(const std::vector<std::shared_ptr<const Pack>>& packs, std::string_view ref) {
   auto pack = std::ranges::find_if(packs, [&](auto& each) { return each->ref == ref; });
   return pack == packs.end() ? nullptr : pack->get();
+}
+
+// Packs are the first tenant's as yet.
+Result<void> check_tenant(TenantId tenant) {
+  if (tenant == kDefaultTenant) return {};
+  return Error(ErrorKind::Conflict, "PCK-0013",
+               "packs are not changed here: ask as the first tenant");
 }
 
 Error breaks_others(const api::PackChange& change) {
@@ -70,6 +80,7 @@ void PackLoader::reload(std::vector<std::string> folders) {
 
 api::PackDesk PackLoader::desk() {
   return {.install = [this](auto what) { return install(std::move(what)); },
+          .fetch = [this](auto what) { return fetch(std::move(what)); },
           .roll_back = [this](auto what) { return roll_back(std::move(what)); },
           .reload =
               [this](const auto& caller) {
@@ -78,8 +89,10 @@ api::PackDesk PackLoader::desk() {
 }
 
 // A load may take long: what is asked meanwhile waits for its turn.
-Task<void> PackLoader::run(engine::Engine& engine) {
+Task<void> PackLoader::run(engine::Engine& engine, async::Scope& scope) {
   engine_ = &engine;
+  scope_ = &scope;
+  co_await end_what_was_left();
   for (;;) {
     bool looks_again = given_->has_others && gone_ > 0;
     bool is_woken = co_await wakeup_.wait_for(looks_again ? kMissingLook : kNoLook);
@@ -96,13 +109,9 @@ Task<void> PackLoader::run(engine::Engine& engine) {
   }
 }
 
-// Packs are the first tenant's as yet.
 template <typename T>
 Task<Result<T>> PackLoader::in_turn(TenantId tenant, std::function<Task<Result<T>>()> work) {
-  if (tenant != kDefaultTenant) {
-    co_return Error(ErrorKind::Conflict, "PCK-0013",
-                    "packs are not changed here: ask as the first tenant");
-  }
+  CO_TRY(check_tenant(tenant));
   async::Completion<T> done(co_await async::this_executor());
   waiting_.emplace_back(
       [done, work = std::move(work)]() -> Task<void> { done.fulfil(co_await work()); });
@@ -164,6 +173,88 @@ Task<Result<PackLoader::Change>> PackLoader::roll_back(api::PackRollback what) {
     co_return done;
   };
   co_return co_await in_turn<Change>(tenant, std::move(work));
+}
+
+Task<Result<kernel::OperationRow>> PackLoader::write(kernel::OperationRow row) {
+  async::Completion<kernel::OperationRow> done(co_await async::this_executor());
+  engine::Caller caller{.tenant = row.tenant, .identity = row.identity};
+  engine_->submit(engine::command::write_operation(
+      std::move(caller), std::move(row),
+      [done](Result<kernel::OperationRow> written) { done.fulfil(std::move(written)); }));
+  co_return co_await done.wait(kForceLimit);
+}
+
+Task<void> PackLoader::end_what_was_left() {
+  auto find = [this]() -> Result<std::vector<kernel::OperationRow>> {
+    TRY(auto reader, given_->store.open_reader());
+    return store::operations_left(*reader, given_->server);
+  };
+  auto left = co_await given_->pool.run(find);
+  if (!left.ok()) {
+    log_error("operations.not_ended", {{"error", left.error().describe()}});
+    co_return;
+  }
+  for (auto& row : *left) {
+    row.status = kernel::OperationStatus::Failed;
+    row.error_code = "PCK-0016";
+    row.error = "the server has ended before it was done: ask again";
+    auto written = co_await write(row);
+    if (!written.ok()) log_error("operation.not_written", {{"error", written.error().describe()}});
+  }
+}
+
+Task<Result<kernel::OperationRow>> PackLoader::fetch(api::PackFetch what) {
+  CO_TRY(check_tenant(what.caller.tenant));
+  CO_TRY(check_git_source(what.url, what.ref));
+  CO_TRY(auto row, co_await write({.tenant = what.caller.tenant,
+                                   .kind = "pack.install",
+                                   .subject = what.url,
+                                   .progress = "waits for its turn",
+                                   .identity = what.caller.identity,
+                                   .server = given_->server}));
+  async::spawn("fetch_pack", *scope_,
+               fetch_now(std::make_shared<const api::PackFetch>(std::move(what)), row));
+  co_return row;
+}
+
+Task<void> PackLoader::fetch_now(std::shared_ptr<const api::PackFetch> what,
+                                 kernel::OperationRow row) {
+  auto done = co_await fetch_and_put(*what, row);
+  if (done.ok()) {
+    row.status = kernel::OperationStatus::Succeeded;
+    row.progress = done->outcome;
+    row.result_json = encode_json(*done);
+  } else {
+    row.status = kernel::OperationStatus::Failed;
+    row.error_code = done.error().code();
+    row.error = done.error().describe();
+  }
+  auto written = co_await write(row);
+  if (!written.ok()) log_error("operation.not_written", {{"error", written.error().describe()}});
+}
+
+Task<Result<PackLoader::Change>> PackLoader::fetch_and_put(const api::PackFetch& what,
+                                                           kernel::OperationRow& row) {
+  GitWant want{.url = what.url,
+               .ref = what.ref,
+               .folder = given_->data + "/fetch/git",
+               .within_ms = given_->fetch_within_ms,
+               .stop = &stop_};
+  row.progress = "fetches";
+  CO_TRY(row, co_await write(row));
+  CO_TRY(auto got, co_await fetches_.run([&want] { return fetch_git(want); }));
+  row.progress = fmt::format("installs {}", got.commit.substr(0, 12));
+  CO_TRY(row, co_await write(row));
+  auto fresh = std::make_shared<FreshRelease>(
+      FreshRelease{.files = std::move(got.pack.files),
+                   .origin = {"git", what.url, what.caller.identity, what.ref, got.commit},
+                   .name = std::move(got.pack.folder),
+                   .ref = {}});
+  auto work = [this, caller = what.caller, fresh, trial = what.is_trial, force = what.force] {
+    auto get = [fresh]() -> Result<FreshRelease> { return std::move(*fresh); };
+    return put(caller, std::move(get), trial, force);
+  };
+  co_return co_await in_turn<Change>(what.caller.tenant, std::move(work));
 }
 
 // Judged with all other packs, for rules of one name what another has.

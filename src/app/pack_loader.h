@@ -13,6 +13,7 @@
 #include "app/releases.h"
 #include "async/completion.h"
 #include "async/pool.h"
+#include "async/scope.h"
 #include "async/wakeup.h"
 #include "engine/engine.h"
 #include "services/api/pack_changes.h"
@@ -30,6 +31,8 @@ class PackLoader {
     Releases& releases;
     sql::Store& store;
     bool has_others = false;
+    std::string server;           // its name: whose operations these are
+    int64_t fetch_within_ms = 0;  // of a pack from a git repository
   };
   // What it is given outlives it.
   PackLoader(async::Executor loop, std::vector<std::string> folders)
@@ -38,8 +41,10 @@ class PackLoader {
   // At the start, before there is an engine: the packs that it begins with. Blocks.
   Result<engine::PackSet> open(Given given);
 
-  // Until it is cancelled.
-  Task<void> run(engine::Engine& engine);
+  // Until it is cancelled. What takes long is done in `scope`.
+  Task<void> run(engine::Engine& engine, async::Scope& scope);
+  // Fetches end now.
+  void stop() { stop_ = true; }
 
   // Others have put something in force; any thread.
   void hear();
@@ -54,6 +59,11 @@ class PackLoader {
   Task<Result<T>> in_turn(TenantId tenant, std::function<Task<Result<T>>()> work);
   Task<Result<Change>> install(api::PackInstall install);
   Task<Result<Change>> roll_back(api::PackRollback rollback);
+  Task<Result<kernel::OperationRow>> fetch(api::PackFetch fetch);
+  Task<void> fetch_now(std::shared_ptr<const api::PackFetch> fetch, kernel::OperationRow row);
+  Task<Result<Change>> fetch_and_put(const api::PackFetch& fetch, kernel::OperationRow& row);
+  Task<Result<kernel::OperationRow>> write(kernel::OperationRow row);
+  Task<void> end_what_was_left();
   Task<Result<Change>> put(engine::Caller caller, std::function<Result<FreshRelease>()> get,
                            bool is_trial, bool force);
   Task<Result<api::PacksReloaded>> reload_now();
@@ -70,6 +80,9 @@ class PackLoader {
   std::atomic<bool> heard_ = false;
   size_t gone_ = 0;
   std::deque<std::function<Task<void>()>> waiting_;
+  async::Scope* scope_ = nullptr;
+  std::atomic<bool> stop_ = false;
+  async::Pool fetches_{{.name = "fetch", .threads = 1, .max_queued = 16}};
 };
 
 }  // namespace millrace::app

@@ -205,7 +205,9 @@ Result<void> Server::open_engine() {
                                .pool = pool_,
                                .releases = *releases_,
                                .store = *store_,
-                               .has_others = peers_ != nullptr}));
+                               .has_others = peers_ != nullptr,
+                               .server = config_.worker.name,
+                               .fetch_within_ms = config_.packs.fetch_timeout_ms}));
   // Whom others reach may have a part of the shards only.
   std::optional<engine::ClusterTimes> cluster;
   if (config_.grpc.port >= 0 && !is_in_folder(config_.store)) cluster.emplace();
@@ -475,7 +477,7 @@ Task<void> Server::serve(const std::function<Result<Config>()>& reload) {
                    .room = room_.get(),
                    .sweeps_room = [this] { return owns_first_shard(*engine_); }});
   async::spawn("sweep_files", background, sweep.run());
-  async::spawn("load_packs", background, packs_.run(*engine_));
+  async::spawn("load_packs", background, packs_.run(*engine_, background));
   async::spawn("watch_clock", background, watch_clock());
   async::spawn("look_at_files", background, http_->look_at_files(pool_));
   if (grpc_ && grpc_->has_tls()) async::spawn("renew_identity", background, renew_identity());
@@ -504,6 +506,7 @@ Task<void> Server::stop_what_serves(async::Scope& background) {
     if (!stopped.ok()) grpc_->stop(kHttpGrace);  // no thread for it: then the loop waits
   }
   releases_->stop();
+  packs_.stop();
   if (for_others_) co_await for_others_->end();
   co_await background.stop();
   store_->cut_reads(std::chrono::steady_clock::time_point::max());  // the engine reads on

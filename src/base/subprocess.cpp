@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -121,6 +122,11 @@ Result<CommandEnd> run_command(const Command& command) {
   int pid = start_command(command, program, write_end.get());
   if (pid < 0) return command_failed(command, ErrorKind::Unavailable, text_of(-pid));
   write_end.reset();
+  if (command.most_file_bytes > 0) {
+    rlimit most{static_cast<rlim_t>(command.most_file_bytes),
+                static_cast<rlim_t>(command.most_file_bytes)};
+    ::prlimit(pid, RLIMIT_FSIZE, &most, nullptr);
+  }
   Fd exited(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
   ASSERT_MSG(exited, "pidfd_open: Linux 5.3 has it");
   CommandEnd end;

@@ -18,6 +18,7 @@ struct Command {
   std::string cwd;                // empty: where the caller is
   int64_t within_ms = 60'000;
   const std::atomic<bool>* stop = nullptr;  // looked at five times a second: it is killed then
+  int64_t most_file_bytes = 0;              // no file that it writes may be larger; 0: any may
 };
 
 struct CommandEnd {

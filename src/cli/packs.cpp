@@ -19,6 +19,10 @@ constexpr Column kActionColumns[] = {
     {"TIMEOUT", "timeout_ms", Look::DurationMs},
     {"DESCRIPTION", "description"},
 };
+constexpr Column kOperationColumns[] = {
+    {"ID", "id"},           {"KIND", "kind"},         {"STATUS", "status"},
+    {"SUBJECT", "subject"}, {"PROGRESS", "progress"}, {"ERROR", "error"},
+};
 constexpr Column kTriggerColumns[] = {{"REF", "ref"}, {"DESCRIPTION", "description"}};
 
 Result<int> uninstall(Context& context) {
@@ -58,6 +62,12 @@ CommandTable pack_commands() {
        .arguments = {{"PACK", ""}},
        .options = {{"--force", "", "Although rules of others or webhook endpoints use it"}},
        .remote = uninstall},
+      list_command({.path = "operation list",
+                    .help = "List what servers do for somebody that takes longer than a request",
+                    .route = "/api/v1/operations",
+                    .columns = kOperationColumns,
+                    .topic = "operation"}),
+      show_command("operation show", "Show how far an operation is", "/api/v1/operations", "ID"),
       list_command({.path = "action list",
                     .help = "List actions",
                     .route = "/api/v1/actions",

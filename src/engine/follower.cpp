@@ -125,6 +125,7 @@ Result<void> FeedReader::take(const std::vector<ChangeRow>& entries) {
       case EntityType::Event:
       case EntityType::Enforcement:
       case EntityType::Inquiry:
+      case EntityType::Operation:
       case EntityType::Key: break;
     }
   }

@@ -7,7 +7,15 @@
 
 namespace millrace::kernel {
 
-enum class Expirable : uint8_t { Events, Executions, Changes, Dedupe, Quarantine, Keys };
+enum class Expirable : uint8_t {
+  Events,
+  Executions,
+  Changes,
+  Dedupe,
+  Quarantine,
+  Keys,
+  Operations
+};
 
 // Asks for at most `limit` rows of a kind that are older than `before`; of Dedupe and Keys for
 // those that have expired before it.
@@ -60,6 +68,7 @@ struct Changes {
   std::vector<Of<TokenId>> tokens_done;
   std::vector<KeyRow> keys;
   std::vector<PackReleaseRow> pack_releases;
+  std::vector<OperationRow> operations;  // new, or in the place of what there is
   std::vector<WorkerRow> workers;
   std::vector<Expired> expired;
   std::vector<ChangeRow> feed;
@@ -87,7 +96,8 @@ using ChangesMembers =
                &Changes::timers_done, &Changes::timers_of_done, &Changes::timers, &Changes::outbox,
                &Changes::outbox_done, &Changes::quarantine, &Changes::catalogs, &Changes::rules,
                &Changes::webhooks, &Changes::tokens, &Changes::tokens_done, &Changes::keys,
-               &Changes::pack_releases, &Changes::workers, &Changes::expired, &Changes::feed>;
+               &Changes::pack_releases, &Changes::operations, &Changes::workers, &Changes::expired,
+               &Changes::feed>;
 
 // A member that is missing above would never be written.
 static_assert(sizeof(Changes) == ChangesMembers::kSize * sizeof(std::vector<int>));

@@ -8,9 +8,9 @@
 namespace millrace::kernel {
 namespace {
 
-constexpr std::array<std::string_view, 10> kEntityNames{
-    "event", "enforcement", "execution", "rule",    "webhook",
-    "pack",  "token",       "worker",    "inquiry", "key"};
+constexpr std::array<std::string_view, 11> kEntityNames{
+    "event", "enforcement", "execution", "rule", "webhook",  "pack",
+    "token", "worker",      "inquiry",   "key",  "operation"};
 constexpr std::array<std::string_view, 4> kInquiryStatusNames{"pending", "answered", "expired",
                                                               "canceled"};
 constexpr std::array<std::string_view, 3> kOpNames{"created", "updated", "deleted"};
@@ -41,6 +41,15 @@ std::optional<InquiryStatus> parse_inquiry_status(std::string_view text) {
     if (kInquiryStatusNames[i] == text) return static_cast<InquiryStatus>(i);
   }
   return std::nullopt;
+}
+
+std::string_view to_string(OperationStatus status) {
+  switch (status) {
+    case OperationStatus::Running: return "running";
+    case OperationStatus::Succeeded: return "succeeded";
+    case OperationStatus::Failed: return "failed";
+  }
+  return "unknown";
 }
 
 std::string_view to_string(ChangeOp op) { return kOpNames[static_cast<size_t>(op)]; }

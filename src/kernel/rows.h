@@ -207,6 +207,7 @@ enum class EntityType : uint8_t {
   Worker = 7,
   Inquiry = 8,
   Key = 9,
+  Operation = 10,
 };
 std::string_view to_string(EntityType type);
 std::optional<EntityType> parse_entity_type(std::string_view text);
@@ -288,6 +289,27 @@ struct PackReleaseRow {
   int64_t updated = 0;  // an id: rises with each load and uninstall, whatever the clock says
   std::string source_json = {};  // PackOrigin of one that was installed; empty: it is of a folder
   std::string installer = {};    // who put it in force
+};
+
+// What a server does for somebody that takes longer than a request: fetching a pack.
+using OperationId = Id<struct OperationTag>;
+enum class OperationStatus : uint8_t { Running = 0, Succeeded = 1, Failed = 2 };
+std::string_view to_string(OperationStatus status);
+
+struct OperationRow {
+  OperationId id;
+  TenantId tenant;
+  std::string kind;     // "pack.install"
+  std::string subject;  // what it is done with; for people
+  OperationStatus status = OperationStatus::Running;
+  std::string progress;    // what it is at
+  std::string error_code;  // of Failed
+  std::string error;
+  std::string result_json;  // of Succeeded
+  std::string identity;     // who asked for it
+  std::string server;       // that does it, by its name: what it has left running has failed
+  int64_t created = 0;
+  int64_t updated = 0;
 };
 
 // The head of a workflow's state, beside its execution. Version 1 is inserted; a later one replaces

@@ -7,7 +7,10 @@ namespace millrace {
 
 std::string PackOrigin::source_json() const {
   if (!is_installed()) return {};
-  return to_json(Value::map({{"kind", kind}, {"from", from}}));
+  Value source = Value::map({{"kind", kind}, {"from", from}});
+  if (!ref.empty()) source.set("ref", ref);
+  if (!commit.empty()) source.set("commit", commit);
+  return to_json(source);
 }
 
 PackOrigin PackOrigin::of(std::string_view source_json, std::string installer) {
@@ -17,6 +20,8 @@ PackOrigin PackOrigin::of(std::string_view source_json, std::string installer) {
   if (!source.ok()) return origin;  // it was installed, whatever else it says
   origin.kind = source->string_or("kind", origin.kind);
   origin.from = source->string_or("from", "");
+  origin.ref = source->string_or("ref", "");
+  origin.commit = source->string_or("commit", "");
   return origin;
 }
 

@@ -75,12 +75,14 @@ struct RuleSpec {
 // Where a release came from that was installed. Without a kind it was not: a folder of packs or the
 // binary has it.
 struct PackOrigin {
-  std::string kind;       // "folder", "archive"
-  std::string from;       // the path that its installer gave
-  std::string installer;  // the identity that put it in force
+  std::string kind;         // "folder", "archive", "git"
+  std::string from;         // the path or URL that its installer gave
+  std::string installer;    // the identity that put it in force
+  std::string ref = {};     // of git: what was asked for
+  std::string commit = {};  // of git: what that was
   bool is_installed() const { return !kind.empty(); }
 
-  // Of kind and from, as the store keeps them; empty, of one that was not installed.
+  // All but the installer, as the store keeps it; empty, of one that was not installed.
   std::string source_json() const;
   static PackOrigin of(std::string_view source_json, std::string installer);
 };

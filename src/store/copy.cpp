@@ -41,7 +41,8 @@ std::vector<Columns> tables() {
       columns_of<ChangeRow>(1),      columns_of<RuleRow>(2),          columns_of<WebhookRow>(1),
       columns_of<TokenRow>(1),       columns_of<PackReleaseRow>(3),   columns_of<WorkerRow>(1),
       columns_of<WorkflowRow>(1),    columns_of<WorkflowPieceRow>(3), columns_of<WorkflowRunRow>(4),
-      columns_of<InquiryRow>(1),     columns_of<KeyRow>(3),           columns_of<CatalogRow>(1)};
+      columns_of<InquiryRow>(1),     columns_of<KeyRow>(3),           columns_of<CatalogRow>(1),
+      columns_of<OperationRow>(1)};
 }
 
 // "a, b, c", or "$1, $2, $3".

@@ -177,6 +177,13 @@ Result<std::optional<kernel::PackReleaseRow>> release_before(sql::Connection&, T
                                                              const std::string& digest);
 // Whether this pack has ever had it, for any tenant.
 Result<bool> has_release(sql::Connection&, const std::string& pack, const std::string& digest);
+// Newest first, and one of them.
+Result<std::vector<kernel::OperationRow>> list_operations(sql::Connection&, TenantId, Page);
+Result<std::optional<kernel::OperationRow>> find_operation(sql::Connection&, TenantId,
+                                                           kernel::OperationId);
+// What the server of that name has left running.
+Result<std::vector<kernel::OperationRow>> operations_left(sql::Connection&,
+                                                          const std::string& server);
 // The releases of the executions that are held because theirs is not there.
 Result<std::vector<std::string>> releases_waited_for(sql::Connection&, TenantId);
 // The executions among them that are held for this one, oldest first.

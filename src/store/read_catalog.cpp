@@ -147,6 +147,25 @@ Result<std::vector<KeyRow>> list_keys(sql::Connection& db, const KeyName& after,
   return read_all<KeyRow>(db, of_scope, after.tenant, scope, name, limit);
 }
 
+Result<std::vector<OperationRow>> list_operations(sql::Connection& db, TenantId tenant, Page page) {
+  static const auto text =
+      select<OperationRow>("WHERE id < $1 AND tenant = $2 ORDER BY id DESC LIMIT $3");
+  int64_t before = page.before > 0 ? page.before : INT64_MAX;
+  return read_all<OperationRow>(db, text, before, tenant, page.limit);
+}
+
+Result<std::optional<OperationRow>> find_operation(sql::Connection& db, TenantId tenant,
+                                                   OperationId id) {
+  static const auto text = select<OperationRow>("WHERE tenant = $1 AND id = $2");
+  return read_one<OperationRow>(db, text, tenant, id);
+}
+
+Result<std::vector<OperationRow>> operations_left(sql::Connection& db, const std::string& server) {
+  static const auto text =
+      select<OperationRow>("/*every tenant: start*/ WHERE status = $1 AND server = $2");
+  return read_all<OperationRow>(db, text, OperationStatus::Running, server);
+}
+
 Result<std::vector<WorkerRow>> all_workers(sql::Connection& db) {
   static const auto text = select<WorkerRow>("/*every tenant: worker*/");
   return read_all<WorkerRow>(db, text);

@@ -201,15 +201,17 @@ Result<int64_t> last_change(sql::Connection& db) { return query_int(db, kLastCha
 Result<void> ahead_of_last_change(sql::Connection& db) { return ahead_of_one(db, kLastChangeText); }
 
 Result<int64_t> newest_id(sql::Connection& db) {
-  return query_int(db,
-                   "SELECT coalesce(max(id), 0) FROM (SELECT max(id) AS id FROM event "
-                   "UNION ALL SELECT max(id) FROM enforcement UNION ALL SELECT max(id) FROM "
-                   "execution UNION ALL SELECT max(id) FROM message UNION ALL SELECT max(id) FROM "
-                   "timer UNION ALL SELECT max(id) FROM outbox UNION ALL SELECT max(id) FROM "
-                   "quarantine UNION ALL SELECT max(id) FROM rule UNION ALL SELECT max(id) FROM "
-                   "webhook UNION ALL SELECT max(id) FROM token UNION ALL SELECT max(id) FROM "
-                   "worker UNION ALL SELECT max(updated) FROM pack_release) AS newest "
-                   "/*every tenant: numbering*/");
+  return query_int(
+      db,
+      "SELECT coalesce(max(id), 0) FROM (SELECT max(id) AS id FROM event "
+      "UNION ALL SELECT max(id) FROM enforcement UNION ALL SELECT max(id) FROM "
+      "execution UNION ALL SELECT max(id) FROM message UNION ALL SELECT max(id) FROM "
+      "timer UNION ALL SELECT max(id) FROM outbox UNION ALL SELECT max(id) FROM "
+      "quarantine UNION ALL SELECT max(id) FROM rule UNION ALL SELECT max(id) FROM "
+      "webhook UNION ALL SELECT max(id) FROM token UNION ALL SELECT max(id) FROM "
+      "worker UNION ALL SELECT max(id) FROM operation UNION ALL SELECT max(updated) FROM "
+      "pack_release) AS newest "
+      "/*every tenant: numbering*/");
 }
 
 }  // namespace millrace::store

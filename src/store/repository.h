@@ -81,6 +81,8 @@ template <>
 Result<void> write_rows<&kernel::Changes::pack_releases>(sql::Connection&,
                                                          Rows<kernel::PackReleaseRow>);
 template <>
+Result<void> write_rows<&kernel::Changes::operations>(sql::Connection&, Rows<kernel::OperationRow>);
+template <>
 Result<void> write_rows<&kernel::Changes::workers>(sql::Connection&, Rows<kernel::WorkerRow>);
 // See retention.h.
 template <>

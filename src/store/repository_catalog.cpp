@@ -92,6 +92,17 @@ Result<void> write_rows<&Changes::pack_releases>(sql::Connection& db, Rows<PackR
 }
 
 template <>
+Result<void> write_rows<&Changes::operations>(sql::Connection& db, Rows<OperationRow> rows) {
+  static const auto text =
+      insert<OperationRow>("ON CONFLICT (id) DO UPDATE SET " + excluded<OperationRow>() +
+                           " WHERE operation.tenant = excluded.tenant");
+  TRY(auto batch, db.batch(text));
+  for (const auto* r : rows) add_row(*batch, *r);
+  return expect_touched(*batch, rows,
+                        [](const OperationRow& r) { return not_its_own("operation", r.kind); });
+}
+
+template <>
 Result<void> write_rows<&Changes::workers>(sql::Connection& db, Rows<WorkerRow> rows) {
   static const auto text =
       insert<WorkerRow>("ON CONFLICT (id) DO UPDATE SET " + excluded<WorkerRow>() +

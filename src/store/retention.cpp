@@ -109,6 +109,13 @@ FoundRows old_quarantine(sql::Connection& db, const Expire& request) {
                         read_old, first_id_at(request.before), request.limit);
 }
 
+FoundRows old_operations(sql::Connection& db, const Expire& request) {
+  return query<Expired>(db,
+                        "SELECT tenant, id FROM operation /*every tenant: sweep*/ WHERE id < $1 "
+                        "ORDER BY id LIMIT $2",
+                        read_old, first_id_at(request.before), request.limit);
+}
+
 void read_named(RowReader r, Expired& row) {
   r >> row.tenant >> row.scope >> row.name >> row.expires;
 }
@@ -189,6 +196,7 @@ Result<Retention::Due> Retention::due(sql::Connection& db, ShardSet shards, cons
       case Expirable::Quarantine: return old_quarantine(db, request);
       case Expirable::Dedupe: return over_dedupe(db, request);
       case Expirable::Keys: return over_keys(db, request);
+      case Expirable::Operations: return old_operations(db, request);
       case Expirable::Events: break;
     }
     return std::vector<Expired>();
@@ -238,6 +246,8 @@ Result<void> remove_kind(sql::Connection& db, Expirable kind, const ExpiredRows&
       return remove(db, rows, "DELETE FROM change_feed WHERE seq = $1 AND tenant = $2");
     case Expirable::Quarantine:
       return remove(db, rows, "DELETE FROM quarantine WHERE id = $1 AND tenant = $2");
+    case Expirable::Operations:
+      return remove(db, rows, "DELETE FROM operation WHERE id = $1 AND tenant = $2");
     case Expirable::Dedupe:
       return remove_named(db, rows,
                           "DELETE FROM dedupe WHERE tenant = $1 AND scope = $2 AND key = $3 AND "
@@ -255,7 +265,7 @@ Result<void> remove_kind(sql::Connection& db, Expirable kind, const ExpiredRows&
 template <>
 Result<void> write_rows<&Changes::expired>(sql::Connection& db, Rows<Expired> rows) {
   using enum Expirable;
-  for (auto kind : {Events, Executions, Changes, Dedupe, Quarantine, Keys}) {
+  for (auto kind : {Events, Executions, Changes, Dedupe, Quarantine, Keys, Operations}) {
     ExpiredRows of_kind;
     std::ranges::copy_if(rows, std::back_inserter(of_kind),
                          [&](const Expired* row) { return row->kind == kind; });

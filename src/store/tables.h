@@ -296,6 +296,27 @@ struct Table<kernel::PackReleaseRow> {
 };
 
 template <>
+struct Table<kernel::OperationRow> {
+  using Row = kernel::OperationRow;
+  static constexpr std::string_view kName = "operation";
+  static constexpr std::tuple kColumns{
+      column("id", &Row::id),
+      column("tenant", &Row::tenant),
+      column("kind", &Row::kind),
+      column("subject", &Row::subject).changing(),
+      column("status", &Row::status).changing(),
+      column("progress", &Row::progress).changing(),
+      column("error_code", &Row::error_code).changing(),
+      column("error", &Row::error).changing(),
+      column("result", &Row::result_json).changing(),
+      column("identity", &Row::identity),
+      column("server", &Row::server),
+      column("created", &Row::created),
+      column("updated", &Row::updated).changing(),
+  };
+};
+
+template <>
 struct Table<kernel::WorkerRow> {
   using Row = kernel::WorkerRow;
   static constexpr std::string_view kName = "worker";

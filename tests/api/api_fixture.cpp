@@ -191,6 +191,16 @@ Secret ApiTest::token(const std::string& permissions, int64_t expires, TenantId 
   return token;
 }
 
+std::string ApiTest::operation(TenantId tenant, const std::string& subject) {
+  std::promise<Result<kernel::OperationRow>> written;
+  engine_->submit(engine::command::write_operation(
+      {.tenant = tenant}, {.kind = "pack.install", .subject = subject, .identity = "admin"},
+      [&](auto done) { written.set_value(std::move(done)); }));
+  auto done = written.get_future().get();
+  EXPECT_TRUE(done.ok());
+  return done.ok() ? done->id.str() : std::string();
+}
+
 void ApiTest::load_packs(TenantId tenant, std::vector<std::shared_ptr<const Pack>> packs) {
   std::promise<Result<int>> loaded;
   engine_->submit(engine::command::load_packs({.tenant = tenant}, {.own = std::move(packs)},

@@ -77,6 +77,8 @@ class ApiTest : public testing::Test {
   // A token with these permissions. A second tenant is there as soon as somebody has a token of it.
   Secret token(const std::string& permissions, int64_t expires = 0,
                TenantId tenant = kDefaultTenant);
+  // The id of a new operation that is running.
+  std::string operation(TenantId tenant, const std::string& subject);
   void load_packs(TenantId tenant, std::vector<std::shared_ptr<const Pack>> packs);
   static Lines bearer(const Secret& token) {
     return {{"Authorization", "Bearer " + token.reveal()}};

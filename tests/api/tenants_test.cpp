@@ -24,9 +24,11 @@ struct Estate {
   TenantId tenant;
   Secret token;
   std::string name;  // stands in all that it says
-  std::string event, enforcement, greeted, asking, token_id;
+  std::string event, enforcement, greeted, asking, token_id, operation;
 
-  std::vector<std::string> ids() const { return {event, enforcement, greeted, asking, token_id}; }
+  std::vector<std::string> ids() const {
+    return {event, enforcement, greeted, asking, token_id, operation};
+  }
 };
 
 // Of a pack that only one tenant has.
@@ -96,6 +98,7 @@ class TenantsTest : public ApiTest {
     auto enforcements = ask(own, "GET", "/api/v1/enforcements?event=" + own.event).data();
     EXPECT_EQ(enforcements.size(), 1u);
     if (enforcements.size() == 1) own.enforcement = text_of(enforcements.as_list()[0], "id");
+    own.operation = operation(tenant, name);
     own.greeted = made(greet(own));
     own.asking = made(ask(own, "POST", "/api/v1/executions", R"({"action":"core.ask"})"));
     return own;
@@ -137,6 +140,7 @@ class TenantsTest : public ApiTest {
         {"/api/v1/traces/{id}", "/api/v1/traces/" + first_.event},
         {"/api/v1/traces/{id}", "/api/v1/traces/" + first_.greeted},
         {"/api/v1/tokens/{id}", "/api/v1/tokens/" + first_.token_id},
+        {"/api/v1/operations/{id}", "/api/v1/operations/" + first_.operation},
         {"/api/v1/rules/{ref}", "/api/v1/rules/lone.rule"},
         {"/api/v1/packs/{ref}", "/api/v1/packs/lone"},
         {"/api/v1/actions/{ref}", "/api/v1/actions/lone.act"},

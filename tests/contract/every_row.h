@@ -50,10 +50,11 @@ inline kernel::Changes everything(int64_t n) {
     all.tokens_done.push_back({kTenant, TokenId{id}});
     all.keys.push_back({.key = {kTenant, "system", "a" + std::to_string(i)}});
     all.pack_releases.push_back({.tenant = kTenant, .digest = std::to_string(i)});
+    all.operations.push_back({.id = kernel::OperationId{id}, .tenant = kTenant});
     all.workers.push_back(
         {.id = WorkerId{id}, .tenant = kTenant, .name = "worker" + std::to_string(i)});
     using enum Expirable;
-    for (auto kind : {Events, Executions, Changes, Dedupe, Quarantine, Keys}) {
+    for (auto kind : {Events, Executions, Changes, Dedupe, Quarantine, Keys, Operations}) {
       all.expired.push_back({.kind = kind, .tenant = kTenant, .id = id + 7});
     }
     all.feed.push_back(change(id));

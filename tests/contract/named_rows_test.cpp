@@ -126,6 +126,25 @@ TEST_P(NamedRows, TokensPackReleasesAndWorkersComeBack) {
   release.installer = "ann";
   desk_->write({.pack_releases = {release}});
   EXPECT_EQ(fields(must(current_releases(*reader_)).rows.at(0)), fields(release));
+  OperationRow operation{.id = OperationId{95},
+                         .tenant = kTenant,
+                         .kind = "pack.install",
+                         .subject = "https://example.org/tea.git",
+                         .progress = "fetches",
+                         .identity = "ann",
+                         .server = "n1",
+                         .created = kNow};
+  desk_->write({.operations = {operation}});
+  EXPECT_EQ(fields(must(operations_left(*reader_, "n1")).at(0)), fields(operation));
+  EXPECT_TRUE(must(operations_left(*reader_, "n2")).empty());
+  operation.status = OperationStatus::Succeeded;
+  operation.result_json = R"({"ref":"tea"})";
+  operation.updated = kNow + 5;
+  desk_->write({.operations = {operation}});
+  EXPECT_EQ(fields(*must(find_operation(*reader_, kTenant, OperationId{95}))), fields(operation));
+  EXPECT_FALSE(must(find_operation(*reader_, kOtherTenant, OperationId{95})));
+  EXPECT_EQ(must(list_operations(*reader_, kTenant, {})).size(), 1U);
+  EXPECT_TRUE(must(operations_left(*reader_, "n1")).empty());
   EXPECT_FALSE(must(release_before(*reader_, kTenant, "ci", "d")));
   auto next = release;
   next.digest = "e";

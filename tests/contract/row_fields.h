@@ -65,6 +65,10 @@ inline auto fields(const PackReleaseRow& r) {
   return std::tie(r.tenant, r.pack, r.version, r.digest, r.created, r.state, r.updated,
                   r.source_json, r.installer);
 }
+inline auto fields(const OperationRow& r) {
+  return std::tie(r.id, r.tenant, r.kind, r.subject, r.status, r.progress, r.error_code, r.error,
+                  r.result_json, r.identity, r.server, r.created, r.updated);
+}
 inline auto fields(const KeyRow& r) {
   return std::tie(r.key, r.value_json, r.encrypted, r.version, r.expires, r.created, r.updated);
 }

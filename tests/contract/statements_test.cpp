@@ -145,7 +145,7 @@ class Statements : public StoreContract {
     must(examine(*db, {.now_ms = kNow}));
     Retention retention;
     using enum Expirable;
-    for (auto kind : {Events, Executions, Changes, Dedupe, Quarantine, Keys}) {
+    for (auto kind : {Events, Executions, Changes, Dedupe, Quarantine, Keys, Operations}) {
       must(retention.due(*db, kAllShards, {kind, kNow + 90 * kDay, 10}));
     }
     must(begin_snapshot(*db));
@@ -221,6 +221,9 @@ class Statements : public StoreContract {
     must(webhooks_of_all_tenants(*db));
     must(tokens_of_all_tenants(*db));
     must(tokens_of(*db, kTenant));
+    must(list_operations(*db, kTenant, {}));
+    must(find_operation(*db, kTenant, OperationId{1}));
+    must(operations_left(*db, "s"));
     must(rule_revisions(*db, kTenant, RuleId{1}));
     must(find_rule(*db, kTenant, "r"));
     must(rule_at(*db, kTenant, "r", kNow));
@@ -291,7 +294,7 @@ std::string tenant_problem(const std::string& text) {
 }
 
 TEST(TenantProblem, IsSeen) {
-  EXPECT_EQ(tenant_tables().size(), 24U);
+  EXPECT_EQ(tenant_tables().size(), 25U);
   for (const char* text : {
            "SELECT id FROM event WHERE id = $1",
            "DELETE FROM message WHERE id = $1",

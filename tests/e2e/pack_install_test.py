@@ -275,7 +275,7 @@ def no_bad_archive_leaves_anything():
             assert releases(server) == [shown["digest"]], what
             assert sorted(os.listdir(server.data / "packs")) == ["core", "tea"], what
         status, _, problem = client.request("POST", "/api/v1/packs", archive(FILES),
-                                            {"Content-Type": "application/json"})
+                                            {"Content-Type": "text/plain"})
         assert status == 415 and problem["code"] == "API-0012", problem
         made = client.data("POST", "/api/v1/tokens", {"identity": "r", "permissions": ["packs:read"]})
         reader = Client(server.url(), made["token"])

@@ -183,6 +183,8 @@ Message write_token(Caller caller, TokenWrite write, Reply<kernel::TokenRow> rep
 Message delete_token(Caller caller, TokenId id, Reply<TokenId> reply);
 // Another set of releases; rules that packs own follow. Answers how many there are.
 Message load_packs(Caller caller, PackSet packs, Reply<int> reply);
+// `row` without an id is a new one. Written as it is but for its times; the feed tells of it.
+Message write_operation(Caller caller, kernel::OperationRow row, Reply<kernel::OperationRow> reply);
 // Its rules end, its actions leave the catalogue; what runs of it goes on. Conflict when other
 // rules or webhook endpoints use it, unless it is forced.
 Message uninstall_pack(Caller caller, PackRemoval removal, Reply<Uninstalled> reply);

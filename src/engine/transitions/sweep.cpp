@@ -40,6 +40,7 @@ Sweep::Sweep(const Retention& retention, int64_t now, Wanted::Left left) : left_
   add(Expirable::Changes, retention.changes);
   add(Expirable::Quarantine, retention.executions);
   add(Expirable::Dedupe, 0);
+  add(Expirable::Operations, retention.executions);
   add(Expirable::Keys, 0);
 }
 

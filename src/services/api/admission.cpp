@@ -250,10 +250,11 @@ namespace {
 Result<void> check_content_type(const Call& call) {
   auto type = media_type(call.http.headers.find("content-type"));
   if (call.route->body_form == BodyForm::Archive) {
-    if (type == "application/gzip" || type == "application/x-gzip") return {};
-    return Error(ErrorKind::Unsupported, "API-0012",
-                 fmt::format("expected Content-Type: application/gzip, found {}",
-                             type.empty() ? "none" : "'" + type + "'"));
+    if (type == "application/gzip" || type == "application/x-gzip" || is_json(type)) return {};
+    return Error(
+        ErrorKind::Unsupported, "API-0012",
+        fmt::format("expected Content-Type: application/gzip or application/json, found {}",
+                    type.empty() ? "none" : "'" + type + "'"));
   }
   if (call.route->body_form != BodyForm::Json) return {};
   if (is_json(type)) return {};

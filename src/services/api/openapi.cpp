@@ -89,7 +89,9 @@ Value request_body(const Route& route) {
       break;
     }
     case BodyForm::Archive:
-      body.set("description", "The files of a pack, at the top or in one folder: a .tar.gz.");
+      body.set("description",
+               "The files of a pack, at the top or in one folder: a .tar.gz. Or, as JSON, "
+               "{\"git\": URL, \"ref\": REF}: answered 202, with an operation that fetches it.");
       body.set("content",
                content("application/gzip", Value::map({{"type", "string"}, {"format", "binary"}})));
       break;

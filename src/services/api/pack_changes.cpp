@@ -7,7 +7,9 @@
 
 #include "base/text.h"
 #include "engine/machine/catalog.h"
+#include "services/api/admission.h"
 #include "services/api/call.h"
+#include "services/api/operations.h"
 #include "services/api/routes.h"
 #include "services/api/shared.h"
 
@@ -70,6 +72,21 @@ std::string_view to_string(UploadKind kind) {
   return "unknown";
 }
 
+struct GitInput {
+  std::string git;
+  std::string ref;
+
+  static const Fields& fields() {
+    using V = GitInput;
+    static const Field lines[] = {
+        field("git", &V::git, "https://..., ssh://... or git@HOST:PATH.").required(),
+        field("ref", &V::ref, "A branch, tag or commit; none: what HEAD is."),
+    };
+    static const auto table = fields_of<V>("GitInput", "Where a pack is fetched from.", lines);
+    return table;
+  }
+};
+
 struct InstallQuery {
   bool dry_run = false;
   bool force = false;
@@ -118,6 +135,16 @@ Result<T> in_time(Result<T> done) {
 Task<Response> install_pack(Call& call) {
   CO_TRY(auto query, call.query<InstallQuery>());
   CO_TRY(check_may_change(call));
+  if (media_type(call.http.headers.find("content-type")) == "application/json") {
+    CO_TRY(auto input, call.body<GitInput>());
+    PackFetch fetch{.caller = call.caller(),
+                    .url = input.git,
+                    .ref = input.ref,
+                    .is_trial = query.dry_run,
+                    .force = query.force};
+    CO_TRY(auto row, co_await call.api.options.packs.fetch(std::move(fetch)));
+    co_return answer_operation(row, 202);
+  }
   PackInstall install{.caller = call.caller(),
                       .archive = std::move(call.http.body),
                       .kind = std::string(to_string(query.kind)),

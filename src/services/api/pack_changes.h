@@ -29,6 +29,15 @@ struct PackRollback {
   bool force = false;
 };
 
+// A pack of a git repository: fetched while an operation tells how far it is.
+struct PackFetch {
+  engine::Caller caller;
+  std::string url;
+  std::string ref;  // empty: what the repository's HEAD is
+  bool is_trial = false;
+  bool force = false;
+};
+
 // What comes, or would come, of another release of a pack.
 struct PackChange {
   std::string ref;
@@ -61,9 +70,10 @@ struct PacksReloaded {
   static const Fields& fields();
 };
 
-// Loop thread. Errors: PCK-0004 to PCK-0013, API-0003. Empty: packs are not changed here.
+// Loop thread. Errors: PCK-0004 to PCK-0014, API-0003. Empty: packs are not changed here.
 struct PackDesk {
   std::function<Task<Result<PackChange>>(PackInstall)> install;
+  std::function<Task<Result<kernel::OperationRow>>(PackFetch)> fetch;
   std::function<Task<Result<PackChange>>(PackRollback)> roll_back;
   std::function<Task<Result<PacksReloaded>>(engine::Caller)> reload;
 };

@@ -117,6 +117,8 @@ struct PackView {
   std::string digest;
   PackSource state = PackSource::Installed;
   std::string source;
+  std::string source_ref;
+  std::string commit;
   std::string installer;
   int64_t actions = 0;
   int64_t triggers = 0;
@@ -137,7 +139,9 @@ struct PackView {
         field("state", &V::state,
               "installed: with the server, or by somebody; folder: a folder of packs holds it; "
               "source_gone: none does any more, its staged release goes on."),
-        field("source", &V::source, "The folder or archive that it was read from."),
+        field("source", &V::source, "The folder, archive or git URL that it was read from."),
+        field("source_ref", &V::source_ref, "Of git: what was asked for."),
+        field("commit", &V::commit, "Of git: what that was."),
         field("installer", &V::installer, "Who put it in force, of one that was installed."),
         field("actions", &V::actions, "How many."),
         field("triggers", &V::triggers, "How many."),
@@ -246,6 +250,8 @@ PackView view_of(const Pack& pack) {
                : pack.source.empty() ? PackSource::Installed
                                      : PackSource::Folder;
   view.source = pack.origin.is_installed() ? pack.origin.from : pack.source;
+  view.source_ref = pack.origin.ref;
+  view.commit = pack.origin.commit;
   view.installer = pack.origin.installer;
   view.actions = static_cast<int64_t>(pack.actions.size());
   view.triggers = static_cast<int64_t>(pack.triggers.size());

@@ -304,6 +304,22 @@ CREATE TABLE pack_release (
   PRIMARY KEY (tenant, pack, digest)
 );
 
+CREATE TABLE operation (
+  id BIGINT_KEY PRIMARY KEY,
+  tenant BIGINT NOT NULL,
+  kind TEXT NOT NULL,
+  subject TEXT NOT NULL,
+  status BIGINT NOT NULL,
+  progress TEXT NOT NULL,
+  error_code TEXT NOT NULL,
+  error TEXT NOT NULL,
+  result TEXT NOT NULL,
+  identity TEXT NOT NULL,
+  server TEXT NOT NULL,
+  created BIGINT NOT NULL,
+  updated BIGINT NOT NULL
+);
+
 CREATE TABLE worker (
   id BIGINT_KEY PRIMARY KEY,
   tenant BIGINT NOT NULL,
