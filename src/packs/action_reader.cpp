@@ -64,12 +64,13 @@ class ActionReader {
     if (name.empty()) return;
     const YamlNode* parameters = section_.find_any({"parameters", "param_schema"});
     const YamlNode* parameter = parameters ? parameters->find(name) : nullptr;
-    section_.warning((parameter ? *parameter : section_.node()).line,
-                     fmt::format("parameter '{}': it is secret and has a position, and every user "
-                                 "of the machine can read a command line: the action is not run; "
-                                 "take 'position' from it, and let the script read it from its "
-                                 "parameters on stdin (parameter_delivery)",
-                                 name));
+    section_.warning(
+        (parameter ? *parameter : section_.node()).line,
+        fmt::format("parameter '{}': it is secret and becomes an argument, and every user "
+                    "of the machine can read a command line: the action is not run; "
+                    "take 'position' from it, and let the script read it from its "
+                    "parameters on stdin (parameter_delivery)",
+                    name));
   }
 
   void read_labels() {

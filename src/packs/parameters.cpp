@@ -284,7 +284,8 @@ std::vector<std::string> argument_names(const Action& action) {
 std::string secret_argument(const Action& action) {
   auto names = argument_names(action);
   auto is_exposed = [&](const Parameter& p) {
-    return p.secret && std::ranges::find(names, p.name) != names.end();
+    bool is_named = action.runner_type == "local-shell-script" && !p.of_runner;  // --NAME=VALUE
+    return p.secret && (is_named || std::ranges::find(names, p.name) != names.end());
   };
   auto at = std::ranges::find_if(action.parameters, is_exposed);
   return at == action.parameters.end() ? std::string() : at->name;

@@ -311,7 +311,7 @@ def what_no_process_can_be_given_is_refused_at_the_border():
             assert f'"/{name}"' in said, said
         fits = {"A": "x" * 131_069}
         assert result_of(server, "core.local", {"cmd": "echo ${#A}", "cwd": "/"}, env=fits)[
-            "result"]["stdout"] == "131069\n"
+            "result"]["stdout"] == "131069"
         run = result_of(server, "shop.flow", {"text": "/a\0b"})
         assert run["status"] == "failed", run
         said = json.dumps(run)

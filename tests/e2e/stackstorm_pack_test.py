@@ -50,6 +50,22 @@ def a_workflow_reads_what_its_python_actions_return():
         assert done["status"] == "failed", done
 
 
+def shell_actions_are_run_as_stackstorm_runs_them():
+    with Server(packs=(PACK,)).start() as server:
+        def result(action, **parameters):
+            return run(server, action, **parameters)["result"]
+        told = result("warehouse.tell", first="a b", name="x y", loud=True)
+        assert told["stdout"] == {"arguments": ["--name=x y", "--loud", "a b"]}, told
+        told = result("core.local", cmd="echo $[1+2]; echo err >&2")
+        assert (told["stdout"], told["stderr"]) == ("3", "err"), told
+        told = result("core.local", cmd="printf '[1, \"b\"]\\r\\n'")
+        assert told["stdout"] == [1, "b"], told
+        assert result("core.local", cmd="echo 1.10")["stdout"] == "1.10"
+        logged = run(server, "core.local", cmd="echo '{}'")
+        assert logged["result"]["stdout"] == {}, logged
+        assert server.cli("execution", "logs", logged["id"]) == "{}\n"
+
+
 def write_pack_with_requirements(folder, requirement):
     files = {
         "pack.yaml": "name: brewery\nversion: 1.0.0\n",
@@ -97,5 +113,6 @@ if __name__ == "__main__":
         a_python_action_runs_with_its_library_and_configuration,
         what_fails_fails_as_in_stackstorm,
         a_workflow_reads_what_its_python_actions_return,
+        shell_actions_are_run_as_stackstorm_runs_them,
         an_environment_is_built_before_the_first_run,
     ]))

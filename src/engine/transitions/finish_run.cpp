@@ -77,6 +77,22 @@ void put_stream(Value& result, std::string_view name, const StreamOutput& stream
   result.set(fmt::format("{}_error", name), why);
 }
 
+// As StackStorm's shell runners have it: without its last line end, and a list or map where it is
+// one in JSON. Numbers stay text, which they make numbers: 1.10 would become 1.1. The execution's
+// output keeps each byte.
+void read_as_stackstorm(Value& result, std::string_view name) {
+  const Value* found = result.find(name);
+  if (!found || !found->is_string()) return;
+  std::string_view text = found->as_string();
+  if (text.ends_with('\n')) text.remove_suffix(1);
+  if (text.ends_with('\r')) text.remove_suffix(1);
+  std::string_view content = trim(text);
+  bool may_be_data = (content.starts_with('[') || content.starts_with('{')) &&
+                     std::ssize(text) <= kReadByDecision.most;
+  auto data = may_be_data ? parse_json(content) : Result<Value>(Value(text));
+  result.set(name, data.ok() ? *std::move(data) : Value(std::string(text)));
+}
+
 // Workflows of StackStorm packs read the results of its runners under these names.
 void add_stackstorm_names(const Action& action, bool succeeded, const Value& output,
                           Value& result) {
@@ -84,6 +100,7 @@ void add_stackstorm_names(const Action& action, bool succeeded, const Value& out
     result.set("return_code", result["exit_code"]);
     result.set("succeeded", succeeded);
     result.set("failed", !succeeded);
+    for (std::string_view name : {"stdout", "stderr"}) read_as_stackstorm(result, name);
   } else if (action.python_runner) {
     result.set("result", output);
   }

@@ -16,7 +16,7 @@ Result<void> check_secrets_are_hidden(const Action& action) {
   if (name.empty()) return {};
   return Error(
       ErrorKind::Conflict, "EXE-0026",
-      fmt::format("action '{}': its parameter '{}' is secret and has a position, and every "
+      fmt::format("action '{}': its parameter '{}' is secret and becomes an argument, and every "
                   "user of the machine can read a command line: take 'position' from it, "
                   "and let the script read it from its parameters on stdin "
                   "(parameter_delivery)",

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "services/worker/launch_plan.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <pwd.h>
 #include <unistd.h>
 
 #include <algorithm>
 
+#include "base/files.h"
 #include "base/json.h"
 #include "model/env_names.h"
 #include "services/worker/mask.h"
@@ -19,13 +21,62 @@ Error cannot_run(const kernel::WorkOrder& order, std::string_view why) {
                fmt::format("action '{}': {}", order.action, why));
 }
 
+constexpr const char* kBash = "/bin/bash";
+
+bool can_run(const char* program) { return ::access(program, X_OK) == 0; }
+
+// `#!`: the kernel reads there what runs it.
+bool has_first_line(const std::string& path) {
+  Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  char mark[2];
+  return file && ::read(file.get(), mark, 2) == 2 && mark[0] == '#' && mark[1] == '!';
+}
+
 Result<std::vector<std::string>> shell_command(const kernel::WorkOrder& order) {
   std::string_view command = order.parameters.string_or("cmd", "");
   if (command.empty()) return cannot_run(order, "the parameter 'cmd' is empty");
   if (order.parameters.bool_or("sudo", false)) {
     return cannot_run(order, "the parameter 'sudo' is not supported; write sudo into the command");
   }
-  return std::vector<std::string>{"/bin/sh", "-c", std::string(command), order.action};
+  bool is_of_stackstorm = order.runner_type == "local-shell-cmd";
+  std::string shell = is_of_stackstorm && can_run(kBash) ? kBash : "/bin/sh";
+  return std::vector<std::string>{std::move(shell), "-c", std::string(command), order.action};
+}
+
+Value own_parameters(const kernel::WorkOrder& order) {
+  Value own = order.parameters.is_map() ? order.parameters : Value::map();
+  for (const auto& name : order.steering) {
+    if (own.find(name)) own.mutable_map().erase(name);
+  }
+  return own;
+}
+
+// As StackStorm gives them to a script: NAME=VALUE behind `kwarg_op`, only NAME for true, nothing
+// for false, null and empty texts.
+void add_named_arguments(const kernel::WorkOrder& order, std::vector<std::string>& argv) {
+  std::string before(order.parameters.string_or("kwarg_op", "--"));
+  for (const auto& entry : own_parameters(order).as_map()) {
+    if (std::ranges::find(order.arguments, entry.name()) != order.arguments.end()) continue;
+    const Value& value = entry.value;
+    bool is_left_out = value.is_null() || value == Value(false) ||
+                       (value.is_string() && value.as_string().empty());
+    if (is_left_out) continue;
+    std::string word = before + std::string(entry.name());
+    if (!value.is_bool())
+      word += "=" + (value.is_string() ? std::string(value.as_string()) : to_json(value));
+    argv.push_back(std::move(word));
+  }
+}
+
+// A script of StackStorm's is run itself, by its first line; by bash where it has none.
+Result<std::vector<std::string>> stackstorm_script(const kernel::WorkOrder& order,
+                                                   const ReleaseFile& release_file) {
+  TRY(std::string file, release_file(order.pack, order.release, "actions/" + order.entry_point));
+  std::vector<std::string> argv;
+  if (!has_first_line(file)) argv.emplace_back(can_run(kBash) ? kBash : "/bin/sh");
+  argv.push_back(std::move(file));
+  add_named_arguments(order, argv);
+  return argv;
 }
 
 std::vector<std::string> interpreter(const kernel::WorkOrder& order, const RunDefaults& defaults) {
@@ -38,6 +89,7 @@ std::vector<std::string> interpreter(const kernel::WorkOrder& order, const RunDe
 Result<std::vector<std::string>> script_command(const kernel::WorkOrder& order,
                                                 const RunDefaults& defaults,
                                                 const ReleaseFile& release_file) {
+  if (order.runner_type == "local-shell-script") return stackstorm_script(order, release_file);
   // Here runtimes that are kept warm (python, node) will take an order instead of a new process.
   TRY(std::string file, release_file(order.pack, order.release, "actions/" + order.entry_point));
   auto argv = interpreter(order, defaults);
@@ -100,14 +152,6 @@ Result<std::vector<std::string>> environment(const kernel::WorkOrder& order,
     set(env, name, value);
   }
   return env;
-}
-
-Value own_parameters(const kernel::WorkOrder& order) {
-  Value own = order.parameters.is_map() ? order.parameters : Value::map();
-  for (const auto& name : order.steering) {
-    if (own.find(name)) own.mutable_map().erase(name);
-  }
-  return own;
 }
 
 // A name that a shell takes: other characters become '_'.

@@ -37,8 +37,10 @@ using ReleaseFile = std::function<Result<std::string>(
 // How an order becomes a process: command line, environment, working folder, parameters. Errors
 // say why the order cannot be carried out; the run then ends as SpawnFailed.
 //
-//   Runner::Shell   /bin/sh -c CMD REF ARG...   CMD is the parameter `cmd`
+//   Runner::Shell   /bin/sh -c CMD REF ARG...   CMD is the parameter `cmd`; bash where StackStorm
+//                                               has it
 //   Runner::Script  INTERPRETER... FILE ARG...  FILE lies in the pack's actions/ folder
+//   local-shell-script  FILE --NAME=VALUE... ARG...
 //   python-script   INTERPRETER... SDK          which loads FILE's class, and says its result on a
 //                                               descriptor of its own (sdk/python/README.md)
 //

@@ -3,6 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
+
 #include "base/json.h"
 #include "model/env_names.h"
 
@@ -54,6 +57,36 @@ TEST(LaunchPlan, ScriptRunsThroughItsInterpreterFromItsRelease) {
   o.order.arguments = {};
   o.order.runtime.interpreter = {};
   EXPECT_EQ(o.plan()->argv, (Words{"/packs/demo/d1/actions/act.sh"}));
+}
+
+TEST(LaunchPlan, AScriptOfStackStormsIsRunItselfWithNamedArguments) {
+  Order o(Runner::Script);
+  o.order.runner_type = "local-shell-script";
+  o.order.runtime.interpreter = {"/bin/sh"};
+  o.order.arguments = {"first"};
+  o.order.steering = {"kwarg_op"};
+  o.order.parameters = Value::map({{"first", "a b"},
+                                   {"name", "x y"},
+                                   {"on", true},
+                                   {"off", false},
+                                   {"none", nullptr},
+                                   {"empty", ""},
+                                   {"list", Value(ValueList{1, "b"})},
+                                   {"count", 3}});
+  auto script = testing::TempDir() + "script-of-stackstorm";
+  auto plan = [&](const std::string& text) {
+    std::ofstream(script) << text;
+    auto launch = plan_launch(o.order, {}, [&](const auto&, const auto&, const auto&) {
+      return Result<std::string>(script);
+    });
+    return launch.ok() ? launch->argv : Words{launch.error().message()};
+  };
+  EXPECT_EQ(plan("#!/usr/bin/env python3\n"),
+            (Words{script, "--name=x y", "--on", R"(--list=[1,"b"])", "--count=3", "a b"}));
+  o.order.parameters.set("kwarg_op", "-");
+  EXPECT_EQ(plan("echo $1\n"), (Words{"/bin/bash", script, "-name=x y", "-on", R"(-list=[1,"b"])",
+                                      "-count=3", "a b"}));
+  std::filesystem::remove(script);
 }
 
 TEST(LaunchPlan, PythonScriptGoesThroughTheSdk) {
