@@ -119,9 +119,10 @@ Result<std::vector<MessageRow>> messages(sql::Connection& db, ShardSet shards, i
 
 Result<std::vector<MessageRow>> stored_ends(sql::Connection& db, TenantId tenant,
                                             ExecutionId execution) {
+  static_assert(static_cast<int>(MessageKind::FinishRun) == 3);  // as the index message_end has it
   static const auto text =
-      select<MessageRow>("WHERE tenant = $1 AND kind = $2 AND subject = $3 ORDER BY id");
-  return read_all<MessageRow>(db, text, tenant, MessageKind::FinishRun, execution);
+      select<MessageRow>("WHERE tenant = $1 AND subject = $2 AND kind = 3 ORDER BY id");
+  return read_all<MessageRow>(db, text, tenant, execution);
 }
 
 Result<std::vector<OutboxRow>> outbox(sql::Connection& db, ShardSet shards, int64_t after,
