@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+
 #include "store/read.h"
 #include "store/tables.h"
 
@@ -120,9 +122,10 @@ Result<std::vector<MessageRow>> messages(sql::Connection& db, ShardSet shards, i
 Result<std::vector<MessageRow>> stored_ends(sql::Connection& db, TenantId tenant,
                                             ExecutionId execution) {
   static_assert(static_cast<int>(MessageKind::FinishRun) == 3);  // as the index message_end has it
-  static const auto text =
-      select<MessageRow>("WHERE tenant = $1 AND subject = $2 AND kind = 3 ORDER BY id");
-  return read_all<MessageRow>(db, text, tenant, execution);
+  static const auto text = select<MessageRow>("WHERE tenant = $1 AND subject = $2 AND kind = 3");
+  TRY(auto rows, read_all<MessageRow>(db, text, tenant, execution));
+  std::ranges::sort(rows, {}, &MessageRow::id);
+  return rows;
 }
 
 Result<std::vector<OutboxRow>> outbox(sql::Connection& db, ShardSet shards, int64_t after,

@@ -195,7 +195,7 @@ CREATE TABLE message (
   body BYTES NOT NULL
 );
 -- How runs of other servers' workers have ended, by execution.
-CREATE INDEX message_end ON message (tenant, subject, id) WHERE kind = 3;
+CREATE INDEX message_end ON message (tenant, subject) WHERE kind = 3;
 
 CREATE TABLE timer (
   id BIGINT_KEY PRIMARY KEY,
