@@ -121,17 +121,23 @@ Result<void> prepare_schema(sql::Connection& writer, const Options& options) {
   return {};
 }
 
-// A database may come up after its clients. One that is there and refuses us will do so again.
+// A database may come up after its clients. One that is there and refuses us will do so again;
+// twice, since it may have come up between the connection that failed and the question whether it
+// is there.
 Result<std::unique_ptr<sql::Connection>> open_when_there(PgStore& store, const Options& options) {
   using std::chrono::seconds;
   auto now = [] { return std::chrono::steady_clock::now(); };
   auto until = now() + std::chrono::milliseconds(options.start_wait_ms);
   auto tell_at = now();
+  bool was_there = false;
   for (int tries = 0;; std::this_thread::sleep_for(pause_before(tries++))) {
     auto writer = store.open_writer();
-    bool is_away = !writer.ok() && writer.error().code() == sql::kAway &&
-                   options.start_wait_ms > 0 && Session::may_come(options, writer.error());
-    if (!is_away) return writer;
+    bool has_failed =
+        !writer.ok() && writer.error().code() == sql::kAway && options.start_wait_ms > 0;
+    if (!has_failed) return writer;
+    bool is_there = !Session::may_come(options, writer.error());
+    if (is_there && std::exchange(was_there, is_there)) return writer;
+    was_there = is_there;
     if (now() >= until) {
       return std::move(writer).error().with_context(fmt::format(
           "waited {} ms for the database (store.start_wait_ms)", options.start_wait_ms));
