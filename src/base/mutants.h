@@ -69,6 +69,7 @@ enum class Mutant : uint8_t {
   WorkflowNotTold,
   AboveNotHandedOver,
   MissedNotTold,
+  RerunOnUndurable,
   TurnNotReleased,
   TurnReleasedEarly,
   UndoLeaks,

@@ -283,8 +283,8 @@ bool Partition::wait_for_tree(Attempt& attempt, const Loaded& rows) {
 }
 
 // Or for the execution's own row, which is written without its tree when nothing above it moves.
-bool Partition::wait_for_row(Attempt& attempt, const Loaded& rows) {
-  const auto* row = rows.execution(attempt.message->tree(rows));
+bool Partition::wait_for_row(Attempt& attempt, ExecutionId id, const Loaded& rows) {
+  const auto* row = rows.execution(id);
   return row && (wait_for(attempt, row->id) || wait_for(attempt, row->root));
 }
 
@@ -406,6 +406,8 @@ Result<void> Partition::cannot_load(std::vector<Attempt> batch, const Error& why
 }
 
 void Partition::decide_one(Attempt attempt, Batch& batch, Now now, Work& work) {
+  bool may_wait = !mutant(Mutant::RerunOnUndurable);
+  if (may_wait && wait_for_row(attempt, attempt.message->rests_on(), batch.rows)) return;
   if (++attempt.decisions == 1 && attempt.submitted_ns > 0) {
     surroundings_.observer.decided(attempt.message->name(), now.mono_ns - attempt.submitted_ns);
   }
@@ -474,7 +476,7 @@ void Partition::decided(std::unique_ptr<Decision> decision, Batch& batch, Work& 
   // No version of a row tells when that what it rests on is not written: what another one of its
   // batch has decided is waited for, and it is decided again.
   if (only_handles(*decision) && !mutant(Mutant::HandledOnUndurable) &&
-      wait_for_row(decision->attempt, batch.rows)) {
+      wait_for_row(decision->attempt, decision->attempt.message->tree(batch.rows), batch.rows)) {
     return give_back(*decision, slots_, granting_);
   }
   if (mutant(Mutant::AnswerBeforeCommit) && decision->reply && !decision->catalog) {

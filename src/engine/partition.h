@@ -157,7 +157,7 @@ class Partition {
   void not_decided(Attempt attempt, const Error& why, Now now);
   bool wait_for_turn(Attempt& attempt);
   bool wait_for_tree(Attempt& attempt, const Loaded& rows);
-  bool wait_for_row(Attempt& attempt, const Loaded& rows);
+  bool wait_for_row(Attempt& attempt, ExecutionId id, const Loaded& rows);
   bool wait_for(Attempt& attempt, ExecutionId id);
   void leave_one_per_exclusive_turn(std::vector<Attempt>& batch);
   Wanted wanted_by(const std::vector<Attempt>& batch) const;

@@ -38,18 +38,27 @@ struct Node {
   int64_t time = kNow;
   WorkerId worker;  // of its last session
 
+  using Steps = std::vector<std::unique_ptr<store::Step>>;
+
   Now now() const { return {time, time * 1'000'000}; }
-  // False: it has nothing to do.
-  bool turn() {
+  Steps decide() {
     auto work = partition->take(now());
     EXPECT_TRUE(work.ok()) << work.error().describe();
-    if (!work.ok() || work->steps.empty()) return partition->pause_ms(now()) == 0;
-    auto outcomes = writer->write(work->steps, {.unix_ms = time, .monotonic_ms = time});
+    return work.ok() ? std::move(work->steps) : Steps();
+  }
+  void write(Steps steps) {
+    auto outcomes = writer->write(steps, {.unix_ms = time, .monotonic_ms = time});
     for (const auto& outcome : outcomes) {
       EXPECT_EQ(outcome.end, store::WriteEnd::Committed) << outcome.reason;
     }
     deliver(outcomes, outlet, observer);
     partition->written(std::move(outcomes), now());
+  }
+  // False: it has nothing to do.
+  bool turn() {
+    auto steps = decide();
+    if (steps.empty()) return partition->pause_ms(now()) == 0;
+    write(std::move(steps));
     return true;
   }
 };
@@ -312,6 +321,25 @@ TEST_F(TwoPartitions, OneThatCannotBeReadHalvesItsBatchOnce) {
   // 32, 16, 8, 4, 2, 1, and two more tries alone.
   EXPECT_EQ(faults_->struck(), 8);
   faults_->clear();
+}
+
+// What a rerun copies is not among the rows that an earlier decision of its batch has changed.
+TEST_F(TwoPartitions, ARerunWaitsForTheEndOfWhatItRepeats) {
+  begin_worker();
+  auto failed = run(low_, "ci.one");
+  WorkOrder order = worker_.next();
+  source_->finished(SessionId{1}, {.tenant = order.tenant, .key = order.key, .exit_code = 1},
+                    [] {});
+  ExecutionId again;
+  low_.partition->offer(command::rerun(kTester, failed, {},
+                                       [&](const Result<ExecutionRow>& row) {
+                                         ASSERT_TRUE(row.ok()) << row.error().describe();
+                                         again = row->id;
+                                       }),
+                        low_.now());
+  work();
+  EXPECT_EQ(stored(failed).status, ExecutionStatus::Failed);
+  EXPECT_EQ(stored(again).status, ExecutionStatus::Succeeded);
 }
 
 }  // namespace

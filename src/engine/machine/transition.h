@@ -77,6 +77,9 @@ class Transition {
   // The execution whose tree it writes to, once it is known: when that is in another partition's
   // shard, who asks is told so (engine/elsewhere.h) before anything is decided.
   virtual ExecutionId writes(const Loaded& rows) const { return tree(rows); }
+  // An execution that it reads and writes nothing to: no version tells when what others have made
+  // of it is not written, so that is waited for, also when it is of the same batch.
+  virtual ExecutionId rests_on() const { return {}; }
   // It makes rows that have to lie in a shard of this partition: one without any cannot do it.
   virtual bool needs_shards() const { return true; }
   // Pure: the same context and rows give the same decision, and a decision that comes to nothing

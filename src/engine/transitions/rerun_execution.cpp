@@ -26,6 +26,10 @@ class RerunExecution final : public Request<ExecutionRow> {
     wanted.states.push_back({caller_.tenant, original_});
     wanted.executions_of_keys |= !caller_.idempotency_key.empty();
   }
+  // Of a key that is taken the first answer's execution, which may just be ending.
+  ExecutionId tree(const Loaded& rows) const override { return first_of_key(rows, caller_); }
+  ExecutionId writes(const Loaded&) const override { return {}; }
+  ExecutionId rests_on() const override { return original_; }
   Decided decide(Context& ctx) const override;
 
  private:
