@@ -44,6 +44,7 @@ enum class Mutant : uint8_t {
   TimersOfEndedKept,
   TimersRefilledAtOnce,
   DelayNotLooked,
+  MendedTimerFires,
   // K6: one holder
   EpochNotChecked,
   EpochNotRaised,

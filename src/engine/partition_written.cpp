@@ -154,8 +154,12 @@ void Partition::not_written(store::Written outcome, Now now) {
 void Partition::mark_in_flight(const Decision& decision) {
   if (mutant(Mutant::TurnReleasedEarly)) return;
   if (decision.key != 0) in_flight_.try_emplace(static_cast<uint64_t>(decision.key));
-  auto mark = [&](ExecutionId id) { in_flight_.try_emplace(static_cast<uint64_t>(id.value)); };
+  auto mark = [&](auto id) { in_flight_.try_emplace(static_cast<uint64_t>(id.value)); };
   for (const auto& row : decision.changes.executions) mark(row.id);
+  // Deleted without a version: who fires one of them has to find it gone.
+  if (!mutant(Mutant::MendedTimerFires)) {
+    for (const auto& timer : decision.changes.timers_done) mark(timer.id);
+  }
   for (const auto& moved : decision.workflows) mark(moved.root);
 }
 
@@ -170,6 +174,9 @@ void Partition::release(const Decision& decision) {
   };
   if (decision.key != 0) let_go(static_cast<uint64_t>(decision.key));
   for (const auto& row : decision.changes.executions) let_go(static_cast<uint64_t>(row.id.value));
+  for (const auto& timer : decision.changes.timers_done) {
+    let_go(static_cast<uint64_t>(timer.id.value));
+  }
   for (const auto& moved : decision.workflows) let_go(static_cast<uint64_t>(moved.root.value));
 }
 

@@ -342,5 +342,31 @@ TEST_F(TwoPartitions, ARerunWaitsForTheEndOfWhatItRepeats) {
   EXPECT_EQ(stored(again).status, ExecutionStatus::Succeeded);
 }
 
+// While the commit that puts another timer in its place is under way, the stored row is still
+// there.
+TEST_F(TwoPartitions, ATimerThatIsBeingMendedDoesNotFire) {
+  constexpr int64_t kDay = 86'400'000;
+  low_.time += kDay;
+  auto sleeps = run(low_, "core.sleep", Value::map({{"seconds", 10}}));
+  auto reader = store_->open_reader();
+  auto timers = store::timers_until(**reader, low_.partition->shards(), low_.time + kDay, 2);
+  ASSERT_TRUE(timers.ok() && timers->size() == 1);
+  low_.time -= kDay;
+  low_.partition->offer(check_timers({.delays = true}, low_.time), low_.now());
+  low_.turn();  // it is decided alone
+  auto mended = low_.decide();
+  ASSERT_EQ(mended.size(), 1U);
+  low_.partition->offer(fire_timer({kDefaultTenant, timers->front().id}), low_.now());
+  EXPECT_TRUE(low_.decide().empty());
+  low_.write(std::move(mended));
+  while (low_.turn()) {
+  }
+  EXPECT_EQ(stored(sleeps).status, ExecutionStatus::Running);
+  low_.time += kDay;
+  while (low_.turn()) {
+  }
+  EXPECT_EQ(stored(sleeps).status, ExecutionStatus::Succeeded);
+}
+
 }  // namespace
 }  // namespace millrace::engine

@@ -55,6 +55,8 @@ constexpr Broken kBroken[] = {
      "B2: the wheel is refilled while those taken are being committed"},
     {Mutant::DelayNotLooked, "delay-not-looked",
      "found here: a step that is held back and was read for another reason has no delay"},
+    {Mutant::MendedTimerFires, "mended-timer-fires",
+     "found here: a timer fires while the commit that puts another one in its place is under way"},
     {Mutant::EpochNotChecked, "epoch-not-checked", "the completion of an old lease counts"},
     {Mutant::EpochNotRaised, "epoch-not-raised", "a new lease has the epoch of the one before"},
     {Mutant::ShardsNotChecked, "shards-not-checked",

@@ -85,7 +85,8 @@ INSTANTIATE_TEST_SUITE_P(
                       Found{Mutant::BadHeadBlocksQueue, 1256}, Found{Mutant::OpenAmongOthers, 34},
                       Found{Mutant::RoutineBuried, 12}, Found{Mutant::DispatchSpins, 1256},
                       Found{Mutant::MissedNotTold, 14}, Found{Mutant::LostThoughBack, 11992},
-                      Found{Mutant::RerunOnUndurable, 31938}));
+                      Found{Mutant::RerunOnUndurable, 31938},
+                      Found{Mutant::MendedTimerFires, 25169}));
 
 // A timer was done, for nothing, on the word of one of its batch. Without its mend
 // (`handled-on-undurable`) no world is known to fail since the deciding thread commits.
