@@ -70,6 +70,7 @@ enum class Mutant : uint8_t {
   WorkflowNotTold,
   AboveNotHandedOver,
   MissedNotTold,
+  MissedPauseNotTold,
   RerunOnUndurable,
   TurnNotReleased,
   TurnReleasedEarly,

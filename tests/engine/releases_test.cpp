@@ -108,6 +108,31 @@ TEST_F(Releases, APausedOneThatIsResumedAtOnceStartsWhatWaits) {
   EXPECT_EQ(step(started->id, "later").status, ExecutionStatus::Delayed);
 }
 
+// It was on its way into a pause when its release went, and its step was lost and held back after
+// that: told of it, it is paused.
+TEST_F(Releases, OneThatWasPausingHearsThatItsStepIsHeldBack) {
+  open_worker(1);
+  auto started = run("ci.one");
+  auto pausing = await<ExecutionRow>(
+      [&](auto reply) { engine_->submit(command::pause(kTester, started->id, reply)); });
+  ASSERT_EQ(pausing->status, ExecutionStatus::Pausing);
+  auto only = step(started->id, "only");
+  engine_.reset();
+  worker_.forget();
+  plant(fmt::format("UPDATE execution SET status = {}, failure = {} WHERE id = {}",
+                    static_cast<int>(ExecutionStatus::NeedsDecision),
+                    static_cast<int>(FailureClass::NoRelease), started->id.value));
+  plant(fmt::format("UPDATE execution SET status = {}, worker = 0, started = 0 WHERE id = {}",
+                    static_cast<int>(ExecutionStatus::Paused), only.id.value));
+  start();
+  settle();
+  EXPECT_EQ(stored(started->id).status, ExecutionStatus::Paused);
+  auto resumed = await<ExecutionRow>(
+      [&](auto reply) { engine_->submit(command::resume(kTester, started->id, reply)); });
+  ASSERT_EQ(resumed->status, ExecutionStatus::Running);
+  EXPECT_EQ(stored(only.id).status, ExecutionStatus::Requested);
+}
+
 // The release is there, but its workflow was written for another version: it stays held, and nobody
 // looks again and again.
 TEST_F(Releases, OneThatDoesNotCompileAnyMoreStaysHeldAndIsLookedAtOnce) {

@@ -90,6 +90,8 @@ constexpr Broken kBroken[] = {
      "B6: news about an ended step is buried and its workflow handed to nobody"},
     {Mutant::MissedNotTold, "missed-not-told",
      "found here: a workflow that was held is not told what has ended meanwhile"},
+    {Mutant::MissedPauseNotTold, "missed-pause-not-told",
+     "found here: a workflow that was held is not told that a step was paused meanwhile", true},
     {Mutant::RerunOnUndurable, "rerun-on-undurable",
      "found here: a rerun copies the state that a workflow had before the end of its batch"},
     {Mutant::TurnNotReleased, "turn-not-released", "who waits for a turn is forgotten"},

@@ -86,7 +86,8 @@ INSTANTIATE_TEST_SUITE_P(
                       Found{Mutant::RoutineBuried, 12}, Found{Mutant::DispatchSpins, 1256},
                       Found{Mutant::MissedNotTold, 14}, Found{Mutant::LostThoughBack, 11992},
                       Found{Mutant::RerunOnUndurable, 31938},
-                      Found{Mutant::MendedTimerFires, 25169}));
+                      Found{Mutant::MendedTimerFires, 25169},
+                      Found{Mutant::MissedPauseNotTold, 1000031404}));
 
 // A timer was done, for nothing, on the word of one of its batch. Without its mend
 // (`handled-on-undurable`) no world is known to fail since the deciding thread commits.

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "base/mutants.h"
+#include "engine/transitions/workflow_run.h"
 
 namespace millrace::engine {
 
@@ -25,6 +26,16 @@ bool is_held(const ExecutionRow& row) {
 bool is_unwanted(const LiveWorkflow& live, ExecutionId step) {
   auto open = live.open.find(step);
   return open == live.open.end() || goes_without_it(live, open->second.task);
+}
+
+// It has paused, or asks, since the workflow was handed over: one that is on its way into a pause
+// would wait for that for ever. Of an end tell_missed knows.
+bool tell_missed_pause(Context& ctx, const LiveWorkflow::Step& step, const ExecutionRow& row) {
+  auto status = conductor_status(row.status);
+  bool is_missed = !row.worker && conductor::kPause.has(status) && step.told != status;
+  if (!is_missed || mutant(Mutant::MissedPauseNotTold)) return false;
+  tell_workflow(ctx, row);
+  return true;
 }
 
 void let_start(Context& ctx, const LiveWorkflow& live, ExecutionId id) {
@@ -99,6 +110,7 @@ Result<bool> settle_waiting(Context& ctx, const LiveWorkflow& live) {
     if (!row || is_final(row->status)) continue;
     bool settles = !row->worker && (pauses ? is_waiting(*row) : is_held(*row));
     if (!settles) {
+      if (pauses) any |= tell_missed_pause(ctx, live.open.at(id), *row);
       // That it is at work may not be durable yet, or its loss may be on its way: written, too,
       // this decision holds only with it.
       if (pauses && !mutant(Mutant::PausedOnUndurable)) ctx.edit(*row);
