@@ -105,8 +105,10 @@ enum class Mutant : uint8_t {
   PermitOutlivesSession,
   HomeNotTold,
   LateRunForgotten,
+  // Packs that several servers load and uninstall
+  NewestReleaseNotTold,
 };
-inline constexpr int kMutants = static_cast<int>(Mutant::LateRunForgotten) + 1;
+inline constexpr int kMutants = static_cast<int>(Mutant::NewestReleaseNotTold) + 1;
 
 #ifdef MILLRACE_MUTANTS
 extern Mutant mutant_in_force;

@@ -115,7 +115,7 @@ Result<void> FeedReader::take(const std::vector<ChangeRow>& entries) {
       }
       case EntityType::Pack:
         packs = true;
-        catalogs.try_emplace(entry.tenant);  // its version
+        catalogs[entry.tenant].packs = true;
         break;
       case EntityType::Worker:
         if (auto use = parse_permit_use(entry.detail)) {
@@ -180,6 +180,10 @@ Result<CatalogNews> FeedReader::news_of(TenantId tenant, const Found& found) {
   for (WebhookId id : found.webhooks) {
     TRY(auto row, store::find_webhook(*reader_, tenant, id));
     if (row) news.webhooks.push_back(std::move(*row));
+  }
+  if (found.packs) {
+    TRY(auto current, store::current_releases(*reader_));
+    news.newest_release = current.newest;
   }
   return news;
 }

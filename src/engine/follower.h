@@ -53,6 +53,7 @@ class FeedReader {
   struct Found {
     std::set<std::string> rules;  // refs
     std::set<WebhookId> webhooks;
+    bool packs = false;
   };
   Result<bool> read_on();
   Result<void> take(const std::vector<kernel::ChangeRow>& entries);

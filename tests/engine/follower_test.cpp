@@ -120,6 +120,22 @@ TEST_F(Feed, NewsOfACatalogueSayWhichOnesTheyStandBehind) {
   EXPECT_EQ(news_[1].after, 1);
 }
 
+TEST_F(Feed, NewsOfPacksSayWhichReleaseIsTheNewest) {
+  auto reader = reader_after(0);
+  kernel::Changes changes;
+  changes.catalogs = {{kDefaultTenant, 1}};
+  changes.pack_releases = {{.tenant = kDefaultTenant,
+                            .pack = "ci",
+                            .digest = "d1",
+                            .state = PackState::Uninstalled,
+                            .updated = 77}};
+  changes.feed = {{.tenant = kDefaultTenant, .type = EntityType::Pack, .at = 1}};
+  write(std::move(changes));
+  EXPECT_TRUE(reader.read().ok());
+  ASSERT_EQ(news_.size(), 1U);
+  EXPECT_EQ(news_[0].newest_release, 77);
+}
+
 TEST_F(Feed, ARowThatCannotBeReadHoldsUpNothingElseAndIsReadLater) {
   write_canceling(5);
   write_canceling(6);
@@ -171,6 +187,25 @@ TEST_F(News, OfACatalogueComeIntoForceInTheirOrder) {
   EXPECT_TRUE(comes("ci.first"));
   EXPECT_TRUE(comes("ci.second"));
   EXPECT_EQ(catalog()->version(), version + 2);
+}
+
+// Another server, whose clock is ahead, has uninstalled a pack: what is loaded here after that is
+// the newer one.
+TEST_F(News, ALoadBehindThemIsNewerThanWhatTheyTellOf) {
+  int64_t version = catalog()->version();
+  int64_t ahead = first_id_at(now_ms_ + 3'600'000);
+  engine_->submit(refresh_catalog({.tenant = kDefaultTenant,
+                                   .version = version + 1,
+                                   .after = version,
+                                   .newest_release = ahead}));
+  auto pack = std::make_shared<Pack>(*test_pack());
+  pack->digest = "d2";
+  auto loaded = await<int>([&](Reply<int> reply) {
+    engine_->submit(
+        command::load_packs({.tenant = kDefaultTenant}, pack_set({core_pack(), pack}), reply));
+  });
+  ASSERT_TRUE(loaded.ok());
+  EXPECT_EQ(count(fmt::format("pack_release WHERE digest = 'd2' AND updated > {}", ahead)), 1);
 }
 
 }  // namespace

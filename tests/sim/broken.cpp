@@ -143,6 +143,8 @@ constexpr Broken kBroken[] = {
      "the commit that gives a run a lent slot does not tell the slot's home", true},
     {Mutant::LateRunForgotten, "late-run-forgotten",
      "of a run that comes when its permit is over its home says nothing", true},
+    {Mutant::NewestReleaseNotTold, "newest-release-not-told",
+     "found here: a load that comes behind an uninstall elsewhere counts as the older one", true},
 };
 static_assert(std::size(kBroken) == kMutants - 1);
 

@@ -50,6 +50,7 @@ struct CatalogNews {
   int64_t after = 0;  // the version that the news before these were of; 0: they are the first
   std::vector<std::shared_ptr<const RuleEntry>> rules;
   std::vector<kernel::WebhookRow> webhooks;
+  int64_t newest_release = 0;  // PackSet::newest at this version; 0: it tells of no packs
 };
 Message show_packs(TenantId tenant, PackSet packs);
 Message refresh_catalog(CatalogNews news);

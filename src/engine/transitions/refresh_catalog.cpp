@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
+#include "base/mutants.h"
 #include "engine/machine/transition.h"
 #include "engine/transitions/commands.h"
 #include "engine/transitions/messages.h"
@@ -37,6 +38,8 @@ Decided RefreshCatalog::decide(Context& ctx) const {
   }
   auto next = ctx.catalogs().with_rules(news_.rules);
   for (const auto& webhook : news_.webhooks) next = next->with_webhook(webhook);
+  // Who loads or uninstalls a pack at this version is newer than all that it rests on.
+  if (!mutant(Mutant::NewestReleaseNotTold)) next = next->with_newest_release(news_.newest_release);
   ctx.decision().catalog = next->with_version(news_.tenant, news_.version);
   return ctx.decided();
 }
