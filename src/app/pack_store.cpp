@@ -63,7 +63,7 @@ Error file_error(const std::string& path, const std::error_code& ec) {
 }
 
 void left_out(const std::string& where, std::string_view why) {
-  log_error("pack.left_out", {{"at", where}, {"why", why}});
+  log_warn("pack.left_out", {{"at", where}, {"why", why}});
 }
 
 // A folder with a pack.yaml is a pack; else its subfolders that have one are.
@@ -136,7 +136,7 @@ void tell_faults(const FoundPack& one, const packs::Report& report) {
     log_warn("pack.faulty", {{"at", one.where + "/" + error.path}, {"problem", error.message}});
   }
   if (report.errors.empty()) return;
-  log_error("pack.not_whole", {{"pack", report.pack.ref},
+  log_warn("pack.not_whole", {{"pack", report.pack.ref},
                                {"at", one.where},
                                {"problems", report.errors.size()},
                                {"why", "each costs the file that it stands in"}});
@@ -351,7 +351,7 @@ Result<bool> PackStore::hold_back(const Releases& known,
     if (release == known.end() || release->digest == one.digest) continue;
     auto files = staged(release->pack, release->digest);
     if (!files.ok() || !packs::check(*files, engine, {}, release->pack).errors.empty()) continue;
-    log_error("pack.held_back", {{"pack", release->pack},
+    log_warn("pack.held_back", {{"pack", release->pack},
                                  {"at", one.where},
                                  {"in_force", release->digest},
                                  {"version", release->version},

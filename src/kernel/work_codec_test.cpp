@@ -175,7 +175,7 @@ TEST(WorkCodec, RefusesEnumValuesThatNobodyHas) {
 // A completion whose `output` is these bytes.
 std::string completion_with(std::string_view value) {
   std::string bytes = bytes_of(Completion{});
-  constexpr size_t kAfter = 4 + 1 + 8 + 8;  // no error, not read, two times
+  constexpr size_t kAfter = 4 + 1 + 1 + 8 + 8;  // no error, not read, not failed, two times
   constexpr size_t kNull = 1;
   return bytes.substr(0, bytes.size() - kAfter - kNull) + std::string(value) +
          std::string(kAfter, '\0');

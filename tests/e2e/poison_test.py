@@ -112,7 +112,7 @@ def a_rule_that_does_not_compile_is_told_until_it_is_mended():
         server.start()
         told = health(server)
         assert told["status"] == "degraded" and "1 rules do not compile" in told["troubles"][0], told
-        server.client().data("POST", "/api/v1/rules", mine)
+        server.client().data("PUT", "/api/v1/rules/default.mine", mine)
         assert health(server) == {"status": "ok", "troubles": []}, health(server)
 
 
