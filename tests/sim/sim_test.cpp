@@ -84,8 +84,7 @@ INSTANTIATE_TEST_SUITE_P(
                       Found{Mutant::UntakenEndAgain, 3}, Found{Mutant::PausedOnUndurable, 3069},
                       Found{Mutant::BadHeadBlocksQueue, 1256}, Found{Mutant::OpenAmongOthers, 34},
                       Found{Mutant::RoutineBuried, 12}, Found{Mutant::DispatchSpins, 1256},
-                      Found{Mutant::MissedNotTold, 14}, Found{Mutant::LostThoughBack, 11992},
-                      Found{Mutant::RerunOnUndurable, 31938},
+                      Found{Mutant::MissedNotTold, 14}, Found{Mutant::RerunOnUndurable, 31938},
                       Found{Mutant::MendedTimerFires, 25169},
                       Found{Mutant::MissedPauseNotTold, 1000031404},
                       Found{Mutant::NewestReleaseNotTold, 1000034948}));
