@@ -142,7 +142,7 @@ Result<std::unique_ptr<sql::Connection>> open_when_there(PgStore& store, const O
       return std::move(writer).error().with_context(fmt::format(
           "waited {} ms for the database (store.start_wait_ms)", options.start_wait_ms));
     }
-    if (now() < tell_at) continue;
+    if (is_there || now() < tell_at) continue;
     log_warn("store.waiting", {{"at_most_s", std::chrono::ceil<seconds>(until - now()).count()},
                                {"error", writer.error().message()}});
     tell_at = now() + seconds(10);
