@@ -137,9 +137,9 @@ void tell_faults(const FoundPack& one, const packs::Report& report) {
   }
   if (report.errors.empty()) return;
   log_warn("pack.not_whole", {{"pack", report.pack.ref},
-                               {"at", one.where},
-                               {"problems", report.errors.size()},
-                               {"why", "each costs the file that it stands in"}});
+                              {"at", one.where},
+                              {"problems", report.errors.size()},
+                              {"why", "each costs the file that it stands in"}});
 }
 
 // All packs are known before the rules of one are judged, which name what others have.
@@ -352,11 +352,11 @@ Result<bool> PackStore::hold_back(const Releases& known,
     auto files = staged(release->pack, release->digest);
     if (!files.ok() || !packs::check(*files, engine, {}, release->pack).errors.empty()) continue;
     log_warn("pack.held_back", {{"pack", release->pack},
-                                 {"at", one.where},
-                                 {"in_force", release->digest},
-                                 {"version", release->version},
-                                 {"problems", packs[i]->faults.size()},
-                                 {"do", "mend the files; until then the release before stays"}});
+                                {"at", one.where},
+                                {"in_force", release->digest},
+                                {"version", release->version},
+                                {"problems", packs[i]->faults.size()},
+                                {"do", "mend the files; until then the release before stays"}});
     auto kept = staged_one(*release, *std::move(files));
     kept.source = one.source;
     kept.origin = {};
