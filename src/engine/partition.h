@@ -110,8 +110,9 @@ class Partition {
   struct Session {
     SessionId id;  // none: of a worker that had one before this partition was here
     int64_t ttl_ms = 0;
-    int64_t until_ms = 0;  // monotonic: of its lease; then: until its runs are given up
-    bool is_over = false;  // its worker has until `until_ms` to end its runs, or to come back
+    int64_t until_ms = 0;   // monotonic: of its lease; then: until its runs are given up
+    bool is_over = false;   // its worker has until `until_ms` to end its runs, or to come back
+    SessionId before = {};  // where `id` is none: the one that it had
   };
 
   Partition(std::unique_ptr<sql::Connection> reader, std::shared_ptr<const Catalog> catalog,

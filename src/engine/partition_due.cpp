@@ -198,7 +198,7 @@ void Partition::collect_retries(Now now) {
 void Partition::expect_absent(Now now) {
   for (const auto& worker : std::exchange(absent_, {})) {
     int64_t until_ms = now.mono_ms() + worker.ttl_ms + give_up_after(worker.ttl_ms);
-    sessions_.try_emplace(worker.id, Session{{}, worker.ttl_ms, until_ms, true});
+    sessions_.try_emplace(worker.id, Session{{}, worker.ttl_ms, until_ms, true, worker.session});
   }
 }
 
@@ -246,7 +246,7 @@ Partition::Sessions::iterator Partition::end_session(Sessions::iterator session,
                                                      std::string_view why, Now now) {
   const auto& [worker, over] = *session;
   slots_.close(worker);
-  if (over.ttl_ms > 0) add(lose_worker(worker, over.id, why), now);
+  if (over.ttl_ms > 0) add(lose_worker(worker, over.id ? over.id : over.before, why), now);
   return sessions_.erase(session);
 }
 
