@@ -297,7 +297,8 @@ class ArchiveReader {
     for (const auto& [path, bytes] : resolved_) pack.files.emplace(path, bytes);
     if (pack.files.contains("pack.yaml")) return pack;
     auto first = pack.files.empty() ? std::string() : pack.files.begin()->first;
-    std::string top = first.substr(0, first.find('/') + 1);
+    auto slash = first.find('/');
+    std::string top = slash == first.npos ? std::string() : first.substr(0, slash + 1);
     auto is_in_top = [&](const auto& file) { return file.first.starts_with(top); };
     if (top.empty() || !pack.files.contains(top + "pack.yaml") ||
         !std::ranges::all_of(pack.files, is_in_top)) {
