@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <filesystem>
-#include <set>
 
 #include "app/staged_releases.h"
 #include "async/thread.h"

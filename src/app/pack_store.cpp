@@ -121,12 +121,13 @@ void warn_of_secret_arguments(const FoundPack& one, const Pack& pack) {
   for (const auto& action : pack.actions) {
     std::string name = packs::secret_argument(action);
     if (name.empty()) continue;
-    log_warn("action.secret_argument",
-             {{"action", action.ref},
-              {"at", one.where},
-              {"parameter", name},
-              {"why", "it has a position, and every user of the machine can read a command line"},
-              {"do", "take 'position' from it and read it from stdin; until then it is not run"}});
+    log_warn(
+        "action.secret_argument",
+        {{"action", action.ref},
+         {"at", one.where},
+         {"parameter", name},
+         {"why", "it becomes an argument, and every user of the machine can read a command line"},
+         {"do", "take 'position' from it and read it from stdin; until then it is not run"}});
   }
 }
 
@@ -302,8 +303,7 @@ Result<Packs> PackStore::load(sql::Connection& reader, const Releases& known, Wh
     read(found.back(), engine);
   }
   auto packs = judge(found, engine);
-  TRY(bool held_back, hold_back(known, packs, found));
-  if (held_back) {
+  if (hold_back(known, packs, found)) {
     for (auto& one : found) read(one, engine);
     packs = judge(found, engine);
   }
@@ -339,9 +339,8 @@ FoundPack PackStore::staged_one(const kernel::PackReleaseRow& release,
 
 // What is changed and has got faults by it leaves the release in force that had none. Says whether
 // there was such a pack.
-Result<bool> PackStore::hold_back(const Releases& known,
-                                  const std::vector<std::shared_ptr<Pack>>& packs,
-                                  std::vector<FoundPack>& found) const {
+bool PackStore::hold_back(const Releases& known, const std::vector<std::shared_ptr<Pack>>& packs,
+                          std::vector<FoundPack>& found) const {
   bool some = false;
   expr::Engine engine;
   for (size_t i = 0; i < packs.size(); ++i) {

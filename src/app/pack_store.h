@@ -95,8 +95,8 @@ class PackStore {
   Result<Packs> load(sql::Connection& reader, const Releases& known, Why why,
                      FreshRelease* fresh) const;
   FoundPack staged_one(const kernel::PackReleaseRow& release, packs::PackFiles files) const;
-  Result<bool> hold_back(const Releases& known, const std::vector<std::shared_ptr<Pack>>& packs,
-                         std::vector<FoundPack>& found) const;
+  bool hold_back(const Releases& known, const std::vector<std::shared_ptr<Pack>>& packs,
+                 std::vector<FoundPack>& found) const;
   Result<bool> is_taken(sql::Connection& reader, const std::string& ref, const std::string& digest,
                         const Releases& known, Why why) const;
   Result<packs::PackFiles> staged(const std::string& pack, const std::string& digest) const;

@@ -95,6 +95,8 @@ int start_command(const Command& command, const std::string& program, int output
   return error == 0 ? pid : -error;
 }
 
+constexpr int kMostLastReads = 32;
+
 // False: nothing is there now.
 bool read_some(int fd, std::string& tail) {
   char buffer[4096];
@@ -128,15 +130,17 @@ Result<CommandEnd> run_command(const Command& command) {
     ::prlimit(pid, RLIMIT_FSIZE, &most, nullptr);
   }
   Fd exited(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
-  ASSERT_MSG(exited, "pidfd_open: Linux 5.3 has it");
+  int fault = exited ? 0 : errno;  // no descriptor is left
   CommandEnd end;
   auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(command.within_ms);
-  bool is_late = false, is_open = true;
+  std::string given_up;
+  bool is_open = true;
   for (bool has_exited = false; !has_exited;) {
     int64_t left = ms_until(deadline);
-    bool is_stopped = command.stop && *command.stop;
-    if (left <= 0 || is_stopped) {
-      is_late = true;
+    if (fault != 0) given_up = text_of(fault);
+    if (left <= 0) given_up = fmt::format("it was not done after {} s", command.within_ms / 1000);
+    if (command.stop && *command.stop) given_up = "it was stopped";
+    if (!given_up.empty()) {
       ::kill(-pid, SIGKILL);
       break;
     }
@@ -148,13 +152,13 @@ Result<CommandEnd> run_command(const Command& command) {
   int status = 0;
   while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
   }
-  while (read_some(output.get(), end.tail)) {
+  // No more than a pipe holds: what it has left running may write for ever.
+  for (int i = 0; i < kMostLastReads && read_some(output.get(), end.tail); ++i) {
   }
   if (end.tail.size() > kCommandTail) end.tail.erase(0, end.tail.size() - kCommandTail);
-  if (is_late) {
+  if (!given_up.empty()) {
     return command_failed(command, ErrorKind::Unavailable,
-                          fmt::format("it was not done after {} s; its last words: {}",
-                                      command.within_ms / 1000, trim(end.tail)));
+                          fmt::format("{}; its last words: {}", given_up, trim(end.tail)));
   }
   end.exit_code = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
   return end;

@@ -42,6 +42,15 @@ TEST(Subprocess, WhatItLeavesRunningHoldsNobodyUp) {
   EXPECT_EQ(run_command(shell_command("kill " + end->tail.substr(5)))->exit_code, 0);
 }
 
+TEST(Subprocess, IsKilledWhenItIsStopped) {
+  std::atomic<bool> stop = true;
+  auto command = shell_command("sleep 600");
+  command.stop = &stop;
+  auto end = run_command(command);
+  ASSERT_FALSE(end.ok());
+  EXPECT_NE(end.error().message().find("it was stopped"), std::string::npos);
+}
+
 TEST(Subprocess, SaysWhyItCannotBeStarted) {
   auto missing = run_command({.argv = {"no-such-program"}, .env = {"PATH=/bin"}, .cwd = {}});
   ASSERT_FALSE(missing.ok());
