@@ -114,6 +114,27 @@ void note_short_secrets(const Action& action, const Value& parameters, Value& re
                                       names));
 }
 
+// What was run, and the secrets that it was given.
+struct Called {
+  std::optional<TenantCatalog::ActionRef> found;  // none: its release is gone
+  Value parameters;                               // null: none is secret
+  Value config = Value::map();                    // what is secret of the pack's
+
+  const Action* action() const { return found ? found->action.get() : nullptr; }
+};
+
+Called called_by(Context& ctx, const ExecutionRow& row) {
+  Called called{.found = ctx.catalog(row.tenant).find_action(row.action, row.release)};
+  if (!called.found) return called;
+  const Action& action = *called.action();
+  if (packs::may_hold_secrets(action, row.parameters_json)) {
+    auto given = parse_json(row.parameters_json, kOwnJson);
+    if (given.ok()) called.parameters = *std::move(given);  // may fail: then nothing is revealed
+  }
+  called.config = packs::secret_config(*called.found->pack, action);
+  return called;
+}
+
 // How a run ended, as its worker tells it.
 class FinishRun final : public Transition {
  public:
@@ -247,9 +268,16 @@ Value FinishRun::result(const Action* action, Output printed, bool succeeded) co
   return result;
 }
 
-// Its worker is of this server, the row is another one's.
+// Its worker is of this server, the row is another one's. What it gave back goes by way of a row:
+// with no secret in it.
 std::unique_ptr<Decision> FinishRun::handed_on(Context& ctx, const ExecutionRow& row) const {
-  send_end(ctx, row, {completion_, stored_, unheard_});
+  RunEnded ended{completion_, stored_, unheard_};
+  Called called = called_by(ctx, row);
+  if (const Action* action = called.action()) {
+    packs::SecretScalars secrets(*action, called.parameters, called.config);
+    ended.completion.output = secrets.hidden_in(completion_.output);
+  }
+  send_end(ctx, row, ended);
   return acknowledged(ctx);
 }
 
@@ -299,15 +327,10 @@ Decided FinishRun::decide(Context& ctx) const {
     write_outputs(ctx);
     End end = end_of(completion_, *stored);
     ExecutionRow& row = ctx.edit(*stored);
-    auto found = ctx.catalog(row.tenant).find_action(row.action, row.release);
-    const Action* action = found ? found->action.get() : nullptr;
-    Value parameters;  // null: none is secret
-    if (action && packs::may_hold_secrets(*action, row.parameters_json)) {
-      auto given = parse_json(row.parameters_json, kOwnJson);
-      if (given.ok()) parameters = *std::move(given);  // may fail: then nothing is revealed
-    }
-    Value config = found ? packs::secret_config(*found->pack, *found->action) : Value::map();
-    Output printed = output(action, parameters, config);
+    const Called called = called_by(ctx, row);
+    const Action* action = called.action();
+    const Value& parameters = called.parameters;
+    Output printed = output(action, parameters, called.config);
     // Who declares an output owes it; for others the result says why there is none.
     bool owes_output = action && !action->output_schema.is_null() && printed.is_stored;
     if (end.status == ExecutionStatus::Succeeded && owes_output && !printed.error.empty()) {

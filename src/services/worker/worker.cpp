@@ -311,11 +311,14 @@ void Worker::read_result(kernel::Completion& completion, const Run& run) const {
   } else if (!is_there.ok()) {
     completion.output_error = is_there.error().message();
   } else {
-    if (!told.hidden.empty()) text = kernel::reveal(text, told.hidden, run.secrets);
     auto said = kernel::parse_printed(OutputFormat::Json, text);
+    Value error = said.value["error"];  // for people: its secrets stay masked
+    if (!told.hidden.empty()) {
+      said =
+          kernel::parse_printed(OutputFormat::Json, kernel::reveal(text, told.hidden, run.secrets));
+    }
     completion.output = said.value["result"];
     completion.says_failed = said.value.string_or("status", "") == "failed";
-    const Value& error = said.value["error"];
     if (error.is_map() && completion.message.empty()) {
       completion.message =
           fmt::format("{}: {}", error.string_or("type", ""), error.string_or("message", ""));

@@ -149,8 +149,12 @@ TEST_F(WorkerTest, AResultComesOnADescriptorOfItsOwn) {
 order = json.load(sys.stdin)
 print('["printed"]')
 if order["parameters"]["size"] < 0: os._exit(3)
+def say(what): os.write(int(os.environ["MILLRACE_RESULT_FD"]), json.dumps(what).encode())
+if order["parameters"]["size"] == 0:
+    say({"status": "failed", "error": {"type": "E", "message": "at " + order["config"]["key"]}})
+    os._exit(0)
 result = [order["config"], order["action"], "x" * order["parameters"]["size"]]
-os.write(int(os.environ["MILLRACE_RESULT_FD"]), json.dumps({"result": result}).encode())
+say({"result": result})
 # )";
   config_.run.python_sdk = [=] { return Result<std::string>(kSdk); };
   config_.release_file = [](const auto&, const auto&, const auto& file) {
@@ -168,8 +172,8 @@ os.write(int(os.environ["MILLRACE_RESULT_FD"]), json.dumps({"result": result}).e
     order.parameters = Value::map({{"size", size}});
     return order;
   };
-  auto small = calling(1), large = calling(200'000), silent = calling(-1);
-  source_.grant({small, large, silent});
+  auto small = calling(1), large = calling(200'000), silent = calling(-1), failing = calling(0);
+  source_.grant({small, large, silent, failing});
   for (const auto& order : {small, large}) {
     auto c = source_.wait_finished(order.key);
     EXPECT_FALSE(c.is_read) << "nobody else can read it again";
@@ -182,7 +186,10 @@ os.write(int(os.environ["MILLRACE_RESULT_FD"]), json.dumps({"result": result}).e
   }
   EXPECT_FALSE(
       (*blobs)->size(kernel::output_ref(large.tenant, large.key, kernel::Stream::Result)).ok());
-  auto c = source_.wait_finished(silent.key);
+  auto c = source_.wait_finished(failing.key);
+  EXPECT_TRUE(c.says_failed);
+  EXPECT_EQ(c.message, "E: at ********") << "it is for people";
+  c = source_.wait_finished(silent.key);
   EXPECT_EQ(c.exit_code, 3);
   EXPECT_TRUE(c.output.is_null());
 }
