@@ -4,7 +4,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 
+#include "base/problems.h"
 #include "base/suggestions.h"
 #include "base/text.h"
 #include "packs/parameters_reader.h"
@@ -112,6 +114,11 @@ void check_entry_point(Reading& reading, Section& section, const YamlNode& at,
     section.error(at, fmt::format("'{}': expected a path inside of {}/, found '{}'", at.key, folder,
                                   entry_point));
     return;
+  }
+  const Findings& found = section.findings();
+  std::optional<WithoutSuggestions> behind_the_first;
+  if ((when == WhenMissing::Warn ? found.warnings : found.errors).size() >= kMostProblems) {
+    behind_the_first.emplace();
   }
   std::vector<std::string> names;
   std::string prefix = fmt::format("{}/", folder);

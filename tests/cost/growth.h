@@ -71,6 +71,7 @@ double cost_of(Work& work) {
 }
 
 inline constexpr double kMostPerDoubling = 2.2;
+inline constexpr double kMostPerDoublingOfTime = 2.4;  // n log n alone comes to 2.16
 
 // `make(n)` makes an input of size n and gives the work on it, a callable. Short work is done more
 // often; what takes over 20 s at 4n is a failure without a second round: it is no fault of the
@@ -95,7 +96,7 @@ void grows_no_faster(const std::string& what, size_t n, Make make) {
     bool twice = least[1] <= least[0] * kMostPerDoubling;
     bool again = least[2] <= least[1] * kMostPerDoubling;
     // Of time both doublings together: what outgrows a cache makes one of them dearer.
-    bool both = !counts() && least[2] <= least[0] * kMostPerDoubling * kMostPerDoubling;
+    bool both = !counts() && least[2] <= least[0] * kMostPerDoublingOfTime * kMostPerDoublingOfTime;
     if ((twice && again) || both) return;
   }
   ADD_FAILURE() << what << ": twice " << n << " costs " << least[1] / least[0]
