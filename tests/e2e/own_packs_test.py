@@ -1,11 +1,15 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """The packs of packs/: clean, whole, their own tests pass, and they run through the binary."""
+import http.server
+import json
 import os
+import shutil
 import subprocess
 import sys
+import threading
 
-from harness import ROOT, Server, binary, run_cases
+from harness import ROOT, Server, binary, run_cases, until
 
 PACKS = sorted(folder.parent for folder in ROOT.glob("packs/*/pack.yaml"))
 OURS = [folder for folder in PACKS if folder.name != "core"]
@@ -41,10 +45,82 @@ def all_load_together():
         assert {pack["ref"] for pack in packs} == {"core", *(each.name for each in OURS)}, packs
 
 
+def result(server, action, **parameters):
+    done = server.client().data("POST", "/api/v1/executions?wait=60s",
+                                {"action": action, "parameters": parameters})
+    assert done["status"] == "succeeded", done
+    return done
+
+
+def facts_and_commits_are_read():
+    with Server(packs=[ROOT / "packs/linux", ROOT / "packs/git"]).start() as server:
+        disk = result(server, "linux.disk")["result"]["result"]
+        assert disk["total_bytes"] > disk["free_bytes"] > 0, disk
+        found = result(server, "linux.processes", name="millrace")["result"]["result"]
+        assert server.pid() in [each["pid"] for each in found["processes"]], found
+        subprocess.run(["git", "init", "--quiet", server.home / "origin"], check=True)
+        done = server.client().data("POST", "/api/v1/executions?wait=60s", {
+            "action": "git.head", "parameters": {"url": f"file://{server.home}/origin"}})
+        assert done["status"] == "failed", "file:// is no transport that was configured"
+        assert "'file' not allowed" in done["result"]["stderr"], done
+
+
+class Slack(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        self.server.bodies.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"ok")
+
+    def log_message(self, *_):
+        pass
+
+
+def ended(client, action):
+    runs = client.data("GET", f"/api/v1/executions?action={action}")
+    return [each for each in runs if each["status"] in ("succeeded", "failed")]
+
+
+def an_alert_comes_in_once_and_a_rule_posts_it():
+    slack = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Slack)
+    slack.bodies = []
+    threading.Thread(target=slack.serve_forever, daemon=True).start()
+    server = Server(packs=())
+    server.packs = [ROOT / "packs/prometheus", server.home / "slack"]
+    shutil.copytree(ROOT / "packs/slack", server.home / "slack")
+    url = f"http://127.0.0.1:{slack.server_port}/services/hush-hush"
+    with open(server.home / "slack/pack.yaml", "a") as file:
+        file.write(f"config: {{webhook_url: '{url}'}}\n")
+    with server.start():
+        client = server.client()
+        server.cli("webhook", "create", "alertmanager", "--scheme", "token")
+        client.data("POST", "/api/v1/rules", {
+            "ref": "ops.page", "trigger": {"ref": "prometheus.alert"},
+            "criteria": {"trigger.labels.severity": {"type": "equals", "pattern": "page"}},
+            "action": {"ref": "slack.post_webhook", "parameters": {
+                "text": "{{ trigger.status }}: {{ trigger.annotations.summary }}"}}})
+        alert = {"status": "firing", "labels": {"alertname": "DiskFull", "severity": "page"},
+                 "annotations": {"summary": "97 % used"}, "startsAt": "2026-01-02T03:04:05Z",
+                 "endsAt": "0001-01-01T00:00:00Z", "fingerprint": "c0ffee"}
+        quiet = {**alert, "labels": {"alertname": "Slow"}, "fingerprint": "decaf"}
+        for repeat in range(2):
+            client.data("POST", "/api/v1/webhooks/alertmanager", {
+                "version": "4", "receiver": "millrace", "alerts": [alert, quiet], "n": repeat})
+        until("both deliveries were taken",
+              lambda: len(ended(client, "prometheus.take_alerts")) == 2, 60)
+        posts = until("it was posted", lambda: ended(client, "slack.post_webhook"), 60)
+        assert [each["status"] for each in posts] == ["succeeded"], posts
+        assert slack.bodies == [{"text": "firing: 97 % used"}], slack.bodies
+        assert "hush-hush" not in json.dumps(posts)
+    slack.shutdown()
+
+
 if __name__ == "__main__":
     sys.exit(run_cases([
         each_is_clean,
         each_is_whole,
         the_tests_of_each_pass,
         all_load_together,
+        facts_and_commits_are_read,
+        an_alert_comes_in_once_and_a_rule_posts_it,
     ]))
