@@ -12,7 +12,8 @@ import threading
 from harness import ROOT, Server, binary, run_cases, until
 
 PACKS = sorted(folder.parent for folder in ROOT.glob("packs/*/pack.yaml"))
-OURS = [folder for folder in PACKS if folder.name != "core"]
+TOUR = ROOT / "packs/examples/tour"
+OURS = [*(folder for folder in PACKS if folder.name != "core"), TOUR]
 # What a server does not do yet. Nothing else may be wrong.
 NOT_YET = ("are not run yet", "cannot be used yet", "have no effect yet")
 
@@ -63,6 +64,30 @@ def facts_and_commits_are_read():
             "action": "git.head", "parameters": {"url": f"file://{server.home}/origin"}})
         assert done["status"] == "failed", "file:// is no transport that was configured"
         assert "'file' not allowed" in done["result"]["stderr"], done
+
+
+def the_tour_shows_what_runs():
+    with Server(packs=[TOUR]).start() as server:
+        assert result(server, "tour.greet", name="you")["result"]["stdout"] == "Hello, you!\n"
+        loud = result(server, "tour.greet", name="$(id)", shout=True)
+        assert loud["result"]["stdout"] == "HELLO, $(ID)!\n", loud
+        assert float(result(server, "tour.uptime")["result"]["stdout"]) > 0
+        longest = result(server, "tour.longest_word", text="how very long")
+        assert longest["result"]["stdout"] == "very\n", longest
+        (server.home / "new.txt").write_text("three words here\n")
+        server.cli("event", "send", "tour.file_arrived", "--payload",
+                   json.dumps({"path": f"{server.home}/new.txt"}))
+        client = server.client()
+        ran = until("the rule has run it", lambda: ended(client, "tour.measure"), 60)
+        assert ran[0]["status"] == "succeeded", ran
+        done = client.data("GET", f"/api/v1/executions/{ran[0]['id']}")
+        assert done["result"]["result"] == {"lines": 1, "words": 3}, done
+        compared = result(server, "tour.compare", first=f"{server.home}/new.txt",
+                          second=f"{server.home}/new.txt")
+        assert compared["result"]["output"] == {"words": [3, 3]}, compared
+    for case in TOUR.glob("rehearsals/*.yaml"):
+        run = subprocess.run([binary(), "workflow", "test", str(case)], capture_output=True, text=True)
+        assert run.returncode == 0, run.stdout + run.stderr
 
 
 class Slack(http.server.BaseHTTPRequestHandler):
@@ -122,5 +147,6 @@ if __name__ == "__main__":
         the_tests_of_each_pass,
         all_load_together,
         facts_and_commits_are_read,
+        the_tour_shows_what_runs,
         an_alert_comes_in_once_and_a_rule_posts_it,
     ]))
