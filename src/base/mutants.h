@@ -72,6 +72,7 @@ enum class Mutant : uint8_t {
   MissedNotTold,
   MissedPauseNotTold,
   RerunOnUndurable,
+  KeyOfTheStep,
   TurnNotReleased,
   TurnReleasedEarly,
   UndoLeaks,

@@ -490,8 +490,11 @@ void Partition::decided(std::unique_ptr<Decision> decision, Batch& batch, Work& 
       surroundings_.outlet.grant(worker, {order});
     }
   }
-  Turn of = decision->attempt.message->turn();
-  decision->key = static_cast<int64_t>(of.number());
+  const Transition& message = *decision->attempt.message;
+  const auto* row = batch.rows.execution(message.tree(batch.rows));
+  decision->key = row && !mutant(Mutant::KeyOfTheStep)
+                      ? row->root.value
+                      : static_cast<int64_t>(message.turn().number());
   Loader::apply(decision->changes, batch.rows);
   mark_in_flight(*decision);
   work.steps.push_back(std::move(decision));

@@ -154,6 +154,7 @@ void Partition::not_written(store::Written outcome, Now now) {
 void Partition::mark_in_flight(const Decision& decision) {
   if (mutant(Mutant::TurnReleasedEarly)) return;
   if (decision.key != 0) in_flight_.try_emplace(static_cast<uint64_t>(decision.key));
+  if (uint64_t turn = decision.attempt.message->turn().number()) in_flight_.try_emplace(turn);
   auto mark = [&](auto id) { in_flight_.try_emplace(static_cast<uint64_t>(id.value)); };
   for (const auto& row : decision.changes.executions) mark(row.id);
   // Deleted without a version: who fires one of them has to find it gone.
@@ -173,6 +174,7 @@ void Partition::release(const Decision& decision) {
     in_flight_.erase(found);
   };
   if (decision.key != 0) let_go(static_cast<uint64_t>(decision.key));
+  if (uint64_t turn = decision.attempt.message->turn().number()) let_go(turn);
   for (const auto& row : decision.changes.executions) let_go(static_cast<uint64_t>(row.id.value));
   for (const auto& timer : decision.changes.timers_done) {
     let_go(static_cast<uint64_t>(timer.id.value));

@@ -94,6 +94,11 @@ constexpr Broken kBroken[] = {
      "found here: a workflow that was held is not told that a step was paused meanwhile", true},
     {Mutant::RerunOnUndurable, "rerun-on-undurable",
      "found here: a rerun copies the state that a workflow had before the end of its batch"},
+    {Mutant::KeyOfTheStep, "key-of-the-step",
+     "found here: an answer is written though what its batch decided before it of the same tree "
+     "was "
+     "not",
+     true},
     {Mutant::TurnNotReleased, "turn-not-released", "who waits for a turn is forgotten"},
     {Mutant::TurnReleasedEarly, "turn-released-early",
      "a tree is decided on while its last decision is being written"},

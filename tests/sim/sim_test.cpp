@@ -87,7 +87,8 @@ INSTANTIATE_TEST_SUITE_P(
                       Found{Mutant::MissedNotTold, 14}, Found{Mutant::RerunOnUndurable, 31938},
                       Found{Mutant::MendedTimerFires, 25169},
                       Found{Mutant::MissedPauseNotTold, 1000031404},
-                      Found{Mutant::NewestReleaseNotTold, 1000034948}));
+                      Found{Mutant::NewestReleaseNotTold, 1000034948},
+                      Found{Mutant::KeyOfTheStep, 1000032986}));
 
 // A timer was done, for nothing, on the word of one of its batch. Without its mend
 // (`handled-on-undurable`) no world is known to fail since the deciding thread commits.
