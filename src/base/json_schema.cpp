@@ -35,6 +35,7 @@ enum class Shape : uint8_t {
   SchemaMap,
   PatternMap,  // its keys are patterns
   SchemaOrFlag,
+  Dependencies,  // by name: further names, or a schema
   Required,
   Schema,
   Annotation,
@@ -70,6 +71,16 @@ constexpr Keyword kKeywords[] = {
     {"anyOf", Shape::Schemas},
     {"oneOf", Shape::Schemas},
     {"not", Shape::Schema},
+    {"if", Shape::Schema},
+    {"then", Shape::Schema},
+    {"else", Shape::Schema},
+    {"prefixItems", Shape::Schemas},
+    {"additionalItems", Shape::SchemaOrFlag},
+    {"contains", Shape::Schema},
+    {"propertyNames", Shape::Schema},
+    {"dependencies", Shape::Dependencies},
+    {"dependentRequired", Shape::Dependencies},
+    {"dependentSchemas", Shape::SchemaMap},
     {"format", Shape::Annotation},
     {"title", Shape::Annotation},
     {"description", Shape::Annotation},
@@ -77,6 +88,16 @@ constexpr Keyword kKeywords[] = {
     {"examples", Shape::Annotation},
     {"$schema", Shape::Annotation},
     {"$comment", Shape::Annotation},
+    {"$id", Shape::Annotation},
+    {"id", Shape::Annotation},
+    {"$anchor", Shape::Annotation},
+    {"$defs", Shape::Annotation},  // what is used of them is written out
+    {"definitions", Shape::Annotation},
+    {"readOnly", Shape::Annotation},
+    {"writeOnly", Shape::Annotation},
+    {"deprecated", Shape::Annotation},
+    {"contentEncoding", Shape::Annotation},
+    {"contentMediaType", Shape::Annotation},
     {"$ref", Shape::Refused},
 };
 
@@ -151,6 +172,7 @@ class SchemaChecker {
       case Shape::PatternMap: return check_pattern_map(value, at);
       case Shape::SchemaOrFlag:
       case Shape::Schema: return check(value, at);
+      case Shape::Dependencies: return check_dependencies(value, at);
       case Shape::Required: return check_required(value, at);
       case Shape::Refused: return add(at, "is not supported: write the schema out");
       case Shape::Anything:
@@ -197,6 +219,13 @@ class SchemaChecker {
     for (const auto& [key, value] : map.as_map()) {
       if (problems_.full()) return;
       check_pattern(key, json_pointer(at, key.as_string()));
+    }
+  }
+  void check_dependencies(const Value& map, const std::string& at) {
+    if (!map.is_map()) return expected("a map", map, at);
+    for (const auto& [key, value] : map.as_map()) {
+      auto inside = json_pointer(at, key.as_string());
+      value.is_list() ? check_required(value, inside) : check(value, inside);
     }
   }
   void check_required(const Value& value, const std::string& at) {

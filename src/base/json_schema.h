@@ -7,12 +7,14 @@
 
 #include "base/value.h"
 
-// JSON Schema, draft 7, as far as packs use it: type, enum, const, minimum, maximum,
-// exclusiveMinimum, exclusiveMaximum, multipleOf, minLength, maxLength, pattern, items, minItems,
-// maxItems, uniqueItems, properties, patternProperties, additionalProperties, required,
-// minProperties, maxProperties, allOf, anyOf, oneOf, not. `required: true` inside a property
-// (draft 3, StackStorm's spelling) counts too. format, title, description, default, examples and
-// $schema say nothing about validity. $ref is refused.
+// JSON Schema, drafts 4 to 2020-12, as far as packs use it: type, enum, const, minimum, maximum,
+// exclusiveMinimum, exclusiveMaximum (numbers, or draft 4's flags), multipleOf, minLength,
+// maxLength, pattern, items, prefixItems, additionalItems, contains, minItems, maxItems,
+// uniqueItems, properties, patternProperties, additionalProperties, propertyNames, required,
+// dependencies, dependentRequired, dependentSchemas, minProperties, maxProperties, allOf, anyOf,
+// oneOf, not, if, then, else. `required: true` inside a property (draft 3, StackStorm's spelling)
+// counts too. format, title, description, default, examples, definitions and the like say nothing
+// about validity. $ref is refused: who reads a file writes it out.
 namespace millrace {
 
 // What is wrong with the schema itself, 100 problems at most; each path is a JSON pointer into it.
@@ -37,6 +39,10 @@ inline constexpr uint64_t kSchemaSteps = 4'000'000;
 // is one problem that says so.
 std::vector<Problem> validate_json(const Value& schema, const Value& value,
                                    ShowValues show = ShowValues::Yes, uint64_t* steps = nullptr);
+
+// The schemas by which the entry `name` of an object is judged: of properties and
+// patternProperties, else of additionalProperties.
+std::vector<const Value*> member_schemas(const Value& schema, std::string_view name);
 
 // `pointer` with one more reference token, escaped (RFC 6901).
 std::string json_pointer(std::string_view pointer, std::string_view token);

@@ -49,8 +49,49 @@ TEST(JsonSchema, AcceptsWhatFits) {
       {R"({"oneOf":[{"type":"string"},{"type":"integer"}]})", "1"},
       {R"({"not":{"type":"string"}})", "1"},
       {R"({"allOf":[{"minimum":1},{"maximum":2}]})", "1"},
+      {R"({"prefixItems":[{"type":"integer"}],"items":{"type":"string"}})", R"([1,"x"])"},
+      {R"({"items":[{"type":"integer"}],"additionalItems":{"type":"string"}})", R"([1,"x"])"},
+      {R"({"contains":{"type":"string"}})", R"([1,"x"])"},
+      {R"({"propertyNames":{"pattern":"^a"}})", R"({"ab":1})"},
+      {R"({"dependentRequired":{"a":["b"]}})", R"({"c":1})"},
+      {R"({"if":{"type":"string"},"then":{"minLength":1},"else":{"minimum":1}})", "1"},
+      {R"({"$id":"x","$defs":{"a":{}},"definitions":{"b":{}}})", "1"},
   };
   for (const Case& c : cases) EXPECT_EQ(verdict(c.schema, c.value), "") << c.schema;
+}
+
+TEST(JsonSchema, KnowsTheKeywordsOfAllDrafts) {
+  const std::pair<const char*, const char*> cases[] = {
+      {R"({"prefixItems":[{"type":"integer"}],"items":false})", "[1,2]"},
+      {R"({"items":[{"type":"integer"}],"additionalItems":false})", "[1,2]"},
+      {R"({"items":[{"type":"integer"}],"additionalItems":{"type":"string"}})", "[1,2]"},
+      {R"({"contains":{"type":"string"}})", "[1]"},
+      {R"({"propertyNames":{"pattern":"^a"}})", R"({"b":1})"},
+      {R"({"dependentRequired":{"a":["b"]}})", R"({"a":1})"},
+      {R"({"dependencies":{"a":["b"]}})", R"({"a":1})"},
+      {R"({"dependencies":{"a":{"required":["b"]}}})", R"({"a":1})"},
+      {R"({"dependentSchemas":{"a":{"required":["b"]}}})", R"({"a":1})"},
+      {R"({"if":{"type":"string"},"then":{"minLength":1},"else":{"minimum":1}})", "\"\""},
+      {R"({"if":{"type":"string"},"then":{"minLength":1},"else":{"minimum":1}})", "0"},
+  };
+  for (const auto& [schema, value] : cases) {
+    EXPECT_EQ(lines(check_json_schema(json(schema))), "") << schema;
+    EXPECT_NE(verdict(schema, value), "") << schema << " takes " << value;
+  }
+  EXPECT_NE(lines(check_json_schema(json(R"({"dependencies":{"a":1}})"))), "");
+}
+
+TEST(JsonSchema, FindsTheSchemasOfAMember) {
+  Value schema = json(R"({"properties":{"a":{"x":1}},"patternProperties":{"^b":{"x":2}},
+                          "additionalProperties":{"x":3}})");
+  auto at = [&](std::string_view name) {
+    auto found = member_schemas(schema, name);
+    return found.size() == 1 ? (*found[0])["x"].as_int() : -1;
+  };
+  EXPECT_EQ(at("a"), 1);
+  EXPECT_EQ(at("bc"), 2);
+  EXPECT_EQ(at("c"), 3);
+  EXPECT_TRUE(member_schemas(Value(), "a").empty());
 }
 
 TEST(JsonSchema, SaysWhatWasExpectedAndFound) {

@@ -277,15 +277,33 @@ class Validator {
   void check_list(const Value& schema, const Value& value, const std::string& at) {
     const ValueList& list = value.as_list();
     check_size(schema, "minItems", "maxItems", list.size(), "items", at);
-    const Value& items = schema["items"];
-    size_t described = items.is_null() ? 0 : items.is_list() ? items.size() : list.size();
-    for (size_t i = 0; i < std::min(described, list.size()) && !enough(); ++i) {
-      validate(items.is_list() ? items.as_list()[i] : items, list[i], json_pointer(at, i));
+    check_items(schema, list, at);
+    const Value* wanted = schema.find("contains");
+    auto fits = [&](const Value& item) { return accepts(*wanted, item); };
+    if (wanted && std::ranges::none_of(list, fits)) {
+      add(at, [] { return std::string("expected an item of the form that it has to contain"); });
     }
     if (enough() || !schema.bool_or("uniqueItems", false)) return;
     size_t repeated = work_.first_repeated(list);
     if (repeated == list.size()) return;
     add(json_pointer(at, repeated), [] { return std::string("repeats an earlier item"); });
+  }
+
+  // The first ones each by a schema of its own (a list of `items` until draft 2019-09, then
+  // `prefixItems`), the others by one for all.
+  void check_items(const Value& schema, const ValueList& list, const std::string& at) {
+    const Value* first = schema.find("prefixItems");
+    const Value* others = schema.find("items");
+    if (!first && others && others->is_list()) {
+      first = others;
+      others = schema.find("additionalItems");
+    }
+    size_t apart = first && first->is_list() ? first->size() : 0;
+    for (size_t i = 0; i < list.size() && !enough(); ++i) {
+      const Value* by = i < apart ? &first->as_list()[i] : others;
+      if (!by) return;
+      validate(*by, list[i], json_pointer(at, i));
+    }
   }
 
   void check_map(const Value& schema, const Value& value, const std::string& at) {
@@ -301,11 +319,26 @@ class Validator {
         if (property.bool_or("required", false)) check_present(value, key.as_string(), at);
       }
     }
-    const Value& required = schema["required"];
-    if (!required.is_list()) return;
-    for (const Value& name : required.as_list()) {
+    check_all_present(schema["required"], value, at);
+    for (std::string_view keyword : {"dependencies", "dependentRequired", "dependentSchemas"}) {
+      check_dependent(schema[keyword], value, at);
+    }
+  }
+
+  void check_all_present(const Value& names, const Value& map, const std::string& at) {
+    if (!names.is_list()) return;
+    for (const Value& name : names.as_list()) {
       if (enough() || !work_.take(1)) return;
-      if (name.is_string()) check_present(value, name.as_string(), at);
+      if (name.is_string()) check_present(map, name.as_string(), at);
+    }
+  }
+
+  void check_dependent(const Value& by_name, const Value& map, const std::string& at) {
+    if (!by_name.is_map()) return;
+    for (const auto& [key, needed] : by_name.as_map()) {
+      if (enough() || !work_.take(1)) return;
+      if (!map.find(key.as_string())) continue;
+      needed.is_list() ? check_all_present(needed, map, at) : validate(needed, map, at);
     }
   }
 
@@ -318,6 +351,10 @@ class Validator {
                    const std::string& at) {
     const Value& properties = schema["properties"];
     auto entry_at = json_pointer(at, name);
+    const Value* names = schema.find("propertyNames");
+    if (names && !accepts(*names, Value(name))) {
+      add(entry_at, [&] { return fmt::format("'{}' is no name that is allowed here", name); });
+    }
     bool described = false;
     if (const Value* property = properties.find(name)) {
       validate(*property, entry, entry_at);
@@ -367,6 +404,10 @@ class Validator {
         });
       }
     }
+    if (const Value* condition = schema.find("if")) {
+      const Value* part = schema.find(fits(*condition) ? "then" : "else");
+      if (part) validate(*part, value, at);
+    }
     const Value* forbidden = schema.find("not");
     if (forbidden && accepts(*forbidden, value)) {
       add(at, [&] { return fmt::format("{} has a form that is not allowed", shown(value)); });
@@ -381,6 +422,21 @@ class Validator {
 };
 
 }  // namespace
+
+std::vector<const Value*> member_schemas(const Value& schema, std::string_view name) {
+  std::vector<const Value*> found;
+  if (!schema.is_map()) return found;
+  if (const Value* property = schema["properties"].find(name)) found.push_back(property);
+  if (const Value& patterns = schema["patternProperties"]; patterns.is_map()) {
+    Work work(kSchemaSteps);
+    for (const auto& [pattern, property] : patterns.as_map()) {
+      if (work.matches(pattern, name, false)) found.push_back(&property);
+    }
+  }
+  const Value* others = schema.find("additionalProperties");
+  if (found.empty() && others && others->is_map()) found.push_back(others);
+  return found;
+}
 
 std::vector<Problem> validate_json(const Value& schema, const Value& value, ShowValues show,
                                    uint64_t* steps) {
