@@ -79,7 +79,6 @@ enum class Mutant : uint8_t {
   BatchWaitsForCulprit,
   BadHeadBlocksQueue,
   OpenAmongOthers,
-  LostThoughBack,
   RoutineBuried,
   CancelSparesSteps,
   // K9: a final status never changes

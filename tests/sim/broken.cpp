@@ -109,8 +109,6 @@ constexpr Broken kBroken[] = {
      "found here: a row in the queue that cannot be read holds up all that ends and waits"},
     {Mutant::OpenAmongOthers, "open-among-others",
      "found here: a session is opened while orders for its worker are being committed"},
-    {Mutant::LostThoughBack, "lost-though-back",
-     "found here: a worker that has come back loses what it runs, for the session before"},
     {Mutant::RoutineBuried, "routine-buried",
      "found here: a sweep or a dispatch that is refused is the last one"},
     {Mutant::CancelSparesSteps, "cancel-spares-steps", "the steps of a canceled workflow go on"},

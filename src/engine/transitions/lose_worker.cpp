@@ -45,8 +45,6 @@ void LoseWorker::ask_new_home(Context& ctx) const {
 
 Decided LoseWorker::decide(Context& ctx) const {
   ctx.decision().session_over = session_;
-  // It has come back before this could be decided, and said itself what it still runs.
-  if (ctx.has_session(worker_) && !mutant(Mutant::LostThoughBack)) return ctx.decided();
   if (const auto* known = ctx.rows().worker(worker_); known && known->session) {
     if (known->session != session_) {
       ask_new_home(ctx);
