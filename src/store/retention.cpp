@@ -102,11 +102,15 @@ FoundRows old_changes(sql::Connection& db, const Expire& request) {
   return rows;
 }
 
+// The end of a run that could not be taken stays for as long as its execution is open: nothing else
+// says that the run has begun (ends_in_quarantine).
 FoundRows old_quarantine(sql::Connection& db, const Expire& request) {
   return query<Expired>(db,
-                        "SELECT tenant, id FROM quarantine /*every tenant: sweep*/ WHERE id < $1 "
-                        "ORDER BY id LIMIT $2",
-                        read_old, first_id_at(request.before), request.limit);
+                        "SELECT tenant, id FROM quarantine AS q /*every tenant: sweep*/ WHERE "
+                        "id < $1 AND (kind <> 'finish_run' OR NOT EXISTS (SELECT 1 FROM execution "
+                        "AS x WHERE x.tenant = q.tenant AND x.id = q.subject AND x.status < $2)) "
+                        "ORDER BY id LIMIT $3",
+                        read_old, first_id_at(request.before), kFirstFinal, request.limit);
 }
 
 FoundRows old_operations(sql::Connection& db, const Expire& request) {

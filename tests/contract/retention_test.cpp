@@ -287,6 +287,25 @@ TEST_P(RetentionContract, RemovesExpiredKeysAndOldQuarantine) {
   EXPECT_FALSE(anything(Expirable::Quarantine));
 }
 
+// Nothing else says that its run has begun: without it a worker that opens a session would be given
+// the run again.
+TEST_P(RetentionContract, AnEndThatCouldNotBeTakenStaysWhileItsExecutionIsOpen) {
+  auto open = running(execution(id_at(kNow, 1)));
+  auto over = ended(execution(id_at(kNow, 2)));
+  auto end_of = [](const ExecutionRow& row, int64_t sequence) {
+    return QuarantineRow{.id = id_at(kNow, sequence),
+                         .tenant = row.tenant,
+                         .kind = "finish_run",
+                         .subject = row.id.value};
+  };
+  desk_->write({.new_executions = {open, over}, .quarantine = {end_of(open, 3), end_of(over, 4)}});
+  expire(Expirable::Quarantine, 100);
+  auto ends = must(ends_in_quarantine(*reader_));
+  ASSERT_EQ(ends.size(), 1U);
+  EXPECT_EQ(ends[0], open.id);
+  EXPECT_FALSE(anything(Expirable::Quarantine));
+}
+
 TEST_P(RetentionContract, RemovesKeysWhoseTimeIsOver) {
   auto until = [](const char* name, int64_t expires) {
     return KeyRow{.key = {kTenant, "system", name}, .expires = expires};
