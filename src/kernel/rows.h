@@ -73,6 +73,7 @@ struct ExecutionRow {
   std::string trace;     // W3C traceparent
   std::string held;      // why it waits, and for whom: needs_decision, canceling
   std::string parameters_json;
+  std::string defaults;  // names of the parameters that were not given, with commas between
   std::string env_json;
   std::string needs;        // labels that its worker has to offer (model/labels.h); mostly none
   std::string result_json;  // empty: none yet, or above kInlineResultBytes

@@ -10,6 +10,7 @@
 #include "base/json_schema.h"
 #include "base/problems.h"
 #include "base/text.h"
+#include "model/casts.h"
 #include "packs/process_texts.h"
 
 namespace millrace::packs {
@@ -28,6 +29,15 @@ bool allows_null(const Value& schema) {
   return std::ranges::find(type.as_list(), Value("null")) != type.as_list().end();
 }
 
+}  // namespace
+
+bool is_given(const Parameter& parameter, const Value& given) {
+  const Value* value = given.is_map() ? given.find(parameter.name) : nullptr;
+  return value && (!value->is_null() || allows_null(parameter.schema));
+}
+
+namespace {
+
 class Call {
  public:
   Call(const Action& action, const CallScope& scope, expr::Engine& engine)
@@ -40,8 +50,7 @@ class Call {
                                given.type_name()));
     }
     if (given.is_map()) refuse_unknown(given);
-    for (const Parameter& parameter : action_.parameters)
-      take(parameter, given.find(parameter.name));
+    for (const Parameter& parameter : action_.parameters) take(parameter, given);
     TRY(render_defaults());
     for (const Parameter& parameter : action_.parameters) judge(parameter);
     check_process_texts(action_, values_, problems_);
@@ -70,17 +79,21 @@ class Call {
     }
   }
 
-  void take(const Parameter& parameter, const Value* given) {
-    bool is_given = given && (!given->is_null() || allows_null(parameter.schema));
-    if (is_given && parameter.immutable) {
+  void set(const Parameter& parameter, const Value& value) {
+    values_.set(parameter.name, cast_value(parameter.schema, value));
+  }
+
+  void take(const Parameter& parameter, const Value& given) {
+    bool has_value = is_given(parameter, given);
+    if (has_value && parameter.immutable) {
       add(parameter, "is immutable: the action sets it itself");
     }
-    if (is_given && !parameter.immutable) {
-      values_.set(parameter.name, *given);
+    if (has_value && !parameter.immutable) {
+      set(parameter, given[parameter.name]);
     } else if (parameter.default_value && is_template(*parameter.default_value)) {
       templates_.push_back(&parameter);
     } else if (parameter.default_value) {
-      values_.set(parameter.name, *parameter.default_value);
+      set(parameter, *parameter.default_value);
     } else if (parameter.required && !parameter.immutable) {
       add(parameter, "is required");
     }
@@ -132,8 +145,10 @@ class Call {
       for (const Parameter* parameter : templates_) {
         auto value = engine_.evaluate(parameter->default_value->as_string(), scope);
         if (value) {
-          if (!scope.names.find(parameter->name)) scope.names.set(parameter->name, *value);
-          values_.set(parameter->name, std::move(*value));
+          set(*parameter, *value);
+          if (!scope.names.find(parameter->name)) {
+            scope.names.set(parameter->name, values_[parameter->name]);
+          }
           continue;
         }
         if (!expr::needed_key(value.error()).empty()) {
@@ -164,8 +179,14 @@ class Call {
       bool is_absent = !values_.find(parameter.name) && !parameter.default_value;
       if (is_absent) scope.names.set(parameter.name, Value());
     }
-    scope.names.set("config_context", scope_.pack_config);
-    scope.names.set("pack", Value::map({{"config", scope_.pack_config}}));
+    auto add_name = [&](std::string_view name, Value value) {
+      bool is_parameter = std::ranges::any_of(
+          action_.parameters, [&](const Parameter& parameter) { return parameter.name == name; });
+      if (!is_parameter) scope.names.set(name, std::move(value));
+    };
+    add_name("config_context", scope_.pack_config);
+    add_name("action_context", scope_.action_context);
+    add_name("pack", Value::map({{"config", scope_.pack_config}}));
     scope.lookup = scope_.lookup;
     scope.allowance = scope_.allowance;
     scope.mode = expr::Mode::Native;
@@ -222,29 +243,9 @@ Result<Value> check_parameters(const Action& action, const Value& given, const C
   return Call(action, scope, engine).check(given);
 }
 
-Value cast_parameters(const Action& action, const Value& given) {
-  if (!given.is_map()) return given;
-  Value cast = given;
-  for (const auto& parameter : action.parameters) {
-    const Value* value = given.find(parameter.name);
-    std::string_view type = parameter.schema.string_or("type", "");
-    if (!value || value->is_null() || type.empty()) continue;
-    if (type == "string") {
-      if (!value->is_string()) cast.set(parameter.name, expr::to_text(*value));
-    } else if (value->is_string()) {
-      auto read = parse_json(value->as_string());
-      // may fail: what does not read as the type stays text, and the check says so
-      if (read.ok() && validate_json(Value::map({{"type", type}}), *read).empty()) {
-        cast.set(parameter.name, std::move(*read));
-      }
-    }
-  }
-  return cast;
-}
-
 Value secret_config(const Pack& pack, const Action& action) {
   Value secrets = Value::map();
-  if (!action.python_runner || !pack.config.is_map()) return secrets;
+  if (!action.says_result() || !pack.config.is_map()) return secrets;
   const Value& schemas = pack.config_schema["properties"];
   for (const auto& entry : pack.config.as_map()) {
     if (!schemas[entry.name()].bool_or("secret", false)) continue;

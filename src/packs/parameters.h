@@ -12,6 +12,7 @@ namespace millrace::packs {
 // What the defaults of parameters may read beside the other parameters.
 struct CallScope {
   Value pack_config;                     // {{ config_context.x }}, {{ pack.config.x }}
+  Value action_context;                  // {{ action_context.user }}
   const expr::Lookup* lookup = nullptr;  // {{ st2kv.system.x }}
   expr::Allowance* allowance = nullptr;  // of rendering defaults and of checking against schemas
 };
@@ -19,18 +20,17 @@ struct CallScope {
 // A text with an expression in it.
 bool is_template(const Value& value);
 
-// The parameters of one call of an action: defaults filled in (those that are templates are
-// rendered over the other parameters), everything checked. Refused, all at once (Error PCK-0003,
-// one problem per parameter, JSON pointers): unknown names with the nearest one, values of the
-// wrong type or out of bounds, values for immutable parameters, required ones that are missing.
-// A null counts as absent unless the schema allows null. Messages never quote secret values.
-// EXP-0004 (expr::needed_key): load the value and check again.
+// The parameters of one call of an action: cast to their types (model/casts.h), defaults filled in
+// (those that are templates are rendered over the other parameters), everything checked. Refused,
+// all at once (Error PCK-0003, one problem per parameter, JSON pointers): unknown names with the
+// nearest one, values of the wrong type or out of bounds, values for immutable parameters, required
+// ones that are missing. A null counts as absent unless the schema allows null. Messages never
+// quote secret values. EXP-0004 (expr::needed_key): load the value and check again.
 Result<Value> check_parameters(const Action& action, const Value& given, const CallScope& scope,
                                expr::Engine& engine);
 
-// `given` as StackStorm's action chains pass it on: a text becomes what the parameter's type says
-// where it reads as that (`"3"`, `"[1]"`), and for a string parameter any other value its text.
-Value cast_parameters(const Action& action, const Value& given);
+// Whether a call gives it. A null is a value only where the schema allows one.
+bool is_given(const Parameter& parameter, const Value& given);
 
 // The secret values of the pack's configuration that a run of this action is given, by name.
 Value secret_config(const Pack& pack, const Action& action);

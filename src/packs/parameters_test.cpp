@@ -156,14 +156,29 @@ TEST(CheckParameters, RefusesWhatNoProcessCanBeGiven) {
       "/headers: \"D\": expected no control characters in its value\n");
 }
 
-TEST(CastParameters, ReadsTextsAsTheTypeSays) {
+TEST(CheckParameters, CastsWhatIsGivenAndDefaultsToTheirTypes) {
   Action action = build_action();
   action.parameters.push_back(parameter("tags", R"({"type":"array"})"));
-  EXPECT_EQ(to_json(cast_parameters(
-                action, json(R"({"branch":7,"depth":"3","tags":"[1]","note":5,"other":"1"})"))),
-            R"({"branch":"7","depth":3,"tags":[1],"note":5,"other":"1"})");
-  EXPECT_EQ(to_json(cast_parameters(action, json(R"({"depth":"three","tags":"{}"})"))),
-            R"({"depth":"three","tags":"{}"})");
+  action.parameters.push_back(parameter("loud", R"({"type":"boolean"})"));
+  action.parameters.push_back(parameter("wait", R"({"type":"integer"})"));
+  action.parameters[6].default_value = Value(1);
+  action.parameters[7].default_value = Value("{{ branch }}");
+  EXPECT_EQ(to_json(*call(action, R"({"branch":7,"depth":"3","tags":"[1]","note":"1.10"})")),
+            R"({"branch":"7","depth":3,"fixed":"always","note":"1.10","tags":[1],"loud":true,)"
+            R"("wait":7})");
+  EXPECT_EQ(problems(action, R"({"branch":"b","depth":"three","wait":1})"),
+            "/depth: expected integer, found string \"three\"\n");
+}
+
+TEST(CheckParameters, AParameterNamedAsWhatDefaultsReadIsTheParameter) {
+  Action action{.ref = "ci.act"};
+  action.parameters = {parameter("pack", "{}"), parameter("cmd", "{}")};
+  action.parameters[1].default_value = Value("install {{ pack }} for {{ action_context.user }}");
+  CallScope scope{.pack_config = json(R"({"region":"eu"})"),
+                  .action_context = json(R"({"user":"ada"})")};
+  EXPECT_EQ((*call(action, R"({"pack":"curl"})", scope))["cmd"], Value("install curl for ada"));
+  action.parameters[0].default_value = Value("{{ 'v' ~ 'im' }}");
+  EXPECT_EQ((*call(action, "{}", scope))["cmd"], Value("install vim for ada"));
 }
 
 TEST(CommandLine, TakesThePositionedParametersOfShellActionsInTheirOrder) {

@@ -7,6 +7,7 @@
 
 #include "base/json_schema.h"
 #include "base/text.h"
+#include "model/casts.h"
 #include "rules/rule.h"
 #include "rules/schedule.h"
 
@@ -109,7 +110,10 @@ class RuleChecker {
         continue;
       }
       auto show = parameter->secret ? ShowValues::No : ShowValues::Yes;
-      for (Problem& problem : validate_json(parameter->schema, value, show)) {
+      // As the start does it. A trigger's parameters are compared as they stand.
+      Value cast =
+          templates == Templates::AreRendered ? cast_value(parameter->schema, value) : value;
+      for (Problem& problem : validate_json(parameter->schema, cast, show)) {
         add(value_at + problem.path, std::move(problem.message));
       }
     }

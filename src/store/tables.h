@@ -108,6 +108,7 @@ struct Table<kernel::ExecutionRow> {
       column("trace", &Row::trace),
       column("held", &Row::held).changing(),
       blob("parameters", &Row::parameters_json).body(),
+      column("defaults", &Row::defaults).body(),
       blob("env", &Row::env_json).body(),
       column("needs", &Row::needs),
       blob("result", &Row::result_json).changing().body(),

@@ -64,6 +64,7 @@ ExecutionRow full_execution(int64_t id) {
   row.ended = kNow + 2;
   row.held = "needs a decision";
   row.parameters_json = kBytes;
+  row.defaults = "wait,loud";
   row.env_json = kBytes + "2";
   row.result_json = kBytes + "3";
   row.result_size = 7;
@@ -97,6 +98,7 @@ TEST_P(Repositories, AnUpdateWritesAllThatMayChangeAndNothingElse) {
   expected.original = first.original;
   expected.timeout_ms = first.timeout_ms;
   expected.parameters_json = first.parameters_json;
+  expected.defaults = first.defaults;
   expected.env_json = first.env_json;
   EXPECT_EQ(fields(*must(find_execution(*reader_, kTenant, ExecutionId{31}))), fields(expected));
 }

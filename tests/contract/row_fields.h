@@ -23,8 +23,8 @@ inline auto head(const ExecutionRow& r) {
                   r.identity, r.trace, r.held);
 }
 inline auto fields(const ExecutionRow& r) {
-  return std::tuple_cat(
-      head(r), std::tie(r.parameters_json, r.env_json, r.needs, r.result_json, r.result_size));
+  return std::tuple_cat(head(r), std::tie(r.parameters_json, r.defaults, r.env_json, r.needs,
+                                          r.result_json, r.result_size));
 }
 inline auto fields(const OutputRow& r) {
   return std::tie(r.execution, r.tenant, r.attempt, r.stream, r.content.bytes, r.content.blob,

@@ -218,7 +218,7 @@ tasks:
   each:
     with: {items: <% ctx().xs %>}
     action: ci.check
-    input: {branch: <% item() %>}
+    input: <% item() %>
     next:
       - {when: <% failed() %>, do: cleanup}
   cleanup: {action: core.noop}

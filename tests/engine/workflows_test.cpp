@@ -181,7 +181,9 @@ TEST_P(Workflows, AWorkflowWhoseLastStepEndsAfterItsTimeHasTimedOutThoughItsTime
 
 TEST_P(Workflows, AnItemThatCannotStartDoesNotEndItsTaskBeforeTheOthersRun) {
   begin();
-  auto row = begun("ci.bad_items", Value::map({{"xs", ValueList{1, "main", "next"}}}));
+  auto item = [](const char* name, const char* value) { return Value::map({{name, value}}); };
+  ValueList items{item("nix", "1"), item("branch", "main"), item("branch", "next")};
+  auto row = begun("ci.bad_items", Value::map({{"xs", items}}));
   run_steps({"each", "each"});
   EXPECT_EQ(ran(row.id)["cleanup"], 1) << shown(row.id);
   EXPECT_EQ(stored(row.id).status, ExecutionStatus::Succeeded) << shown(row.id);

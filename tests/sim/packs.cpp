@@ -95,6 +95,7 @@ const std::vector<Startable>& startables() {
   static const auto all = [] {
     auto n = [](int64_t value) { return Value::map({{"n", value}}); };
     Value xs = Value::map({{"xs", Value(ValueList{Value(1), Value(2), Value(3)})}});
+    Value maps = Value::map({{"xs", Value(ValueList{Value::map({{"nix", 1}}), Value::map()})}});
     Value none = Value::map();
     Value main = Value::map({{"branch", "main"}});
     return std::vector<Startable>{
@@ -104,7 +105,7 @@ const std::vector<Startable>& startables() {
         {"core.ask", none, 2},       {"core.ask", Value::map({{"ttl", 1}}), 1},
         {"ci.pure", n(4), 1},        {"ci.sequence", none, 2},
         {"ci.fork", none, 2},        {"ci.items", xs, 2},
-        {"ci.some_items", none, 1},  {"ci.bad_items", xs, 1},
+        {"ci.some_items", none, 1},  {"ci.bad_items", maps, 1},
         {"ci.retry", none, 3},       {"ci.cycle", none, 1},
         {"ci.parent", none, 2},      {"ci.parents", xs, 1},
         {"ci.above_one", none, 2},   {"ci.approval", none, 2},

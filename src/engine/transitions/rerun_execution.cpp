@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "engine/transitions/operate.h"
+#include "engine/transitions/parameters.h"
 #include "engine/transitions/request.h"
 
 namespace millrace::engine {
@@ -70,7 +71,7 @@ Result<ExecutionId> RerunExecution::rerun_whole(Context& ctx, const ExecutionRow
   StartRequest request;
   request.tenant = original.tenant;
   request.action = original.action;
-  TRY(request.parameters, parse_json(original.parameters_json, kOwnJson));
+  TRY(request.parameters, given_parameters(original));
   request.inherited_env = original.env_json;
   request.priority = original.priority;
   request.timeout_ms = original.timeout_ms;

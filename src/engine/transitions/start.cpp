@@ -6,11 +6,11 @@
 #include "base/json.h"
 #include "base/mutants.h"
 #include "engine/transitions/builtins.h"
+#include "engine/transitions/parameters.h"
 #include "engine/transitions/run_env.h"
 #include "engine/transitions/waiting.h"
 #include "engine/transitions/work_order.h"
 #include "model/labels.h"
-#include "packs/parameters.h"
 
 namespace millrace::engine {
 
@@ -107,7 +107,7 @@ Result<void> grant(Context& ctx, ExecutionRow& row, const Slots::Taken& slot) {
   row.worker = worker;
   if (!mutant(Mutant::EpochNotRaised)) row.epoch += 1;
   if (!mutant(Mutant::StartedNotWritten)) row.started = ctx.now();
-  TRY(auto order, make_order(ctx.catalog(row.tenant), row));
+  TRY(auto order, make_order(ctx, row));
   if (slot.borrowed) {
     if (!mutant(Mutant::HomeNotTold)) tell_home(ctx, row, slot.borrowed->permit);
     return {};
@@ -206,7 +206,7 @@ std::string needs_of(const Action& action) {
 }
 
 ExecutionRow make_row(Context& ctx, const StartRequest& request,
-                      const TenantCatalog::ActionRef& found) {
+                      const TenantCatalog::ActionRef& found, const Resolved& resolved) {
   const Action& action = *found.action;
   ExecutionRow row;
   row.id = request.root ? ctx.new_id<ExecutionId>() : ctx.new_root<ExecutionId>(request.tenant);
@@ -220,9 +220,9 @@ ExecutionRow make_row(Context& ctx, const StartRequest& request,
   row.root = request.root ? request.root : row.id;
   row.enforcement = request.enforcement;
   row.original = request.original;
-  // What runs inside the server ends by itself, unless somebody asks for less.
-  bool own_default = request.timeout_ms == 0 && action.runner != Runner::Builtin;
-  row.timeout_ms = own_default ? action.timeout_ms : request.timeout_ms;
+  row.timeout_ms = resolved.timeout_ms;
+  row.parameters_json = to_json(resolved.parameters);
+  row.defaults = resolved.defaults;
   row.created = row.updated = ctx.now();
   row.identity = request.identity;
   row.trace = request.trace;
@@ -232,23 +232,6 @@ ExecutionRow make_row(Context& ctx, const StartRequest& request,
   row.task_route = request.task_route;
   row.task_item = request.task_item;
   return row;
-}
-
-// An event of megabytes that is handed to a thousand actions is a thousand times as dear to store.
-Result<void> pay_for(const Action& action, const Value& parameters, expr::Allowance* allowance) {
-  // What ends at once gives them back, as text and as value.
-  if (is_deeper(parameters, static_cast<size_t>(kDeepestKept.most))) {
-    return Error(ErrorKind::TooLarge, "EXE-0028",
-                 fmt::format("'{}' cannot start: expected parameters of at most {} levels of lists "
-                             "and maps",
-                             action.ref, kDeepestKept.most));
-  }
-  uint64_t times = action.runner == Runner::Builtin ? 3 : 1;
-  if (!allowance || allowance->take_writing(parameters, times)) return {};
-  return Error(ErrorKind::TooLarge, "EXE-0027",
-               fmt::format("'{}' cannot start with parameters that large: what one decision starts "
-                           "may take {} steps together",
-                           action.ref, allowance->of));
 }
 
 void start_queued(Context& ctx, const ExecutionRow& waiting) {
@@ -370,19 +353,9 @@ Result<ExecutionId> start_execution(Context& ctx, const StartRequest& request) {
   }
   TRY(check_secrets_are_hidden(action));
   TRY(check_env(request.env, ctx.env_allowed()));
-  KeyLookup keys =
-      ctx.keys({request.tenant, key_user(request.identity), found->pack->ref, action.ref});
-  packs::CallScope scope{
-      .pack_config = found->pack->config, .lookup = &keys, .allowance = request.allowance};
-  Value given =
-      request.casts ? packs::cast_parameters(action, request.parameters) : request.parameters;
-  TRY(Value parameters, packs::check_parameters(action, given, scope, ctx.expressions()));
+  TRY(auto resolved, resolve(ctx, request, *found));
 
-  TRY(check_env_parameter(action, parameters, ctx.env_allowed()));
-  TRY(pay_for(action, parameters, request.allowance));
-
-  ExecutionRow row = make_row(ctx, request, *found);
-  row.parameters_json = to_json(parameters);
+  ExecutionRow row = make_row(ctx, request, *found, resolved);
   ExecutionId id = row.id;
   if (request.delay_ms > 0) {
     row.status = ExecutionStatus::Delayed;
@@ -390,7 +363,7 @@ Result<ExecutionId> start_execution(Context& ctx, const StartRequest& request) {
   }
   bool delayed = row.status == ExecutionStatus::Delayed;
   ctx.changes.new_executions.push_back(std::move(row));
-  if (!delayed) launch(ctx, id, action, parameters);
+  if (!delayed) launch(ctx, id, action, resolved.parameters);
   return id;
 }
 

@@ -9,7 +9,7 @@ namespace millrace::engine {
 struct StartRequest {
   TenantId tenant;
   std::string action;  // ref
-  Value parameters;    // as given; checked here
+  Value parameters;    // as given; cast and checked here
   Value env;           // map of strings, added to the action's environment
   Priority priority = Priority::Normal;
   int64_t timeout_ms = 0;  // 0: the action's own
@@ -26,7 +26,6 @@ struct StartRequest {
   std::string task;
   int32_t task_route = 0;
   int32_t task_item = -1;
-  bool casts = false;    // parameters are cast to their types: a task of an action chain
   int64_t delay_ms = 0;  // starts so much later
   // What checking its parameters draws on, with whatever else the decision does for one request.
   // Null: each check has only its own ceiling.

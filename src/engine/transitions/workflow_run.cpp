@@ -248,7 +248,6 @@ Result<StartRequest> WorkflowRun::request_for(const conductor::NextTask& task,
   request.identity = own.identity;
   request.trace = own.trace;
   request.inherited_env = own.env_json;
-  request.casts = conductor_.definition().is_chain();
   request.allowance = &ctx_.starts;
   TRY(request.delay_ms, wait_ms(task.delay, "delay"));
   TRY(request.timeout_ms, wait_ms(task.timeout, "timeout"));

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "base/text.h"
 #include "engine/machine/catalog.h"
 #include "kernel/limits.h"
 #include "services/api/parse.h"
@@ -37,6 +38,7 @@ const Fields& ExecutionView::fields() {
       field("identity", &V::identity, "Who asked for it."),
       field("trace", &V::trace, "W3C traceparent."),
       field("parameters", &V::parameters, "Secret ones are masked."),
+      field("defaults", &V::defaults, "Names of those that were not given."),
       field("env", &V::env, "Added to the action's environment."),
       field("result", &V::result, "Up to 1 MiB."),
       field("result_error", &V::result_error, "Why a result does not stand here."),
@@ -88,6 +90,11 @@ ExecutionView full_view(const kernel::ExecutionRow& row, const engine::TenantCat
   auto view = brief_view(row);
   auto action = action_of(catalog, row.action, row.release);
   view.parameters = mask_secrets(stored_json(row.parameters_json), action.get());
+  if (!row.defaults.empty()) {
+    Value names = Value::list();
+    for (std::string_view name : split(row.defaults, ',')) names.push_back(name);
+    view.defaults = std::move(names);
+  }
   view.env = stored_json(row.env_json);
   if (!row.result_json.empty()) {
     view.result = stored_json(row.result_json);

@@ -38,6 +38,7 @@ struct ExecutionView {
   std::string identity;
   std::string trace;
   std::optional<Value> parameters;
+  std::optional<Value> defaults;  // names of those that were not given
   std::optional<Value> env;
   std::optional<Value> result;
   std::optional<std::string> result_error;

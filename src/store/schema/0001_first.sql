@@ -140,6 +140,7 @@ CREATE TABLE execution (
   trace TEXT NOT NULL,
   held TEXT NOT NULL,
   parameters BYTES NOT NULL,
+  defaults TEXT NOT NULL,
   env BYTES NOT NULL,
   needs TEXT NOT NULL,
   result BYTES NOT NULL,
