@@ -131,14 +131,18 @@ class Server:
 
     def _in_child(self, order: dict[str, Any], descriptors: list[int]) -> dict[str, Any]:
         recycle = self._preload(order) if order.get("preload") else None
+        # Who ends the call sends SIGTERM to all: the child may heed it, and this process tells.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         child = os.fork()
         if child == 0:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
             self._child(order, descriptors)
         for descriptor in descriptors:
             os.close(descriptor)
         self._orders.answer({"id": order.get("id"), "state": "started", "pid": child})
         _, status = os.waitpid(child, 0)
         end_children()
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         if os.WIFSIGNALED(status):
             return {"exit_code": None, "signal": os.WTERMSIG(status), "recycle": recycle}
         return {"exit_code": os.WEXITSTATUS(status), "recycle": recycle}
