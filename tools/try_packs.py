@@ -42,7 +42,8 @@ CALL_TIMEOUT_S = 10
 BUILD_TIMEOUT_S = 600
 AT_ONCE = 2
 # What a worker installs beside a pack's requirements (src/app/environments.cpp).
-OF_STACKSTORM = "requests six PyYAML python-dateutil pytz Jinja2 eventlet mock".split()
+OF_STACKSTORM = ["requests", "six", "PyYAML", "python-dateutil", "pytz", "Jinja2", "eventlet",
+                 "mock"]
 FAULT = re.compile(r"^(?P<file>[^:]+):(?P<line>\d+): (?P<warning>warning: )?(?P<message>.*)$")
 NO_RUNNER = re.compile(r"action '([^']+)': runner type '[^']+' is not supported")
 NO_FILE = re.compile(r"action '([^']+)': 'entry_point': the pack has no file")
@@ -195,10 +196,14 @@ class Pack:
 
 # Environments, as a worker makes them.
 
-def last_reason(text):
+def reason_of(text):
+    """Of what pip has printed, the line that says why: git's word, pip's, that of a build."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    errors = [line for line in lines if line.lower().startswith(("error", "fatal"))]
-    return (errors or lines or ["no reason given"])[-1]
+    for what in ("fatal:", "error: (?!subprocess-exited)", "\u00d7 "):
+        found = [line for line in lines if re.match(what, line, re.I)]
+        if found:
+            return found[-1]
+    return (lines or ["no reason given"])[-1]
 
 
 def build(pack, folder):
@@ -214,7 +219,7 @@ def build(pack, folder):
         except subprocess.TimeoutExpired:
             return f"not built within {BUILD_TIMEOUT_S} s"
         if run.returncode != 0 and step is not steps[-1]:
-            return last_reason(run.stderr + run.stdout)
+            return reason_of(run.stderr + run.stdout)
     return ""
 
 

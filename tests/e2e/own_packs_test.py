@@ -20,7 +20,8 @@ NOT_YET = ("are not run yet", "cannot be used yet", "have no effect yet")
 
 def each_is_clean():
     for folder in OURS:
-        run = subprocess.run([binary(), "pack", "check", str(folder)], capture_output=True, text=True)
+        run = subprocess.run([binary(), "pack", "check", str(folder)],
+                             capture_output=True, text=True)
         assert run.returncode == 0, run.stdout + run.stderr
         told = [line for line in (run.stdout + run.stderr).splitlines() if "warning: " in line]
         assert all(line.endswith(NOT_YET) for line in told), told
@@ -33,7 +34,8 @@ def each_is_whole():
 
 
 def the_tests_of_each_pass():
-    where = {**os.environ, "PYTHONPATH": str(ROOT / "sdk/python/src"), "PYTHONDONTWRITEBYTECODE": "1"}
+    where = {**os.environ, "PYTHONPATH": str(ROOT / "sdk/python/src"),
+             "PYTHONDONTWRITEBYTECODE": "1"}
     for folder in OURS:
         run = subprocess.run([sys.executable, "-m", "millrace.pack_tests", str(folder)],
                              capture_output=True, text=True, env=where, timeout=120)
@@ -86,7 +88,8 @@ def the_tour_shows_what_runs():
                           second=f"{server.home}/new.txt")
         assert compared["result"]["output"] == {"words": [3, 3]}, compared
     for case in TOUR.glob("rehearsals/*.yaml"):
-        run = subprocess.run([binary(), "workflow", "test", str(case)], capture_output=True, text=True)
+        run = subprocess.run([binary(), "workflow", "test", str(case)],
+                             capture_output=True, text=True)
         assert run.returncode == 0, run.stdout + run.stderr
 
 

@@ -43,7 +43,7 @@ FAULTS = {
         {"actions/act.yaml": ACTION + "parameters:\n  list: {type: array, item: {type: string}}\n"},
         WHOLE, "item"),
     "additional_items": (
-        {"actions/act.yaml": ACTION + "parameters:\n  list: {type: array, additionalItems: false}\n"},
+        {"actions/act.yaml": ACTION + "parameters: {a: {type: array, additionalItems: false}}\n"},
         WHOLE, ANY),
     "payload_info": (
         {"sensors/s.yaml": SENSOR + "    payload_info: [n]\n", "sensors/s.py": ""},
@@ -105,7 +105,8 @@ FAULTS = {
 # What becomes of a python-script action: source, how far it comes, why.
 CALLS = {
     "returns": (CLASS + "    def run(self):\n        return 1\n", "returned", ""),
-    "refuses": (CLASS + "    def run(self):\n        return False, 'no'\n", "failed as it should", ""),
+    "refuses": (CLASS + "    def run(self):\n        return False, 'no'\n",
+                "failed as it should", ""),
     "raises": (CLASS + "    def run(self):\n        return {}['x']\n", "raised", "KeyError: 'x'"),
     "exits": (CLASS + "    def run(self):\n        raise SystemExit(3)\n", "ended", ""),
     "asks": ("import urllib.request\n" + CLASS + "    def run(self):\n        return "
@@ -178,7 +179,8 @@ def each_call_is_judged_by_how_far_it_came():
 def an_environment_is_built_or_pip_says_why_not():
     with tempfile.TemporaryDirectory() as home:
         (pathlib.Path(home) / "packs").mkdir()
-        for name, requirements in (("can", "--find-links wheels\n"), ("cannot", "no-such-thing==7.0\n")):
+        for name, requirements in (("can", "--find-links wheels\n"),
+                                   ("cannot", "no-such-thing==7.0\n")):
             write_pack(pathlib.Path(home) / "packs" / name, {
                 "requirements.txt": requirements,
                 "actions/act.yaml": PYTHON, "actions/act.py": CLASS + "    def run(self): pass\n"})

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """git.head, git.clone and git.log."""
 import git
-
 from millrace import action, current
 
 FIELDS = ("commit", "author", "email", "date", "subject")

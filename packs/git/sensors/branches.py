@@ -7,7 +7,6 @@ branch that is seen for the first time is only noted down.
 import hashlib
 
 import git
-
 from millrace import Failed, current, sensor
 
 

@@ -75,7 +75,8 @@ class Repository(unittest.TestCase):
         folder = str(self.origin.home / "clone")
         made = repository.clone(self.origin.url, folder, ref="main")
         self.assertEqual(made, {"folder": folder, "commit": second})
-        self.assertEqual([each["subject"] for each in repository.log(folder)["commits"]], ["second"])
+        [commit] = repository.log(folder)["commits"]
+        self.assertEqual(commit["subject"], "second")
         with self.assertRaisesRegex(Failed, "already exists"):
             repository.clone(self.origin.url, folder)
 

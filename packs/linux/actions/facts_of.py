@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """linux.disk, linux.processes and linux.service."""
 import facts
-
 from millrace import action
 
 

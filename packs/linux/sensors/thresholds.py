@@ -6,7 +6,6 @@ What was told is known until the sensor ends: what is wrong then is told again a
 import socket
 
 import facts
-
 from millrace import Failed, current, sensor
 
 told = set()  # of what is not well

@@ -95,9 +95,9 @@ class Service(WithFolder):
                           ("--all", "expected the name of a unit")):
             with self.assertRaisesRegex(Failed, why):
                 facts_of.service(name)
-        with mock.patch.dict(os.environ, PATH=str(self.folder / "empty")):
-            with self.assertRaisesRegex(Failed, "no systemctl"):
-                facts_of.service("web")
+        empty = mock.patch.dict(os.environ, PATH=str(self.folder / "empty"))
+        with empty, self.assertRaisesRegex(Failed, "no systemctl"):
+            facts_of.service("web")
 
 
 if __name__ == "__main__":

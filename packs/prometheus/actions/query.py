@@ -3,7 +3,6 @@
 import math
 
 from ask import ask
-
 from millrace import action, current
 
 
@@ -22,11 +21,11 @@ def _plain(data):
     kind, result = data["resultType"], data["result"]
     current().logger.debug("%s of %d", kind, len(result))
     if kind == "vector":
-        result = [{"labels": each["metric"], "value": _number(each["value"][1])} for each in result]
+        result = [{"labels": one["metric"], "value": _number(one["value"][1])} for one in result]
     elif kind == "matrix":
         result = [
-            {"labels": each["metric"], "values": [[at, _number(text)] for at, text in each["values"]]}
-            for each in result
+            {"labels": one["metric"], "values": [[at, _number(text)] for at, text in one["values"]]}
+            for one in result
         ]
     elif kind == "scalar":
         result = _number(result[1])

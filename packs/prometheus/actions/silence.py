@@ -3,7 +3,6 @@
 from datetime import datetime, timedelta, timezone
 
 from ask import ask
-
 from millrace import action, current
 
 

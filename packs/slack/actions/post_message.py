@@ -2,9 +2,8 @@
 """Posts to a channel as a bot."""
 import json
 
-from post import message, post
-
 from millrace import Failed, action, current
+from post import message, post
 
 
 @action

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Posts to the channel of an incoming webhook."""
-from post import message, post
-
 from millrace import Failed, action, current
+from post import message, post
 
 
 @action
