@@ -214,6 +214,28 @@ const Fields& WorkerSection::fields() {
       field("output_bytes", &WorkerSection::output_bytes,
             "Stored output per stream of a run; what comes after is dropped and counted.")
           .range(64 << 10, 1LL << 40)
+const Fields& WarmSection::fields() {
+  static const Field lines[] = {
+      field("processes", &WarmSection::processes,
+            "At the same time; 0: each run has a process of its own.")
+          .range(0, 1'000),
+      field("calls", &WarmSection::calls, "Of one process, which then ends.").range(1, 1 << 30),
+      field("age_s", &WarmSection::age_s, "After which a process serves no more.")
+          .range(1, 1 << 30)
+          .unit("s"),
+      field("idle_s", &WarmSection::idle_s, "After which an idle process ends.")
+          .range(1, 1 << 30)
+          .unit("s"),
+      field("memory_bytes", &WarmSection::memory_bytes,
+            "That a process may have after a call and go on.")
+          .range(1 << 20, 1LL << 50)
+          .unit("bytes"),
+  };
+  static const auto table = fields_of<WarmSection>(
+      "warm", "Processes that serve one action after another, where it says so (reuse).", lines);
+  return table;
+}
+
           .unit("bytes"),
       field("linger_ms", &WorkerSection::linger_ms,
             "How long an idle spawner waits for a server to come back.")
@@ -234,6 +256,12 @@ const Fields& WorkerSection::fields() {
 const Fields& AgentsSection::fields() {
   static const Field lines[] = {
       field("session_ttl_ms", &AgentsSection::session_ttl_ms,
+      field("warm", &WorkerSection::warm,
+            "Processes that serve one action after another, where it says so (reuse)."),
+      field("allow_sudo", &WorkerSection::allow_sudo,
+            "Shell actions with 'sudo: true' run as root, if sudo lets the server's user through."),
+      field("known_hosts", &WorkerSection::known_hosts,
+            "File of host keys for remote-shell actions; empty: those of ssh itself."),
             "How long an agent's session lasts without a renewal. It renews after a third, its "
             "runs are ended after 11/15, and given to others after 4/3.")
           .range(1'000, 600'000)

@@ -106,6 +106,16 @@ struct LimitsSection {
 struct WorkerSection {
   std::string name = "local";
   int64_t slots = 0;
+// Processes that serve one action after another (`reuse` of an action).
+struct WarmSection {
+  int64_t processes = 8;
+  int64_t calls = 1'000;
+  int64_t age_s = 3'600;
+  int64_t idle_s = 60;
+  int64_t memory_bytes = 512 << 20;
+  static const Fields& fields();
+};
+
   int64_t kill_grace_ms = 5'000;
   int64_t output_bytes = 10 << 20;
   int64_t linger_ms = 60'000;
@@ -114,6 +124,9 @@ struct WorkerSection {
   std::vector<std::string> env_allowed;
   static const Fields& fields();
 };
+  WarmSection warm;
+  bool allow_sudo = false;
+  std::string known_hosts;
 
 // Workers in other processes.
 struct AgentsSection {

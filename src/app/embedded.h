@@ -11,4 +11,7 @@ packs::PackFiles core_pack();
 // The packages of sdk/python, with a __main__.py beside them.
 packs::PackFiles python_sdk();
 
+// sdk/node as node runs it: package.json, main.js and the sources.
+packs::PackFiles node_sdk();
+
 }  // namespace millrace::app

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <unistd.h>
+
 #include <filesystem>
 
 #include "app/test_support.h"
@@ -37,8 +39,13 @@ with zipfile.ZipFile(sys.argv[1] + "/wheels/tea-1.0-py3-none-any.whl", "w") as w
   }
   Environments::Wanted wanted() const {
     return {.folder = home_ + "/envs/pack/key",
-            .requirements = home_ + "/pack/requirements.txt",
-            .python = "/usr/bin/python3",
+            .pack_dir = home_ + "/pack",
+            .recipe = {.manifest = "requirements.txt",
+                       .create = {"{interpreter}", "-m", "venv", "{env_dir}"},
+                       .install = {"{interpreter}", "-m", "pip", "install", "--quiet", "-r",
+                                   "{manifest_path}"},
+                       .interpreter = "{env_dir}/bin/python"},
+            .interpreter = "/usr/bin/python3",
             .of_stackstorm = false};
   }
 
@@ -63,6 +70,53 @@ TEST_F(EnvironmentsTest, HoldsWhatIsRequiredAndIsBuiltOnce) {
       failed.error().message().find("No matching distribution found for nothing-of-this-name"),
       std::string::npos)
       << failed.error().message();
+}
+
+// What npm would do is done by a shell here: e2e node_pack_test asks npm itself.
+TEST_F(EnvironmentsTest, WithoutACommandThatMakesItTheFilesBesideTheManifestLieInIt) {
+  write(home_ + "/pack/package.json", R"({"dependencies":{"tea":"file:tea.tgz"}})");
+  Environments::Wanted node{.folder = home_ + "/envs/pack/node",
+                            .pack_dir = home_ + "/pack",
+                            .recipe = {.manifest = "package.json",
+                                       .create = {},
+                                       .install = {"sh", "-c",
+                                                   "cd {env_dir} && grep -q tea package.json && "
+                                                   "mkdir node_modules"},
+                                       .interpreter = {}},
+                            .interpreter = "/usr/bin/node"};
+  auto built = Environments::build(node, env_, stop_);
+  ASSERT_TRUE(built.ok()) << built.error().message();
+  EXPECT_TRUE(std::filesystem::is_directory(node.folder + "/node_modules"));
+  node.folder += "2";
+  node.recipe.install = {"sh", "-c", "echo npm error code E404 >&2; exit 1"};
+  auto failed = Environments::build(node, env_, stop_);
+  ASSERT_FALSE(failed.ok());
+  EXPECT_NE(failed.error().message().find("npm error code E404"), std::string::npos);
+}
+
+TEST_F(EnvironmentsTest, ThePythonOfAReleaseIsCompiledBesideItOnce) {
+  std::string data = home_ + "/data", release = data + "/packs/tea/d1";
+  write(release + "/actions/brew.py", "kind = 'green'\n");
+  write(home_ + "/sdk/lib.py", "x = 1\n");
+  Environments environments(data);
+  worker::WorkerConfig config;
+  config.run.sdk = [this](Sdk) { return Result<std::string>(home_ + "/sdk"); };
+  environments.serve(config);
+  kernel::WorkOrder order;
+  order.pack = "tea";
+  order.release = "d1";
+  order.runner = Runner::Script;
+  order.sdk = Sdk::Python;
+  order.runtime.interpreter = {"python3", "-u"};
+  order.runtime.environment = wanted().recipe;
+  EXPECT_EQ(config.run.environment(order), "") << "it requires nothing";
+  auto is_compiled = [](const std::string& folder) {
+    std::error_code ec;
+    return !std::filesystem::is_empty(folder + "/__pycache__", ec) && !ec;
+  };
+  for (int i = 0; i < 2000 && !is_compiled(home_ + "/sdk"); ++i) usleep(10'000);
+  EXPECT_TRUE(is_compiled(release + "/actions"));
+  EXPECT_TRUE(is_compiled(home_ + "/sdk"));
 }
 
 TEST_F(EnvironmentsTest, IsGivenUpWhenTheServerStops) {

@@ -2,9 +2,10 @@
 #include "app/worker_config.h"
 
 #include <filesystem>
+#include <map>
 #include <memory>
 
-#include "app/python_sdk.h"
+#include "app/sdks.h"
 
 namespace millrace::app {
 
@@ -26,13 +27,23 @@ worker::WorkerConfig worker_config(const WorkerSection& section, const std::stri
                        .file_bytes = limits.file_bytes,
                        .cpu_s = limits.cpu_s,
                        .core_bytes = limits.core_bytes};
+  const WarmSection& warm = section.warm;
+  config.run.warm = {.processes = warm.processes,
+                     .calls = warm.calls,
+                     .age_ms = warm.age_s * 1000,
+                     .idle_ms = warm.idle_s * 1000,
+                     .memory_bytes = warm.memory_bytes};
+  config.run.allow_sudo = section.allow_sudo;
+  config.run.known_hosts = section.known_hosts;
   config.run.env_allowed = section.env_allowed;
-  config.run.python_sdk = [data,
-                           staged = std::make_shared<std::string>()]() -> Result<std::string> {
-    if (staged->empty()) {
-      TRY(*staged, stage_python_sdk(data));
+  config.run.sdk = [data, staged = std::make_shared<std::map<Sdk, std::string>>()](
+                       Sdk sdk) -> Result<std::string> {
+    auto at = staged->find(sdk);
+    if (at == staged->end()) {
+      TRY(std::string folder, stage_sdk(data, sdk));
+      at = staged->emplace(sdk, std::move(folder)).first;
     }
-    return *staged;
+    return at->second;
   };
   return config;
 }

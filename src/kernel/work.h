@@ -34,9 +34,11 @@ struct WorkOrder {
   std::string release;      // digest of the pack's content: where entry_point is read from
   std::string entry_point;  // path below the release's actions/ folder; of Script
   Runner runner = Runner::Script;
-  std::string runner_type;     // as the pack writes it; for people
-  bool python_runner = false;  // StackStorm's python-script: started through the SDK (sdk/python)
-  Runtime runtime;             // of Script
+  std::string runner_type;  // as the pack writes it; for people
+  Sdk sdk = Sdk::None;      // what starts it, and says its result
+  Reuse reuse = Reuse::None;
+  std::string identity;  // for whom it runs: processes are kept for one alone
+  Runtime runtime;       // of Script
   ParameterDelivery delivery = ParameterDelivery::Stdin;
   ParameterFormat parameter_format = ParameterFormat::Json;
   OutputFormat output_format = OutputFormat::Text;
@@ -44,7 +46,7 @@ struct WorkOrder {
   std::vector<std::string> steering;   // these steer the run (cwd, env, ...), the action does not
                                        // get them
   Value parameters;                    // rendered, defaults filled in, checked against the schema
-  Value config;                        // of the pack; of python_runner
+  Value config;                        // of the pack; of those with an SDK
   std::vector<std::string> secrets;    // masked in output; never logged
   std::vector<std::pair<std::string, std::string>> env;  // MILLRACE_* and the execution's own
   std::vector<std::string> permissions;                  // of the API token that the run asks for

@@ -5,11 +5,13 @@
 //   pairs      = count:u32 (name:text value:text)*
 //   value      = 0 | 1 bool:u8 | 2 i64 | 3 bits of a double:i64 | 4 text
 //              | 5 count:u32 value* | 6 count:u32 (name:text value)*
-//   runtime    = ref:text interpreter:list env:pairs
+//   variable   = name:text value:text how:u8 separator:text
+//   recipe     = manifest:text create:list install:list interpreter:text
+//   runtime    = ref:text interpreter:list count:u32 variable* recipe
 //   order      = tenant:i64 key action:text pack:text release:text entry_point:text runner:u8
-//                runner_type:text python_runner:u8 runtime delivery:u8 parameter_format:u8
-//                output_format:u8 arguments:list steering:list parameters:value secrets:list
-//                env:pairs permissions:list timeout_ms:i64
+//                runner_type:text sdk:u8 reuse:u8 identity:text runtime delivery:u8
+//                parameter_format:u8 output_format:u8 arguments:list steering:list parameters:value
+//                secrets:list env:pairs permissions:list timeout_ms:i64
 //   completion = tenant:i64 key end:u8 exit_code:u32 message:text out:output err:output
 //                output:value output_error:text is_read:u8 started_ms:i64 ended_ms:i64
 #include "kernel/work_codec.h"
@@ -115,16 +117,32 @@ Enum get_enum(FrameReader& r, Enum last) {
 }
 
 void put(FrameWriter& w, const Runtime& runtime) {
-  const auto& [ref, interpreter, env] = runtime;
-  w.text(ref).list(interpreter);
-  put(w, env);
+  const auto& [ref, interpreter, env, environment] = runtime;
+  w.text(ref).list(interpreter).u32(static_cast<uint32_t>(env.size()));
+  for (const auto& [name, value, how, separator] : env) {
+    put_enum(w.text(name).text(value), how);
+    w.text(separator);
+  }
+  const auto& [manifest, create, install, own] = environment;
+  w.text(manifest).list(create).list(install).text(own);
 }
 
 Runtime get_runtime(FrameReader& r) {
   Runtime runtime;
   runtime.ref = r.text();
   runtime.interpreter = r.list();
-  runtime.env = get_pairs(r);
+  runtime.env.resize(r.count(3 * sizeof(uint32_t) + 1));
+  for (auto& variable : runtime.env) {
+    variable.name = r.text();
+    variable.value = r.text();
+    variable.how = get_enum(r, RuntimeVariable::How::Append);
+    variable.separator = r.text();
+  }
+  auto& recipe = runtime.environment;
+  recipe.manifest = r.text();
+  recipe.create = r.list();
+  recipe.install = r.list();
+  recipe.interpreter = r.text();
   return runtime;
 }
 
@@ -166,13 +184,15 @@ StreamOutput get_output(FrameReader& r) {
 
 // The names are bound one by one so that a new field does not compile until it is sent.
 FrameWriter& put(FrameWriter& w, const WorkOrder& order) {
-  const auto& [tenant, key, action, pack, release, entry_point, runner, runner_type, python_runner,
-               runtime, delivery, parameter_format, output_format, arguments, steering, parameters,
-               config, secrets, env, permissions, timeout_ms] = order;
+  const auto& [tenant, key, action, pack, release, entry_point, runner, runner_type, sdk, reuse,
+               identity, runtime, delivery, parameter_format, output_format, arguments, steering,
+               parameters, config, secrets, env, permissions, timeout_ms] = order;
   put(w.i64(tenant.value), key);
   w.text(action).text(pack).text(release).text(entry_point);
   put_enum(w, runner);
-  w.text(runner_type).u8(python_runner ? 1 : 0);
+  put_enum(w.text(runner_type), sdk);
+  put_enum(w, reuse);
+  w.text(identity);
   put(w, runtime);
   put_enum(w, delivery);
   put_enum(w, parameter_format);
@@ -193,7 +213,9 @@ WorkOrder get_order(FrameReader& r) {
   order.entry_point = r.text();
   order.runner = get_enum(r, Runner::Unsupported);
   order.runner_type = r.text();
-  order.python_runner = r.u8() != 0;
+  order.sdk = get_enum(r, Sdk::Ssh);
+  order.reuse = get_enum(r, Reuse::Process);
+  order.identity = r.text();
   order.runtime = get_runtime(r);
   order.delivery = get_enum(r, ParameterDelivery::File);
   order.parameter_format = get_enum(r, ParameterFormat::Yaml);

@@ -47,8 +47,13 @@ WorkOrder whole_order() {
   order.entry_point = "sub/build.py";
   order.runner = Runner::Shell;
   order.runner_type = "local-shell-cmd";
-  order.python_runner = true;
-  order.runtime = {"core.python", {"python3", "-u", ""}, {{"A", "1"}, {"", kBinary}}};
+  order.sdk = Sdk::Node;
+  order.reuse = Reuse::Process;
+  order.identity = "ada";
+  order.runtime = {"core.python",
+                   {"python3", "-u", ""},
+                   {{"A", "1"}, {"", kBinary, RuntimeVariable::How::Append, ";"}},
+                   {"requirements.txt", {"make", "{env_dir}"}, {"fill"}, "{env_dir}/bin/python"}};
   order.delivery = ParameterDelivery::File;
   order.parameter_format = ParameterFormat::Dotenv;
   order.output_format = OutputFormat::Yaml;

@@ -45,8 +45,11 @@ struct Action {
   OutputFormat output_format = OutputFormat::Text;
   std::vector<std::string> runs_on;      // labels that its worker has to offer
   std::vector<std::string> permissions;  // asks for an API token with these
+  bool keeps_output_errors = false;      // an output that is not what was declared fails no run
   bool enabled = true;
-  bool python_runner = false;  // StackStorm's python-script: started through the shim
+  Sdk sdk = Sdk::None;        // Python of python-script, Node of node-script, Ssh of remote-*
+  Reuse reuse = Reuse::None;  // of one with an SDK
+  bool says_result() const { return sdk != Sdk::None; }
 };
 
 struct Trigger {
@@ -54,6 +57,19 @@ struct Trigger {
   std::string description;
   std::vector<Parameter> parameters;
   Value payload_schema;  // JSON Schema; null: anything
+};
+
+// A process that looks outside, and makes events of what it sees.
+struct Sensor {
+  std::string ref;  // pack.name
+  std::string description;
+  std::string class_name;             // of one with an SDK: its class, or the name of a function
+  std::string runtime;                // as of an action; empty: there is none for it
+  std::string entry_point;            // path below the pack's sensors/ folder
+  std::vector<std::string> triggers;  // refs: it may make events of no others
+  int64_t poll_interval_s = 0;        // 0: as its class says
+  bool enabled = true;
+  Sdk sdk = Sdk::None;
 };
 
 // A rule as a pack's file or the API gives it.
@@ -101,13 +117,16 @@ struct Pack {
   std::string source;                     // the folder it was read from, for people
   bool source_gone = false;               // no folder holds it any more: `folder` does
   PackOrigin origin;                      // of one that was installed
-  Value config_schema;
-  Value config;
+  Value config_schema;                    // JSON Schema of an object; null: there is none
+  Value config;  // what the pack and the server's files say; a tenant's own values are not in it
+  std::string build;  // the line that makes what its actions run, of `millrace pack build`
   std::vector<Runtime> runtimes;
   std::vector<Trigger> triggers;
   std::vector<Action> actions;
+  std::vector<Sensor> sensors;
   std::vector<RuleSpec> rules;
-  std::vector<Problem> faults;  // what was left out of it, and why; paths are `file:line`
+  std::vector<Problem> faults;   // what was left out of it, and why; paths are `file:line`
+  std::vector<Problem> waiting;  // rules that are left out until another pack has what they name
 
   const Action* find_action(std::string_view action_ref) const;
   const Trigger* find_trigger(std::string_view trigger_ref) const;

@@ -19,14 +19,6 @@ constexpr int64_t kLongestTimeoutS = 366 * 86'400;
 constexpr std::string_view kOfPythonScript[] = {"actions:read", "executions:read", "executions:run",
                                                 "keys:read", "keys:write"};
 
-// A runtime that the pack itself brings, by its ref or its name.
-const Runtime* find_own_runtime(const Pack& pack, const std::string& name) {
-  auto found = std::ranges::find_if(pack.runtimes, [&](const Runtime& runtime) {
-    return runtime.ref == name || runtime.ref == pack.ref + "." + name;
-  });
-  return found == pack.runtimes.end() ? nullptr : &*found;
-}
-
 // Reads one actions/*.yaml.
 class ActionReader {
  public:
@@ -41,10 +33,11 @@ class ActionReader {
     action_.output_schema =
         read_object_schema(section_, section_.find_any({"output_schema", "output", "out_schema"}));
     read_runner();
+    read_reuse();
     read_timeout();
     read_delivery();
     action_.permissions = section_.texts("permissions");
-    if (action_.python_runner && !section_.find("permissions")) {
+    if (action_.sdk == Sdk::Python && !section_.find("permissions")) {
       action_.permissions.assign(std::begin(kOfPythonScript), std::end(kOfPythonScript));
     }
     read_labels();
@@ -96,7 +89,12 @@ class ActionReader {
     action_.runner_type = type ? type->text : workflow ? "workflow" : "";
     action_.entry_point = entry_point ? entry_point->text : "";
     const RunnerType* known = find_runner_type(action_.runner_type);
-    if (known) {
+    const Runtime* own =
+        reading_.pack.ref == "core" ? nullptr : find_own_runtime(reading_, action_.runner_type);
+    // A pack's own Python is what its actions mean by that, where the type is a runtime's name.
+    bool is_runtime = !known || known->name == known->runtime || known->runtime == "node";
+    bool is_own = own && is_runtime && (!known || known->sdk == Sdk::None);
+    if (known && !is_own) {
       use(*known, workflow != nullptr);
       if (known->runner == Runner::Unsupported) {
         section_.warning(type->line,
@@ -104,7 +102,7 @@ class ActionReader {
                                      "and fails when it is run",
                                      action_.runner_type));
       }
-    } else if (const Runtime* own = find_own_runtime(reading_.pack, action_.runner_type)) {
+    } else if (is_own) {
       action_.runner = Runner::Script;
       action_.runtime = own->ref;
     } else if (!type) {
@@ -127,6 +125,24 @@ class ActionReader {
     if (action_.runner == Runner::Workflow) read_workflow();
   }
 
+  void read_reuse() {
+    bool has_sdk = action_.sdk == Sdk::Python || action_.sdk == Sdk::Node;
+    bool can_fork = action_.sdk == Sdk::Python;
+    if (has_sdk && (can_fork || reading_.reuse != Reuse::Fork)) action_.reuse = reading_.reuse;
+    auto own = section_.choice("reuse", kReuse);
+    if (!own) return;
+    action_.reuse = static_cast<Reuse>(*own);
+    if (action_.reuse == Reuse::None) return;
+    const YamlNode& at = *section_.find("reuse");
+    if (!has_sdk) {
+      section_.error(at,
+                     "'reuse': processes of python-script and node-script actions alone are "
+                     "kept");
+    } else if (action_.reuse == Reuse::Fork && !can_fork) {
+      section_.error(at, "'reuse': Node.js cannot fork: expected none or process");
+    }
+  }
+
   void read_workflow() {
     action_.timeout_ms = 0;
     std::string path = "actions/" + action_.entry_point;
@@ -145,7 +161,7 @@ class ActionReader {
   void use(const RunnerType& type, bool has_workflow_file) {
     action_.runner = has_workflow_file ? Runner::Workflow : type.runner;
     action_.runtime = type.runtime;
-    action_.python_runner = type.is_python_script;
+    action_.sdk = type.sdk;
     bool has_command =
         std::ranges::find(action_.parameters, "cmd", &Parameter::name) != action_.parameters.end();
     bool is_command = type.name == "shell" && action_.entry_point.empty() && has_command;
@@ -184,6 +200,9 @@ class ActionReader {
     if (auto format = section_.choice("parameter_format", {"json", "dotenv", "yaml"})) {
       action_.parameter_format = static_cast<ParameterFormat>(*format);
     }
+    if (auto kept = section_.choice("output_errors", {"fail", "keep"})) {
+      action_.keeps_output_errors = *kept == 1;
+    }
     if (auto format = section_.choice("output_format", {"text", "json", "yaml", "jsonl"})) {
       action_.output_format = static_cast<OutputFormat>(*format);
     }
@@ -195,6 +214,13 @@ class ActionReader {
 };
 
 }  // namespace
+
+const Runtime* find_own_runtime(const Reading& reading, const std::string& name) {
+  auto at = reading.runtime_names.find(to_lower_ascii(name));
+  if (at == reading.runtime_names.end()) return nullptr;
+  auto found = std::ranges::find(reading.pack.runtimes, at->second, &Runtime::ref);
+  return found == reading.pack.runtimes.end() ? nullptr : &*found;
+}
 
 void read_action(Reading& reading, Section& section) {
   Action action = ActionReader(reading, section).read();

@@ -201,7 +201,7 @@ TEST(Load, ReadsStackStormsSpelling) {
   EXPECT_EQ(run->parameters[2].schema["type"], Value("boolean"));
   const Action* get = report.pack.find_action("github.get");
   ASSERT_TRUE(get);
-  EXPECT_TRUE(get->python_runner);
+  EXPECT_EQ(get->sdk, Sdk::Python);
   EXPECT_EQ(get->runtime, "python");
   EXPECT_FALSE(get->permissions.empty()) << "StackStorm's actions reach the datastore";
   EXPECT_EQ(to_json(get->output_schema),

@@ -53,6 +53,8 @@ void read_pack_yaml(Reading& reading, Section& section) {
     pack.config_schema = schema_of(read_parameters(section, schema, reading.engine));
   }
   pack.config = section.map("config");
+  if (auto reuse = section.choice("reuse", kReuse)) reading.reuse = static_cast<Reuse>(*reuse);
+  pack.build = section.text("build");
   section.ignore({"email", "contributors", "uid", "id", "files", "path", "system", "tags", "meta",
                   "enabled", "stackstorm_version", "python_versions", "runtime_deps", "testing",
                   "license", "homepage", "url", "icon"});
@@ -172,6 +174,9 @@ void read_sensor(Reading& reading, Section& section) {
   if (!is_list) return;
   for (const YamlNode& item : triggers->children) {
     if (item.value.is_string()) continue;  // the ref of a trigger that stands elsewhere
+  using How = RuntimeVariable::How;
+  constexpr std::pair<std::string_view, How> kHow[] = {
+      {"set", How::Set}, {"prepend", How::Prepend}, {"append", How::Append}};
     if (!item.value.is_map()) {
       section.error(item, "'trigger_types': expected maps or refs");
       continue;
@@ -195,6 +200,32 @@ std::vector<std::string> read_interpreter(Section& section, const YamlNode* at) 
   }
   if (!at->value.is_list()) {
     section.error(*at, "'interpreter': expected a list of words");
+// `environment`, and Attune's `dependencies` beside it.
+void read_environment(Section& section, EnvironmentRecipe& recipe) {
+  for (std::string_view key : {"environment", "dependencies"}) {
+    const YamlNode* at = section.find(key);
+    if (!at) continue;
+    if (!at->value.is_map()) {
+      section.error(*at, fmt::format("'{}': expected a map", key));
+      continue;
+    }
+    Section inner(*at, section.file(), section.findings());
+    inner.name(fmt::format("'{}' of a runtime", key));
+    inner.ignore({"env_type", "dir_name", "recreate_command"});
+    if (inner.find("create_command")) recipe.create = inner.texts("create_command");
+    if (inner.find("install_command")) recipe.install = inner.texts("install_command");
+    recipe.interpreter = inner.text("interpreter_path", recipe.interpreter);
+    recipe.manifest = inner.text("manifest_file", recipe.manifest);
+    inner.finish();
+  }
+}
+
+void read_execution(Section& section, Runtime& runtime) {
+  runtime.interpreter = read_interpreter(section, section.find("interpreter"));
+  read_env(section, section.find_any({"env", "env_vars"}), runtime);
+  read_environment(section, runtime.environment);
+}
+
     return words;
   }
   for (const YamlNode& word : at->children) words.push_back(word.text);
@@ -207,11 +238,26 @@ void read_env(Section& section, const YamlNode* at, Runtime& runtime) {
   if (!at->value.is_map()) return section.error(*at, "'env': expected a map");
   for (const YamlNode& entry : at->children) {
     const YamlNode* value = entry.value.is_map() ? entry.find("value") : &entry;
+  } else {
+    read_execution(section, runtime);
     if (!value || value->value.is_list() || value->value.is_map()) {
       section.error(entry, fmt::format("'{}': expected a text", entry.key));
       continue;
     }
-    runtime.env.emplace_back(entry.key, value->text);
+    RuntimeVariable variable{.name = entry.key, .value = value->text};
+    if (entry.value.is_map()) {
+      auto operation = entry.value.string_or("operation", "set");
+      auto how = std::ranges::find(kHow, operation, &std::pair<std::string_view, How>::first);
+      if (how == std::end(kHow)) {
+        section.error(entry, fmt::format("'{}': 'operation': expected set, prepend or append, "
+                                         "found '{}'",
+                                         entry.key, operation));
+        continue;
+      }
+      variable.how = how->second;
+      variable.separator = entry.value.string_or("separator", ":");
+    }
+    runtime.env.push_back(std::move(variable));
   }
 }
 
@@ -225,18 +271,23 @@ void read_runtime(Reading& reading, Section& section) {
   if (const YamlNode* execution = section.find("execution_config")) {
     Section inner(*execution, section.file(), reading.findings);
     inner.name(fmt::format("runtime '{}'", runtime.ref));
-    interpreter = inner.find("interpreter");
-    env = inner.find("env_vars");
-    inner.not_supported({"environment", "dependencies"});
+    inner.ignore({"inline_execution"});
+    read_execution(inner, runtime);
     inner.finish();
   }
-  runtime.interpreter = read_interpreter(section, interpreter);
-  read_env(section, env, runtime);
-  section.ignore({"label", "description", "aliases", "enabled", "tags", "meta"});
-  section.not_supported(
-      {"distributions", "installation", "versions", "environment", "dependencies"});
+  auto names = section.texts("aliases");
+  names.push_back(name);
+  names.push_back(runtime.ref);
+  names.push_back(runtime.ref.substr(runtime.ref.find('.') + 1));
+  section.ignore(
+      {"label", "description", "enabled", "tags", "meta", "distributions", "installation"});
+  section.not_supported({"versions"});
   section.finish();
-  if (!runtime.ref.empty()) reading.pack.runtimes.push_back(std::move(runtime));
+  if (runtime.ref.empty()) return;
+  for (const auto& each : names) {
+    if (!each.empty()) reading.runtime_names.try_emplace(to_lower_ascii(each), runtime.ref);
+  }
+  reading.pack.runtimes.push_back(std::move(runtime));
 }
 
 void read_policy(Reading& reading, Section& section) {

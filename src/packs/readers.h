@@ -23,17 +23,24 @@ struct Reading {
   std::string folder;  // its name; empty: not known
   Pack pack;
   Findings findings;
-  std::map<std::string, std::string> places;  // kind and ref -> where it was first defined
+  Reuse reuse = Reuse::None;                         // of its actions that do not say
+  std::map<std::string, std::string> runtime_names;  // in lower case -> ref, of its own
+  std::map<std::string, std::string> places;         // kind and ref -> where it was first defined
 };
 
+// Of the key `reuse`, in the order of Reuse.
+inline constexpr std::initializer_list<std::string_view> kReuse = {"none", "fork", "process"};
+
 bool is_pack_ref(std::string_view text);
+// A runtime that the pack itself brings, by its ref, its name or an alias, in any case.
+const Runtime* find_own_runtime(const Reading& reading, const std::string& name);
 
 void read_pack_yaml(Reading& reading, Section& section);
 void read_config_schema(Reading& reading, Section& section);
 void read_runtime(Reading& reading, Section& section);
 void read_trigger(Reading& reading, Section& section);
 void read_action(Reading& reading, Section& section);
-void read_sensor(Reading& reading, Section& section);
+void read_sensor(Reading& reading, Section& section);  // and the triggers that it defines
 // Policies and aliases: only their form.
 void read_policy(Reading& reading, Section& section);
 void read_alias(Reading& reading, Section& section);

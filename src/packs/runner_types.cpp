@@ -9,23 +9,26 @@ namespace millrace::packs {
 namespace {
 
 constexpr std::string_view kShellParameters =
-    "cmd:string cwd:string env:object timeout:integer sudo:boolean sudo_password:string "
-    "kwarg_op:string";
+    "cmd:string cwd:string env:object timeout:integer sudo:boolean sudo_password:string";
 constexpr std::string_view kScriptParameters =
     "cwd:string env:object timeout:integer sudo:boolean sudo_password:string kwarg_op:string";
-constexpr std::string_view kPythonParameters =
-    "env:object timeout:integer log_level:string content_version:string";
+constexpr std::string_view kPythonParameters = "env:object timeout:integer log_level:string";
+constexpr std::string_view kNodeParameters = "env:object timeout:integer log_level:string";
 constexpr std::string_view kHttpParameters =
     "url:string method:string headers:object body:any params:object cookies:object "
     "username:string password:string timeout:number allow_redirects:boolean verify:boolean "
-    "http_proxy:string https_proxy:string";
+    "verify_ssl_cert:boolean";
 constexpr std::string_view kInquiryParameters =
     "route:string schema:object roles:array users:array ttl:integer";
 
 constexpr std::string_view kRemoteParameters =
     "cmd:string hosts:string username:string password:string private_key:string "
-    "passphrase:string port:integer bastion_host:string parallel:boolean dir:string cwd:string "
-    "env:object timeout:integer sudo:boolean sudo_password:string kwarg_op:string";
+    "passphrase:string port:integer bastion_host:string parallel:boolean cwd:string env:object "
+    "timeout:integer sudo:boolean";
+constexpr std::string_view kRemoteScriptParameters =
+    "hosts:string username:string password:string private_key:string passphrase:string "
+    "port:integer bastion_host:string parallel:boolean dir:string cwd:string env:object "
+    "timeout:integer sudo:boolean kwarg_op:string";
 constexpr std::string_view kWindowsParameters =
     "cmd:string host:string username:string password:string port:integer scheme:string "
     "transport:string verify_ssl_cert:boolean params:string share:string cwd:string env:object "
@@ -39,21 +42,24 @@ constexpr RunnerType kTypes[] = {
     {"python", Runner::Script, "python", ""},
     {"node", Runner::Script, "node", ""},
     {"nodejs", Runner::Script, "node", ""},
+    {"node.js", Runner::Script, "node", ""},
     {"native", Runner::Script, "native", ""},
     {"workflow", Runner::Workflow, "", ""},
+    // Ours, of the shape of python-script.
+    {"node-script", Runner::Script, "node", kNodeParameters, Sdk::Node},
     // StackStorm's.
     {"local-shell-cmd", Runner::Shell, "", kShellParameters},
     {"local-shell-script", Runner::Script, "shell", kScriptParameters},
-    {"python-script", Runner::Script, "python", kPythonParameters, true},
-    {"orquesta", Runner::Workflow, "", "context:object notify:array"},
-    {"action-chain", Runner::Workflow, "", "skip_notify:array display_published:boolean"},
+    {"python-script", Runner::Script, "python", kPythonParameters, Sdk::Python},
+    {"orquesta", Runner::Workflow, "", ""},
+    {"action-chain", Runner::Workflow, "", ""},
     {"http-request", Runner::Http, "", kHttpParameters},
     {"noop", Runner::Builtin, "", ""},
     {"inquirer", Runner::Builtin, "", kInquiryParameters},
     {"announcement", Runner::Builtin, "", "experimental:boolean route:string"},
-    {"remote-shell-cmd", Runner::Unsupported, "", kRemoteParameters},
-    {"remote-shell-script", Runner::Unsupported, "", kRemoteParameters},
-    {"run-remote-script", Runner::Unsupported, "", kRemoteParameters},
+    {"remote-shell-cmd", Runner::Shell, "", kRemoteParameters, Sdk::Ssh},
+    {"remote-shell-script", Runner::Script, "shell", kRemoteScriptParameters, Sdk::Ssh},
+    {"run-remote-script", Runner::Script, "shell", kRemoteScriptParameters, Sdk::Ssh},
     {"winrm-cmd", Runner::Unsupported, "", kWindowsParameters},
     {"winrm-ps-cmd", Runner::Unsupported, "", kWindowsParameters},
     {"winrm-ps-script", Runner::Unsupported, "", kWindowsParameters},
@@ -66,7 +72,7 @@ constexpr RunnerType kTypes[] = {
 }  // namespace
 
 const RunnerType* find_runner_type(std::string_view name) {
-  auto found = std::ranges::find(kTypes, name, &RunnerType::name);
+  auto found = std::ranges::find(kTypes, to_lower_ascii(name), &RunnerType::name);
   return found == std::end(kTypes) ? nullptr : found;
 }
 

@@ -15,10 +15,11 @@ struct RunnerType {
   std::string_view runtime;  // of Script
   // Further parameters that a caller may give, as "name:type" with spaces between.
   std::string_view parameters;
-  bool is_python_script = false;  // StackStorm's: started through the shim
+  Sdk sdk = Sdk::None;  // what starts it
 };
 
-// nullptr: no such type. Runtimes of packs are types too, but not in this table.
+// In any case, as Attune's packs write them. nullptr: no such type. Runtimes of packs are types
+// too, but not in this table.
 const RunnerType* find_runner_type(std::string_view name);
 std::vector<std::string_view> runner_type_names();
 

@@ -101,10 +101,16 @@ void add_stackstorm_names(const Action& action, bool succeeded, const Value& out
     result.set("succeeded", succeeded);
     result.set("failed", !succeeded);
     for (std::string_view name : {"stdout", "stderr"}) read_as_stackstorm(result, name);
-  } else if (action.python_runner) {
+  } else if (action.sdk == Sdk::Python) {
     result.set("result", output);
   }
 }
+  } else if (action.sdk == Sdk::Ssh && output.is_map()) {
+    for (const auto& host : output.as_map()) result.set(host.name(), host.value);
+  } else if (action.runner_type == "http-request" && output.is_map()) {
+    for (std::string_view name : {"status_code", "headers", "body"}) result.set(name, output[name]);
+    bool is_text = output["body"].is_string() || output["body"].is_null();
+    result.set("parsed", !is_text);
 
 void note_short_secrets(const Action& action, const Value& parameters, Value& result) {
   std::string names = packs::SecretScalars(action, parameters).unmasked();
@@ -227,7 +233,7 @@ FinishRun::Output FinishRun::printed(const Action* action, const Value& paramete
   if (!completion_.is_read && !completion_.output.is_null()) return {completion_.output, {}};
   if (completion_.end != RunEnd::Exited) return {};
   if (!action) return {Value(), "the release is gone that says how its output is to be read"};
-  if (action->python_runner) return {completion_.output, completion_.output_error};
+  if (action->says_result()) return {completion_.output, completion_.output_error};
   if (action->output_format == OutputFormat::Text) return {};
   const auto& out = completion_.out;
   if (out.dropped > 0) {

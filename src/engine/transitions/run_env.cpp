@@ -75,7 +75,7 @@ void give_own_env(const Action& action, kernel::WorkOrder& order) {
     bool is_own =
         is_of_the_file(*parameter, entry) && !why_env_is_refused(entry.name(), {}).empty();
     if (is_own) {
-      order.runtime.env.emplace_back(entry.name(), text_of(entry.value));
+      order.runtime.env.push_back({std::string(entry.name()), text_of(entry.value)});
     } else {
       given.set(entry.name(), entry.value);
     }

@@ -40,7 +40,9 @@ Result<WorkOrder> make_order(const TenantCatalog& catalog, const ExecutionRow& r
   order.entry_point = action.entry_point;
   order.runner = action.runner;
   order.runner_type = action.runner_type;
-  order.python_runner = action.python_runner;
+  order.sdk = action.sdk;
+  order.reuse = action.reuse;
+  order.identity = row.identity;
   order.delivery = action.delivery;
   order.parameter_format = action.parameter_format;
   order.output_format = action.output_format;

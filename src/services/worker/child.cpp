@@ -215,6 +215,14 @@ bool can_start_in_cgroup(int cgroup_fd) {
   return pid > 0 && shared.step == Step::Execute;
 }
 
+std::string_view path_variable(const std::vector<std::string>& env) {
+  constexpr std::string_view kName = "PATH=";
+  for (std::string_view entry : env) {
+    if (entry.starts_with(kName)) return entry.substr(kName.size());
+  }
+  return {};
+}
+
 std::string find_program(const std::string& name, const std::string& path) {
   if (name.find('/') != std::string::npos) return name;
   for (std::string_view folder : split(path, ':')) {

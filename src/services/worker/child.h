@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "services/worker/run_limits.h"
@@ -47,6 +48,9 @@ ChildStart start_child(const ChildSpec& spec);
 // True when this kernel and machine let children be started inside `cgroup_fd` (clone3 may be
 // missing, or forbidden by a seccomp filter).
 bool can_start_in_cgroup(int cgroup_fd);
+
+// PATH of an environment; empty: it has none.
+std::string_view path_variable(const std::vector<std::string>& env);
 
 // The file that `name` stands for: itself when it holds a slash, else the first executable file
 // of that name in `path`, a list of folders with colons between. Empty when there is none.

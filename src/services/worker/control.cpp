@@ -7,9 +7,12 @@
 //   run     = tenant:i64 key started_ms:i64
 //   limits  = processes:i64 memory_bytes:i64 open_files:i64 file_bytes:i64 cpu_s:i64 core_bytes:i64
 //
+//   warm    = reuse:u8 sdk:u8 key:text env:list processes:i64 calls:i64 age_ms:i64 idle_ms:i64
+//             memory_bytes:i64
+//
 //   worker to spawner
 //     1 Launch  = tenant:i64 key argv:list env:list cwd:text delivery:u8 parameters:text
-//                 secrets:list timeout_ms:i64 grace_ms:i64 output_cap:i64 limits
+//                 secrets:list timeout_ms:i64 grace_ms:i64 output_cap:i64 limits warm
 //     2 Kill    = key
 //     3 Ack     = key
 //     4 Goodbye =
@@ -76,6 +79,20 @@ Launch get_launch(FrameReader& r) {
                         &limits.file_bytes, &limits.cpu_s, &limits.core_bytes}) {
     *each = r.i64();
   }
+  WarmCall& warm = launch.warm;
+  uint8_t reuse = r.u8(), sdk = r.u8();
+  if (reuse > static_cast<uint8_t>(Reuse::Process) || sdk > static_cast<uint8_t>(Sdk::Node)) {
+    r.spoil();
+  } else {
+    warm.reuse = static_cast<Reuse>(reuse);
+    warm.sdk = static_cast<Sdk>(sdk);
+  }
+  warm.key = r.text();
+  warm.env = r.list();
+  for (int64_t* each :
+       {&warm.processes, &warm.calls, &warm.age_ms, &warm.idle_ms, &warm.memory_bytes}) {
+    *each = r.i64();
+  }
   return launch;
 }
 
@@ -133,6 +150,10 @@ bool encode(std::string& out, const Launch& launch) {
       .i64(limits.file_bytes)
       .i64(limits.cpu_s)
       .i64(limits.core_bytes);
+  const WarmCall& warm = launch.warm;
+  w.u8(static_cast<uint8_t>(warm.reuse)).u8(static_cast<uint8_t>(warm.sdk)).text(warm.key);
+  w.list(warm.env).i64(warm.processes).i64(warm.calls).i64(warm.age_ms).i64(warm.idle_ms);
+  w.i64(warm.memory_bytes);
   return w.end();
 }
 

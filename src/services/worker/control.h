@@ -14,7 +14,7 @@
 namespace millrace::worker {
 
 // The language between a worker (in the server) and its spawner. Grammar: control.cpp.
-inline constexpr uint32_t kProtocolVersion = 4;
+inline constexpr uint32_t kProtocolVersion = 5;
 
 enum class Delivery : uint8_t { Stdin = 0, File = 1 };
 
@@ -22,6 +22,25 @@ enum class Delivery : uint8_t { Stdin = 0, File = 1 };
 // Read by SpawnerDoor.
 struct Proof {
   std::string secret;
+};
+
+// What a process that serves one call after another is held to. Of the worker's configuration.
+struct WarmTerms {
+  int64_t processes = 8;  // of one spawner; 0: none
+  int64_t calls = 1'000;  // of one process, which ends then
+  int64_t age_ms = 3'600'000;
+  int64_t idle_ms = 60'000;
+  int64_t memory_bytes = 512 << 20;  // after a call
+  bool operator==(const WarmTerms&) const = default;
+};
+
+// Of a launch that such a process may serve; its argv then has `--serve` behind it.
+struct WarmCall : WarmTerms {
+  Reuse reuse = Reuse::None;
+  Sdk sdk = Sdk::None;
+  // Whose calls one process serves: all that a call may know is in it. Never logged.
+  std::string key;
+  std::vector<std::string> env;  // the process's own; Launch::env is the call's
 };
 
 // Worker to spawner: start this. A key that the spawner knows already is ignored.
@@ -41,6 +60,7 @@ struct Launch {
   int64_t grace_ms = 0;    // between SIGTERM and SIGKILL
   int64_t output_cap = 0;  // stored bytes per stream
   RunLimits limits;
+  WarmCall warm;
 };
 
 // Worker to spawner: end the run as Canceled.

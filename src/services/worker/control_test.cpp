@@ -39,6 +39,11 @@ Launch sample_launch() {
   launch.grace_ms = 2;
   launch.output_cap = 3;
   launch.limits = {4, 5, 6, 7, 8, 9};
+  static_cast<WarmTerms&>(launch.warm) = {10, 11, 12, 13, 14};
+  launch.warm.reuse = Reuse::Fork;
+  launch.warm.sdk = Sdk::Node;
+  launch.warm.key = "5:whose";
+  launch.warm.env = {"B=2"};
   return launch;
 }
 
@@ -78,6 +83,11 @@ TEST(Control, EveryMessageSurvivesAnyCutOfTheStream) {
     EXPECT_EQ(l.delivery, Delivery::File);
     EXPECT_EQ(l.output_cap, 3);
     EXPECT_EQ(l.limits, launch.limits);
+    EXPECT_EQ(static_cast<const WarmTerms&>(l.warm), static_cast<const WarmTerms&>(launch.warm));
+    EXPECT_EQ(l.warm.reuse, Reuse::Fork);
+    EXPECT_EQ(l.warm.sdk, Sdk::Node);
+    EXPECT_EQ(l.warm.key, launch.warm.key);
+    EXPECT_EQ(l.warm.env, launch.warm.env);
     EXPECT_EQ(std::get<Kill>(frames[1]).key, launch.key);
     EXPECT_EQ(std::get<Ack>(frames[2]).key, launch.key);
     EXPECT_EQ(std::get<Hold>(frames[4]).tenant, TenantId(6));

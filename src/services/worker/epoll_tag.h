@@ -11,7 +11,7 @@ namespace millrace::worker {
 // the door, and not who is in it: an event that comes late finds another one or none, and does no
 // harm.
 struct EpollTag {
-  enum Kind : uint32_t { Signals, Listener, Guest, Connection, Stdout, Stderr, Result };
+  enum Kind : uint32_t { Signals, Listener, Guest, Connection, Stdout, Stderr, Result, Warm };
   Kind kind;
   int slot = 0;
 

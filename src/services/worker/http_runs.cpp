@@ -92,15 +92,16 @@ net::HeaderList request_headers(const Value& parameters) {
 Result<HttpPlan> plan_http(const kernel::WorkOrder& order) {
   const Value& p = order.parameters;
   HttpPlan plan;
-  if (!p.bool_or("verify", true)) {
-    return cannot_send(order,
-                       "'verify: false' is not supported; let this machine trust the "
-                       "server's certificate authority");
+  for (std::string_view name : {"verify", "verify_ssl_cert"}) {
+    if (p.bool_or(name, true)) continue;
+    return cannot_send(order, fmt::format("'{}: false' is not supported; let this machine trust "
+                                          "the server's certificate authority",
+                                          name));
   }
   if (!p.string_or("http_proxy", "").empty() || !p.string_or("https_proxy", "").empty()) {
     return cannot_send(order, "proxies are not supported");
   }
-  plan.request.method = p.string_or("method", "GET");
+  plan.request.method = p.string_or("method", p["body"].is_null() ? "GET" : "POST");
   plan.request.url = with_query(p.string_or("url", ""), p["params"]);
   plan.request.headers = request_headers(p);
   if (const Value& body = p["body"]; body.is_string()) {

@@ -12,6 +12,7 @@
 #include "base/json.h"
 #include "model/env_names.h"
 #include "services/worker/mask.h"
+#include "services/worker/runtime_words.h"
 
 namespace millrace::worker {
 namespace {
@@ -32,15 +33,30 @@ bool has_first_line(const std::string& path) {
   return file && ::read(file.get(), mark, 2) == 2 && mark[0] == '#' && mark[1] == '!';
 }
 
-Result<std::vector<std::string>> shell_command(const kernel::WorkOrder& order) {
+// Before the command that root is to run. The password is the first line of stdin.
+Result<std::vector<std::string>> sudo_words(const kernel::WorkOrder& order,
+                                            const RunDefaults& defaults) {
+  if (!order.parameters.bool_or("sudo", false)) return std::vector<std::string>();
+  if (!defaults.allow_sudo) {
+    return cannot_run(order,
+                      "'sudo' is off on this worker: worker.allow_sudo: true in its "
+                      "configuration allows it, and /etc/sudoers has to let its user "
+                      "through (NOPASSWD, SETENV)");
+  }
+  bool has_password = !order.parameters.string_or("sudo_password", "").empty();
+  if (!has_password) return std::vector<std::string>{"sudo", "-n", "-E", "-H", "--"};
+  return std::vector<std::string>{"sudo", "-S", "-k", "-p", "", "-E", "-H", "--"};
+}
+
+Result<std::vector<std::string>> shell_command(const kernel::WorkOrder& order,
+                                               const RunDefaults& defaults) {
   std::string_view command = order.parameters.string_or("cmd", "");
   if (command.empty()) return cannot_run(order, "the parameter 'cmd' is empty");
-  if (order.parameters.bool_or("sudo", false)) {
-    return cannot_run(order, "the parameter 'sudo' is not supported; write sudo into the command");
-  }
+  TRY(auto argv, sudo_words(order, defaults));
   bool is_of_stackstorm = order.runner_type == "local-shell-cmd";
   std::string shell = is_of_stackstorm && can_run(kBash) ? kBash : "/bin/sh";
-  return std::vector<std::string>{std::move(shell), "-c", std::string(command), order.action};
+  argv.insert(argv.end(), {std::move(shell), "-c", std::string(command), order.action});
+  return argv;
 }
 
 Value own_parameters(const kernel::WorkOrder& order) {
@@ -70,53 +86,84 @@ void add_named_arguments(const kernel::WorkOrder& order, std::vector<std::string
 
 // A script of StackStorm's is run itself, by its first line; by bash where it has none.
 Result<std::vector<std::string>> stackstorm_script(const kernel::WorkOrder& order,
+                                                   const RunDefaults& defaults,
                                                    const ReleaseFile& release_file) {
   TRY(std::string file, release_file(order.pack, order.release, "actions/" + order.entry_point));
-  std::vector<std::string> argv;
+  TRY(auto argv, sudo_words(order, defaults));
   if (!has_first_line(file)) argv.emplace_back(can_run(kBash) ? kBash : "/bin/sh");
   argv.push_back(std::move(file));
   add_named_arguments(order, argv);
   return argv;
 }
 
-std::vector<std::string> interpreter(const kernel::WorkOrder& order, const RunDefaults& defaults) {
-  auto words = order.runtime.interpreter;
-  std::string own = defaults.python ? defaults.python(order) : std::string();
-  if (!own.empty() && !words.empty()) words[0] = std::move(own);
+// Without a slash at its end; `file`: one of the release's.
+std::string_view release_folder(std::string_view file, std::string_view below) {
+  return file.substr(0, file.size() - below.size());
+}
+
+// With the program of the environment where there is one.
+std::vector<std::string> interpreter(const kernel::WorkOrder& order, const RuntimeWords& words) {
+  auto argv = words.in(order.runtime.interpreter);
+  const auto& own = order.runtime.environment.interpreter;
+  bool has_own = !own.empty() && !words.env_dir.empty() && !argv.empty();
+  if (has_own) argv[0] = words.in(own);
+  return argv;
+}
+
+RuntimeWords words_of(const kernel::WorkOrder& order, const RunDefaults& defaults) {
+  RuntimeWords words;
+  if (order.runner != Runner::Script) return words;
+  if (defaults.environment) words.env_dir = defaults.environment(order);
+  if (!order.runtime.interpreter.empty()) words.interpreter = order.runtime.interpreter[0];
   return words;
 }
 
 Result<std::vector<std::string>> script_command(const kernel::WorkOrder& order,
                                                 const RunDefaults& defaults,
-                                                const ReleaseFile& release_file) {
-  if (order.runner_type == "local-shell-script") return stackstorm_script(order, release_file);
-  // Here runtimes that are kept warm (python, node) will take an order instead of a new process.
-  TRY(std::string file, release_file(order.pack, order.release, "actions/" + order.entry_point));
-  auto argv = interpreter(order, defaults);
+                                                const ReleaseFile& release_file,
+                                                RuntimeWords& words) {
+  if (order.runner_type == "local-shell-script")
+    return stackstorm_script(order, defaults, release_file);
+  std::string below = "/actions/" + order.entry_point;
+  TRY(std::string file, release_file(order.pack, order.release, below.substr(1)));
+  words.pack_dir = release_folder(file, below);
+  auto argv = interpreter(order, words);
   argv.push_back(std::move(file));
   return argv;
 }
 
 Result<std::vector<std::string>> command(const kernel::WorkOrder& order,
                                          const RunDefaults& defaults,
-                                         const ReleaseFile& release_file) {
+                                         const ReleaseFile& release_file, RuntimeWords& words) {
   switch (order.runner) {
-    case Runner::Shell: return shell_command(order);
-    case Runner::Script: return script_command(order, defaults, release_file);
+    case Runner::Shell: return shell_command(order, defaults);
+    case Runner::Script: return script_command(order, defaults, release_file, words);
     default:
       return cannot_run(order, fmt::format("runner_type '{}' is not supported by this worker",
                                            order.runner_type));
   }
 }
 
+// NAME=value of this name.
+std::vector<std::string>::iterator variable(std::vector<std::string>& env, std::string_view name) {
+  return std::find_if(env.begin(), env.end(), [&](std::string_view entry) {
+    return entry.size() > name.size() && entry.starts_with(name) && entry[name.size()] == '=';
+  });
+}
+
 // Sets NAME=value; a later value takes the place of an earlier one.
 void set(std::vector<std::string>& env, std::string_view name, std::string_view value) {
-  auto is_same = [&](std::string_view entry) {
-    return entry.size() > name.size() && entry.starts_with(name) && entry[name.size()] == '=';
-  };
-  auto at = std::find_if(env.begin(), env.end(), is_same);
+  auto at = variable(env, name);
   if (at == env.end()) at = env.emplace(env.end());
   *at = fmt::format("{}={}", name, value);
+}
+
+void set(std::vector<std::string>& env, const RuntimeVariable& runtimes,
+         const RuntimeWords& words) {
+  if (words.env_dir.empty() && needs_environment(runtimes)) return;
+  auto at = variable(env, runtimes.name);
+  std::string before = at == env.end() ? std::string() : at->substr(runtimes.name.size() + 1);
+  set(env, runtimes.name, value_of(runtimes, before, words));
 }
 
 Result<void> check_name(const kernel::WorkOrder& order, std::string_view name,
@@ -126,14 +173,35 @@ Result<void> check_name(const kernel::WorkOrder& order, std::string_view name,
   return cannot_run(order, fmt::format("the variable '{}' may not be set: {}", name, why));
 }
 
+// `shell`, `python`, `node`, `native`, a pack's own runtime: StackStorm's types have other names.
+bool is_of_attunes_spelling(const kernel::WorkOrder& order) {
+  return order.sdk == Sdk::None && !order.runner_type.empty() &&
+         !order.runner_type.starts_with("local-shell");
+}
+
+void add_attunes_names(const kernel::WorkOrder& order, std::vector<std::string>& env) {
+  constexpr std::string_view kSame[] = {"ACTION",  "EXEC_ID", "RULE",
+                                        "TRIGGER", "API_URL", "API_TOKEN"};
+  for (const auto& [name, value] : order.env) {
+    constexpr std::string_view kOurs = "MILLRACE_";
+    if (!name.starts_with(kOurs) || value.empty()) continue;
+    auto rest = std::string_view(name).substr(kOurs.size());
+    if (std::ranges::find(kSame, rest) != std::end(kSame)) {
+      set(env, fmt::format("ATTUNE_{}", rest), value);
+    }
+  }
+  set(env, "ATTUNE_PACK_REF", order.pack);
+}
+
 Result<std::vector<std::string>> environment(const kernel::WorkOrder& order,
-                                             const RunDefaults& defaults) {
+                                             const RunDefaults& defaults,
+                                             const RuntimeWords& words) {
   std::vector<std::string> env;
   env.reserve(defaults.env.size() + order.runtime.env.size() + order.env.size() + 4);
   for (const auto& [name, value] : defaults.env) set(env, name, value);
-  for (const auto& [name, value] : order.runtime.env) set(env, name, value);
-  const Value& given = order.parameters["env"];
-  if (given.is_map()) {
+  for (const auto& one : order.runtime.env) set(env, one, words);
+  const Value& given = order.parameters["env"];  // of the other machine, where there is one
+  if (given.is_map() && order.sdk != Sdk::Ssh) {
     for (const auto& entry : given.as_map()) {
       if (entry.name().empty() || entry.name().find('=') != std::string_view::npos) {
         return cannot_run(order, fmt::format("the parameter 'env' holds '{}', which is no name of "
@@ -151,6 +219,7 @@ Result<std::vector<std::string>> environment(const kernel::WorkOrder& order,
     TRY(check_name(order, name, defaults));
     set(env, name, value);
   }
+  if (is_of_attunes_spelling(order)) add_attunes_names(order, env);
   return env;
 }
 
@@ -182,35 +251,110 @@ std::string plain_text(const Value& value) {
   return value.is_string() ? std::string(value.as_string()) : to_json(value);
 }
 
-// What the SDK reads from stdin: sdk/python/README.md.
-Result<void> plan_python(const kernel::WorkOrder& order, const RunDefaults& defaults,
-                         const ReleaseFile& release_file, Launch& launch) {
-  if (!defaults.python_sdk) return cannot_run(order, "this worker has no Python SDK");
-  TRY(std::string sdk, defaults.python_sdk());
+// What an SDK reads from stdin stands in sdk/python/README.md and sdk/node/README.md.
+Result<void> plan_sdk(const kernel::WorkOrder& order, const RunDefaults& defaults,
+                      const ReleaseFile& release_file, RuntimeWords& words, Launch& launch) {
+  if (!defaults.sdk) return cannot_run(order, "this worker has no SDK");
+  TRY(std::string sdk, defaults.sdk(order.sdk));
   std::string below = "/actions/" + order.entry_point;
   TRY(std::string file, release_file(order.pack, order.release, below.substr(1)));
-  launch.argv = interpreter(order, defaults);
-  launch.argv.push_back(sdk + "/millrace/runtime.py");
-  launch.parameters = to_json(
-      Value::map({{"action", order.action},
-                  {"pack", order.pack},
-                  {"pack_path", std::string_view(file).substr(0, file.size() - below.size())},
-                  {"entry_point", order.entry_point},
-                  {"parameters", own_parameters(order)},
-                  {"config", order.config.is_map() ? order.config : Value::map()},
-                  {"log_level", order.parameters.string_or("log_level", "")}}));
+  words.pack_dir = release_folder(file, below);
+  launch.argv = interpreter(order, words);
+  launch.argv.push_back(order.sdk == Sdk::Python ? sdk + "/millrace/runtime.py" : sdk);
+  launch.parameters =
+      to_json(Value::map({{"action", order.action},
+                          {"pack", order.pack},
+                          {"pack_path", words.pack_dir},
+                          {"entry_point", order.entry_point},
+                          {"parameters", own_parameters(order)},
+                          {"config", order.config.is_map() ? order.config : Value::map()},
+                          {"log_level", order.parameters.string_or("log_level", "")}}));
+  launch.says_result = true;
+  return {};
+}
+
+void add_to_key(std::string& key, std::string_view text) {
+  key += fmt::format("{}:{}", text.size(), text);
+}
+
+// Whose calls a process may serve: all that one of them may know stands in the key, but for its
+// parameters that are no secrets and the token of its run, which ends with it.
+void plan_warm(const kernel::WorkOrder& order, const RunDefaults& defaults,
+               const RuntimeWords& words, Launch& launch) {
+  if (order.reuse == Reuse::None || order.sdk == Sdk::None || order.sdk == Sdk::Ssh ||
+      defaults.warm.processes == 0)
+    return;
+  WarmCall& warm = launch.warm;
+  static_cast<WarmTerms&>(warm) = defaults.warm;
+  warm.reuse = order.reuse;
+  warm.sdk = order.sdk;
+  for (const auto& [name, value] : defaults.env) set(warm.env, name, value);
+  for (const auto& one : order.runtime.env) set(warm.env, one, words);
+  std::string_view token;
+  for (const auto& [name, value] : order.env) {
+    if (name == "MILLRACE_API_TOKEN") token = value;
+  }
+  for (const auto& text :
+       {std::to_string(order.tenant.value), order.identity, order.pack, order.release,
+        words.env_dir, to_json(order.config), std::to_string(static_cast<int>(order.reuse))}) {
+    add_to_key(warm.key, text);
+  }
+  using Texts = const std::vector<std::string>*;
+  for (Texts texts :
+       {Texts(&launch.argv), Texts(&warm.env), Texts(&order.permissions), Texts(&order.secrets)}) {
+    for (const auto& text : *texts) {
+      if (text != token) add_to_key(warm.key, text);
+    }
+    warm.key += ';';
+  }
+}
+
+// What remote_shell.py reads from stdin.
+Result<void> plan_remote(const kernel::WorkOrder& order, const RunDefaults& defaults,
+                         const ReleaseFile& release_file, Launch& launch) {
+  if (!defaults.sdk) return cannot_run(order, "this worker has no SDK");
+  TRY(std::string sdk, defaults.sdk(Sdk::Python));
+  launch.argv = {"python3", "-I", "-u", sdk + "/millrace/remote_shell.py"};
+  std::vector<std::string> arguments;
+  Value said =
+      Value::map({{"action", order.action}, {"hosts", order.parameters.string_or("hosts", "")}});
+  if (order.runner == Runner::Script) {
+    constexpr size_t kLargestScript = 16 << 20;
+    TRY(std::string file, release_file(order.pack, order.release, "actions/" + order.entry_point));
+    TRY(std::string script, read_file(file, kLargestScript));
+    said.set("script", std::move(script));
+    add_named_arguments(order, arguments);
+  } else {
+    said.set("command", order.parameters.string_or("cmd", ""));
+  }
+  for (const auto& name : order.arguments) {
+    arguments.push_back(as_argument(order.parameters[name]));
+  }
+  Value options = Value::map({{"known_hosts", defaults.known_hosts}});
+  for (std::string_view name : {"username", "password", "private_key", "passphrase", "port",
+                                "bastion_host", "parallel", "dir", "cwd", "env", "sudo"}) {
+    if (!order.parameters[name].is_null()) options.set(name, order.parameters[name]);
+  }
+  said.set("arguments", Value(ValueList(arguments.begin(), arguments.end())));
+  said.set("options", std::move(options));
+  launch.parameters = to_json(said);
   launch.says_result = true;
   return {};
 }
 
 Result<void> plan_command(const kernel::WorkOrder& order, const RunDefaults& defaults,
-                          const ReleaseFile& release_file, Launch& launch) {
-  TRY(launch.argv, command(order, defaults, release_file));
+                          const ReleaseFile& release_file, RuntimeWords& words, Launch& launch) {
+  TRY(launch.argv, command(order, defaults, release_file, words));
   for (const auto& name : order.arguments) {
     launch.argv.push_back(as_argument(order.parameters[name]));
   }
   launch.delivery = order.delivery == ParameterDelivery::File ? Delivery::File : Delivery::Stdin;
   launch.parameters = format_parameters(own_parameters(order), order.parameter_format);
+  // sudo reads it byte by byte and leaves the rest to the command.
+  auto password = order.parameters.string_or("sudo_password", "");
+  if (!launch.argv.empty() && launch.argv[0] == "sudo" && !password.empty()) {
+    launch.parameters = fmt::format("{}\n{}", password, launch.parameters);
+  }
   return {};
 }
 
@@ -235,13 +379,17 @@ Result<Launch> plan_launch(const kernel::WorkOrder& order, const RunDefaults& de
   Launch launch;
   launch.tenant = order.tenant;
   launch.key = order.key;
-  if (order.python_runner) {
-    TRY(plan_python(order, defaults, release_file, launch));
+  RuntimeWords words = words_of(order, defaults);
+  if (order.sdk == Sdk::Ssh) {
+    TRY(plan_remote(order, defaults, release_file, launch));
+  } else if (order.sdk != Sdk::None) {
+    TRY(plan_sdk(order, defaults, release_file, words, launch));
+    plan_warm(order, defaults, words, launch);
   } else {
-    TRY(plan_command(order, defaults, release_file, launch));
+    TRY(plan_command(order, defaults, release_file, words, launch));
   }
-  TRY(launch.env, environment(order, defaults));
-  launch.cwd = order.parameters.string_or("cwd", "");
+  TRY(launch.env, environment(order, defaults, words));
+  if (order.sdk != Sdk::Ssh) launch.cwd = order.parameters.string_or("cwd", "");
   // The server refuses these where it is asked; here they would be cut short.
   if (has_nul(launch.argv)) return cannot_run(order, "a word of its command holds a NUL byte");
   if (has_nul(launch.env)) return cannot_run(order, "a variable of 'env' holds a NUL byte");

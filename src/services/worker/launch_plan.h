@@ -18,10 +18,13 @@ struct RunDefaults {
   int64_t grace_ms = 5'000;                              // between SIGTERM and SIGKILL
   int64_t output_cap = 10 << 20;                         // stored bytes per stream
   RunLimits limits;
-  // The folder of sdk/python's packages; none: python-script actions cannot be run.
-  std::function<Result<std::string>()> python_sdk;
-  // The Python that has what the order's release requires; empty or none: its runtime's own.
-  std::function<std::string(const kernel::WorkOrder&)> python;
+  WarmTerms warm;
+  bool allow_sudo = false;  // `sudo: true` of shell actions runs them as root
+  std::string known_hosts;  // of ssh; empty: its own files
+  // The folder of an SDK; none: actions that go through it cannot be run.
+  std::function<Result<std::string>(Sdk)> sdk;
+  // The environment that has what the order's release requires; empty or none: there is none.
+  std::function<std::string(const kernel::WorkOrder&)> environment;
   std::vector<std::string>
       env_allowed;  // names that steer interpreters and may be set all the same
 };
@@ -41,8 +44,11 @@ using ReleaseFile = std::function<Result<std::string>(
 //                                               has it
 //   Runner::Script  INTERPRETER... FILE ARG...  FILE lies in the pack's actions/ folder
 //   local-shell-script  FILE --NAME=VALUE... ARG...
-//   python-script   INTERPRETER... SDK          which loads FILE's class, and says its result on a
-//                                               descriptor of its own (sdk/python/README.md)
+//   python-script   INTERPRETER... SDK          which loads FILE's class or function, and says its
+//   node-script                                 result on a descriptor of its own (README.md of
+//                                               sdk/python, sdk/node)
+//   remote-shell-*  python3 remote_shell.py     of sdk/python, which starts ssh; all of the order
+//                                               goes through stdin
 //
 // ARG... are the order's arguments. Environment, later ones win: the defaults, the runtime's, the
 // parameter `env`, the order's own (MILLRACE_*). The working folder is the parameter `cwd`, below

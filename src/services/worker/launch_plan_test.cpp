@@ -91,14 +91,14 @@ TEST(LaunchPlan, AScriptOfStackStormsIsRunItselfWithNamedArguments) {
 
 TEST(LaunchPlan, PythonScriptGoesThroughTheSdk) {
   Order o(Runner::Script);
-  o.order.python_runner = true;
+  o.order.sdk = Sdk::Python;
   o.order.runtime.interpreter = {"python3", "-u"};
   o.order.steering = {"log_level"};
   o.order.parameters = Value::map({{"x", 1}, {"log_level", "INFO"}});
   o.order.config = Value::map({{"key", "k"}});
   EXPECT_FALSE(o.plan().ok());  // no SDK
   RunDefaults defaults;
-  defaults.python_sdk = [] { return Result<std::string>("/sdk"); };
+  defaults.sdk = [](Sdk) { return Result<std::string>("/sdk"); };
   auto launch = plan_launch(o.order, defaults, [](const auto&, const auto&, const auto& file) {
     return Result<std::string>("/packs/demo/d1/" + file);
   });
@@ -109,6 +109,153 @@ TEST(LaunchPlan, PythonScriptGoesThroughTheSdk) {
             R"({"action":"demo.act","pack":"demo","pack_path":"/packs/demo/d1",)"
             R"("entry_point":"act.sh","parameters":{"x":1},"config":{"key":"k"},)"
             R"("log_level":"INFO"})");
+}
+
+TEST(LaunchPlan, NodeScriptGoesThroughItsSdkWithItsEnvironment) {
+  Order o(Runner::Script);
+  o.order.sdk = Sdk::Node;
+  o.order.runtime.interpreter = {"node"};
+  o.order.runtime.env = {{"NODE_PATH", "{env_dir}/node_modules"}};
+  RunDefaults defaults;
+  defaults.sdk = [](Sdk sdk) { return Result<std::string>(sdk == Sdk::Node ? "/node" : "/no"); };
+  auto release = [](const auto&, const auto&, const auto& file) {
+    return Result<std::string>("/packs/demo/d1/" + file);
+  };
+  auto launch = plan_launch(o.order, defaults, release);
+  ASSERT_TRUE(launch.ok());
+  EXPECT_EQ(launch->argv, (Words{"node", "/node"}));
+  EXPECT_EQ(launch->env, Words{}) << "there is no environment";
+  defaults.environment = [](const auto&) { return "/envs/k"; };
+  EXPECT_EQ(plan_launch(o.order, defaults, release)->env, Words{"NODE_PATH=/envs/k/node_modules"});
+}
+
+TEST(LaunchPlan, ARuntimeSaysItsVariablesAndTheProgramOfItsEnvironment) {
+  Order o(Runner::Script);
+  o.order.runtime = {.ref = "demo.ruby",
+                     .interpreter = {"ruby", "-W"},
+                     .env = {{"LIB", "{pack_dir}/lib", RuntimeVariable::How::Prepend, ":"},
+                             {"LIB", "/end", RuntimeVariable::How::Append, ":"}},
+                     .environment = {.interpreter = "{env_dir}/bin/ruby"}};
+  RunDefaults defaults;
+  defaults.env = {{"LIB", "/before"}};
+  defaults.environment = [](const auto&) { return "/envs/k"; };
+  auto launch = plan_launch(o.order, defaults, [](const auto&, const auto&, const auto& file) {
+    return Result<std::string>("/packs/demo/d1/" + file);
+  });
+  ASSERT_TRUE(launch.ok());
+  EXPECT_EQ(launch->argv, (Words{"/envs/k/bin/ruby", "-W", "/packs/demo/d1/actions/act.sh"}));
+  EXPECT_EQ(launch->env, Words{"LIB=/packs/demo/d1/lib:/before:/end"});
+}
+
+TEST(LaunchPlan, AttunesNamesStandBesideOursInItsSpelling) {
+  Order o(Runner::Script);
+  o.order.env = {{"MILLRACE_ACTION", "demo.act"},
+                 {"MILLRACE_API_TOKEN", "t"},
+                 {"MILLRACE_RULE", ""},
+                 {"MILLRACE_ATTEMPT", "1"}};
+  o.order.runner_type = "Shell";
+  auto env = o.plan()->env;
+  auto has = [&](const std::string& entry) { return std::ranges::count(env, entry) == 1; };
+  EXPECT_TRUE(has("ATTUNE_ACTION=demo.act"));
+  EXPECT_TRUE(has("ATTUNE_API_TOKEN=t"));
+  EXPECT_TRUE(has("ATTUNE_PACK_REF=demo"));
+  EXPECT_EQ(env.size(), 9U) << "and no others";
+  o.order.runner_type = "local-shell-script";
+  env = o.plan()->env;
+  EXPECT_FALSE(has("ATTUNE_ACTION=demo.act"));
+}
+
+TEST(LaunchPlan, SudoIsOffUntilTheConfigurationAllowsIt) {
+  Order o(Runner::Shell);
+  o.order.runner_type = "local-shell-cmd";
+  o.order.steering = {"sudo", "sudo_password"};
+  o.order.parameters = Value::map({{"cmd", "id"}, {"sudo", true}});
+  auto refused = o.plan();
+  ASSERT_FALSE(refused.ok());
+  EXPECT_NE(refused.error().message().find("worker.allow_sudo"), std::string::npos);
+  RunDefaults defaults;
+  defaults.allow_sudo = true;
+  auto plan = [&] { return *plan_launch(o.order, defaults, {}); };
+  EXPECT_EQ(plan().argv,
+            (Words{"sudo", "-n", "-E", "-H", "--", "/bin/bash", "-c", "id", "demo.act"}));
+  o.order.parameters.set("sudo_password", "open sesame");
+  EXPECT_EQ(plan().argv[1], "-S");
+  EXPECT_EQ(plan().parameters, "open sesame\n{\"cmd\":\"id\"}");
+  o.order.parameters.set("sudo", false);
+  EXPECT_EQ(plan().argv[0], "/bin/bash");
+  EXPECT_EQ(plan().parameters, "{\"cmd\":\"id\"}");
+}
+
+TEST(LaunchPlan, WhatRunsElsewhereGoesThroughStdinAlone) {
+  Order o(Runner::Shell);
+  o.order.runner_type = "remote-shell-cmd";
+  o.order.sdk = Sdk::Ssh;
+  o.order.arguments = {"word"};
+  o.order.parameters = Value::map({{"cmd", "id"},
+                                   {"hosts", "a,b"},
+                                   {"word", "w"},
+                                   {"private_key", "k"},
+                                   {"cwd", "/there"},
+                                   {"env", Value::map({{"A", "1"}})}});
+  RunDefaults defaults;
+  defaults.known_hosts = "/known";
+  defaults.sdk = [](Sdk) { return Result<std::string>("/sdk"); };
+  auto launch = plan_launch(o.order, defaults, {});
+  ASSERT_TRUE(launch.ok());
+  EXPECT_EQ(launch->argv, (Words{"python3", "-I", "-u", "/sdk/millrace/remote_shell.py"}));
+  EXPECT_EQ(launch->env, Words{});
+  EXPECT_EQ(launch->cwd, "");
+  EXPECT_TRUE(launch->says_result);
+  EXPECT_EQ(launch->parameters,
+            R"({"action":"demo.act","hosts":"a,b","command":"id","arguments":["w"],"options":{)"
+            R"("known_hosts":"/known","private_key":"k","cwd":"/there","env":{"A":"1"}}})");
+}
+
+TEST(LaunchPlan, AKeptProcessIsOfThoseWhoKnowTheSame) {
+  Order o(Runner::Script);
+  o.order.sdk = Sdk::Python;
+  o.order.runtime.interpreter = {"python3"};
+  o.order.tenant = TenantId(1);
+  o.order.identity = "ada";
+  RunDefaults defaults;
+  defaults.sdk = [](Sdk) { return Result<std::string>("/sdk"); };
+  std::string environment;
+  defaults.environment = [&](const auto&) { return environment; };
+  auto warm = [&] {
+    return plan_launch(o.order, defaults,
+                       [](const auto&, const auto& digest, const auto& file) {
+                         return Result<std::string>("/packs/demo/" + digest + "/" + file);
+                       })
+        ->warm;
+  };
+  EXPECT_EQ(warm().reuse, Reuse::None);
+  o.order.reuse = Reuse::Process;
+  std::string key = warm().key;
+  EXPECT_EQ(warm().reuse, Reuse::Process);
+  o.order.parameters.set("x", 1);
+  o.order.action = "demo.other";
+  o.order.env = {{"MILLRACE_API_TOKEN", "of this run"}};
+  o.order.secrets = {"of this run"};
+  EXPECT_EQ(warm().key, key) << "parameters and tokens are of a call";
+  auto differs = [&](auto change) {
+    auto before = o.order;
+    change();
+    bool is_other = warm().key != key;
+    o.order = before;
+    environment.clear();
+    return is_other;
+  };
+  EXPECT_TRUE(differs([&] { o.order.tenant = TenantId(2); }));
+  EXPECT_TRUE(differs([&] { o.order.identity = "bob"; }));
+  EXPECT_TRUE(differs([&] { o.order.release = "d2"; }));
+  EXPECT_TRUE(differs([&] { o.order.config = Value::map({{"key", "k"}}); }));
+  EXPECT_TRUE(differs([&] { o.order.secrets = {"s"}; }));
+  EXPECT_TRUE(differs([&] { o.order.permissions = {"keys:read"}; }));
+  EXPECT_TRUE(differs([&] { o.order.runtime.interpreter = {"python3.12"}; }));
+  EXPECT_TRUE(differs([&] { o.order.reuse = Reuse::Fork; }));
+  EXPECT_TRUE(differs([&] { environment = "/envs/k"; }));
+  defaults.warm.processes = 0;
+  EXPECT_EQ(warm().reuse, Reuse::None);
 }
 
 TEST(LaunchPlan, AReleaseThatIsNotHereRefusesTheOrder) {

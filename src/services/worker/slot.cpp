@@ -83,15 +83,18 @@ Result<void> SlotPool::keep_artifacts(Slot& slot, TenantId tenant,
   return {};
 }
 
+bool SlotPool::tidy(Slot& slot, TenantId tenant, const kernel::RunKey& key) const {
+  bool clean = folder_is_empty(slot.temp_fd.get()) || empty_folder(slot.temp_fd.get());
+  if (folder_is_empty(slot.artifacts_fd.get())) return clean;
+  auto kept = keep_artifacts(slot, tenant, key);
+  if (!kept.ok()) put_stderr("{}\n", kept.error().describe());
+  return clean && kept.ok();
+}
+
 void SlotPool::release(std::unique_ptr<Slot> slot, TenantId tenant, const kernel::RunKey& key,
                        bool tainted) {
   if (tainted) return;
-  bool clean = folder_is_empty(slot->temp_fd.get()) || empty_folder(slot->temp_fd.get());
-  if (!folder_is_empty(slot->artifacts_fd.get())) {
-    auto kept = keep_artifacts(*slot, tenant, key);
-    if (!kept.ok()) put_stderr("{}\n", kept.error().describe());
-    clean = clean && kept.ok();
-  }
+  bool clean = tidy(*slot, tenant, key);
   if (slot->cgroup && slot->cgroup->was_killed()) clean = renew_cgroup(*slot) && clean;
   // An unclean slot is dropped; its number is taken up again after a restart, which cleans it.
   if (clean) free_.push_back(std::move(slot));

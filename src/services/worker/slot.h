@@ -34,6 +34,8 @@ class SlotPool {
            std::string task_home);
 
   Result<std::unique_ptr<Slot>> acquire();
+  // Empties its folders; what lies in that of artifacts becomes blobs of the run. False: not so.
+  bool tidy(Slot& slot, TenantId tenant, const kernel::RunKey& key) const;
   // Cleans the slot for the next run; what lies in its artifacts folder becomes blobs of the run.
   // A slot whose processes could not be killed is `tainted`: neither it nor its number is used
   // again.

@@ -74,7 +74,9 @@ void SpawnerLoop::run() {
     pass_deadlines();
     look_at_lease();
     look_at_limits();
+    end_idle();
   }
+  end_warm();
 }
 
 // What it throws costs the one whom the event is about.
@@ -88,6 +90,7 @@ void SpawnerLoop::handle(EpollTag tag) {
       case EpollTag::Stdout: return on_output(tag.slot, kernel::Stream::Stdout);
       case EpollTag::Stderr: return on_output(tag.slot, kernel::Stream::Stderr);
       case EpollTag::Result: return on_output(tag.slot, kernel::Stream::Result);
+      case EpollTag::Warm: return on_warm(tag.slot);
     }
   });
   if (!thrown) return;
@@ -132,6 +135,7 @@ int SpawnerLoop::wait_ms() {
   auto until = [&](int64_t at) { wait = std::clamp<int64_t>(at - now, 0, wait); };
   if (!deadlines_.empty()) until(deadlines_.begin()->first);
   if (next_look_ms_ > 0 && !runs_.empty()) until(next_look_ms_);
+  if (int64_t end = next_idle_end_ms()) until(end);
   bool ends_some = lease_ms_ > 0 && std::ranges::any_of(runs_, [](const auto& run) {
                      return run.second->state != Run::State::Killing;
                    });
@@ -197,8 +201,14 @@ void SpawnerLoop::reap() {
       orphans = true;
       continue;
     }
-    Run& run = *at->second;
+    pid_t pid = at->first;
+    Run* of_run = at->second;
     by_pid_.erase(at);
+    if (!of_run) {
+      warm_is_gone(pid);
+      continue;
+    }
+    Run& run = *of_run;
     run.status = info.si_code == CLD_EXITED ? W_EXITCODE(info.si_status, 0) : info.si_status & 0x7f;
     attend(run, [&] { settle(run); });
   }
@@ -214,7 +224,7 @@ void SpawnerLoop::reap() {
 void SpawnerLoop::on_output(int slot_index, kernel::Stream stream) {
   auto slot = static_cast<size_t>(slot_index);
   Run* run = slot < by_slot_.size() ? by_slot_[slot] : nullptr;
-  if (!run) return;
+  if (!run) return on_warm(slot_index);  // written between calls, perhaps
   auto thrown = thrown_by([&] { read_output(*run, static_cast<int>(stream), true); });
   if (thrown) fail(run->launch.key, std::move(*thrown));
 }

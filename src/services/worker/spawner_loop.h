@@ -24,6 +24,7 @@
 #include "services/worker/slot.h"
 #include "services/worker/spawner.h"
 #include "services/worker/spawner_door.h"
+#include "services/worker/warm.h"
 
 namespace millrace::worker {
 
@@ -52,6 +53,12 @@ inline constexpr int64_t kLongestLookMs = 1'000;
 
 // Stdout, stderr, and the result of those that say one.
 inline constexpr int kMostStreams = 3;
+
+// Of a run, or of nobody yet. Both ends are closed by exec.
+struct Pipes {
+  Fd read_end[kMostStreams];  // non-blocking
+  Fd write_end[kMostStreams];
+};
 
 // One process of an action with its tree, from launch until its tree is gone.
 //
@@ -85,6 +92,8 @@ struct Run {
   Fd read_end[kMostStreams];
   Fd write_end[kMostStreams];
   StreamRecorder recorder[kMostStreams];
+  std::unique_ptr<Warm> warm;  // whose process this is; none: its own
+  bool warm_goes_on = false;   // the call has ended, and the process has not
   int streams() const { return launch.says_result ? 3 : 2; }
 };
 
@@ -120,7 +129,11 @@ class SpawnerLoop {
   void take_in(Launch launch);
   void fail(const kernel::RunKey& key, std::string why);
   Result<void> start(Run& run);
-  Result<void> open_pipes(Run& run);
+  static Result<Pipes> make_pipes(int count);
+  void take_pipes(Run& run, Pipes pipes);
+  void add_own_variables(const Slot& slot, const Launch& launch,
+                         std::vector<std::string>& env) const;
+  void begin(Run& run);
   void end(Run& run, kernel::RunEnd why);
   void pass_deadline(Run& run, int64_t now);
   void settle(Run& run);
@@ -129,8 +142,25 @@ class SpawnerLoop {
   std::vector<Process> walk_tree(const Run& run) const;
   bool tree_is_gone(const Run& run) const;
   bool read_output(Run& run, int stream, bool live);
+  void record(Run& run, int stream, std::string_view bytes, bool live);
   void finish(Run& finished, bool tree_is_gone);
   void keep_output(Run& run, kernel::Completion& completion);
+  // Processes that serve one call after another (spawner_warm.cpp).
+  bool serve_warm(Launch& order);
+  std::unique_ptr<Warm> warm_for(const Launch& order);
+  Result<std::unique_ptr<Warm>> start_warm(const Launch& order);
+  bool hand_over(Warm& warm, const Launch& order, const Pipes& pipes);
+  void on_warm(int slot_index);
+  void hear_warm(Run& run);
+  void on_warm_frame(Run& run, const Value& said);
+  void end_call(Run& run, int status);
+  void rest(Run& run);
+  void retire(std::unique_ptr<Warm> warm);
+  void kill_warm(Warm& warm) const;
+  void warm_is_gone(pid_t pid);
+  void end_idle();
+  int64_t next_idle_end_ms() const;
+  void end_warm();
   // Limits of a run as a whole (spawner_limits.cpp).
   void look_at_limits();
   std::vector<std::vector<Process>> trees(const std::vector<Run*>& runs) const;
@@ -159,13 +189,18 @@ class SpawnerLoop {
   SlotPool slots_;
   Hello identity_;
   std::map<kernel::RunKey, std::unique_ptr<Run>> runs_;
-  std::unordered_map<pid_t, Run*> by_pid_;
+  std::unordered_map<pid_t, Run*> by_pid_;  // null: of a warm process that no run has
   std::vector<Run*> by_slot_;
   std::map<kernel::RunKey, TenantId> held_;  // the server's own runs
   std::set<std::pair<int64_t, Run*>> deadlines_;
   int64_t lease_ms_ = 0;      // monotonic: until then runs may go on; 0: for ever
   int64_t next_look_ms_ = 0;  // the least of Run::look_ms, or earlier; 0: none
   std::vector<char> read_buffer_;
+
+  std::vector<std::unique_ptr<Warm>> idle_;     // the longest idle first
+  std::vector<std::unique_ptr<Warm>> leaving_;  // killed, not reaped yet
+  int64_t warm_count_ = 0;                      // with those that runs have
+  int64_t warm_number_ = 0;                     // of the last one that was started
 
   Fd connection_;
   FrameBuffer in_;

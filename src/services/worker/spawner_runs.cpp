@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <set>
 
 #include "base/stderr.h"
 #include "base/time.h"
@@ -27,14 +28,6 @@ constexpr size_t kMostRuns = 4096;
 constexpr size_t kMostUnsent = 1 << 20;
 // A pipe takes this much at once, even when the kernel grants it one page only.
 constexpr size_t kPipeBytes = 4096;
-
-std::string_view path_variable(const std::vector<std::string>& env) {
-  constexpr std::string_view kName = "PATH=";
-  for (std::string_view entry : env) {
-    if (entry.starts_with(kName)) return entry.substr(kName.size());
-  }
-  return {};
-}
 
 // A descriptor that reads `bytes` and then ends: a pipe that holds them all, or for more than a
 // pipe surely takes a file in memory. So nobody has to feed a child.
@@ -145,10 +138,9 @@ void SpawnerLoop::launch(Launch order) {
 void SpawnerLoop::take_in(Launch order) {
   kernel::RunKey key = order.key;
   TenantId tenant = order.tenant;
+  if (order.warm.reuse != Reuse::None && serve_warm(order)) return;
   auto slot = slots_.acquire();
   if (!slot.ok()) return refuse(tenant, key, slot.error().message());
-  auto index = static_cast<size_t>((*slot)->index);
-  if (by_slot_.size() <= index) by_slot_.resize(index + 1);
   auto made = std::make_unique<Run>(std::move(order), std::move(*slot), *parts_.blobs);
   Run& run = *runs_.emplace(key, std::move(made)).first->second;
   auto started = start(run);
@@ -158,6 +150,13 @@ void SpawnerLoop::take_in(Launch order) {
     slots_.release(std::move(unborn.mapped()->slot), tenant, key, false);
     return;
   }
+  begin(run);
+}
+
+// It has its process.
+void SpawnerLoop::begin(Run& run) {
+  auto index = static_cast<size_t>(run.slot->index);
+  if (by_slot_.size() <= index) by_slot_.resize(index + 1);
   by_slot_[index] = &run;
   by_pid_[run.pid] = &run;
   if (run.launch.timeout_ms > 0) set_deadline(run, after(run.launch.timeout_ms));
@@ -190,11 +189,7 @@ Result<void> SpawnerLoop::start(Run& run) {
   }
   spec.argv = std::move(launch.argv);
   spec.env = std::move(launch.env);
-  bool has_own = std::ranges::any_of(
-      spec.env, [](const std::string& entry) { return entry.starts_with("TMPDIR="); });
-  if (!has_own) spec.env.push_back("TMPDIR=" + slot.temp);
-  spec.env.push_back("MILLRACE_ARTIFACTS_DIR=" + slot.artifacts);
-  if (!slot.cgroup) spec.env.push_back(fmt::format("{}={}", kMarkerName, marker(launch.key)));
+  add_own_variables(slot, launch, spec.env);
   std::string_view stdin_bytes;
   if (launch.delivery == Delivery::File) {
     TRY(write_parameters_file(slot, launch.parameters));
@@ -205,7 +200,8 @@ Result<void> SpawnerLoop::start(Run& run) {
   TRY(Fd input, readable_bytes(stdin_bytes));
   launch.parameters = std::string();
 
-  TRY(open_pipes(run));
+  TRY(Pipes pipes, make_pipes(run.streams()));
+  take_pipes(run, std::move(pipes));
   if (launch.says_result) {
     spec.result_fd = run.write_end[static_cast<size_t>(kernel::Stream::Result)].get();
     spec.env.push_back(fmt::format("MILLRACE_RESULT_FD={}", kResultFd));
@@ -226,17 +222,36 @@ Result<void> SpawnerLoop::start(Run& run) {
   return {};
 }
 
-Result<void> SpawnerLoop::open_pipes(Run& run) {
-  constexpr EpollTag::Kind kTags[] = {EpollTag::Stdout, EpollTag::Stderr, EpollTag::Result};
-  for (int stream = 0; stream < run.streams(); ++stream) {
+// What only the spawner knows of a run's environment.
+void SpawnerLoop::add_own_variables(const Slot& slot, const Launch& launch,
+                                    std::vector<std::string>& env) const {
+  bool has_own = std::ranges::any_of(
+      env, [](const std::string& entry) { return entry.starts_with("TMPDIR="); });
+  if (!has_own) env.push_back("TMPDIR=" + slot.temp);
+  env.push_back("MILLRACE_ARTIFACTS_DIR=" + slot.artifacts);
+  if (!slot.cgroup) env.push_back(fmt::format("{}={}", kMarkerName, marker(launch.key)));
+}
+
+Result<Pipes> SpawnerLoop::make_pipes(int count) {
+  Pipes pipes;
+  for (int stream = 0; stream < count; ++stream) {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0) return system_error("cannot make a pipe for the output");
-    run.read_end[stream] = Fd(ends[0]);
-    run.write_end[stream] = Fd(ends[1]);
+    pipes.read_end[stream] = Fd(ends[0]);
+    pipes.write_end[stream] = Fd(ends[1]);
     fcntl(ends[0], F_SETFL, O_NONBLOCK);
-    watch(epoll_.get(), ends[0], EPOLLIN, {kTags[stream], run.slot->index});
   }
-  return {};
+  return pipes;
+}
+
+void SpawnerLoop::take_pipes(Run& run, Pipes pipes) {
+  constexpr EpollTag::Kind kTags[] = {EpollTag::Stdout, EpollTag::Stderr, EpollTag::Result};
+  for (int stream = 0; stream < kMostStreams; ++stream) {
+    if (!pipes.read_end[stream]) continue;
+    run.read_end[stream] = std::move(pipes.read_end[stream]);
+    run.write_end[stream] = std::move(pipes.write_end[stream]);
+    watch(epoll_.get(), run.read_end[stream].get(), EPOLLIN, {kTags[stream], run.slot->index});
+  }
 }
 
 // Ends a run that is not being ended already.
@@ -314,14 +329,18 @@ bool SpawnerLoop::tree_is_gone(const Run& run) const {
 bool SpawnerLoop::read_output(Run& run, int stream, bool live) {
   ssize_t n = read(run.read_end[stream].get(), read_buffer_.data(), read_buffer_.size());
   if (n <= 0) return false;
+  record(run, stream, {read_buffer_.data(), static_cast<size_t>(n)}, live);
+  return true;
+}
+
+void SpawnerLoop::record(Run& run, int stream, std::string_view bytes, bool live) {
   StreamRecorder& recorder = run.recorder[stream];
-  auto stored = recorder.append({read_buffer_.data(), static_cast<size_t>(n)});
+  auto stored = recorder.append(bytes);
   live = live && static_cast<kernel::Stream>(stream) != kernel::Stream::Result;
   if (live && !stored.empty() && connection_ && out_.size() <= kMostUnsent) {
     encode_chunk(out_, run.launch.key, static_cast<kernel::Stream>(stream),
                  recorder.size() - static_cast<int64_t>(stored.size()), stored);
   }
-  return true;
 }
 
 void SpawnerLoop::finish(Run& finished, bool tree_is_gone) {
@@ -331,7 +350,8 @@ void SpawnerLoop::finish(Run& finished, bool tree_is_gone) {
   set_deadline(*run, 0);
   by_slot_[static_cast<size_t>(run->slot->index)] = nullptr;
   if (!run->status) by_pid_.erase(run->pid);  // else the number may be another run's by now
-  parts_.notes.clear(run->slot->index);
+  if (!run->warm_goes_on) parts_.notes.clear(run->slot->index);
+  if (run->warm && !run->warm_goes_on) --warm_count_;
 
   kernel::Completion c;
   c.tenant = run->launch.tenant;
@@ -355,7 +375,10 @@ void SpawnerLoop::finish(Run& finished, bool tree_is_gone) {
   }
   c.err.hidden.clear();  // what is read as data is not there
   c.ended_ms = unix_ms();
-  thrown = thrown_by([&] { slots_.release(std::move(run->slot), c.tenant, key, !tree_is_gone); });
+  thrown = thrown_by([&] {
+    if (run->warm_goes_on) return rest(*run);
+    slots_.release(std::move(run->slot), c.tenant, key, !tree_is_gone);
+  });
   if (thrown) put_stderr("spawner: a slot is lost, an exception: {}\n", *thrown);
   if (parts_.cgroup_home.empty() && runs_.empty()) kill_strays();
   report(std::move(c));
@@ -398,10 +421,19 @@ void SpawnerLoop::set_deadline(Run& run, int64_t at_ms) {
   if (at_ms > 0) deadlines_.insert({at_ms, &run});
 }
 
-// Without cgroups and with no run left, every descendant is a leftover.
+// Without cgroups and with no run left, every descendant is a leftover, but for warm processes.
 void SpawnerLoop::kill_strays() const {
   if (own_children().empty()) return;
-  for (const Process& process : descendants()) signal_process(process, SIGKILL);
+  std::set<pid_t> kept;
+  for (const auto& warm : idle_) kept.insert(warm->pid);
+  for (const Process& process : descendants()) {  // parents before their children
+    if (kept.contains(process.pid)) continue;
+    if (kept.contains(process.parent)) {
+      kept.insert(process.pid);
+    } else {
+      signal_process(process, SIGKILL);
+    }
+  }
 }
 
 }  // namespace millrace::worker

@@ -228,7 +228,7 @@ void Worker::launch(const kernel::RunKey& key, Run& run) {
     return;
   }
   run.output_format = order->output_format;
-  bool is_read = run.output_format != OutputFormat::Text || order->python_runner;
+  bool is_read = run.output_format != OutputFormat::Text || order->sdk != Sdk::None;
   if (is_read) run.secrets = order->secrets;
   auto refuse = [&](std::string why) {
     report(ended(order->tenant, key, kernel::RunEnd::SpawnFailed, std::move(why)));

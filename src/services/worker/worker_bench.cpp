@@ -2,6 +2,9 @@
 //
 // worker_bench [RUNS]: CPU time per run of /bin/true of worker and spawner, beside a bare
 // posix_spawn loop in the same process. The children's own CPU is counted apart.
+//
+// worker_bench --python [CALLS]: CPU of a python-script action from its order to its completion, of
+// worker, spawner and Python together: cold, forked from a process that is there, in one that is.
 #include <fmt/format.h>
 #include <spawn.h>
 #include <sys/resource.h>
@@ -10,11 +13,13 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <mutex>
 
 #include "adapters/blob_fs/blob_fs.h"
 #include "async/loop.h"
+#include "services/worker/process_walk.h"
 #include "services/worker/worker.h"
 
 namespace millrace::worker {
@@ -147,6 +152,88 @@ void through_worker(CountingSource& source, Worker& worker, int at_once, int run
                         spawner_us, static_cast<double>(worker.stats().wake_ups - wakes) / runs));
 }
 
+// Of a process and of the children that it has waited for, in seconds; in steps of 10 ms.
+double cpu_with_children(pid_t pid) {
+  std::string stat = read_small_file(fmt::format("/proc/{}/stat", pid));
+  const char* at = stat.c_str() + stat.rfind(')') + 2;
+  double ticks = 0;
+  for (int field = 3; *at && field <= 17; ++field) {
+    if (field >= 14) ticks += std::strtod(at, nullptr);  // utime stime cutime cstime
+    at = std::strchr(at, ' ') + 1;
+  }
+  return ticks / static_cast<double>(sysconf(_SC_CLK_TCK));
+}
+
+// Of this process, the spawner, and all that the spawner has started.
+double cpu_of_all(int64_t spawner) {
+  double sum = cpu_of(RUSAGE_SELF) + cpu_with_children(static_cast<pid_t>(spawner));
+  for (const Process& process : all_processes()) {
+    if (process.parent == spawner) sum += cpu_with_children(process.pid);
+  }
+  return sum;
+}
+
+constexpr std::string_view kAction =
+    "from st2common.runners.base_action import Action\n"
+    "class Echo(Action):\n    def run(self, message):\n        return message\n";
+
+void python_calls(CountingSource& source, std::string_view name, Reuse reuse, int calls) {
+  static int64_t next = 1'000'000;
+  kernel::WorkOrder order;
+  order.action = "bench.echo";
+  order.pack = "bench";
+  order.runner = Runner::Script;
+  order.sdk = Sdk::Python;
+  order.reuse = reuse;
+  order.runtime.interpreter = {"/usr/bin/python3", "-u"};
+  order.entry_point = "echo.py";
+  order.tenant = kDefaultTenant;
+  order.parameters = Value::map({{"message", "hello"}});
+  for (const char* variable : {"ACTION", "PACK", "EXEC_ID", "ATTEMPT", "API_URL", "RULE"}) {
+    order.env.emplace_back(fmt::format("MILLRACE_{}", variable), "a value of a usual length");
+  }
+  auto run = [&](int count) {
+    for (int i = 0; i < count; ++i) {
+      source.wait_for_room(1);
+      order.key = {ExecutionId(next++), 1, 1};
+      source.receiver().grant(kSession, {order});
+    }
+    source.wait_for_all();
+  };
+  run(3);  // the first one starts the process, and loads
+  double cpu = cpu_of_all(source.pid), wall = now_s();
+  run(calls);
+  wall = now_s() - wall;
+  double each_us = (cpu_of_all(source.pid) - cpu) / calls * 1e6;
+  fmt::print("{:<24} {:>7.0f} calls/s  {:>8.0f} us CPU each\n", name, calls / wall, each_us);
+}
+
+int bench_python(int calls) {
+  char name[] = "/tmp/millrace-bench-XXXXXX";
+  WorkerConfig config;
+  config.spawner.data_dir = mkdtemp(name);
+  config.run.sdk = [](Sdk) { return Result<std::string>(MILLRACE_SOURCE_DIR "/sdk/python/src"); };
+  config.run.warm.calls = 1 << 30;
+  config.release_file = [](const auto&, const auto&, const auto& file) {
+    return Result<std::string>(kPack + "/" + file);
+  };
+  if (!make_folders(kPack + "/actions", 0755).ok()) return 1;
+  if (!replace_file(kPack + "/actions/echo.py", kAction).ok()) return 1;
+  CountingSource source;
+  async::Loop loop;
+  Worker worker(source, loop, config);
+  if (!worker.start().ok()) std::abort();
+  for (int round = 0; round < 3; ++round) {
+    python_calls(source, "cold", Reuse::None, std::max(20, calls / 100));
+    python_calls(source, "fork", Reuse::Fork, std::max(20, calls / 10));
+    python_calls(source, "process", Reuse::Process, calls);
+  }
+  if (!loop.block_on(worker.stop(async::Duration(5000)))) return 1;
+  std::filesystem::remove_all(config.spawner.data_dir);
+  std::filesystem::remove_all(kPack);
+  return source.failed == 0 ? 0 : 1;
+}
+
 int bench(int runs) {
   char name[] = "/tmp/millrace-bench-XXXXXX";
   WorkerConfig config;
@@ -183,5 +270,7 @@ int bench(int runs) {
 int main(int argc, char** argv) {
   using namespace millrace::worker;
   if (is_spawner_invocation(argc, argv)) return spawner_main(argc, argv, millrace::blob_fs::open);
-  return bench(argc > 1 ? std::atoi(argv[1]) : 3000);
+  bool is_python = argc > 1 && std::string_view(argv[1]) == "--python";
+  int given = argc > (is_python ? 2 : 1) ? std::atoi(argv[is_python ? 2 : 1]) : 3000;
+  return is_python ? bench_python(given) : bench(given);
 }

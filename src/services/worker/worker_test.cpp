@@ -156,7 +156,7 @@ if order["parameters"]["size"] == 0:
 result = [order["config"], order["action"], "x" * order["parameters"]["size"]]
 say({"result": result})
 # )";
-  config_.run.python_sdk = [=] { return Result<std::string>(kSdk); };
+  config_.run.sdk = [=](Sdk) { return Result<std::string>(kSdk); };
   config_.release_file = [](const auto&, const auto&, const auto& file) {
     return Result<std::string>("/release/" + file);
   };
@@ -166,7 +166,7 @@ say({"result": result})
     order.runner = Runner::Script;
     order.runtime.interpreter = {"python3", "-c"};
     order.entry_point = "a.py";
-    order.python_runner = true;
+    order.sdk = Sdk::Python;
     order.secrets = {"hush-hush"};
     order.config = Value::map({{"key", "hush-hush"}});
     order.parameters = Value::map({{"size", size}});

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "app/python_sdk.h"
+#include "app/sdks.h"
+
+#include <fmt/format.h>
 
 #include <filesystem>
 
@@ -9,10 +11,12 @@
 
 namespace millrace::app {
 
-Result<std::string> stage_python_sdk(const std::string& data) {
-  auto files = python_sdk();
+Result<std::string> stage_sdk(const std::string& data, Sdk sdk) {
+  bool is_python = sdk == Sdk::Python;
+  auto files = is_python ? python_sdk() : node_sdk();
   std::string digest = packs::digest_of(files);
-  std::string folder = std::filesystem::absolute(data).string() + "/sdk/python/" + digest;
+  auto folder = fmt::format("{}/sdk/{}/{}", std::filesystem::absolute(data).string(),
+                            is_python ? "python" : "node", digest);
   auto there = packs::read_pack_folder(folder);
   bool is_whole = there.ok() && packs::digest_of(*there) == digest;
   if (!is_whole) {
