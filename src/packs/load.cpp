@@ -17,6 +17,7 @@
 #include "base/json_schema.h"
 #include "base/problems.h"
 #include "base/suggestions.h"
+#include "packs/config.h"
 #include "packs/readers.h"
 
 namespace millrace::packs {
@@ -58,7 +59,8 @@ class PackReader::Impl {
     read_folder("runtimes", "a runtime", read_runtime);
     read_folder("triggers", "a trigger", read_trigger);
     read_folder("sensors", "a sensor", read_sensor);  // before rules: they define triggers
-    keep_last_triggers();
+    keep_last(reading_.pack.triggers);
+    keep_last(reading_.pack.sensors);
     read_folder("actions", "an action", read_action);
     read_folder("policies", "a policy", read_policy);
     read_folder("aliases", "an alias", read_alias);
@@ -141,53 +143,41 @@ class PackReader::Impl {
     each_file(folder, what, [&](const std::string& path, const YamlNode& root) {
       Pack& pack = reading_.pack;
       size_t errors = reading_.findings.errors.size(), runtimes = pack.runtimes.size(),
-             triggers = pack.triggers.size(), actions = pack.actions.size();
+             triggers = pack.triggers.size(), actions = pack.actions.size(),
+             sensors = pack.sensors.size();
       Section section(root, path, reading_.findings);
       reader(reading_, section);
       if (reading_.findings.errors.size() == errors) return;
       pack.runtimes.resize(runtimes);
       pack.triggers.resize(triggers);
       pack.actions.resize(actions);
+      pack.sensors.resize(sensors);
     });
   }
 
-  // Sensors may define a trigger again; the last one counts.
-  void keep_last_triggers() {
+  // Sensors may define a trigger again, and one another; the last one counts.
+  template <typename T>
+  static void keep_last(std::vector<T>& named) {
     std::set<std::string_view> seen;
-    std::vector<Trigger> kept;
-    for (auto& trigger : reading_.pack.triggers | std::views::reverse) {
-      if (seen.insert(trigger.ref).second) kept.push_back(trigger);
+    std::vector<T> kept;
+    for (const auto& one : named | std::views::reverse) {
+      if (seen.insert(one.ref).second) kept.push_back(one);
     }
     std::ranges::reverse(kept);
-    reading_.pack.triggers = std::move(kept);
+    named = std::move(kept);
   }
 
   // The defaults of the schema, with the pack's own `config` over them.
   void check_config() {
-    Value config = Value::map();
-    const Value& properties = reading_.pack.config_schema["properties"];
-    if (properties.is_map()) {
-      for (const auto& [name, schema] : properties.as_map()) {
-        if (const Value* value = schema.find("default")) config.set(name.as_string(), *value);
-      }
+    Pack& pack = reading_.pack;
+    if (!pack.config.is_map()) pack.config = Value::map();
+    for (const Problem& problem : config_problems(pack.config_schema, pack.config)) {
+      auto name = std::string_view(problem.path).substr(1);
+      int line = trees_.front().line_of("/config" + problem.path);  // pack.yaml
+      error("pack.yaml", line,
+            fmt::format("config '{}': {}", name.substr(0, name.find('/')), problem.message));
     }
-    if (reading_.pack.config.is_map()) {
-      for (const auto& [name, value] : reading_.pack.config.as_map()) {
-        const Value* schema = properties.find(name.as_string());
-        if (schema) check_config_value(name.as_string(), *schema, value);
-        config.set(name.as_string(), value);
-      }
-    }
-    reading_.pack.config = std::move(config);
-  }
-
-  void check_config_value(std::string_view name, const Value& schema, const Value& value) {
-    auto show = schema.bool_or("secret", false) ? ShowValues::No : ShowValues::Yes;
-    for (const Problem& problem : validate_json(schema, value, show)) {
-      const YamlNode& root = trees_.front();  // pack.yaml
-      int line = root.line_of(json_pointer("/config", name) + problem.path);
-      error("pack.yaml", line, fmt::format("config '{}': {}", name, problem.message));
-    }
+    pack.config = with_defaults(pack.config_schema, std::move(pack.config));
   }
 
   void read_rules() {
@@ -203,9 +193,7 @@ class PackReader::Impl {
 
   void tell_what_has_no_effect() {
     constexpr std::pair<std::string_view, std::string_view> kFolders[] = {
-        {"sensors/", "are not run yet"},
-        {"aliases/", "cannot be used yet"},
-        {"policies/", "have no effect yet"}};
+        {"aliases/", "cannot be used yet"}, {"policies/", "have no effect yet"}};
     for (const auto& [folder, what] : kFolders) {
       auto is_one = [&](const auto& file) {
         return file.first.starts_with(folder) && is_yaml(file.first);
@@ -230,7 +218,9 @@ class PackReader::Impl {
             fmt::format("rule '{}': {}{}", rule.ref, place_in_rule(problem.path), problem.message);
         int line = line_of(*root, problem.path);
         if (waits_for_another_pack(rule, problem)) {
-          warning(path, line, message + "; the rule is left out until it is there");
+          message += "; the rule is left out until it is there";
+          reading_.pack.waiting.push_back({fmt::format("{}:{}", path, line), message});
+          warning(path, line, std::move(message));
         } else {
           error(path, line, std::move(message));
         }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "packs/load.h"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <gtest/gtest.h>
 
 #include "base/json.h"
@@ -51,6 +53,10 @@ TEST(Check, FindsNothingWrongWithThePacksThatShip) {
     ASSERT_TRUE(files) << files.error().describe();
     Report report = check_with_core(*files);
     EXPECT_EQ(lines(report.errors), "") << folder;
+    // Core has actions of StackStorm's that no runner is there for.
+    std::erase_if(report.warnings, [](const Problem& warning) {
+      return warning.message.ends_with("the action loads, and fails when it is run");
+    });
     EXPECT_EQ(lines(report.warnings), "") << folder;
     EXPECT_FALSE(report.pack.actions.empty());
     EXPECT_EQ(report.pack.digest.size(), 64u);
@@ -66,7 +72,7 @@ TEST(Check, ReportsAllMistakesOfABadPackWithTheirLines) {
        "parameters:\n"
        "  depth:\n"
        "    type: integr\n"
-       "  branch: {type: string, default: 3}\n"},
+       "  branch: {type: integer, default: x}\n"},
       {"actions/test.yaml",
        "name: test\n"
        "runner_type: shell\n"
@@ -110,7 +116,7 @@ TEST(Check, ReportsAllMistakesOfABadPackWithTheirLines) {
            "(string, integer, number, boolean, array, object, null), found \"integr\" (did you "
            "mean 'integer'?)\n",
            "actions/build.yaml:6: action 'ci.build': parameter 'branch': 'default': expected "
-           "string, found integer 3\n",
+           "integer, found string \"x\"\n",
            "actions/test.yaml:3: action 'ci.test': 'entry_point': the pack has no file "
            "actions/tset.sh (did you mean 'test.sh'?)\n",
            "actions/test.yaml:4: action 'ci.test': 'effect_class': expected one of at_most_once, "
@@ -209,6 +215,13 @@ TEST(Load, ReadsStackStormsSpelling) {
   EXPECT_EQ(report.pack.find_action("github.flow")->runner, Runner::Workflow);
   EXPECT_EQ(report.pack.find_action("github.win")->runner, Runner::Unsupported);
   EXPECT_TRUE(report.pack.find_trigger("github.repository_event"));
+  ASSERT_EQ(report.pack.sensors.size(), 1u);
+  const Sensor& sensor = report.pack.sensors[0];
+  EXPECT_EQ(sensor.ref, "github.Repo");
+  EXPECT_EQ(sensor.class_name, "Repo");
+  EXPECT_EQ(sensor.sdk, Sdk::Python);
+  EXPECT_EQ(sensor.poll_interval_s, 30);
+  EXPECT_EQ(sensor.triggers, std::vector<std::string>{"github.repository_event"});
   EXPECT_FALSE(report.pack.rules[0].enabled);
   EXPECT_EQ(to_json(report.pack.config), R"({"token":"{{system.t}}"})");
 }
@@ -382,8 +395,6 @@ TEST(Check, IsLenientWhereStackStormIs) {
   EXPECT_EQ(lines(report.warnings),
             "actions/flag.yaml:3: action 'github.flag': 'entry_point': the pack has no file "
             "actions/gone.py\n"
-            "actions/flag.yaml:4: action 'github.flag': parameter 'on': 'default': expected "
-            "boolean, found integer 0\n"
             "actions/flag.yaml:4: action 'github.flag': parameter 'text': 'default': template "
             "'{{ x': unexpected end of template, expected '}}'\n"
             "config.schema.yaml:4: configuration: parameter 'accounts': "
@@ -395,7 +406,6 @@ TEST(Check, IsLenientWhereStackStormIs) {
             "out until it is there\n"
             "rules/r.yaml:3: rule 'github.r': unknown action 'core.sendmail'; the rule is left "
             "out until it is there\n"
-            "sensors/a.yaml:1: 2 sensors are not run yet\n"
             "sensors/a.yaml:2: sensor 'A': 'entry_point': the pack has no file sensors/gone.py\n"
             "sensors/a.yaml:3: trigger 'github.t': unknown key 'payload_info'\n"
             "sensors/b.yaml:2: sensor 'B': 'entry_point': the pack has no file sensors/gone.py\n"
@@ -403,13 +413,47 @@ TEST(Check, IsLenientWhereStackStormIs) {
             "this one counts\n");
 }
 
-TEST(Check, WhatPointsAtItselfIsNotWrittenOutForEver) {
+TEST(Load, ASensorIsAClassOrAProgram) {
+  expr::Engine engine;
+  Report report = check(
+      {{"pack.yaml", "name: tea\nversion: 1.0.0\n"},
+       {"triggers/boiled.yaml", "name: boiled\n"},
+       {"sensors/a.yaml", "class_name: kettle\nentry_point: a.js\ntrigger_types: [boiled]\n"},
+       {"sensors/b.yaml", "ref: tea.pot\nrunner_type: Python\nentry_point: b.py\nenabled: false\n"},
+       {"sensors/c.yaml", "name: cup\nentry_point: c.sh\ntrigger_types: [other.full]\n"},
+       {"sensors/d.yaml", "name: spoon\nentry_point: d\n"},
+       {"sensors/e.yaml", "name: sugar\nentry_point: e\nrunner_type: cobol\n"},
+       {"sensors/f.yaml", "name: cup\nentry_point: d\n"},
+       {"sensors/g.yaml", "name: broken\n"},
+       {"sensors/a.js", ""},
+       {"sensors/b.py", ""},
+       {"sensors/c.sh", ""},
+       {"sensors/d", ""},
+       {"sensors/e", ""}},
+      engine);
+  EXPECT_EQ(lines(report.errors), "sensors/g.yaml:1: sensor 'broken': expected 'entry_point'\n");
+  EXPECT_EQ(lines(report.warnings),
+            "sensors/e.yaml:3: sensor 'sugar': no runtime 'cobol': the sensor is not run\n"
+            "sensors/f.yaml:1: sensor 'cup': is defined twice (first in sensors/c.yaml:1); this "
+            "one counts\n");
+  std::string found;
+  for (const Sensor& one : report.pack.sensors) {
+    found += fmt::format("{} {} sdk={} {} {}\n", one.ref, one.runtime, static_cast<int>(one.sdk),
+                         one.enabled, fmt::join(one.triggers, ","));
+  }
+  EXPECT_EQ(found,
+            "tea.kettle node sdk=2 true tea.boiled\ntea.pot python sdk=0 false \n"
+            "tea.spoon native sdk=0 true \ntea.sugar  sdk=0 true \ntea.cup native sdk=0 true \n");
+}
+
+TEST(Check, WhatPointsAtItselfIsWrittenOutSoFar) {
   expr::Engine engine;
   Report report = check(with({{"config.schema.yaml",
                                "a: {properties: {x: {$ref: '#/properties/a'}, "
                                "y: {$ref: '#/properties/a'}}}\n"}}),
                         engine);
-  EXPECT_FALSE(report.errors.empty());
+  EXPECT_TRUE(report.errors.empty());
+  EXPECT_LT(to_json(report.pack.config_schema).size(), 500'000U);
 }
 
 TEST(Load, RefusesPathsThatLeadOutOfThePack) {

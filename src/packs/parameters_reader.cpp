@@ -10,6 +10,7 @@
 #include "base/json_schema.h"
 #include "base/regex_cost.h"
 #include "base/text.h"
+#include "model/casts.h"
 #include "packs/parameters.h"
 #include "packs/secrets.h"
 
@@ -47,21 +48,26 @@ class References {
  public:
   explicit References(const Value& file) : root_(Value::map({{"properties", file}})), file_(file) {}
 
-  Value written_out(const Value& schema, int depth = 0) {
-    if (depth > kDeepest || ++nodes_ > kMostNodes) return schema;
+  Value written_out(const Value& schema, int depth = 0, bool is_meant = false) {
+    if (depth > kDeepest || ++nodes_ > kMostNodes) {
+      return is_meant && schema.is_map() ? Value::map()
+                                         : schema;  // one that names itself: anything
+    }
     if (schema.is_list()) {
       ValueList list;
-      for (const Value& item : schema.as_list()) list.push_back(written_out(item, depth + 1));
+      for (const Value& item : schema.as_list())
+        list.push_back(written_out(item, depth + 1, is_meant));
       return Value(std::move(list));
     }
     if (!schema.is_map()) return schema;
     const Value& reference = schema["$ref"];
     if (reference.is_string()) {
-      if (const Value* found = find(reference.as_string())) return written_out(*found, depth + 1);
+      if (const Value* found = find(reference.as_string()))
+        return written_out(*found, depth + 1, true);
     }
     Value map = Value::map();
     for (const auto& entry : schema.as_map()) {
-      map.set(entry.name(), written_out(entry.value, depth + 1));
+      map.set(entry.name(), written_out(entry.value, depth + 1, is_meant));
     }
     return map;
   }
@@ -179,7 +185,8 @@ class ParameterReader {
     }
     // It costs the calls that rely on it.
     auto show = out.secret ? ShowValues::No : ShowValues::Yes;
-    owner_.warnings(*found, validate_json(out.schema, found->value, show), label_ + ": 'default'");
+    Value value = cast_value(out.schema, found->value);
+    owner_.warnings(*found, validate_json(out.schema, value, show), label_ + ": 'default'");
   }
 
   Section& owner_;
@@ -229,6 +236,35 @@ std::vector<Parameter> read_parameters(Section& owner, const YamlNode* at, expr:
     }
   }
   return out;
+}
+
+namespace {
+
+bool is_of_no_value(std::string_view key) {
+  return key.starts_with('$') || key == "definitions" || key == "id";
+}
+
+}  // namespace
+
+Value config_schema_of(Section& owner, const YamlNode& file, expr::Engine& engine) {
+  bool is_whole = is_one_schema(file);
+  auto named = file;
+  if (!is_whole) {
+    std::erase_if(named.children, [](const YamlNode& entry) { return is_of_no_value(entry.key); });
+  }
+  Value schema = schema_of(read_parameters(owner, &named, engine));
+  if (!is_whole) return schema;
+  References references(file.value);
+  Value others = Value::map();
+  for (const auto& entry : file.value.as_map()) {
+    bool is_read = schema.find(entry.name()) || is_of_no_value(entry.name());
+    if (!is_read) others.set(entry.name(), references.written_out(entry.value));
+  }
+  std::vector<Problem> unknown;
+  owner.errors(file, check_json_schema(others, {"secret"}, nullptr, &unknown), "schema");
+  owner.warnings(file, unknown, "schema");
+  for (const auto& entry : others.as_map()) schema.set(entry.name(), entry.value);
+  return schema;
 }
 
 Value read_object_schema(Section& owner, const YamlNode* at) {

@@ -14,6 +14,9 @@ namespace millrace::packs {
 // names to schemas (StackStorm, Attune), or one JSON Schema of an object. `at` may be nullptr.
 std::vector<Parameter> read_parameters(Section& owner, const YamlNode* at, expr::Engine& engine);
 
+// All of config.schema.yaml, in either of the two spellings, as JSON Schema.
+Value config_schema_of(Section& owner, const YamlNode& file, expr::Engine& engine);
+
 // A schema of an object in either of the two spellings, as JSON Schema; null when `at` is nullptr.
 Value read_object_schema(Section& owner, const YamlNode* at);
 

@@ -64,7 +64,7 @@ void read_pack_yaml(Reading& reading, Section& section) {
 
 void read_config_schema(Reading& reading, Section& section) {
   section.name("configuration");
-  reading.pack.config_schema = schema_of(read_parameters(section, &section.node(), reading.engine));
+  reading.pack.config_schema = config_schema_of(section, section.node(), reading.engine);
 }
 
 std::string read_ref(Reading& reading, Section& section, std::string_view kind) {
@@ -150,42 +150,6 @@ void read_trigger(Reading& reading, Section& section) {
   if (!trigger.ref.empty()) reading.pack.triggers.push_back(std::move(trigger));
 }
 
-void read_sensor(Reading& reading, Section& section) {
-  section.ignore({"pack", "label", "description", "tags", "meta", "examples", "artifact_uri", "uid",
-                  "id", "metadata_file", "parameters", "param_schema", "runner_type",
-                  "runtime_version"});
-  section.not_supported({"log_retention_policy", "log_retention_limit", "worker_selector",
-                         "worker_tolerations", "worker_affinity"});
-  std::string name = section.text("ref", section.text("name", section.text("class_name")));
-  section.name(fmt::format("sensor '{}'", name));
-  if (name.empty()) section.error(section.node(), "expected 'class_name', 'name' or 'ref'");
-  section.flag("enabled", true);
-  section.number("poll_interval", 0);
-  if (const YamlNode* entry_point = section.find("entry_point")) {
-    check_entry_point(reading, section, *entry_point, "sensors", entry_point->text,
-                      WhenMissing::Warn);
-  } else {
-    section.error(section.node(), "expected 'entry_point'");
-  }
-  const YamlNode* triggers = section.find("trigger_types");
-  bool is_list = triggers && triggers->value.is_list();
-  if (triggers && !is_list) section.error(*triggers, "'trigger_types': expected a list");
-  section.finish();
-  if (!is_list) return;
-  for (const YamlNode& item : triggers->children) {
-    if (item.value.is_string()) continue;  // the ref of a trigger that stands elsewhere
-  using How = RuntimeVariable::How;
-  constexpr std::pair<std::string_view, How> kHow[] = {
-      {"set", How::Set}, {"prepend", How::Prepend}, {"append", How::Append}};
-    if (!item.value.is_map()) {
-      section.error(item, "'trigger_types': expected maps or refs");
-      continue;
-    }
-    Section trigger(item, section.file(), reading.findings);
-    read_trigger(reading, trigger);
-  }
-}
-
 namespace {
 
 // `interpreter` as a list of words, a word, or Attune's {binary, args}.
@@ -200,6 +164,42 @@ std::vector<std::string> read_interpreter(Section& section, const YamlNode* at) 
   }
   if (!at->value.is_list()) {
     section.error(*at, "'interpreter': expected a list of words");
+    return words;
+  }
+  for (const YamlNode& word : at->children) words.push_back(word.text);
+  return words;
+}
+
+// NAME: VALUE, or Attune's NAME: {operation: prepend, value: VALUE, separator: ':'}.
+void read_env(Section& section, const YamlNode* at, Runtime& runtime) {
+  if (!at) return;
+  if (!at->value.is_map()) return section.error(*at, "'env': expected a map");
+  using How = RuntimeVariable::How;
+  constexpr std::pair<std::string_view, How> kHow[] = {
+      {"set", How::Set}, {"prepend", How::Prepend}, {"append", How::Append}};
+  for (const YamlNode& entry : at->children) {
+    const YamlNode* value = entry.value.is_map() ? entry.find("value") : &entry;
+    if (!value || value->value.is_list() || value->value.is_map()) {
+      section.error(entry, fmt::format("'{}': expected a text", entry.key));
+      continue;
+    }
+    RuntimeVariable variable{.name = entry.key, .value = value->text};
+    if (entry.value.is_map()) {
+      auto operation = entry.value.string_or("operation", "set");
+      auto how = std::ranges::find(kHow, operation, &std::pair<std::string_view, How>::first);
+      if (how == std::end(kHow)) {
+        section.error(entry, fmt::format("'{}': 'operation': expected set, prepend or append, "
+                                         "found '{}'",
+                                         entry.key, operation));
+        continue;
+      }
+      variable.how = how->second;
+      variable.separator = entry.value.string_or("separator", ":");
+    }
+    runtime.env.push_back(std::move(variable));
+  }
+}
+
 // `environment`, and Attune's `dependencies` beside it.
 void read_environment(Section& section, EnvironmentRecipe& recipe) {
   for (std::string_view key : {"environment", "dependencies"}) {
@@ -226,54 +226,20 @@ void read_execution(Section& section, Runtime& runtime) {
   read_environment(section, runtime.environment);
 }
 
-    return words;
-  }
-  for (const YamlNode& word : at->children) words.push_back(word.text);
-  return words;
-}
-
-// NAME: VALUE, or Attune's NAME: {value: VALUE}.
-void read_env(Section& section, const YamlNode* at, Runtime& runtime) {
-  if (!at) return;
-  if (!at->value.is_map()) return section.error(*at, "'env': expected a map");
-  for (const YamlNode& entry : at->children) {
-    const YamlNode* value = entry.value.is_map() ? entry.find("value") : &entry;
-  } else {
-    read_execution(section, runtime);
-    if (!value || value->value.is_list() || value->value.is_map()) {
-      section.error(entry, fmt::format("'{}': expected a text", entry.key));
-      continue;
-    }
-    RuntimeVariable variable{.name = entry.key, .value = value->text};
-    if (entry.value.is_map()) {
-      auto operation = entry.value.string_or("operation", "set");
-      auto how = std::ranges::find(kHow, operation, &std::pair<std::string_view, How>::first);
-      if (how == std::end(kHow)) {
-        section.error(entry, fmt::format("'{}': 'operation': expected set, prepend or append, "
-                                         "found '{}'",
-                                         entry.key, operation));
-        continue;
-      }
-      variable.how = how->second;
-      variable.separator = entry.value.string_or("separator", ":");
-    }
-    runtime.env.push_back(std::move(variable));
-  }
-}
-
 }  // namespace
 
 void read_runtime(Reading& reading, Section& section) {
   Runtime runtime;
+  std::string name = section.text("name");
   runtime.ref = read_ref(reading, section, "runtime");
-  const YamlNode* interpreter = section.find("interpreter");
-  const YamlNode* env = section.find("env");
   if (const YamlNode* execution = section.find("execution_config")) {
     Section inner(*execution, section.file(), reading.findings);
     inner.name(fmt::format("runtime '{}'", runtime.ref));
     inner.ignore({"inline_execution"});
     read_execution(inner, runtime);
     inner.finish();
+  } else {
+    read_execution(section, runtime);
   }
   auto names = section.texts("aliases");
   names.push_back(name);
