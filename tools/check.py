@@ -58,6 +58,7 @@ DEFAULT_TENANT_IN = {
     "src/base/ids.h": "says what it is",
     "src/app/server.cpp": "the first start makes its token; the folders of packs are its own",
     "src/app/pack_loader.cpp": "the folders of packs, and what is installed, are its own as yet",
+    "src/app/sensor_specs.cpp": "the sensors of the system's packs, which all see, run once",
     "src/app/recover.cpp": "a restored store, or the owner of a folder, gets a token to begin with",
     "src/engine/engine.cpp": "the packs that a server starts with are its own",
     "src/services/api/webhooks.cpp": "a delivery whose path has no tenant is its own",

@@ -271,6 +271,22 @@ const Fields& AgentsSection::fields() {
   return table;
 }
 
+const Fields& SensorsSection::fields() {
+  static const Field lines[] = {
+      field("events_per_second", &SensorsSection::events_per_second,
+            "How many events a sensor may send, five seconds' worth at once. One that sends more "
+            "has to wait.")
+          .range(1, 100'000),
+      field("stop_grace_ms", &SensorsSection::stop_grace_ms,
+            "Between SIGTERM and SIGKILL of a sensor that is to end. When the server stops it is "
+            "1.5 s.")
+          .range(0, 600'000)
+          .unit("ms"),
+  };
+  static const auto table = fields_of<SensorsSection>("sensors", "Each sensor of a pack.", lines);
+  return table;
+}
+
 const Fields& IntakeSection::fields() {
   static const Field lines[] = {
       field("max_waiting", &IntakeSection::max_waiting,
@@ -336,6 +352,7 @@ const Fields& Config::fields() {
       field("packs", &Config::packs, "Where packs are read from."),
       field("worker", &Config::worker, "Running actions."),
       field("agents", &Config::agents, "Workers on other machines."),
+      field("sensors", &Config::sensors, "Each sensor of a pack."),
       field("intake", &Config::intake, "Bounds of the intake."),
       field("retention", &Config::retention, "What is kept."),
       field("log", &Config::log, "Logs."),

@@ -134,6 +134,13 @@ struct AgentsSection {
   static const Fields& fields();
 };
 
+// Of each sensor.
+struct SensorsSection {
+  int64_t events_per_second = 200;
+  int64_t stop_grace_ms = 10'000;
+  static const Fields& fields();
+};
+
 struct IntakeSection {
   int64_t max_waiting = 8192;
   static const Fields& fields();
@@ -170,6 +177,7 @@ struct Config {
   PacksSection packs;
   WorkerSection worker;
   AgentsSection agents;
+  SensorsSection sensors;
   IntakeSection intake;
   RetentionSection retention;
   LogSection log;

@@ -25,6 +25,7 @@
 #include "cli/report.h"
 #include "cli/stdout.h"
 #include "cli/target.h"
+#include "services/sensor/warden.h"
 #include "services/worker/spawner.h"
 
 namespace {
@@ -189,6 +190,9 @@ int main(int argc, char** argv) {
   // The spawner is this binary again: before anything else, so that it stays small.
   if (millrace::worker::is_spawner_invocation(argc, argv)) {
     return millrace::worker::spawner_main(argc, argv, millrace::blob_fs::open);
+  }
+  if (millrace::sensor::is_warden_invocation(argc, argv)) {
+    return millrace::sensor::warden_main(argc, argv);
   }
   // What this program writes is its user's own: stores, backups, tokens, logs. Runs have theirs
   // from the spawner.

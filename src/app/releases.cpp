@@ -19,7 +19,6 @@ std::string ref_in_room(std::string_view pack, std::string_view digest) {
 Releases::Releases(Given given)
     : given_(std::move(given)),
       archives_(given_.data),
-      staged_(given_.data),
       environments_(given_.data),
       brought_(given_.peers ? std::make_unique<PeerReleases>(given_.data, *given_.peers)
                             : nullptr) {}
@@ -96,11 +95,12 @@ void Releases::read(const agent::WantRelease& want,
 
 // What another server has loaded, and granted, before this one has heard of it; or what is not as
 // it was staged any more.
-std::optional<worker::Preparation> Releases::prepare(const kernel::WorkOrder& order) {
+std::optional<worker::Preparation> Releases::prepare(StagedReleases& staged,
+                                                     const kernel::WorkOrder& order) {
   if (order.runner != Runner::Script) return std::nullopt;
-  auto staged = staged_.file(order.pack, order.release, "actions/" + order.entry_point);
-  if (staged.ok()) return std::nullopt;
-  if (staged.error().kind() != ErrorKind::NotFound) log_warn("release.changed", staged.error());
+  auto file = staged.file(order.pack, order.release, "actions/" + order.entry_point);
+  if (file.ok()) return std::nullopt;
+  if (file.error().kind() != ErrorKind::NotFound) log_warn("release.changed", file.error());
   return worker::Preparation{
       fmt::format("release {} of pack '{}'", order.release.substr(0, 12), order.pack),
       [this, pack = order.pack, digest = order.release](auto ready) {
@@ -109,10 +109,13 @@ std::optional<worker::Preparation> Releases::prepare(const kernel::WorkOrder& or
 }
 
 void Releases::serve(worker::WorkerConfig& worker) {
-  worker.release_file = [this](const auto& pack, const auto& digest, const auto& file) {
-    return staged_.file(pack, digest, file);
+  auto staged = std::make_shared<StagedReleases>(given_.data);
+  worker.release_file = [staged](const auto& pack, const auto& digest, const auto& file) {
+    return staged->file(pack, digest, file);
   };
-  if (can_bring()) worker.prepare = [this](const auto& order) { return prepare(order); };
+  if (can_bring()) {
+    worker.prepare = [this, staged](const auto& order) { return prepare(*staged, order); };
+  }
   environments_.serve(worker);
 }
 

@@ -17,7 +17,7 @@
 namespace millrace::app {
 
 // The releases of a server, for all who need one: what is staged here, and what the room that
-// servers share and the other servers have. Thread-safe, but for what the worker is given.
+// servers share and the other servers have. Thread-safe, but for what workers are given.
 class Releases {
  public:
   struct Given {
@@ -39,7 +39,8 @@ class Releases {
   // thread.
   void read(const agent::WantRelease& want,
             std::function<void(Result<agent::ReleasePiece>)> answer);
-  // Where a worker finds what its orders name, and what these need.
+  // Where a worker, or who starts sensors, finds what orders name, and what these need. What is
+  // put into the configuration is for one thread at a time.
   void serve(worker::WorkerConfig& worker);
   // Puts those that were loaded from a folder into the room, where it has them not; in its own
   // time.
@@ -53,12 +54,12 @@ class Releases {
   Result<void> bring_now(const std::string& pack, const std::string& digest);
   Result<void> from_room(const std::string& pack, const std::string& digest);
   Result<void> put_into_room(const std::string& pack, const std::string& digest);
-  std::optional<worker::Preparation> prepare(const kernel::WorkOrder& order);
+  std::optional<worker::Preparation> prepare(StagedReleases& staged,
+                                             const kernel::WorkOrder& order);
 
   const Given given_;
   std::mutex room_mutex_;
   ReleaseArchives archives_;
-  StagedReleases staged_;  // the worker's
   Environments environments_;
   std::unique_ptr<PeerReleases> brought_;
 };

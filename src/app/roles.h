@@ -15,8 +15,8 @@ enum class Role : uint8_t {
   Api,       // REST and live updates for clients
   Executor,  // owns shards and decides: rules, executions, workflows, timers
   Worker,    // runs actions on this machine
-  Sensor,    // has no process of its own yet: timers are the executor's, webhooks the API's
-  Notifier,  // the same: the API follows the change feed
+  Sensor,    // runs sensors of packs, where it is an executor too; timers are the executor's
+  Notifier,  // has nothing of its own yet: the API follows the change feed
 };
 inline constexpr int kRoles = 5;
 

@@ -26,6 +26,7 @@
 #include "app/releases.h"
 #include "app/s3_room.h"
 #include "app/sealed_rows.h"
+#include "app/sensors.h"
 #include "app/uploads.h"
 #include "app/version.h"
 #include "app/worker_config.h"
@@ -61,6 +62,7 @@ constexpr async::Duration kHttpGrace{1000};      // requests in flight may end b
 constexpr async::Duration kReadGrace{1500};      // then their reads are cut off
 constexpr async::Duration kEngineReserve{1500};  // is left when the worker has stopped
 constexpr async::Duration kJoinReserve{500};     // is left when the engine has settled
+constexpr int64_t kSensorGraceMs = 1500;         // while runs are waited for, they may end
 constexpr size_t kRecentKeys = 8192;             // 5 MB at most
 constexpr int64_t kIdentityLookMs = 600'000;
 constexpr int kExitStoreFailed = 74;  // EX_IOERR
@@ -94,6 +96,7 @@ class Server {
   Result<void> open_engine();
   Result<void> open_api();
   Result<void> open_worker();
+  void open_sensors();
   Result<void> listen();
   Result<void> start_grpc();
   kernel::WorkSource& source();
@@ -138,6 +141,7 @@ class Server {
   async::Pool pool_{{.name = "read", .threads = 2}};
   std::unique_ptr<engine::Engine> engine_;  // its executor and committer: two threads
   std::unique_ptr<Uploads> uploads_;        // with room_
+  std::unique_ptr<SensorHost> sensors_;     // a thread that talks to them; the API shows them
   std::unique_ptr<api::Api> api_;
   std::unique_ptr<worker::Worker> worker_;  // a thread that listens to the spawner
   std::optional<HttpFront> http_;
@@ -262,6 +266,7 @@ Result<void> Server::open() {
     for_others_ =
         std::make_unique<ForOthers>(loop_, pool_, *engine_, *blobs_, releases_->archives());
   }
+  open_sensors();
   TRY(open_api());
   TRY(ensure_admin_token(*engine_, tokens_, paths_.admin_token));
   TRY(listen());
@@ -281,7 +286,8 @@ Result<void> Server::open_api() {
       .metrics = [this] { return metrics_.text(); },
       .troubles = [this] { return troubles(); },
       .observe = metrics_.observer(),
-      .packs = packs_.desk()};
+      .packs = packs_.desk(),
+      .sensors = sensors_->desk()};
   if (grpc_) {
     options.not_reached = rpc::kNotReached;
     options.forward = [this](api::ForwardedRequest request, int node) {
@@ -308,6 +314,23 @@ Result<void> Server::open_worker() {
   worker.in_hand = worker_in_hand_.get();
   worker_ = std::make_unique<worker::Worker>(source(), loop_, std::move(worker));
   return {};
+}
+
+void Server::open_sensors() {
+  SensorHost::Given given{.engine = *engine_,
+                          .store = *store_,
+                          .tokens = tokens_,
+                          .random = auth::system_random(),
+                          .open_key = [this](const kernel::KeyRow& row) { return open_key(row); },
+                          .worker = worker_config(config_.worker, paths_.data, files_),
+                          .data = paths_.data,
+                          .api_url = [this] { return http_->url(); },
+                          .has_others = config_.grpc.port >= 0 && !is_in_folder(config_.store),
+                          .runs = roles_.has(Role::Sensor) && roles_.has(Role::Executor),
+                          .events_per_second = config_.sensors.events_per_second,
+                          .stop_grace_ms = config_.sensors.stop_grace_ms};
+  releases_->serve(given.worker);
+  sensors_ = std::make_unique<SensorHost>(std::move(given));
 }
 
 Result<void> Server::listen() {
@@ -410,6 +433,7 @@ std::vector<std::string> Server::troubles() const {
   count(engine_->catalogs()->rules_out_of_force(),
         "rules do not compile and are out of force: see rule.not_compiled in the log");
   count(engine_->catalogs()->packs_with_faults(), "packs have faults: see millrace pack show");
+  std::ranges::move(sensors_->troubles(), std::back_inserter(troubles));
   if (worker_ && worker_->is_away()) {
     troubles.emplace_back("no spawner, no action runs here: see worker.not_connected in the log");
   }
@@ -464,7 +488,9 @@ Task<void> Server::serve(const std::function<Result<Config>()>& reload) {
       loop_.executor(), std::initializer_list<int>{SIGTERM, SIGINT, SIGHUP});
   async::Scope background(loop_.executor());
   if (for_others_) for_others_->begin(*api_);
-  if (auto started = worker_ ? worker_->start() : Result<void>(); !started.ok()) {
+  auto started = worker_ ? worker_->start() : Result<void>();
+  if (started.ok()) started = sensors_->start();
+  if (!started.ok()) {
     not_served_ = started.error();
     co_return co_await stop_what_serves(background);
   }
@@ -491,6 +517,7 @@ Task<void> Server::serve(const std::function<Result<Config>()>& reload) {
   std::signal(SIGHUP, SIG_IGN);
   log_info("server.draining", {{"timeout_ms", config_.server.drain_timeout_ms}});
   tell_phase(api::Phase::Draining);
+  sensors_->begin_stop(kSensorGraceMs);
   co_await drain_runs();
   co_await stop_what_serves(background);
 }
@@ -499,6 +526,9 @@ Task<void> Server::serve(const std::function<Result<Config>()>& reload) {
 // until the last thread is joined.
 Task<void> Server::stop_what_serves(async::Scope& background) {
   exit_limit_.emplace(kExitLimit);
+  sensors_->begin_stop(kSensorGraceMs);
+  auto sensors = co_await pool_.run([this] { sensors_->stop(); });
+  if (!sensors.ok()) sensors_->stop();  // no thread for it: then the loop waits
   store_->cut_reads(std::chrono::steady_clock::now() + kReadGrace);
   co_await http_->stop(kHttpGrace);
   if (grpc_) {

@@ -39,6 +39,8 @@ constexpr std::array<Entry, kPermissions> kEntries = {{
     {"keys:decrypt", "See encrypted values in clear, together with keys:read."},
     {"stream:read", "Follow changes live."},
     {"system:read", "See workers, queues, the quarantine, metrics."},
+    {"sensors:read", "See sensors, their state and what they print."},
+    {"sensors:control", "Start sensors anew."},
     {"workers:join", "Become a worker, once: of the tokens that `millrace worker token` makes."},
     {"admin", "Manage tokens; make join tokens for workers."},
 }};

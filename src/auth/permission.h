@@ -33,6 +33,8 @@ enum class Permission : uint8_t {
   KeysDecrypt,
   StreamRead,
   SystemRead,
+  SensorsRead,
+  SensorsControl,
   WorkersJoin,
   Admin,
 };

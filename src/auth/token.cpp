@@ -33,7 +33,6 @@ std::string token_hash(std::string_view token) { return hex_encode(bytes_of(sha2
 Permissions granted_by(std::string_view words) {
   Permissions granted;
   for (auto word : split(words, ',')) {
-    if (word.starts_with(kRolePrefix)) continue;
     // may fail: a word that this version does not know grants nothing
     if (auto known = Permissions::parse(word); known.ok()) granted.add(*known);
   }
@@ -45,8 +44,12 @@ void TokenCache::put(const StoredToken& token) {
   entry.principal.expires = token.expires;
   entry.principal.token = token.id;
   for (auto word : split(token.permissions, ',')) {
-    if (!word.starts_with(kRolePrefix)) continue;
-    entry.principal.roles.emplace_back(word.substr(kRolePrefix.size()));
+    auto& who = entry.principal;
+    if (word.starts_with(kRolePrefix)) who.roles.emplace_back(word.substr(kRolePrefix.size()));
+    if (word.starts_with(kPackPrefix)) who.pack = word.substr(kPackPrefix.size());
+    if (word.starts_with(kTriggerPrefix)) {
+      who.triggers.emplace_back(word.substr(kTriggerPrefix.size()));
+    }
   }
   std::unique_lock lock(mutex_);
   by_hash_.insert_or_assign(token.hash, std::move(entry));

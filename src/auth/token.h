@@ -28,12 +28,19 @@ struct Principal {
   Permissions permissions;
   ExecutionId execution;           // of an execution-scoped token
   std::vector<std::string> roles;  // which inquiries it may answer
+  // Of a sensor's token: of keys it reaches those of this pack, and it sends events of these
+  // triggers. Empty: there is no such bound.
+  std::string pack;
+  std::vector<std::string> triggers;
   int64_t expires = 0;             // Unix ms; 0: never
   TokenId token;                   // whose row it is of
 };
 
 // A role of a token stands among its permissions.
 inline constexpr std::string_view kRolePrefix = "role:";
+// So do the bounds of a sensor's.
+inline constexpr std::string_view kPackPrefix = "pack:";
+inline constexpr std::string_view kTriggerPrefix = "trigger:";
 
 // What the words of a token's row allow. A name that this version does not know grants nothing.
 Permissions granted_by(std::string_view words);
@@ -44,7 +51,7 @@ struct StoredToken {
   TenantId tenant;
   std::string hash;
   std::string identity;
-  std::string permissions;  // and roles, as role:NAME
+  std::string permissions;  // and roles, as role:NAME, and bounds
   int64_t expires = 0;      // Unix ms; 0: never
 };
 

@@ -16,6 +16,7 @@ CommandTable key_commands();
 CommandTable pack_commands();  // packs, actions, triggers
 CommandTable auth_commands();
 CommandTable worker_commands();  // workers, servers
+CommandTable sensor_commands();
 CommandTable trace_commands();
 CommandTable remote_commands();  // all of these
 

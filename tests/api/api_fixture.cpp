@@ -152,6 +152,23 @@ void ApiTest::SetUp() {
   options.join = {.admit = [this](const std::string& name, const std::string& request,
                                   std::string_view) { return admitted(name, request); },
                   .pin = authority_.pin()};
+  // Of the first tenant alone.
+  auto lone_sensor = [](TenantId tenant, const std::string& ref) {
+    bool is_there = tenant == kDefaultTenant && ref == "lone.eye";
+    return is_there ? std::optional(SensorInfo{.ref = ref, .pack = "lone", .state = "running"})
+                    : std::optional<SensorInfo>();
+  };
+  options.sensors = {
+      .list =
+          [lone_sensor](TenantId tenant) {
+            std::vector<SensorInfo> all;
+            if (auto one = lone_sensor(tenant, "lone.eye")) all.push_back(*one);
+            return all;
+          },
+      .find = lone_sensor,
+      .restart = [](TenantId, const std::string&) { return true; },
+      .log = [](TenantId, const std::string&, size_t,
+                int64_t) { return std::vector<SensorLine>{{1, 5, "stdout", "it sees"}}; }};
   options.random = auth::system_random();
   options.metrics = [] { return std::string("millrace_up 1\n"); };
   auto api = Api::create(*engine_, keys_, tokens_, run_tokens_, pool_, options);

@@ -145,6 +145,7 @@ class TenantsTest : public ApiTest {
         {"/api/v1/packs/{ref}", "/api/v1/packs/lone"},
         {"/api/v1/actions/{ref}", "/api/v1/actions/lone.act"},
         {"/api/v1/triggers/{ref}", "/api/v1/triggers/lone.sign"},
+        {"/api/v1/sensors/{ref}", "/api/v1/sensors/lone.eye"},
         {"/api/v1/keys/{scope}/{name}", "/api/v1/keys/system/lone"},
         {"/api/v1/webhook-endpoints/{name}", "/api/v1/webhook-endpoints/lone"},
         {"/api/v1/webhooks/{name}", "/api/v1/webhooks/lone"},

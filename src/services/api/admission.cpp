@@ -188,6 +188,33 @@ Result<void> require(const Call& call, auth::Permission permission) {
   return require(call.who, permission);
 }
 
+Result<void> check_may_send(const Call& call, std::string_view trigger) {
+  const auto& triggers = call.who.triggers;
+  bool is_bound = !call.who.pack.empty() || !triggers.empty();
+  if (!is_bound || std::ranges::find(triggers, trigger) != triggers.end()) return {};
+  return Error(ErrorKind::Forbidden, "API-0130",
+               fmt::format("'{}' may send events of its own triggers alone: expected one of {}, "
+                           "found '{}'",
+                           call.who.identity, fmt::join(triggers, ", "), trigger));
+}
+
+bool may_reach_key(const auth::Principal& who, std::string_view scope, std::string_view name) {
+  if (who.pack.empty()) return true;
+  std::string of_pack = who.pack + ".";
+  if (scope == "system") return name.starts_with(of_pack);
+  if (scope == "pack:" + who.pack) return true;
+  constexpr std::string_view kSensor = "sensor:";
+  return scope.starts_with(kSensor) && scope.substr(kSensor.size()).starts_with(of_pack);
+}
+
+Result<void> check_may_reach(const Call& call, std::string_view scope, std::string_view name) {
+  if (may_reach_key(call.who, scope, name)) return {};
+  return Error(ErrorKind::Forbidden, "API-0130",
+               fmt::format("'{}' may reach the keys of pack '{}' alone ('{}.NAME' of system, and "
+                           "the scopes of the pack), not '{}' of {}",
+                           call.who.identity, call.who.pack, call.who.pack, name, scope));
+}
+
 Credential::Credential(const Call& call)
     : permission_(call.route->access.permission()),
       who_(call.who),

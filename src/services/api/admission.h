@@ -59,6 +59,12 @@ class Credential {
 Result<void> check_permission(const Call& call);
 // One more than the route's own, for what a query asks.
 Result<void> require(const Call& call, auth::Permission permission);
+// The bounds of a sensor's token. Errors: Forbidden, API-0130.
+Result<void> check_may_send(const Call& call, std::string_view trigger);
+// Whether it reaches a key: of the system those that begin with its pack's ref and a dot, and those
+// of its pack's own scopes.
+bool may_reach_key(const auth::Principal& who, std::string_view scope, std::string_view name);
+Result<void> check_may_reach(const Call& call, std::string_view scope, std::string_view name);
 // Errors: Unsupported, API-0012; Invalid, API-0013.
 Result<void> check_body_form(const Call& call);
 // A route that takes no query parameters gets none; a webhook's sender may add what it likes.

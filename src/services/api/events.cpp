@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "engine/machine/catalog.h"
 #include "engine/transitions/commands.h"
+#include "services/api/admission.h"
 #include "services/api/call.h"
 #include "services/api/cloudevents.h"
 #include "services/api/event_view.h"
@@ -64,6 +65,7 @@ Task<Response> send_events(Call& call) {
   };
   bool is_long = call.http.body.size() > Readers::kLongBody;
   CO_TRY(is_long ? co_await call.api.readers.parse(read) : read());
+  for (const auto& event : events) CO_TRY(check_may_send(call, event.trigger));
   auto loop = co_await async::this_executor();
   std::vector<async::Completion<Ingested>> done;
   for (auto& event : events) {
@@ -89,6 +91,7 @@ Task<Response> replay_event(Call& call) {
   auto read = [&](sql::Connection& db) -> Result<void> {
     TRY(auto event, store::find_event(db, call.who.tenant, id));
     if (event) {
+      TRY(check_may_send(call, event->trigger));
       TRY(payload, parse_json(event->payload_json, kOwnJson));
     }
     return {};

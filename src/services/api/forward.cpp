@@ -31,9 +31,10 @@ bool is_of_the_connection(std::string_view name) {
   return std::ranges::any_of(kNames, [&](auto one) { return iequals_ascii(one, name); });
 }
 
-// Reads are answered where they come in; only what is decided has an owner.
+// Most reads are answered where they come in; what is decided has an owner.
 bool may_be_elsewhere(const Call& call) {
-  return call.api.options.forward && call.http.method != "GET" && call.http.method != "HEAD";
+  bool is_read = call.http.method == "GET" || call.http.method == "HEAD";
+  return call.api.options.forward && (!is_read || call.route->has_owner);
 }
 
 ForwardedRequest forwarded_of(const Call& call, std::string body) {

@@ -154,6 +154,7 @@ Response list_keys(Call& call, sql::Connection& db) {
   std::vector<KeyView> views;
   for (const auto& row : rows) {
     if (row.is_over(call.api.now_ms())) continue;
+    if (!may_reach_key(call.who, row.key.scope, row.key.name)) continue;
     TRY(auto view, view_of(row));
     views.push_back(std::move(view));
   }
@@ -164,6 +165,7 @@ Response show_key(Call& call, sql::Connection& db) {
   TRY(auto query, call.query<ShowQuery>());
   if (query.decrypt) TRY(require(call, Permission::KeysDecrypt));
   auto key = key_of(call);
+  TRY(check_may_reach(call, key.scope, key.name));
   TRY(auto row, store::find_key(db, key));
   if (!row || row->is_over(call.api.now_ms())) return engine::no_key(key);
   return answer_key(*row, 200, query.decrypt ? &call.api.keys : nullptr);
@@ -172,6 +174,7 @@ Response show_key(Call& call, sql::Connection& db) {
 Task<Response> put_key(Call& call) {
   CO_TRY(auto input, call.body<KeyInput>());
   engine::KeyWrite write{.key = key_of(call), .encrypted = input.encrypted};
+  CO_TRY(check_may_reach(call, write.key.scope, write.key.name));
   write.ttl_ms = input.ttl_s * 1000;
   CO_TRY(write.if_version, call.if_match());
   Secret text(to_json(input.value));
@@ -215,6 +218,7 @@ Task<Response> put_key(Call& call) {
 
 Task<Response> delete_key(Call& call) {
   engine::KeyWrite write{.key = key_of(call), .remove = true};
+  CO_TRY(check_may_reach(call, write.key.scope, write.key.name));
   CO_TRY(write.if_version, call.if_match());
   auto command = [&](auto reply) {
     call.api.engine.submit(

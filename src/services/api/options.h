@@ -17,6 +17,7 @@
 #include "net/http.h"
 #include "net/http_client.h"
 #include "services/api/pack_changes.h"
+#include "services/api/sensor_desk.h"
 
 namespace millrace::api {
 
@@ -87,6 +88,7 @@ struct ApiOptions {
   std::function<void(const Observation&)> observe;  // may be empty
   Joining join;
   PackDesk packs;
+  SensorDesk sensors;
   // Asks another server, by its node; empty: there are no others. Loop thread. Errors: those of the
   // way there; one with the code `not_reached`: nothing has arrived.
   std::function<Task<Result<net::HttpResponse>>(ForwardedRequest, int node)> forward;

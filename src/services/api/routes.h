@@ -27,6 +27,7 @@ std::vector<Route> stream_routes();
 std::vector<Route> token_routes();
 std::vector<Route> join_routes();
 std::vector<Route> server_routes();
+std::vector<Route> sensor_routes();
 
 // The whole API, in the order of the OpenAPI document.
 std::vector<Route> all_routes(const ApiOptions& options);

@@ -227,6 +227,7 @@ Result<void> check_sender(Call& call, const WebhookRow& endpoint,
   if (!scheme) {
     TRY(call.who, principal_of(call));
     if (call.who.tenant != endpoint.tenant) return nothing_here(endpoint.name);
+    TRY(check_may_send(call, endpoint.trigger));
     return require(call, Permission::EventsSend);
   }
   TRY(const auto* secrets, call.api.webhook_secrets.of(endpoint));

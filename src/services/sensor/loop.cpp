@@ -67,6 +67,8 @@ void Sensors::Loop::run() {
 }
 
 void Sensors::Loop::do_all(Todo todo) {
+  // Before the next start of the same one takes what this gives back.
+  for (const auto& key : todo.ended) outside_.ended(key);
   for (auto& [key, start] : todo.prepare) {
     outside_.prepare(key, [inbox = inbox_, key, start](Result<Prepared> prepared) {
       inbox->put([&](auto& mail) {
@@ -75,7 +77,6 @@ void Sensors::Loop::do_all(Todo todo) {
       });
     });
   }
-  for (const auto& key : todo.ended) outside_.ended(key);
   for (auto& one : todo.events) {
     auto answer = [inbox = inbox_, key = one.key, number = one.number](Result<void> done) {
       inbox->put([&](auto& mail) {
