@@ -418,6 +418,11 @@ void Partition::decide_one(Attempt attempt, Batch& batch, Now now, Work& work) {
   Context context(batch, attempt.learned);
   int64_t begun = surroundings_.mono_ns ? surroundings_.mono_ns() : 0;
   auto made = guarded([&] { return attempt.message->decide(context); });
+  std::unique_ptr<Decision> unready;  // stays until it is undone
+  if (context.lacks_config() && (made.ok() || made.error().code() != kThrown)) {
+    if (made.ok()) unready = *std::move(made);
+    made = needs_error();
+  }
   if (made.ok()) take_workflows(**made);  // written out: the dearest part, where they keep much
   if (begun != 0) look_how_long(*attempt.message, begun);
   if (!made.ok()) {

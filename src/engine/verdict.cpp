@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "engine/machine/catalog.h"
 #include "engine/machine/keys.h"
+#include "engine/machine/pack_config.h"
 #include "engine/transitions/rule_rows.h"
 #include "store/read.h"
 
@@ -30,6 +31,13 @@ Result<RuleVerdict> test_with(const Engine& engine, const RuleSpec& spec, const 
   }
   rules::EventScope scope = current->event_scope(engine.now_ms());
   scope.lookup = &lookup;
+  // What is sealed of the configuration stays closed here as the keys do.
+  std::map<std::string, Value, std::less<>> configs;
+  if (const Pack* pack = current->find_pack(compiled->pack())) {
+    TRY(auto config, pack_config(*pack, lookup, expressions));
+    configs.emplace(pack->ref, std::move(config));
+  }
+  scope.pack_configs = &configs;
   expr::Allowance allowance;
   scope.allowance = &allowance;
   scope.event = rules::event_value(event.id, event.trigger, event.created, std::move(payload),

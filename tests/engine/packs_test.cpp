@@ -289,6 +289,31 @@ TEST_F(Packs, APackThatOthersUseIsUninstalledOnlyByForce) {
   EXPECT_NE(find("ci.on_main"), nullptr) << "it is not the pack's";
 }
 
+TEST_F(Packs, RulesOfOthersMatchNothingUntilThePackIsBack) {
+  ASSERT_TRUE(make_rule().ok());
+  auto lacks = [&] {
+    const auto* entry = find("ci.on_main");
+    return catalog_->unresolved(*entry);
+  };
+  auto matches = [&](const std::string& key) {
+    auto sent = send("main", key);
+    auto reader = store_->open_reader();
+    return sent.ok() ? store::enforcements_of(**reader, kDefaultTenant, sent->event)->size() : 0;
+  };
+  EXPECT_EQ(lacks(), "");
+  EXPECT_EQ(matches("e1"), 1U);
+  ASSERT_TRUE(uninstall("ci", true).ok());
+  EXPECT_EQ(lacks(), "action 'ci.build' is not there: it matches nothing until its pack is");
+  switch_rule("ci.on_main", false);
+  switch_rule("ci.on_main", true);
+  EXPECT_NE(lacks(), "");
+  restart_with({core_pack()});
+  EXPECT_NE(lacks(), "");
+  load({core_pack(), ci_with({})});
+  EXPECT_EQ(lacks(), "");
+  EXPECT_EQ(matches("e2"), 1U);
+}
+
 TEST_F(Packs, UnknownPacksAndTheCoreAreRefused) {
   EXPECT_EQ(uninstall("cj").error().code(), "PCK-0004");
   EXPECT_NE(uninstall("cj").error().message().find("did you mean 'ci'"), std::string::npos);

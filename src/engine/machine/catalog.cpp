@@ -105,6 +105,11 @@ const Runtime* TenantCatalog::find_runtime(std::string_view ref, const Pack& own
   return nullptr;
 }
 
+const Pack* TenantCatalog::find_pack(std::string_view ref) const {
+  auto found = std::ranges::find_if(packs_, [&](const auto& pack) { return pack->ref == ref; });
+  return found == packs_.end() ? nullptr : found->get();
+}
+
 const Trigger* TenantCatalog::find_trigger(std::string_view ref) const {
   auto found = names_.triggers.find(ref);
   return found == names_.triggers.end() ? nullptr : found->second;
@@ -157,6 +162,34 @@ void TenantCatalog::set_packs(const std::vector<std::shared_ptr<const Pack>>& sy
       actions_.insert_or_assign(action.ref, refer(pack, action));
     }
   }
+  resolve_rules();
+}
+
+bool TenantCatalog::is_resolved(const RuleSpec& spec) const {
+  return find_action(spec.action) && find_trigger(spec.trigger);
+}
+
+std::string TenantCatalog::unresolved(const RuleEntry& entry) const {
+  if (!unresolved_.contains(entry.row.ref)) return {};
+  bool has_action = find_action(entry.spec.action);
+  return fmt::format("{} '{}' is not there: it matches nothing until its pack is",
+                     has_action ? "trigger" : "action",
+                     has_action ? entry.spec.trigger : entry.spec.action);
+}
+
+// Rules whose packs have come or gone enter the index, or leave it.
+void TenantCatalog::resolve_rules() {
+  std::vector<rules::RulePtr> come;
+  std::set<std::string_view> gone;
+  for (const auto& [ref, entry] : rules_) {
+    if (!entry->compiled) continue;
+    if (!is_resolved(entry->spec)) {
+      if (unresolved_.insert(ref).second) gone.insert(ref);
+    } else if (unresolved_.erase(ref) > 0) {
+      come.push_back(entry->compiled);
+    }
+  }
+  if (!come.empty() || !gone.empty()) index_ = index_.changed_by(std::move(come), std::move(gone));
 }
 
 void TenantCatalog::retire(std::shared_ptr<const Pack> pack) {
@@ -183,6 +216,7 @@ void TenantCatalog::set_rules(const std::vector<std::shared_ptr<const RuleEntry>
     if (is_broken && old && old->row.id > entry->row.id) continue;
     if (old && old->compiled) count_schedule(*old, -1);
     out_of_force_.erase(ref);
+    unresolved_.erase(ref);
     if (is_broken) {
       out_of_force_.insert(ref);
       rules_.insert_or_assign(ref, entry);
@@ -196,8 +230,16 @@ void TenantCatalog::set_rules(const std::vector<std::shared_ptr<const RuleEntry>
       if (!entry->row.pack.empty()) gone_rules_.insert_or_assign(ref, entry);
     } else {
       gone_rules_.erase(ref);
+      if (entry->row.spec_json.find("config") != std::string::npos) {
+        config_readers_.insert(std::string(entry->compiled->pack()));
+      }
       rules_.insert_or_assign(ref, entry);
-      compiled.push_back(entry->compiled);
+      if (is_resolved(entry->spec)) {
+        compiled.push_back(entry->compiled);
+      } else {
+        unresolved_.insert(ref);
+        gone.insert(ref);
+      }
     }
   }
   index_ = index_.changed_by(std::move(compiled), std::move(gone));

@@ -69,6 +69,9 @@ class TenantCatalog {
   // The last revision of a rule whose pack does not hold it any more: what an operator has said of
   // it holds when it comes back.
   const RuleEntry* find_gone_rule(std::string_view ref) const;
+  // A rule that names an action or trigger that no pack has: it matches nothing, and is shown,
+  // until one has it. Says what is not there; empty: it is resolved.
+  std::string unresolved(const RuleEntry& entry) const;
   // How many rules do not compile.
   size_t out_of_force() const { return out_of_force_.size(); }
   const kernel::WebhookRow* find_webhook(std::string_view name) const;
@@ -89,6 +92,9 @@ class TenantCatalog {
     return webhooks_;
   }
   const rules::RuleIndex& index() const { return index_; }
+  // The packs whose rules read pack.config; some that do no more may be among them.
+  const std::set<std::string, std::less<>>& config_readers() const { return config_readers_; }
+  const Pack* find_pack(std::string_view ref) const;
   // What a rule may name.
   const rules::Catalog& names() const { return names_; }
   // A scope with all but the event filled in. Refers to this catalogue.
@@ -100,6 +106,8 @@ class TenantCatalog {
                  const std::vector<std::shared_ptr<const Pack>>& own);
   void retire(std::shared_ptr<const Pack> pack);
   void set_rules(const std::vector<std::shared_ptr<const RuleEntry>>& changed);
+  bool is_resolved(const RuleSpec& spec) const;
+  void resolve_rules();
   void count_schedule(const RuleEntry& entry, int more);
   void set_webhook(kernel::WebhookRow webhook);
   void compile_workflows(const Pack& pack);
@@ -112,12 +120,14 @@ class TenantCatalog {
   std::map<std::string, std::shared_ptr<const RuleEntry>, std::less<>> rules_;
   std::map<std::string, std::shared_ptr<const RuleEntry>, std::less<>> gone_rules_;
   std::set<std::string> out_of_force_;
+  std::set<std::string> unresolved_;
   std::map<std::string, size_t, std::less<>> schedule_users_;
   std::map<std::string, kernel::WebhookRow, std::less<>> webhooks_;
   int64_t version_ = 0;
   rules::RuleIndex index_;
   rules::Catalog names_;
   std::map<std::string, Value, std::less<>> pack_configs_;
+  std::set<std::string, std::less<>> config_readers_;
 };
 
 // The catalogues of all tenants. The packs of the system are seen by every tenant, and none can

@@ -7,6 +7,7 @@
 
 #include "base/mutants.h"
 #include "engine/machine/loader.h"
+#include "engine/machine/pack_config.h"
 #include "engine/machine/transition.h"
 
 namespace millrace::engine {
@@ -177,8 +178,10 @@ Result<LiveWorkflow*> Context::workflow(ExecutionId id) {
     if (!action || !action->workflow || !action->workflow->definition) {
       return no_release(*row);
     }
+    auto around = environment(*action->pack, *row);
+    if (lacks_config_) return needs_error();
     auto restored = LiveWorkflow::restore(stored->state, stored->runs, stored->open, *row,
-                                          action->workflow->definition, environment(*action->pack));
+                                          action->workflow->definition, around);
     if (!restored.ok()) {
       return Error(ErrorKind::Internal, kBroken, restored.error().describe());
     }
@@ -235,12 +238,19 @@ void Context::moves(const LiveWorkflow& live) {
   decision_->workflows.push_back({live.id, live.root});
 }
 
-conductor::Environment Context::environment(const Pack& pack) {
+conductor::Environment Context::environment(const Pack& pack, const kernel::ExecutionRow& row) {
   return {.engine = batch_.memory.expressions,
           .random_seed = static_cast<uint64_t>(new_raw_id()),
-          .config = pack.config,
+          .config = config_of(pack, {row.tenant, key_user(row.identity), pack.ref, row.action}),
           .system = Value::map(),
           .allowance = expressions_left_};
+}
+
+Value Context::config_of(const Pack& pack, KeyReader reader) {
+  auto config = pack_config(pack, keys(std::move(reader)), expressions());
+  if (config.ok()) return *std::move(config);
+  if (need(config.error())) lacks_config_ = true;
+  return pack.config;
 }
 
 std::optional<Error> Context::need(const Error& error, Of<ExecutionId> workflow) {

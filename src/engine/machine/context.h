@@ -160,7 +160,12 @@ class Context {
   void moves(const LiveWorkflow& live);
   // What was loaded for the decision about the results of its tasks.
   void absorb_needs(LiveWorkflow& live) const;
-  conductor::Environment environment(const Pack& pack);
+  conductor::Environment environment(const Pack& pack, const kernel::ExecutionRow& row);
+
+  // The configuration of a pack as a run sees it (pack_config.h). When something has to be loaded
+  // for it this decision comes to nothing, whatever it says, and is made again.
+  Value config_of(const Pack& pack, KeyReader reader);
+  bool lacks_config() const { return lacks_config_; }
 
   // What an error of an evaluation means: a Need, when it names what has to be loaded; `workflow`:
   // whose tasks it may name. Nothing: it is an error as any other.
@@ -209,6 +214,7 @@ class Context {
       std::make_shared<expr::Allowance>(expr::Allowance{.of = conductor::kStepsOfDecision});
   int beginnings_ = 0;
   bool needs_ = false;
+  bool lacks_config_ = false;
 };
 
 // The release that a workflow is pinned to is not there; it is said by Context::workflow.

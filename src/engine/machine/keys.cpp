@@ -8,6 +8,7 @@
 #include <charconv>
 
 #include "base/json.h"
+#include "engine/machine/pack_config.h"
 
 namespace millrace::engine {
 
@@ -44,14 +45,28 @@ std::string key_user(std::string_view identity) {
 expr::Answer KeyLookup::kv(std::string_view key, bool decrypt) const {
   auto name = name_of(key);
   if (!name || !is_scope(name->scope) || !is_plain(name->name)) return expr::Answer::absent();
-  auto found = rows_->find(*name);
+  return read(*name, decrypt);
+}
+
+Result<std::optional<Value>> KeyLookup::config_of(std::string_view pack) const {
+  auto answer = read(config_key(reader_.tenant, pack), true);
+  if (answer.needs_load()) {
+    return Error(ErrorKind::Unavailable, "EXP-0004", "a configuration must be loaded first")
+        .with_problem(answer.key(), "not loaded");
+  }
+  if (!answer.found() || !answer.value().is_map()) return std::optional<Value>();
+  return std::optional(answer.value());
+}
+
+expr::Answer KeyLookup::read(const KeyName& name, bool decrypt) const {
+  auto found = rows_->find(name);
   if (found == rows_->end() && !may_load_) {
     return expr::Answer::refused(
         fmt::format("RuntimeError: key '{}' is not loaded: one decision loads {} keys at most, in "
                     "{} rounds",
-                    name->name, kMostNeeds, kMostRounds));
+                    name.name, kMostNeeds, kMostRounds));
   }
-  if (found == rows_->end()) return expr::Answer::need(need_of(*name));
+  if (found == rows_->end()) return expr::Answer::need(need_of(name));
   const auto& row = found->second;
   if (!row || row->is_over(now_)) return expr::Answer::absent();
   auto [known, is_new] = read_.try_emplace({&*row, decrypt}, expr::Answer::absent());

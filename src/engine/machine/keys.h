@@ -49,9 +49,14 @@ class KeyLookup final : public expr::Lookup {
             bool may_load = true)
       : rows_(&rows), open_(&open), now_(now), reader_(std::move(reader)), may_load_(may_load) {}
   expr::Answer kv(std::string_view key, bool decrypt) const override;
+  const KeyReader& reader() const { return reader_; }
+  // What the reader's tenant has set of a pack's configuration (pack_config.h). Nothing: nothing,
+  // or it cannot be read. Errors: EXP-0004.
+  Result<std::optional<Value>> config_of(std::string_view pack) const;
 
  private:
   std::optional<kernel::KeyName> name_of(std::string_view key) const;
+  expr::Answer read(const kernel::KeyName& name, bool decrypt) const;
   expr::Answer answer(const kernel::KeyRow& row, bool decrypt) const;
   const KeyRows* rows_;
   const OpenKey* open_;

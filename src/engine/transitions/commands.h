@@ -108,6 +108,7 @@ struct KeyWrite {
   int64_t ttl_ms = 0;                 // 0: for ever
   std::optional<int64_t> if_version;  // If-Match; 0: there is none
   bool remove = false;
+  bool is_config = false;  // the key of a pack's configuration, which only this may name
 };
 // The code of a write whose `version` was overtaken: seal anew and try again.
 inline constexpr std::string_view kKeyMoved = "KEY-0003";

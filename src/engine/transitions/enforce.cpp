@@ -67,6 +67,13 @@ Result<void> enforce(Context& ctx, const EventRow& event, const Value& payload) 
   rules::EventScope scope = catalog.event_scope(ctx.now());
   KeyLookup keys = ctx.keys({.tenant = event.tenant, .user = std::string(kRuleUser)});
   scope.lookup = &keys;
+  std::map<std::string, Value, std::less<>> configs;
+  for (const auto& ref : catalog.config_readers()) {
+    const Pack* pack = catalog.find_pack(ref);
+    if (pack) configs.emplace(ref, ctx.config_of(*pack, {event.tenant, key_user("rule:"), ref}));
+  }
+  if (!configs.empty()) scope.pack_configs = &configs;
+  if (ctx.lacks_config()) return needs_error();
   expr::Allowance allowance;  // one for all rules: many cheap ones are as dear as one
   scope.allowance = &allowance;
   scope.event = rules::event_value(event.id, event.trigger, event.created, payload,

@@ -12,9 +12,11 @@
 #include "engine/transitions/messages.h"
 #include "engine/transitions/run_elsewhere.h"
 #include "engine/transitions/work_off.h"
+#include "engine/transitions/work_order.h"
 #include "kernel/hidden.h"
 #include "kernel/limits.h"
 #include "kernel/printed.h"
+#include "packs/config.h"
 #include "packs/output.h"
 #include "packs/parameters.h"
 #include "packs/secrets.h"
@@ -103,14 +105,14 @@ void add_stackstorm_names(const Action& action, bool succeeded, const Value& out
     for (std::string_view name : {"stdout", "stderr"}) read_as_stackstorm(result, name);
   } else if (action.sdk == Sdk::Python) {
     result.set("result", output);
-  }
-}
   } else if (action.sdk == Sdk::Ssh && output.is_map()) {
     for (const auto& host : output.as_map()) result.set(host.name(), host.value);
   } else if (action.runner_type == "http-request" && output.is_map()) {
     for (std::string_view name : {"status_code", "headers", "body"}) result.set(name, output[name]);
     bool is_text = output["body"].is_string() || output["body"].is_null();
     result.set("parsed", !is_text);
+  }
+}
 
 void note_short_secrets(const Action& action, const Value& parameters, Value& result) {
   std::string names = packs::SecretScalars(action, parameters).unmasked();
@@ -137,7 +139,8 @@ Called called_by(Context& ctx, const ExecutionRow& row) {
     auto given = parse_json(row.parameters_json, kOwnJson);
     if (given.ok()) called.parameters = *std::move(given);  // may fail: then nothing is revealed
   }
-  called.config = packs::secret_config(*called.found->pack, action);
+  const Pack& pack = *called.found->pack;
+  called.config = packs::secret_parts(pack.config_schema, config_of_run(ctx, row, pack, action));
   return called;
 }
 
@@ -337,9 +340,9 @@ Decided FinishRun::decide(Context& ctx) const {
     const Action* action = called.action();
     const Value& parameters = called.parameters;
     Output printed = output(action, parameters, called.config);
-    // Who declares an output owes it; for others the result says why there is none.
-    bool owes_output = action && !action->output_schema.is_null() && printed.is_stored;
-    if (end.status == ExecutionStatus::Succeeded && owes_output && !printed.error.empty()) {
+    // An output that is not what it was declared to be fails its run.
+    bool is_owed = action && !action->keeps_output_errors && printed.is_stored;
+    if (end.status == ExecutionStatus::Succeeded && is_owed && !printed.error.empty()) {
       end = {ExecutionStatus::Failed, FailureClass::UserError};
     }
     if (completion_.started_ms > 0) row.started = completion_.started_ms;

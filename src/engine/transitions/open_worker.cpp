@@ -8,7 +8,9 @@
 #include "engine/transitions/lose_run.h"
 #include "engine/transitions/messages.h"
 #include "engine/transitions/work_off.h"
+#include "engine/transitions/work_order.h"
 #include "model/labels.h"
+#include "packs/config.h"
 #include "packs/parameters.h"
 #include "packs/secrets.h"
 
@@ -30,15 +32,16 @@ AdoptedRun adopted(Context& ctx, const ExecutionRow& row) {
   auto found = ctx.catalog(row.tenant).find_action(row.action, row.release);
   if (!found) return run;
   const Action& action = *found->action;
-  if (action.output_format == OutputFormat::Text && !action.python_runner) return run;
+  if (action.output_format == OutputFormat::Text && !action.says_result()) return run;
   Value parameters;
   if (packs::may_hold_secrets(action, row.parameters_json)) {
     auto given = parse_json(row.parameters_json, kOwnJson);
     if (!given.ok()) return run;
     parameters = *std::move(given);
   }
-  run.secrets =
-      packs::secret_values(action, parameters, packs::secret_config(*found->pack, action));
+  Value config = config_of_run(ctx, row, *found->pack, action);
+  run.secrets = packs::secret_values(action, parameters,
+                                     packs::secret_parts(found->pack->config_schema, config));
   run.output_format = action.output_format;
   return run;
 }

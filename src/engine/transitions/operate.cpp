@@ -110,12 +110,13 @@ Result<void> begin_rerun(Context& ctx, ExecutionId id, const ExecutionRow& origi
   }
   const auto& broken = ctx.learned().broken_workflows;
   if (auto why = broken.find(original.id); why != broken.end()) return gone(why->second);
-  auto environment = ctx.environment(*action->pack);
+  auto environment = ctx.environment(*action->pack, original);
   TRY(auto copy, LiveWorkflow::restore(stored->state, stored->runs, {}, original,
                                        action->workflow->definition, environment));
   auto fresh = LiveWorkflow::of(row);
   fresh->runs_of = {original.tenant, original.id};
-  auto own = ctx.environment(*action->pack);
+  auto own = ctx.environment(*action->pack, row);
+  if (ctx.lacks_config()) return needs_error();
   own.outside = fresh->results.get();
   fresh->conductor.emplace(action->workflow->definition, conductor::State(copy->conductor->state()),
                            own);

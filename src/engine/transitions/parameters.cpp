@@ -87,10 +87,15 @@ Result<Resolved> resolve(Context& ctx, const StartRequest& request,
   const Action& action = *found.action;
   KeyLookup keys =
       ctx.keys({request.tenant, key_user(request.identity), found.pack->ref, action.ref});
-  packs::CallScope scope{.pack_config = found.pack->config,
-                         .action_context = action_context(ctx, request, *found.pack),
-                         .lookup = &keys,
-                         .allowance = request.allowance};
+  auto has_template = [](const Parameter& p) {
+    return p.default_value && packs::is_template(*p.default_value);
+  };
+  bool is_read = std::ranges::any_of(action.parameters, has_template);
+  packs::CallScope scope{
+      .pack_config = is_read ? ctx.config_of(*found.pack, keys.reader()) : found.pack->config,
+      .action_context = action_context(ctx, request, *found.pack),
+      .lookup = &keys,
+      .allowance = request.allowance};
   Resolved out;
   TRY(out.parameters,
       packs::check_parameters(action, request.parameters, scope, ctx.expressions()));

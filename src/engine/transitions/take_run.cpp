@@ -59,7 +59,7 @@ Decided TakeRun::decide(Context& ctx) const {
   bool believed = mutant(Mutant::PermitOverBelieved);
   bool is_lent = ctx.is_lent(number) || believed;
   if (given_.is_lender && row->status == ExecutionStatus::Running && is_lent) {
-    auto order = make_order(ctx.catalog(given_.tenant), *row);
+    auto order = make_order(ctx, *row);
     if (order.ok() && (ctx.begin_lent(number, run) || believed)) {
       ctx.decision().grants.emplace_back(given_.worker, *std::move(order));
       return ctx.decided();

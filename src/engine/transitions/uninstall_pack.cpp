@@ -5,6 +5,7 @@
 #include <set>
 
 #include "base/text.h"
+#include "engine/machine/pack_users.h"
 #include "engine/transitions/request.h"
 #include "engine/transitions/rule_rows.h"
 #include "engine/transitions/schedule.h"
@@ -96,20 +97,11 @@ Decided UninstallPack::decide(Context& ctx) const {
   return answer(ctx, std::move(done));
 }
 
-// A rule of somebody else would go on matching, and each match would fail.
+// With force the rules of others stay, unresolved, and match nothing until the pack is back.
 Result<void> UninstallPack::check_unused(const TenantCatalog& catalog, const Pack& pack) const {
-  std::vector<Problem> users;
-  for (const auto& [ref, entry] : catalog.rules()) {
-    if (entry->row.pack == pack.ref) continue;
-    for (const auto& used : {entry->spec.action, entry->spec.trigger}) {
-      if (!pack.find_action(used) && !pack.find_trigger(used)) continue;
-      users.push_back({"rule " + ref, fmt::format("uses '{}'", used)});
-    }
-  }
-  for (const auto& [name, webhook] : catalog.webhooks()) {
-    if (!pack.find_trigger(webhook.trigger)) continue;
-    users.push_back({"webhook endpoint " + name, fmt::format("uses '{}'", webhook.trigger)});
-  }
+  auto users = users_of(catalog, pack.ref, [&](std::string_view ref) {
+    return pack.find_action(ref) || pack.find_trigger(ref);
+  });
   if (users.empty()) return {};
   return Error(ErrorKind::Conflict, "PCK-0006",
                fmt::format("pack '{}' is used by {} ({}){}: change or delete what uses it, or "

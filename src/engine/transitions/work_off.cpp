@@ -67,7 +67,8 @@ Result<void> begin(Context& ctx, const Due& due) {
   auto fresh = LiveWorkflow::of(row);
   fresh->depth = depth;
   fresh->beginning = place;
-  auto environment = ctx.environment(*action->pack);
+  auto environment = ctx.environment(*action->pack, row);
+  if (ctx.lacks_config()) return needs_error();
   environment.outside = fresh->results.get();
   fresh->conductor.emplace(action->workflow->definition, conductor::State(), environment);
   auto& live = ctx.add_workflow(std::move(fresh));

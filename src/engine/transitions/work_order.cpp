@@ -5,6 +5,7 @@
 
 #include "base/json.h"
 #include "engine/transitions/run_env.h"
+#include "packs/config.h"
 #include "packs/parameters.h"
 
 namespace millrace::engine {
@@ -23,7 +24,13 @@ Result<void> check_secrets_are_hidden(const Action& action) {
                   action.ref, name));
 }
 
-Result<WorkOrder> make_order(const TenantCatalog& catalog, const ExecutionRow& row) {
+Value config_of_run(Context& ctx, const ExecutionRow& row, const Pack& pack, const Action& action) {
+  if (!action.says_result()) return Value::map();
+  return ctx.config_of(pack, {row.tenant, key_user(row.identity), pack.ref, action.ref});
+}
+
+Result<WorkOrder> make_order(Context& ctx, const ExecutionRow& row) {
+  const TenantCatalog& catalog = ctx.catalog(row.tenant);
   auto found = catalog.find_action(row.action, row.release);
   if (!found) {
     return Error(ErrorKind::NotFound, "EXE-0003",
@@ -60,10 +67,11 @@ Result<WorkOrder> make_order(const TenantCatalog& catalog, const ExecutionRow& r
   }
   TRY(check_secrets_are_hidden(action));
   TRY(order.parameters, parse_json(row.parameters_json, kOwnJson));
-  order.secrets =
-      packs::secret_values(action, order.parameters, packs::secret_config(*found->pack, action));
-  if (action.python_runner) {
-    order.config = found->pack->config;
+  Value config = config_of_run(ctx, row, *found->pack, action);
+  order.secrets = packs::secret_values(action, order.parameters,
+                                       packs::secret_parts(found->pack->config_schema, config));
+  if (action.says_result() && action.sdk != Sdk::Ssh) order.config = std::move(config);
+  if (action.sdk == Sdk::Python) {
     // StackStorm calls run() with every parameter that is declared.
     for (const auto& parameter : action.parameters) {
       bool is_left_out = !parameter.of_runner && !order.parameters.find(parameter.name);

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "base/result.h"
-#include "engine/machine/catalog.h"
+#include "engine/machine/context.h"
 #include "kernel/rows.h"
 #include "kernel/work.h"
 #include "model/pack.h"
@@ -13,6 +13,10 @@ namespace millrace::engine {
 Result<void> check_secrets_are_hidden(const Action& action);
 
 // What a worker is told of a row whose `started` is written in the same commit.
-Result<kernel::WorkOrder> make_order(const TenantCatalog& catalog, const kernel::ExecutionRow& row);
+Result<kernel::WorkOrder> make_order(Context& ctx, const kernel::ExecutionRow& row);
+
+// The configuration that a run of this action is given; empty: it is given none.
+Value config_of_run(Context& ctx, const kernel::ExecutionRow& row, const Pack& pack,
+                    const Action& action);
 
 }  // namespace millrace::engine

@@ -52,7 +52,9 @@ Result<void> check_write(const KeyWrite& write, const KeyRow* live, int64_t stor
 }
 
 Decided WriteKey::decide(Context& ctx) const {
-  TRY(check_key_name(write_.key));
+  if (!write_.is_config) {
+    TRY(check_key_name(write_.key));
+  }
   auto found = ctx.rows().key_values().find(write_.key);
   ASSERT(found != ctx.rows().key_values().end());
   const KeyRow* stored = found->second ? &*found->second : nullptr;

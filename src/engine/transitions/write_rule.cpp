@@ -48,7 +48,10 @@ Decided WriteRule::decide(Context& ctx) const {
         fmt::format("rule '{}' exists already (revision {})", spec.ref, old->row.revision));
   }
   if (old) TRY(check_revision(*old, write_.if_revision));
-  auto problems = rules::check_rule(spec, catalog.names(), ctx.expressions());
+  // One that is only switched may name what is not there any more.
+  bool is_switched = old && only_switches(*old, spec);
+  auto problems = is_switched ? std::vector<Problem>()
+                              : rules::check_rule(spec, catalog.names(), ctx.expressions());
   if (!problems.empty()) {
     return Error(ErrorKind::Invalid, "RUL-0105",
                  fmt::format("rule '{}': {}", spec.ref, problems.front().message))
@@ -57,8 +60,7 @@ Decided WriteRule::decide(Context& ctx) const {
   // One that has fired may be written again, with other words.
   bool same_times = old && old->schedule == schedule_name(spec);
   if (!same_times) TRY(check_is_ahead(ctx, spec));
-  bool stays_of_pack = old && only_switches(*old, spec);
-  std::string owner = stays_of_pack ? old->row.pack : std::string(kNoPack);
+  std::string owner = is_switched ? old->row.pack : std::string(kNoPack);
   TRY(auto entry, add_revision(ctx, caller_.tenant, spec, std::move(owner), old));
   remember_answer(ctx, caller_, entry->row.id.value);
   put_in_force(ctx, caller_.tenant, ctx.catalogs().with_rules({entry}));
