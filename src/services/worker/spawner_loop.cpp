@@ -224,7 +224,7 @@ void SpawnerLoop::reap() {
 void SpawnerLoop::on_output(int slot_index, kernel::Stream stream) {
   auto slot = static_cast<size_t>(slot_index);
   Run* run = slot < by_slot_.size() ? by_slot_[slot] : nullptr;
-  if (!run) return on_warm(slot_index);  // written between calls, perhaps
+  if (!run) return on_idle_output(slot_index);
   auto thrown = thrown_by([&] { read_output(*run, static_cast<int>(stream), true); });
   if (thrown) fail(run->launch.key, std::move(*thrown));
 }

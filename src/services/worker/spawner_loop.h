@@ -151,6 +151,7 @@ class SpawnerLoop {
   Result<std::unique_ptr<Warm>> start_warm(const Launch& order);
   bool hand_over(Warm& warm, const Launch& order, const Pipes& pipes);
   void on_warm(int slot_index);
+  void on_idle_output(int slot_index);
   void hear_warm(Run& run);
   void on_warm_frame(Run& run, const Value& said);
   void end_call(Run& run, int status);

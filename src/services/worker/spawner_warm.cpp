@@ -209,6 +209,17 @@ void SpawnerLoop::on_warm(int slot_index) {
   retire(std::move(warm));
 }
 
+// An event of a call that has ended since, or what was written between calls: then it goes.
+void SpawnerLoop::on_idle_output(int slot_index) {
+  auto at =
+      std::ranges::find_if(idle_, [&](const auto& w) { return w->slot->index == slot_index; });
+  if (at == idle_.end() || !(*at)->own_out) return;
+  char byte = 0;
+  bool is_quiet =
+      read((*at)->own_out.get(), &byte, 1) < 0 && read((*at)->own_err.get(), &byte, 1) < 0;
+  if (!is_quiet) on_warm(slot_index);
+}
+
 void SpawnerLoop::hear_warm(Run& run) {
   Warm& warm = *run.warm;
   ssize_t n = recv(warm.socket.get(), read_buffer_.data(), read_buffer_.size(), MSG_DONTWAIT);

@@ -82,6 +82,13 @@ TEST_P(WarmTest, CallsOfOneKeyHaveOneProcess) {
   EXPECT_NE(result(client, Reuse::None, "a", kProcess), first);
 }
 
+TEST_P(WarmTest, WhatACallWritesAtItsEndEndsNoProcess) {
+  auto client = connect();
+  std::string code = "import os; print('x' * 5000); os.write(2, b'y' * 5000); out = os.getpid()";
+  auto first = result(client, Reuse::Process, "a", code);
+  for (int i = 0; i < 200; ++i) ASSERT_EQ(result(client, Reuse::Process, "a", code), first) << i;
+}
+
 TEST_P(WarmTest, ACallHasItsOwnStreamsAndSecrets) {
   auto client = connect();
   for (Reuse reuse : {Reuse::Fork, Reuse::Process}) {
