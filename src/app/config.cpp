@@ -166,10 +166,21 @@ const Fields& PacksSection::fields() {
       field("folders", &PacksSection::folders,
             "Folders that are a pack, or that hold packs. The core pack is built in.")
           .length(0, 1000),
+      field("configs", &PacksSection::configs,
+            "A folder with what packs are configured with, PACK.yaml each; none when empty."),
+      field("indexes", &PacksSection::indexes,
+            "Indexes of packs that can be had, for `pack search` and `pack install NAME`: files "
+            "and http(s) URLs in the form of StackStorm-Exchange's index.json.")
+          .length(0, 100),
       field("fetch_timeout_ms", &PacksSection::fetch_timeout_ms,
             "How long the fetch of a pack from a git repository may take.")
           .unit("ms")
           .range(1000, 3'600'000),
+      field("keep_releases_days", &PacksSection::keep_releases_days,
+            "How long a release stays on this machine that is not in force and that no open "
+            "execution is pinned to; `pack rollback` cannot bring back one that has gone.")
+          .unit("days")
+          .range(0, 36'500),
   };
   static const auto table = fields_of<PacksSection>("packs", "Where packs are read from.", lines);
   return table;
@@ -203,17 +214,6 @@ const Fields& LimitsSection::fields() {
   return table;
 }
 
-const Fields& WorkerSection::fields() {
-  static const Field lines[] = {
-      field("name", &WorkerSection::name, "Name of this worker.").length(1, 64),
-      field("slots", &WorkerSection::slots, "Runs at the same time; 0: twice the cores.")
-          .range(0, 4096),
-      field("kill_grace_ms", &WorkerSection::kill_grace_ms, "From SIGTERM to SIGKILL.")
-          .range(0, 600'000)
-          .unit("ms"),
-      field("output_bytes", &WorkerSection::output_bytes,
-            "Stored output per stream of a run; what comes after is dropped and counted.")
-          .range(64 << 10, 1LL << 40)
 const Fields& WarmSection::fields() {
   static const Field lines[] = {
       field("processes", &WarmSection::processes,
@@ -236,6 +236,17 @@ const Fields& WarmSection::fields() {
   return table;
 }
 
+const Fields& WorkerSection::fields() {
+  static const Field lines[] = {
+      field("name", &WorkerSection::name, "Name of this worker.").length(1, 64),
+      field("slots", &WorkerSection::slots, "Runs at the same time; 0: twice the cores.")
+          .range(0, 4096),
+      field("kill_grace_ms", &WorkerSection::kill_grace_ms, "From SIGTERM to SIGKILL.")
+          .range(0, 600'000)
+          .unit("ms"),
+      field("output_bytes", &WorkerSection::output_bytes,
+            "Stored output per stream of a run; what comes after is dropped and counted.")
+          .range(64 << 10, 1LL << 40)
           .unit("bytes"),
       field("linger_ms", &WorkerSection::linger_ms,
             "How long an idle spawner waits for a server to come back.")
@@ -245,6 +256,12 @@ const Fields& WarmSection::fields() {
             "What this worker offers to actions that ask for it (runs_on), as gpu or os=linux.")
           .length(0, 16),
       field("limits", &WorkerSection::limits, "What one run may use."),
+      field("warm", &WorkerSection::warm,
+            "Processes that serve one action after another, where it says so (reuse)."),
+      field("allow_sudo", &WorkerSection::allow_sudo,
+            "Shell actions with 'sudo: true' run as root, if sudo lets the server's user through."),
+      field("known_hosts", &WorkerSection::known_hosts,
+            "File of host keys for remote-shell actions; empty: those of ssh itself."),
       field("env_allowed", &WorkerSection::env_allowed,
             "Variables that callers may set although they steer interpreters (PATH, PYTHON*).")
           .length(0, 1000),
@@ -256,12 +273,6 @@ const Fields& WarmSection::fields() {
 const Fields& AgentsSection::fields() {
   static const Field lines[] = {
       field("session_ttl_ms", &AgentsSection::session_ttl_ms,
-      field("warm", &WorkerSection::warm,
-            "Processes that serve one action after another, where it says so (reuse)."),
-      field("allow_sudo", &WorkerSection::allow_sudo,
-            "Shell actions with 'sudo: true' run as root, if sudo lets the server's user through."),
-      field("known_hosts", &WorkerSection::known_hosts,
-            "File of host keys for remote-shell actions; empty: those of ssh itself."),
             "How long an agent's session lasts without a renewal. It renews after a third, its "
             "runs are ended after 11/15, and given to others after 4/3.")
           .range(1'000, 600'000)

@@ -87,7 +87,10 @@ struct BlobSection {
 
 struct PacksSection {
   std::vector<std::string> folders;
+  std::string configs;
+  std::vector<std::string> indexes;
   int64_t fetch_timeout_ms = 120'000;
+  int64_t keep_releases_days = 30;
 
   static const Fields& fields();
 };
@@ -103,9 +106,6 @@ struct LimitsSection {
   static const Fields& fields();
 };
 
-struct WorkerSection {
-  std::string name = "local";
-  int64_t slots = 0;
 // Processes that serve one action after another (`reuse` of an action).
 struct WarmSection {
   int64_t processes = 8;
@@ -116,17 +116,20 @@ struct WarmSection {
   static const Fields& fields();
 };
 
+struct WorkerSection {
+  std::string name = "local";
+  int64_t slots = 0;
   int64_t kill_grace_ms = 5'000;
   int64_t output_bytes = 10 << 20;
   int64_t linger_ms = 60'000;
   std::vector<std::string> labels;
   LimitsSection limits;
-  std::vector<std::string> env_allowed;
-  static const Fields& fields();
-};
   WarmSection warm;
   bool allow_sudo = false;
   std::string known_hosts;
+  std::vector<std::string> env_allowed;
+  static const Fields& fields();
+};
 
 // Workers in other processes.
 struct AgentsSection {

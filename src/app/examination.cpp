@@ -4,9 +4,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 #include <span>
 
 #include "app/staged_releases.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "cli/stdout.h"
 #include "store/migrate.h"
@@ -47,6 +49,30 @@ Result<void> examine_packs(sql::Connection& reader, const PackStore& packs,
   return {};
 }
 
+// By the names of packs: what is in them is known to the server alone.
+Result<void> examine_rules(sql::Connection& reader, std::vector<store::Finding>& findings) {
+  std::set<std::pair<int64_t, std::string>> packs;
+  TRY(auto current, store::current_releases(reader));
+  for (const auto& release : current.rows) packs.emplace(release.tenant.value, release.pack);
+  if (packs.empty()) return {};  // it was never up
+  TRY(auto rules, store::rules_of_all_tenants(reader));
+  for (const auto& rule : rules) {
+    if (rule.deleted) continue;
+    auto spec = parse_json(rule.spec_json, kOwnJson);
+    if (!spec.ok()) continue;  // the store's own examination says so
+    for (std::string_view what : {"action", "trigger"}) {
+      auto ref = (*spec)[what].string_or("ref", "");
+      std::string pack(ref.substr(0, ref.find('.')));
+      if (pack.empty() || pack == "core" || packs.contains({rule.tenant.value, pack})) continue;
+      findings.push_back({"store", store::Severity::Warning, "rule " + rule.ref,
+                          fmt::format("is unresolved: it names the {} '{}', and there is no pack "
+                                      "'{}'; it matches nothing until there is",
+                                      what, ref, pack)});
+    }
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<std::vector<store::Finding>> examine(sql::Connection& reader, const PackStore& packs,
@@ -56,7 +82,10 @@ Result<std::vector<store::Finding>> examine(sql::Connection& reader, const PackS
                               .event_retention_ms = retention.events_days * kDayMs,
                               .execution_retention_ms = retention.executions_days * kDayMs}));
   TRY(int64_t schema, store::schema_version(reader));
-  if (schema == store::newest_schema_version()) TRY(examine_packs(reader, packs, findings));
+  if (schema == store::newest_schema_version()) {
+    TRY(examine_packs(reader, packs, findings));
+    TRY(examine_rules(reader, findings));
+  }
   return findings;
 }
 

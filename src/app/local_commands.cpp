@@ -8,7 +8,6 @@
 #include <filesystem>
 
 #include "app/config.h"
-#include "app/embedded.h"
 #include "app/examination.h"
 #include "app/open_store.h"
 #include "app/pack_store.h"
@@ -16,11 +15,7 @@
 #include "base/config.h"
 #include "base/time.h"
 #include "cli/stdout.h"
-#include "engine/machine/catalog.h"
 #include "model/labels.h"
-#include "packs/folder.h"
-#include "packs/load.h"
-#include "rules/check.h"
 
 namespace millrace::app {
 namespace {
@@ -99,46 +94,6 @@ Result<int> doctor(const UpOptions& options) {
   TRY(auto findings, examine(*reader, PackStore(options.data, {}), config.retention, unix_ms()));
   examine_in_hand(DataPaths(options.data).in_hand, findings);
   return print_findings(findings) ? 1 : 0;
-}
-
-namespace {
-
-// The last name of a path, also of one that ends with a slash.
-std::string name_of(const std::string& folder) {
-  auto path = std::filesystem::absolute(folder).lexically_normal();
-  return (path.has_filename() ? path : path.parent_path()).filename().string();
-}
-
-}  // namespace
-
-Result<int> pack_check(const std::string& folder, bool strict) {
-  TRY(auto files, packs::read_pack_folder(folder));
-  expr::Engine engine;
-  auto core_files = core_pack();
-  packs::PackReader core(core_files, engine), own(files, engine, name_of(folder));
-  rules::Catalog names;
-  names.add(core.pack());
-  names.add(own.pack());
-  auto report = own.finish(
-      [&](const RuleSpec& rule, const Pack&) { return rules::check_rule(rule, names, engine); });
-  for (const auto& action : report.pack.actions) {
-    if (!action.workflow) continue;  // what is wrong with its file is told already
-    std::ranges::move(engine::workflow_problems(action, engine), std::back_inserter(report.errors));
-  }
-  auto tell = [&](std::string_view what, const std::vector<Problem>& problems) {
-    auto before = std::string_view(folder).substr(0, folder.find_last_not_of('/') + 1);
-    for (const auto& problem : problems) {
-      cli::put("{}/{}: {}{}\n", before, problem.path, what, problem.message);
-    }
-  };
-  tell("", report.errors);
-  tell("warning: ", report.warnings);
-  auto count = [](size_t number, std::string_view what) {
-    return fmt::format("{} {}{}", number, what, number == 1 ? "" : "s");
-  };
-  cli::put("pack '{}' {}: {}, {}\n", report.pack.ref, report.pack.version,
-           count(report.errors.size(), "error"), count(report.warnings.size(), "warning"));
-  return report.errors.empty() && (!strict || report.warnings.empty()) ? 0 : 1;
 }
 
 }  // namespace millrace::app

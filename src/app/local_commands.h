@@ -31,7 +31,5 @@ Result<int> config_check(const UpOptions& options);
 // Checks the promises K1-K9 on the store of a data folder; a running server does not mind. Of the
 // configuration it needs the retention: what is gone too early was lost.
 Result<int> doctor(const UpOptions& options);
-// Everything that is wrong with the pack in `folder`, with file and line.
-Result<int> pack_check(const std::string& folder, bool strict);
 
 }  // namespace millrace::app

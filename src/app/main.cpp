@@ -13,6 +13,7 @@
 #include "app/agent_command.h"
 #include "app/backup.h"
 #include "app/local_commands.h"
+#include "app/pack_author.h"
 #include "app/pack_commands.h"
 #include "app/recover.h"
 #include "app/restore.h"
@@ -163,11 +164,6 @@ CommandTable local_commands() {
        .help = "Print the effective configuration, secrets redacted",
        .options = {kConfig, kPacks, kSet},
        .local = [](const Invocation& in) { return config_check(up_options(in)); }},
-      {.path = "pack check",
-       .help = "Tell everything that is wrong with a pack",
-       .arguments = {{"DIR", "The folder that holds pack.yaml"}},
-       .options = {{"--strict", "", "Warnings count as errors"}},
-       .local = [](const Invocation& in) { return pack_check(in.get("DIR"), in.has("--strict")); }},
       {.path = "version",
        .help = "Print the version",
        .local = [](const Invocation&) -> Result<int> {
@@ -200,6 +196,7 @@ int main(int argc, char** argv) {
   try {
     CommandTable commands = local_commands();
     std::ranges::move(workflow_commands(), std::back_inserter(commands));
+    std::ranges::move(millrace::app::pack_author_commands(), std::back_inserter(commands));
     std::ranges::move(millrace::app::pack_change_commands(), std::back_inserter(commands));
     commands.push_back(agent_command());
     return finish_stdout(run(std::move(commands), std::vector<std::string>(argv + 1, argv + argc)));

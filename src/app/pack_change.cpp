@@ -9,6 +9,7 @@
 #include "agent/release_archive.h"
 #include "app/staged_releases.h"
 #include "base/json.h"
+#include "engine/machine/pack_users.h"
 #include "engine/transitions/rule_rows.h"
 #include "net/content_coding.h"
 #include "packs/archive.h"
@@ -62,20 +63,24 @@ Things things_of(const Pack& pack, const packs::PackFiles& files) {
 
 void find_broken(const engine::TenantCatalog& catalog, const Pack& before, const Pack& after,
                  std::vector<std::string>& breaks) {
-  auto is_lost = [&](const std::string& ref) {
+  auto is_lost = [&](std::string_view ref) {
     return (before.find_action(ref) && !after.find_action(ref)) ||
            (before.find_trigger(ref) && !after.find_trigger(ref));
   };
-  for (const auto& [ref, entry] : catalog.rules()) {
-    if (entry->row.pack == before.ref) continue;
-    for (const auto& used : {entry->spec.action, entry->spec.trigger}) {
-      if (is_lost(used)) breaks.push_back(fmt::format("rule {} uses '{}'", ref, used));
-    }
+  for (const auto& user : engine::users_of(catalog, before.ref, is_lost)) {
+    breaks.push_back(user.path + " " + user.message);
   }
-  for (const auto& [name, webhook] : catalog.webhooks()) {
-    if (!is_lost(webhook.trigger)) continue;
-    breaks.push_back(fmt::format("webhook endpoint {} uses '{}'", name, webhook.trigger));
-  }
+}
+
+// Of `NAME`, `NAME=REF` and a URL the name that the pack most likely has.
+std::string_view dependency_name(std::string_view text) {
+  text = text.substr(0, text.find('='));
+  if (text.ends_with(".git")) text.remove_suffix(4);
+  auto slash = text.find_last_of("/:");
+  if (slash != text.npos) text.remove_prefix(slash + 1);
+  constexpr std::string_view kExchange = "stackstorm-";
+  if (text.starts_with(kExchange)) text.remove_prefix(kExchange.size());
+  return text;
 }
 
 }  // namespace
@@ -107,6 +112,12 @@ api::PackChange compare(const std::string& data, const engine::TenantCatalog& ca
                          .faults = static_cast<int64_t>(after.faults.size())};
   for (const auto& fault : after.faults) {
     change.problems.push_back(fmt::format("{}: {}", fault.path, fault.message));
+  }
+  for (const auto& rule : after.waiting) {
+    change.waiting.push_back(fmt::format("{}: {}", rule.path, rule.message));
+  }
+  for (const auto& dependency : after.dependencies) {
+    if (!catalog.find_pack(dependency_name(dependency))) change.missing.push_back(dependency);
   }
   auto before = std::ranges::find(catalog.packs(), after.ref, [](auto& pack) { return pack->ref; });
   Things old;

@@ -5,6 +5,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <set>
 
 #include "base/files.h"
 #include "cli/context.h"
@@ -13,6 +14,7 @@
 #include "net/http.h"
 #include "packs/archive.h"
 #include "packs/folder.h"
+#include "packs/index.h"
 
 namespace millrace::app {
 namespace {
@@ -85,6 +87,8 @@ std::string changes_of(const Value& change) {
   }
   put_lines(text, change, "breaks", "breaks:");
   put_lines(text, change, "problems", "fault:");
+  put_lines(text, change, "waiting", "waits:");
+  put_lines(text, change, "missing", "needs the pack:");
   return text;
 }
 
@@ -110,23 +114,30 @@ Result<Value> follow_operation(Context& context, Value operation) {
                fmt::format("operation {}: {}", id, operation.string_or("error", "")));
 }
 
-Result<Value> send_git(Context& context, bool is_trial) {
+// A git URL, or a name in an index.
+Result<Value> send_git(Context& context, const Value& what, bool is_trial) {
   std::string query = is_trial ? "?dry_run=true" : "?dry_run=false";
   if (context.in.has("--force")) query += "&force=true";
-  Value body = Value::map({{"git", context.in.get("PACK")}, {"ref", context.in.get("--ref")}});
-  TRY(auto operation,
-      context.session.send({.path = std::string(kPacks) + query, .body = std::move(body)}));
+  TRY(auto operation, context.session.send({.path = std::string(kPacks) + query, .body = what}));
   return follow_operation(context, std::move(operation));
 }
 
 // A pack on its way to a server: as often as it is asked for.
 using Send = std::function<Result<Value>(bool is_trial)>;
 
-Result<Send> sender_of(Context& context) {
-  const auto& source = context.in.get("PACK");
-  if (is_git(source))
-    return Send([&context](bool is_trial) { return send_git(context, is_trial); });
-  if (context.in.has("--ref")) {
+Result<Send> sender_of(Context& context, const std::string& source, const std::string& ref) {
+  Value what;
+  std::error_code ec;
+  if (is_git(source)) {
+    what = Value::map({{"git", source}, {"ref", ref}});
+  } else if (packs::is_wanted_pack(source) && !fs::exists(source, ec)) {
+    auto wanted = packs::wanted_pack(source);
+    what = Value::map({{"name", wanted.name}, {"ref", ref.empty() ? wanted.ref : ref}});
+  }
+  if (!what.is_null()) {
+    return Send([&context, what](bool is_trial) { return send_git(context, what, is_trial); });
+  }
+  if (!ref.empty()) {
     return cli::usage_error("--ref is of a git repository, and this is a folder or an archive");
   }
   TRY(auto upload, upload_of(source));
@@ -135,16 +146,68 @@ Result<Send> sender_of(Context& context) {
   });
 }
 
+// Where a pack that `source` depends on comes from: as it is written, or from where that one came:
+// a folder beside it, else an index.
+std::string source_of(const std::string& dependency, const std::string& source) {
+  std::error_code ec;
+  if (is_git(dependency) || !fs::is_directory(source, ec)) return dependency;
+  auto beside = fs::absolute(source).lexically_normal();
+  if (!beside.has_filename()) beside = beside.parent_path();
+  beside = beside.parent_path() / packs::wanted_pack(dependency).name;
+  return fs::exists(beside / "pack.yaml", ec) ? beside.string() : dependency;
+}
+
+// The ref behind a git URL, as StackStorm writes it: URL=REF.
+std::pair<std::string, std::string> split_ref(const std::string& source) {
+  auto equals = is_git(source) ? source.rfind('=') : std::string::npos;
+  if (equals == std::string::npos) return {source, {}};
+  return {source.substr(0, equals), source.substr(equals + 1)};
+}
+
+Result<void> install_missing(Context& context, const Value& change, const std::string& source,
+                             std::set<std::string>& tried) {
+  constexpr size_t kMostPacks = 100;
+  const Value& missing = change["missing"];
+  if (!missing.is_list()) return {};
+  for (const Value& dependency : missing.as_list()) {
+    auto from = source_of(std::string(dependency.as_string()), source);
+    if (!tried.insert(from).second || tried.size() > kMostPacks) continue;
+    auto [place, ref] = split_ref(from);
+    TRY(auto send, sender_of(context, place, ref));
+    TRY(auto done, send(context.in.has("--dry-run")));
+    show_change(context, done);
+    TRY(install_missing(context, done, from, tried));
+  }
+  return {};
+}
+
 Result<int> install(Context& context) {
-  TRY(auto send, sender_of(context));
+  const auto& source = context.in.get("PACK");
+  TRY(auto send, sender_of(context, source, context.in.get("--ref")));
   TRY(auto done, send(context.in.has("--dry-run")));
   show_change(context, done);
+  std::set<std::string> tried;
+  if (context.in.has("--with-dependencies")) {
+    TRY(install_missing(context, done, source, tried));
+  }
+  return cli::kOk;
+}
+
+constexpr cli::Column kIndexColumns[] = {{"REF", "ref"},
+                                         {"VERSION", "version"},
+                                         {"INSTALLED", "installed"},
+                                         {"DESCRIPTION", "description"}};
+
+Result<int> search(Context& context) {
+  auto path = "/api/v1/pack-index?search=" + net::percent_encode(context.in.get("TEXT"));
+  TRY(auto found, context.session.get(path));
+  context.print(context.style.rows(kIndexColumns, found.as_list()));
   return cli::kOk;
 }
 
 // What changes is seen first.
 Result<int> upgrade(Context& context) {
-  TRY(auto send, sender_of(context));
+  TRY(auto send, sender_of(context, context.in.get("PACK"), context.in.get("--ref")));
   TRY(auto trial, send(true));
   auto outcome = trial.string_or("outcome", "");
   if (outcome == "installed") {
@@ -192,7 +255,10 @@ Result<int> reload(Context& context) {
 }  // namespace
 
 cli::CommandTable pack_change_commands() {
-  const cli::Argument pack{"PACK", "A folder that holds pack.yaml, a .tar.gz of one, or a git URL"};
+  const cli::Argument pack{
+      "PACK",
+      "A folder that holds pack.yaml, a .tar.gz of one, a git URL, or NAME or NAME=REF of "
+      "an index"};
   const cli::Option ref{"--ref", "REF", "Of a git repository: a branch, tag or commit"};
   const cli::Option dry_run{"--dry-run", "", "Tell what would come of it, and do nothing"};
   const cli::Option force{"--force", "", "Although rules of others lose what they use"};
@@ -200,8 +266,15 @@ cli::CommandTable pack_change_commands() {
       {.path = "pack install",
        .help = "Install a pack; the server keeps it, its folder may go",
        .arguments = {pack},
-       .options = {ref, dry_run, force},
+       .options = {ref,
+                   dry_run,
+                   force,
+                   {"--with-dependencies", "", "Then what it depends on, from the same source"}},
        .remote = install},
+      {.path = "pack search",
+       .help = "Search the indexes of packs that the server knows (packs.indexes)",
+       .arguments = {{.name = "TEXT", .help = "Words that all must stand there", .optional = true}},
+       .remote = search},
       {.path = "pack upgrade",
        .help = "Put another release of an installed pack in force; shows what changes first",
        .arguments = {pack},

@@ -4,10 +4,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 
 #include "app/git_fetch.h"
+#include "app/release_sweep.h"
 #include "base/fields.h"
 #include "base/log.h"
+#include "base/time.h"
 #include "engine/machine/catalog.h"
 #include "store/read.h"
 
@@ -15,9 +18,9 @@ namespace millrace::app {
 namespace {
 
 constexpr async::Duration kMissingLook{60'000};
-constexpr async::Duration kNoLook{86'400'000};
-constexpr async::Duration kTurnLimit{50'000};   // of all that waits before it, and its own work
-constexpr async::Duration kForceLimit{30'000};  // the engine's way to a durable outcome
+constexpr async::Duration kSweepEvery{3'600'000};  // as the sweep of files
+constexpr async::Duration kTurnLimit{50'000};      // of all that waits before it, and its own work
+constexpr async::Duration kForceLimit{30'000};     // the engine's way to a durable outcome
 
 using Catalog = std::shared_ptr<const engine::TenantCatalog>;
 
@@ -62,6 +65,7 @@ api::PacksReloaded reloaded(const engine::TenantCatalog& before, const engine::T
 
 Result<engine::PackSet> PackLoader::open(Given given) {
   given_.emplace(std::move(given));
+  indexes_.emplace(given_->indexes, given_->pool);
   TRY(auto loaded, packs().load_all(given_->store, PackStore::Why::Start));
   gone_ = loaded.gone;
   return std::move(loaded.set);
@@ -85,7 +89,8 @@ api::PackDesk PackLoader::desk() {
           .reload =
               [this](const auto& caller) {
                 return in_turn<api::PacksReloaded>(caller.tenant, [this] { return reload_now(); });
-              }};
+              },
+          .search = [this](auto words) { return search(std::move(words)); }};
 }
 
 // A load may take long: what is asked meanwhile waits for its turn.
@@ -93,20 +98,77 @@ Task<void> PackLoader::run(engine::Engine& engine, async::Scope& scope) {
   engine_ = &engine;
   scope_ = &scope;
   co_await end_what_was_left();
+  watch();
+  co_await sweep();
   for (;;) {
     bool looks_again = given_->has_others && gone_ > 0;
-    bool is_woken = co_await wakeup_.wait_for(looks_again ? kMissingLook : kNoLook);
+    bool is_woken = co_await wakeup_.wait_for(looks_again ? kMissingLook : kSweepEvery);
     while (!waiting_.empty()) {
       auto work = std::move(waiting_.front());
       waiting_.pop_front();
       co_await work();
     }
+    if (unix_ms() - swept_ms_ >= kSweepEvery.count()) co_await sweep();
+    if (changed_.exchange(false) && !asked_) co_await load_changed();
     bool is_asked = std::exchange(asked_, false);
     bool is_told = heard_.exchange(false) || is_asked;
     if (!is_told && (is_woken || !looks_again)) continue;
     auto done = co_await load(is_asked ? PackStore::Why::Asked : PackStore::Why::News, is_told);
     if (!done.ok()) log_error("packs.not_reloaded", {{"error", done.error().describe()}});
+    if (is_asked) watch();
   }
+}
+
+// Between loads: what comes into force now, or is taken back, is not deleted meanwhile.
+Task<void> PackLoader::sweep() {
+  swept_ms_ = unix_ms();
+  std::set<ReleaseName> needed;  // by this server, which may have another core pack than others
+  for (const auto& pack : engine_->catalog(kDefaultTenant)->packs()) {
+    needed.emplace(pack->ref, pack->digest);
+  }
+  auto work = [&]() -> Result<std::vector<ReleaseName>> {
+    TRY(auto reader, given_->store.open_reader());
+    TRY(auto current, store::current_releases(*reader));
+    for (const auto& row : current.rows) needed.emplace(row.pack, row.digest);
+    TRY(auto pinned, store::pinned_releases(*reader));
+    for (const auto& row : pinned) needed.emplace(row.pack, row.digest);
+    return sweep_releases(given_->data, needed, unix_ms(), given_->keep_ms);
+  };
+  auto gone = co_await given_->pool.run(work);
+  if (!gone.ok()) log_warn("releases.not_swept", {{"error", gone.error().describe()}});
+}
+
+// The folders of packs, and of what they are configured with.
+void PackLoader::watch() {
+  auto folders = folders_;
+  if (!given_->configs.folder().empty()) folders.push_back(given_->configs.folder());
+  auto watched = watch_.watch(std::move(folders));
+  if (watched.ok()) return;
+  log_warn("packs.not_watched", {{"error", watched.error().message()},
+                                 {"do",
+                                  "raise fs.inotify.max_user_watches, or millrace pack "
+                                  "reload after a change"}});
+}
+
+// Files of a folder have changed: what came of it is said where its author looks.
+Task<void> PackLoader::load_changed() {
+  auto done = co_await reload_now();
+  if (!done.ok()) {
+    log_error("packs.not_reloaded", {{"error", done.error().describe()}});
+    if (given_->tell) given_->tell(fmt::format("packs are not loaded: {}", done.error().message()));
+    co_return;
+  }
+  log_info("packs.changed",
+           {{"packs", fmt::format("{}", fmt::join(done->changed, ","))}, {"faults", done->faults}});
+  if (!given_->tell) co_return;
+  auto text = done->changed.empty() ? std::string("nothing else than before")
+                                    : fmt::format("{}", fmt::join(done->changed, ", "));
+  auto more = done->problems.size() > 1
+                  ? fmt::format("; {} more: millrace pack list", done->problems.size() - 1)
+                  : std::string();
+  auto first =
+      done->problems.empty() ? std::string() : fmt::format("; {}{}", done->problems.front(), more);
+  given_->tell(fmt::format("packs are loaded: {}{}", text, first));
 }
 
 template <typename T>
@@ -205,6 +267,10 @@ Task<void> PackLoader::end_what_was_left() {
 
 Task<Result<kernel::OperationRow>> PackLoader::fetch(api::PackFetch what) {
   CO_TRY(check_tenant(what.caller.tenant));
+  if (!what.name.empty()) {
+    CO_TRY(auto indexed, co_await indexes_->find(what.name));
+    what.url = std::move(indexed.repo_url);
+  }
   CO_TRY(check_git_source(what.url, what.ref));
   CO_TRY(auto row, co_await write({.tenant = what.caller.tenant,
                                    .kind = "pack.install",
@@ -215,6 +281,20 @@ Task<Result<kernel::OperationRow>> PackLoader::fetch(api::PackFetch what) {
   async::spawn("fetch_pack", *scope_,
                fetch_now(std::make_shared<const api::PackFetch>(std::move(what)), row));
   co_return row;
+}
+
+Task<Result<std::vector<api::IndexedPackView>>> PackLoader::search(std::string words) {
+  CO_TRY(auto found, co_await indexes_->search(std::move(words)));
+  std::vector<api::IndexedPackView> views;
+  for (auto& pack : found) {
+    views.push_back({.ref = std::move(pack.ref),
+                     .version = std::move(pack.version),
+                     .installed = {},
+                     .description = std::move(pack.description),
+                     .keywords = std::move(pack.keywords),
+                     .repo_url = std::move(pack.repo_url)});
+  }
+  co_return views;
 }
 
 Task<void> PackLoader::fetch_now(std::shared_ptr<const api::PackFetch> what,

@@ -8,7 +8,9 @@
 #include <string>
 #include <vector>
 
+#include "app/folder_watch.h"
 #include "app/pack_change.h"
+#include "app/pack_indexes.h"
 #include "app/pack_store.h"
 #include "app/releases.h"
 #include "async/completion.h"
@@ -33,6 +35,12 @@ class PackLoader {
     bool has_others = false;
     std::string server;           // its name: whose operations these are
     int64_t fetch_within_ms = 0;  // of a pack from a git repository
+    ConfigFiles configs;
+    std::vector<std::string> indexes = {};  // files and URLs
+    int64_t keep_ms = 0;                    // a release that nothing needs any more
+    // Of folders that were changed, what came of it: a line for who sits at the terminal. May be
+    // empty.
+    std::function<void(const std::string&)> tell = {};
   };
   // What it is given outlives it.
   PackLoader(async::Executor loop, std::vector<std::string> folders)
@@ -60,6 +68,7 @@ class PackLoader {
   Task<Result<Change>> install(api::PackInstall install);
   Task<Result<Change>> roll_back(api::PackRollback rollback);
   Task<Result<kernel::OperationRow>> fetch(api::PackFetch fetch);
+  Task<Result<std::vector<api::IndexedPackView>>> search(std::string words);
   Task<void> fetch_now(std::shared_ptr<const api::PackFetch> fetch, kernel::OperationRow row);
   Task<Result<Change>> fetch_and_put(const api::PackFetch& fetch, kernel::OperationRow& row);
   Task<Result<kernel::OperationRow>> write(kernel::OperationRow row);
@@ -68,21 +77,31 @@ class PackLoader {
                            bool is_trial, bool force);
   Task<Result<api::PacksReloaded>> reload_now();
   Task<Result<int>> load(PackStore::Why why, bool is_told);
+  Task<void> load_changed();
+  Task<void> sweep();
+  void watch();
   Task<Result<int>> put_in_force(engine::PackSet packs, engine::Caller caller,
                                  std::shared_ptr<const engine::TenantCatalog> before);
-  PackStore packs() const { return {given_->data, folders_, given_->releases.bring()}; }
+  PackStore packs() { return {given_->data, folders_, given_->releases.bring(), &given_->configs}; }
 
   async::Wakeup wakeup_;
   std::vector<std::string> folders_;
   std::optional<Given> given_;
+  std::optional<PackIndexes> indexes_;
   engine::Engine* engine_ = nullptr;
   bool asked_ = false;
   std::atomic<bool> heard_ = false;
+  std::atomic<bool> changed_ = false;  // files of the folders
   size_t gone_ = 0;
+  int64_t swept_ms_ = 0;  // Unix
   std::deque<std::function<Task<void>()>> waiting_;
   async::Scope* scope_ = nullptr;
   std::atomic<bool> stop_ = false;
   async::Pool fetches_{{.name = "fetch", .threads = 1, .max_queued = 16}};
+  FolderWatch watch_{[this] {
+    changed_ = true;
+    wakeup_.notify();
+  }};
 };
 
 }  // namespace millrace::app

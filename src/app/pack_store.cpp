@@ -314,6 +314,7 @@ Result<Packs> PackStore::load(sql::Connection& reader, const Releases& known, Wh
     pack.digest = one.digest;
     pack.folder = folder_of(pack.ref, pack.digest);
     if (one.held_back) pack.faults = std::move(one.faults);
+    if (configs_) configs_->configure(pack);
     if (!one.fresh) {
       std::error_code ec;
       fs::create_directories(fs::path(pack.folder).parent_path(), ec);
@@ -387,6 +388,7 @@ Result<PinnedReleases> PackStore::load_pinned(sql::Connection& reader, const Pac
     }
     pack->digest = release.digest;
     pack->folder = folder;
+    if (configs_) configs_->configure(*pack);
     releases.found.push_back(std::move(pack));
   }
   return releases;

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "app/config_files.h"
 #include "base/result.h"
 #include "engine/transitions/commands.h"
 #include "model/pack.h"
@@ -51,8 +52,13 @@ class PackStore {
   // `bring`: fetches a release that is not on this machine and stages it; without it such a one
   // counts as gone.
   using Bring = std::function<Result<void>(const std::string& pack, const std::string& digest)>;
-  PackStore(std::string data, std::vector<std::string> sources, Bring bring = {})
-      : data_(std::move(data)), sources_(std::move(sources)), bring_(std::move(bring)) {}
+  // `configs`: says what packs are configured with; may be null.
+  PackStore(std::string data, std::vector<std::string> sources, Bring bring = {},
+            ConfigFiles* configs = nullptr)
+      : data_(std::move(data)),
+        sources_(std::move(sources)),
+        bring_(std::move(bring)),
+        configs_(configs) {}
 
   // Why packs are loaded. Of several servers one that starts, or hears that another one has loaded
   // something, keeps to what the store says is in force: its own folder may be an old copy. Only
@@ -104,6 +110,7 @@ class PackStore {
   std::string data_;
   std::vector<std::string> sources_;
   Bring bring_;
+  ConfigFiles* configs_;
 };
 
 // One line of the log for each, with what to do.

@@ -44,7 +44,7 @@ expr::Mode mode_of(const WorkflowOptions& options) {
   return options.language == "orquesta" ? expr::Mode::Orquesta : expr::Mode::Native;
 }
 
-Value to_value(const conductor::Finding& finding) {
+Value shown(const conductor::Finding& finding) {
   return Value::map({{"line", finding.line},
                      {"class", conductor::to_string(finding.cls)},
                      {"path", finding.path},
@@ -53,7 +53,7 @@ Value to_value(const conductor::Finding& finding) {
 
 Value to_values(const std::vector<conductor::Finding>& findings) {
   Value list = Value::list();
-  for (const auto& finding : findings) list.push_back(to_value(finding));
+  for (const auto& finding : findings) list.push_back(shown(finding));
   return list;
 }
 

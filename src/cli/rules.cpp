@@ -13,16 +13,18 @@ namespace {
 const std::string kRuleRoute = "/api/v1/rules";
 
 constexpr Column kRuleColumns[] = {
-    {"REF", "ref"},           {"ENABLED", "enabled", Look::Flag},
+    {"REF", "ref"},           {"STATE", "state"},
     {"REVISION", "revision"}, {"TRIGGER", "trigger.ref"},
     {"ACTION", "action.ref"}, {"UPDATED", "updated", Look::Time},
 };
 
 Result<int> print_rule(const Context& context, const Value& rule) {
   if (context.is_table()) {
-    context.print(fmt::format("rule '{}': revision {}, {}\n", rule.string_or("ref", ""),
-                              rule.int_or("revision", 0),
-                              rule.bool_or("enabled", false) ? "enabled" : "disabled"));
+    bool is_unresolved = rule.string_or("state", "") == "unresolved";
+    context.print(fmt::format(
+        "rule '{}': revision {}, {}{}\n", rule.string_or("ref", ""), rule.int_or("revision", 0),
+        rule.bool_or("enabled", false) ? "enabled" : "disabled",
+        is_unresolved ? fmt::format("; {}", rule.string_or("fault", "unresolved")) : ""));
   } else {
     context.print_object(rule);
   }

@@ -14,6 +14,7 @@ CommandTable event_commands();
 CommandTable webhook_commands();
 CommandTable key_commands();
 CommandTable pack_commands();  // packs, actions, triggers
+CommandTable pack_config_commands();
 CommandTable auth_commands();
 CommandTable worker_commands();  // workers, servers
 CommandTable sensor_commands();

@@ -176,6 +176,7 @@ class TenantsTest : public ApiTest {
         {"rerun_execution", "{}"},
         {"deliver_webhook", "{}"},
         {"install_pack", "{}"},
+        {"put_pack_config", R"({"values":{}})"},
         {"deliver_tenant_webhook", "{}"},
     };
     auto found = bodies.find(route.name);

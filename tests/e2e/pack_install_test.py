@@ -287,6 +287,36 @@ def no_bad_archive_leaves_anything():
         server.doctor()
 
 
+def releases_that_nothing_needs_are_deleted_after_their_time():
+    asks = {"actions/order.yaml": "name: order\nrunner_type: workflow\n"
+                                  "entry_point: workflows/order.yaml\n",
+            "actions/workflows/order.yaml": "tasks: {ask: {action: core.ask, "
+                                            "input: {prompt: Now}}}\n"}
+    with Server(packs=(), settings={"packs.keep_releases_days": 0}) as server:
+        server.start()
+        write(server.home / "tea", {**FILES, **asks})
+        first = cli_json(server, "pack", "install", str(server.home / "tea"))["digest"]
+        order = server.cli("run", "tea.order", "--async").strip()
+        write(server.home / "tea", NEXT)
+        second = cli_json(server, "pack", "install", str(server.home / "tea"), "--force")["digest"]
+        server.stop()
+        server.start()
+        until("it is swept", lambda: (server.data / "releases.json").exists())
+        assert releases(server) == sorted([first, second]), "an open execution is pinned to it"
+        inquiry = until("it asks", lambda: server.client().data(
+            "GET", "/api/v1/inquiries?status=pending"))[0]
+        server.client().data("POST", f"/api/v1/inquiries/{inquiry['id']}/answer", {"response": {}})
+        until("it ends", lambda: server.client().data(
+            "GET", f"/api/v1/executions/{order}")["status"] == "succeeded")
+        server.stop()
+        server.start()
+        until("it is deleted", lambda: releases(server) == [second])
+        fails(server, "pack", "rollback", "tea", expect=3)
+        assert "brewed well" in brew(server)
+        server.stop()
+        server.doctor()
+
+
 def installs_at_the_same_time_come_one_after_the_other():
     with Server(packs=()) as server:
         server.start()
@@ -307,5 +337,6 @@ if __name__ == "__main__":
         a_release_that_others_rules_would_miss_is_refused_unless_it_is_forced,
         a_pack_of_a_folder_is_changed_in_its_folder,
         no_bad_archive_leaves_anything,
+        releases_that_nothing_needs_are_deleted_after_their_time,
         installs_at_the_same_time_come_one_after_the_other,
     ]))

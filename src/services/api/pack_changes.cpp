@@ -30,15 +30,32 @@ const Fields& PackChange::fields() {
       field("rules", &V::rules, "How many."),
       field("faults", &V::faults, "How many."),
       field("problems", &V::problems, "The faults, with file and line: each costs its file."),
+      field("waiting", &V::waiting,
+            "Rules that name what another pack has to bring: they come alive with it."),
       field("added", &V::added, "Actions, triggers and rules that the release before has not."),
       field("removed", &V::removed, "What it has no more."),
       field("changed", &V::changed, "What is another than before, or whose script is."),
       field("breaks", &V::breaks,
             "Rules and webhook endpoints of others that use what is removed. Refused without "
             "force."),
+      field("missing", &V::missing, "Packs that it depends on and that are not there, as written."),
   };
   static const auto table =
       fields_of<V>("PackChange", "What comes of another release of a pack.", lines);
+  return table;
+}
+
+const Fields& IndexedPackView::fields() {
+  using V = IndexedPackView;
+  static const Field lines[] = {
+      field("ref", &V::ref, ""),
+      field("version", &V::version, "As the index says."),
+      field("installed", &V::installed, "The version that is in force here; empty: none."),
+      field("description", &V::description, ""),
+      field("keywords", &V::keywords, ""),
+      field("repo_url", &V::repo_url, "Where it is fetched from."),
+  };
+  static const auto table = fields_of<V>("IndexedPack", "A pack that can be had.", lines);
   return table;
 }
 
@@ -74,12 +91,14 @@ std::string_view to_string(UploadKind kind) {
 
 struct GitInput {
   std::string git;
+  std::string name;
   std::string ref;
 
   static const Fields& fields() {
     using V = GitInput;
     static const Field lines[] = {
-        field("git", &V::git, "https://..., ssh://... or git@HOST:PATH.").required(),
+        field("git", &V::git, "https://..., ssh://... or git@HOST:PATH."),
+        field("name", &V::name, "In its place: of a pack in an index (packs.indexes)."),
         field("ref", &V::ref, "A branch, tag or commit; none: what HEAD is."),
     };
     static const auto table = fields_of<V>("GitInput", "Where a pack is fetched from.", lines);
@@ -102,6 +121,19 @@ struct InstallQuery {
         field("from", &Q::from, "Its path, for people.").length(0, kLongestSource),
     };
     static const auto table = fields_of<Q>("InstallQuery", "", lines);
+    return table;
+  }
+};
+
+struct SearchQuery {
+  std::string search;
+
+  static const Fields& fields() {
+    static const Field lines[] = {
+        field("search", &SearchQuery::search,
+              "Words that all stand in the name, the description or the keywords."),
+    };
+    static const auto table = fields_of<SearchQuery>("SearchQuery", "", lines);
     return table;
   }
 };
@@ -137,8 +169,14 @@ Task<Response> install_pack(Call& call) {
   CO_TRY(check_may_change(call));
   if (media_type(call.http.headers.find("content-type")) == "application/json") {
     CO_TRY(auto input, call.body<GitInput>());
+    if (input.git.empty() == input.name.empty()) {
+      co_return Error(ErrorKind::Invalid, "PCK-0014",
+                      "expected either `git`, a URL, or `name`, of a pack in an index")
+          .with_problem("/git", "expected it, or `name`");
+    }
     PackFetch fetch{.caller = call.caller(),
                     .url = input.git,
+                    .name = input.name,
                     .ref = input.ref,
                     .is_trial = query.dry_run,
                     .force = query.force};
@@ -173,6 +211,18 @@ Task<Response> roll_back_pack(Call& call) {
   co_return answer_one(done);
 }
 
+Task<Response> search_packs(Call& call) {
+  CO_TRY(auto query, call.query<SearchQuery>());
+  CO_TRY(check_may_change(call));
+  CO_TRY(auto found, co_await call.api.options.packs.search(query.search));
+  auto catalog = call.api.engine.catalog(call.who.tenant);
+  for (auto& pack : found) {
+    const Pack* here = catalog->find_pack(pack.ref);
+    if (here) pack.installed = here->version;
+  }
+  co_return answer_list(found);
+}
+
 Task<Response> reload_packs(Call& call) {
   CO_TRY(check_may_change(call));
   CO_TRY(auto done, in_time(co_await call.api.options.packs.reload(call.caller())));
@@ -193,6 +243,15 @@ std::vector<Route> pack_change_routes() {
        .body_form = BodyForm::Archive,
        .answer = &PackChange::fields(),
        .max_body = kLargestUpload},
+      {.name = "search_packs",
+       .method = "GET",
+       .pattern = "/api/v1/pack-index",
+       .access = Permission::PacksRead,
+       .handler = search_packs,
+       .summary = "Search the packs that can be had, in the indexes of this server.",
+       .query = &SearchQuery::fields(),
+       .answer_form = AnswerForm::List,
+       .answer = &IndexedPackView::fields()},
       {.name = "reload_packs",
        .method = "POST",
        .pattern = "/api/v1/packs/reload",

@@ -33,7 +33,8 @@ struct PackRollback {
 struct PackFetch {
   engine::Caller caller;
   std::string url;
-  std::string ref;  // empty: what the repository's HEAD is
+  std::string name;  // in the place of the URL: of a pack in an index
+  std::string ref;   // empty: what the repository's HEAD is
   bool is_trial = false;
   bool force = false;
 };
@@ -52,10 +53,24 @@ struct PackChange {
   int64_t rules = 0;
   int64_t faults = 0;
   std::vector<std::string> problems;
+  std::vector<std::string> waiting;
   std::vector<std::string> added;
   std::vector<std::string> removed;
   std::vector<std::string> changed;
   std::vector<std::string> breaks;
+  std::vector<std::string> missing;
+
+  static const Fields& fields();
+};
+
+// A pack that can be had, as the indexes of this server tell of it.
+struct IndexedPackView {
+  std::string ref;
+  std::string version;
+  std::string installed;
+  std::string description;
+  std::vector<std::string> keywords;
+  std::string repo_url;
 
   static const Fields& fields();
 };
@@ -70,12 +85,14 @@ struct PacksReloaded {
   static const Fields& fields();
 };
 
-// Loop thread. Errors: PCK-0004 to PCK-0014, API-0003. Empty: packs are not changed here.
+// Loop thread. Errors: PCK-0004 to PCK-0014, PCK-0023, PCK-0024, API-0003. Empty: packs are not
+// changed here.
 struct PackDesk {
   std::function<Task<Result<PackChange>>(PackInstall)> install;
   std::function<Task<Result<kernel::OperationRow>>(PackFetch)> fetch;
   std::function<Task<Result<PackChange>>(PackRollback)> roll_back;
   std::function<Task<Result<PacksReloaded>>(engine::Caller)> reload;
+  std::function<Task<Result<std::vector<IndexedPackView>>>(std::string words)> search = {};
 };
 
 }  // namespace millrace::api

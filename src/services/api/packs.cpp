@@ -125,6 +125,7 @@ struct PackView {
   int64_t rules = 0;
   int64_t faults = 0;
   std::vector<std::string> problems;
+  std::vector<std::string> waiting;
 
   static const Fields& fields() {
     using V = PackView;
@@ -149,6 +150,8 @@ struct PackView {
         field("faults", &V::faults, "How many."),
         field("problems", &V::problems,
               "The faults, with file and line: each costs its file, or keeps the release before."),
+        field("waiting", &V::waiting,
+              "Rules that name what another pack has to bring: they come alive with it."),
     };
     static const auto table =
         fields_of<V>("Pack", "A folder of actions, triggers and rules.", lines);
@@ -259,6 +262,9 @@ PackView view_of(const Pack& pack) {
   view.faults = static_cast<int64_t>(pack.faults.size());
   for (const auto& fault : pack.faults) {
     view.problems.push_back(fmt::format("{}: {}", fault.path, fault.message));
+  }
+  for (const auto& rule : pack.waiting) {
+    view.waiting.push_back(fmt::format("{}: {}", rule.path, rule.message));
   }
   return view;
 }

@@ -12,6 +12,7 @@ namespace millrace::api {
 std::vector<Route> system_routes();
 std::vector<Route> pack_routes();
 std::vector<Route> pack_change_routes();
+std::vector<Route> pack_config_routes();
 std::vector<Route> operation_routes();
 std::vector<Route> rule_routes();
 std::vector<Route> event_routes(const ApiOptions& options);

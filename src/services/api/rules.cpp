@@ -28,6 +28,17 @@ std::string_view to_string(RuleType type) {
   return "unknown";
 }
 
+enum class RuleState : uint8_t { InForce, Disabled, Unresolved, OutOfForce };
+std::string_view to_string(RuleState state) {
+  switch (state) {
+    case RuleState::InForce: return "in_force";
+    case RuleState::Disabled: return "disabled";
+    case RuleState::Unresolved: return "unresolved";
+    case RuleState::OutOfForce: return "out_of_force";
+  }
+  return "unknown";
+}
+
 // A trigger or an action with what it is given.
 struct Use {
   std::string ref;
@@ -83,6 +94,7 @@ struct RuleView {
   Value criteria;
   Use action;
   std::string trace_tag;
+  RuleState state = RuleState::InForce;
   std::optional<std::string> fault;
   Timestamp created;
   Timestamp updated;
@@ -101,7 +113,10 @@ struct RuleView {
         field("criteria", &V::criteria, ""),
         field("action", &V::action, ""),
         field("trace_tag", &V::trace_tag, ""),
-        field("fault", &V::fault, "Why it is out of force; none when it is not."),
+        field("state", &V::state,
+              "unresolved: it names what no pack has, and matches nothing until one has it; "
+              "out_of_force: it cannot be compiled."),
+        field("fault", &V::fault, "Why it is unresolved or out of force; none when it is neither."),
         field("created", &V::created, ""),
         field("updated", &V::updated, ""),
     };
@@ -225,17 +240,25 @@ RuleView view_of(const RuleRow& row, const RuleSpec& spec) {
   view.trace_tag = spec.trace_tag;
   view.created = {row.created};
   view.updated = {row.updated};
+  if (!spec.enabled) view.state = RuleState::Disabled;
   return view;
 }
 
-RuleView view_of(const engine::RuleEntry& entry) {
+RuleView view_of(const engine::RuleEntry& entry, const engine::TenantCatalog& catalog) {
   auto view = view_of(entry.row, entry.spec);
-  if (!entry.compiled) view.fault = entry.fault;
+  if (!entry.compiled) {
+    view.state = RuleState::OutOfForce;
+    view.fault = entry.fault;
+  } else if (auto lacks = catalog.unresolved(entry); !lacks.empty()) {
+    view.state = RuleState::Unresolved;
+    view.fault = std::move(lacks);
+  }
   return view;
 }
 
-net::HttpResponse answer_rule(const engine::RuleEntry& entry) {
-  auto response = answer_one(view_of(entry));
+net::HttpResponse answer_rule(const engine::RuleEntry& entry,
+                              const engine::TenantCatalog& catalog) {
+  auto response = answer_one(view_of(entry, catalog));
   response.header("ETag", fmt::format("\"{}\"", entry.row.revision));
   return response;
 }
@@ -281,7 +304,7 @@ Response list_rules(Call& call) {
       next = make_cursor("rules", views.back().ref);
       break;
     }
-    views.push_back(view_of(entry));
+    views.push_back(view_of(entry, *catalog));
   }
   return answer_list(views, next);
 }
@@ -290,7 +313,7 @@ Response show_rule(Call& call) {
   auto catalog = call.api.engine.catalog(call.who.tenant);
   const auto* entry = catalog->find_rule(call.param());
   if (!entry || entry->row.tenant != call.who.tenant) return no_rule(*catalog, call.param());
-  return answer_rule(*entry);
+  return answer_rule(*entry, *catalog);
 }
 
 Task<Response> write_rule(Call& call, engine::RuleWrite write, int status) {
@@ -304,6 +327,7 @@ Task<Response> write_rule(Call& call, engine::RuleWrite write, int status) {
   auto catalog = call.api.engine.catalog(call.who.tenant);
   const auto* now = catalog->find_rule(row.ref);
   bool is_current = now && now->row.revision == row.revision;
+  if (is_current && status == 200) co_return answer_rule(*now, *catalog);
   co_return answer_rule(row, is_current ? now->spec : spec, status);
 }
 
@@ -336,7 +360,7 @@ Task<Response> switch_rule(Call& call, bool enabled) {
   CO_TRY(auto revision, call.if_match());
   if (!revision) revision = entry->row.revision;
   if (entry->row.enabled == enabled && *revision == entry->row.revision) {
-    co_return answer_rule(*entry);
+    co_return answer_rule(*entry, *catalog);
   }
   engine::RuleWrite write{entry->spec, revision, false};
   write.spec.enabled = enabled;
