@@ -2,7 +2,6 @@
 #include "app/pack_author.h"
 
 #include <fmt/format.h>
-#include <gnu/libc-version.h>
 #include <spawn.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
@@ -76,6 +75,14 @@ std::string this_machine() {
   return ::uname(&about) == 0 ? about.machine : "";
 }
 
+// "2.36"; empty where there is another C library.
+std::string this_glibc() {
+  char text[64] = {};
+  ::confstr(_CS_GNU_LIBC_VERSION, text, sizeof text);
+  std::string_view version = text;
+  return std::string(version.substr(std::min(version.size(), version.find(' ') + 1)));
+}
+
 std::string counted(size_t number, std::string_view what) {
   return fmt::format("{} {}{}", number, what, number == 1 ? "" : "s");
 }
@@ -104,7 +111,7 @@ Result<int> pack_check(const PackCheck& options) {
     auto problems = engine::workflow_problems(action, engine);
     std::ranges::move(problems, std::back_inserter(report.errors));
   }
-  std::string glibc = options.glibc.empty() ? gnu_get_libc_version() : options.glibc;
+  std::string glibc = options.glibc.empty() ? this_glibc() : options.glibc;
   std::ranges::move(packs::native_problems(files, this_machine(), glibc),
                     std::back_inserter(report.warnings));
   auto tell = [&](std::string_view what, const std::vector<Problem>& problems) {

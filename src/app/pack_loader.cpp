@@ -2,6 +2,7 @@
 #include "app/pack_loader.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <set>
@@ -11,6 +12,7 @@
 #include "base/fields.h"
 #include "base/log.h"
 #include "base/time.h"
+#include "cli/stdout.h"
 #include "engine/machine/catalog.h"
 #include "store/read.h"
 
@@ -27,6 +29,10 @@ using Catalog = std::shared_ptr<const engine::TenantCatalog>;
 const Pack* find_pack(const std::vector<std::shared_ptr<const Pack>>& packs, std::string_view ref) {
   auto pack = std::ranges::find_if(packs, [&](auto& each) { return each->ref == ref; });
   return pack == packs.end() ? nullptr : pack->get();
+}
+
+void tell_terminal(const std::string& line) {
+  if (::isatty(STDOUT_FILENO) != 0) cli::put("{}\n", line);
 }
 
 // Packs are the first tenant's as yet.
@@ -155,12 +161,11 @@ Task<void> PackLoader::load_changed() {
   auto done = co_await reload_now();
   if (!done.ok()) {
     log_error("packs.not_reloaded", {{"error", done.error().describe()}});
-    if (given_->tell) given_->tell(fmt::format("packs are not loaded: {}", done.error().message()));
+    tell_terminal(fmt::format("packs are not loaded: {}", done.error().message()));
     co_return;
   }
   log_info("packs.changed",
            {{"packs", fmt::format("{}", fmt::join(done->changed, ","))}, {"faults", done->faults}});
-  if (!given_->tell) co_return;
   auto text = done->changed.empty() ? std::string("nothing else than before")
                                     : fmt::format("{}", fmt::join(done->changed, ", "));
   auto more = done->problems.size() > 1
@@ -168,7 +173,7 @@ Task<void> PackLoader::load_changed() {
                   : std::string();
   auto first =
       done->problems.empty() ? std::string() : fmt::format("; {}{}", done->problems.front(), more);
-  given_->tell(fmt::format("packs are loaded: {}{}", text, first));
+  tell_terminal(fmt::format("packs are loaded: {}{}", text, first));
 }
 
 template <typename T>

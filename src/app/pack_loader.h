@@ -38,9 +38,6 @@ class PackLoader {
     ConfigFiles configs;
     std::vector<std::string> indexes = {};  // files and URLs
     int64_t keep_ms = 0;                    // a release that nothing needs any more
-    // Of folders that were changed, what came of it: a line for who sits at the terminal. May be
-    // empty.
-    std::function<void(const std::string&)> tell = {};
   };
   // What it is given outlives it.
   PackLoader(async::Executor loop, std::vector<std::string> folders)

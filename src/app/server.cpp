@@ -55,10 +55,6 @@
 namespace millrace::app {
 namespace {
 
-void tell_terminal(const std::string& line) {
-  if (::isatty(STDOUT_FILENO) != 0) cli::put("{}\n", line);
-}
-
 constexpr async::Duration kDrainLook{50};
 // After the drain the process ends within 5 s (K12). Of that:
 constexpr async::Duration kExitLimit{4700};      // for all of it
@@ -218,8 +214,7 @@ Result<void> Server::open_engine() {
                                .fetch_within_ms = config_.packs.fetch_timeout_ms,
                                .configs = ConfigFiles(config_.packs.configs),
                                .indexes = config_.packs.indexes,
-                               .keep_ms = config_.packs.keep_releases_days * kDayMs,
-                               .tell = tell_terminal}));
+                               .keep_ms = config_.packs.keep_releases_days * kDayMs}));
   // Whom others reach may have a part of the shards only.
   std::optional<engine::ClusterTimes> cluster;
   if (config_.grpc.port >= 0 && !is_in_folder(config_.store)) cluster.emplace();
