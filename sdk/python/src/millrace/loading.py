@@ -13,19 +13,31 @@ if TYPE_CHECKING:
     from typing import Any, Sequence
 
 
+# A release never changes: of a warm process, by what was asked.
+_paths: dict[tuple[str, ...], list[str]] = {}
+
+
 def set_path(pack_path: str, folder: str, entry: str, base: Sequence[str]) -> None:
     """sys.path for a file below `folder` (actions, sensors) of a pack.
 
     Libraries of the pack stand before all others, the file's own folder after them: an action in
     `csv.py` does not hide the module of that name.
     """
+    key = (pack_path, folder, entry, *base)
+    path = _paths.get(key)
+    if path is None:
+        path = _paths[key] = _path_of(pack_path, folder, entry, base)
+    sys.path[:] = path
+
+
+def _path_of(pack_path: str, folder: str, entry: str, base: Sequence[str]) -> list[str]:
     libraries = (os.path.join(pack_path, "lib"), os.path.join(pack_path, folder, "lib"))
     path = [each for each in libraries if os.path.isdir(each)]
     path += base
     own = os.path.dirname(os.path.realpath(entry))
     if own not in path:
         path.append(own)
-    sys.path[:] = path
+    return path
 
 
 def load_file(path: str) -> ModuleType:

@@ -111,7 +111,7 @@ class Server:
 
     def _perform(self, order: dict[str, Any], result: int) -> int:
         try:
-            set_environment(order)
+            self._set_environment(order)
             call = Call(order)
             set_stackstorm_names(call)
         except (ValueError, OSError) as error:
@@ -128,6 +128,17 @@ class Server:
             sys.stderr.write(f"millrace.runtime: the result could not be handed over: {error}\n")
             return outcome.exit_code or 1
         return outcome.exit_code
+
+    def _set_environment(self, order: dict[str, Any]) -> None:
+        """The call's own variables (`env`, the whole of them) and folder (`cwd`)."""
+        given = order.get("env")
+        if given is None and self._state is not None:
+            given = self._state.environment
+        if given is not None:
+            set_variables(given)
+        folder = order.get("cwd")
+        if folder:
+            os.chdir(folder)
 
     def _in_child(self, order: dict[str, Any], descriptors: list[int]) -> dict[str, Any]:
         recycle = self._preload(order) if order.get("preload") else None
@@ -185,16 +196,6 @@ def finish(code: int) -> int:
         running.tell(error)
         return code or 1
     return code
-
-
-def set_environment(order: dict[str, Any]) -> None:
-    """The call's own variables (`env`, the whole of them) and folder (`cwd`)."""
-    given = order.get("env")
-    if given is not None:
-        set_variables(given)
-    folder = order.get("cwd")
-    if folder:
-        os.chdir(folder)
 
 
 def become_reaper() -> None:

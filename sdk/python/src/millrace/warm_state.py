@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from _signal import getsignal  # that of signal makes an enum of each answer
 from typing import Any
 
 # What end_children waits for at most: who is killed is gone, but for the kernel's own waits.
@@ -15,17 +16,17 @@ _signals = sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
 
 
 class State:
-    """Of the process before its first call; it is the same after each."""
+    """Of the process before its first call; it is the same after each, but for the environment,
+    which each call has whole from its beginning."""
 
     def __init__(self) -> None:
-        self._environment = dict(os.environ)
-        self._variables = _raw_environment()
+        self.environment = dict(os.environ)  # of a call that brings none
         self._folder = os.getcwd()
         self._path = list(sys.path)
         self._arguments = list(sys.argv)
         self._streams = (sys.stdin, sys.stdout, sys.stderr)
         self._hooks = (sys.excepthook, sys.displayhook)
-        self._handlers = [signal.getsignal(each) for each in _signals]
+        self._handlers = [getsignal(each) for each in _signals]
         self._mask = os.umask(0o077)
         os.umask(self._mask)
         self._nothing = os.open(os.devnull, os.O_RDWR)
@@ -59,8 +60,6 @@ class State:
         return ", ".join(reasons) or None
 
     def _put_back(self) -> None:
-        if _raw_environment() != self._variables:
-            set_variables(self._environment)
         os.chdir(self._folder)
         if sys.path != self._path:
             sys.path[:] = self._path
@@ -68,30 +67,38 @@ class State:
         sys.excepthook, sys.displayhook = self._hooks
         signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in zip(_signals, self._handlers):
-            if handler is not None and signal.getsignal(number) is not handler:
+            if handler is not None and getsignal(number) is not handler:
                 signal.signal(number, handler)
         os.umask(self._mask)
-
-
-def _raw_environment() -> Any:
-    """os.environ's own bytes, copied: comparing them costs a tenth of decoding them."""
-    raw = getattr(os.environ, "_data", None)
-    return dict(os.environ) if raw is None else dict(raw)
 
 
 def set_variables(wanted: dict[str, str]) -> None:
     """Makes the environment what `wanted` is, and touches only what differs."""
     environ = os.environ
-    for name in [each for each in environ if each not in wanted]:
-        del environ[name]
-    for name, value in wanted.items():
-        if environ.get(name) != value:
-            environ[name] = value
+    raw = getattr(environ, "_data", None)
+    if raw is None:
+        for name in [each for each in environ if each not in wanted]:
+            del environ[name]
+        environ.update(wanted)
+        return
+    # Its own bytes: each look through os.environ encodes and decodes.
+    encoding, errors = sys.getfilesystemencoding(), "surrogateescape"
+    encoded = {
+        name.encode(encoding, errors): value.encode(encoding, errors)
+        for name, value in wanted.items()
+    }
+    for name in [each for each in raw if each not in encoded]:
+        os.unsetenv(name)
+        del raw[name]
+    for name, value in encoded.items():
+        if raw.get(name) != value:
+            os.putenv(name, value)
+            raw[name] = value
 
 
 def _threads() -> int:
-    """All of the process, those that Python does not know included."""
-    return len(os.listdir("/proc/self/task"))
+    """All of the process, those that Python does not know included: each is a folder there."""
+    return os.stat("/proc/self/task").st_nlink - 2
 
 
 def end_children() -> bool:
