@@ -110,11 +110,11 @@ class JsonWriter {
       out += to_string(python::as_int128(item));
     } else if (is_sequence(item)) {
       return list(item, level);
-    } else if (is_python_dict(eval_, item)) {
+    } else if (is_map(item)) {
       return map(item, level);
     } else {
-      return type_error(fmt::format("Object of type {} is not JSON serializable",
-                                    is_map(item) ? "FrozenDict" : python::type_name(item)));
+      return type_error(
+          fmt::format("Object of type {} is not JSON serializable", python::type_name(item)));
     }
     return {};
   }

@@ -98,10 +98,7 @@ class YamlWriter {
     TRY(eval_.meter.step());
     if (item.is_undefined()) return undefined_use(item);
     if (is_sequence(item)) return list(item, list_indent, place);
-    if (is_map(item)) {
-      if (is_python_dict(eval_, item)) return map(item, indent, place);
-      return eval_error("RepresenterError: cannot represent an object of type FrozenDict");
-    }
+    if (is_map(item)) return map(item, indent, place);
     if (item.is_string()) return string(item.str(), indent, place);
     TRY(std::string text, plain_scalar(item));
     word(text);
