@@ -108,7 +108,7 @@ Result<int> pack_check(const PackCheck& options) {
       [&](const RuleSpec& rule, const Pack&) { return rules::check_rule(rule, names, engine); });
   for (const auto& action : report.pack.actions) {
     if (!action.workflow) continue;  // what is wrong with its file is told already
-    auto problems = engine::workflow_problems(action, engine);
+    auto problems = engine::workflow_problems(action, engine, engine::callees(names));
     std::ranges::move(problems, std::back_inserter(report.errors));
   }
   std::string glibc = options.glibc.empty() ? this_glibc() : options.glibc;
@@ -314,6 +314,15 @@ Result<int> pack_test(const PackTest& options) {
   argv.insert(argv.end(), options.names.begin(), options.names.end());
   TRY(int code, run_here(argv, tested.folder,
                          {"PYTHONPATH=" + sdk.path() + "/sdk", "PYTHONDONTWRITEBYTECODE=1"}));
+  std::error_code ec;
+  bool may_lack_some =
+      code != 0 && tested.python == "python3" && fs::exists(folder / "requirements.txt", ec);
+  if (may_lack_some) {
+    cli::put(
+        "its requirements.txt may not be installed: python3 -m venv {0}/.venv && "
+        "{0}/.venv/bin/pip install -r {0}/requirements.txt\n",
+        tested.folder);
+  }
   constexpr int kNoneFits = 2;  // of those that were named
   bool is_fine = code == 0 || (code == kNoneFits && !options.names.empty() && !rehearsals.empty());
   return is_fine && failed == 0 ? 0 : 1;

@@ -82,8 +82,9 @@ Result<int> print_execution(const Context& context, const Value& execution) {
 }
 
 Result<int> cancel(Context& context) {
-  TRY(auto execution,
-      context.session.send({.path = path_of(kExecutionRoute, context.in.get("ID"), "/cancel")}));
+  auto path = path_of(kExecutionRoute, context.in.get("ID"), "/cancel");
+  if (context.in.has("--now")) path += "?now=true";
+  TRY(auto execution, context.session.send({.path = std::move(path)}));
   return print_execution(context, execution);
 }
 
@@ -157,6 +158,7 @@ CommandTable execution_commands() {
       {.path = "execution cancel",
        .help = "Cancel an execution and all that it started",
        .arguments = {id},
+       .options = {{"--now", "", "End what runs below an Orquesta workflow, too"}},
        .remote = cancel},
       {.path = "execution pause",
        .help = "Pause a workflow and the workflows below it; steps that run end first",

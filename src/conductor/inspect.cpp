@@ -78,6 +78,7 @@ std::string_view to_string(FindingClass cls) {
     case FindingClass::Semantics: return "semantics";
     case FindingClass::Expressions: return "expressions";
     case FindingClass::Context: return "context";
+    case FindingClass::Content: return "content";
   }
   return "";
 }
@@ -85,7 +86,11 @@ std::string_view to_string(FindingClass cls) {
 std::vector<Finding> inspect(const Value& document, expr::Engine& engine,
                              const InspectOptions& options) {
   if (!document.is_map()) return {no_workflow(document)};
-  if (is_chain(document)) return inspect_chain(document, engine);
+  if (is_chain(document)) {
+    auto findings = inspect_chain(document, engine);
+    if (options.find_action) check_content(read_chain(document), options.find_action, findings);
+    return findings;
+  }
   expr::Mode mode = mode_of(document, options.default_mode);
   Value normal = normalized(document, mode);
   Spec spec = read_spec(normal, mode);
@@ -102,6 +107,7 @@ std::vector<Finding> inspect(const Value& document, expr::Engine& engine,
   check_semantics(spec, flow, findings);
   check_expressions(normal, spec, engine, findings);
   check_context(normal, spec, flow, engine, options.known_variables, findings);
+  if (options.find_action) check_content(spec, options.find_action, findings);
   // A task that several ways lead to is looked at once for each: what is found twice is told once.
   auto all = [](const Finding& f) {
     return std::tie(f.cls, f.schema_path, f.path, f.language, f.expression, f.message);
@@ -117,13 +123,17 @@ std::vector<Finding> inspect(const Value& document, expr::Engine& engine,
 std::vector<Finding> inspect(const YamlNode& document, expr::Engine& engine,
                              const InspectOptions& options) {
   auto findings = inspect(document.value, engine, options);
+  find_lines(document, findings);
+  return findings;
+}
+
+void find_lines(const YamlNode& document, std::vector<Finding>& findings) {
   for (Finding& finding : findings) {
     std::string pointer = to_pointer(as_written(finding.path, document));
     if (!finding.key.empty()) pointer = json_pointer(pointer, finding.key);
     finding.line = document.line_of(pointer);
     finding.path = shortened(std::move(finding.path));
   }
-  return findings;
 }
 
 }  // namespace millrace::conductor

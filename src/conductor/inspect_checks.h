@@ -21,6 +21,10 @@ void check_expressions(const Value& document, const Spec& spec, expr::Engine& en
                        std::vector<Finding>& findings);
 void check_context(const Value& document, const Spec& spec, const Flow& flow, expr::Engine& engine,
                    const std::vector<std::string>& known, std::vector<Finding>& findings);
+void check_content(const Spec& spec, const FindAction& find_action, std::vector<Finding>& findings);
+
+// Sets the lines of the findings.
+void find_lines(const YamlNode& document, std::vector<Finding>& findings);
 
 // A place of the document, by its path there and in the schema.
 struct Place {

@@ -122,6 +122,7 @@ struct Engine::Parts final : public Observer {
   std::shared_ptr<const Catalog> catalog = std::make_shared<const Catalog>();
   std::optional<PackSet> packs_to_load;  // when it has shards
   int64_t followed_from = 0;             // where the feed was when the catalogue was read
+  std::string api_url;                   // guarded by catalog_mutex
   Retention retention;
   std::unique_ptr<Borrower> borrower;
   std::unique_ptr<Driver> driver;
@@ -142,10 +143,17 @@ Result<void> Engine::Parts::load_catalog(const PackSet& packs) {
 }
 
 Result<std::unique_ptr<Partition>> Engine::Parts::open_partition(ShardSet shards) {
-  Surroundings surroundings{outlet,           *this,
-                            outside.open_key, monotonic_ns,
-                            outside.in_hand,  [this](int shard) { return owner_of(shard); },
-                            borrower.get()};
+  Surroundings surroundings{outlet,
+                            *this,
+                            outside.open_key,
+                            monotonic_ns,
+                            outside.in_hand,
+                            [this](int shard) { return owner_of(shard); },
+                            borrower.get(),
+                            [this] {
+                              std::lock_guard lock(catalog_mutex);
+                              return api_url;
+                            }};
   TRY(auto reader, store.open_reader());
   auto node = membership ? membership->self().node : options.server.node;
   return Partition::open(std::move(reader), current(), surroundings,
@@ -421,6 +429,10 @@ std::vector<ServerView> Engine::servers() const {
 int Engine::owner_of(int shard) const { return parts_->owner_of(shard); }
 
 void Engine::set_addresses(std::string http, std::string internal) {
+  {
+    std::lock_guard lock(parts_->catalog_mutex);
+    parts_->api_url = http + "/api/v1";
+  }
   if (parts_->membership) {
     return parts_->membership->set_addresses(std::move(http), std::move(internal));
   }

@@ -369,7 +369,8 @@ Result<void> Partition::decide_batch(std::vector<Attempt> batch, Now now, Work& 
                           .retention = options_.retention,
                           .env_allowed = options_.env_allowed,
                           .waiting = queued,
-                          .in_hand = surroundings_.in_hand},
+                          .in_hand = surroundings_.in_hand,
+                          .api_url = &surroundings_.api_url},
                .spoiled = {}};
   // A later one of the batch sees what an earlier one has decided, and does not wait for it.
   for (auto& attempt : batch) decide_one(std::move(attempt), shared, now, work);

@@ -81,6 +81,8 @@ struct Surroundings {
   // The node that owns a shard which is not the partition's. Empty: there is no other one.
   std::function<int(int shard)> owner_of = {};
   SlotLoans* loans = nullptr;  // null: there is nobody to ask
+  // Where people find the API, as workflows are told; may be empty.
+  std::function<std::string()> api_url = {};
 };
 
 // What follows a commit: replies, grants, cancels, ends. On whatever thread has made it; touches no

@@ -26,6 +26,10 @@ std::shared_ptr<const Pack> declaring_pack() {
     pin.secret = true;
     action.parameters.push_back(pin);
   }
+  Action keeps = *pack->find_action("ci.check");
+  keeps.ref = "ci.keeps";
+  keeps.keeps_output_errors = true;
+  pack->actions.push_back(std::move(keeps));
   return pack;
 }
 
@@ -138,7 +142,7 @@ TEST_F(Output, ThatIsNoTextIsMarked) {
 
 TEST_F(Output, AboveTheLimitIsNamedAndNotNullInSilence) {
   auto row = end_with_blob("ci.build", text_of_size(kMost + 1));
-  EXPECT_EQ(row.status, ExecutionStatus::Succeeded);
+  EXPECT_EQ(row.status, ExecutionStatus::Failed);
   EXPECT_TRUE(result_of(row)["output"].is_null());
   EXPECT_EQ(error_of(row),
             "structured output: 16777217 bytes were found, at most 16777216 are read");
@@ -187,7 +191,7 @@ TEST_F(Output, ThatCannotBeOpenedIsSaidSo) {
 
 TEST_F(Output, ThatIsNoJsonIsSaidSo) {
   auto row = end_with_blob("ci.build", std::string(100'000, '['));
-  EXPECT_EQ(row.status, ExecutionStatus::Succeeded);
+  EXPECT_EQ(row.status, ExecutionStatus::Failed);
   EXPECT_NE(error_of(row), "");
   row = end_with_blob("ci.check", std::string(100'000, '['));
   EXPECT_EQ(row.status, ExecutionStatus::Failed);
@@ -264,6 +268,17 @@ TEST_F(Output, ThatIsNotWhatWasDeclaredFailsTheRun) {
             ExecutionStatus::Succeeded);
   EXPECT_EQ(end(start_run("ci.build"), {.bytes = "[1]", .size = 3}).status,
             ExecutionStatus::Succeeded);
+}
+
+TEST_F(Output, ThatIsNotWhatWasDeclaredIsKeptWhereTheActionSaysSo) {
+  auto row = end(start_run("ci.keeps"), {.bytes = "[1]", .size = 3});
+  EXPECT_EQ(row.status, ExecutionStatus::Succeeded);
+  EXPECT_NE(error_of(row), "");
+  row = end(start_run("ci.keeps"), {.bytes = "{", .size = 1});
+  EXPECT_EQ(row.status, ExecutionStatus::Succeeded);
+  row = end(start_run("ci.build"), {.bytes = "{", .size = 1});
+  EXPECT_EQ(row.status, ExecutionStatus::Failed) << "it was declared to be JSON";
+  EXPECT_NE(error_of(row), "");
 }
 
 // 0 would tell of a success that was none.

@@ -211,7 +211,7 @@ TEST_F(Releases, ManyThatStayHeldHideNobody) {
            " - n, tenant, shard, 'ci.gone', pack_release, status, "
            "failure, effect_class, priority, attempt, epoch, 0, 0, root, enforcement, original, "
            "0, created, updated, started, ended, version, requested_by, trace, held, parameters, "
-           "env, needs, "
+           "defaults, env, needs, "
            "result, result_size, '', 0, -1 FROM execution, " +
            numbers,
        " WHERE id = " + id);

@@ -193,8 +193,8 @@ tasks:
 )";
 constexpr const char* kUnknownAction = R"(
 tasks:
-  a: {action: ci.biuld, next: [{when: <% failed() %>, publish: [{e: <% result().error %>}],
-    do: noop}]}
+  a: {action: "<% 'ci.biuld' %>", next: [{when: <% failed() %>,
+    publish: [{e: <% result().error %>}], do: noop}]}
 output: [{e: <% ctx(e) %>}]
 )";
 constexpr const char* kEndless = R"(

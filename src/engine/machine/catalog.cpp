@@ -26,7 +26,15 @@ std::shared_ptr<const WorkflowCode> compile_workflow(const Action& action, expr:
     if (!code->faults.empty()) code->faults += '\n';
     code->faults += fmt::format("{}: {}", problem.path, problem.message);
   }
-  if (!code->faults.empty()) return code;
+  if (!code->faults.empty()) {
+    code->errors = Value::list();
+    if (!action.workflow) return code;
+    auto options = inspect_options(language_of(action));
+    for (const auto& finding : conductor::inspect(*action.workflow, engine, options)) {
+      code->errors.push_back(conductor::to_value(finding));
+    }
+    return code;
+  }
   auto definition =
       conductor::Definition::compile(action.workflow->value, engine, language_of(action));
   if (definition.ok()) {
@@ -46,16 +54,39 @@ std::string suggest_from(const Map& names, std::string_view name) {
 
 }  // namespace
 
-conductor::InspectOptions inspect_options(expr::Mode default_mode) {
-  return {.default_mode = default_mode, .known_variables = {"st2", "parent"}};
+conductor::InspectOptions inspect_options(expr::Mode default_mode,
+                                          conductor::FindAction find_action) {
+  return {.default_mode = default_mode,
+          .known_variables = {"st2", "parent"},
+          .find_action = std::move(find_action)};
 }
 
-std::vector<Problem> workflow_problems(const Action& action, expr::Engine& engine) {
+conductor::FindAction callees(const rules::Catalog& known) {
+  return [&known](std::string_view ref) -> conductor::Callee {
+    const auto& actions = known.actions;
+    if (auto found = actions.find(ref); found != actions.end()) return {.action = found->second};
+    std::string of_pack(ref.substr(0, ref.find('.') + 1));
+    auto next = actions.lower_bound(of_pack);
+    bool is_seen = next != actions.end() && next->first.starts_with(of_pack);
+    if (!is_seen) return {.is_unseen = true};
+    return {.advice = suggest_from(actions, ref)};
+  };
+}
+
+conductor::FindAction callees(const TenantCatalog& catalog) {
+  return [&catalog](std::string_view ref) -> conductor::Callee {
+    if (const auto* found = catalog.find_action(ref)) return {.action = found->action.get()};
+    return {.advice = catalog.suggest_action(ref)};
+  };
+}
+
+std::vector<Problem> workflow_problems(const Action& action, expr::Engine& engine,
+                                       conductor::FindAction find_action) {
   if (action.runner != Runner::Workflow) return {};
   std::string file = "actions/" + action.entry_point;
   if (!action.workflow) return {{file, "it is not there"}};
   std::vector<Problem> problems;
-  auto options = inspect_options(language_of(action));
+  auto options = inspect_options(language_of(action), std::move(find_action));
   for (auto& finding : conductor::inspect(*action.workflow, engine, options)) {
     problems.push_back({fmt::format("{}:{}", file, finding.line), std::move(finding.message)});
   }

@@ -32,13 +32,22 @@ struct RuleEntry {
 struct WorkflowCode {
   conductor::DefinitionPtr definition;  // null when it has faults
   std::string faults;                   // one line each; they end every run at its start
+  Value errors;                         // the same, as the results of these runs have them
 };
 
 // How workflows are inspected that the server runs: with the variables that it gives each run.
-conductor::InspectOptions inspect_options(expr::Mode default_mode);
+conductor::InspectOptions inspect_options(expr::Mode default_mode,
+                                          conductor::FindAction find_action = {});
 // What inspection finds in the workflow of an action, as `actions/FILE:LINE`; none when it runs
 // none.
-std::vector<Problem> workflow_problems(const Action& action, expr::Engine& engine);
+std::vector<Problem> workflow_problems(const Action& action, expr::Engine& engine,
+                                       conductor::FindAction find_action = {});
+// What tasks may call of the packs that `known` has seen; actions of others are passed over.
+conductor::FindAction callees(const rules::Catalog& known);
+
+class TenantCatalog;
+// What tasks may call where this is the catalogue, which outlives the answer's use.
+conductor::FindAction callees(const TenantCatalog& catalog);
 
 // What decisions of one tenant look up by name: its own packs and those of the system, its rules,
 // its webhook endpoints. An immutable snapshot; a change makes a new one that shares what stayed

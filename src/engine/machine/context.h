@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <span>
 #include <unordered_set>
@@ -40,6 +41,7 @@ struct Memory {
   const std::vector<std::string>& env_allowed;
   std::span<const store::QueueDepth> waiting = {};  // for a slot, since before this batch
   InHand* in_hand = nullptr;                        // may be null
+  const std::function<std::string()>* api_url = nullptr;
 };
 
 // What all decisions of one batch see.
@@ -103,6 +105,11 @@ class Context {
   // Variables that steer interpreters and that callers may set all the same (model/env_names.h).
   const std::vector<std::string>& env_allowed() const { return batch_.memory.env_allowed; }
   kernel::ShardSet shards() const { return batch_.memory.shards; }
+  // Where people find the API; empty when nobody has said.
+  std::string api_url() const {
+    const auto* url = batch_.memory.api_url;
+    return url && *url ? (*url)() : std::string();
+  }
 
   // A slot for one run, of a worker that offers what it needs; given back when this decision is not
   // written.
@@ -215,6 +222,7 @@ class Context {
   int beginnings_ = 0;
   bool needs_ = false;
   bool lacks_config_ = false;
+  std::map<std::string, Value> configs_;  // for many starts that share one
 };
 
 // The release that a workflow is pinned to is not there; it is said by Context::workflow.

@@ -117,9 +117,21 @@ void TaskResults::ended(const TaskKey& key, TaskInfo info, int32_t item, const V
   known.runs->items[at] = result;
 }
 
+Value TaskResults::shown(const ValueList& items,
+                         const std::vector<std::string_view>& statuses) const {
+  Value list = Value::list();
+  for (size_t i = 0; i < items.size(); ++i) {
+    bool has_status = items_have_status_ && i < statuses.size();
+    list.push_back(has_status ? Value::map({{"status", statuses[i]}, {"result", items[i]}})
+                              : items[i]);
+  }
+  return Value::map({{"items", std::move(list)}});
+}
+
 void TaskResults::loaded(const TaskKey& key, TaskRuns runs) {
   Known& known = tasks_[key];
   if (known.runs) return;  // memory is ahead of the store
+  if (!runs.items.empty()) runs.info.set_result(shown(runs.items, runs.statuses));
   known = {std::move(runs), true};
 }
 
@@ -180,6 +192,7 @@ Result<std::unique_ptr<LiveWorkflow>> LiveWorkflow::restore(
   weigh(PieceKind::Entry, stored.entries);
   weigh(PieceKind::Error, stored.errors);
   environment.outside = live->results.get();
+  live->results->tells_items(!definition->native());
   live->conductor.emplace(std::move(definition), std::move(state), environment);
   return live;
 }

@@ -46,6 +46,7 @@ class TaskInfo {
            std::string_view status = "running");
   bool is_none() const { return !workflow_; }
   const Value& value(const TaskKey& key) const;
+  void set_result(Value result) { result_ = std::move(result); }
 
  private:
   ExecutionId workflow_;
@@ -61,6 +62,7 @@ class TaskInfo {
 struct TaskRuns {
   TaskInfo info;
   std::vector<Value> items;
+  std::vector<std::string_view> statuses = {};  // of the items, when they come from the store
 };
 
 // What task() and st2kv() know in one workflow. What is not in memory has to be loaded.
@@ -72,6 +74,10 @@ class TaskResults final : public expr::Lookup {
   expr::Answer task(std::optional<std::string_view> id,
                     std::optional<int64_t> route) const override;
 
+  // Whether task() shows each item as {status, result}, which StackStorm does.
+  void tells_items(bool with_status) { items_have_status_ = with_status; }
+  // What it shows of the items of a task.
+  Value shown(const ValueList& items, const std::vector<std::string_view>& statuses) const;
   // The task has run, but what came of it is only in the store.
   void note_stored(const TaskKey& key) { tasks_.try_emplace(key); }
   void started(const TaskKey& key, TaskInfo info, size_t items);
@@ -89,6 +95,7 @@ class TaskResults final : public expr::Lookup {
     bool items_complete = false;
   };
   std::map<TaskKey, Known> tasks_;
+  bool items_have_status_ = false;
   std::optional<KeyLookup> keys_;
 };
 

@@ -78,11 +78,12 @@ Result<TaskRuns> load_task(sql::Connection& db, Of<ExecutionId> workflow, const 
     } else {
       loaded.items.resize(static_cast<size_t>(run.item) + 1);
       loaded.items.back() = std::move(result);
+      loaded.statuses.resize(loaded.items.size(), to_string(ExecutionStatus::Requested));
+      if (row) loaded.statuses.back() = to_string(last.status);
     }
   }
   if (!loaded.items.empty()) {
-    loaded.info =
-        TaskInfo(workflow.id, &last, Value::map({{"items", Value(ValueList(loaded.items))}}));
+    loaded.info = TaskInfo(workflow.id, &last, Value());  // TaskResults::loaded
   }
   return loaded;
 }

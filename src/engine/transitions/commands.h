@@ -78,6 +78,9 @@ struct Rerun {
   bool reset_items = false;  // all items of a task, not only those that failed
 };
 
+// Of a workflow in the language `orquesta`: whether what runs below it ends by itself first.
+enum class CancelHow : uint8_t { AsLanguageSays, Now };
+
 // What somebody says to an inquiry.
 struct Answer {
   Value response;
@@ -163,7 +166,8 @@ Message ingest(Caller caller, NewEvent event, Reply<Ingested> reply);
 Message replay(Caller caller, EventId event, std::optional<Value> payload, Reply<Ingested> reply);
 Message run(Caller caller, NewExecution request, Reply<kernel::ExecutionRow> reply);
 // The whole tree. Conflict when it is final already.
-Message cancel(Caller caller, ExecutionId id, Reply<kernel::ExecutionRow> reply);
+Message cancel(Caller caller, ExecutionId id, Reply<kernel::ExecutionRow> reply,
+               CancelHow how = CancelHow::AsLanguageSays);
 Message resolve(Caller caller, ExecutionId id, Resolution resolution,
                 Reply<kernel::ExecutionRow> reply);
 // Of workflows, with all workflows below: steps that run end first. Conflict when it is final.

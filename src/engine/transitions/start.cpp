@@ -269,8 +269,14 @@ void tell_home(Context& ctx, const ExecutionRow& row, const Permit& permit) {
 
 // The result as every action has it.
 Value result_of(std::string_view out, std::string_view err, int exit_code, Value output) {
-  return Value::map(
-      {{"stdout", out}, {"stderr", err}, {"exit_code", exit_code}, {"output", std::move(output)}});
+  // The last three are StackStorm's names.
+  return Value::map({{"stdout", out},
+                     {"stderr", err},
+                     {"exit_code", exit_code},
+                     {"output", std::move(output)},
+                     {"return_code", exit_code},
+                     {"succeeded", exit_code == 0},
+                     {"failed", exit_code != 0}});
 }
 
 void set_timer(Context& ctx, const ExecutionRow& row, TimerKind kind, int64_t due) {
@@ -295,13 +301,15 @@ void note_update(Context& ctx, const ExecutionRow& row) {
                               .at = ctx.now()});
 }
 
-void send(Context& ctx, const ExecutionRow& of_tree, MessageKind kind, ExecutionId subject) {
+void send(Context& ctx, const ExecutionRow& of_tree, MessageKind kind, ExecutionId subject,
+          std::string_view body) {
   MessageRow message;
   message.id = ctx.new_id<MessageId>();
   message.tenant = of_tree.tenant;
   message.shard = shard_of(of_tree.tenant, of_tree.root.value);
   message.kind = kind;
   message.subject = subject.value;
+  message.body_json = body;
   message.created = ctx.now();
   ctx.changes.messages.push_back(std::move(message));
 }

@@ -81,7 +81,7 @@ void set_timer(Context& ctx, const kernel::ExecutionRow& row, kernel::TimerKind 
 void note_update(Context& ctx, const kernel::ExecutionRow& row);
 // A message of an execution's tree to a later transition.
 void send(Context& ctx, const kernel::ExecutionRow& of_tree, kernel::MessageKind kind,
-          ExecutionId subject);
+          ExecutionId subject, std::string_view body = {});
 // How many executions are above it.
 int depth_of(const Context& ctx, const kernel::ExecutionRow& row);
 // Its workflow, if it belongs to one, hears of its status. `result`: that of a final one.

@@ -3,6 +3,9 @@
 
 #include <fmt/format.h>
 
+#include "base/json.h"
+#include "conductor/inspect.h"
+
 namespace millrace::engine {
 
 using namespace kernel;
@@ -10,13 +13,26 @@ using conductor::Status;
 
 namespace {
 
+std::string_view pack_part(std::string_view ref) { return ref.substr(0, ref.find('.')); }
+
 // What a workflow sees besides its own variables, under the names that StackStorm gives it.
-Value context_of(const ExecutionRow& row, const Pack& pack) {
-  Value context = Value::map({{"st2", Value::map({{"action_execution_id", row.id.str()},
-                                                  {"workflow_execution_id", row.id.str()},
-                                                  {"user", row.identity},
-                                                  {"pack", pack.ref},
-                                                  {"action", row.action}})}});
+Value context_of(const Context& ctx, const ExecutionRow& row, const Pack& pack,
+                 const Action& action) {
+  Value st2 = Value::map({{"action_execution_id", row.id.str()},
+                          {"workflow_execution_id", row.id.str()},
+                          {"user", row.identity},
+                          {"api_user", row.identity},
+                          {"pack", pack.ref},
+                          {"action", row.action},
+                          {"runner", action.runner_type},
+                          {"api_url", ctx.api_url()}});
+  auto started_by = row.env_json.empty() ? Value() : parse_json(row.env_json, kOwnJson);
+  for (std::string_view name : {"rule", "trigger"}) {  // may fail: then nobody is named
+    if (started_by.ok() && started_by->is_map() && started_by->find(name)) {
+      st2.set(name, Value((*started_by)[name]));
+    }
+  }
+  Value context = Value::map({{"st2", std::move(st2)}});
   if (row.parent) {
     context.set("parent", Value::map({{"execution_id", row.parent.str()},
                                       {"workflow_execution_id", row.parent.str()},
@@ -27,9 +43,38 @@ Value context_of(const ExecutionRow& row, const Pack& pack) {
   return context;
 }
 
+Value failed_with_errors(Value errors) {
+  return Value::map({{"output", Value()}, {"errors", std::move(errors)}});
+}
+
 Value failed_with(std::string_view why) {
-  return Value::map(
-      {{"output", Value()}, {"errors", Value(ValueList{Value::map({{"message", why}})})}});
+  return failed_with_errors(Value(ValueList{Value::map({{"message", why}})}));
+}
+
+// The actions that its tasks name, as a start of them would find them.
+conductor::FindAction callees_of(const TenantCatalog& catalog, const ExecutionRow& workflow) {
+  std::string_view own_pack = pack_part(workflow.action);
+  return [&catalog, &workflow, own_pack](std::string_view ref) -> conductor::Callee {
+    if (pack_part(ref) == own_pack) {
+      auto pinned = catalog.find_action(ref, workflow.release);
+      // Its release is kept: for this execution.
+      if (pinned) return {.action = pinned->action.get()};
+    }
+    if (const auto* current = catalog.find_action(ref)) return {.action = current->action.get()};
+    return {.advice = catalog.suggest_action(ref)};
+  };
+}
+
+// What can be known of its calls before its first task runs.
+Value errors_of_calls(const Context& ctx, const ExecutionRow& row,
+                      const TenantCatalog::ActionRef& action) {
+  Value errors = Value::list();
+  const auto& spec = action.workflow->definition->spec();
+  auto find_action = callees_of(ctx.catalog(row.tenant), row);
+  for (auto& finding : conductor::inspect_content(spec, find_action, *action.action->workflow)) {
+    errors.push_back(conductor::to_value(finding));
+  }
+  return errors;
 }
 
 // Its input and variables are rendered by a decision of their own.
@@ -43,6 +88,11 @@ void begin_later(Context& ctx, ExecutionId id) {
 
 Result<void> begin(Context& ctx, const Due& due) {
   const ExecutionRow& row = *ctx.execution(due.execution.id);  // until steps are added
+  auto end_with = [&](Value errors) -> Result<void> {
+    finish(ctx, row.id, ExecutionStatus::Failed, FailureClass::UserError,
+           failed_with_errors(std::move(errors)));
+    return {};
+  };
   auto end = [&](std::string_view why) -> Result<void> {
     finish(ctx, row.id, ExecutionStatus::Failed, FailureClass::UserError, failed_with(why));
     return {};
@@ -58,7 +108,12 @@ Result<void> begin(Context& ctx, const Due& due) {
                            depth, kDeepestWorkflow));
   }
   if (!action || !action->workflow || !action->workflow->definition) {
-    return end(action && action->workflow ? action->workflow->faults : "it has no definition");
+    if (!action || !action->workflow) return end("it has no definition");
+    if (action->workflow->errors.size() == 0) return end(action->workflow->faults);
+    return end_with(action->workflow->errors);
+  }
+  if (Value errors = errors_of_calls(ctx, row, *action); errors.size() > 0) {
+    return end_with(std::move(errors));
   }
   // Its id is another one in each decision: it is known by its place among those that begin.
   int place = ctx.next_beginning();
@@ -70,10 +125,11 @@ Result<void> begin(Context& ctx, const Due& due) {
   auto environment = ctx.environment(*action->pack, row);
   if (ctx.lacks_config()) return needs_error();
   environment.outside = fresh->results.get();
+  fresh->results->tells_items(!action->workflow->definition->native());
   fresh->conductor.emplace(action->workflow->definition, conductor::State(), environment);
   auto& live = ctx.add_workflow(std::move(fresh));
   WorkflowRun run(ctx, live);
-  return run.check(run.begin(context_of(row, *action->pack), due.value));
+  return run.check(run.begin(context_of(ctx, row, *action->pack, *action->action), due.value));
 }
 
 Result<void> changed(Context& ctx, const Due& due) {

@@ -8,6 +8,7 @@
 
 #include "base/json.h"
 #include "base/mutants.h"
+#include "engine/transitions/error_places.h"
 #include "engine/transitions/waiting.h"
 #include "engine/transitions/work_off.h"
 #include "packs/output.h"
@@ -177,10 +178,15 @@ Result<void> WorkflowRun::tell(const TaskKey& key, int32_t item, Status status,
     items->mutable_list().resize(all.size());
     event.accumulated = std::move(*items);
     bool failed = conductor::kAbended.has(status) || all.count(conductor::kAbended) > 0;
-    live_.results->ended(key,
-                         TaskInfo(live_.id, nullptr, Value::map({{"items", event.accumulated}}),
-                                  failed ? "failed" : to_string(status)),
-                         -1, Value());
+    std::vector<std::string_view> statuses;
+    for (size_t i = 0; i < all.size(); ++i) {
+      statuses.push_back(to_string(static_cast<int32_t>(i) == item ? status : all[i]));
+    }
+    live_.results->ended(
+        key,
+        TaskInfo(live_.id, nullptr, live_.results->shown(event.accumulated.as_list(), statuses),
+                 failed ? "failed" : to_string(status)),
+        -1, Value());
   }
   TRY(conductor_.event(key.task, key.route, event));
   return {};
@@ -389,13 +395,20 @@ void WorkflowRun::end() {
   Value errors = Value::list();
   for (const auto& error : state.errors) errors.push_back(error.to_value());
   auto action = ctx_.catalog(own.tenant).find_action(own.action, own.release);
+  if (action) put_places(*action->action->workflow, errors);
   if (status == Status::Succeeded && action) {
-    if (auto fault = packs::output_fault(*action->action, state.output); !fault.empty()) {
+    auto fault = packs::output_fault(*action->action, state.output);
+    if (!fault.empty()) result.set("output_error", fault);
+    if (!fault.empty() && !action->action->keeps_output_errors) {
       status = Status::Failed;
       errors.push_back(Value::map({{"type", "error"}, {"message", fault}}));
     }
   }
-  if (errors.size() > 0) result.set("errors", std::move(errors));
+  // What went wrong on the way to a good end is seen at its tasks.
+  if (status != Status::Succeeded && errors.size() > 0) result.set("errors", std::move(errors));
+  if (conductor_.definition().is_chain()) {
+    for (std::string_view name : {"tasks", "published"}) result.set(name, state.output[name]);
+  }
   if (!live_.open.empty()) {
     // Questions that nobody has to answer any more.
     send(ctx_, row(), MessageKind::CancelExecution, live_.id);

@@ -58,6 +58,20 @@ struct WaitQuery {
   }
 };
 
+struct CancelQuery {
+  bool now = false;
+
+  static const Fields& fields() {
+    static const Field lines[] = {
+        field("now", &CancelQuery::now,
+              "Of an Orquesta workflow: end what runs at once. Without it that ends by itself "
+              "first."),
+    };
+    static const auto table = fields_of<CancelQuery>("CancelQuery", "", lines);
+    return table;
+  }
+};
+
 struct ExecutionQuery {
   int limit = 50;
   std::string cursor;
@@ -219,8 +233,10 @@ Response show_result(Call& call, sql::Connection& db) {
 
 Task<Response> cancel_execution(Call& call) {
   CO_TRY(auto id, call.id<ExecutionId>());
+  CO_TRY(auto query, call.query<CancelQuery>());
+  auto how = query.now ? engine::CancelHow::Now : engine::CancelHow::AsLanguageSays;
   auto command = [&](auto reply) {
-    call.api.engine.submit(engine::command::cancel(call.caller(), id, std::move(reply)));
+    call.api.engine.submit(engine::command::cancel(call.caller(), id, std::move(reply), how));
   };
   CO_TRY(auto row, co_await ask<ExecutionRow>(command));
   co_return answer_one(brief_view(row), 202);
@@ -299,6 +315,7 @@ std::vector<Route> execution_routes() {
        .access = Permission::ExecutionsCancel,
        .handler = cancel_execution,
        .summary = "Cancel an execution and everything below it.",
+       .query = &CancelQuery::fields(),
        .answer = execution,
        .status = 202},
       {.name = "resolve_execution",

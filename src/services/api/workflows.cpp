@@ -168,8 +168,9 @@ Response inspect_workflow(Call& call, sql::Connection&) {
     return answer_list(views);
   }
   expr::Engine expressions;
-  auto options = engine::inspect_options(input.language == Language::Orquesta ? expr::Mode::Orquesta
-                                                                              : expr::Mode::Native);
+  auto mode = input.language == Language::Orquesta ? expr::Mode::Orquesta : expr::Mode::Native;
+  auto catalog = call.api.engine.catalog(call.who.tenant);
+  auto options = engine::inspect_options(mode, engine::callees(*catalog));
   for (auto& finding : conductor::inspect(*document, expressions, options)) {
     views.push_back({std::string(conductor::to_string(finding.cls)), finding.line,
                      std::move(finding.path), std::move(finding.message)});
