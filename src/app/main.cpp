@@ -12,6 +12,7 @@
 #include "adapters/blob_fs/blob_fs.h"
 #include "app/agent_command.h"
 #include "app/backup.h"
+#include "app/import_command.h"
 #include "app/local_commands.h"
 #include "app/pack_author.h"
 #include "app/pack_commands.h"
@@ -198,6 +199,7 @@ int main(int argc, char** argv) {
     std::ranges::move(workflow_commands(), std::back_inserter(commands));
     std::ranges::move(millrace::app::pack_author_commands(), std::back_inserter(commands));
     std::ranges::move(millrace::app::pack_change_commands(), std::back_inserter(commands));
+    std::ranges::move(millrace::app::import_commands(), std::back_inserter(commands));
     commands.push_back(agent_command());
     return finish_stdout(run(std::move(commands), std::vector<std::string>(argv + 1, argv + argc)));
   } catch (const std::bad_alloc&) {

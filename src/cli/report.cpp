@@ -76,6 +76,8 @@ std::string hint_for(const Error& error, std::string_view path) {
 }
 
 std::string local_hint_for(const Error& error, std::string_view path) {
+  // Of another server, or of its files.
+  if (error.code() == "CLI-0009") return "docs/errors/CLI-0009.md says what to do";
   // A mistake in the configuration.
   if (error.code() == "BAS-0010") {
     return "`millrace config check` without --config and --set prints every key with its meaning";

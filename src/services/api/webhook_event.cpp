@@ -17,6 +17,9 @@
 namespace millrace::api {
 namespace {
 
+// Its rules ask for the endpoint as `url`.
+constexpr std::string_view kStackstormWebhook = "core.st2.webhook";
+
 constexpr size_t kLongestDeliveryId = 256;
 
 constexpr std::string_view kTokenHeaders[] = {"content-type", "user-agent"};
@@ -193,7 +196,8 @@ Result<engine::NewEvent> webhook_event(const kernel::WebhookRow& endpoint,
   event.source = kernel::own_source(kernel::SourceKind::Webhook, endpoint.name);
   event.source_id = delivery_key(scheme, request, delivery);
   event.type = event.source;
-  event.trigger_parameters = Value::map({{"name", endpoint.name}});
+  std::string_view named = endpoint.trigger == kStackstormWebhook ? "url" : "name";
+  event.trigger_parameters = Value::map({{named, endpoint.name}});
   if (scheme && scheme->needs_body_dedupe()) event.body_hash = hash_of(request.body);
   // The text is put together around the body as it came: no second encoding of what is large.
   auto& json = event.payload_json;

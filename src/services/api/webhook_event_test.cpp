@@ -48,6 +48,15 @@ TEST(WebhookEvent, KeepsTheBodyAsItCameAndOnlyAllowedHeaders) {
   EXPECT_EQ(to_json(event->trigger_parameters), R"({"name":"ci"})");
 }
 
+TEST(WebhookEvent, StackStormsTriggerCallsTheEndpointUrl) {
+  net::HttpRequest request;
+  auto row = endpoint("token");
+  row.trigger = "core.st2.webhook";
+  auto event = webhook_event(row, nullptr, request);
+  ASSERT_TRUE(event.ok()) << event.error().describe();
+  EXPECT_EQ(to_json(event->trigger_parameters), R"({"url":"ci"})");
+}
+
 TEST(WebhookEvent, TheBodysHashIsAKeyOnlyWhereNoTimeIsSigned) {
   std::string body = R"({"a":1})";
   auto hash = hex_encode(auth::bytes_of(auth::sha256(body)));
