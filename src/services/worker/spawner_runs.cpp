@@ -325,12 +325,12 @@ bool SpawnerLoop::tree_is_gone(const Run& run) const {
   return only_main || walk_tree(run).empty();
 }
 
-// Returns false when there was nothing to read.
+// Returns false when the pipe is empty now.
 bool SpawnerLoop::read_output(Run& run, int stream, bool live) {
   ssize_t n = read(run.read_end[stream].get(), read_buffer_.data(), read_buffer_.size());
   if (n <= 0) return false;
   record(run, stream, {read_buffer_.data(), static_cast<size_t>(n)}, live);
-  return true;
+  return n == std::ssize(read_buffer_);
 }
 
 void SpawnerLoop::record(Run& run, int stream, std::string_view bytes, bool live) {

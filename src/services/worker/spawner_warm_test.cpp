@@ -207,6 +207,22 @@ TEST_P(WarmTest, ChildrenOfACallEndWithIt) {
   }
 }
 
+TEST_P(WarmTest, IsRecycledByAgeAndMemory) {
+  auto client = connect();
+  auto with = [&](auto change) {
+    auto launch = calling("a", Reuse::Process, kProcess);
+    change(launch.warm);
+    return result(client, launch);
+  };
+  auto large = [](WarmCall& warm) { warm.memory_bytes = 1 << 20; };
+  auto first = with(large);
+  auto second = with([](auto&) {});
+  EXPECT_NE(first, second) << "it had more memory than it may keep";
+  EXPECT_EQ(with([](auto&) {}), second);
+  usleep(2'000);
+  EXPECT_NE(with([](WarmCall& warm) { warm.age_ms = 1; }), second);
+}
+
 TEST_P(WarmTest, IsRecycledByCountCrashTimeoutAndCancel) {
   auto client = connect();
   auto process = [&](const std::string& key) {

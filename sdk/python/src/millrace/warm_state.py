@@ -6,8 +6,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from _signal import getsignal  # that of signal makes an enum of each answer
-from typing import Any
+from _signal import getsignal  # type: ignore[import-not-found]  # no enum for each answer
 
 # What end_children waits for at most: who is killed is gone, but for the kernel's own waits.
 _TRIES = 100
@@ -87,13 +86,13 @@ def set_variables(wanted: dict[str, str]) -> None:
         name.encode(encoding, errors): value.encode(encoding, errors)
         for name, value in wanted.items()
     }
-    for name in [each for each in raw if each not in encoded]:
-        os.unsetenv(name)
-        del raw[name]
-    for name, value in encoded.items():
-        if raw.get(name) != value:
-            os.putenv(name, value)
-            raw[name] = value
+    for gone in [each for each in raw if each not in encoded]:
+        os.unsetenv(gone)
+        del raw[gone]
+    for key, item in encoded.items():
+        if raw.get(key) != item:
+            os.putenv(key, item)
+            raw[key] = item
 
 
 def _threads() -> int:
