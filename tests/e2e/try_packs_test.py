@@ -29,8 +29,11 @@ ANY = ""  # said or not
 FAULTS = {
     "sound": ({"actions/act.yaml": ACTION}, WHOLE, None),
     "default_of_another_type": (
+        {"actions/act.yaml": ACTION + "parameters: {deep: {type: integer, default: many}}\n"},
+        WHOLE, "parameter 'deep': 'default': expected integer"),
+    "default_that_can_be_cast": (
         {"actions/act.yaml": ACTION + "parameters: {deep: {type: boolean, default: 0}}\n"},
-        WHOLE, "parameter 'deep': 'default': expected boolean, found integer 0"),
+        WHOLE, None),
     "default_in_the_schema": (
         {"config.schema.yaml": "port: {type: integer, default: many}\n"},
         WHOLE, "'port': 'default': expected integer"),
