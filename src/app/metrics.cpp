@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "app/metrics.h"
 
+#include "app/sensors.h"
+
 namespace millrace::app {
 namespace {
 
@@ -51,6 +53,17 @@ void Metrics::watch(const async::Loop& loop) {
   registry_.counter_from("millrace_loop_held_total",
                          "Turns that held the loop for longer than 50 ms: the log names them.",
                          [&loop] { return static_cast<double>(loop.held()); });
+}
+
+void Metrics::watch(const SensorHost& sensors) {
+  registry_.gauge_from("millrace_sensors_running", "Sensors that run here.",
+                       [&sensors] { return static_cast<double>(sensors.counts().running); });
+  registry_.gauge_from("millrace_sensors_down", "Sensors that do not stay up here.",
+                       [&sensors] { return static_cast<double>(sensors.counts().down); });
+  registry_.counter_from("millrace_sensor_starts_total", "Processes started for sensors.",
+                         [&sensors] { return static_cast<double>(sensors.counts().starts); });
+  registry_.counter_from("millrace_sensor_events_total", "Events of sensors that were stored.",
+                         [&sensors] { return static_cast<double>(sensors.counts().events); });
 }
 
 std::function<void(std::string_view, int64_t)> Metrics::decided() {

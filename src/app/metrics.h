@@ -13,6 +13,8 @@
 
 namespace millrace::app {
 
+class SensorHost;
+
 // What a server tells on /metrics. Updates are thread-safe and take tens of nanoseconds.
 class Metrics {
  public:
@@ -21,6 +23,7 @@ class Metrics {
   // Reads the engine's own counters whenever somebody asks.
   void watch(const engine::Engine& engine);
   void watch(const async::Loop& loop);
+  void watch(const SensorHost& sensors);
   // Called by the executor for each first decision.
   std::function<void(std::string_view kind, int64_t waited_ns)> decided();
   // Called by the executor when the wall clock was set.

@@ -105,8 +105,17 @@ std::optional<std::vector<sensor::Wanted>> SensorHost::wanted() {
   auto servers = given_.engine.servers();
   std::vector<sensor::Wanted> out;
   std::map<sensor::SensorKey, Known> known;
+  std::map<sensor::SensorKey, bool> switches;
   for (TenantId tenant : tenants_of(*catalogs)) {
-    for (auto& spec : sensors_of(*catalogs, tenant)) {
+    auto specs = sensors_of(*catalogs, tenant);
+    if (specs.empty()) continue;
+    if (auto seen = look_at_switches(tenant, switches); !seen.ok()) {
+      log_warn("sensor.switches_not_read", {{"error", seen.error().message()}});
+      reader_.reset();
+      return std::nullopt;
+    }
+    for (auto& spec : specs) {
+      if (auto at = switches.find(spec.key); at != switches.end()) spec.sensor.enabled = at->second;
       const auto* runner = runner_of(servers, spec.key);
       if (!spec.can_run() || !runner || !runner->is_self) continue;
       auto config = config_of(spec);
@@ -128,7 +137,27 @@ std::optional<std::vector<sensor::Wanted>> SensorHost::wanted() {
   }
   std::lock_guard lock(mutex_);
   known_ = std::move(known);
+  switches_ = std::move(switches);
   return out;
+}
+
+Result<void> SensorHost::look_at_switches(TenantId tenant,
+                                          std::map<sensor::SensorKey, bool>& switches) {
+  constexpr int kMost = 10'000;
+  if (!reader_) {
+    TRY(reader_, given_.engine.reader());
+  }
+  auto any = engine::sensor_switch(tenant, "");
+  TRY(auto rows, store::list_keys(*reader_, any, any.scope, kMost));
+  for (const auto& row : rows) {
+    if (!row.deleted) switches[{tenant, row.key.name}] = row.value_json == "true";
+  }
+  return {};
+}
+
+void SensorHost::apply_switch(SensorSpec& spec) const {
+  std::lock_guard lock(mutex_);
+  if (auto at = switches_.find(spec.key); at != switches_.end()) spec.sensor.enabled = at->second;
 }
 
 std::optional<SensorHost::Known> SensorHost::known(const sensor::SensorKey& key) const {
@@ -432,7 +461,8 @@ api::SensorDesk SensorHost::desk() {
             auto catalogs = given_.engine.catalogs();
             auto servers = given_.engine.servers();
             std::vector<api::SensorInfo> out;
-            for (const auto& spec : sensors_of(*catalogs, tenant)) {
+            for (auto& spec : sensors_of(*catalogs, tenant)) {
+              apply_switch(spec);
               out.push_back(info_of(spec, servers));
             }
             return out;
@@ -440,6 +470,7 @@ api::SensorDesk SensorHost::desk() {
       .find = [this](TenantId tenant, const std::string& ref) -> std::optional<api::SensorInfo> {
         auto spec = find_sensor(*given_.engine.catalogs(), {tenant, ref});
         if (!spec) return std::nullopt;
+        apply_switch(*spec);
         return info_of(*spec, given_.engine.servers());
       },
       .restart = [this](TenantId tenant,
@@ -461,15 +492,14 @@ api::SensorDesk SensorHost::desk() {
 std::vector<std::string> SensorHost::troubles() const {
   std::vector<std::string> out;
   auto catalogs = given_.engine.catalogs();
-  size_t without = 0, down = 0;
+  size_t without = 0;
   for (TenantId tenant : tenants_of(*catalogs)) {
-    for (const auto& spec : sensors_of(*catalogs, tenant)) {
+    for (auto& spec : sensors_of(*catalogs, tenant)) {
+      apply_switch(spec);
       without += spec.sensor.enabled && !spec.runtime ? 1 : 0;
     }
   }
-  for (const auto& status : sensors_->statuses()) {
-    down += status.state == sensor::State::BackingOff ? 1 : 0;
-  }
+  auto down = counts().down;
   if (without > 0) {
     out.push_back(fmt::format("{} sensors have no runtime: see millrace sensor list", without));
   }

@@ -55,6 +55,7 @@ class SensorHost {
   void stop();
 
   api::SensorDesk desk();
+  sensor::Counts counts() const { return sensors_->counts(); }
   // For /health.
   std::vector<std::string> troubles() const;
 
@@ -65,6 +66,8 @@ class SensorHost {
     Value config;
   };
   std::optional<std::vector<sensor::Wanted>> wanted();
+  Result<void> look_at_switches(TenantId tenant, std::map<sensor::SensorKey, bool>& switches);
+  void apply_switch(SensorSpec& spec) const;
   Result<Value> config_of(const SensorSpec& spec);
   void prepare(const sensor::SensorKey& key,
                const std::function<void(Result<sensor::Prepared>)>& ready);
@@ -87,6 +90,7 @@ class SensorHost {
   std::mutex staged_mutex_;  // of what `worker` looks for releases with
   mutable std::mutex mutex_;
   std::map<sensor::SensorKey, Known> known_;
+  std::map<sensor::SensorKey, bool> switches_;  // what people say of `enabled`
   std::map<sensor::SensorKey, TokenId> live_tokens_;
   int64_t last_token_ = 0;
   // Of the sensors' thread.

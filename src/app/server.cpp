@@ -334,6 +334,7 @@ void Server::open_sensors() {
                           .stop_grace_ms = config_.sensors.stop_grace_ms};
   releases_->serve(given.worker);
   sensors_ = std::make_unique<SensorHost>(std::move(given));
+  metrics_.watch(*sensors_);
 }
 
 Result<void> Server::listen() {

@@ -32,6 +32,18 @@ Result<int> restart_sensor(Context& context) {
   return kOk;
 }
 
+Result<int> switch_sensor(Context& context, std::string_view how) {
+  const auto& ref = context.in.get("REF");
+  TRY(auto sensor, context.session.send({.path = path_of(kSensors, ref, fmt::format("/{}", how)),
+                                         .takes_key = true}));
+  if (context.is_table()) {
+    context.print(fmt::format("sensor '{}' is {}d\n", ref, how));
+  } else {
+    context.print_object(sensor);
+  }
+  return kOk;
+}
+
 Result<int> print_sensor_log(Context& context) {
   std::string limit = context.in.has("--lines") ? context.in.get("--lines") : "200";
   TRY(auto lines,
@@ -63,6 +75,14 @@ CommandTable sensor_commands() {
        .help = "Stop a sensor and start it anew",
        .arguments = {{"REF", ""}},
        .remote = restart_sensor},
+      {.path = "sensor enable",
+       .help = "Let a sensor run, whatever its file says",
+       .arguments = {{"REF", ""}},
+       .remote = [](Context& context) { return switch_sensor(context, "enable"); }},
+      {.path = "sensor disable",
+       .help = "Stop a sensor until it is enabled",
+       .arguments = {{"REF", ""}},
+       .remote = [](Context& context) { return switch_sensor(context, "disable"); }},
       {.path = "sensor logs",
        .help = "Print the last lines that a sensor has printed",
        .arguments = {{"REF", ""}},

@@ -425,6 +425,8 @@ TEST(Load, ASensorIsAClassOrAProgram) {
        {"sensors/e.yaml", "name: sugar\nentry_point: e\nrunner_type: cobol\n"},
        {"sensors/f.yaml", "name: cup\nentry_point: d\n"},
        {"sensors/g.yaml", "name: broken\n"},
+       {"sensors/h.yaml", "class_name: Milk\nentry_point: b.py\nrunner_type: mine\n"},
+       {"runtimes/mine.yaml", "name: mine\ninterpreter: [/opt/python]\n"},
        {"sensors/a.js", ""},
        {"sensors/b.py", ""},
        {"sensors/c.sh", ""},
@@ -443,7 +445,8 @@ TEST(Load, ASensorIsAClassOrAProgram) {
   }
   EXPECT_EQ(found,
             "tea.kettle node sdk=2 true tea.boiled\ntea.pot python sdk=0 false \n"
-            "tea.spoon native sdk=0 true \ntea.sugar  sdk=0 true \ntea.cup native sdk=0 true \n");
+            "tea.spoon native sdk=0 true \ntea.sugar  sdk=0 true \ntea.cup native sdk=0 true \n"
+            "tea.Milk tea.mine sdk=1 true \n");
 }
 
 TEST(Check, WhatPointsAtItselfIsWrittenOutSoFar) {

@@ -76,15 +76,22 @@ class SensorReader {
                        fmt::format("no runtime '{}'{}: the sensor is not run", type->text,
                                    did_you_mean(type->text, runner_type_names())));
     }
-    if (!sensor_.class_name.empty() && sensor_.runtime == "python") sensor_.sdk = Sdk::Python;
-    if (!sensor_.class_name.empty() && sensor_.runtime == "node") sensor_.sdk = Sdk::Node;
+    // A class has somebody who calls it, in a runtime of the pack's own as well.
+    if (!sensor_.runtime.empty() && !sensor_.class_name.empty() && sensor_.sdk == Sdk::None) {
+      sensor_.sdk = is_javascript() ? Sdk::Node : Sdk::Python;
+    }
   }
 
-  // A class has somebody who calls it; a program is started as its name says.
+  bool is_javascript() const {
+    std::string_view file = sensor_.entry_point;
+    return file.ends_with(".js") || file.ends_with(".mjs") || file.ends_with(".cjs");
+  }
+
+  // A program is started as its name says.
   void guess_runner() {
     std::string_view file = sensor_.entry_point;
     bool has_class = !sensor_.class_name.empty();
-    if (file.ends_with(".js") || file.ends_with(".mjs") || file.ends_with(".cjs")) {
+    if (is_javascript()) {
       sensor_.runtime = "node";
       if (has_class) sensor_.sdk = Sdk::Node;
     } else if (has_class || file.ends_with(".py")) {

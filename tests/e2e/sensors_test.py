@@ -6,6 +6,7 @@ go on."""
 import json
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -244,6 +245,16 @@ time.sleep(1e6)
         assert "1 sensors have no runtime" in json.dumps(health), health
         refused = server.client().request("POST", "/api/v1/sensors/bell.odd/restart")
         assert refused[0] == 409 and refused[2]["code"] == "API-0131", refused
+        # A switch holds whatever the file says, over a restart of the server.
+        assert "is enabled" in server.cli("sensor", "enable", "bell.off")
+        assert "is disabled" in server.cli("sensor", "disable", "bell.ring")
+        until_state(server, "bell.ring", "disabled")
+        assert "ended with" in until_state(server, "bell.off", "backing_off")["last_error"]
+        server.stop()
+        server.start()
+        until_state(server, "bell.post", "running")
+        until_state(server, "bell.ring", "disabled")
+        assert server.client().request("POST", "/api/v1/sensors/no.such/disable")[0] == 404
         pid = sensor(server, "bell.post")["pid"]
         for one in [pid, *children_of(pid)]:
             assert b"mr_" not in pathlib.Path(f"/proc/{one}/cmdline").read_bytes()
@@ -283,6 +294,10 @@ def what_one_sensor_does_costs_no_other():
             server, "quick.Eye")["starts"] >= 2, PATIENCE)
         health = json.dumps(server.client().request("GET", "/health")[2])
         assert "sensors do not stay up" in health, health
+        told = server.client().request("GET", "/metrics")[2].decode()
+        assert float(re.search(r"^millrace_sensors_running (\S+)", told, re.M)[1]) >= 3, told
+        assert float(re.search(r"^millrace_sensors_down (\S+)", told, re.M)[1]) >= 1, told
+        assert float(re.search(r"^millrace_sensor_events_total (\S+)", told, re.M)[1]) > 10, told
         # It hangs at its stop: its tree is killed, in another session as well.
         deaf = until_state(server, "deaf.Eye", "running")["pid"]
         tree = until("it has its child", lambda: (lambda found: len(found) >= 2 and found)(

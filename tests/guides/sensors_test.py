@@ -11,6 +11,7 @@ SAYS = {
     "millrace sensor logs inbox.files": "is started",
     "millrace sensor restart inbox.files": "is started anew",
     "millrace sensor show inbox.files": "inbox.file",
+    "millrace sensor disable inbox.files": "is disabled",
 }
 
 

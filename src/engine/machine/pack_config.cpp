@@ -11,6 +11,10 @@ kernel::KeyName config_key(TenantId tenant, std::string_view pack) {
   return {tenant, fmt::format("config:{}", pack), "values"};
 }
 
+kernel::KeyName sensor_switch(TenantId tenant, std::string_view sensor) {
+  return {tenant, "sensors", std::string(sensor)};
+}
+
 bool is_configurable(const Pack& pack) {
   return pack.config_schema["properties"].size() > 0 ||
          pack.config_schema.find("patternProperties") || pack.config.size() > 0;

@@ -16,6 +16,9 @@ namespace millrace::engine {
 // with the keys of a decision: the next run sees a change, on each server.
 kernel::KeyName config_key(TenantId tenant, std::string_view pack);
 
+// Whether a sensor is to run, whatever its file says: a key of another such scope, true or false.
+kernel::KeyName sensor_switch(TenantId tenant, std::string_view sensor);
+
 // Whether there is anything to set.
 bool is_configurable(const Pack& pack);
 

@@ -3,10 +3,13 @@
 
 #include "base/text.h"
 #include "engine/elsewhere.h"
+#include "engine/machine/pack_config.h"
+#include "engine/transitions/commands.h"
 #include "services/api/call.h"
 #include "services/api/page.h"
 #include "services/api/routes.h"
 #include "services/api/shared.h"
+#include "store/read.h"
 
 namespace millrace::api {
 namespace {
@@ -44,7 +47,8 @@ struct SensorView {
         field("description", &V::description, ""),
         field("state", &V::state,
               "preparing: its environment is built; starting; running; stopping; backing_off: it "
-              "has ended, and is started again at next_start; disabled: its file says so; "
+              "has ended, and is started again at next_start; disabled: its file says so, or "
+              "somebody; "
               "no_runtime: nothing here runs it; no_server: none has the roles sensor and "
               "executor; elsewhere: on another server, which knows more."),
         field("server", &V::server, "That runs it."),
@@ -196,6 +200,34 @@ Task<Response> restart_sensor(Call& call) {
   co_return answer_one(view_of_sensor(info), 202);
 }
 
+// Outlives reloads and other releases of its pack.
+Task<Response> switch_sensor(Call& call, bool on) {
+  constexpr int kMostTries = 8;
+  CO_TRY(auto info, find_sensor_of(call));
+  engine::KeyWrite write{.key = engine::sensor_switch(call.who.tenant, info.ref),
+                         .value_json = on ? "true" : "false",
+                         .is_config = true};
+  for (int tries = 1;; ++tries) {
+    CO_TRY(co_await call.api.readers.run([&](sql::Connection& db) -> Result<void> {
+      TRY(auto row, store::find_key(db, write.key));
+      write.version = (row ? row->version : 0) + 1;
+      return {};
+    }));
+    auto command = [&](auto reply) {
+      call.api.engine.submit(engine::command::write_key(call.caller(), write, std::move(reply)));
+    };
+    auto row = co_await ask<kernel::KeyRow>(command);
+    bool overtaken = !row.ok() && row.error().code() == engine::kKeyMoved;
+    if (overtaken && tries < kMostTries) continue;
+    if (!row.ok()) co_return row.error();
+    info.enabled = on;
+    co_return answer_one(view_of_sensor(info), 202);
+  }
+}
+
+Task<Response> enable_sensor(Call& call) { return switch_sensor(call, true); }
+Task<Response> disable_sensor(Call& call) { return switch_sensor(call, false); }
+
 Task<Response> show_sensor_log(Call& call) {
   CO_TRY(auto query, call.query<SensorLogQuery>());
   CO_TRY(auto info, find_sensor_here(call));
@@ -237,6 +269,24 @@ std::vector<Route> sensor_routes() {
        .summary = "Stop a sensor and start it anew, or start it now when it waits to be started.",
        .answer = sensor,
        .status = 202},
+      {.name = "enable_sensor",
+       .method = "POST",
+       .pattern = "/api/v1/sensors/{ref}/enable",
+       .access = Permission::SensorsControl,
+       .handler = enable_sensor,
+       .summary = "Let a sensor run, whatever its file says; its answer is of the moment before.",
+       .answer = sensor,
+       .status = 202,
+       .takes_key = true},
+      {.name = "disable_sensor",
+       .method = "POST",
+       .pattern = "/api/v1/sensors/{ref}/disable",
+       .access = Permission::SensorsControl,
+       .handler = disable_sensor,
+       .summary = "Stop a sensor until it is enabled; its answer is of the moment before.",
+       .answer = sensor,
+       .status = 202,
+       .takes_key = true},
       {.name = "show_sensor_log",
        .method = "GET",
        .pattern = "/api/v1/sensors/{ref}/logs",

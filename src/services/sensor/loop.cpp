@@ -256,6 +256,7 @@ void Sensors::Loop::begin(Life& life, Prepared prepared) {
   life.held.reset();
   life.lines_at = life.output_at = 0;
   ++life.status.starts;
+  ++starts;
   life.status.pid = life.process->warden;
   life.log.say(fmt::format("is started (start {})", life.status.starts), outside_.now_ms());
   set_state(life, prepared.says_ready ? State::Starting : State::Running);
@@ -320,6 +321,7 @@ void Sensors::Loop::take_outcome(Life& life, int64_t number, const std::optional
   }
   if (!refused) {
     ++life.status.events;
+    ++events;
     life.status.last_event_ms = outside_.now_ms();
   } else {
     ++life.status.refused;

@@ -47,6 +47,8 @@ class Sensors::Loop {
 
   mutable std::mutex mutex;  // of what follows
   std::map<SensorKey, Life> lives;
+  int64_t starts = 0;
+  int64_t events = 0;
 
  private:
   // What is asked of the outside once the lock is free.

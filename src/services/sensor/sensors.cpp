@@ -56,6 +56,16 @@ std::vector<Status> Sensors::statuses() const {
   return out;
 }
 
+Counts Sensors::counts() const {
+  std::lock_guard lock(loop_->mutex);
+  Counts counts{.starts = loop_->starts, .events = loop_->events};
+  for (const auto& [key, life] : loop_->lives) {
+    counts.running += life.status.state == State::Running ? 1 : 0;
+    counts.down += life.status.state == State::BackingOff ? 1 : 0;
+  }
+  return counts;
+}
+
 std::optional<Status> Sensors::status(const SensorKey& key) const {
   std::lock_guard lock(loop_->mutex);
   auto at = loop_->lives.find(key);

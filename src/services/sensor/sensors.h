@@ -68,6 +68,14 @@ struct Status {
   std::string last_error;    // how the last process ended, or why there was none
 };
 
+// Of this server; for metrics.
+struct Counts {
+  int64_t running = 0;  // at this moment
+  int64_t down = 0;     // at this moment: they do not stay up
+  int64_t starts = 0;   // since the server's start
+  int64_t events = 0;   // stored since then
+};
+
 // Keeps the sensors of this server running: starts, restarts with a growing pause, bounds what
 // they print and send, and stops them. One thread of its own does all of it; whatever a sensor
 // does costs that sensor. All calls are thread-safe; none of them waits but `stop`.
@@ -114,6 +122,7 @@ class Sensors {
   void stop();
 
   std::vector<Status> statuses() const;
+  Counts counts() const;
   std::optional<Status> status(const SensorKey& key) const;
   std::optional<std::vector<LogLine>> log(const SensorKey& key, size_t most, int64_t after) const;
 
