@@ -8,6 +8,8 @@ import sys
 
 from fake_stackstorm import API_KEY, MASK, TOKEN, FakeStackstorm, key, rule
 from harness import ROOT, Server, binary, run_cases
+from pack_git_test import Repository
+from pack_install_test import FILES
 
 WAREHOUSE = ROOT / "tests/e2e/packs_st2/warehouse"
 
@@ -99,6 +101,19 @@ def what_carries_over_is_there_and_the_rest_is_named():
         assert done["result"]["result"]["shelves"] == 5, done
 
 
+def a_pack_comes_from_the_repository_that_the_index_names():
+    with Server(packs=()).start() as server, Repository() as repository, FakeStackstorm() as fake:
+        repository.commit(FILES)
+        repository.git("tag", "v1.0.0")
+        fake.packs = [{"ref": "tea", "version": "1.0.0"}, {"ref": "gone", "version": "1.0.0"}]
+        fake.index = {"tea": {"repo_url": repository.url},
+                      "gone": {"repo_url": repository.url.replace("tea", "gone")}}
+        told = outcomes(imported(server, "--url", fake.url, "--apply", "-o", "json", expect=1))
+        assert told == {("pack", "tea"): "moved", ("pack", "gone"): "failed"}, told
+        source = server.client().data("GET", "/api/v1/packs/tea")["source"]
+        assert source.startswith(repository.url), source
+
+
 def encrypted_keys_come_sealed_when_asked_for():
     with Server(packs=()).start() as server, moved_from() as fake:
         packs = copy_of_packs(server)
@@ -175,6 +190,7 @@ if __name__ == "__main__":
     sys.exit(run_cases([
         nothing_changes_until_it_is_applied,
         what_carries_over_is_there_and_the_rest_is_named,
+        a_pack_comes_from_the_repository_that_the_index_names,
         encrypted_keys_come_sealed_when_asked_for,
         a_second_time_leaves_what_is_there,
         long_lists_are_read_whole,
