@@ -10,7 +10,8 @@ seen = None
 @sensor(poll_interval=10)
 def inbox(service):
     global seen
-    files = {each for each in pathlib.Path(current().config["inbox"]).iterdir() if each.is_file()}
+    folder = pathlib.Path(current().config["inbox"])
+    files = {each for each in folder.glob("*") if each.is_file()}  # none while it is not there
     for path in sorted(files - (files if seen is None else seen)):
         payload = {"path": str(path), "bytes": path.stat().st_size}
         service.dispatch("tour.file_arrived", payload)
