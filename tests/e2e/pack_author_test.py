@@ -75,6 +75,8 @@ def a_test_that_fails_and_none_at_all_are_told():
         test.write_text(test.read_text().replace("1 + 1, 2", "1 + 1, 3"))
         said = folder.run("pack", "test", "tea", expect=1)
         assert "0 passed, 1 failed" in said and "2 != 3" in said, said
+        (folder.path / "tea/requirements.txt").write_text("leaves\n")
+        assert "may not be installed" in folder.run("pack", "test", "tea", "test_tea", expect=1)
         folder.run("pack", "test", "tea", "twice")  # the rehearsal alone
         played = folder.path / "tea/rehearsals/twice.yaml"
         played.write_text(played.read_text().replace("output: {said: tea}", "output: {said: milk}"))

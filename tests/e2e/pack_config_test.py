@@ -41,7 +41,7 @@ class Tell(Action):
     "actions/flow.yaml": "name: flow\nrunner_type: workflow\nentry_point: workflows/flow.yaml\n",
     "actions/workflows/flow.yaml": """
 vars: [{url: "{{ config.url }}"}]
-output: [{url: <% $.url %>}]
+output: [{url: <% ctx(url) %>}]
 tasks: {one: {action: core.noop}}
 """,
 }

@@ -247,8 +247,12 @@ conductor::Environment Context::environment(const Pack& pack, const kernel::Exec
 }
 
 Value Context::config_of(const Pack& pack, KeyReader reader) {
+  if (!is_configurable(pack)) return pack.config;
+  auto name =
+      fmt::format("{} {} {} {}", reader.tenant.value, pack.digest, reader.action, reader.user);
+  if (auto known = configs_.find(name); known != configs_.end()) return known->second;
   auto config = pack_config(pack, keys(std::move(reader)), expressions());
-  if (config.ok()) return *std::move(config);
+  if (config.ok()) return configs_.emplace(std::move(name), *std::move(config)).first->second;
   if (need(config.error())) lacks_config_ = true;
   return pack.config;
 }
