@@ -106,28 +106,22 @@ class Server:
         if self._state is None:
             self._state = State()
         self._state.begin(out, err)
-        code = self._perform(order, result)
-        return {"exit_code": code, "recycle": self._state.end()}
+        outcome = self._perform(order)
+        recycle = self._state.end()
+        # Last: who waits wakes once for the result and for the end.
+        return {"exit_code": hand_over(outcome, result), "recycle": recycle}
 
-    def _perform(self, order: dict[str, Any], result: int) -> int:
+    def _perform(self, order: dict[str, Any]) -> running.Outcome:
         try:
             self._set_environment(order)
             call = Call(order)
             set_stackstorm_names(call)
         except (ValueError, OSError) as error:
             sys.stderr.write(f"millrace.runtime: {error}\n")
-            outcome = running.Outcome(
+            return running.Outcome(
                 False, error={"type": "OrderError", "message": str(error)}, exit_code=2
             )
-        else:
-            outcome = running.run(call, self._base_path)
-        try:
-            write_all(result, outcome.frame())
-            os.close(result)
-        except OSError as error:
-            sys.stderr.write(f"millrace.runtime: the result could not be handed over: {error}\n")
-            return outcome.exit_code or 1
-        return outcome.exit_code
+        return running.run(call, self._base_path)
 
     def _set_environment(self, order: dict[str, Any]) -> None:
         """The call's own variables (`env`, the whole of them) and folder (`cwd`)."""
@@ -179,10 +173,20 @@ class Server:
             os.close(out)
             os.close(err)
             os.set_inheritable(result, False)
-            code = self._perform(order, result)
-            code = finish(code)
+            code = finish(hand_over(self._perform(order), result))
         finally:
             os._exit(code)
+
+
+def hand_over(outcome: running.Outcome, result: int) -> int:
+    """Says the result; the exit code of the call."""
+    try:
+        write_all(result, outcome.frame())
+        os.close(result)
+    except OSError as error:
+        sys.stderr.write(f"millrace.runtime: the result could not be handed over: {error}\n")
+        return outcome.exit_code or 1
+    return outcome.exit_code
 
 
 def finish(code: int) -> int:
