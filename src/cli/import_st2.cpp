@@ -3,6 +3,9 @@
 
 #include <fmt/format.h>
 
+#include <memory>
+#include <utility>
+
 #include "base/time.h"
 #include "cli/output.h"
 #include "cli/report.h"

@@ -185,8 +185,7 @@ class Plan {
     auto map_or_empty = [](const Value& value) { return value.is_map() ? value : Value::map(); };
     Value on = map_or_empty(rule["trigger"]["parameters"]);
     if (std::string_view url = on.string_or("url", ""); url.starts_with('/')) {
-      std::string name(url.substr(1));  // the endpoint's: it has no slash here
-      on.set("url", std::move(name));
+      on.set("url", Value(url.substr(1)));  // the endpoint's name has no slash here
     }
     bool is_backstop = rule["type"].string_or("ref", "") == "backstop";
     return Value::map(

@@ -13,6 +13,7 @@
 #include "base/json.h"
 #include "base/yaml.h"
 #include "net/http.h"
+#include "net/http_client.h"
 
 namespace millrace::cli {
 namespace {

@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
+#include "base/result.h"
 #include "base/secret.h"
 #include "base/value.h"
-#include "net/http_client.h"
 
 // What a StackStorm installation holds: from its API, or from files that were made of its API.
 namespace millrace::cli {
