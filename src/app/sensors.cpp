@@ -8,7 +8,9 @@
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
+#include <iterator>
 #include <random>
+#include <set>
 
 #include "base/json.h"
 #include "base/log.h"
@@ -101,70 +103,102 @@ void SensorHost::stop() {
 // What is to run.
 
 std::optional<std::vector<sensor::Wanted>> SensorHost::wanted() {
-  auto catalogs = given_.engine.catalogs();
+  look_at_catalogue();
+  auto switches = look_at_switches();
+  if (!switches.ok()) {
+    log_warn("sensor.store_not_read", {{"error", switches.error().message()}});
+    reader_.reset();
+    return std::nullopt;
+  }
   auto servers = given_.engine.servers();
   std::vector<sensor::Wanted> out;
-  std::map<sensor::SensorKey, Known> known;
-  std::map<sensor::SensorKey, bool> switches;
-  for (TenantId tenant : tenants_of(*catalogs)) {
-    auto specs = sensors_of(*catalogs, tenant);
-    if (specs.empty()) continue;
-    if (auto seen = look_at_switches(tenant, switches); !seen.ok()) {
-      log_warn("sensor.switches_not_read", {{"error", seen.error().message()}});
+  std::map<sensor::SensorKey, KnownPtr> known;
+  size_t without_runtime = 0;
+  for (SensorSpec spec : specs_) {
+    switches->apply(spec);
+    without_runtime += spec.sensor.enabled && !spec.runtime ? 1 : 0;
+    const auto* runner = runner_of(servers, spec.key);
+    if (!spec.can_run() || !runner || !runner->is_self) continue;
+    auto seen = look_at(std::move(spec));
+    if (!seen.ok()) {
+      log_warn("sensor.store_not_read", {{"error", seen.error().message()}});
       reader_.reset();
       return std::nullopt;
     }
-    for (auto& spec : specs) {
-      if (auto at = switches.find(spec.key); at != switches.end()) spec.sensor.enabled = at->second;
-      const auto* runner = runner_of(servers, spec.key);
-      if (!spec.can_run() || !runner || !runner->is_self) continue;
-      auto config = config_of(spec);
-      if (!config.ok()) {
-        log_warn("sensor.config_not_read",
-                 {{"sensor", spec.key.ref}, {"error", config.error().message()}});
-        reader_.reset();
-        return std::nullopt;
-      }
-      sensor::Wanted one{.key = spec.key, .revision = {}, .triggers = {}};
-      one.revision = fmt::format("{} {} {}", spec.pack->digest, spec.sensor.entry_point,
-                                 auth::token_hash(to_json(*config)));
-      for (const auto& [ref, instance] : spec.instances) {
-        one.triggers.emplace(ref, trigger_object(ref, instance));
-      }
-      known.emplace(one.key, Known{std::move(spec), *std::move(config)});
-      out.push_back(std::move(one));
+    const Known& now = **seen;
+    sensor::Wanted one{.key = now.spec.key, .revision = {}, .triggers = {}};
+    one.revision = fmt::format("{} {} {} {}", now.spec.pack->digest, now.spec.sensor.entry_point,
+                               auth::token_hash(to_json(now.config)), now.fault);
+    for (const auto& [ref, instance] : now.spec.instances) {
+      one.triggers.emplace(ref, trigger_object(ref, instance));
     }
+    known.emplace(one.key, *std::move(seen));
+    out.push_back(std::move(one));
   }
+  without_runtime_ = without_runtime;
   std::lock_guard lock(mutex_);
   known_ = std::move(known);
-  switches_ = std::move(switches);
+  switches_ = *std::move(switches);
   return out;
 }
 
-Result<void> SensorHost::look_at_switches(TenantId tenant,
-                                          std::map<sensor::SensorKey, bool>& switches) {
+// All rules are looked at: once for each catalogue, however often something else changes.
+void SensorHost::look_at_catalogue() {
+  auto catalogs = given_.engine.catalogs();
+  if (catalogs == catalogs_) return;
+  specs_.clear();
+  for (TenantId tenant : tenants_of(*catalogs)) {
+    std::ranges::move(sensors_of(*catalogs, tenant), std::back_inserter(specs_));
+  }
+  catalogs_ = std::move(catalogs);
+}
+
+Result<SensorHost::Switches> SensorHost::look_at_switches() {
   constexpr int kMost = 10'000;
+  Switches switches;
+  if (specs_.empty()) return switches;
   if (!reader_) {
     TRY(reader_, given_.engine.reader());
   }
-  auto any = engine::sensor_switch(tenant, "");
-  TRY(auto rows, store::list_keys(*reader_, any, any.scope, kMost));
-  for (const auto& row : rows) {
-    if (!row.deleted) switches[{tenant, row.key.name}] = row.value_json == "true";
+  std::set<TenantId> tenants;
+  for (const auto& spec : specs_) tenants.insert(spec.key.tenant);
+  for (TenantId tenant : tenants) {
+    auto any = engine::sensor_switch(tenant, "");
+    TRY(auto rows, store::list_keys(*reader_, any, any.scope, kMost));
+    for (const auto& row : rows) {
+      if (!row.deleted) switches.by_key[{tenant, row.key.name}] = row.value_json == "true";
+    }
   }
-  return {};
+  return switches;
 }
 
-void SensorHost::apply_switch(SensorSpec& spec) const {
+void SensorHost::Switches::apply(SensorSpec& spec) const {
+  if (auto at = by_key.find(spec.key); at != by_key.end()) spec.sensor.enabled = at->second;
+}
+
+// Errors: of the store. A configuration that comes to nothing is the sensor's fault.
+Result<SensorHost::KnownPtr> SensorHost::look_at(SensorSpec spec) {
+  auto config = config_of(spec);
+  if (!config.ok() && config.error().kind() == ErrorKind::Unavailable) return config.error();
+  auto known = std::make_shared<Known>();
+  known->spec = std::move(spec);
+  if (config.ok()) {
+    known->config = *std::move(config);
+  } else {
+    known->fault = config.error().message();
+  }
+  return KnownPtr(std::move(known));
+}
+
+SensorHost::Switches SensorHost::switches() const {
   std::lock_guard lock(mutex_);
-  if (auto at = switches_.find(spec.key); at != switches_.end()) spec.sensor.enabled = at->second;
+  return switches_;
 }
 
-std::optional<SensorHost::Known> SensorHost::known(const sensor::SensorKey& key) const {
+SensorHost::KnownPtr SensorHost::known(const sensor::SensorKey& key) const {
   std::lock_guard lock(mutex_);
   auto at = known_.find(key);
-  if (at == known_.end()) return std::nullopt;
-  return at->second;
+  return at == known_.end() ? nullptr : at->second;
 }
 
 // As a run of its pack has it. What it reads of keys is loaded as it is asked for.
@@ -211,6 +245,7 @@ void SensorHost::prepare(const sensor::SensorKey& key,
                          const std::function<void(Result<sensor::Prepared>)>& ready) {
   auto now = known(key);
   if (!now) return ready(not_prepared("it is not to run here any more"));
+  if (!now->fault.empty()) return ready(not_prepared(now->fault));
   if (auto lease = take_lease(key); !lease.ok()) return ready(lease.error());
   auto order = order_of(now->spec);
   std::optional<worker::Preparation> first;
@@ -375,12 +410,16 @@ void SensorHost::forget_token(const sensor::SensorKey& key) {
 void SensorHost::dispatch(const sensor::SensorKey& key, int64_t start,
                           const sensor::Dispatch& event,
                           const std::function<void(Result<void>)>& done) {
-  auto now = find_sensor(*given_.engine.catalogs(), key);
-  if (!now) return done(Error(ErrorKind::NotFound, "SEN-0004", "the sensor has left"));
+  auto now = known(key);
+  if (!now) {  // while it ends
+    auto spec = find_sensor(*given_.engine.catalogs(), key);
+    if (!spec) return done(Error(ErrorKind::NotFound, "SEN-0004", "the sensor has left"));
+    now = std::make_shared<const Known>(Known{.spec = *std::move(spec)});
+  }
   engine::NewEvent out;
-  auto at = now->instances.find(event.trigger);
-  const auto& types = now->sensor.triggers;
-  if (at != now->instances.end()) {
+  const auto& instances = now->spec.instances;
+  const auto& types = now->spec.sensor.triggers;
+  if (auto at = instances.find(event.trigger); at != instances.end()) {
     out.trigger = at->second.type;
     if (at->second.parameters.size() > 0) out.trigger_parameters = at->second.parameters;
   } else if (std::ranges::find(types, event.trigger) != types.end()) {
@@ -461,8 +500,9 @@ api::SensorDesk SensorHost::desk() {
             auto catalogs = given_.engine.catalogs();
             auto servers = given_.engine.servers();
             std::vector<api::SensorInfo> out;
+            auto said = switches();
             for (auto& spec : sensors_of(*catalogs, tenant)) {
-              apply_switch(spec);
+              said.apply(spec);
               out.push_back(info_of(spec, servers));
             }
             return out;
@@ -470,7 +510,7 @@ api::SensorDesk SensorHost::desk() {
       .find = [this](TenantId tenant, const std::string& ref) -> std::optional<api::SensorInfo> {
         auto spec = find_sensor(*given_.engine.catalogs(), {tenant, ref});
         if (!spec) return std::nullopt;
-        apply_switch(*spec);
+        switches().apply(*spec);
         return info_of(*spec, given_.engine.servers());
       },
       .restart = [this](TenantId tenant,
@@ -491,20 +531,12 @@ api::SensorDesk SensorHost::desk() {
 
 std::vector<std::string> SensorHost::troubles() const {
   std::vector<std::string> out;
-  auto catalogs = given_.engine.catalogs();
-  size_t without = 0;
-  for (TenantId tenant : tenants_of(*catalogs)) {
-    for (auto& spec : sensors_of(*catalogs, tenant)) {
-      apply_switch(spec);
-      without += spec.sensor.enabled && !spec.runtime ? 1 : 0;
-    }
-  }
-  auto down = counts().down;
-  if (without > 0) {
-    out.push_back(fmt::format("{} sensors have no runtime: see millrace sensor list", without));
-  }
-  if (down > 0)
-    out.push_back(fmt::format("{} sensors do not stay up: see millrace sensor list", down));
+  auto tell = [&out](int64_t count, std::string_view what) {
+    if (count > 0)
+      out.push_back(fmt::format("{} sensors {}: see millrace sensor list", count, what));
+  };
+  tell(static_cast<int64_t>(without_runtime_.load()), "have no runtime");
+  tell(counts().down, "do not stay up");
   return out;
 }
 

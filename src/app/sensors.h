@@ -63,11 +63,19 @@ class SensorHost {
   // What a sensor is started with, as last asked for.
   struct Known {
     SensorSpec spec;
-    Value config;
+    Value config = {};
+    std::string fault = {};  // why there is no configuration; empty: there is
+  };
+  using KnownPtr = std::shared_ptr<const Known>;
+  // What people say of `enabled`.
+  struct Switches {
+    std::map<sensor::SensorKey, bool> by_key;
+    void apply(SensorSpec& spec) const;
   };
   std::optional<std::vector<sensor::Wanted>> wanted();
-  Result<void> look_at_switches(TenantId tenant, std::map<sensor::SensorKey, bool>& switches);
-  void apply_switch(SensorSpec& spec) const;
+  void look_at_catalogue();
+  Result<Switches> look_at_switches();
+  Result<KnownPtr> look_at(SensorSpec spec);
   Result<Value> config_of(const SensorSpec& spec);
   void prepare(const sensor::SensorKey& key,
                const std::function<void(Result<sensor::Prepared>)>& ready);
@@ -80,7 +88,8 @@ class SensorHost {
   void forget_token(const sensor::SensorKey& key);
   void dispatch(const sensor::SensorKey& key, int64_t start, const sensor::Dispatch& event,
                 const std::function<void(Result<void>)>& done);
-  std::optional<Known> known(const sensor::SensorKey& key) const;
+  Switches switches() const;
+  KnownPtr known(const sensor::SensorKey& key) const;
   api::SensorInfo info_of(const SensorSpec& spec,
                           const std::vector<engine::ServerView>& servers) const;
 
@@ -89,11 +98,14 @@ class SensorHost {
   int64_t subscription_ = 0;
   std::mutex staged_mutex_;  // of what `worker` looks for releases with
   mutable std::mutex mutex_;
-  std::map<sensor::SensorKey, Known> known_;
-  std::map<sensor::SensorKey, bool> switches_;  // what people say of `enabled`
+  std::map<sensor::SensorKey, KnownPtr> known_;
+  Switches switches_;
   std::map<sensor::SensorKey, TokenId> live_tokens_;
   int64_t last_token_ = 0;
+  std::atomic<size_t> without_runtime_ = 0;
   // Of the sensors' thread.
+  std::shared_ptr<const engine::Catalog> catalogs_;  // that specs_ are of
+  std::vector<SensorSpec> specs_;
   std::unique_ptr<sql::Connection> reader_;
   std::unique_ptr<sql::Connection> writer_;
   expr::Engine expressions_;
