@@ -69,6 +69,9 @@ def a_pack_that_others_use_leaves_only_by_force_and_its_users_wait_for_it():
         assert len(fire(server, "1")) == 1
         status, _, body = server.client().request("DELETE", "/api/v1/packs/tea")
         assert status == 409 and body["code"] == "PCK-0006", body
+        assert cli_json(server, "pack", "show", "tea")["used_by"] == [
+            "rule my.thirst uses 'tea.brew'", "rule shop.refill uses 'tea.empty'",
+            "workflow shop.serve uses 'tea.brew'"]
         users = {p["path"] for p in body["errors"]}
         assert users == {"rule my.thirst", "rule shop.refill", "workflow shop.serve"}, users
         server.cli("pack", "uninstall", "tea", expect=1)

@@ -3,6 +3,7 @@
 
 #include "base/text.h"
 #include "engine/machine/catalog.h"
+#include "engine/machine/pack_users.h"
 #include "engine/transitions/commands.h"
 #include "services/api/call.h"
 #include "services/api/page.h"
@@ -126,6 +127,7 @@ struct PackView {
   int64_t faults = 0;
   std::vector<std::string> problems;
   std::vector<std::string> waiting;
+  std::optional<std::vector<std::string>> used_by;
 
   static const Fields& fields() {
     using V = PackView;
@@ -152,6 +154,8 @@ struct PackView {
               "The faults, with file and line: each costs its file, or keeps the release before."),
         field("waiting", &V::waiting,
               "Rules that name what another pack has to bring: they come alive with it."),
+        field("used_by", &V::used_by,
+              "Rules, webhook endpoints and workflows of others that use it; of one pack alone."),
     };
     static const auto table =
         fields_of<V>("Pack", "A folder of actions, triggers and rules.", lines);
@@ -294,7 +298,17 @@ Response show_pack(Call& call) {
   auto catalog = call.api.engine.catalog(call.who.tenant);
   std::vector<std::string_view> names;
   for (const auto& pack : catalog->packs()) {
-    if (pack->ref == call.param()) return answer_one(view_of(*pack));
+    if (pack->ref == call.param()) {
+      auto view = view_of(*pack);
+      view.used_by.emplace();
+      auto is_its_own = [&](std::string_view ref) {
+        return pack->find_action(ref) || pack->find_trigger(ref);
+      };
+      for (const auto& user : engine::users_of(*catalog, pack->ref, is_its_own)) {
+        view.used_by->push_back(fmt::format("{} {}", user.path, user.message));
+      }
+      return answer_one(view);
+    }
     names.push_back(pack->ref);
   }
   return not_found("pack", call.param(), did_you_mean(call.param(), names));
