@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""What tools/dropped.py, hashes.py and changes.py find, and what they leave alone."""
+"""What tools/dropped.py, hashes.py, changes.py and st2_orquesta.py find, and what they leave alone."""
 import pathlib
 import sys
 import unittest
@@ -12,6 +12,7 @@ from changes import includers  # noqa: E402
 from dropped import dropped  # noqa: E402
 from hashes import unseeded  # noqa: E402
 from suite import failures  # noqa: E402
+import st2_orquesta  # noqa: E402
 
 
 def found(body):
@@ -84,6 +85,21 @@ class Includers(unittest.TestCase):
         self.assertEqual(includers([rows, text], {"src/base/ids.h"}), [rows])
         self.assertEqual(includers([time, text], {"src/base/result.h"}), [time])
         self.assertEqual(includers([rows, text], None), [rows, text])
+
+
+class StackStormsTests(unittest.TestCase):
+    def test_each_difference_stands_in_the_page(self):
+        page = (ROOT / "docs/conformance.md").read_text()
+        for name in st2_orquesta.KNOWN:
+            self.assertIn(f"`{name.rpartition('.')[2]}`", page)
+
+    def test_only_what_is_ours_is_passed_over(self):
+        of_shell = {"stdout": "a", "return_code": 0, "exit_code": 0, "output": None}
+        error = {"type": "error", "message": "m", "line": 3, "spec_path": "vars", "result": of_shell}
+        self.assertEqual(st2_orquesta.without_ours({"output": {"line": 1}, "errors": [error]}),
+                         {"output": {"line": 1}, "errors": [
+                             {"type": "error", "message": "m",
+                              "result": {"stdout": "a", "return_code": 0}}]})
 
 
 if __name__ == "__main__":
