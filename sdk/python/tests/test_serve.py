@@ -57,6 +57,15 @@ def test_output_and_result_go_to_the_descriptors_of_each_call(
     assert warm.close() == 0
 
 
+def test_a_result_may_come_with_the_end(warm: Warm, pack: Path) -> None:
+    for word in ("one", "t\nwo"):
+        do = f"print('x'); SEEN[:] = [{word!r} * 100_000]"
+        ended = warm.call(calling(pack, "process", do, inline_result=True))
+        assert ended["frame"] == {"status": "succeeded", "result": [word * 100_000]}
+        assert (ended["stdout"], ended["exit_code"], ended["recycle"]) == (b"x\n", 0, None)
+    assert warm.call(calling(pack, "process", "SEEN.clear()"))["frame"]["result"] == []
+
+
 @BOTH
 def test_exit_codes_and_failures(warm: Warm, pack: Path, reuse: str) -> None:
     assert warm.call(calling(pack, reuse, "sys.exit(7)"))["exit_code"] == 7

@@ -43,9 +43,10 @@ class Warm:
         header = self._exactly(4)
         if not header:
             return None
-        found = json.loads(self._exactly(struct.unpack(">I", header)[0]))
+        text, _, result = self._exactly(struct.unpack(">I", header)[0]).partition(b"\n")
+        found = json.loads(text)
         assert isinstance(found, dict)
-        return found
+        return {**found, "frame": json.loads(result)} if result else found
 
     def _exactly(self, length: int) -> bytes:
         data = b""
@@ -59,7 +60,7 @@ class Warm:
     def call(self, order: dict[str, Any]) -> dict[str, Any]:
         """The last answer, with `frame`, `stdout` and `stderr` of the call. Its output must fit
         into pipes."""
-        pipes = [os.pipe() for _ in range(3)]
+        pipes = [os.pipe() for _ in range(2 if order.get("inline_result") else 3)]
         self.send(order, [writes for _, writes in pipes])
         for _, writes in pipes:
             os.close(writes)
@@ -77,7 +78,7 @@ class Warm:
             texts.append(text)
             os.close(reads)
         assert ended is not None
-        frame = json.loads(texts[2]) if texts[2] else None
+        frame = json.loads(texts[2]) if texts[2:] and texts[2] else ended.get("frame")
         return {**ended, "stdout": texts[0], "stderr": texts[1], "frame": frame}
 
     def close(self) -> int:

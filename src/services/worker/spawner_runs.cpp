@@ -327,6 +327,7 @@ bool SpawnerLoop::tree_is_gone(const Run& run) const {
 
 // Returns false when the pipe is empty now.
 bool SpawnerLoop::read_output(Run& run, int stream, bool live) {
+  if (!run.read_end[stream]) return false;  // it says this another way
   ssize_t n = read(run.read_end[stream].get(), read_buffer_.data(), read_buffer_.size());
   if (n <= 0) return false;
   record(run, stream, {read_buffer_.data(), static_cast<size_t>(n)}, live);

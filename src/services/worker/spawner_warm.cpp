@@ -46,6 +46,12 @@ void limit_cpu(pid_t pid, int64_t cpu_s) {
   prlimit(pid, RLIMIT_CPU, &limit, nullptr);
 }
 
+// The pipes that a call is given: Node says all in frames, a call in the process itself its result.
+int streams_of(const WarmCall& call) {
+  if (call.sdk == Sdk::Node) return 0;
+  return call.reuse == Reuse::Fork ? 3 : 2;
+}
+
 // The whole frame at once, with the descriptors: an order is smaller than a socket's buffer, which
 // is empty between calls. False: the process is gone, or does not read.
 bool send_whole(int socket, const std::string& frame, const std::vector<int>& descriptors) {
@@ -75,7 +81,7 @@ bool SpawnerLoop::serve_warm(Launch& order) {
   if (order.parameters.size() > kMostWarmOrder || order.delivery == Delivery::File) return false;
   std::unique_ptr<Warm> warm = warm_for(order);
   if (!warm) return false;
-  auto pipes = make_pipes(warm->terms.sdk == Sdk::Python ? 3 : 0);
+  auto pipes = make_pipes(streams_of(order.warm));
   if (!pipes.ok() || !hand_over(*warm, order, *pipes)) {
     retire(std::move(warm));
     return false;
@@ -230,13 +236,18 @@ void SpawnerLoop::hear_warm(Run& run) {
   std::string frame;
   for (;;) {
     auto taken = take_warm_frame(warm.in, frame);
-    auto said = taken.ok() && *taken ? parse_json(frame) : Result<Value>(Value());
+    size_t line = std::min(frame.find('\n'), frame.size());
+    std::string_view text = std::string_view(frame).substr(0, line);
+    auto said = taken.ok() && *taken ? parse_json(text) : Result<Value>(Value());
     if (!taken.ok() || !said.ok()) {
       run.why = "ended: its runtime broke the protocol";
       if (!run.ended_by) run.ended_by = kernel::RunEnd::Lost;
       return kill_tree(run);
     }
     if (!*taken) return;
+    // Behind the frame of the end stands the result, where it has no pipe of its own.
+    auto result = std::string_view(frame).substr(std::min(line + 1, frame.size()));
+    if (!result.empty()) record(run, static_cast<int>(kernel::Stream::Result), result, false);
     on_warm_frame(run, *said);
     if (!runs_.contains(key)) return;
   }

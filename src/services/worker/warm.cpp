@@ -20,8 +20,10 @@ std::string warm_frame(const Launch& launch, const std::vector<std::string>& env
                        std::string_view cwd, int64_t number) {
   std::string body = launch.warm.sdk == Sdk::Node
                          ? fmt::format(R"({{"call":{},"key":"own")", number)
-                         : fmt::format(R"({{"id":{},"reuse":"{}","preload":true)", number,
-                                       launch.warm.reuse == Reuse::Fork ? "fork" : "process");
+                         : fmt::format(R"({{"id":{},{})", number,
+                                       launch.warm.reuse == Reuse::Fork
+                                           ? R"("reuse":"fork","preload":true)"
+                                           : R"("reuse":"process","inline_result":true)");
   body += R"(,"cwd":)";
   append_json_string(body, cwd);
   body += R"(,"env":{)";

@@ -164,9 +164,9 @@ double cpu_with_children(pid_t pid) {
   return ticks / static_cast<double>(sysconf(_SC_CLK_TCK));
 }
 
-// Of this process, the spawner, and all that the spawner has started.
-double cpu_of_all(int64_t spawner) {
-  double sum = cpu_of(RUSAGE_SELF) + cpu_with_children(static_cast<pid_t>(spawner));
+// Of all that the spawner has started, the spawner itself apart.
+double cpu_of_python(int64_t spawner) {
+  double sum = cpu_with_children(static_cast<pid_t>(spawner)) - cpu_of_process(spawner);
   for (const Process& process : all_processes()) {
     if (process.parent == spawner) sum += cpu_with_children(process.pid);
   }
@@ -177,7 +177,8 @@ constexpr std::string_view kAction =
     "from st2common.runners.base_action import Action\n"
     "class Echo(Action):\n    def run(self, message):\n        return message\n";
 
-void python_calls(CountingSource& source, std::string_view name, Reuse reuse, int calls) {
+void python_calls(CountingSource& source, std::string_view name, Reuse reuse, int at_once,
+                  int calls) {
   static int64_t next = 1'000'000;
   kernel::WorkOrder order;
   order.action = "bench.echo";
@@ -194,18 +195,24 @@ void python_calls(CountingSource& source, std::string_view name, Reuse reuse, in
   }
   auto run = [&](int count) {
     for (int i = 0; i < count; ++i) {
-      source.wait_for_room(1);
+      source.wait_for_room(at_once);
       order.key = {ExecutionId(next++), 1, 1};
       source.receiver().grant(kSession, {order});
     }
     source.wait_for_all();
   };
-  run(3);  // the first one starts the process, and loads
-  double cpu = cpu_of_all(source.pid), wall = now_s();
+  run(3 * at_once);  // the first ones start their processes, and load
+  double python = cpu_of_python(source.pid), own = cpu_of(RUSAGE_SELF);
+  double spawner = cpu_of_process(source.pid), wall = now_s();
   run(calls);
   wall = now_s() - wall;
-  double each_us = (cpu_of_all(source.pid) - cpu) / calls * 1e6;
-  fmt::print("{:<24} {:>7.0f} calls/s  {:>8.0f} us CPU each\n", name, calls / wall, each_us);
+  python = (cpu_of_python(source.pid) - python) / calls * 1e6;
+  own = (cpu_of(RUSAGE_SELF) - own) / calls * 1e6;
+  spawner = (cpu_of_process(source.pid) - spawner) / calls * 1e6;
+  fmt::print(
+      "{:<8} {} in flight  {:>6.0f} calls/s  {:>6.0f} us CPU each: Python {:.0f}, worker {:.0f}, "
+      "spawner {:.0f}\n",
+      name, at_once, calls / wall, python + own + spawner, python, own, spawner);
 }
 
 int bench_python(int calls) {
@@ -214,6 +221,7 @@ int bench_python(int calls) {
   config.spawner.data_dir = mkdtemp(name);
   config.run.sdk = [](Sdk) { return Result<std::string>(MILLRACE_SOURCE_DIR "/sdk/python/src"); };
   config.run.warm.calls = 1 << 30;
+  config.slots = 8;
   config.release_file = [](const auto&, const auto&, const auto& file) {
     return Result<std::string>(kPack + "/" + file);
   };
@@ -224,9 +232,11 @@ int bench_python(int calls) {
   Worker worker(source, loop, config);
   if (!worker.start().ok()) std::abort();
   for (int round = 0; round < 3; ++round) {
-    python_calls(source, "cold", Reuse::None, std::max(20, calls / 100));
-    python_calls(source, "fork", Reuse::Fork, std::max(20, calls / 10));
-    python_calls(source, "process", Reuse::Process, calls);
+    for (int at_once : {1, 8}) {
+      python_calls(source, "cold", Reuse::None, at_once, std::max(20, calls / 100));
+      python_calls(source, "fork", Reuse::Fork, at_once, std::max(20, calls / 10));
+      python_calls(source, "process", Reuse::Process, at_once, calls);
+    }
   }
   if (!loop.block_on(worker.stop(async::Duration(5000)))) return 1;
   std::filesystem::remove_all(config.spawner.data_dir);

@@ -24,7 +24,7 @@ from millrace.call import Call
 from millrace.runtime import set_stackstorm_names, take_descriptor, write_all
 from millrace.warm_state import State, end_children, set_variables
 
-# stdout, stderr and result of a call.
+# stdout, stderr and, unless the result comes with the end, result of a call.
 DESCRIPTORS = 3
 LENGTH = struct.Struct(">I")
 LONGEST_FRAME = 256 << 20
@@ -50,14 +50,17 @@ class Orders:
         if body is None:
             return None
         order = wire.loads(body)
-        if not isinstance(order, dict) or len(self._descriptors) < DESCRIPTORS:
-            raise ValueError("expected a JSON object with three descriptors")
-        given = self._descriptors[:DESCRIPTORS]
-        del self._descriptors[:DESCRIPTORS]
+        wanted = DESCRIPTORS
+        if isinstance(order, dict) and order.get("inline_result"):
+            wanted -= 1
+        if not isinstance(order, dict) or len(self._descriptors) < wanted:
+            raise ValueError("expected a JSON object with its descriptors")
+        given = self._descriptors[:wanted]
+        del self._descriptors[:wanted]
         return order, given
 
-    def answer(self, frame: dict[str, Any]) -> None:
-        body = wire.dumps(frame)
+    def answer(self, frame: dict[str, Any], result: bytes = b"") -> None:
+        body = wire.dumps(frame) + result
         self._connection.sendall(LENGTH.pack(len(body)) + body)
 
     def close(self) -> None:
@@ -84,9 +87,11 @@ class Server:
         self._orders = orders
         self._base_path = base_path
         self._state: State | None = None
+        self._result = b""  # of the call, behind the frame of its end
 
     def run(self) -> int:
         while True:
+            self._result = b""
             received = self._orders.next()
             if received is None:
                 return 0
@@ -97,19 +102,22 @@ class Server:
                 ended = self._in_child(order, descriptors)
             ended["id"] = order.get("id")
             ended["state"] = "ended"
-            self._orders.answer(ended)
+            self._orders.answer(ended, self._result)
             if ended.get("recycle"):
                 return 0
 
     def _in_process(self, order: dict[str, Any], descriptors: list[int]) -> dict[str, Any]:
-        out, err, result = descriptors
+        out, err = descriptors[:2]
         if self._state is None:
             self._state = State()
         self._state.begin(out, err)
         outcome = self._perform(order)
         recycle = self._state.end()
         # Last: who waits wakes once for the result and for the end.
-        return {"exit_code": hand_over(outcome, result), "recycle": recycle}
+        if order.get("inline_result"):
+            self._result = b"\n" + outcome.frame()
+            return {"exit_code": outcome.exit_code, "recycle": recycle}
+        return {"exit_code": hand_over(outcome, descriptors[2]), "recycle": recycle}
 
     def _perform(self, order: dict[str, Any]) -> running.Outcome:
         try:
