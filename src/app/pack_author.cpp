@@ -385,11 +385,18 @@ cli::CommandTable pack_author_commands() {
                       .help = "Parts of names of tests; none: all",
                       .optional = true,
                       .many = true}},
-       .options = {{"--python", "FILE", "The interpreter; that of its environment, else python3"}},
+       .options = {{"--python", "FILE", "The interpreter; that of its environment, else python3"},
+                   {"--config", "FILE", "Of the server that has the pack"},
+                   {.name = "--set",
+                    .value = "SECTION.KEY=VALUE",
+                    .help = "A configuration value of that server; may be given several times",
+                    .repeats = true}},
        .local =
            [](const Invocation& in) {
              PackTest test{.what = in.get("PACK"), .names = in.all("NAME")};
              test.up.data = cli::data_folder(in, cli::process_environment);
+             test.up.config_file = in.get("--config");
+             test.up.settings = in.all("--set");
              test.python = in.get("--python");
              return pack_test(test);
            }},
