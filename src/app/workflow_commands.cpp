@@ -5,8 +5,10 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <optional>
 #include <tuple>
 
+#include "app/embedded.h"
 #include "base/files.h"
 #include "base/yaml.h"
 #include "cli/stdout.h"
@@ -14,6 +16,9 @@
 #include "conductor/inspect.h"
 #include "conductor/rehearsal.h"
 #include "engine/machine/catalog.h"
+#include "packs/folder.h"
+#include "packs/load.h"
+#include "rules/check.h"
 
 namespace millrace::app {
 namespace {
@@ -32,9 +37,32 @@ Result<YamlNode> read_yaml(const std::string& file) {
   return parse_yaml(text, file);
 }
 
+// The pack that a file lies in; empty: it lies in none.
+std::string pack_folder_of(const std::string& file) {
+  std::error_code ec;
+  auto folder = std::filesystem::absolute(file, ec).lexically_normal().parent_path();
+  for (; folder != folder.parent_path(); folder = folder.parent_path()) {
+    if (std::filesystem::exists(folder / "pack.yaml", ec)) return folder.string();
+  }
+  return {};
+}
+
+// Calls of its own pack and of core are looked at, too; what else is there it does not know.
 Result<Inspected> inspect_file(const std::string& file, expr::Mode mode, expr::Engine& engine) {
   TRY(YamlNode document, read_yaml(file));
-  auto findings = conductor::inspect(document, engine, engine::inspect_options(mode));
+  auto core_files = core_pack();
+  packs::PackReader core(core_files, engine);
+  packs::PackFiles own_files;
+  std::optional<packs::PackReader> own;
+  rules::Catalog known;
+  known.add(core.pack());
+  if (auto folder = pack_folder_of(file); !folder.empty()) {
+    TRY(own_files, packs::read_pack_folder(folder));
+    own.emplace(own_files, engine, std::filesystem::path(folder).filename().string());
+    known.add(own->pack());
+  }
+  auto options = engine::inspect_options(mode, engine::callees(known));
+  auto findings = conductor::inspect(document, engine, options);
   std::ranges::sort(findings, {},
                     [](const auto& f) { return std::tie(f.line, f.path, f.message); });
   return Inspected{std::move(document), mode, std::move(findings)};

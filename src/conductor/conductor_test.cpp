@@ -319,14 +319,14 @@ class PendingKeys final : public expr::Lookup {
 TEST(Lookups, AValueThatMustBeLoadedIsNotAnErrorOfTheRun) {
   expr::Engine engine;
   PendingKeys keys;
-  auto document = parse_yaml("tasks: {a: {action: <% st2kv(name) %>}}", "w.yaml");
+  auto document = parse_yaml("tasks: {a: {action: <% st2kv('system.name') %>}}", "w.yaml");
   auto definition = Definition::compile(document->value, engine, kOrquesta);
   Conductor conductor(*definition, State(), {.engine = engine, .outside = &keys});
   ASSERT_TRUE(conductor.begin(Value(), Value()).ok());
   ASSERT_TRUE(conductor.request_status(Status::Running).ok());
   auto tasks = conductor.next_tasks();
   ASSERT_FALSE(tasks.ok());
-  EXPECT_EQ(expr::needed_key(tasks.error()), "name");
+  EXPECT_EQ(expr::needed_key(tasks.error()), "system.name");
   EXPECT_TRUE(conductor.state().errors.empty());
   EXPECT_EQ(conductor.state().status, Status::Running);
 }

@@ -142,11 +142,24 @@ Result<Item> task(Evaluator& eval, Args& args) {
       fmt::format("Unable to find task execution for \"{}\".", id.value_or("")));
 }
 
+// In StackStorm's language a name without a scope is a key of who asks.
+bool is_unscoped(const Evaluator& eval, std::string_view key) {
+  std::string_view scope = key.substr(0, key.find('.'));
+  bool is_named = scope.size() < key.size() &&
+                  (scope == "system" || scope == "user" || scope == "pack" || scope == "action");
+  return eval.scope.mode == Mode::Orquesta && !is_named;
+}
+
 Result<Item> st2kv(Evaluator& eval, Args& args) {
   if (!args[0].is_string()) return type_error("Given key is not typeof string.");
   const Item* decrypt = args.find_named("decrypt");
   if (decrypt && !decrypt->is_bool()) return type_error("Decrypt parameter is not typeof bool.");
-  TRY(Answer answer, eval.key(args[0].str(), decrypt && decrypt->value().as_bool()));
+  bool decrypts = decrypt && decrypt->value().as_bool();
+  if (is_unscoped(eval, args[0].str())) {
+    TRY(Answer own, eval.key("user." + std::string(args[0].str()), decrypts));
+    if (!own.is_absent()) return eval.ask(own, Item());
+  }
+  TRY(Answer answer, eval.key(args[0].str(), decrypts));
   if (!answer.is_absent()) return eval.ask(answer, Item());
   if (const Item* otherwise = args.find_named("default")) return *otherwise;
   return expression_error(

@@ -56,7 +56,7 @@ constexpr RunnerType kTypes[] = {
     {"http-request", Runner::Http, "", kHttpParameters},
     {"noop", Runner::Builtin, "", ""},
     {"inquirer", Runner::Builtin, "", kInquiryParameters},
-    {"announcement", Runner::Builtin, "", "experimental:boolean route:string"},
+    {"announcement", Runner::Builtin, "", "route:string"},
     {"remote-shell-cmd", Runner::Shell, "", kRemoteParameters, Sdk::Ssh},
     {"remote-shell-script", Runner::Script, "shell", kRemoteScriptParameters, Sdk::Ssh},
     {"run-remote-script", Runner::Script, "shell", kRemoteScriptParameters, Sdk::Ssh},

@@ -107,7 +107,8 @@ def what_an_answer_does_not_show_is_said():
 def large_structured_output_is_data():
     """The worker parses it: as the decision would, secrets and mistakes included."""
     def whole(form, end):
-        row = run(f"border.big_{form}", {"pin": "Kanarie-12", "end": end})
+        row = run(f"border.big_{form}", {"pin": "Kanarie-12", "end": end},
+                  "failed" if end else "succeeded")  # what was declared is owed
         return client().request("GET", f"/api/v1/executions/{row['id']}/result")[2]
 
     data = ["********", "id-Kanarie-12", "x" * 1_500_000]
@@ -181,6 +182,9 @@ def answers_keep_their_bytes():
         found = base64.b64decode(answer["body"]) if encoding else answer["body"]
         assert found == body, (headers, found if len(str(found)) < 200 else len(found))
         assert answer.get("encoding") == encoding, (headers, answer.get("encoding"))
+        names = {name: row["result"][name] for name in ("status_code", "headers", "body")}
+        assert names == {name: answer[name] for name in names}, row["result"]  # StackStorm's
+        assert row["result"]["parsed"] == (not isinstance(body, (str, bytes))), row["result"]
         why = answer.get("body_error")
         assert (why is None) == (error is None) and (error or "") in (why or ""), (headers, why)
 
@@ -191,6 +195,8 @@ def a_body_may_be_any_value():
                              (5, "5", "application/json"), ("text", "text", None)):
         row = run("core.http", {"url": url, "method": "POST", "body": body})
         assert row["result"]["output"]["body"] == {"type": kind, "body": sent}, row["result"]
+    row = run("core.http", {"url": url, "body": "text", "headers": {"X-Number": 5}})
+    assert row["result"]["body"]["body"] == "text", "a body is sent by POST"
     printed = SERVER.cli("run", "core.http", f"url={url}", "method=POST", 'body={"a":1}', "-o", "json")
     assert '{\\"a\\":1}' in printed, printed
 

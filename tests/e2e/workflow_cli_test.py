@@ -136,6 +136,23 @@ def nothing_is_drawn_of_what_has_no_tasks(server):
             assert not out and f"{file}:1: " in said, (text, more, out, said)
 
 
+def calls_are_looked_at_before_a_run(server):
+    pack = server.home / "caller"
+    (pack / "actions").mkdir(parents=True)
+    (pack / "pack.yaml").write_text("ref: caller\nversion: 1.0.0\n")
+    (pack / "actions/call.yaml").write_text("name: call\nrunner_type: orquesta\n"
+                                            "entry_point: call_flow.yaml\n")
+    flow = pack / "actions/call_flow.yaml"
+    flow.write_text("tasks:\n  a: {action: core.noop, next: [{do: b}]}\n"
+                    "  b: {action: core.echoo}\n  c: {action: core.echo, input: {mesage: x}}\n")
+    for words in (("workflow", "inspect", str(flow), "--language", "orquesta"),
+                  ("pack", "check", str(pack))):
+        out, _ = run(server, 1, *words)
+        assert "unknown action 'core.echoo' (did you mean 'core.echo'?)" in out, out
+        assert "has no input 'mesage' (did you mean 'message'?)" in out, out
+        assert "call_flow.yaml:3" in out, out
+
+
 def workflows():
     with Server(settings={"log.level": "warn"}) as server:
         server.start()
@@ -147,6 +164,7 @@ def workflows():
         a_held_task_is_resolved(server)
         a_list_names_its_items_in_the_trace(server)
         nothing_is_drawn_of_what_has_no_tasks(server)
+        calls_are_looked_at_before_a_run(server)
         assert server.stop() == 0
         server.doctor()
 

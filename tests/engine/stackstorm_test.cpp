@@ -56,6 +56,15 @@ tasks:
     input:
       message: <% ctx(st2).pack.nix.nix %>
 )";
+constexpr const char* kNoBegin = R"(
+vars: [{a: <% 1 / 0 %>}]
+tasks: {a: {action: core.noop}}
+output: [{a: <% ctx(a) %>}]
+)";
+constexpr const char* kOwnKey = R"(
+tasks: {a: {action: core.noop}}
+output: [{own: <% st2kv(color) %>}, {system: <% st2kv('system.color') %>}, {other: <% st2kv(size) %>}]
+)";
 constexpr const char* kRemedied = R"(
 tasks:
   a: {action: core.fail, next: [{when: <% failed() %>, do: b}]}
@@ -73,11 +82,16 @@ std::shared_ptr<const Pack> stackstorm_pack() {
   add("ci.o_context", kContext);
   add("ci.o_items", kItemsOf);
   add("ci.o_bad_input", kBadInput);
+  add("ci.o_own_key", kOwnKey);
+  add("ci.o_no_begin", kNoBegin);
   add("ci.o_remedied", kRemedied);
   Action strict = pack->actions.front();
   strict.ref = "ci.strict";
   strict.parameters[0].required = true;
   pack->actions.push_back(std::move(strict));
+  Action tell{.ref = "ci.tell", .runner_type = "announcement", .runner = Runner::Builtin};
+  tell.parameters = {{.name = "message", .schema = Value::map()}};
+  pack->actions.push_back(std::move(tell));
   return pack;
 }
 
@@ -212,6 +226,38 @@ TEST_P(StackStorm, ItemsOfATaskHaveStatusAndResult) {
   EXPECT_EQ(to_json(output(row.id)),
             R"({"bare":["x","y"],"first":"x","how":["succeeded","succeeded"]})")
       << shown(row.id);
+}
+
+TEST_P(StackStorm, AKeyWithoutAScopeIsOnesOwnFirst) {
+  begin();
+  auto set = [&](std::string scope, std::string name, std::string value) {
+    KeyWrite write{.key = {{}, std::move(scope), std::move(name)},
+                   .value_json = to_json(Value(value))};
+    auto row = command<KeyRow>(
+        [&](auto reply) { engine_->submit(command::write_key(kTester, write, reply)); });
+    ASSERT_TRUE(row.ok()) << row.error().describe();
+  };
+  set("system", "color", "red");
+  set("system", "size", "large");
+  set("user:tester", "color", "blue");
+  auto row = begun("ci.o_own_key");
+  EXPECT_EQ(to_json(output(row.id)), R"({"own":"blue","system":"red","other":"large"})")
+      << shown(row.id);
+}
+
+TEST_P(StackStorm, WhatCannotBeginTellsOfThatOnly) {
+  begin();
+  auto row = begun("ci.o_no_begin");
+  auto result = *parse_json(stored(row.id).result_json);
+  ASSERT_EQ(result["errors"].size(), 1U) << shown(row.id);
+  EXPECT_EQ(result["errors"].as_list()[0]["spec_path"], Value("vars[0].a")) << shown(row.id);
+}
+
+TEST_P(StackStorm, AnAnnouncementIsAnEvent) {
+  begin();
+  auto row = begun("ci.tell", Value::map({{"message", Value::map({{"a", 1}})}}));
+  EXPECT_EQ(status(row.id), Succeeded) << shown(row.id);
+  EXPECT_EQ(count("event WHERE event_trigger = 'core.announcement'"), 1);
 }
 
 TEST_P(StackStorm, ASuccessHasNoErrors) {

@@ -81,6 +81,26 @@ Result<BuiltinOutcome> inject_trigger(Context& ctx, const kernel::ExecutionRow& 
   return outcome;
 }
 
+// Rules and whoever follows the stream hear of it.
+Result<BuiltinOutcome> announce(Context& ctx, const kernel::ExecutionRow& row,
+                                const Value& parameters) {
+  kernel::EventRow event;
+  event.id = ctx.new_root<EventId>(row.tenant);
+  event.tenant = row.tenant;
+  event.trigger = "core.announcement";
+  event.source = kernel::own_source(kernel::SourceKind::Execution, row.id.str());
+  event.source_id = row.id.str();
+  event.trace = row.trace;
+  event.created = ctx.now();
+  event.payload_json = to_json(Value::map({{"route", parameters.string_or("route", "general")},
+                                           {"message", Value(parameters["message"])},
+                                           {"execution", row.id.str()}}));
+  BuiltinOutcome outcome;
+  outcome.output = Value::map({{"event", event.id.str()}});
+  store_event_for_later(ctx, std::move(event));
+  return outcome;
+}
+
 Result<void> check_schema(const Value& schema) {
   if (schema.is_null()) return {};
   auto problems = check_json_schema(schema);
@@ -161,6 +181,7 @@ Result<BuiltinOutcome> run_builtin(Context& ctx, const kernel::ExecutionRow& row
   std::string_view type = found ? std::string_view(found->action->runner_type) : "";
   if (type == "noop") return noop(ctx, row, parameters);
   if (type == "inquirer") return ask(ctx, row, parameters);
+  if (type == "announcement") return announce(ctx, row, parameters);
   return Error(ErrorKind::Unsupported, "EXE-0008",
                fmt::format("action '{}': this server has no built-in of that name", row.action));
 }

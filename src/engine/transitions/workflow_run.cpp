@@ -127,7 +127,8 @@ Result<void> WorkflowRun::go_on() {
     while (!done_for_now_) TRY(start_round());
     if (!conductor_.is_over()) break;
     if (ctx_.has_done_enough() && rests()) break;
-    TRY(conductor_.render_output());
+    // Of one that could not begin there is nothing that an output could show.
+    if (!conductor_.state().contexts.empty()) TRY(conductor_.render_output());
     if (!conductor_.is_over()) continue;  // the output failed: what was done is undone
     end();
     return {};
