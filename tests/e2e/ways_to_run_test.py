@@ -5,6 +5,7 @@ import getpass
 import os
 import pathlib
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -120,6 +121,16 @@ def kept_processes_end_with_their_server():
     until("it is gone", lambda: not pathlib.Path(f"/proc/{pid}").exists())
 
 
+def kept_processes_end_with_a_spawner_that_is_killed():
+    with server_of(FILES).start() as server:
+        pid = run(server, "ways.kept", word="x")["result"]["output"]["pid"]
+        (spawner, _), = server.spawners()
+        os.kill(spawner, signal.SIGKILL)
+        until("it is gone", lambda: not pathlib.Path(f"/proc/{pid}").exists())
+        done = until("another serves", lambda: run(server, "ways.kept", word="y"))
+        assert done["status"] == "succeeded", done
+
+
 def sudo_is_off_and_says_how():
     with server_of(FILES).start() as server:
         done = run(server, "ways.root")
@@ -204,6 +215,7 @@ if __name__ == "__main__":
         a_kept_process_serves_calls_that_know_the_same,
         without_room_each_run_has_its_own_process,
         kept_processes_end_with_their_server,
+        kept_processes_end_with_a_spawner_that_is_killed,
         sudo_is_off_and_says_how,
         sudo_runs_as_root_where_it_is_allowed,
         what_runs_elsewhere_answers_by_host,
