@@ -181,6 +181,7 @@ Task<Result<T>> PackLoader::in_turn(TenantId tenant, std::function<Task<Result<T
   CO_TRY(check_tenant(tenant));
   async::Completion<T> done(co_await async::this_executor());
   waiting_.emplace_back(
+      // NOLINTNEXTLINE(cppcoreguidelines-avoid-capturing-lambda-coroutines): run() holds it
       [done, work = std::move(work)]() -> Task<void> { done.fulfil(co_await work()); });
   wakeup_.notify();
   co_return co_await done.wait(kTurnLimit);
@@ -225,6 +226,7 @@ Task<Result<PackLoader::Change>> PackLoader::install(api::PackInstall what) {
 
 Task<Result<PackLoader::Change>> PackLoader::roll_back(api::PackRollback what) {
   TenantId tenant = what.caller.tenant;
+  // NOLINTNEXTLINE(cppcoreguidelines-avoid-capturing-lambda-coroutines): run() holds it
   auto work = [this, what = std::move(what)]() -> Task<Result<Change>> {
     auto now = engine_->catalog(what.caller.tenant);
     auto get = [this, now, ref = what.ref, who = what.caller]() -> Result<FreshRelease> {
