@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -32,6 +33,9 @@ int64_t steady_ms() {
   return std::chrono::duration_cast<std::chrono::milliseconds>(since).count();
 }
 
+// Who lives is told by no change of rows.
+constexpr int64_t kLookForOthersMs = 2'000;
+
 std::string lease_of(const sensor::SensorKey& key) {
   return fmt::format("sensor:{}:{}", key.tenant.value, key.ref);
 }
@@ -55,6 +59,20 @@ void gather_secrets(const Value& config, const Value& masked, std::vector<std::s
   }
 }
 
+// Those of a run, but for the processor's time: a sensor goes on for ever.
+std::vector<sensor::Limit> limits_of(worker::RunLimits limits, int64_t run_files) {
+  limits.cpu_s = 0;
+  rlimit files{};
+  ::getrlimit(RLIMIT_NOFILE, &files);
+  if (run_files > 0)
+    files.rlim_cur = std::min<rlim_t>(static_cast<rlim_t>(run_files), files.rlim_max);
+  std::vector<sensor::Limit> out;
+  for (const auto& one : worker::resource_limits(limits, files)) {
+    out.push_back({one.resource, one.value.rlim_cur, one.value.rlim_max});
+  }
+  return out;
+}
+
 bool is_traceparent(std::string_view text) {
   return text.size() == 55 && text.starts_with("00-") && text[35] == '-' && text[52] == '-';
 }
@@ -67,6 +85,7 @@ SensorHost::SensorHost(Given given)
   limits.events = {
       .limit = given_.events_per_second, .per_ms = 1000, .burst = given_.events_per_second * 5};
   limits.grace_ms = given_.stop_grace_ms;
+  if (given_.has_others) limits.look_ms = kLookForOthersMs;
   sensors_ = std::make_unique<sensor::Sensors>(
       limits, sensor::Sensors::Outside{
                   .now_ms = unix_ms,
@@ -349,7 +368,8 @@ Result<sensor::Prepared> SensorHost::plan(const sensor::SensorKey& key) {
   }
   TRY(auto launch, worker::plan_launch(order, defaults, of_sensors));
   sensor::Prepared prepared;
-  prepared.launch = {std::move(launch.argv), std::move(launch.env), folder};
+  prepared.launch = {std::move(launch.argv), std::move(launch.env), folder,
+                     limits_of(launch.limits, given_.worker.spawner.run_files)};
   prepared.says_ready = spec.sensor.sdk != Sdk::None;
   if (prepared.says_ready) {
     TRY(std::string sdk, given_.worker.run.sdk(spec.sensor.sdk));

@@ -311,6 +311,37 @@ def what_one_sensor_does_costs_no_other():
         assert time.monotonic() - began < 10
 
 
+def a_sensor_in_javascript_and_the_limits_of_its_process():
+    with Server(packs=(), settings={"worker.limits.open_files": 123,
+                                    "worker.limits.memory_bytes": 3 << 30}) as server:
+        write(server.home / "gulls", {
+            "pack.yaml": "name: gulls\nversion: 1.0.0\n",
+            "sensors/gull.yaml": "class_name: gull\nentry_point: gull.mjs\n"
+                                 "trigger_types: [{name: cried}]\n",
+            "sensors/gull.mjs": """import { sensor } from "@millrace/sdk";
+import { readFileSync } from "node:fs";
+let told = 0;
+export default sensor({
+  pollIntervalMs: 100,
+  async poll({ dispatch }) {
+    if (told++ > 0) return;
+    const limits = readFileSync("/proc/self/limits", "utf8");
+    console.log(limits.match(/Max open files.*/)[0].split(/ +/)[3],
+                limits.match(/Max data size.*/)[0].split(/ +/)[3]);
+    await dispatch("gulls.cried", { n: 1 }, { id: "one" });
+    await dispatch("gulls.cried", { n: 2 }, { id: "one" });
+  },
+});
+"""})
+        server.packs = (server.home / "gulls",)
+        server.start()
+        until("it is heard", lambda: sensor(server, "gulls.gull")["events"] == 2, PATIENCE, 0.1,
+              lambda: str(lines(server, "gulls.gull")))
+        assert len(events(server, "gulls.cried")) == 1, "what has the same id is one event"
+        assert f"stdout 123 {3 << 30}" in lines(server, "gulls.gull"), lines(server, "gulls.gull")
+        until_state(server, "gulls.gull", "running")
+
+
 def no_sensor_outlives_its_server():
     with Server(packs=()) as server:
         eye(server.home / "packs", run="os.system('setsid sleep 87654 & sleep 87654')")
@@ -355,6 +386,7 @@ if __name__ == "__main__":
         a_release_takes_the_place_of_the_one_before,
         a_program_of_any_language_is_a_sensor,
         what_one_sensor_does_costs_no_other,
+        a_sensor_in_javascript_and_the_limits_of_its_process,
         no_sensor_outlives_its_server,
         a_token_without_the_right_sees_none,
     ]))

@@ -14,8 +14,8 @@
 namespace millrace::sensor {
 namespace {
 
-constexpr int64_t kLookMs = 3'000;     // what is to run is asked at least this often ...
-constexpr int64_t kLookPauseMs = 300;  // ... and at most this often
+constexpr int64_t kLookPauseMs = 300;    // what is to run is asked at most this often ...
+constexpr int64_t kLookAgainMs = 1'000;  // ... and so long after an answer that was none
 constexpr int64_t kKillAgainMs = 2'000;
 constexpr int64_t kLongestPauseMs = 1'000;
 constexpr size_t kMostWaiting = 64;  // events of one sensor without an answer
@@ -49,12 +49,19 @@ void Sensors::Loop::run() {
   for (;;) {
     now_ = outside_.mono_ms();
     auto mail = inbox_->take();
-    if (mail.look) look_at_ = std::min(look_at_, looked_ + kLookPauseMs);
+    if (mail.look) {
+      look_at_ = std::min(look_at_, looked_ + kLookPauseMs);
+      is_told_ = true;
+    }
     std::optional<std::vector<Wanted>> wanted;
     if (!stop_grace_ms_ && !mail.stop_grace_ms && now_ >= look_at_) {
+      is_asked = false;
       wanted = outside_.wanted();
       now_ = looked_ = outside_.mono_ms();
-      look_at_ = now_ + kLookMs;
+      // Who told may have been a moment ahead of what is to be seen.
+      bool is_seen = wanted.has_value() && !std::exchange(is_told_, false);
+      int64_t pause = is_seen ? limits_.look_ms : kLookAgainMs;
+      look_at_ = pause > 0 ? now_ + pause : kNever;
     }
     {
       std::lock_guard lock(mutex);
@@ -392,7 +399,8 @@ void Sensors::Loop::wait() {
     }
     if (!life.input.empty()) add(process.input, POLLOUT);
   }
-  int64_t left = std::clamp<int64_t>(next_due() - now_, 0, 60'000);
+  int64_t due = next_due();
+  int64_t left = due == kNever ? -1 : std::clamp<int64_t>(due - now_, 0, 60'000);
   ::poll(waits.data(), waits.size(), static_cast<int>(left));
 }
 

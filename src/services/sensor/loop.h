@@ -3,6 +3,7 @@
 
 #include <poll.h>
 
+#include <atomic>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -44,6 +45,9 @@ class Sensors::Loop {
   Loop(Limits limits, Outside outside, std::shared_ptr<Inbox> inbox)
       : limits_(limits), outside_(std::move(outside)), inbox_(std::move(inbox)) {}
   void run();
+
+  // Somebody has asked for a look that was not taken yet: whoever asks again wakes nobody.
+  std::atomic<bool> is_asked = false;
 
   mutable std::mutex mutex;  // of what follows
   std::map<SensorKey, Life> lives;
@@ -98,6 +102,7 @@ class Sensors::Loop {
   int64_t now_ = 0;  // monotonic, of this turn
   int64_t look_at_ = 0;
   int64_t looked_ = 0;
+  bool is_told_ = false;  // that there may be something to see
   int64_t last_number_ = 0;
   int64_t last_start_ = 0;
   std::optional<int64_t> stop_grace_ms_;

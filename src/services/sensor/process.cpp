@@ -102,7 +102,12 @@ Result<Process> start_process(const Launch& launch) {
   posix_spawnattr_setpgroup(&plan.attributes, 0);
   posix_spawnattr_setflags(&plan.attributes,
                            POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
-  std::vector<std::string> argv{std::string(kWardenName), launch.cwd};
+  std::string limits;
+  for (const Limit& one : launch.limits) {
+    limits +=
+        fmt::format("{}{}:{}:{}", limits.empty() ? "" : ",", one.resource, one.soft, one.hard);
+  }
+  std::vector<std::string> argv{std::string(kWardenName), launch.cwd, std::move(limits)};
   argv.insert(argv.end(), launch.argv.begin(), launch.argv.end());
   auto env = launch.env;
   Process process;

@@ -32,6 +32,7 @@ Result<void> Sensors::start() {
 }
 
 void Sensors::look() {
+  if (loop_->is_asked.exchange(true)) return;
   inbox_->put([](auto& mail) { mail.look = true; });
 }
 

@@ -85,13 +85,14 @@ class Sensors {
     policy::Rate events{.limit = 200, .per_ms = 1000, .burst = 1000};
     int64_t output_per_s = 1 << 20;  // bytes of stdout and stderr that are read
     int64_t grace_ms = 10'000;       // between SIGTERM and SIGKILL
+    int64_t look_ms = 0;             // what is to run is asked so often; 0: when `look` was called
   };
   struct Outside {
     std::function<int64_t()> now_ms;  // Unix
     std::function<int64_t()> mono_ms;
     std::function<double()> chance;  // [0, 1)
-    // What is to run here, asked after `look` and every few seconds; nothing: as before. May read
-    // the store.
+    // What is to run here, asked after `look`; nothing: as before, and asked again. May read the
+    // store.
     std::function<std::optional<std::vector<Wanted>>()> wanted;
     // Answers once, on any thread, perhaps before it returns. An error with a time to wait is no
     // fault of the sensor's.

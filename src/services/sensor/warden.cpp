@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -45,7 +46,20 @@ std::vector<pid_t> own_children() {
   return children;
 }
 
-[[noreturn]] void become_sensor(pid_t warden, const char* cwd, char** argv) {
+void set_limits(std::string_view words) {
+  for (std::string_view word : split(words, ',')) {
+    auto parts = split(word, ':');
+    if (parts.size() != 3) continue;
+    uint64_t numbers[3] = {};
+    for (size_t i = 0; i < 3; ++i) {
+      std::from_chars(parts[i].data(), parts[i].data() + parts[i].size(), numbers[i]);
+    }
+    rlimit limit{numbers[1], numbers[2]};
+    ::setrlimit(static_cast<__rlimit_resource>(numbers[0]), &limit);
+  }
+}
+
+[[noreturn]] void become_sensor(pid_t warden, const char* cwd, const char* limits, char** argv) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != warden) ::_exit(kCannotExecute);
   ::setpgid(0, 0);
@@ -53,6 +67,7 @@ std::vector<pid_t> own_children() {
   sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
   ::umask(077);
+  set_limits(limits);
   if (::chdir(cwd) == 0) ::execvp(argv[0], argv);
   auto why = fmt::format("cannot run '{}': {}\n", argv[0], std::strerror(errno));
   (void)!::write(STDERR_FILENO, why.data(), why.size());
@@ -63,7 +78,7 @@ class Warden {
  public:
   explicit Warden(Fd lifeline) : lifeline_(std::move(lifeline)) {}
 
-  int run(const char* cwd, char** argv) {
+  int run(const char* cwd, const char* limits, char** argv) {
     ::prctl(PR_SET_CHILD_SUBREAPER, 1);
     sigset_t heard;
     sigemptyset(&heard);
@@ -72,7 +87,7 @@ class Warden {
     Fd signals(::signalfd(-1, &heard, SFD_CLOEXEC | SFD_NONBLOCK));
     pid_t self = ::getpid();
     sensor_ = ::fork();
-    if (sensor_ == 0) become_sensor(self, cwd, argv);
+    if (sensor_ == 0) become_sensor(self, cwd, limits, argv);
     if (sensor_ < 0 || !signals) return EXIT_FAILURE;
     ::setpgid(sensor_, sensor_);
     let_go_of_streams();
@@ -147,11 +162,11 @@ class Warden {
 
 }  // namespace
 
-bool is_warden_invocation(int argc, char** argv) { return argc > 2 && argv[0] == kWardenName; }
+bool is_warden_invocation(int argc, char** argv) { return argc > 3 && argv[0] == kWardenName; }
 
 int warden_main(int, char** argv) {
   ::fcntl(kLifelineFd, F_SETFD, FD_CLOEXEC);
-  return Warden(Fd(kLifelineFd)).run(argv[1], argv + 2);
+  return Warden(Fd(kLifelineFd)).run(argv[1], argv[2], argv + 3);
 }
 
 }  // namespace millrace::sensor

@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -15,10 +16,18 @@
 // its server, as a run does, because nobody would hear it.
 namespace millrace::sensor {
 
+// RLIMIT_..., as setrlimit takes it.
+struct Limit {
+  int resource = 0;
+  uint64_t soft = 0;
+  uint64_t hard = 0;
+};
+
 struct Launch {
   std::vector<std::string> argv;  // argv[0]: a path, or a name that is looked up in `env`'s PATH
   std::vector<std::string> env;   // NAME=value: the whole environment
   std::string cwd;
+  std::vector<Limit> limits = {};  // of each of its processes
 };
 
 // The server's ends. All but the last word of `lifeline` close with the sensor.

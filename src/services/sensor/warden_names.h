@@ -5,7 +5,8 @@
 
 namespace millrace::sensor {
 
-// argv: this name, the working folder, then the sensor's own command line.
+// argv: this name, the working folder, limits as RESOURCE:SOFT:HARD with commas between, then the
+// sensor's own command line.
 inline constexpr std::string_view kWardenName = "millrace-sensor";
 inline constexpr int kLifelineFd = 4;
 
