@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <span>
 
 #include "base/files.h"
 #include "base/json.h"
