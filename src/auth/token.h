@@ -32,8 +32,8 @@ struct Principal {
   // triggers. Empty: there is no such bound.
   std::string pack;
   std::vector<std::string> triggers;
-  int64_t expires = 0;             // Unix ms; 0: never
-  TokenId token;                   // whose row it is of
+  int64_t expires = 0;  // Unix ms; 0: never
+  TokenId token;        // whose row it is of
 };
 
 // A role of a token stands among its permissions.
