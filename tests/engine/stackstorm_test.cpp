@@ -63,7 +63,10 @@ output: [{a: <% ctx(a) %>}]
 )";
 constexpr const char* kOwnKey = R"(
 tasks: {a: {action: core.noop}}
-output: [{own: <% st2kv(color) %>}, {system: <% st2kv('system.color') %>}, {other: <% st2kv(size) %>}]
+output:
+  - own: <% st2kv(color) %>
+  - system: <% st2kv('system.color') %>
+  - other: <% st2kv(size) %>
 )";
 constexpr const char* kRemedied = R"(
 tasks:
