@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/remote_source.h"
 
+#include <algorithm>
+
 #include "base/json.h"
 #include "base/log.h"
 #include "kernel/limits.h"
@@ -10,6 +12,8 @@ namespace millrace::agent {
 using namespace kernel;
 
 namespace {
+
+constexpr int64_t kDayMs = 86'400'000;
 
 Error session_over() {
   return Error(ErrorKind::NotFound, "ENG-0004",
@@ -66,6 +70,8 @@ void RemoteSource::received(ToAgent message) {
 void RemoteSource::say_hello() {
   ++hellos_;
   hello_ms_ = outside_.mono_ms();
+  openings_ = std::max(openings_ + 1, outside_.unix_ms() + ahead_ms_);
+  opening_->hello.opening = openings_;
   say(Hello{opening_->hello});
 }
 
@@ -98,6 +104,9 @@ void RemoteSource::on(Welcome&& welcome) {
 
 void RemoteSource::on(Refused&& refused) {
   if (--hellos_ > 0 || !opening_) return;
+  // Its clock was set back, and it has forgotten how far it had counted: it counts ahead, further
+  // each time.
+  if (refused.code == kLateOpening) ahead_ms_ = std::max(kDayMs, 2 * ahead_ms_);
   auto opened = std::move(opening_->opened);
   opening_.reset();
   answer([opened = std::move(opened),

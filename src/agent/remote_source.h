@@ -28,6 +28,7 @@ class RemoteSource final : public kernel::WorkSource {
  public:
   struct Outside {
     std::function<int64_t()> mono_ms;  // CLOCK_MONOTONIC
+    std::function<int64_t()> unix_ms;
     // What this machine adds to an order. May be empty.
     std::function<void(kernel::WorkOrder&)> equip = {};
     // A piece of a release that was asked for; see want_release.
@@ -118,6 +119,8 @@ class RemoteSource final : public kernel::WorkSource {
   std::optional<Opening> opening_;
   int hellos_ = 0;  // that were not answered on this connection
   int64_t hello_ms_ = 0;
+  int64_t openings_ = 0;  // the last WorkerHello::opening: by the clock, so that restarts rise too
+  int64_t ahead_ms_ = 0;
   std::optional<kernel::Session> session_;
   kernel::WorkReceiver* receiver_ = nullptr;  // of the session
   int64_t last_seq_ = 0;

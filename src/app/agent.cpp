@@ -102,6 +102,7 @@ void AgentProcess::make_source() {
   source_.emplace(*blobs_,
                   agent::RemoteSource::Outside{
                       .mono_ms = monotonic_ms,
+                      .unix_ms = unix_ms,
                       .equip =
                           [this](kernel::WorkOrder& order) {
                             std::erase_if(order.env, [](const auto& each) {

@@ -69,6 +69,7 @@ enum class Mutant : uint8_t {
   SessionNeverEnds,
   WorkflowNotTold,
   AboveNotHandedOver,
+  BelowNotHandedOver,
   MissedNotTold,
   MissedPauseNotTold,
   RerunOnUndurable,
@@ -79,6 +80,8 @@ enum class Mutant : uint8_t {
   BatchWaitsForCulprit,
   BadHeadBlocksQueue,
   OpenAmongOthers,
+  LateOpenTaken,
+  LeftWorkerJudged,
   RoutineBuried,
   CancelSparesSteps,
   // K9: a final status never changes

@@ -247,7 +247,7 @@ Result<void> Engine::Parts::follow() {
                },
            .given =
                [this](RunGiven given) {
-                 given.is_lender = given.use.home == membership->self().epoch;
+                 given.self = membership->self().epoch;
                  driver->submit(take_run(given));
                },
            .catalog =

@@ -401,10 +401,12 @@ struct WorkerRow {
   std::string instance;
   int slots = 0;
   int64_t updated = 0;
-  int64_t home = 0;    // epoch of the server that has its session; 0: of a store of one process
-  int64_t ttl_ms = 0;  // of its sessions; 0: it is in the server's own process
-  SessionId session;   // none: it has left, or is lost
-  std::string labels;  // what it offers, as model/labels.h joins them
+  int64_t home = 0;     // epoch of the server that has its session; 0: of a store of one process
+  int64_t ttl_ms = 0;   // of its sessions; 0: it is in the server's own process
+  SessionId session;    // none: it has left, or is lost
+  std::string labels;   // what it offers, as model/labels.h joins them
+  int64_t opening = 0;  // the highest WorkerHello::opening that has opened a session
+  int64_t version = 1;
 };
 
 }  // namespace millrace::kernel

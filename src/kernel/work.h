@@ -133,6 +133,9 @@ struct WorkerHello {
   // It is another process than the server: its session is a lease that has to be renewed.
   bool elsewhere = false;
   std::vector<std::string> labels = {};  // what it offers (model/labels.h), runtimes apart
+  // Rises with each session that it asks for: what it has asked of another server before, and hears
+  // no answer of, opens none after this. 0: of the server's own process, there is no other.
+  int64_t opening = 0;
 };
 
 // What the worker has to know of a run that its session adopts, and that else stands in its order.
@@ -142,6 +145,9 @@ struct AdoptedRun {
   OutputFormat output_format = OutputFormat::Text;
   std::vector<std::string> secrets;  // as in its order; of Text none
 };
+
+// The code of the refusal of a session that has an older WorkerHello::opening than one before.
+inline constexpr std::string_view kLateOpening = "AGT-0009";
 
 // A worker's lease on all that it runs. Ids are never used twice; a worker has one session at a
 // time, and the next one ends it.

@@ -53,7 +53,7 @@ std::string frame_of(const Message& message) {
 // Each kind of message into its field, and back. One overload for each, so that a new one does not
 // compile until it is sent.
 void put(v1::FromAgent& to, const Hello& hello) {
-  const auto& [name, slots, runtimes, instance, adopted, elsewhere, labels] = hello.worker;
+  const auto& [name, slots, runtimes, instance, adopted, elsewhere, labels, opening] = hello.worker;
   auto& out = *to.mutable_hello();
   out.set_name(name);
   out.set_instance(instance);
@@ -61,6 +61,7 @@ void put(v1::FromAgent& to, const Hello& hello) {
   for (const auto& label : labels) out.add_labels(label);
   for (const auto& runtime : runtimes) out.add_runtimes(runtime);
   for (const auto& run : adopted) put(*out.add_adopted(), run);
+  out.set_opening(opening);
 }
 
 void put(v1::FromAgent& to, const Renew& renew) { to.mutable_renew()->set_seq(renew.seq); }
@@ -193,6 +194,7 @@ Hello hello_of(const v1::Hello& in) {
   hello.worker.labels.assign(in.labels().begin(), in.labels().end());
   hello.worker.runtimes.assign(in.runtimes().begin(), in.runtimes().end());
   for (const auto& run : in.adopted()) hello.worker.adopted.push_back(key_of(run));
+  hello.worker.opening = in.opening();
   return hello;
 }
 

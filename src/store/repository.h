@@ -82,6 +82,7 @@ Result<void> write_rows<&kernel::Changes::pack_releases>(sql::Connection&,
                                                          Rows<kernel::PackReleaseRow>);
 template <>
 Result<void> write_rows<&kernel::Changes::operations>(sql::Connection&, Rows<kernel::OperationRow>);
+// kStale when the stored version is not `version - 1`, or another one has the name.
 template <>
 Result<void> write_rows<&kernel::Changes::workers>(sql::Connection&, Rows<kernel::WorkerRow>);
 // See retention.h.

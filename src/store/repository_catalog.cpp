@@ -105,12 +105,14 @@ Result<void> write_rows<&Changes::operations>(sql::Connection& db, Rows<Operatio
 template <>
 Result<void> write_rows<&Changes::workers>(sql::Connection& db, Rows<WorkerRow> rows) {
   static const auto text =
-      insert<WorkerRow>("ON CONFLICT (id) DO UPDATE SET " + excluded<WorkerRow>() +
-                        " WHERE worker.tenant = excluded.tenant");
+      insert<WorkerRow>("ON CONFLICT (tenant, name) DO UPDATE SET " + excluded<WorkerRow>() +
+                        " WHERE worker.version = excluded.version - 1 AND worker.id = excluded.id");
   TRY(auto batch, db.batch(text));
   for (const auto* r : rows) add_row(*batch, *r);
-  return expect_touched(*batch, rows,
-                        [](const WorkerRow& r) { return not_its_own("worker", r.name); });
+  return expect_touched(*batch, rows, [](const WorkerRow& r) {
+    return stale(
+        fmt::format("worker '{}': version {} does not hold any more", r.name, r.version - 1));
+  });
 }
 
 }  // namespace millrace::store

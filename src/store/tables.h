@@ -332,6 +332,8 @@ struct Table<kernel::WorkerRow> {
       column("ttl_ms", &Row::ttl_ms).changing(),
       column("session", &Row::session).changing(),
       column("labels", &Row::labels).changing(),
+      column("opening", &Row::opening).changing(),
+      column("version", &Row::version).changing(),
   };
 };
 

@@ -81,5 +81,63 @@ TEST_F(MovedAgent, WhatItHasForgottenIsSaidOnce) {
   EXPECT_EQ(agent_.begun[id], 1);
 }
 
+// It has asked the server before for a session, went, and that is decided after the one it has now.
+TEST_F(MovedAgent, WhatItHasAskedForBeforeOpensNothing) {
+  auto asked = ++agent_.opening;
+  open_worker(after(), agent_);
+  rest();
+  std::optional<Error> refused;
+  WorkerHello late{.name = agent_.name, .slots = 1, .instance = agent_.instance};
+  late.elsewhere = true;
+  late.opening = asked;
+  say_hello(before(), late, [&](Result<Session> session) {
+    ASSERT_FALSE(session.ok());
+    refused = session.error();
+  });
+  rest();
+  ASSERT_TRUE(refused);
+  EXPECT_EQ(refused->code(), kLateOpening);
+  auto id = run(owner(), "ci.far");
+  rest();
+  EXPECT_EQ(agent_.running.size(), 1U);
+  lease_goes_by();
+  EXPECT_EQ(status(id), Running);
+  work_off(after(), agent_);
+  EXPECT_EQ(status(id), Succeeded);
+  EXPECT_EQ(agent_.begun[id], 1);
+}
+
+// The session before is not over: that server may not judge what the next one gives its worker.
+TEST_F(MovedAgent, TheServerBeforeSaysNothingOfItsRuns) {
+  open_worker(after(), agent_);
+  rest();
+  auto id = run(owner(), "ci.far");
+  rest();
+  EXPECT_EQ(agent_.begun[id], 1);
+  EXPECT_EQ(stored(id).epoch, 1);
+  work_off(after(), agent_);
+  EXPECT_EQ(status(id), Succeeded);
+}
+
+// Two servers that have never heard of it are asked at once: one opens, the other decides again.
+TEST_F(MovedAgent, AskedForAtTwoServersAtOnce) {
+  int opened = 0;
+  auto ask = [&](Place& place, int64_t opening) {
+    WorkerHello hello{.name = "new", .slots = 1, .instance = "n1"};
+    hello.elsewhere = true;
+    hello.opening = opening;
+    say_hello(place, hello,
+              [&](const Result<Session>& session) { opened += session.ok() ? 1 : 0; });
+  };
+  ask(before(), 1);
+  ask(after(), 2);
+  rest();
+  EXPECT_GE(opened, 1);
+  auto reader = store_->open_reader();
+  auto quarantine = store::list_quarantine(**reader, TenantId(), {});
+  ASSERT_TRUE(quarantine.ok());
+  EXPECT_TRUE(quarantine->empty());
+}
+
 }  // namespace
 }  // namespace millrace::engine

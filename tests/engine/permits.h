@@ -40,6 +40,7 @@ class Permits : public ::testing::Test {
     int slots;
     std::string instance = "i1";
     std::vector<std::string> labels = {"far"};
+    int64_t opening = 0;
     Session session;
     std::map<RunKey, WorkOrder> running;
     size_t most = 0;  // at once
@@ -160,7 +161,7 @@ class Permits : public ::testing::Test {
                                 },
                             .given =
                                 [this, &place](RunGiven given) {
-                                  given.is_lender = given.use.home == place.epoch;
+                                  given.self = place.epoch;
                                   place.partition->offer(take_run(given), now());
                                 },
                             .catalog = [](CatalogNews) {},
@@ -286,15 +287,17 @@ class Permits : public ::testing::Test {
     hello.labels = agent.labels;
     hello.elsewhere = true;
     hello.adopted = std::move(adopted);
+    hello.opening = ++agent.opening;
+    say_hello(home, std::move(hello), [&](Result<Session> session) {
+      ASSERT_TRUE(session.ok()) << session.error().describe();
+      agent.session = *session;
+      home.outlet.attach(*session, agent);
+    });
+  }
+  void say_hello(Place& home, WorkerHello hello, std::function<void(Result<Session>)> opened) {
     SessionTerms terms{.ttl_ms = 30'000, .renew_ms = 10'000, .fence_ms = 22'000};
     terms.home = home.epoch;
-    home.partition->offer(millrace::engine::open_worker(hello, terms,
-                                                        [&](Result<Session> session) {
-                                                          ASSERT_TRUE(session.ok())
-                                                              << session.error().describe();
-                                                          agent.session = *session;
-                                                          home.outlet.attach(*session, agent);
-                                                        }),
+    home.partition->offer(millrace::engine::open_worker(std::move(hello), terms, std::move(opened)),
                           now());
   }
   void renew(Place& home, Agent& agent) { home.partition->renew(agent.session.id, now()); }

@@ -109,6 +109,17 @@ constexpr Broken kBroken[] = {
      "found here: a row in the queue that cannot be read holds up all that ends and waits"},
     {Mutant::OpenAmongOthers, "open-among-others",
      "found here: a session is opened while orders for its worker are being committed"},
+    {Mutant::LateOpenTaken, "late-open-taken",
+     "found here: a session that a worker asked for before it went to another server is opened "
+     "after "
+     "the one there",
+     true},
+    {Mutant::LeftWorkerJudged, "left-worker-judged",
+     "found here: a server that a worker has left says of its runs elsewhere that they never began",
+     true},
+    {Mutant::BelowNotHandedOver, "below-not-handed-over",
+     "found here: the cancel of what is left below an ended workflow is buried and nobody is told",
+     true},
     {Mutant::RoutineBuried, "routine-buried",
      "found here: a sweep or a dispatch that is refused is the last one"},
     {Mutant::CancelSparesSteps, "cancel-spares-steps", "the steps of a canceled workflow go on"},

@@ -25,10 +25,12 @@ struct WorkerRun {
 // server dies; when it dies itself, its runs die with it.
 struct Worker {
   std::string name;
-  size_t home = 0;  // the place of its server
+  size_t home = 0;     // the place of its server
+  bool moved = false;  // has been at another one
   int slots = 2;
   bool remote = false;  // its session ends when it is not renewed
   int instance = 1;     // another one has forgotten its runs
+  int64_t opening = 0;  // its last WorkerHello::opening
   std::optional<kernel::Session> session;
   WorkerId id;                            // of its last session
   bool opens = false;                     // has asked for a session
@@ -39,12 +41,20 @@ struct Worker {
   std::map<kernel::RunKey, WorkerRun> runs;
   std::vector<kernel::Completion> told;  // acknowledged ones, to be told once more
 
+  // Orders and runs that take its slots.
+  size_t load() const {
+    size_t load = orders.size();
+    for (const auto& [key, run] : runs) load += run.state != WorkerRun::State::Ended ? 1 : 0;
+    return load;
+  }
+
   kernel::WorkerHello hello() const {
     kernel::WorkerHello hello{.name = name,
                               .slots = slots,
                               .runtimes = {},
                               .instance = name + std::to_string(instance),
-                              .adopted = {}};
+                              .adopted = {},
+                              .opening = remote ? opening : 0};
     for (const auto& [key, run] : runs) {
       if (run.state != WorkerRun::State::Building && run.state != WorkerRun::State::AsksToBegin) {
         hello.adopted.push_back(key);

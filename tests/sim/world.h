@@ -170,6 +170,9 @@ class World final : private kernel::WorkReceiver {
   Worker* worker_of(SessionId session);
   void work(const Op& op, Dice dice);
   void open(Worker& worker);
+  void move(Worker& worker, Dice& dice);
+  void go_to(Worker& worker, const Place& to);
+  void spread_workers();
   void take_orders(Worker& worker, size_t most);
   void begin(Worker& worker, WorkerRun& run);
   void build(Worker& worker, Dice dice);

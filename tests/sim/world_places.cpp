@@ -150,7 +150,7 @@ std::unique_ptr<engine::FeedReader> World::feed_of(Place& at,
               },
           .given =
               [this, &at](engine::RunGiven given) {
-                given.is_lender = given.use.home == at.server->life;
+                given.self = at.server->life;
                 offer(at, engine::take_run(given));
               },
           .catalog =

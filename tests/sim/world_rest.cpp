@@ -141,6 +141,17 @@ void World::load_all_releases(Place& at) {
   send_to(at, requests_.size() - 1);
 }
 
+// When nobody lends any more who has work needs a worker of its own.
+void World::spread_workers() {
+  auto at_home = [&](size_t place) { return std::ranges::count(workers_, place, &Worker::home); };
+  for (auto& at : places_) {
+    if (!lends_ || at.shards.empty() || at_home(at.number) > 0) continue;
+    auto goes = std::ranges::find_if(
+        workers_, [&](const auto& one) { return one.remote && at_home(one.home) > 1; });
+    if (goes != workers_.end()) go_to(*goes, at);
+  }
+}
+
 void World::come_to_rest() {
   tell_trace("quiet");
   store_.heal();
@@ -150,6 +161,7 @@ void World::come_to_rest() {
     worker.frozen = false;
     if (worker.remote && late) lose_session(worker);
   }
+  spread_workers();
   for (auto& at : places_) {
     if (!at.server) start(at);
     // Who has missed some of it begins anew: before a worker goes that only this one knows of.

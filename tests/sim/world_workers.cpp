@@ -55,6 +55,8 @@ void World::grant(SessionId session, std::vector<WorkOrder> orders) {
         return run.second.state == WorkerRun::State::Ended && !is_handed_on(run.first.execution);
       });
     }
+    // What a server that it has left has given it since never comes to it.
+    if (worker && worker->moved) leased = static_cast<int64_t>(worker->load()) + 1;
     if (worker && leased > worker->slots) {
       violate("K6", fmt::format("worker {} has {} slots and {} runs", worker->name, worker->slots,
                                 leased));
@@ -85,6 +87,7 @@ void World::cancel(SessionId session, const Of<RunKey>& of, std::string) {
 void World::open(Worker& worker) {
   if (!home_of(worker) || worker.opens || worker.frozen || worker.gone) return;
   worker.opens = true;
+  ++worker.opening;
   worker.session.reset();
   // Nothing of these has happened yet, and they are not named: the server orders them again.
   worker.orders.clear();
@@ -109,9 +112,25 @@ void World::open(Worker& worker) {
   };
   SessionTerms terms;
   if (worker.remote) terms = {.ttl_ms = ttl_ms_, .renew_ms = 3'000, .fence_ms = kFenceMs};
-  // Its runs are given up by nobody else; it comes back to each of its homes.
-  if (several_) terms.home = static_cast<int64_t>(worker.home) + 1;
+  if (several_) terms.home = home_of(worker)->life;
   offer(places_[worker.home], open_worker(worker.hello(), terms, std::move(opened)));
+}
+
+// An agent goes to another server, with what it runs: the one before is told nothing, and what it
+// still has to say to this worker is cut off.
+void World::move(Worker& worker, Dice& dice) {
+  auto& to = places_[dice.below(places_.size())];
+  if (!lends_ || !worker.remote || !to.server || to.number == worker.home) return;
+  go_to(worker, to);
+}
+
+void World::go_to(Worker& worker, const Place& to) {
+  tell_trace(fmt::format("worker {} goes from {} to {}", worker.name, worker.home, to.number));
+  worker.home = to.number;
+  worker.moved = true;
+  worker.opens = false;
+  worker.session.reset();
+  worker.orders.clear();
 }
 
 void World::take_orders(Worker& worker, size_t most) {
@@ -324,6 +343,7 @@ void World::work(const Op& op, Dice dice) {
       return;
     case OpKind::Open:
       if (worker.session && !dice.one_in(4)) return tell_all(worker);
+      if (dice.one_in(3)) move(worker, dice);
       return open(worker);
     default: return;
   }

@@ -3,6 +3,7 @@
 // itself, or the session of an agent with a connection between.
 #pragma once
 
+#include "base/time.h"
 #include "harness.h"
 #include "pipe.h"
 
@@ -34,6 +35,7 @@ struct Agent {
   Agent(const std::string& folder, agent::Sessions& sessions, std::function<int64_t()> mono_ms)
       : blobs(std::move(*blob_fs::open(folder))),
         source(*blobs, {.mono_ms = std::move(mono_ms),
+                        .unix_ms = unix_ms,
                         .release =
                             [this](agent::ReleasePiece piece) {
                               std::lock_guard lock(mutex);

@@ -42,6 +42,7 @@ struct Wanted {
   std::vector<Of<ExecutionId>> stored_ends;  // of their runs
   int queue_heads = 0;                       // how many waiting executions it could start
   bool leased = false;  // every execution that a worker holds, in whatever shard, and the workers
+  bool workers = false;
   // A row that no message names and that cannot be read is passed over: it has been tried often.
   bool without_unread = false;
   // Messages and outbox rows that were left behind: those behind these ids.

@@ -133,6 +133,9 @@ Result<void> Loader::load_executions() {
   }
   TRY(load_trees());
   if (wanted_.leased) TRY(load_leased());
+  if (wanted_.leased || wanted_.workers) {
+    TRY(into_.workers_, store::all_workers(db_));
+  }
   if (wanted_.queue_heads > 0 && !scope_.queued.empty()) TRY(load_queue());
   return {};
 }
@@ -169,7 +172,6 @@ Result<void> Loader::load_leased() {
     const auto* above = into_.execution(parent);
     if (above && above->status == ExecutionStatus::Pausing) TRY(load_lineages({parent}));
   }
-  TRY(into_.workers_, store::all_workers(db_));
   TRY(auto ends, store::ends_in_quarantine(db_));
   into_.untaken_ends_.insert(ends.begin(), ends.end());
   return {};

@@ -58,6 +58,8 @@ struct About {
   ExecutionId holds_up;
   // It is news of that execution's end: whom it holds up is the workflow above.
   bool of_an_end = false;
+  // It has ended and is about what is left open below it, which waits for ever without the message.
+  bool of_those_below = false;
 };
 
 // One message: what it wants loaded, and the decision that it comes to. Each kind is one class in

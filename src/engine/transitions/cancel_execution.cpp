@@ -29,7 +29,8 @@ class CancelExecution final : public Request<ExecutionRow> {
     return {.tenant = caller_.tenant,
             .subject = id_.value,
             .message = message_,
-            .holds_up = message_ ? id_ : ExecutionId{}};
+            .holds_up = message_ ? id_ : ExecutionId{},
+            .of_those_below = message_.value != 0};
   }
   Turn turn() const override { return Turn::shared(id_); }
   void want(Wanted& wanted) const override;

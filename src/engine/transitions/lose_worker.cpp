@@ -53,6 +53,7 @@ Decided LoseWorker::decide(Context& ctx) const {
     WorkerRow row = *known;
     row.session = {};
     row.updated = ctx.now();
+    row.version += 1;
     ctx.changes.workers.push_back(std::move(row));
   }
   for (const auto* run : ctx.rows().leased()) {

@@ -61,7 +61,7 @@ struct RunGiven {
   TenantId tenant;
   WorkerId worker;
   kernel::PermitUse use;
-  bool is_lender = false;  // of the slot: this server
+  int64_t self = 0;  // epoch of this server
 };
 Message take_run(const RunGiven& given);
 Message stop_run(WorkerId worker, const Of<kernel::RunKey>& run);

@@ -20,6 +20,11 @@ using namespace kernel;
 
 namespace {
 
+Error late() {
+  return Error(ErrorKind::Conflict, std::string(kLateOpening),
+               "a session that was asked for later is open, or the agent's clock was set back");
+}
+
 // Runs inside the worker's own process end with it: the spawner knows nothing of them.
 bool runs_in_worker(Context& ctx, const ExecutionRow& row) {
   auto found = ctx.catalog(row.tenant).find_action(row.action, row.release);
@@ -63,6 +68,9 @@ class OpenWorker final : public Transition {
   Decided decide(Context& ctx) const override;
 
  private:
+  bool is_late(const WorkerRow& known) const {
+    return hello_.opening > 0 && hello_.opening <= known.opening && !mutant(Mutant::LateOpenTaken);
+  }
   WorkerRow make_row(Context& ctx, const WorkerRow* known) const;
   // Whether the run goes on.
   bool take_over(Context& ctx, const ExecutionRow& run, bool same_instance) const;
@@ -73,10 +81,13 @@ class OpenWorker final : public Transition {
 
 WorkerRow OpenWorker::make_row(Context& ctx, const WorkerRow* known) const {
   WorkerRow row = known ? *known : WorkerRow{};
-  if (!known) {
+  if (known) {
+    row.version += 1;
+  } else {
     row.id = ctx.new_id<WorkerId>();
     row.name = hello_.name;
   }
+  row.opening = std::max(row.opening, hello_.opening);
   row.instance = hello_.instance;
   row.slots = hello_.slots;
   row.updated = ctx.now();
@@ -106,6 +117,9 @@ bool OpenWorker::take_over(Context& ctx, const ExecutionRow& run, bool same_inst
 Decided OpenWorker::decide(Context& ctx) const {
   const WorkerRow* known = ctx.rows().worker(hello_.name);
   for (const auto& label : hello_.labels) TRY(check_label(label));
+  if (known && is_late(*known)) {
+    return ctx.decided([this](Deliveries&) { opened_(late()); });
+  }
   WorkerRow row = make_row(ctx, known);
   row.session = ctx.new_id<SessionId>();
   bool same_instance = known && known->instance == hello_.instance && !hello_.instance.empty();

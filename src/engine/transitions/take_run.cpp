@@ -20,8 +20,8 @@ constexpr int64_t kPauseMs = 500;
 // is over, or the session that it was of. Once said so, no server delivers it any more: a permit is
 // of one session, and counts once.
 //
-// Every server that has the worker looks: a session that was opened before the run was durable has
-// not seen it.
+// The server that the worker is at by now looks too: a session that was opened before the run was
+// durable has not seen it. One that it has left says nothing, though its session may not be over.
 class TakeRun final : public Transition {
  public:
   explicit TakeRun(RunGiven given) : given_(given) {}
@@ -30,6 +30,7 @@ class TakeRun final : public Transition {
   Turn turn() const override { return Turn::shared(execution()); }
   void want(Wanted& wanted) const override {
     wanted.executions.push_back({given_.tenant, execution()});
+    wanted.workers = true;
   }
   ExecutionId tree(const Loaded&) const override { return execution(); }
   Whose whose() const override { return Whose::Machine; }
@@ -52,13 +53,17 @@ Decided TakeRun::decide(Context& ctx) const {
   const auto* row = ctx.rows().execution(Of{given_.tenant, run.execution});
   bool waits = row && row->worker == given_.worker && row->key() == run && !is_final(row->status) &&
                !ctx.has_run(given_.worker, run);
-  if (given_.is_lender) ctx.decision().lent_in_vain = number;
+  bool is_lender = home == given_.self;
+  if (is_lender) ctx.decision().lent_in_vain = number;
   // It may go on in the session that is being opened.
   if (waits && ctx.is_opening(given_.worker)) return later(ctx);
-  if (!waits || !(given_.is_lender || ctx.has_session(given_.worker))) return ctx.decided();
+  const auto* worker = ctx.rows().worker(given_.worker);
+  bool is_here = ctx.has_session(given_.worker) && worker &&
+                 (worker->home == given_.self || mutant(Mutant::LeftWorkerJudged));
+  if (!waits || !(is_lender || is_here)) return ctx.decided();
   bool believed = mutant(Mutant::PermitOverBelieved);
   bool is_lent = ctx.is_lent(number) || believed;
-  if (given_.is_lender && row->status == ExecutionStatus::Running && is_lent) {
+  if (is_lender && row->status == ExecutionStatus::Running && is_lent) {
     auto order = make_order(ctx, *row);
     if (order.ok() && (ctx.begin_lent(number, run) || believed)) {
       ctx.decision().grants.emplace_back(given_.worker, *std::move(order));

@@ -333,7 +333,9 @@ CREATE TABLE worker (
   home BIGINT NOT NULL,
   ttl_ms BIGINT NOT NULL,
   session BIGINT NOT NULL,
-  labels TEXT NOT NULL
+  labels TEXT NOT NULL,
+  opening BIGINT NOT NULL,
+  version BIGINT NOT NULL
 );
 CREATE UNIQUE INDEX worker_name ON worker (tenant, name);
 
