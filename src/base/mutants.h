@@ -70,6 +70,7 @@ enum class Mutant : uint8_t {
   WorkflowNotTold,
   AboveNotHandedOver,
   BelowNotHandedOver,
+  NewHomeNotAsked,
   MissedNotTold,
   MissedPauseNotTold,
   RerunOnUndurable,

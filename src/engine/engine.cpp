@@ -291,7 +291,7 @@ void Engine::Parts::hear(const sql::Hint& hint) {
 void Engine::Parts::check_homes() {
   if (!membership || !driver) return;
   if (auto with_runs = membership->with_runs()) {
-    driver->submit(engine::check_homes(std::move(*with_runs)));
+    driver->submit(engine::check_homes(std::move(*with_runs), membership->self().epoch));
   }
 }
 

@@ -110,12 +110,14 @@ TEST_P(NamedRows, TokensPackReleasesAndWorkersComeBack) {
                    .home = 7,
                    .ttl_ms = 30'000,
                    .session = SessionId{93},
-                   .labels = "gpu,os=linux"};
+                   .labels = "gpu,os=linux",
+                   .opening = 4};
   PackReleaseRow release{
       .tenant = kTenant, .pack = "ci", .version = "1.0", .digest = "d", .created = kNow};
   desk_->write({.tokens = {token}, .pack_releases = {release}, .workers = {worker}});
   EXPECT_EQ(fields(must(tokens_of_all_tenants(*reader_)).at(0)), fields(token));
   worker.instance = "boot-2";
+  worker.version += 1;
   desk_->write(
       {.tokens_done = {{kTenant, TokenId{91}}}, .pack_releases = {release}, .workers = {worker}});
   EXPECT_TRUE(must(tokens_of_all_tenants(*reader_)).empty());

@@ -74,7 +74,7 @@ inline auto fields(const KeyRow& r) {
 }
 inline auto fields(const WorkerRow& r) {
   return std::tie(r.id, r.tenant, r.name, r.instance, r.slots, r.updated, r.home, r.ttl_ms,
-                  r.session, r.labels);
+                  r.session, r.labels, r.opening, r.version);
 }
 
 template <typename Row>

@@ -249,7 +249,7 @@ TEST_F(GivenAway, AHomeThatDiesForGoodLosesIt) {
   for (const auto& place : places_) {
     if (place->epoch != dead) with_runs.push_back(place->epoch);
   }
-  owner().partition->offer(check_homes(with_runs), now());
+  owner().partition->offer(check_homes(with_runs, owner().epoch), now());
   rest();
   EXPECT_EQ(status(id), Requested);
   Agent other("other");

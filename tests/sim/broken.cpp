@@ -120,6 +120,10 @@ constexpr Broken kBroken[] = {
     {Mutant::BelowNotHandedOver, "below-not-handed-over",
      "found here: the cancel of what is left below an ended workflow is buried and nobody is told",
      true},
+    {Mutant::NewHomeNotAsked, "new-home-not-asked",
+     "found here: a run that was given to a worker that had gone, by a server that died, waits for "
+     "ever",
+     true},
     {Mutant::RoutineBuried, "routine-buried",
      "found here: a sweep or a dispatch that is refused is the last one"},
     {Mutant::CancelSparesSteps, "cancel-spares-steps", "the steps of a canceled workflow go on"},

@@ -90,7 +90,8 @@ INSTANTIATE_TEST_SUITE_P(
                       Found{Mutant::NewestReleaseNotTold, 1000034948},
                       Found{Mutant::KeyOfTheStep, 1000032986},
                       Found{Mutant::LeftWorkerJudged, 5000004374},
-                      Found{Mutant::BelowNotHandedOver, 5000021752}));
+                      Found{Mutant::BelowNotHandedOver, 5000021752},
+                      Found{Mutant::NewHomeNotAsked, 5000027956}));
 
 // A timer was done, for nothing, on the word of one of its batch. Without its mend
 // (`handled-on-undurable`) no world is known to fail since the deciding thread commits.

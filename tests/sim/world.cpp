@@ -237,6 +237,15 @@ void World::start(Place& at) {
   for (auto& worker : workers_) {
     if (worker.home == at.number) open(worker);
   }
+  // Nobody is given up: each worker comes back to its home.
+  bool any_moved = std::ranges::any_of(workers_, &Worker::moved);
+  if (any_moved) offer(at, engine::check_homes(lives(), at.server->life));
+}
+
+std::vector<int64_t> World::lives() const {
+  std::vector<int64_t> all;
+  for (int64_t life = 0; life <= lives_; ++life) all.push_back(life);
+  return all;
 }
 
 // The releases are in the store before anybody asks for anything; without that it does not start.

@@ -173,6 +173,7 @@ class World final : private kernel::WorkReceiver {
   void move(Worker& worker, Dice& dice);
   void go_to(Worker& worker, const Place& to);
   void spread_workers();
+  std::vector<int64_t> lives() const;
   void take_orders(Worker& worker, size_t most);
   void begin(Worker& worker, WorkerRun& run);
   void build(Worker& worker, Dice dice);

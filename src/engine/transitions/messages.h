@@ -55,7 +55,7 @@ struct CatalogNews {
 Message show_packs(TenantId tenant, PackSet packs);
 Message refresh_catalog(CatalogNews news);
 // Runs of this partition's shards whose worker is of a server that is not among these any more.
-Message check_homes(std::vector<int64_t> with_runs);
+Message check_homes(std::vector<int64_t> with_runs, int64_t self);
 // A run that the owner of its shard has given to a worker of another server (kernel/permits.h).
 struct RunGiven {
   TenantId tenant;
