@@ -80,18 +80,16 @@ TEST_P(FoundBefore, HoldsNowAndFailsWithoutTheMend) {
 
 INSTANTIATE_TEST_SUITE_P(
     Seeds, FoundBefore,
-    ::testing::Values(Found{Mutant::AnswerOnUndurable, 184}, Found{Mutant::HandedOverOwed, 168},
-                      Found{Mutant::UntakenEndAgain, 3}, Found{Mutant::PausedOnUndurable, 3069},
-                      Found{Mutant::BadHeadBlocksQueue, 1256}, Found{Mutant::OpenAmongOthers, 34},
-                      Found{Mutant::RoutineBuried, 12}, Found{Mutant::DispatchSpins, 1256},
-                      Found{Mutant::MissedNotTold, 14}, Found{Mutant::RerunOnUndurable, 31938},
-                      Found{Mutant::MendedTimerFires, 25169},
-                      Found{Mutant::MissedPauseNotTold, 1000031404},
-                      Found{Mutant::NewestReleaseNotTold, 1000034948},
-                      Found{Mutant::KeyOfTheStep, 1000032986},
-                      Found{Mutant::LeftWorkerJudged, 5000004374},
-                      Found{Mutant::BelowNotHandedOver, 5000021752},
-                      Found{Mutant::NewHomeNotAsked, 5000027956}));
+    ::testing::Values(
+        Found{Mutant::AnswerOnUndurable, 184}, Found{Mutant::HandedOverOwed, 168},
+        Found{Mutant::UntakenEndAgain, 3}, Found{Mutant::PausedOnUndurable, 3069},
+        Found{Mutant::BadHeadBlocksQueue, 1256}, Found{Mutant::OpenAmongOthers, 34},
+        Found{Mutant::RoutineBuried, 12}, Found{Mutant::DispatchSpins, 1256},
+        Found{Mutant::MissedNotTold, 14}, Found{Mutant::RerunOnUndurable, 31938},
+        Found{Mutant::MendedTimerFires, 25169}, Found{Mutant::MissedPauseNotTold, 1000031404},
+        Found{Mutant::NewestReleaseNotTold, 1000034948}, Found{Mutant::KeyOfTheStep, 1000032986},
+        Found{Mutant::LeftWorkerJudged, 5000004374}, Found{Mutant::BelowNotHandedOver, 5000021752},
+        Found{Mutant::NewHomeNotAsked, 5000027956}));
 
 // A timer was done, for nothing, on the word of one of its batch. Without its mend
 // (`handled-on-undurable`) no world is known to fail since the deciding thread commits.
