@@ -96,11 +96,12 @@ void World::open(Worker& worker) {
            run.second.state == WorkerRun::State::AsksToBegin;
   });
   std::string name = worker.name;
-  auto opened = [this, name, instance = worker.instance,
+  auto opened = [this, name, instance = worker.instance, opening = worker.opening,
                  life = home_of(worker)->life](Result<Session> session) {
     auto& asked = *std::ranges::find(workers_, name, &Worker::name);
     Server* server = home_of(asked);
     if (!server || server->life != life) return;  // who answers is cut off
+    if (asked.opening != opening) return;         // the answer to its last question counts
     asked.opens = false;
     if (asked.instance != instance) return;  // who has asked is dead
     if (!session.ok()) return;

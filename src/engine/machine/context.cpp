@@ -275,8 +275,8 @@ std::optional<Error> Context::need(const Error& error, Of<ExecutionId> workflow)
   return needs_error();
 }
 
-Result<void> Context::needs_steps(const LiveWorkflow& live) {
-  Need need{{live.tenant, live.id}, std::string(kNeedsSteps)};
+Result<void> Context::needs_steps(const Of<ExecutionId>& workflow) {
+  Need need{workflow, std::string(kNeedsSteps)};
   if (std::ranges::find(learned_.needs, need) != learned_.needs.end()) return {};
   learned_.needs.push_back(std::move(need));
   return needs_error();

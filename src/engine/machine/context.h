@@ -178,7 +178,7 @@ class Context {
   // whose tasks it may name. Nothing: it is an error as any other.
   std::optional<Error> need(const Error& error, Of<ExecutionId> workflow = {});
   // All open steps of a workflow have to be loaded; once they were, there are no more. Needs.
-  Result<void> needs_steps(const LiveWorkflow& live);
+  Result<void> needs_steps(const Of<ExecutionId>& workflow);
   // Its conductor cannot go on: the next decision will know. Spoiled.
   Error broke(const LiveWorkflow& live, const Error& why);
   // Its place among the workflows that begin in this decision.

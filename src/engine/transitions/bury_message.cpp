@@ -42,7 +42,7 @@ class BuryMessage final : public Transition {
  private:
   Of<ExecutionId> held_up(const Loaded& rows) const;
   void hand_over(Context& ctx, ExecutionRow row) const;
-  void hand_over_below(Context& ctx) const;
+  Result<void> hand_over_below(Context& ctx) const;
   void bury_timer(Context& ctx) const;
   Message refused_;
   About about_;
@@ -53,7 +53,6 @@ class BuryMessage final : public Transition {
 void BuryMessage::want(Wanted& wanted) const {
   if (!hands_over_) return;
   if (about_.holds_up) wanted.lineages.push_back({about_.tenant, about_.holds_up});
-  if (about_.of_those_below) wanted.trees.push_back({about_.tenant, about_.holds_up});
   if (about_.timer) wanted.timers.push_back({about_.tenant, about_.timer});
 }
 
@@ -86,11 +85,13 @@ void BuryMessage::hand_over(Context& ctx, ExecutionRow row) const {
 }
 
 // What a worker runs ends by itself.
-void BuryMessage::hand_over_below(Context& ctx) const {
+Result<void> BuryMessage::hand_over_below(Context& ctx) const {
+  TRY(ctx.needs_steps({about_.tenant, about_.holds_up}));
   for (const auto* row : ctx.rows().tree(about_.holds_up)) {
     if (row->parent != about_.holds_up || row->worker || is_final(row->status)) continue;
     hand_over(ctx, *row);
   }
+  return {};
 }
 
 // One firing of a schedule is not its last: the next one may be made.
@@ -106,7 +107,11 @@ void BuryMessage::bury_timer(Context& ctx) const {
 Decided BuryMessage::decide(Context& ctx) const {
   if (const auto* row = ctx.rows().execution(held_up(ctx.rows()))) {
     bool has_ended = about_.of_those_below && is_final(row->status);
-    has_ended && !mutant(Mutant::BelowNotHandedOver) ? hand_over_below(ctx) : hand_over(ctx, *row);
+    if (!has_ended || mutant(Mutant::BelowNotHandedOver)) {
+      hand_over(ctx, *row);
+    } else {
+      TRY(hand_over_below(ctx));
+    }
   }
   if (about_.message) ctx.changes.acked.push_back({about_.tenant, about_.message});
   if (about_.timer) bury_timer(ctx);

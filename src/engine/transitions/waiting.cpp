@@ -77,7 +77,7 @@ Result<bool> drop_unwanted(Context& ctx, const LiveWorkflow& live) {
   std::vector<ExecutionId> unwanted;
   for (const auto& [id, step] : live.open) {
     if (!step.ended && conductor::kPause.has(step.told) && is_unwanted(live, id)) {
-      if (!ctx.execution(id)) TRY(ctx.needs_steps(live));
+      if (!ctx.execution(id)) TRY(ctx.needs_steps({live.tenant, live.id}));
       unwanted.push_back(id);
     }
   }
@@ -100,7 +100,7 @@ Result<bool> settle_waiting(Context& ctx, const LiveWorkflow& live) {
   std::vector<ExecutionId> open;
   for (const auto& [id, step] : live.open) {
     if (step.ended) continue;
-    if (!ctx.execution(id)) TRY(ctx.needs_steps(live));
+    if (!ctx.execution(id)) TRY(ctx.needs_steps({live.tenant, live.id}));
     open.push_back(id);
   }
   std::ranges::sort(open);
