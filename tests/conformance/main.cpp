@@ -61,13 +61,24 @@ Tally run_operators(const fs::path& file) {
                  run_operator);
 }
 
+// Recorded without what StackStorm does before (docs/conformance.md): maps written by YAQL's
+// functions. tools/st2_orquesta.py runs this workflow as StackStorm's own test has it.
+bool is_recorded_late(const Value& recorded) {
+  return recorded.string_or("source", "").ends_with("/orquesta-test-yaql-data-functions.yaml");
+}
+
 std::vector<Tally> run_file(const fs::path& file) {
   std::string name = file.filename().string();
   if (name.starts_with("conducting-")) {
     auto cases = read_lines(file);
+    size_t late = std::erase_if(cases, is_recorded_late);
+    auto way = [late](std::string_view how) {
+      return late == 0 ? std::string(how) : fmt::format("{}, {} late apart", how, late);
+    };
     return {
-        run_set(name, "plain", cases, [](const Value& c) { return run_conducting(c, false); }),
-        run_set(name, "written", cases, [](const Value& c) { return run_conducting(c, true); })};
+        run_set(name, way("plain"), cases, [](const Value& c) { return run_conducting(c, false); }),
+        run_set(name, way("written"), cases,
+                [](const Value& c) { return run_conducting(c, true); })};
   }
   if (name == "inspection.jsonl") return {run_set(name, "", read_lines(file), run_inspection)};
   if (name == "graphs.jsonl") return {run_set(name, "", read_lines(file), run_graph)};
