@@ -58,9 +58,10 @@ class LastingWorker final : public WorkReceiver {
     if (running.empty()) return;
     RunKey key = running[dice() % running.size()];
     Completion completion{.tenant = kDefaultTenant, .key = key};
-    std::string printed = fmt::format("\"run {}\"", key.execution.value);
+    std::string printed = fmt::format("\"run {} ", key.execution.value);
+    while (prints_much && printed.size() < 600'000) printed += fmt::format("{} ", printed.size());
+    printed += '"';
     if (prints_much) {
-      while (printed.size() < 600'000) printed += fmt::format("{} ", printed.size());
       completion.out.blob = output_ref(kDefaultTenant, key, Stream::Stdout);
       auto writer = agent_.blobs->create(completion.out.blob);
       EXPECT_EQ((*writer)->append(printed), printed.size());

@@ -306,8 +306,8 @@ TEST_P(WorkSourceContract, WhatARunHasLeftIsInTheServersRoomWhenItsEndIsTaken) {
   EXPECT_EQ(*blobs_->read(end.out.blob, 0, end.out.size + 1), all);
   EXPECT_EQ(*blobs_->read(report, 0, 100), "report");
   EXPECT_EQ(*blobs_->size(artifacts_prefix(kDefaultTenant, order.key) + "none"), 0);
-  // ci.build prints JSON, and this is none: taken all the same.
-  EXPECT_EQ(status(order), ExecutionStatus::Succeeded);
+  // ci.build prints JSON, and this is none: the run has failed, what it left is taken all the same.
+  EXPECT_EQ(status(order), ExecutionStatus::Failed);
 }
 
 // Nobody ends the run of another, whatever he knows of it (K6).
