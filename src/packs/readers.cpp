@@ -244,7 +244,9 @@ void read_runtime(Reading& reading, Section& section) {
   auto names = section.texts("aliases");
   names.push_back(name);
   names.push_back(runtime.ref);
-  names.push_back(runtime.ref.substr(runtime.ref.find('.') + 1));
+  if (size_t dot = runtime.ref.find('.'); dot != std::string::npos) {
+    names.push_back(runtime.ref.substr(dot + 1));
+  }
   section.ignore(
       {"label", "description", "enabled", "tags", "meta", "distributions", "installation"});
   section.not_supported({"versions"});

@@ -41,7 +41,7 @@ def questions():
     )
     yield "a url of 300 KB", execution(action="core.http", parameters={"url": LONG})
     yield "headers that are no texts", execution(
-        action="core.http", parameters={"url": "http://x", "headers": {f"h{i}": i for i in range(MANY)}}
+        action="core.http", parameters={"url": "http://x", "headers": {f"h{i}": [i] for i in range(MANY)}}
     )
     yield "users that are no texts", execution(action="core.ask", parameters={"users": list(range(MANY))})
     yield "criteria", new_rule(
