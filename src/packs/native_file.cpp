@@ -29,9 +29,15 @@ class ElfBytes {
   }
   std::string_view text(uint64_t at) const {
     if (at >= bytes_.size()) return {};
-    auto rest = bytes_.substr(at);
+    constexpr size_t kLongest = 256;  // of the name of a version
+    auto rest = bytes_.substr(at, kLongest);
     auto end = rest.find('\0');
     return end == rest.npos ? std::string_view() : rest.substr(0, end);
+  }
+
+  // An offset that the file names: behind its end there is nothing, and no sum of it wraps.
+  uint64_t place(uint64_t at) const {
+    return std::min<uint64_t>(number<uint64_t>(at), bytes_.size());
   }
 
  private:
@@ -46,7 +52,7 @@ struct ElfSection {
 ElfSection section_at(const ElfBytes& file, uint64_t table, uint16_t size, uint32_t number) {
   uint64_t at = table + uint64_t{size} * number;
   return {file.number<uint32_t>(at + 4), file.number<uint32_t>(at + 40),
-          file.number<uint32_t>(at + 44), file.number<uint64_t>(at + 24)};
+          file.number<uint32_t>(at + 44), file.place(at + 24)};
 }
 
 // Elf64_Verneed: count at 2, first at 8, next at 12; Elf64_Vernaux: name at 8, next at 12.
