@@ -118,25 +118,5 @@ TEST_F(MovedAgent, TheServerBeforeSaysNothingOfItsRuns) {
   EXPECT_EQ(agent_.begun[id], 1);
 }
 
-// Two servers that have never heard of it are asked at once: one opens, the other decides again.
-TEST_F(MovedAgent, AskedForAtTwoServersAtOnce) {
-  int opened = 0;
-  auto ask = [&](Place& place, int64_t opening) {
-    WorkerHello hello{.name = "new", .slots = 1, .instance = "n1"};
-    hello.elsewhere = true;
-    hello.opening = opening;
-    say_hello(place, hello,
-              [&](const Result<Session>& session) { opened += session.ok() ? 1 : 0; });
-  };
-  ask(before(), 1);
-  ask(after(), 2);
-  rest();
-  EXPECT_GE(opened, 1);
-  auto reader = store_->open_reader();
-  auto quarantine = store::list_quarantine(**reader, TenantId(), {});
-  ASSERT_TRUE(quarantine.ok());
-  EXPECT_TRUE(quarantine->empty());
-}
-
 }  // namespace
 }  // namespace millrace::engine
