@@ -2,6 +2,7 @@
 #include "auth/key_ring.h"
 #include "auth/permission.h"
 #include "auth/signature.h"
+#include "auth/signed_form.h"
 #include "auth/token.h"
 #include "base/fuzzing.h"
 
@@ -27,10 +28,15 @@ FUZZ(auth) {
   auto header_text = in.line();
   auto body = in.rest();
   auto header = [&](std::string_view) { return header_text; };
+  if (auto form = sorted_form(body)) {
+    ASSERT(form->size() <= body.size());
+    ASSERT(sorted_form(std::string(body) + "&" + std::string(body)) == form);
+  }
   for (const auto& scheme : signature_schemes()) {
-    auto verified = verify_signature(scheme, header, body, {&secret, 1}, kNow);
+    auto verified = verify_signature(scheme, header, body, {&secret, 1}, kNow, header_text);
     ASSERT(!verified.ok());
-    fuzz::plant(scheme.form == HeaderForm::CommaPairs && verified.error().code() == "AUT-0011");
+    fuzz::plant(scheme.signs_time() && scheme.form == HeaderForm::CommaPairs &&
+                verified.error().code() == "AUT-0011");
   }
   ASSERT(!tokens().check(input).ok());
   ASSERT(!ring().open({kDefaultTenant, "webhook", "x", 0}, input).ok());

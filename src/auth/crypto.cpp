@@ -32,13 +32,13 @@ const EVP_MD* sha256_algorithm() {
   return fetched;
 }
 
-MacContext make_hmac_context() {
+MacContext make_hmac_context(const char* name) {
   EVP_MAC* hmac = EVP_MAC_fetch(nullptr, "HMAC", nullptr);
   MacContext context(EVP_MAC_CTX_new(hmac));
   EVP_MAC_free(hmac);
-  char digest[] = "SHA256";
+  std::string digest(name);  // the parameter is no const
   const OSSL_PARAM parameters[] = {
-      OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
+      OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest.data(), 0),
       OSSL_PARAM_construct_end()};
   ASSERT(EVP_MAC_CTX_set_params(context.get(), parameters) == 1);
   return context;
@@ -96,18 +96,35 @@ Digest sha256(std::string_view bytes) {
   return digest;
 }
 
-Digest hmac_sha256(std::string_view key, std::initializer_list<std::string_view> parts) {
-  thread_local const MacContext context = make_hmac_context();
+namespace {
+
+// Into the 20 or 32 bytes at `digest`.
+void hmac_into(EVP_MAC_CTX* context, std::string_view key,
+               std::initializer_list<std::string_view> parts, uint8_t* digest, size_t size) {
   // A null pointer would mean "the key of last time".
   const unsigned char* key_bytes = key.empty() ? data_of("") : data_of(key);
-  ASSERT(EVP_MAC_init(context.get(), key_bytes, key.size(), nullptr) == 1);
+  ASSERT(EVP_MAC_init(context, key_bytes, key.size(), nullptr) == 1);
   for (auto part : parts) {
-    ASSERT(EVP_MAC_update(context.get(), data_of(part), part.size()) == 1);
+    ASSERT(EVP_MAC_update(context, data_of(part), part.size()) == 1);
   }
-  Digest digest;
   size_t written = 0;
-  ASSERT(EVP_MAC_final(context.get(), digest.data(), &written, digest.size()) == 1);
+  ASSERT(EVP_MAC_final(context, digest, &written, size) == 1 && written == size);
+}
+
+}  // namespace
+
+Digest hmac_sha256(std::string_view key, std::initializer_list<std::string_view> parts) {
+  thread_local const MacContext context = make_hmac_context("SHA256");
+  Digest digest;
+  hmac_into(context.get(), key, parts, digest.data(), digest.size());
   return digest;
+}
+
+std::string hmac_sha1(std::string_view key, std::initializer_list<std::string_view> parts) {
+  thread_local const MacContext context = make_hmac_context("SHA1");
+  std::array<uint8_t, 20> digest{};
+  hmac_into(context.get(), key, parts, digest.data(), digest.size());
+  return {reinterpret_cast<const char*>(digest.data()), digest.size()};
 }
 
 bool equal_in_constant_time(std::string_view a, std::string_view b) {

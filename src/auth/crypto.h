@@ -44,6 +44,9 @@ class Sha256 {
 // HMAC-SHA-256 (RFC 2104) of the parts one after the other.
 Digest hmac_sha256(std::string_view key, std::initializer_list<std::string_view> parts);
 
+// HMAC-SHA-1, its 20 bytes: for senders that sign with nothing better.
+std::string hmac_sha1(std::string_view key, std::initializer_list<std::string_view> parts);
+
 // Takes the same time wherever the texts differ; only their lengths can be learned from it.
 bool equal_in_constant_time(std::string_view a, std::string_view b);
 

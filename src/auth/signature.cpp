@@ -8,90 +8,11 @@
 #include <vector>
 
 #include "auth/crypto.h"
+#include "auth/signed_form.h"
 #include "base/text.h"
 
 namespace millrace::auth {
 namespace {
-
-constexpr std::string_view kGitHubHeaders[] = {"x-github-event",
-                                               "x-github-delivery",
-                                               "x-github-hook-id",
-                                               "x-github-hook-installation-target-id",
-                                               "x-github-hook-installation-target-type",
-                                               "content-type",
-                                               "user-agent"};
-constexpr std::string_view kGiteaHeaders[] = {"x-gitea-event",    "x-gitea-event-type",
-                                              "x-gitea-delivery", "x-github-event",
-                                              "content-type",     "user-agent"};
-constexpr std::string_view kForgejoHeaders[] = {"x-forgejo-event",    "x-forgejo-event-type",
-                                                "x-forgejo-delivery", "x-gitea-event",
-                                                "content-type",       "user-agent"};
-constexpr std::string_view kGitLabHeaders[] = {
-    "x-gitlab-event",  "x-gitlab-event-uuid", "x-gitlab-instance", "x-gitlab-webhook-uuid",
-    "idempotency-key", "content-type",        "user-agent"};
-constexpr std::string_view kStandardHeaders[] = {"webhook-id", "webhook-timestamp", "content-type",
-                                                 "user-agent"};
-constexpr std::string_view kSlackHeaders[] = {"x-slack-request-timestamp", "x-slack-retry-num",
-                                              "x-slack-retry-reason", "content-type"};
-constexpr std::string_view kStripeHeaders[] = {"content-type", "user-agent"};
-
-// Several senders sign by this one specification.
-constexpr SignatureScheme standard_webhooks(std::string_view name,
-                                            std::span<const std::string_view> event_headers) {
-  return {.name = name,
-          .signature_header = "webhook-signature",
-          .form = HeaderForm::SpaceList,
-          .prefix = "v1,",
-          .encoding = SignatureEncoding::Base64,
-          .secret = SecretForm::Whsec,
-          .signed_before_body = "{id}.{time}.",
-          .timestamp_header = "webhook-timestamp",
-          .id_header = "webhook-id",
-          .event_headers = event_headers};
-}
-
-// GitHub: docs.github.com/webhooks/using-webhooks/validating-webhook-deliveries
-// Gitea: docs.gitea.com/usage/webhooks; Forgejo: forgejo.org/docs/latest/user/webhooks
-// GitLab: docs.gitlab.com/user/project/integrations/webhooks
-// Standard Webhooks: github.com/standard-webhooks/standard-webhooks
-// Slack: api.slack.com/authentication/verifying-requests-from-slack, api.slack.com/apis/events-api
-// Stripe: docs.stripe.com/webhooks#verify-manually, docs.stripe.com/api/events/object
-constexpr SignatureScheme kSchemes[] = {
-    {.name = "github",
-     .signature_header = "x-hub-signature-256",
-     .prefix = "sha256=",
-     .id_header = "x-github-delivery",
-     .event_headers = kGitHubHeaders},
-    {.name = "gitea",
-     .signature_header = "x-gitea-signature",
-     .id_header = "x-gitea-delivery",
-     .event_headers = kGiteaHeaders},
-    {.name = "forgejo",
-     .signature_header = "x-forgejo-signature",
-     .id_header = "x-forgejo-delivery",
-     .event_headers = kForgejoHeaders},
-    {.name = "gitlab",
-     .signature_header = "x-gitlab-token",
-     .algorithm = SignatureAlgorithm::PlainToken,
-     .id_header = "idempotency-key",
-     .event_headers = kGitLabHeaders},
-    standard_webhooks("gitlab-signed", kGitLabHeaders),
-    standard_webhooks("standard", kStandardHeaders),
-    {.name = "slack",
-     .signature_header = "x-slack-signature",
-     .prefix = "v0=",
-     .signed_before_body = "v0:{time}:",
-     .timestamp_header = "x-slack-request-timestamp",
-     .id_member = "event_id",
-     .event_headers = kSlackHeaders},
-    {.name = "stripe",
-     .signature_header = "stripe-signature",
-     .form = HeaderForm::CommaPairs,
-     .prefix = "v1=",
-     .signed_before_body = "{time}.",
-     .id_member = "id",
-     .event_headers = kStripeHeaders},
-};
 
 // A sender that rotates its keys sends two or three signatures; more is an attempt to make us
 // compare for long.
@@ -126,6 +47,7 @@ Given read_headers(const SignatureScheme& scheme, const HeaderLookup& header) {
       break;
     case HeaderForm::CommaPairs:
       for (auto item : split(text, ',')) {
+        item = trim(item);
         if (item.starts_with("t=")) given.time = item.substr(2);
         take(item);
       }
@@ -156,21 +78,68 @@ Result<void> check_time(const SignatureScheme& scheme, std::string_view text, in
   return {};
 }
 
-std::string signed_text(const SignatureScheme& scheme, const Given& given) {
-  std::string text;
-  for (auto rest = scheme.signed_before_body; !rest.empty();) {
-    if (rest.starts_with("{time}")) {
-      text += given.time;
-      rest.remove_prefix(6);
-    } else if (rest.starts_with("{id}")) {
-      text += given.id;
-      rest.remove_prefix(4);
+bool is_form(const HeaderLookup& header) {
+  auto type = header("content-type");
+  return iequals_ascii(trim(type.substr(0, type.find(';'))), "application/x-www-form-urlencoded");
+}
+
+// What is signed of a delivery, before its body.
+struct SignedText {
+  std::string before;
+  std::string_view body;  // as it came, or nothing
+};
+
+Result<SignedText> signed_text(const SignatureScheme& scheme, const Given& given,
+                               const HeaderLookup& header, std::string_view body,
+                               std::string_view url) {
+  SignedText text;
+  for (auto rest = scheme.signed_text; !rest.empty();) {
+    auto is = [&](std::string_view part) {
+      bool found = rest.starts_with(part);
+      if (found) rest.remove_prefix(part.size());
+      return found;
+    };
+    if (is("{time}")) {
+      text.before += given.time;
+    } else if (is("{id}")) {
+      text.before += given.id;
+    } else if (is("{url}")) {
+      text.before += url;
+    } else if (is("{form}")) {
+      if (!is_form(header)) continue;
+      auto form = sorted_form(body);
+      if (!form) return refused(scheme, "AUT-0010", "expected a form, found a broken one");
+      text.before += *form;
+    } else if (is("{body}")) {
+      text.body = body;
     } else {
-      text += rest.front();
+      text.before += rest.front();
       rest.remove_prefix(1);
     }
   }
   return text;
+}
+
+// A body that is not signed itself has its hash in the URL, which is. A form has none there; with
+// one it would be an empty form that somebody has made of a body that was signed.
+Result<void> check_body_hash(const SignatureScheme& scheme, const HeaderLookup& header,
+                             std::string_view body, std::string_view url) {
+  if (scheme.body_hash_parameter.empty()) return {};
+  auto begin = url.find('?');
+  auto query = begin == std::string_view::npos ? std::string_view() : url.substr(begin + 1);
+  for (auto item : split(query, '&')) {
+    auto equals = item.find('=');
+    if (item.substr(0, equals) != scheme.body_hash_parameter) continue;
+    auto hash = equals == std::string_view::npos ? std::string_view() : item.substr(equals + 1);
+    if (equal_in_constant_time(hex_encode(bytes_of(sha256(body))), to_lower_ascii(hash))) return {};
+    return refused(scheme, "AUT-0011",
+                   fmt::format("the body is not the one that '{}' in the URL was made of",
+                               scheme.body_hash_parameter));
+  }
+  if (is_form(header)) return {};
+  return refused(scheme, "AUT-0010",
+                 fmt::format("expected a form, or the body's hash as '{}' in the URL",
+                             scheme.body_hash_parameter));
 }
 
 constexpr std::string_view kWhsec = "whsec_";
@@ -189,11 +158,19 @@ Secret key_of(const SignatureScheme& scheme, const Secret& secret) {
 }
 
 std::string expected_signature(const SignatureScheme& scheme, const Secret& secret,
-                               std::string_view before, std::string_view body) {
-  if (scheme.algorithm == SignatureAlgorithm::PlainToken) return secret.reveal();
-  auto digest = hmac_sha256(key_of(scheme, secret).reveal(), {before, body});
-  return scheme.encoding == SignatureEncoding::Hex ? hex_encode(bytes_of(digest))
-                                                   : base64_encode(bytes_of(digest));
+                               const SignedText& text) {
+  std::string digest;
+  auto key = [&] { return key_of(scheme, secret); };
+  switch (scheme.algorithm) {
+    case SignatureAlgorithm::PlainToken: return secret.reveal();
+    case SignatureAlgorithm::HmacSha256:
+      digest = bytes_of(hmac_sha256(key().reveal(), {text.before, text.body}));
+      break;
+    case SignatureAlgorithm::HmacSha1:
+      digest = hmac_sha1(key().reveal(), {text.before, text.body});
+      break;
+  }
+  return scheme.encoding == SignatureEncoding::Hex ? hex_encode(digest) : base64_encode(digest);
 }
 
 bool equal_signatures(const SignatureScheme& scheme, std::string_view a, std::string_view b) {
@@ -205,15 +182,6 @@ bool equal_signatures(const SignatureScheme& scheme, std::string_view a, std::st
 }
 
 }  // namespace
-
-std::span<const SignatureScheme> signature_schemes() { return kSchemes; }
-
-const SignatureScheme* find_signature_scheme(std::string_view name) {
-  for (const auto& scheme : kSchemes) {
-    if (scheme.name == name) return &scheme;
-  }
-  return nullptr;
-}
 
 std::string weakness_of(const SignatureScheme& scheme, const Secret& secret) {
   std::string_view text = secret.reveal();
@@ -262,25 +230,27 @@ Result<void> check_signed_head(const SignatureScheme& scheme, const HeaderLookup
 
 Result<void> verify_signature(const SignatureScheme& scheme, const HeaderLookup& header,
                               std::string_view body, std::span<const Secret> secrets,
-                              int64_t now_ms) {
+                              int64_t now_ms, std::string_view url) {
   TRY(auto given, read_signed_head(scheme, header, now_ms));
-  auto before = signed_text(scheme, given);
+  TRY(auto text, signed_text(scheme, given, header, body, url));
   bool matches = false;
   for (const auto& secret : secrets) {
     // An empty secret would make every body signable by everybody.
     if (secret.empty()) continue;
-    auto expected = expected_signature(scheme, secret, before, body);
+    auto expected = expected_signature(scheme, secret, text);
     for (size_t i = 0; i < given.count; ++i) {
       if (equal_signatures(scheme, expected, given.signatures[i])) matches = true;
     }
   }
   if (!matches) {
-    return refused(scheme, "AUT-0011",
-                   fmt::format("the signature in header '{}' is wrong: check the secret on both "
-                               "sides",
-                               scheme.signature_header));
+    return refused(
+        scheme, "AUT-0011",
+        fmt::format("the signature in header '{}' is wrong: check the secret on both "
+                    "sides{}",
+                    scheme.signature_header,
+                    scheme.signs_url() ? ", and the endpoint's url, which is signed" : ""));
   }
-  return {};
+  return check_body_hash(scheme, header, body, url);
 }
 
 }  // namespace millrace::auth

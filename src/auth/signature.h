@@ -12,14 +12,16 @@
 namespace millrace::auth {
 
 enum class SignatureEncoding : uint8_t { Hex, Base64 };
-enum class SignatureAlgorithm : uint8_t { HmacSha256, PlainToken };
+// HmacSha1: what one sender signs with still. Its weakness is no weakness of HMAC.
+enum class SignatureAlgorithm : uint8_t { HmacSha256, HmacSha1, PlainToken };
 // How the configured secret becomes the key.
 enum class SecretForm : uint8_t { Raw, Whsec };  // Whsec: `whsec_` and base64, or raw bytes
 // What the header with the signature looks like.
 enum class HeaderForm : uint8_t {
   One,        // the prefix and one signature
   SpaceList,  // several, each with the prefix
-  CommaPairs  // `t=TIME,v1=SIG,v1=SIG`: the prefix is the pair's name; the time comes from here
+  CommaPairs  // `v1=SIG,v1=SIG`: the prefix is the pair's name; `t=TIME` is the time, if one is
+              // signed
 };
 
 // How one kind of sender signs its deliveries. All of it is data: a new sender is a new row.
@@ -31,25 +33,33 @@ struct SignatureScheme {
   SignatureEncoding encoding = SignatureEncoding::Hex;
   SignatureAlgorithm algorithm = SignatureAlgorithm::HmacSha256;
   SecretForm secret = SecretForm::Raw;
-  // Signed before the raw body; {time} and {id} stand for what the headers say.
-  std::string_view signed_before_body;
+  // What is signed: {time} and {id} as the headers say, {url} as the sender calls it, with its
+  // query, {form}: the fields of a form, sorted (signed_form.h), nothing of another body; {body},
+  // raw, comes last.
+  std::string_view signed_text = "{body}";
+  // The parameter of the URL that holds the SHA-256, in hex, of a body that is no form: what is
+  // signed instead of it.
+  std::string_view body_hash_parameter;
   std::string_view timestamp_header;  // Unix seconds; empty with CommaPairs or without a time
   std::string_view id_header;         // the delivery's id; empty: it has none
-  std::string_view id_member;         // or where it stands in the body, at the top; empty: nowhere
+  std::string_view id_member;         // or where it is in the body: `event.id`; empty: nowhere
   // Headers that enter the event, lower-case. No other one does, whatever it is called.
   std::span<const std::string_view> event_headers;
 
   bool signs_body() const { return algorithm != SignatureAlgorithm::PlainToken; }
-  bool signs_time() const { return signed_before_body.find("{time}") != std::string_view::npos; }
-  bool signs_id() const { return signed_before_body.find("{id}") != std::string_view::npos; }
+  bool signs(std::string_view what) const {
+    return signed_text.find(what) != std::string_view::npos;
+  }
+  bool signs_time() const { return signs("{time}"); }
+  bool signs_id() const { return signs("{id}"); }
+  bool signs_url() const { return signs("{url}"); }
   // Where the id in a header is not signed, a captured delivery could be sent again with another
   // one: the body's own hash is a second key then.
-  bool needs_body_dedupe() const {
-    return algorithm == SignatureAlgorithm::HmacSha256 && !signs_time();
-  }
+  bool needs_body_dedupe() const { return signs_body() && !signs_time(); }
 };
 
-// github, gitea, forgejo, gitlab, gitlab-signed, standard, slack, stripe.
+// github, gitea, forgejo, gitlab, gitlab-signed, bitbucket, standard, slack, stripe, pagerduty,
+// twilio, shopify: the table is signature_schemes.cpp.
 std::span<const SignatureScheme> signature_schemes();
 const SignatureScheme* find_signature_scheme(std::string_view name);
 
@@ -70,11 +80,12 @@ inline constexpr int64_t kReplayWindowMs = 300'000;
 Result<void> check_signed_head(const SignatureScheme& scheme, const HeaderLookup& header,
                                int64_t now_ms);
 
-// Checks the raw body against each active secret, in constant time.
+// Checks the raw body against each active secret, in constant time. `url`: the one that the sender
+// has called, where the scheme signs it.
 // Errors: Unauthorized, AUT-0010 (no signature), AUT-0011 (wrong), AUT-0012 (signed too long ago
 // or too far ahead).
 Result<void> verify_signature(const SignatureScheme& scheme, const HeaderLookup& header,
                               std::string_view body, std::span<const Secret> secrets,
-                              int64_t now_ms);
+                              int64_t now_ms, std::string_view url = {});
 
 }  // namespace millrace::auth
