@@ -97,6 +97,10 @@ class Conductor {
   void draw_on(std::shared_ptr<expr::Allowance> allowance) {
     environment_.allowance = std::move(allowance);
   }
+  // {{ system.timestamp }}: of the decision in hand.
+  void tell_time(std::string timestamp) {
+    environment_.system.set("timestamp", std::move(timestamp));
+  }
 
   // Renders input and vars and stages the start tasks. Once, on an empty state. `context` is what
   // the workflow sees besides its own variables.

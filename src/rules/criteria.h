@@ -76,9 +76,9 @@ class PathValues {
 class Judge {
  public:
   // `slots` turns the slot of a criterion into that of `values`. All arguments must outlive this.
-  Judge(const EventScope& scope, std::string_view pack, PathValues& values,
+  Judge(const EventScope& scope, RuleName rule, PathValues& values,
         std::span<const uint32_t> slots, expr::Engine& engine)
-      : scope_(scope), pack_(pack), values_(values), slots_(slots), engine_(engine) {}
+      : scope_(scope), rule_(rule), values_(values), slots_(slots), engine_(engine) {}
 
   bool holds(const Criterion& criterion) { return holds(criterion, nullptr); }
   // The same with reasons; looks at every part.
@@ -107,7 +107,7 @@ class Judge {
   Result<Value> evaluate(const Criterion& criterion);
 
   const EventScope& scope_;
-  std::string_view pack_;
+  RuleName rule_;
   PathValues& values_;
   std::span<const uint32_t> slots_;
   expr::Engine& engine_;

@@ -287,7 +287,7 @@ class RuleIndex::OfTrigger {
         matches.push_back({.rule = rule, .failure = std::move(may).error()});
         continue;
       }
-      Judge judge(scope, rule->pack(), values, tables.slots_of(number), engine);
+      Judge judge(scope, rule->name(), values, tables.slots_of(number), engine);
       bool holds = judge.holds(rule->trigger_criteria()) && judge.holds(rule->criteria());
       if (judge.need()) {
         expr::add_needs(needs, *judge.need());

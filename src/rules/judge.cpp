@@ -109,7 +109,7 @@ bool Judge::expression(const Criterion& criterion) {
 // The value of the criterion's template.
 Result<Value> Judge::evaluate(const Criterion& criterion) {
   if (!may_do(1)) return *spent_;
-  if (!expression_scope_) expression_scope_ = expression_scope(scope_, pack_);
+  if (!expression_scope_) expression_scope_ = expression_scope(scope_, rule_);
   uint64_t before = scope_.allowance ? scope_.allowance->left : 0;
   auto value = engine_.evaluate(*criterion.expression, *expression_scope_);
   if (value) return value;

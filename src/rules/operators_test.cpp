@@ -41,7 +41,7 @@ bool search_holds(const Value& list, const Value& pattern, std::string_view cond
   std::vector<const Path*> pointers = {&paths[0]};
   PathValues values(scope.event, pointers);
   const uint32_t slots[] = {0};
-  return Judge(scope, "p", values, slots, engine).holds(compiled);
+  return Judge(scope, {.pack = "p"}, values, slots, engine).holds(compiled);
 }
 
 TEST(Operators, HoldOrNotAsInStackStorm) {

@@ -20,7 +20,7 @@ class LoneJudge {
       : pointers_(pointers(rule)),
         slots_(rule.paths().size()),
         values_(scope.event, pointers_),
-        judge_(scope, rule.pack(), values_, slots_, engine) {
+        judge_(scope, rule.name(), values_, slots_, engine) {
     std::iota(slots_.begin(), slots_.end(), 0u);
   }
   Judge* operator->() { return &judge_; }
@@ -84,10 +84,10 @@ Result<RulePtr> compile(RuleSpec spec, RuleId id, int64_t revision, expr::Engine
 }
 
 Result<Value> render_parameters(const CompiledRule& rule, const EventScope& scope,
-                                expr::Engine& engine) {
+                                expr::Engine& engine, EnforcementId enforcement) {
   Problems problems;
-  TRY(Value parameters,
-      rule.parameters_.render(expression_scope(scope, rule.pack()), "", engine, problems));
+  TRY(Value parameters, rule.parameters_.render(expression_scope(scope, rule.name(), enforcement),
+                                                "", engine, problems));
   if (problems.empty()) return parameters.is_null() ? Value::map() : parameters;
   return Error(ErrorKind::Invalid, "RUL-0011",
                fmt::format("rule '{}': the parameters cannot be rendered", rule.spec().ref))
@@ -98,7 +98,7 @@ Result<std::string> render_trace_tag(const CompiledRule& rule, const EventScope&
                                      expr::Engine& engine) {
   Problems problems;
   TRY(Value tag,
-      rule.trace_tag_.render(expression_scope(scope, rule.pack()), "", engine, problems));
+      rule.trace_tag_.render(expression_scope(scope, rule.name()), "", engine, problems));
   if (problems.empty()) return expr::to_text(tag);
   return Error(ErrorKind::Invalid, "RUL-0011",
                fmt::format("rule '{}': the trace tag cannot be rendered: {}", rule.spec().ref,

@@ -24,6 +24,7 @@ class CompiledRule {
   int64_t revision() const { return revision_; }
   // The pack part of the ref.
   std::string_view pack() const;
+  RuleName name() const { return {pack(), spec_.ref, id_, revision_}; }
 
   // Of the trigger's parameters: each that the rule gives equals what fired.
   const Criterion& trigger_criteria() const { return trigger_criteria_; }
@@ -34,7 +35,8 @@ class CompiledRule {
  private:
   friend Result<std::shared_ptr<const CompiledRule>> compile(RuleSpec, RuleId, int64_t,
                                                              expr::Engine&);
-  friend Result<Value> render_parameters(const CompiledRule&, const EventScope&, expr::Engine&);
+  friend Result<Value> render_parameters(const CompiledRule&, const EventScope&, expr::Engine&,
+                                         EnforcementId);
   friend Result<std::string> render_trace_tag(const CompiledRule&, const EventScope&,
                                               expr::Engine&);
 
@@ -55,9 +57,9 @@ Result<RulePtr> compile(RuleSpec spec, RuleId id, int64_t revision, expr::Engine
 
 // The action's parameters for one event; values that are one expression keep their type. Error
 // RUL-0011 with one problem per template that failed; EXP-0004 (expr::needed_key) when a value
-// must be loaded first.
+// must be loaded first. `enforcement`: {{ system.enforcement.id }}; 0 in a trial.
 Result<Value> render_parameters(const CompiledRule& rule, const EventScope& scope,
-                                expr::Engine& engine);
+                                expr::Engine& engine, EnforcementId enforcement = {});
 // Empty when the rule has none.
 Result<std::string> render_trace_tag(const CompiledRule& rule, const EventScope& scope,
                                      expr::Engine& engine);

@@ -40,7 +40,7 @@ headers: {X-GitHub-Event: push}
 )");
   return {.event = event_value(EventId(42), "core.webhook", 1'700'000'000'000, payload,
                                Value::map({{"name", "ci"}})),
-          .system = Value::map({{"region", "eu"}})};
+          .now_ms = 1'767'225'600'000};
 }
 
 bool matches(std::string_view criteria) {
@@ -162,7 +162,7 @@ TEST(RenderParameters, KeepsTypesAndSeesTheWholeScope) {
 cmd: "echo {{ trigger.body.ref }}"
 commits: "{{ trigger.body.commits }}"
 count: "{{ event.payload.body.commits[1].files + 2 }}"
-nested: [{where: "{{ system.region }}", plain: true}]
+nested: [{where: "{{ system.rule.ref }}", plain: true}]
 token: "{{ pack.config.token }}"
 id: "{{ event.id }}"
 upper: "{{ trigger.body.repository.name | upper }}"
@@ -173,10 +173,31 @@ upper: "{{ trigger.body.repository.name | upper }}"
   expr::Engine engine;
   auto out = render_parameters(*rule, scope, engine);
   ASSERT_TRUE(out) << out.error().describe();
-  EXPECT_EQ(to_json(*out),
-            R"({"cmd":"echo refs/heads/main","commits":[{"id":"a1","files":3},{"id":"b2",)"
-            R"("files":40}],"count":42,"nested":[{"where":"eu","plain":true}],"token":"t0",)"
-            R"("id":"42","upper":"MILL"})");
+  EXPECT_EQ(
+      to_json(*out),
+      R"({"cmd":"echo refs/heads/main","commits":[{"id":"a1","files":3},{"id":"b2",)"
+      R"("files":40}],"count":42,"nested":[{"where":"ci.on_push","plain":true}],"token":"t0",)"
+      R"("id":"42","upper":"MILL"})");
+}
+
+TEST(RenderParameters, SeesTheRuleItselfAndTheTimeOfTheDecision) {
+  auto rule = compiled(spec("{}", R"(
+at: "{{ system.timestamp }}"
+rule: "{{ system.rule }}"
+enforcement: "{{ system.enforcement.id }}"
+)"));
+  expr::Engine engine;
+  auto out = render_parameters(*rule, push(), engine, EnforcementId(9));
+  ASSERT_TRUE(out) << out.error().describe();
+  EXPECT_EQ(to_json(*out), R"({"at":"2026-01-01T00:00:00.000Z",)"
+                           R"("rule":{"id":"7","ref":"ci.on_push","revision":1},)"
+                           R"("enforcement":"9"})");
+}
+
+TEST(Criteria, SeeTheRuleItselfAndTheTimeOfTheDecision) {
+  EXPECT_TRUE(matches("trigger.body.ref: {type: neq, pattern: '{{ system.rule.ref }}'}"));
+  EXPECT_TRUE(matches("'{{ system.rule.id == \"7\" and system.rule.revision == 1 }}'"));
+  EXPECT_TRUE(matches("'{{ system.timestamp == \"2026-01-01T00:00:00.000Z\" }}'"));
 }
 
 TEST(RenderParameters, NamesEveryTemplateThatFails) {

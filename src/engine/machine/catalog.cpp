@@ -170,7 +170,6 @@ size_t TenantCatalog::users_of_schedule(std::string_view name) const {
 
 rules::EventScope TenantCatalog::event_scope(int64_t now_ms) const {
   rules::EventScope scope;
-  scope.system = Value::map();
   scope.pack_configs = &pack_configs_;
   scope.now_ms = now_ms;
   return scope;

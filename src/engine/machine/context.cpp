@@ -5,7 +5,9 @@
 
 #include <algorithm>
 
+#include "base/json.h"
 #include "base/mutants.h"
+#include "base/time.h"
 #include "engine/machine/loader.h"
 #include "engine/machine/pack_config.h"
 #include "engine/machine/transition.h"
@@ -193,6 +195,7 @@ Result<LiveWorkflow*> Context::workflow(ExecutionId id) {
   }
   absorb_needs(*live);
   live->conductor->draw_on(expressions_left_);
+  live->conductor->tell_time(to_rfc3339(now()));
   live->results->read_keys(keys(live->reader));  // of this batch
   return live;
 }
@@ -238,11 +241,29 @@ void Context::moves(const LiveWorkflow& live) {
   decision_->workflows.push_back({live.id, live.root});
 }
 
+namespace {
+
+// {{ system }} of a workflow: as its rule's, and those below it have the same.
+Value system_of(const kernel::ExecutionRow& row, int64_t now) {
+  auto by = row.env_json.empty() ? Value() : parse_json(row.env_json, kOwnJson);
+  if (!by.ok() || !by->find("rule_id")) return rules::system_value(now, {});
+  rules::RuleName rule{.pack = {}, .ref = by->string_or("rule", "")};
+  rule.revision = by->int_or("rule_revision", 0);
+  auto number = [&](std::string_view name) {
+    auto id = parse_id(by->string_or(name, ""), name);
+    return id.ok() ? *id : 0;
+  };
+  rule.id = RuleId{number("rule_id")};
+  return rules::system_value(now, rule, EnforcementId{number("enforcement")});
+}
+
+}  // namespace
+
 conductor::Environment Context::environment(const Pack& pack, const kernel::ExecutionRow& row) {
   return {.engine = batch_.memory.expressions,
           .random_seed = static_cast<uint64_t>(new_raw_id()),
           .config = config_of(pack, {row.tenant, key_user(row.identity), pack.ref, row.action}),
-          .system = Value::map(),
+          .system = system_of(row, now()),
           .allowance = expressions_left_};
 }
 

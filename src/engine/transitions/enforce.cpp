@@ -34,7 +34,7 @@ Result<void> note(InHand& in_hand, std::string_view doing, const rules::Compiled
 Result<ExecutionId> start_for(Context& ctx, const EventRow& event, const rules::CompiledRule& rule,
                               const rules::EventScope& scope, EnforcementId enforcement) {
   if (ctx.in_hand()) TRY(note(*ctx.in_hand(), "render", rule));
-  TRY(Value parameters, rules::render_parameters(rule, scope, ctx.expressions()));
+  TRY(Value parameters, rules::render_parameters(rule, scope, ctx.expressions(), enforcement));
   StartRequest request;
   request.tenant = event.tenant;
   request.action = rule.spec().action;
@@ -43,6 +43,8 @@ Result<ExecutionId> start_for(Context& ctx, const EventRow& event, const rules::
   request.identity = "rule:" + rule.spec().ref;
   request.trace = event.trace;
   request.rule_ref = rule.spec().ref;
+  request.rule = rule.id();
+  request.rule_revision = rule.revision();
   request.trigger_ref = event.trigger;
   request.allowance = scope.allowance;
   return start_execution(ctx, request);

@@ -34,10 +34,16 @@ namespace {
 // do that each has them.
 constexpr uint64_t kStepsToBegin = 20'000;
 
-// What an execution's environment needs beyond its row, stored as JSON beside it.
-std::string encode_env(const StartRequest& request) {
+// What an execution's environment needs beyond its row, stored as JSON beside it. Workflows are
+// told more of the rule: see system_of (context.cpp).
+std::string encode_env(const StartRequest& request, bool is_workflow) {
   Value env;
   if (!request.rule_ref.empty()) env.set("rule", request.rule_ref);
+  if (request.rule && is_workflow) {
+    env.set("rule_id", request.rule.str());
+    env.set("rule_revision", request.rule_revision);
+    env.set("enforcement", request.enforcement.str());
+  }
   if (!request.trigger_ref.empty()) env.set("trigger", request.trigger_ref);
   if (request.env.is_map() && request.env.size() > 0) env.set("env", request.env);
   return env.size() == 0 ? std::string() : to_json(env);
@@ -226,7 +232,7 @@ ExecutionRow make_row(Context& ctx, const StartRequest& request,
   row.created = row.updated = ctx.now();
   row.identity = request.identity;
   row.trace = request.trace;
-  row.env_json = encode_env(request);
+  row.env_json = encode_env(request, action.runner == Runner::Workflow);
   if (row.env_json.empty()) row.env_json = request.inherited_env;
   row.task = request.task;
   row.task_route = request.task_route;

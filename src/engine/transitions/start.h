@@ -21,6 +21,8 @@ struct StartRequest {
   std::string trace;     // traceparent
   std::string rule_ref;  // for the environment
   std::string trigger_ref;
+  RuleId rule;  // and its revision: {{ system.rule }} of a workflow
+  int64_t rule_revision = 0;
   // Of a step of a workflow.
   std::string release;  // preferred to the current one where it has the action
   std::string task;
