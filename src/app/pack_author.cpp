@@ -130,10 +130,7 @@ Result<int> pack_check(const PackCheck& options) {
 
 Result<int> pack_new(const PackNew& options) {
   auto kinds = options.kinds;
-  if (kinds.empty()) {
-    kinds = packs::template_kinds();
-    std::erase(kinds, "alias");
-  }
+  if (kinds.empty()) kinds = packs::template_kinds();
   auto folder = fs::path(options.into) / options.name;
   std::error_code ec;
   bool is_there = fs::exists(folder / "pack.yaml", ec);

@@ -14,6 +14,10 @@
 
 namespace millrace {
 
+namespace packs {
+class AliasFormat;
+}
+
 // One parameter of an action or a trigger.
 struct Parameter {
   std::string name;
@@ -72,6 +76,35 @@ struct Sensor {
   Sdk sdk = Sdk::None;
 };
 
+// One way to say what an alias stands for.
+struct AliasForm {
+  std::string display;  // for people
+  std::vector<std::string> representations;
+  bool match_multiple = false;  // it may stand several times in one command
+  std::vector<std::shared_ptr<const packs::AliasFormat>> formats;  // of each representation
+};
+
+// What is told when a command is taken, and when it has ended.
+struct AliasMessage {
+  bool enabled = true;
+  bool append_url = true;
+  std::string format;  // Jinja; empty: as the server says it
+  Value extra;         // a map of templates, for the chat's own look; or null
+};
+
+// Words of a chat that run an action, as StackStorm has them.
+struct Alias {
+  std::string ref;  // pack.name
+  std::string name;
+  std::string description;
+  std::string action;  // ref
+  std::vector<AliasForm> forms;
+  AliasMessage ack, result;
+  Value immutable_parameters;  // map of templates that no command may set; or null
+  Value extra;
+  bool enabled = true;
+};
+
 // A rule as a pack's file or the API gives it.
 struct RuleSpec {
   std::string ref;
@@ -125,6 +158,8 @@ struct Pack {
   std::vector<Action> actions;
   std::vector<Sensor> sensors;
   std::vector<RuleSpec> rules;
+  std::vector<PolicySpec> policies;
+  std::vector<Alias> aliases;
   std::vector<Problem> faults;   // what was left out of it, and why; paths are `file:line`
   std::vector<Problem> waiting;  // rules that are left out until another pack has what they name
 

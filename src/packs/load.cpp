@@ -144,7 +144,7 @@ class PackReader::Impl {
       Pack& pack = reading_.pack;
       size_t errors = reading_.findings.errors.size(), runtimes = pack.runtimes.size(),
              triggers = pack.triggers.size(), actions = pack.actions.size(),
-             sensors = pack.sensors.size();
+             sensors = pack.sensors.size(), aliases = pack.aliases.size();
       Section section(root, path, reading_.findings);
       reader(reading_, section);
       if (reading_.findings.errors.size() == errors) return;
@@ -152,6 +152,7 @@ class PackReader::Impl {
       pack.triggers.resize(triggers);
       pack.actions.resize(actions);
       pack.sensors.resize(sensors);
+      pack.aliases.resize(aliases);
     });
   }
 
@@ -193,7 +194,7 @@ class PackReader::Impl {
 
   void tell_what_has_no_effect() {
     constexpr std::pair<std::string_view, std::string_view> kFolders[] = {
-        {"aliases/", "cannot be used yet"}, {"policies/", "have no effect yet"}};
+        {"policies/", "have no effect yet"}};
     for (const auto& [folder, what] : kFolders) {
       auto is_one = [&](const auto& file) {
         return file.first.starts_with(folder) && is_yaml(file.first);

@@ -42,7 +42,7 @@ class PackReader {
 };
 
 // Both at once. Reads a pack: pack.yaml, config.schema.yaml, runtimes, triggers, actions, sensors
-// (and their triggers), rules; policies and aliases for their form only. StackStorm's and Attune's
+// (and their triggers), aliases, rules; policies for their form only. StackStorm's and Attune's
 // keys. Everything that is wrong is found in one go; the first 100 mistakes are told. A file with
 // an error is left out, and so is a rule that names what another pack does not have (yet): that is
 // a warning. `folder`: the last name of its path, StackStorm's ref of a pack that gives itself

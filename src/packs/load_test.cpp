@@ -213,6 +213,9 @@ TEST(Load, ReadsStackStormsSpelling) {
   EXPECT_EQ(to_json(get->output_schema),
             R"({"type":"object","properties":{"name":{"type":"string","required":true}}})");
   EXPECT_EQ(report.pack.find_action("github.flow")->runner, Runner::Workflow);
+  ASSERT_EQ(report.pack.aliases.size(), 1u);
+  EXPECT_EQ(report.pack.aliases[0].ref, "github.a");
+  EXPECT_EQ(report.pack.aliases[0].action, "github.get");
   EXPECT_EQ(report.pack.find_action("github.win")->runner, Runner::Unsupported);
   EXPECT_TRUE(report.pack.find_trigger("github.repository_event"));
   ASSERT_EQ(report.pack.sensors.size(), 1u);
@@ -487,6 +490,59 @@ TEST(Digest, DependsOnEveryPathAndByte) {
   EXPECT_NE(first, digest_of({{"a", "1"}, {"c", "2"}}));
   EXPECT_NE(digest_of({{"ab", "c"}}), digest_of({{"a", "bc"}}));
   EXPECT_EQ(digest_of({}), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+}
+
+TEST(Aliases, AreReadAsStackStormHasThem) {
+  PackFiles files = {
+      {"pack.yaml", "ref: ops\nversion: 1.0.0\n"},
+      {"aliases/a.yaml",
+       "name: deploy\naction_ref: core.echo\nformats:\n  - 'ship {{ what }}'\n"
+       "  - display: deploy <what>\n    representation: ['deploy {{what}}', 'put {{what}}']\n"
+       "ack: {enabled: false, append_url: false, format: 'hold', extra: {slack: {color: red}}}\n"
+       "result: {format: '{{ execution.status }}'}\nimmutable_parameters: {to: x}\n"
+       "extra: {icon: y}\n"},
+  };
+  Report report = check_with_core(files);
+  EXPECT_EQ(lines(report.errors), "");
+  EXPECT_EQ(lines(report.warnings), "");
+  ASSERT_EQ(report.pack.aliases.size(), 1u);
+  const Alias& alias = report.pack.aliases[0];
+  ASSERT_EQ(alias.forms.size(), 2u);
+  EXPECT_EQ(alias.forms[0].display, "ship {{ what }}");
+  EXPECT_EQ(alias.forms[1].display, "deploy <what>");
+  EXPECT_EQ(alias.forms[1].representations.size(), 2u);
+  EXPECT_EQ(alias.forms[1].formats.size(), 2u);
+  EXPECT_FALSE(alias.ack.enabled || alias.ack.append_url);
+  EXPECT_EQ(to_json(alias.ack.extra), R"({"slack":{"color":"red"}})");
+  EXPECT_EQ(alias.result.format, "{{ execution.status }}");
+  EXPECT_TRUE(alias.result.enabled && alias.enabled);
+}
+
+TEST(Aliases, WhatIsWrongCostsItsFileAndNamesItsLine) {
+  PackFiles files = {
+      {"pack.yaml", "ref: ops\nversion: 1.0.0\n"},
+      {"aliases/a.yaml", "name: a\naction_ref: core.echo\nformats:\n  - x\n  - 'y (?=z)'\n"},
+      {"aliases/b.yaml", "name: b\naction_ref: core.echo\nformats: []\n"},
+      {"aliases/c.yaml", "name: c\nformats: [x]\n"},
+      {"aliases/d.yaml", "name: d\naction_ref: core.echo\nformats:\n  - '{{ a b }}'\n"},
+      {"aliases/e.yaml", "name: e\naction_ref: ops.gone\nformats: [x]\nresult: {format: '{{'}\n"},
+  };
+  Report report = check_with_core(files);
+  EXPECT_EQ(lines(report.errors),
+            "aliases/a.yaml:5: alias 'ops.a': 'formats': 'y (?=z)': look-ahead and look-behind are "
+            "not supported in regular expressions: they run in linear time\n"
+            "aliases/b.yaml:3: alias 'ops.b': expected 'formats', a list\n"
+            "aliases/c.yaml:1: alias 'ops.c': expected 'action_ref'\n"
+            "aliases/d.yaml:4: alias 'ops.d': 'formats': expected '{{ name }}' or '{{ "
+            "name=default }}', found \"{{ a b }}\"\n");
+  EXPECT_EQ(report.pack.aliases.size(), 1u);
+  EXPECT_NE(
+      lines(report.warnings).find("e.yaml:2: alias 'ops.e': the pack has no action 'ops.gone'"),
+      std::string::npos)
+      << lines(report.warnings);
+  EXPECT_NE(lines(report.warnings).find("e.yaml:4: alias 'ops.e': 'result.format': "),
+            std::string::npos)
+      << lines(report.warnings);
 }
 
 }  // namespace

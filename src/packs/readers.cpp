@@ -267,15 +267,6 @@ void read_policy(Reading& reading, Section& section) {
   }
 }
 
-void read_alias(Reading& reading, Section& section) {
-  read_ref(reading, section, "alias");
-  if (!section.find("action_ref")) section.error(section.node(), "expected 'action_ref'");
-  const YamlNode* formats = section.find("formats");
-  if (!formats || !formats->value.is_list()) {
-    section.error(formats ? *formats : section.node(), "expected 'formats', a list");
-  }
-}
-
 namespace {
 
 struct Reference {

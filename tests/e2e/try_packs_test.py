@@ -100,8 +100,11 @@ FAULTS = {
         {"actions/act.yaml": "name: act\nrunner_type: winrm-cmd\n"},
         WHOLE, "runner type 'winrm-cmd' is not supported"),
     "what_has_no_effect": (
-        {"aliases/a.yaml": "name: a\naction_ref: core.noop\nformats: [do it]\n"},
-        WHOLE, "aliases cannot be used yet"),
+        {"policies/a.yaml": "name: a\npolicy_type: action.retry\nresource_ref: core.noop\n"},
+        WHOLE, "policies have no effect yet"),
+    "alias": (
+        {"aliases/a.yaml": "name: a\naction_ref: core.noop\nformats: ['do (?=it)']\n"},
+        "without 1 file", "look-ahead and look-behind are not supported"),
     "no_pack_at_all": ({"pack.yaml": None}, "no", "expected 'ref' or 'name'"),
 }
 
