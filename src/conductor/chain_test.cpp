@@ -163,6 +163,25 @@ TEST(Chain, CanBeRunAgainFromTheTaskThatFailed) {
   EXPECT_EQ(run.status(), Status::Succeeded);
 }
 
+TEST(Chain, PausesForAQuestion) {
+  Rig run("chain: [{name: a, ref: core.ask, on-success: b}, {name: b, ref: x.y}]");
+  run.next();
+  run.report("a", Status::Pending);
+  EXPECT_EQ(run.status(), Status::Paused);
+  run.report("a", Status::Succeeded);
+  EXPECT_TRUE(run.next().empty());
+  ASSERT_TRUE(run.conductor().request_status(Status::Resuming).ok());
+  EXPECT_EQ(run.next(), Names{"b"});
+}
+
+TEST(Chain, ThatAsksIsCanceledAtOnce) {
+  Rig run("chain: [{name: a, ref: core.ask}]");
+  run.next();
+  run.report("a", Status::Pending);
+  ASSERT_TRUE(run.conductor().request_status(Status::Canceling).ok());
+  EXPECT_EQ(run.status(), Status::Canceled);
+}
+
 TEST(Chain, DataIsNeverEvaluated) {
   Rig run("chain: [{name: a, ref: x.y, parameters: {p: '{{ p }}'}}]",
           Value::map({{"p", "{{ 1 + 1 }}"}}));

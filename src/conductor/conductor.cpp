@@ -31,10 +31,13 @@ Conductor::Conductor(DefinitionPtr definition, State state, const Environment& e
   changes_.errors_from = state_.errors.size();
 }
 
-StatusSet Conductor::going_on() const { return native() ? kActiveOrPending : kActive; }
+StatusSet Conductor::going_on() const {
+  return definition_->questions_pause() ? kActive : kActiveOrPending;
+}
 
 StatusSet Conductor::paused() const {
-  return native() ? StatusSet(Status::Paused) : StatusSet(Status::Paused, Status::Pending);
+  return definition_->questions_pause() ? StatusSet(Status::Paused, Status::Pending)
+                                        : StatusSet(Status::Paused);
 }
 
 Result<void> Conductor::request_status(Status status) {
@@ -125,7 +128,7 @@ std::string Conductor::task_event(EntryIndex index) {
 }
 
 Result<void> Conductor::send_task_status(EntryIndex index) {
-  if (native() && state_.entry(index).status == Status::Pending) return {};
+  if (!definition_->questions_pause() && state_.entry(index).status == Status::Pending) return {};
   std::string event = task_event(index);
   Status status = state_.entry(index).status;
   if (event == "task_timeout" || event == "task_abandoned" || status == Status::Null) {

@@ -30,6 +30,9 @@ class Definition {
   bool native() const { return spec_.mode == expr::Mode::Native; }
   // Whether it was written as an action chain; it runs on the native language.
   bool is_chain() const { return spec_.is_chain; }
+  // Whether a task that waits for an answer pauses the workflow, as StackStorm has it, or holds up
+  // its own branch only.
+  bool questions_pause() const { return !native() || is_chain(); }
 
  private:
   Definition() = default;

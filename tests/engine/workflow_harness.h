@@ -286,6 +286,13 @@ tasks:
     action: core.echo
     input: {message: "{{ range(100000) | sum + item }}"}
 )";
+constexpr const char* kChainAsk = R"(
+chain:
+  - {name: ask, ref: core.ask, params: {schema: {type: object}}, on-success: after, on-failure: refused}
+  - {name: after, ref: core.noop}
+  - {name: refused, ref: core.noop}
+)";
+
 inline std::string dear_chain() {
   std::string text = "tasks:\n";
   for (int i = 0; i < 30; ++i) {
@@ -347,6 +354,7 @@ inline std::shared_ptr<const Pack> workflow_pack(std::string digest = "d1") {
   add("ci.endless", kEndless);
   add("ci.self", kSelf);
   add("ci.chain", kChain, "action-chain");
+  add("ci.chain_ask", kChainAsk, "action-chain");
   add("ci.dear_publish", dear_publish().c_str());
   add("ci.dear_begin", kDearBegin);
   add("ci.dear_begins", kDearBegins);

@@ -33,6 +33,25 @@ TEST_P(WorkflowOperators, InOrquestaAnInquiryPausesTheWorkflowUntilItIsAnswered)
   EXPECT_EQ(stored(row.id).status, ExecutionStatus::Succeeded) << shown(row.id);
 }
 
+TEST_P(WorkflowOperators, AChainPausesForAQuestionAndGoesOnWithItsAnswer) {
+  begin();
+  auto row = begun("ci.chain_ask");
+  EXPECT_EQ(stored(row.id).status, ExecutionStatus::Paused);
+  ASSERT_TRUE(answer(steps(row.id)[0].id, Value::map({{"ok", true}})).ok());
+  EXPECT_EQ(stored(row.id).status, ExecutionStatus::Succeeded) << shown(row.id);
+  EXPECT_EQ(ran(row.id), (std::map<std::string, int>{{"ask", 1}, {"after", 1}}));
+}
+
+TEST_P(WorkflowOperators, AChainThatAsksIsCanceledWithItsQuestion) {
+  begin();
+  auto row = begun("ci.chain_ask");
+  auto asking = steps(row.id)[0].id;
+  ASSERT_TRUE(cancel(row.id).ok());
+  EXPECT_EQ(stored(row.id).status, ExecutionStatus::Canceled) << shown(row.id);
+  EXPECT_EQ(stored(asking).status, ExecutionStatus::Canceled);
+  EXPECT_FALSE(answer(asking, Value::map()).ok());
+}
+
 TEST_P(WorkflowOperators, AFailureUndoesWhatWasDoneInReverseOrder) {
   begin();
   auto row = begun("ci.saga");

@@ -7,8 +7,10 @@
 #include <cmath>
 
 #include "base/json.h"
+#include "base/log.h"
 #include "base/mutants.h"
 #include "engine/transitions/error_places.h"
+#include "engine/transitions/limits.h"
 #include "engine/transitions/waiting.h"
 #include "engine/transitions/work_off.h"
 #include "packs/output.h"
@@ -130,8 +132,7 @@ Result<void> WorkflowRun::go_on() {
     // Of one that could not begin there is nothing that an output could show.
     if (!conductor_.state().contexts.empty()) TRY(conductor_.render_output());
     if (!conductor_.is_over()) continue;  // the output failed: what was done is undone
-    end();
-    return {};
+    return end();
   }
   TRY(follow());
   return {};
@@ -311,9 +312,9 @@ Result<void> WorkflowRun::step_changed(const ExecutionRow& step, const Value& re
     if (final) TRY(tell(key, item, Status::Running));
   }
   TRY(tell(key, item, status, result));
-  // In Orquesta a question pauses the workflow, and its answer lets it go on,
-  // unless somebody has paused it, too.
-  bool was_paused_by_it = was_pending && final && !conductor_.definition().native() &&
+  // Where a question pauses the workflow its answer lets it go on, unless somebody has paused it,
+  // too.
+  bool was_paused_by_it = was_pending && final && conductor_.definition().questions_pause() &&
                           !row().held.starts_with(kPausedBy);
   if (was_paused_by_it && conductor::kPause.has(conductor_.state().status)) {
     TRY(conductor_.request_status(Status::Resuming));
@@ -384,7 +385,7 @@ std::string WorkflowRun::held_tasks() const {
       names, live_.id.value);
 }
 
-void WorkflowRun::end() {
+Result<void> WorkflowRun::end() {
   const auto& state = conductor_.state();
   Status status = state.status;
   const ExecutionRow& own = row();
@@ -416,6 +417,11 @@ void WorkflowRun::end() {
   }
   live_.over = true;
   finish(ctx_, live_.id, execution_status(status), failure_of(status), result);
+  auto again = retry_workflow(ctx_, live_.id);
+  if (again.ok()) return {};
+  if (auto need = ctx_.need(again.error())) return std::move(*need);
+  log_warn("policy.not_retried", {{"execution", live_.id}, {"error", again.error().message()}});
+  return {};
 }
 
 }  // namespace millrace::engine
