@@ -10,6 +10,7 @@
 #include "model/casts.h"
 #include "rules/rule.h"
 #include "rules/schedule.h"
+#include "rules/webhook.h"
 
 namespace millrace::rules {
 namespace {
@@ -52,6 +53,10 @@ class RuleChecker {
   void check_trigger_parameters(const Trigger& trigger) {
     constexpr std::string_view kAt = "/trigger/parameters";
     const Value& given = spec_.trigger_parameters;
+    if (spec_.trigger == kStackstormWebhook && given["url"].is_string()) {
+      auto fault = webhook_name_fault(webhook_name(given["url"].as_string()));
+      if (!fault.empty()) add(std::string(kAt) + "/url", std::move(fault));
+    }
     if (!is_timer(spec_.trigger)) {
       return check_parameters(trigger.parameters, given, kAt, trigger.ref, Templates::AreTexts);
     }

@@ -8,6 +8,7 @@
 
 #include "base/json.h"
 #include "base/problems.h"
+#include "rules/webhook.h"
 #include "rules/schedule.h"
 
 namespace millrace::rules {
@@ -34,7 +35,13 @@ class LoneJudge {
 
   std::vector<const Path*> pointers_;
   std::vector<uint32_t> slots_;
+  bool names_webhook = !webhook_of_rule(spec).empty();
   PathValues values_;
+    if (names_webhook && name.as_string() == "url") {  // as deliveries name it
+      Value webhook(webhook_of_rule(spec));
+      all.parts.push_back(parameter_criterion("url", webhook, paths));
+      continue;
+    }
   Judge judge_;
 };
 

@@ -19,19 +19,20 @@ constexpr int64_t kLittleMs = 60'000;
 constexpr int64_t kLikeSummerTimeMs = 3 * 3'600'000;
 constexpr int64_t kLongestIntervalMs = 100 * 366 * int64_t{86'400'000};
 
-enum class Kind : uint8_t { Interval, CronExpression, CronFields, Date };
+enum class TimerForm : uint8_t { Interval, CronExpression, CronFields, Date, Rrule };
 struct TimerTrigger {
   std::string_view ref;
-  Kind kind;
+  TimerForm form;
   std::string_view value_name;  // of the parameter that holds the interval, expression or date
 };
 constexpr TimerTrigger kTimers[] = {
-    {"core.intervaltimer", Kind::Interval, "interval"},
-    {"core.crontimer", Kind::CronExpression, "expression"},
-    {"core.datetimetimer", Kind::Date, "fire_at"},
-    {"core.st2.IntervalTimer", Kind::Interval, "delta"},
-    {"core.st2.CronTimer", Kind::CronFields, ""},
-    {"core.st2.DateTimer", Kind::Date, "date"},
+    {"core.intervaltimer", TimerForm::Interval, "interval"},
+    {"core.crontimer", TimerForm::CronExpression, "expression"},
+    {"core.datetimetimer", TimerForm::Date, "fire_at"},
+    {"core.rruletimer", TimerForm::Rrule, "rrule"},
+    {"core.st2.IntervalTimer", TimerForm::Interval, "delta"},
+    {"core.st2.CronTimer", TimerForm::CronFields, ""},
+    {"core.st2.DateTimer", TimerForm::Date, "date"},
 };
 
 const TimerTrigger* find_timer(std::string_view ref) {
@@ -63,11 +64,12 @@ class ScheduleReader {
     check_names();
     auto zone = find_zone();
     if (!zone) add("timezone", zone.error().message());
-    switch (timer_.kind) {
-      case Kind::Interval: schedule.when = interval(); break;
-      case Kind::CronExpression: schedule.when = expression(zone ? *zone : Zone()); break;
-      case Kind::CronFields: schedule.when = fields(zone ? *zone : Zone()); break;
-      case Kind::Date: schedule.when = once(zone.ok()); break;
+    switch (timer_.form) {
+      case TimerForm::Interval: schedule.when = interval(); break;
+      case TimerForm::CronExpression: schedule.when = expression(zone ? *zone : Zone()); break;
+      case TimerForm::CronFields: schedule.when = fields(zone ? *zone : Zone()); break;
+      case TimerForm::Date: schedule.when = once(zone.ok()); break;
+      case TimerForm::Rrule: schedule.when = recurrence(zone ? *zone : Zone()); break;
     }
     return schedule;
   }
@@ -79,7 +81,7 @@ class ScheduleReader {
 
   void check_names() {
     std::vector<std::string_view> known = {"timezone", "catch_up"};
-    if (timer_.kind == Kind::CronFields) {
+    if (timer_.form == TimerForm::CronFields) {
       for (const char* name :
            {"year", "month", "day", "week", "day_of_week", "hour", "minute", "second"}) {
         known.push_back(name);
@@ -87,7 +89,7 @@ class ScheduleReader {
     } else {
       known.push_back(timer_.value_name);
     }
-    if (timer_.kind == Kind::Interval) known.push_back("unit");
+    if (timer_.form == TimerForm::Interval) known.push_back("unit");
     if (!parameters_.is_map()) return;
     for (const auto& [key, value] : parameters_.as_map()) {
       std::string_view name = key.as_string();
@@ -177,6 +179,24 @@ class ScheduleReader {
     return {};
   }
 
+  Rrule recurrence(Zone zone) {
+    const Value& text = parameters_["rrule"];
+    if (!text.is_string()) {
+      add("rrule", fmt::format("expected a rule such as 'FREQ=WEEKLY;BYDAY=MO;BYHOUR=9', found {}",
+                               to_json(text)));
+      return {};
+    }
+    auto rule = Rrule::parse(text.as_string(), std::move(zone));
+    if (!rule) {
+      add("rrule", rule.error().message());
+      return {};
+    }
+    if (!rule->ever_fires()) {
+      add("rrule", fmt::format("{} never fires: its parts never meet", to_json(text)));
+    }
+    return *std::move(rule);
+  }
+
   Once once(bool zone_is_known) {
     const Value& text = parameters_[timer_.value_name];
     if (!text.is_string()) {
@@ -225,7 +245,9 @@ std::optional<int64_t> next_fire(const Schedule& schedule, int64_t after_ms) {
   if (const auto* once = std::get_if<Once>(&schedule.when)) {
     return once->at_ms > after_ms ? std::optional(once->at_ms) : std::nullopt;
   }
-  auto next_s = std::get<Cron>(schedule.when).next(floor_seconds(after_ms));
+  int64_t after_s = floor_seconds(after_ms);
+  const auto* rule = std::get_if<Rrule>(&schedule.when);
+  auto next_s = rule ? rule->next(after_s) : std::get<Cron>(schedule.when).next(after_s);
   return next_s ? std::optional(*next_s * 1000) : std::nullopt;
 }
 
@@ -237,11 +259,21 @@ std::optional<int64_t> due_anew(const Schedule& schedule, int64_t due_ms, int64_
     bool may_be = due_ms - now_ms <= interval->every_ms + slack;
     return may_be ? due_ms : now_ms + interval->every_ms;
   }
-  const auto& cron = std::get<Cron>(schedule.when);
+  const auto* rule = std::get_if<Rrule>(&schedule.when);
+  bool any_hour = rule ? rule->any_hour() : std::get<Cron>(schedule.when).any_hour();
   bool is_own = next_fire(schedule, due_ms - 1) == due_ms;
-  auto latest = next_fire(schedule, now_ms + (cron.any_hour() ? kLittleMs : kLikeSummerTimeMs));
+  auto latest = next_fire(schedule, now_ms + (any_hour ? kLittleMs : kLikeSummerTimeMs));
   bool may_be = is_own && (!latest || due_ms <= *latest);
   return may_be ? due_ms : next_fire(schedule, now_ms);
+}
+
+std::vector<int64_t> next_fires(const Schedule& schedule, int64_t after_ms, size_t most) {
+  std::vector<int64_t> times;
+  for (auto at = next_fire(schedule, after_ms); at && times.size() < most;
+       at = next_fire(schedule, *at)) {
+    times.push_back(*at);
+  }
+  return times;
 }
 
 int64_t last_due(const NextFire& next, int64_t due_ms, int64_t now_ms) {

@@ -10,6 +10,7 @@
 
 #include "base/value.h"
 #include "rules/cron.h"
+#include "rules/rrule.h"
 
 // When a rule on a timer trigger fires. Pure: the clock is an argument, the next firing is a row
 // of whoever keeps it. All times are Unix milliseconds.
@@ -26,12 +27,12 @@ struct Once {
 };
 
 struct Schedule {
-  std::variant<Interval, Cron, Once> when;
+  std::variant<Interval, Cron, Once, Rrule> when;
   CatchUp catch_up = CatchUp::One;
 };
 
-// core.intervaltimer, core.crontimer, core.datetimetimer and StackStorm's core.st2.IntervalTimer,
-// core.st2.CronTimer, core.st2.DateTimer.
+// core.intervaltimer, core.crontimer, core.datetimetimer, core.rruletimer and StackStorm's
+// core.st2.IntervalTimer, core.st2.CronTimer, core.st2.DateTimer.
 bool is_timer(std::string_view trigger_ref);
 // Rules trust what only the server fires: that a signature was valid, that it is time. How such a
 // trigger is fired instead; empty: it is none of them.
@@ -41,6 +42,7 @@ std::string_view fired_by_server(std::string_view trigger_ref);
 //   core.intervaltimer     {unit: seconds..weeks, interval}
 //   core.crontimer         {expression, timezone}
 //   core.datetimetimer     {fire_at, timezone}
+//   core.rruletimer        {rrule, timezone}
 //   core.st2.IntervalTimer {unit, delta}
 //   core.st2.CronTimer     {year, month, day, week, day_of_week, hour, minute, second, timezone}
 //   core.st2.DateTimer     {date, timezone}
@@ -52,6 +54,9 @@ Result<Schedule> parse_schedule(std::string_view trigger_ref, const Value& param
 // The first firing after `after_ms`. An interval counts from `after_ms`: give it the last due
 // time, not the time at which it was handled, and it does not drift.
 std::optional<int64_t> next_fire(const Schedule& schedule, int64_t after_ms);
+
+// The next `most` of them.
+std::vector<int64_t> next_fires(const Schedule& schedule, int64_t after_ms, size_t most);
 
 // The due time that the row of a schedule should have at `now_ms` when it says `due_ms`: that one,
 // as long as the schedule can come to it. Otherwise the clock was ahead when it was computed, or
