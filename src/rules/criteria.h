@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -62,22 +64,33 @@ Criterion parameter_criterion(std::string_view name, Value value, std::vector<Pa
 // The values of the places that rules look at in one event, each found once, on first use.
 class PathValues {
  public:
+  // By slot: the places of many rules.
   PathValues(const Value& event, std::span<const Path* const> paths);
+  // Those of one rule.
+  PathValues(const Value& event, std::span<const Path> paths);
   // nullptr: the event has nothing there.
   const Value* get(uint32_t slot);
+  // What get() would find.
+  void set(uint32_t slot, const Value& value) { at(slot) = &value; }
 
  private:
+  static constexpr uint32_t kPage = 128;
+  using Page = std::array<const Value*, kPage>;
+  const Value*& at(uint32_t slot);
+
   const Value& event_;
-  std::span<const Path* const> paths_;
-  std::vector<const Value*> values_;
+  std::span<const Path* const> shared_;
+  std::span<const Path> own_;
+  std::vector<std::unique_ptr<Page>> pages_;  // made when they are needed: few of many places are
 };
 
 // Judges the criteria of one rule against one event.
 class Judge {
  public:
-  // `slots` turns the slot of a criterion into that of `values`. All arguments must outlive this.
-  Judge(const EventScope& scope, RuleName rule, PathValues& values,
-        std::span<const uint32_t> slots, expr::Engine& engine)
+  // `slots` turns the slot of a criterion into that of `values`; empty: they are the same. All
+  // arguments must outlive this.
+  Judge(const EventScope& scope, RuleName rule, PathValues& values, std::span<const uint32_t> slots,
+        expr::Engine& engine)
       : scope_(scope), rule_(rule), values_(values), slots_(slots), engine_(engine) {}
 
   bool holds(const Criterion& criterion) { return holds(criterion, nullptr); }

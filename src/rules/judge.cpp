@@ -38,16 +38,30 @@ std::span<const Value> items_of(const Value* found) {
 }  // namespace
 
 PathValues::PathValues(const Value& event, std::span<const Path* const> paths)
-    : event_(event), paths_(paths), values_(paths.size(), &kUnresolved) {}
+    : event_(event), shared_(paths), pages_(paths.size() / kPage + 1) {}
+PathValues::PathValues(const Value& event, std::span<const Path> paths)
+    : event_(event), own_(paths), pages_(paths.size() / kPage + 1) {}
+
+const Value*& PathValues::at(uint32_t slot) {
+  auto& page = pages_[slot / kPage];
+  if (!page) {
+    page = std::make_unique<Page>();
+    page->fill(&kUnresolved);
+  }
+  return (*page)[slot % kPage];
+}
 
 const Value* PathValues::get(uint32_t slot) {
-  const Value*& value = values_[slot];
-  if (value == &kUnresolved) value = paths_[slot]->find(event_);
+  const Value*& value = at(slot);
+  if (value == &kUnresolved) {
+    value = (own_.empty() ? *shared_[slot] : own_[slot]).find(event_);
+  }
   return value;
 }
 
 const Value* Judge::find(const Criterion& criterion, const Value* item) {
-  return item ? criterion.path.find(*item) : values_.get(slots_[criterion.slot]);
+  if (item) return criterion.path.find(*item);
+  return values_.get(slots_.empty() ? criterion.slot : slots_[criterion.slot]);
 }
 
 bool Judge::holds(const Criterion& criterion, const Value* item) {

@@ -2,14 +2,17 @@
 #include "rules/operators.h"
 
 #include <fmt/format.h>
+#include <re2/filtered_re2.h>
 #include <re2/re2.h>
 
 #include <algorithm>
 #include <array>
+#include <numeric>
 
 #include "base/regex_cost.h"
 #include "base/text.h"
 #include "rules/dates.h"
+#include "rules/fold.h"
 
 namespace millrace::rules {
 namespace {
@@ -142,13 +145,7 @@ struct Recipe {
 
 // The regex that an operator runs, if it runs one.
 std::optional<Recipe> recipe(Operator op, std::string_view pattern) {
-  auto literal = [&] { return RE2::QuoteMeta(piece(pattern)); };
   switch (op) {
-    case Operator::EqualsIgnoreCase: return Recipe{"\\A" + literal() + "\\z", true};
-    case Operator::ContainsIgnoreCase:
-    case Operator::ContainsNotIgnoreCase: return Recipe{literal(), true};
-    case Operator::StartsWithIgnoreCase: return Recipe{"\\A" + literal(), true};
-    case Operator::EndsWithIgnoreCase: return Recipe{literal() + "\\z", true};
     case Operator::Wildcard: return Recipe{"\\A" + from_wildcard(pattern) + "\\z", false, true};
     case Operator::MatchRegex: return Recipe{"\\A(?:" + from_python(pattern) + ")", false, true};
     case Operator::Regex: return Recipe{from_python(pattern)};
@@ -157,8 +154,16 @@ std::optional<Recipe> recipe(Operator op, std::string_view pattern) {
   }
 }
 
-// What is looked for as it stands, not as a pattern.
-bool is_literal(Operator op) {
+RE2::Options options_of(const Recipe& wanted) {
+  RE2::Options options;
+  options.set_log_errors(false);
+  options.set_case_sensitive(!wanted.ignore_case);
+  options.set_dot_nl(wanted.dot_is_newline);
+  options.set_max_mem(kRegexMemory);
+  return options;
+}
+
+bool ignores_case(Operator op) {
   switch (op) {
     case Operator::EqualsIgnoreCase:
     case Operator::ContainsIgnoreCase:
@@ -170,7 +175,8 @@ bool is_literal(Operator op) {
 }
 
 bool is_text_operator(Operator op) {
-  return recipe(op, {}).has_value() || op == Operator::StartsWith || op == Operator::EndsWith;
+  return recipe(op, {}).has_value() || ignores_case(op) || op == Operator::StartsWith ||
+         op == Operator::EndsWith;
 }
 
 // A bool counts as 0 or 1.
@@ -212,6 +218,8 @@ uint64_t weight(const Value& value) {
   return steps;
 }
 
+constexpr uint64_t kFoldedPerStep = 4;  // bytes of letters beyond ASCII; others are far cheaper
+
 const Value kNull;
 
 }  // namespace
@@ -226,6 +234,21 @@ std::optional<Operator> parse_operator(std::string_view name) {
 std::string_view to_string(Operator op) { return std::ranges::find(kNames, op, &Name::op)->text; }
 
 std::span<const std::string_view> operator_names() { return kNameTexts; }
+
+std::vector<std::string_view> wildcard_literals(std::string_view pattern) {
+  std::vector<std::string_view> out;
+  size_t begin = 0;
+  for (size_t i = 0; i < pattern.size(); ++i) {
+    size_t end = pattern[i] == '[' ? class_end(pattern, i + 1) : i;
+    bool is_special = pattern[i] == '*' || pattern[i] == '?' || pattern[i] == '[';
+    if (!is_special || end == pattern.npos) continue;
+    out.push_back(pattern.substr(begin, i - begin));
+    i = end;
+    begin = end + 1;
+  }
+  out.push_back(pattern.substr(begin));
+  return out;
+}
 
 std::string pattern_fault(Operator op, const Value& pattern) {
   if (pattern.is_null()) return {};
@@ -257,24 +280,17 @@ Result<Matcher> Matcher::create(Operator op, Value pattern) {
   Matcher matcher(op, std::move(pattern));
   const Value& own = matcher.pattern_;
   matcher.pattern_steps_ = weight(own);
+  if (own.is_string() && ignores_case(op)) matcher.folded_ = fold(own.as_string());
   auto wanted = own.is_string() ? recipe(op, own.as_string()) : std::nullopt;
   if (!wanted) return matcher;
-  RE2::Options options;
-  options.set_log_errors(false);
-  options.set_case_sensitive(!wanted->ignore_case);
-  options.set_dot_nl(wanted->dot_is_newline);
-  options.set_max_mem(kRegexMemory);
-  auto regex = std::make_shared<const RE2>(wanted->pattern, options);
+  auto regex = std::make_shared<const RE2>(wanted->pattern, options_of(*wanted));
   if (!regex->ok()) {
     return Error(ErrorKind::Invalid, "RUL-0002",
                  fmt::format("bad regular expression '{}': {} (regexes run in linear time: "
                              "look-around and back-references are not supported)",
                              own.as_string(), regex->error()));
   }
-  // A text to look for stands at few places at once: each letter in its cases.
-  constexpr uint64_t kCases = 4;
-  matcher.places_ =
-      is_literal(op) ? kCases * (own.size() + 1) : regex_places(wanted->pattern, *regex);
+  matcher.places_ = regex_places(wanted->pattern, *regex);
   matcher.regex_ = std::move(regex);
   return matcher;
 }
@@ -282,6 +298,7 @@ Result<Matcher> Matcher::create(Operator op, Value pattern) {
 uint64_t Matcher::steps(const Value* found) const {
   if (!found) return 1;
   if (regex_ && found->is_string()) return regex_steps(found->size(), places_);
+  if (ignores_case(op_) && found->is_string()) return 1 + found->size() / kFoldedPerStep;
   switch (op_) {
     case Operator::Exists:
     case Operator::ExistsNot: return 1;
@@ -319,8 +336,42 @@ bool Matcher::holds(const Value* found, int64_t now_ms) const {
 bool Matcher::text_holds(std::string_view text) const {
   if (op_ == Operator::StartsWith) return text.starts_with(pattern_.as_string());
   if (op_ == Operator::EndsWith) return text.ends_with(pattern_.as_string());
-  bool matched = RE2::PartialMatch(piece(text), *regex_);
-  return op_ == Operator::ContainsNotIgnoreCase ? !matched : matched;
+  if (regex_) return RE2::PartialMatch(piece(text), *regex_);
+  std::string folded = fold(text);
+  switch (op_) {
+    case Operator::EqualsIgnoreCase: return folded == folded_;
+    case Operator::ContainsIgnoreCase: return find_in(folded, folded_) != folded.npos;
+    case Operator::ContainsNotIgnoreCase: return find_in(folded, folded_) == folded.npos;
+    case Operator::StartsWithIgnoreCase: return folded.starts_with(folded_);
+    default: return folded.ends_with(folded_);
+  }
+}
+
+std::vector<std::vector<std::string>> Matcher::needed_texts() const {
+  constexpr int kShortest = 2;
+  constexpr size_t kMost = 64;
+  auto wanted = pattern_.is_string() ? recipe(op_, pattern_.as_string()) : std::nullopt;
+  if (!wanted) return {};
+  re2::FilteredRE2 filter(kShortest);
+  int id = 0;
+  std::vector<std::string> texts;
+  if (filter.Add(wanted->pattern, options_of(*wanted), &id) != RE2::NoError) return {};
+  filter.Compile(&texts);
+  auto may_match_with = [&](const std::vector<int>& given) {
+    std::vector<int> ids;
+    filter.AllPotentials(given, &ids);
+    return !ids.empty();
+  };
+  if (texts.size() > kMost || may_match_with({})) return {};
+  std::vector<std::vector<std::string>> needed;
+  for (size_t i = 0; i < texts.size(); ++i) {
+    std::vector<int> others(texts.size());
+    std::iota(others.begin(), others.end(), 0);
+    others.erase(others.begin() + static_cast<ptrdiff_t>(i));
+    if (!may_match_with(others)) needed.push_back({texts[i]});
+  }
+  if (needed.empty()) needed.push_back(std::move(texts));
+  return needed;
 }
 
 // How long ago the time in `text` was, in seconds, against the pattern.

@@ -6,6 +6,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/value.h"
 
@@ -51,6 +52,9 @@ std::span<const std::string_view> operator_names();
 // Why the operator can hold for nothing with this pattern; empty: it can. Null is what StackStorm
 // takes and holds for nothing.
 std::string pattern_fault(Operator op, const Value& pattern);
+// What a shell pattern (matchwildcard) wants as it stands: the text before its first special
+// character, those between, that after the last, each perhaps empty. One: nothing is special.
+std::vector<std::string_view> wildcard_literals(std::string_view pattern);
 
 // One operator with its pattern, made ready once. Immutable: may be shared between threads.
 //
@@ -71,6 +75,8 @@ class Matcher {
   uint64_t steps(const Value* found) const;
   // Why it cannot hold for such a value at all ("cannot look inside a number"), or empty.
   std::string mismatch(const Value* found) const;
+  // Of a regex: lists of texts of each of which a text that it matches has one, cases aside.
+  std::vector<std::vector<std::string>> needed_texts() const;
 
   Operator op() const { return op_; }
   const Value& pattern() const { return pattern_; }
@@ -83,6 +89,7 @@ class Matcher {
   Operator op_;
   Value pattern_;
   std::shared_ptr<const re2::RE2> regex_;  // of operators that need one
+  std::string folded_;                     // the pattern, of operators that look past cases
   uint64_t places_ = 0;                    // of the regex: see regex_cost.h
   uint64_t pattern_steps_ = 1;             // of comparing with the pattern
 };

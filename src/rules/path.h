@@ -36,6 +36,7 @@ class Path {
   const std::string& key() const { return key_; }
 
  private:
+  friend class PathTree;
   struct Step {
     enum class Kind : uint8_t { Name, Index, Each } kind;
     std::string name;

@@ -4,12 +4,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <numeric>
 
 #include "base/json.h"
 #include "base/problems.h"
-#include "rules/webhook.h"
 #include "rules/schedule.h"
+#include "rules/webhook.h"
 
 namespace millrace::rules {
 namespace {
@@ -18,30 +17,11 @@ namespace {
 class LoneJudge {
  public:
   LoneJudge(const CompiledRule& rule, const EventScope& scope, expr::Engine& engine)
-      : pointers_(pointers(rule)),
-        slots_(rule.paths().size()),
-        values_(scope.event, pointers_),
-        judge_(scope, rule.name(), values_, slots_, engine) {
-    std::iota(slots_.begin(), slots_.end(), 0u);
-  }
+      : values_(scope.event, rule.paths()), judge_(scope, rule.name(), values_, {}, engine) {}
   Judge* operator->() { return &judge_; }
 
  private:
-  static std::vector<const Path*> pointers(const CompiledRule& rule) {
-    std::vector<const Path*> out;
-    for (const Path& path : rule.paths()) out.push_back(&path);
-    return out;
-  }
-
-  std::vector<const Path*> pointers_;
-  std::vector<uint32_t> slots_;
-  bool names_webhook = !webhook_of_rule(spec).empty();
   PathValues values_;
-    if (names_webhook && name.as_string() == "url") {  // as deliveries name it
-      Value webhook(webhook_of_rule(spec));
-      all.parts.push_back(parameter_criterion("url", webhook, paths));
-      continue;
-    }
   Judge judge_;
 };
 
@@ -55,7 +35,13 @@ Criterion compile_trigger(const RuleSpec& spec, std::vector<Path>& paths,
         {"/trigger/parameters", fmt::format("expected a map, found {}", parameters.type_name())});
     return all;
   }
+  bool names_webhook = !webhook_of_rule(spec).empty();
   for (const auto& [name, value] : parameters.as_map()) {
+    if (names_webhook && name.as_string() == "url") {  // as deliveries name it
+      Value webhook(webhook_of_rule(spec));
+      all.parts.push_back(parameter_criterion("url", webhook, paths));
+      continue;
+    }
     if (!value.is_null()) all.parts.push_back(parameter_criterion(name.as_string(), value, paths));
   }
   // Two timers are the same only if all their parameters are.
@@ -84,6 +70,8 @@ Result<RulePtr> compile(RuleSpec spec, RuleId id, int64_t revision, expr::Engine
     return Error(ErrorKind::Invalid, "RUL-0010", fmt::format("rule '{}' is not valid", spec.ref))
         .with_problems(std::move(problems));
   }
+  const Criterion* both[] = {&rule->trigger_criteria_, &rule->criteria_};
+  rule->access_ = access_plan(both);
   rule->spec_ = std::move(spec);
   rule->id_ = id;
   rule->revision_ = revision;

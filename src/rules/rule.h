@@ -9,6 +9,7 @@
 #include "base/ids.h"
 #include "expr/expr.h"
 #include "model/pack.h"
+#include "rules/access.h"
 #include "rules/criteria.h"
 #include "rules/event.h"
 #include "rules/template_tree.h"
@@ -31,6 +32,8 @@ class CompiledRule {
   const Criterion& criteria() const { return criteria_; }
   // The distinct places of the event that both look at; the slots of the criteria count these.
   std::span<const Path> paths() const { return paths_; }
+  // What an event must have for both to hold; its slots count paths() too.
+  const AccessPlan& access() const { return access_; }
 
  private:
   friend Result<std::shared_ptr<const CompiledRule>> compile(RuleSpec, RuleId, int64_t,
@@ -46,6 +49,7 @@ class CompiledRule {
   Criterion trigger_criteria_;
   Criterion criteria_;
   std::vector<Path> paths_;
+  AccessPlan access_;
   TemplateTree parameters_;
   TemplateTree trace_tag_;
 };
