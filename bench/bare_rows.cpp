@@ -78,10 +78,12 @@ BareRowsIn<Db>::BareRowsIn(std::unique_ptr<Db> db) : db_(std::move(db)) {
       "INSERT INTO execution (id, tenant, shard, action, pack_release, status, failure, "
       "effect_class, priority, attempt, epoch, worker, parent, root, enforcement, original, "
       "timeout_ms, created, updated, started, ended, version, requested_by, trace, held, "
-      "parameters, env, result, result_size, task, task_route, task_item, needs, defaults) VALUES "
+      "parameters, env, result, result_size, task, task_route, task_item, needs, defaults, "
+      "limits, retries) VALUES "
       "(?, ?, ?, "
       "?, ?, "
-      "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '', 0, -1, '', '')");
+      "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '', 0, -1, '', '', "
+      "'', 0)");
   queue_ = db_->prepare(
       "INSERT INTO queue (execution, tenant, shard, queue_rank, needs) "
       "VALUES (?, ?, ?, ?, '')");
@@ -95,10 +97,12 @@ BareRowsIn<Db>::BareRowsIn(std::unique_ptr<Db> db) : db_(std::move(db)) {
       "INSERT INTO execution (id, tenant, shard, action, pack_release, status, failure, "
       "effect_class, priority, attempt, epoch, worker, parent, root, enforcement, original, "
       "timeout_ms, created, updated, started, ended, version, requested_by, trace, held, "
-      "parameters, env, result, result_size, task, task_route, task_item, needs, defaults) VALUES "
+      "parameters, env, result, result_size, task, task_route, task_item, needs, defaults, "
+      "limits, retries) VALUES "
       "(?, ?, ?, "
       "?, ?, "
-      "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, -1, '', '')");
+      "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, -1, '', '', "
+      "'', 0)");
   head_ = db_->prepare(
       "INSERT INTO workflow (execution, tenant, shard, version, head) VALUES "
       "(?, ?, ?, ?, ?)");

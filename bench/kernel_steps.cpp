@@ -130,10 +130,11 @@ void BareKernelSteps<Db>::fill_executions() {
       "INSERT INTO execution (id, tenant, shard, action, pack_release, status, failure, "
       "effect_class, priority, attempt, epoch, worker, parent, root, enforcement, original, "
       "timeout_ms, created, updated, started, ended, version, requested_by, trace, held, "
-      "parameters, env, result, result_size, task, task_route, task_item, needs, defaults) VALUES "
+      "parameters, env, result, result_size, task, task_route, task_item, needs, defaults, "
+      "limits, retries) VALUES "
       "(?, 1, 1, "
       "?, ?, 0, 0, 0, 2, 1, 0, 0, 0, ?, 0, 0, 0, ?, ?, 0, 0, 1, ?, '', '', ?, ?, '', 0, '', 0, -1, "
-      "'', '')");
+      "'', '', '', 0)");
   db_->begin();
   for (int64_t id = 1; id <= StepNumbers::kExecutions; ++id) {
     auto row = first_row(id);

@@ -34,6 +34,8 @@ constexpr std::array<Entry, kPermissions> kEntries = {{
     {"inquiries:answer", "Answer inquiries that are put to one, or to everybody."},
     {"webhooks:read", "See webhook endpoints."},
     {"webhooks:write", "Create, change and delete webhook endpoints."},
+    {"policies:read", "See policies and what they have counted."},
+    {"policies:write", "Create, change and delete policies."},
     {"keys:read", "See keys; encrypted values stay hidden."},
     {"keys:write", "Set and delete keys."},
     {"keys:decrypt", "See encrypted values in clear, together with keys:read."},

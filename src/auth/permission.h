@@ -28,6 +28,8 @@ enum class Permission : uint8_t {
   InquiriesAnswer,
   WebhooksRead,
   WebhooksWrite,
+  PoliciesRead,
+  PoliciesWrite,
   KeysRead,
   KeysWrite,
   KeysDecrypt,

@@ -111,8 +111,13 @@ enum class Mutant : uint8_t {
   LateRunForgotten,
   // Packs that several servers load and uninstall
   NewestReleaseNotTold,
+  // K11: limits of policies hold
+  LimitNotCounted,
+  GaugeNotWaitedFor,
+  PlaceKept,
+  HeadNotTold,
 };
-inline constexpr int kMutants = static_cast<int>(Mutant::NewestReleaseNotTold) + 1;
+inline constexpr int kMutants = static_cast<int>(Mutant::HeadNotTold) + 1;
 
 #ifdef MILLRACE_MUTANTS
 extern Mutant mutant_in_force;

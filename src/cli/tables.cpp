@@ -94,10 +94,10 @@ Command delete_command(std::string path, std::string help, std::string route,
 
 CommandTable remote_commands() {
   CommandTable all;
-  for (auto part :
-       {run_commands, execution_commands, inquiry_commands, rule_commands, event_commands,
-        webhook_commands, key_commands, pack_commands, pack_config_commands, trace_commands,
-        auth_commands, worker_commands, sensor_commands}) {
+  for (auto part : {run_commands, execution_commands, inquiry_commands, rule_commands,
+                    event_commands, webhook_commands, policy_commands, key_commands, pack_commands,
+                    pack_config_commands, trace_commands, auth_commands, worker_commands,
+                    sensor_commands, timer_commands, alias_commands}) {
     auto commands = part();
     all.insert(all.end(), commands.begin(), commands.end());
   }

@@ -12,6 +12,7 @@ CommandTable inquiry_commands();
 CommandTable rule_commands();
 CommandTable event_commands();
 CommandTable webhook_commands();
+CommandTable policy_commands();
 CommandTable key_commands();
 CommandTable pack_commands();  // packs, actions, triggers
 CommandTable pack_config_commands();

@@ -109,6 +109,10 @@ Result<void> FeedReader::take(const std::vector<ChangeRow>& entries) {
         catalogs[entry.tenant].webhooks.insert(WebhookId{entry.entity});
         break;
       case EntityType::Token: {
+      case EntityType::Timer: catalogs[entry.tenant].timers = true; break;
+      case EntityType::Policy:
+        catalogs[entry.tenant].policies.insert(kernel::PolicyId{entry.entity});
+        break;
         TRY(auto row, store::find_token(*reader_, entry.tenant, TokenId{entry.entity}));
         outside_.token(entry.tenant, TokenId{entry.entity}, row ? &*row : nullptr);
         break;
@@ -184,6 +188,10 @@ Result<CatalogNews> FeedReader::news_of(TenantId tenant, const Found& found) {
   if (found.packs) {
     TRY(auto current, store::current_releases(*reader_));
     news.newest_release = current.newest;
+  for (PolicyId id : found.policies) {
+    TRY(auto row, store::find_policy(*reader_, tenant, id));
+    if (row) news.policies.push_back(std::move(*row));
+  }
   }
   return news;
 }

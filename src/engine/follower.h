@@ -53,6 +53,8 @@ class FeedReader {
   struct Found {
     std::set<std::string> rules;  // refs
     std::set<WebhookId> webhooks;
+    bool timers = false;  // one is paused, or goes on
+    std::set<kernel::PolicyId> policies;
     bool packs = false;
   };
   Result<bool> read_on();

@@ -295,6 +295,15 @@ bool Partition::wait_for(Attempt& attempt, ExecutionId id) {
   return true;
 }
 
+// Who counts with the same limit as a batch that is being committed is decided after that.
+bool Partition::wait_for_gauge(Attempt& attempt, uint64_t turn) {
+  auto found = turn == 0 ? in_flight_.end() : in_flight_.find(turn);
+  if (found == in_flight_.end()) return false;
+  --attempt.decisions;
+  found->second.push_back(std::move(attempt));
+  return true;
+}
+
 // What they make changes between batches only: the second one is decided in the next turn, when
 // the first is being committed, and then waits for it.
 void Partition::leave_one_per_exclusive_turn(std::vector<Attempt>& batch) {
@@ -370,8 +379,10 @@ Result<void> Partition::decide_batch(std::vector<Attempt> batch, Now now, Work& 
                           .env_allowed = options_.env_allowed,
                           .waiting = queued,
                           .in_hand = surroundings_.in_hand,
+                          .in_flight = [this](uint64_t turn) { return in_flight_.contains(turn); },
                           .api_url = &surroundings_.api_url},
-               .spoiled = {}};
+               .spoiled = {},
+               .gauges = {}};
   // A later one of the batch sees what an earlier one has decided, and does not wait for it.
   for (auto& attempt : batch) decide_one(std::move(attempt), shared, now, work);
   for (auto& decision : std::exchange(unwritten_, {})) {
@@ -420,7 +431,7 @@ void Partition::decide_one(Attempt attempt, Batch& batch, Now now, Work& work) {
   int64_t begun = surroundings_.mono_ns ? surroundings_.mono_ns() : 0;
   auto made = guarded([&] { return attempt.message->decide(context); });
   std::unique_ptr<Decision> unready;  // stays until it is undone
-  if (context.lacks_config() && (made.ok() || made.error().code() != kThrown)) {
+  if (context.lacks() && (made.ok() || made.error().code() != kThrown)) {
     if (made.ok()) unready = *std::move(made);
     made = needs_error();
   }
@@ -428,6 +439,7 @@ void Partition::decide_one(Attempt attempt, Batch& batch, Now now, Work& work) {
   if (begun != 0) look_how_long(*attempt.message, begun);
   if (!made.ok()) {
     made.error().code() == kThrown ? context.undo_all() : context.undo();
+    if (wait_for_gauge(attempt, context.waits_for_gauge())) return;
     return not_decided(std::move(attempt), made.error(), now);
   }
   auto decision = std::move(*made);
@@ -502,6 +514,9 @@ void Partition::decided(std::unique_ptr<Decision> decision, Batch& batch, Work& 
                       ? row->root.value
                       : static_cast<int64_t>(message.turn().number());
   Loader::apply(decision->changes, batch.rows);
+  for (const auto& gauge : decision->changes.gauges) {
+    batch.gauges.insert(number_of(GaugeName{gauge.tenant, gauge.name}));
+  }
   mark_in_flight(*decision);
   work.steps.push_back(std::move(decision));
 }

@@ -157,6 +157,7 @@ class Partition {
   void answer_unwritten(std::unique_ptr<Decision> decision, const Loaded& rows, Now now);
   void not_decided(Attempt attempt, const Error& why, Now now);
   bool wait_for_turn(Attempt& attempt);
+  bool wait_for_gauge(Attempt& attempt, uint64_t turn);
   bool wait_for_tree(Attempt& attempt, const Loaded& rows);
   bool wait_for_row(Attempt& attempt, ExecutionId id, const Loaded& rows);
   bool wait_for(Attempt& attempt, ExecutionId id);

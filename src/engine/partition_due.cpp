@@ -92,7 +92,9 @@ void Partition::settle_sweep(const Decision::Swept& swept, Now now) {
   left_.messages_after = swept.messages_after;
   left_.outbox_after = swept.outbox_after;
   if (swept.again && !mutant(Mutant::CrashLeftoversWait)) next_sweep_ms_ = now.mono_ms();
+  left_.gauges_after = swept.gauges_after;
   for (const auto& message : swept.found) add(stored_message(message), now);
+  for (const auto& head : swept.heads) add(look_at_limit(head), now);
 }
 
 // The store takes or gives nothing: to ask again at once would keep both threads busy with that.

@@ -16,6 +16,8 @@ namespace millrace::engine {
 
 namespace {
 
+constexpr int kMostContended = 10'000;
+
 std::unique_ptr<Decision> as_decision(std::unique_ptr<store::Step> step) {
   return std::unique_ptr<Decision>(static_cast<Decision*>(step.release()));
 }
@@ -98,6 +100,7 @@ void Partition::settle(Decision& decision, Now now) {
     deliver_in_force(decision, surroundings_.outlet, surroundings_.observer);
   }
   if (decision.swept) settle_sweep(*decision.swept, now);
+  if (decision.check_limits) next_sweep_ms_ = now.mono_ms();
 }
 
 void Partition::settle_queue(const Decision& decision) {
@@ -126,6 +129,10 @@ void Partition::not_written(store::Written outcome, Now now) {
       attempt.learned.taken_keys = looked_up(decision->changes.dedupe, decision->taken);
       [[fallthrough]];
     case WriteEnd::Stale:
+      // Of a limit that all count with somebody comes too late: that is no fault of the message.
+      if (!decision->changes.gauges.empty() && ++attempt.contended < kMostContended) {
+        --attempt.decisions;
+      }
       if (outcome.end == WriteEnd::Stale && decision->catalog &&
           surroundings_.observer.catalog_is_old()) {
         outdated_.push_back(std::move(attempt));
@@ -157,6 +164,9 @@ void Partition::mark_in_flight(const Decision& decision) {
   if (uint64_t turn = decision.attempt.message->turn().number()) in_flight_.try_emplace(turn);
   auto mark = [&](auto id) { in_flight_.try_emplace(static_cast<uint64_t>(id.value)); };
   for (const auto& row : decision.changes.executions) mark(row.id);
+  for (const auto& row : decision.changes.gauges) {
+    in_flight_.try_emplace(number_of(GaugeName{row.tenant, row.name}));
+  }
   // Deleted without a version: who fires one of them has to find it gone.
   if (!mutant(Mutant::MendedTimerFires)) {
     for (const auto& timer : decision.changes.timers_done) mark(timer.id);
@@ -176,6 +186,9 @@ void Partition::release(const Decision& decision) {
   if (decision.key != 0) let_go(static_cast<uint64_t>(decision.key));
   if (uint64_t turn = decision.attempt.message->turn().number()) let_go(turn);
   for (const auto& row : decision.changes.executions) let_go(static_cast<uint64_t>(row.id.value));
+  for (const auto& row : decision.changes.gauges) {
+    let_go(number_of(GaugeName{row.tenant, row.name}));
+  }
   for (const auto& timer : decision.changes.timers_done) {
     let_go(static_cast<uint64_t>(timer.id.value));
   }

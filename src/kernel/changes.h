@@ -14,11 +14,12 @@ enum class Expirable : uint8_t {
   Dedupe,
   Quarantine,
   Keys,
-  Operations
+  Operations,
+  Gauges
 };
 
-// Asks for at most `limit` rows of a kind that are older than `before`; of Dedupe and Keys for
-// those that have expired before it.
+// Asks for at most `limit` rows of a kind that are older than `before`; of Dedupe, Keys and
+// Gauges for those that have expired before it.
 struct Expire {
   Expirable kind = Expirable::Events;
   int64_t before = 0;
@@ -30,7 +31,7 @@ struct Expired {
   Expirable kind = Expirable::Events;
   TenantId tenant;
   int64_t id = 0;     // of Changes the number in the feed
-  std::string scope;  // of Dedupe and Keys, which have no id
+  std::string scope;  // of Dedupe, Keys and Gauges, which have no id
   std::string name;
   int64_t expires = 0;
 };
@@ -64,9 +65,12 @@ struct Changes {
   std::vector<CatalogRow> catalogs;  // each replaces the version before
   std::vector<RuleRow> rules;        // each is a new revision
   std::vector<WebhookRow> webhooks;
+  std::vector<PolicyRow> policies;
   std::vector<TokenRow> tokens;
   std::vector<Of<TokenId>> tokens_done;
   std::vector<KeyRow> keys;
+  std::vector<GaugeRow> gauges;  // each replaces the version before
+  std::vector<PlaceRow> places;  // a step names a place once
   std::vector<PackReleaseRow> pack_releases;
   std::vector<OperationRow> operations;  // new, or in the place of what there is
   std::vector<WorkerRow> workers;
@@ -95,9 +99,9 @@ using ChangesMembers =
                &Changes::workflow_runs, &Changes::inquiries, &Changes::messages, &Changes::acked,
                &Changes::timers_done, &Changes::timers_of_done, &Changes::timers, &Changes::outbox,
                &Changes::outbox_done, &Changes::quarantine, &Changes::catalogs, &Changes::rules,
-               &Changes::webhooks, &Changes::tokens, &Changes::tokens_done, &Changes::keys,
-               &Changes::pack_releases, &Changes::operations, &Changes::workers, &Changes::expired,
-               &Changes::feed>;
+               &Changes::webhooks, &Changes::policies, &Changes::tokens, &Changes::tokens_done,
+               &Changes::keys, &Changes::gauges, &Changes::places, &Changes::pack_releases,
+               &Changes::operations, &Changes::workers, &Changes::expired, &Changes::feed>;
 
 // A member that is missing above would never be written.
 static_assert(sizeof(Changes) == ChangesMembers::kSize * sizeof(std::vector<int>));

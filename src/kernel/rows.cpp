@@ -8,9 +8,9 @@
 namespace millrace::kernel {
 namespace {
 
-constexpr std::array<std::string_view, 11> kEntityNames{
-    "event", "enforcement", "execution", "rule", "webhook",  "pack",
-    "token", "worker",      "inquiry",   "key",  "operation"};
+constexpr std::array<std::string_view, 13> kEntityNames{
+    "event",  "enforcement", "execution", "rule",      "webhook", "pack", "token",
+    "worker", "inquiry",     "key",       "operation", "policy",  "timer"};
 constexpr std::array<std::string_view, 4> kInquiryStatusNames{"pending", "answered", "expired",
                                                               "canceled"};
 constexpr std::array<std::string_view, 3> kOpNames{"created", "updated", "deleted"};

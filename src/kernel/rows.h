@@ -82,6 +82,9 @@ struct ExecutionRow {
   std::string task;
   int32_t task_route = 0;
   int32_t task_item = -1;  // -1: the task has no items
+  // Where policies have it counted (kernel/gauges.h); empty: nowhere.
+  std::string limits;
+  int32_t retries = 0;  // attempts that a policy has added
 
   kernel::RunKey key() const { return {id, attempt, epoch}; }
 };
@@ -126,11 +129,13 @@ struct TimerRow {
 
 // AdvanceWorkflow: of a final execution its workflow is told, of a workflow it goes on. FinishRun:
 // how a run ended on a server that does not own its execution's shard.
+// LookAtLimit: the execution that is first in the queue of a limit may find room now.
 enum class MessageKind : uint8_t {
   EnforceEvent = 0,
   CancelExecution = 1,
   AdvanceWorkflow = 2,
   FinishRun = 3,
+  LookAtLimit = 4,
 };
 
 // A message that waits in the store: made by one transition, handled by another.
@@ -209,6 +214,8 @@ enum class EntityType : uint8_t {
   Inquiry = 8,
   Key = 9,
   Operation = 10,
+  Policy = 11,
+  Timer = 12,
 };
 std::string_view to_string(EntityType type);
 std::optional<EntityType> parse_entity_type(std::string_view text);
@@ -267,6 +274,52 @@ struct TokenRow {
   std::string hash;  // SHA-256 of the token, hex
   std::string identity;
   std::string permissions;  // comma-separated; "*" is all
+// A policy that somebody has made, or put in the place of a pack's of the same ref.
+using PolicyId = Id<struct PolicyTag>;
+struct PolicyRow {
+  PolicyId id;
+  TenantId tenant;
+  std::string ref;
+  bool enabled = true;
+  bool deleted = false;
+  std::string spec_json;
+  int64_t created = 0;
+  int64_t updated = 0;
+  int64_t version = 1;
+};
+
+// What a limit of a policy has counted, for one value of its parameters. It is written by each
+// decision that counts with it: a limit holds over all servers because two of them never both find
+// its version as they have read it.
+struct GaugeRow {
+  TenantId tenant;
+  std::string name;  // kernel/gauges.h
+  int64_t version = 0;
+  int64_t held = 0;        // of a concurrency: how many are at work
+  int64_t waiting = 0;     // how many wait for room
+  int64_t full_at_us = 0;  // of a rate: policy/gcra.h
+  int64_t window = 0;      // of a quota: when its hour or day began
+  int64_t used = 0;        // in that
+  int64_t idle_at = 0;     // it says nothing any more from then on, when nobody is counted
+};
+
+enum class PlaceState : uint8_t {
+  Waits = 0,
+  Holds = 1,
+  Leaves = 2,  // holds, and is canceled to make room
+};
+
+// The place of one execution at a gauge.
+struct PlaceRow {
+  TenantId tenant;
+  std::string gauge;
+  ExecutionId execution;
+  ExecutionId root;
+  PlaceState state = PlaceState::Waits;
+  int64_t rank = 0;   // smaller comes first
+  bool gone = false;  // instead: it has none any more
+};
+
   ExecutionId execution;    // scoped tokens die with their execution
   int64_t created = 0;
   int64_t expires = 0;  // 0: never

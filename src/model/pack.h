@@ -10,6 +10,7 @@
 #include "base/value.h"
 #include "base/yaml.h"
 #include "model/execution.h"
+#include "model/policy.h"
 #include "model/runtime.h"
 
 namespace millrace {

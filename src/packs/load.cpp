@@ -66,7 +66,6 @@ class PackReader::Impl {
     read_folder("aliases", "an alias", read_alias);
     check_config();
     read_rules();
-    tell_what_has_no_effect();
   }
 
   const Pack& pack() const { return reading_.pack; }
@@ -144,7 +143,8 @@ class PackReader::Impl {
       Pack& pack = reading_.pack;
       size_t errors = reading_.findings.errors.size(), runtimes = pack.runtimes.size(),
              triggers = pack.triggers.size(), actions = pack.actions.size(),
-             sensors = pack.sensors.size(), aliases = pack.aliases.size();
+             sensors = pack.sensors.size(), aliases = pack.aliases.size(),
+             policies = pack.policies.size();
       Section section(root, path, reading_.findings);
       reader(reading_, section);
       if (reading_.findings.errors.size() == errors) return;
@@ -152,6 +152,7 @@ class PackReader::Impl {
       pack.triggers.resize(triggers);
       pack.actions.resize(actions);
       pack.sensors.resize(sensors);
+      pack.policies.resize(policies);
       pack.aliases.resize(aliases);
     });
   }
@@ -190,21 +191,6 @@ class PackReader::Impl {
       reading_.pack.rules.push_back(std::move(rule));
       rules_.push_back({path, &root});
     });
-  }
-
-  void tell_what_has_no_effect() {
-    constexpr std::pair<std::string_view, std::string_view> kFolders[] = {
-        {"policies/", "have no effect yet"}};
-    for (const auto& [folder, what] : kFolders) {
-      auto is_one = [&](const auto& file) {
-        return file.first.starts_with(folder) && is_yaml(file.first);
-      };
-      auto count = std::ranges::count_if(reading_.files, is_one);
-      if (count == 0) continue;
-      auto first = std::ranges::find_if(reading_.files, is_one);
-      warning(first->first, 1,
-              fmt::format("{} {} {}", count, folder.substr(0, folder.size() - 1), what));
-    }
   }
 
   void check_rules(const RuleCheck& check_rule) {

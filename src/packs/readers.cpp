@@ -258,15 +258,6 @@ void read_runtime(Reading& reading, Section& section) {
   reading.pack.runtimes.push_back(std::move(runtime));
 }
 
-void read_policy(Reading& reading, Section& section) {
-  read_ref(reading, section, "policy");
-  section.ignore({"label", "description", "enabled", "resource_ref", "action_ref", "pack_ref",
-                  "parameters", "tags"});
-  if (!section.find_any({"policy_type", "method", "type"})) {
-    section.error(section.node(), "expected 'policy_type'");
-  }
-}
-
 namespace {
 
 struct Reference {

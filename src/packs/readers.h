@@ -42,7 +42,6 @@ void read_trigger(Reading& reading, Section& section);
 void read_action(Reading& reading, Section& section);
 void read_sensor(Reading& reading, Section& section);  // and the triggers that it defines
 void read_alias(Reading& reading, Section& section);
-// Only its form.
 void read_policy(Reading& reading, Section& section);
 // The rule, to be checked when everything else is read.
 RuleSpec read_rule(Reading& reading, Section& section);

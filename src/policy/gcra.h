@@ -20,6 +20,10 @@ struct Rate {
 // a distance.
 class Gcra {
  public:
+  Gcra() = default;
+  // As it was stored.
+  explicit Gcra(int64_t full_at_us) : full_at_us_(full_at_us) {}
+  int64_t full_at_us() const { return full_at_us_; }
   // How long to wait, in ms; 0: taken.
   int64_t take(const Rate& rate, int64_t now_ms) {
     int64_t now = now_ms * 1000;

@@ -137,6 +137,20 @@ constexpr Check kChecks[] = {
      "SELECT id FROM quarantine WHERE reason LIKE 'the server has ended %' ORDER BY id",
      Bound::None, Severity::Warning},
 
+    {"K8", "execution", "waits for a limit of a policy, but has no place in its queue",
+     "SELECT x.id FROM execution x WHERE x.status = {delayed} AND x.limits LIKE 'w:%' AND NOT "
+     "EXISTS (SELECT 1 FROM place p WHERE p.tenant = x.tenant AND p.execution = x.id AND "
+     "p.gauge = substr(x.limits, 3) AND p.state = {waits}) ORDER BY x.id"},
+    {"K8", "execution",
+     "is first in the queue of a limit where nobody holds a place: who wakes it?",
+     "SELECT p.execution FROM place p JOIN gauge g ON g.tenant = p.tenant AND g.name = p.gauge "
+     "WHERE p.state = {waits} AND g.held = 0 AND NOT EXISTS (SELECT 1 FROM place q WHERE "
+     "q.tenant = p.tenant AND q.gauge = p.gauge AND q.state = {waits} AND (q.place_rank, "
+     "q.execution) < (p.place_rank, p.execution)) AND NOT EXISTS (SELECT 1 FROM timer t WHERE "
+     "t.subject = p.execution) AND NOT EXISTS (SELECT 1 FROM message m WHERE m.kind = {look} AND "
+     "m.tenant = p.tenant) ORDER BY p.execution",
+     Bound::None, Severity::Warning},
+
     // K9: a final status never changes, and nothing works on it any more.
     {"K9", "execution", "final without `ended`",
      "SELECT id FROM execution WHERE status >= {final} AND ended = 0 ORDER BY id"},
@@ -157,6 +171,25 @@ constexpr Check kChecks[] = {
     {"K9", "execution", "final, but a child of it is open",
      "SELECT DISTINCT p.id FROM execution c JOIN execution p ON p.id = c.parent WHERE "
      "c.parent <> 0 AND c.status < {final} AND p.status >= {final} ORDER BY p.id"},
+
+    {"K9", "execution", "final, but it has a place at a limit of a policy",
+     "SELECT DISTINCT x.id FROM place p JOIN execution x ON x.id = p.execution WHERE "
+     "x.status >= {final} ORDER BY x.id"},
+
+    // K11: limits hold.
+    {"K11", "execution", "a limit of a policy counts others than have a place there",
+     "SELECT min(p.execution) FROM gauge g JOIN place p ON p.tenant = g.tenant AND p.gauge = "
+     "g.name "
+     "GROUP BY g.tenant, g.name, g.held, g.waiting HAVING g.held <> sum(CASE WHEN p.state = "
+     "{waits} "
+     "THEN 0 ELSE 1 END) OR g.waiting <> sum(CASE WHEN p.state = {waits} THEN 1 ELSE 0 END) "
+     "ORDER BY min(p.execution)"},
+    {"K11", "execution", "has a place at a limit of a policy, but does not exist",
+     "SELECT DISTINCT p.execution FROM place p WHERE NOT EXISTS (SELECT 1 FROM execution x WHERE "
+     "x.id = p.execution) ORDER BY p.execution"},
+    {"K11", "execution", "has a place at a limit that counts nothing",
+     "SELECT DISTINCT p.execution FROM place p WHERE NOT EXISTS (SELECT 1 FROM gauge g WHERE "
+     "g.tenant = p.tenant AND g.name = p.gauge) ORDER BY p.execution"},
 
     // K10: nothing of one tenant points to another. One line per reference of a row.
     {"K10", "event", "a replay of an event of another tenant",
@@ -224,6 +257,9 @@ constexpr Check kChecks[] = {
     {"K10", "token", "of another tenant than its execution",
      "SELECT a.id FROM token a JOIN execution b ON b.id = a.execution WHERE a.execution <> 0 AND "
      "a.tenant <> b.tenant ORDER BY a.id"},
+    {"K10", "execution", "its place at a limit is of another tenant",
+     "SELECT DISTINCT b.id FROM place a JOIN execution b ON b.id = a.execution WHERE "
+     "a.tenant <> b.tenant ORDER BY b.id"},
     {"K10", "worker", "of a tenant, but a worker serves all of them",
      "SELECT id FROM worker WHERE tenant <> 0 ORDER BY id"},
     {"K10", "quarantine entry", "of another tenant than its execution",
@@ -273,6 +309,8 @@ constexpr Named kNumbers[] = {
     named("unanswered", kernel::InquiryStatus::Pending),
     named("event_change", kernel::EntityType::Event),
     named("execution_change", kernel::EntityType::Execution),
+    named("look", kernel::MessageKind::LookAtLimit),
+    named("waits", kernel::PlaceState::Waits),
     named("worker_cancel", kernel::Destination::WorkerCancel),
     named("inline_result", kernel::kInlineResultBytes),
 };

@@ -206,6 +206,9 @@ Result<int64_t> catalog_version(sql::Connection&, TenantId);
 Result<std::optional<kernel::WebhookRow>> find_webhook(sql::Connection&, TenantId, WebhookId);
 Result<std::vector<kernel::WebhookRow>> webhooks_of_all_tenants(sql::Connection&);
 Result<std::vector<kernel::TokenRow>> tokens_of_all_tenants(sql::Connection&);
+Result<std::vector<kernel::PolicyRow>> policies_of_all_tenants(sql::Connection&);
+// Deleted or not.
+Result<std::optional<kernel::PolicyRow>> find_policy(sql::Connection&, TenantId, kernel::PolicyId);
 
 // The revisions of one rule, newest first, deletions included.
 Result<std::vector<kernel::RuleRow>> rule_revisions(sql::Connection&, TenantId, RuleId);
@@ -226,3 +229,17 @@ Result<std::vector<kernel::KeyRow>> list_keys(sql::Connection&, const kernel::Ke
 Result<std::vector<kernel::WorkerRow>> all_workers(sql::Connection&);
 
 }  // namespace millrace::store
+// What policies have counted. Without a row: nothing yet.
+Result<std::optional<kernel::GaugeRow>> find_gauge(sql::Connection&, TenantId,
+                                                   const std::string& name);
+// Those from this name on, up to the other one, by name.
+Result<std::vector<kernel::GaugeRow>> gauges_between(sql::Connection&, TenantId,
+                                                     const std::string& from, const std::string& to,
+                                                     int limit);
+// Who has a place in this state, in order.
+Result<std::vector<kernel::PlaceRow>> first_places(sql::Connection&, TenantId,
+                                                   const std::string& gauge, kernel::PlaceState,
+                                                   int limit);
+// Where somebody waits, of all tenants, behind this one.
+Result<std::vector<kernel::GaugeRow>> waiting_gauges(sql::Connection&, TenantId,
+                                                     const std::string& after, int limit);

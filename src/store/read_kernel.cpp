@@ -212,7 +212,8 @@ Result<int64_t> newest_id(sql::Connection& db) {
       "execution UNION ALL SELECT max(id) FROM message UNION ALL SELECT max(id) FROM "
       "timer UNION ALL SELECT max(id) FROM outbox UNION ALL SELECT max(id) FROM "
       "quarantine UNION ALL SELECT max(id) FROM rule UNION ALL SELECT max(id) FROM "
-      "webhook UNION ALL SELECT max(id) FROM token UNION ALL SELECT max(id) FROM "
+      "webhook UNION ALL SELECT max(id) FROM policy UNION ALL SELECT max(id) FROM "
+      "token UNION ALL SELECT max(id) FROM "
       "worker UNION ALL SELECT max(id) FROM operation UNION ALL SELECT max(updated) FROM "
       "pack_release) AS newest "
       "/*every tenant: numbering*/");

@@ -72,6 +72,15 @@ Result<void> write_rows<&kernel::Changes::rules>(sql::Connection&, Rows<kernel::
 // kStale when the stored version is not `version - 1`.
 template <>
 Result<void> write_rows<&kernel::Changes::webhooks>(sql::Connection&, Rows<kernel::WebhookRow>);
+// kStale when the stored version is not `version - 1`, or another one has the ref.
+template <>
+Result<void> write_rows<&kernel::Changes::policies>(sql::Connection&, Rows<kernel::PolicyRow>);
+// kStale when the stored version is not `version - 1`.
+template <>
+Result<void> write_rows<&kernel::Changes::gauges>(sql::Connection&, Rows<kernel::GaugeRow>);
+// Those that are gone are deleted.
+template <>
+Result<void> write_rows<&kernel::Changes::places>(sql::Connection&, Rows<kernel::PlaceRow>);
 template <>
 Result<void> write_rows<&kernel::Changes::tokens_done>(sql::Connection&, Rows<kernel::Of<TokenId>>);
 // kStale when the stored version is not `version - 1`.

@@ -139,6 +139,13 @@ FoundRows over_keys(sql::Connection& db, const Expire& request) {
                         read_named, request.before, request.limit);
 }
 
+FoundRows idle_gauges(sql::Connection& db, const Expire& request) {
+  return query<Expired>(db,
+                        "SELECT tenant, '', name, idle_at FROM gauge /*every tenant: sweep*/ WHERE "
+                        "held = 0 AND waiting = 0 AND idle_at < $1 ORDER BY idle_at LIMIT $2",
+                        read_named, request.before, request.limit);
+}
+
 struct OldEvent {
   Expired row;
   bool must_stay = false;
@@ -201,6 +208,7 @@ Result<Retention::Due> Retention::due(sql::Connection& db, ShardSet shards, cons
       case Expirable::Dedupe: return over_dedupe(db, request);
       case Expirable::Keys: return over_keys(db, request);
       case Expirable::Operations: return old_operations(db, request);
+      case Expirable::Gauges: return idle_gauges(db, request);
       case Expirable::Events: break;
     }
     return std::vector<Expired>();
@@ -240,6 +248,14 @@ Result<void> remove_named(sql::Connection& db, const ExpiredRows& rows, std::str
   return batch->put_off({});
 }
 
+// One that counts again stays.
+Result<void> remove_gauges(sql::Connection& db, const ExpiredRows& rows) {
+  TRY(auto batch, db.batch("DELETE FROM gauge WHERE tenant = $1 AND name = $2 AND +idle_at = $3 "
+                           "AND +held = 0 AND +waiting = 0"));
+  for (const auto* row : rows) batch->add(row->tenant, row->name, row->expires);
+  return batch->put_off({});
+}
+
 Result<void> remove_kind(sql::Connection& db, Expirable kind, const ExpiredRows& rows) {
   switch (kind) {
     case Expirable::Executions: return remove_executions(db, rows);
@@ -256,6 +272,7 @@ Result<void> remove_kind(sql::Connection& db, Expirable kind, const ExpiredRows&
       return remove_named(db, rows,
                           "DELETE FROM dedupe WHERE tenant = $1 AND scope = $2 AND key = $3 AND "
                           "+expires = $4");
+    case Expirable::Gauges: return remove_gauges(db, rows);
     case Expirable::Keys:
       return remove_named(db, rows,
                           "DELETE FROM key_value WHERE tenant = $1 AND scope = $2 AND name = $3 "
@@ -269,7 +286,7 @@ Result<void> remove_kind(sql::Connection& db, Expirable kind, const ExpiredRows&
 template <>
 Result<void> write_rows<&Changes::expired>(sql::Connection& db, Rows<Expired> rows) {
   using enum Expirable;
-  for (auto kind : {Events, Executions, Changes, Dedupe, Quarantine, Keys, Operations}) {
+  for (auto kind : {Events, Executions, Changes, Dedupe, Quarantine, Keys, Operations, Gauges}) {
     ExpiredRows of_kind;
     std::ranges::copy_if(rows, std::back_inserter(of_kind),
                          [&](const Expired* row) { return row->kind == kind; });

@@ -116,6 +116,8 @@ struct Table<kernel::ExecutionRow> {
       column("task", &Row::task),
       column("task_route", &Row::task_route),
       column("task_item", &Row::task_item),
+      column("limits", &Row::limits).changing(),
+      column("retries", &Row::retries).changing(),
   };
 };
 
@@ -266,6 +268,51 @@ struct Table<kernel::WebhookRow> {
 template <>
 struct Table<kernel::TokenRow> {
   using Row = kernel::TokenRow;
+template <>
+struct Table<kernel::PolicyRow> {
+  using Row = kernel::PolicyRow;
+  static constexpr std::string_view kName = "policy";
+  static constexpr std::tuple kColumns{
+      column("id", &Row::id),
+      column("tenant", &Row::tenant),
+      column("ref", &Row::ref),
+      column("enabled", &Row::enabled).changing(),
+      column("deleted", &Row::deleted).changing(),
+      column("created", &Row::created),
+      column("updated", &Row::updated).changing(),
+      column("version", &Row::version).changing(),
+      blob("spec", &Row::spec_json).changing(),
+  };
+};
+
+template <>
+struct Table<kernel::GaugeRow> {
+  using Row = kernel::GaugeRow;
+  static constexpr std::string_view kName = "gauge";
+  static constexpr std::tuple kColumns{
+      column("tenant", &Row::tenant),
+      column("name", &Row::name),
+      column("version", &Row::version).changing(),
+      column("held", &Row::held).changing(),
+      column("waiting", &Row::waiting).changing(),
+      column("full_at_us", &Row::full_at_us).changing(),
+      column("quota_window", &Row::window).changing(),
+      column("used", &Row::used).changing(),
+      column("idle_at", &Row::idle_at).changing(),
+  };
+};
+
+template <>
+struct Table<kernel::PlaceRow> {
+  using Row = kernel::PlaceRow;
+  static constexpr std::string_view kName = "place";
+  static constexpr std::tuple kColumns{
+      column("tenant", &Row::tenant),          column("gauge", &Row::gauge),
+      column("execution", &Row::execution),    column("root", &Row::root),
+      column("state", &Row::state).changing(), column("place_rank", &Row::rank).changing(),
+  };
+};
+
   static constexpr std::string_view kName = "token";
   static constexpr std::tuple kColumns{
       column("id", &Row::id),

@@ -15,8 +15,8 @@ namespace {
 using kernel::Changes;
 
 // Within one member rows are inserted before they are deleted, timers deleted before they are
-// inserted, and a key stands once. Says when that order would undo what an earlier step of the
-// batch wants.
+// inserted, a key stands once, and so does an execution's place. Says when that order would undo
+// what an earlier step of the batch wants.
 class OrderGuard {
  public:
   // False: `next` must not be written together with what was added before.
@@ -28,7 +28,9 @@ class OrderGuard {
                                      [&](auto t) { return known(timers_, t.id.value); }) &&
                 std::ranges::none_of(next.timers_of_done,
                                      [&](auto x) { return known(timed_, x.id.value); }) &&
-                std::ranges::none_of(next.keys, [&](auto& k) { return keys_.contains(k.key); });
+                std::ranges::none_of(next.keys, [&](auto& k) { return keys_.contains(k.key); }) &&
+                std::ranges::none_of(next.places,
+                                     [&](auto& p) { return known(places_, p.execution.value); });
     if (!fits) return false;
     for (auto out : next.dequeue) dequeued_.insert(out.id.value);
     for (const auto& timer : next.timers) {
@@ -36,6 +38,7 @@ class OrderGuard {
       timed_.insert(timer.subject);
     }
     for (const auto& row : next.keys) keys_.insert(row.key);
+    for (const auto& row : next.places) places_.insert(row.execution.value);
     return true;
   }
 
@@ -44,6 +47,7 @@ class OrderGuard {
   std::unordered_set<int64_t> timers_;
   std::unordered_set<int64_t> timed_;  // subjects of timers
   std::set<kernel::KeyName> keys_;
+  std::unordered_set<int64_t> places_;  // whose
 };
 
 // In commit order, over all tenants and owners: whoever follows the feed sees each number once.

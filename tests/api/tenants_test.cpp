@@ -120,6 +120,8 @@ class TenantsTest : public ApiTest {
     for (const auto& route : all_routes({})) {
       if (route.method != "GET" || route.answer_form == AnswerForm::Stream) continue;
       if (!route.pattern.starts_with("/api/v1/")) continue;
+    auto policy = R"({"ref":"lone.policy","action":"lone.act","concurrency":{"limit":1}})";
+    EXPECT_EQ(ask(first_, "POST", "/api/v1/policies", policy).status, 201);
       for (const auto& path : paths_of(route)) {
         auto answer = ask(first_, "GET", path);
         if (answer.status == 200) text += path + '\n' + answer.text + '\n';
@@ -150,6 +152,7 @@ class TenantsTest : public ApiTest {
         {"/api/v1/webhook-endpoints/{name}", "/api/v1/webhook-endpoints/lone"},
         {"/api/v1/webhooks/{name}", "/api/v1/webhooks/lone"},
         {"/api/v1/tenants/{tenant}/webhooks/{name}", "/api/v1/tenants/1/webhooks/lone"},
+        {"/api/v1/policies/{ref}", "/api/v1/policies/lone.policy"},
     };
     std::vector<std::string> paths;
     for (const auto& [pattern, path] : owned) {
@@ -181,6 +184,7 @@ class TenantsTest : public ApiTest {
     };
     auto found = bodies.find(route.name);
     EXPECT_TRUE(found != bodies.end() || route.body_form == BodyForm::None)
+        {"update_policy", R"({"action":"ci.greet","concurrency":{"limit":2}})"},
         << route.name << ": no body, add one to `bodies`";
     return found == bodies.end() ? std::string() : found->second;
   }

@@ -420,6 +420,7 @@ TEST_P(Doctor, K10RowsThatPointToAnotherTenant) {
                       {.id = id_at_now(69), .tenant = kTenant, .kind = "open_worker"}},
        .rules = {rule, other_revision},
        .tokens = {{.id = TokenId{1}, .tenant = kOtherTenant, .execution = ours.id}},
+       .places = {{.tenant = kOtherTenant, .gauge = "g", .execution = ours.id}},
        .workers = {{.id = WorkerId{9}, .tenant = kTenant}},
        .feed = {change(x_, "", kOtherTenant), of_event}});
   auto found = examine_now();
@@ -479,7 +480,40 @@ TEST_P(Doctor, LooksAtOneMomentWhileAServerWrites) {
 }
 
 // A check whose violation no test plants could be wrong for ever.
-TEST(DoctorChecks, AreThisMany) { EXPECT_EQ(checks().size(), 68U); }
+TEST_P(Doctor, K11LimitsThatCountOthersThanThereAre) {
+  auto waits = execution(x_);
+  waits.status = ExecutionStatus::Delayed;
+  waits.limits = "w:p/c";
+  waits.held = "waits for policy 'p'";
+  GaugeRow gauge{.tenant = kTenant, .name = "p/c", .version = 1, .held = 1, .waiting = 1};
+  PlaceRow first{.tenant = kTenant, .gauge = "p/c", .execution = ExecutionId{x_}};
+  desk_->write({.new_executions = {waits}, .gauges = {gauge}, .places = {first}});
+  expect_only("K11", "execution " + str(x_), "counts others than have a place there");
+  gauge.version = 2;
+  gauge.held = 0;
+  desk_->write({.gauges = {gauge}});
+  expect_only("K8", "execution " + str(x_), "who wakes it?");
+  desk_->write({.timers = {timer(id_at_now(9), kNow + 60'000, x_)}});
+  EXPECT_TRUE(examine_now().empty()) << describe(examine_now());
+  first.gone = true;
+  desk_->write({.places = {first}});
+  expect_only("K8", "execution " + str(x_), "has no place in its queue");
+  PlaceRow of_nobody{.tenant = kTenant, .gauge = "q/c", .execution = ExecutionId{y_ + 7}};
+  desk_->write({.places = {of_nobody}});
+  expect_among("K11", "execution " + str(y_ + 7), "does not exist");
+  expect_among("K11", "execution " + str(y_ + 7), "a limit that counts nothing");
+}
+
+TEST_P(Doctor, K9AFinalExecutionHasNoPlace) {
+  auto over = ended(execution(x_));
+  GaugeRow gauge{.tenant = kTenant, .name = "p/c", .version = 1, .held = 1};
+  PlaceRow place{
+      .tenant = kTenant, .gauge = "p/c", .execution = ExecutionId{x_}, .state = PlaceState::Holds};
+  desk_->write({.new_executions = {over}, .gauges = {gauge}, .places = {place}});
+  expect_among("K9", "execution " + str(x_), "has a place at a limit of a policy");
+}
+
+TEST(DoctorChecks, AreThisMany) { EXPECT_EQ(checks().size(), 75U); }
 
 }  // namespace
 }  // namespace millrace::store::testing

@@ -46,6 +46,10 @@ inline kernel::Changes everything(int64_t n) {
     all.rules.push_back({.id = RuleId{id}, .tenant = kTenant});
     all.webhooks.push_back(
         {.id = WebhookId{id}, .tenant = kTenant, .name = "w" + std::to_string(i)});
+    all.policies.push_back({.id = PolicyId{id}, .tenant = kTenant, .ref = "p" + std::to_string(i)});
+    all.gauges.push_back({.tenant = kTenant, .name = "g" + std::to_string(i), .version = 1});
+    all.places.push_back({.tenant = kTenant, .gauge = "g" + std::to_string(i), .execution = x});
+    all.places.push_back({.tenant = kTenant, .gauge = "h", .execution = x, .gone = true});
     all.tokens.push_back({.id = TokenId{id}, .tenant = kTenant, .hash = std::to_string(i)});
     all.tokens_done.push_back({kTenant, TokenId{id}});
     all.keys.push_back({.key = {kTenant, "system", "a" + std::to_string(i)}});
@@ -54,7 +58,7 @@ inline kernel::Changes everything(int64_t n) {
     all.workers.push_back(
         {.id = WorkerId{id}, .tenant = kTenant, .name = "worker" + std::to_string(i)});
     using enum Expirable;
-    for (auto kind : {Events, Executions, Changes, Dedupe, Quarantine, Keys, Operations}) {
+    for (auto kind : {Events, Executions, Changes, Dedupe, Quarantine, Keys, Operations, Gauges}) {
       all.expired.push_back({.kind = kind, .tenant = kTenant, .id = id + 7});
     }
     all.feed.push_back(change(id));

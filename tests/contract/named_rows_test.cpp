@@ -100,6 +100,73 @@ TEST_P(NamedRows, TokensPackReleasesAndWorkersComeBack) {
                  .permissions = "*",
                  .execution = ExecutionId{31},
                  .created = kNow,
+TEST_P(NamedRows, APolicyIsChangedOnlyOnItsVersion) {
+  PolicyRow row{.id = PolicyId{81},
+                .tenant = kTenant,
+                .ref = "ci.one",
+                .spec_json = kBytes,
+                .created = kNow,
+                .updated = kNow};
+  desk_->write({.policies = {row}});
+  row.version = 2;
+  row.enabled = false;
+  desk_->write({.policies = {row}});
+  auto live = must(policies_of_all_tenants(*reader_));
+  ASSERT_EQ(live.size(), 1U);
+  EXPECT_EQ(fields(live[0]), fields(row));
+  EXPECT_EQ(fields(*must(find_policy(*reader_, kTenant, row.id))), fields(row));
+  EXPECT_FALSE(must(find_policy(*reader_, kOtherTenant, row.id)));
+  EXPECT_EQ(ends(desk_->commit({{{.policies = {row}}}})), std::vector{WriteEnd::Stale});
+  row.version = 3;
+  row.deleted = true;
+  desk_->write({.policies = {row}});
+  EXPECT_TRUE(must(policies_of_all_tenants(*reader_)).empty());
+}
+
+TEST_P(NamedRows, AGaugeIsWrittenOnlyOnItsVersionAndKnowsWhoIsFirst) {
+  auto gauge = [](std::string name, int64_t version, int64_t waiting) {
+    return GaugeRow{.tenant = kTenant,
+                    .name = std::move(name),
+                    .version = version,
+                    .held = 1,
+                    .waiting = waiting,
+                    .full_at_us = 4,
+                    .window = 5,
+                    .used = 6,
+                    .idle_at = 7};
+  };
+  auto place = [](int64_t id, int64_t rank, PlaceState state = PlaceState::Waits) {
+    return PlaceRow{.tenant = kTenant,
+                    .gauge = "p/c",
+                    .execution = ExecutionId{id},
+                    .root = ExecutionId{id + 1},
+                    .state = state,
+                    .rank = rank};
+  };
+  desk_->write({.gauges = {gauge("p/c", 5, 2), gauge("p/r", 5, 0), gauge("q/c", 5, 1)},
+                .places = {place(1, 9), place(2, 8), place(3, 1, PlaceState::Holds)}});
+  // Two steps of one batch, one after the other.
+  desk_->commit({{{.gauges = {gauge("p/c", 6, 3)}, .places = {place(4, 7)}}},
+                 {{.gauges = {gauge("p/c", 7, 2)}, .places = {place(2, 8, PlaceState::Holds)}}}});
+  EXPECT_EQ(fields(*must(find_gauge(*reader_, kTenant, "p/c"))), fields(gauge("p/c", 7, 2)));
+  EXPECT_FALSE(must(find_gauge(*reader_, kOtherTenant, "p/c")));
+  EXPECT_EQ(ends(desk_->commit({{{.gauges = {gauge("p/c", 7, 9)}}}})),
+            std::vector{WriteEnd::Stale});
+  EXPECT_EQ(must(gauges_between(*reader_, kTenant, "p/", "p0", 9)).size(), 2U);
+  auto waiting = must(first_places(*reader_, kTenant, "p/c", PlaceState::Waits, 9));
+  ASSERT_EQ(waiting.size(), 2U);
+  EXPECT_EQ(fields(waiting[0]), fields(place(4, 7)));
+  EXPECT_EQ(waiting[1].execution, ExecutionId{1});
+  EXPECT_EQ(must(first_places(*reader_, kTenant, "p/c", PlaceState::Holds, 9)).size(), 2U);
+  auto where = must(waiting_gauges(*reader_, {}, "", 9));
+  ASSERT_EQ(where.size(), 2U);
+  EXPECT_EQ(must(waiting_gauges(*reader_, kTenant, "p/c", 9)).size(), 1U);
+  auto gone = place(4, 7);
+  gone.gone = true;
+  desk_->write({.places = {gone}});
+  EXPECT_EQ(must(first_places(*reader_, kTenant, "p/c", PlaceState::Waits, 9)).size(), 1U);
+}
+
                  .expires = kNow + 1};
   WorkerRow worker{.id = WorkerId{92},
                    .tenant = kTenant,

@@ -24,7 +24,18 @@ inline auto head(const ExecutionRow& r) {
 }
 inline auto fields(const ExecutionRow& r) {
   return std::tuple_cat(head(r), std::tie(r.parameters_json, r.defaults, r.env_json, r.needs,
-                                          r.result_json, r.result_size));
+                                          r.result_json, r.result_size, r.limits, r.retries));
+}
+inline auto fields(const PolicyRow& r) {
+  return std::tie(r.id, r.tenant, r.ref, r.enabled, r.deleted, r.spec_json, r.created, r.updated,
+                  r.version);
+}
+inline auto fields(const GaugeRow& r) {
+  return std::tie(r.tenant, r.name, r.version, r.held, r.waiting, r.full_at_us, r.window, r.used,
+                  r.idle_at);
+}
+inline auto fields(const PlaceRow& r) {
+  return std::tie(r.tenant, r.gauge, r.execution, r.root, r.state, r.rank);
 }
 inline auto fields(const OutputRow& r) {
   return std::tie(r.execution, r.tenant, r.attempt, r.stream, r.content.bytes, r.content.blob,

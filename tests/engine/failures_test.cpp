@@ -148,7 +148,7 @@ TEST_F(Failures, B1OldStepsOfAnOpenWorkflowCostNoWrites) {
   plant("INSERT INTO execution SELECT " + std::to_string(old) +
         " + n, tenant, shard, action, pack_release, 16, failure, effect_class, priority, attempt, "
         "epoch, 0, id, root, enforcement, original, 0, 1, 1, 1, 1, 1, requested_by, trace, '', "
-        "parameters, defaults, env, needs, result, result_size, 't', 0, n FROM execution, " +
+        "parameters, defaults, env, needs, result, result_size, 't', 0, n, '', 0 FROM execution, " +
         numbers(600));
   start();
   ASSERT_TRUE(run("core.noop").ok());

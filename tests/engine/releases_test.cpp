@@ -212,7 +212,7 @@ TEST_F(Releases, ManyThatStayHeldHideNobody) {
            "failure, effect_class, priority, attempt, epoch, 0, 0, root, enforcement, original, "
            "0, created, updated, started, ended, version, requested_by, trace, held, parameters, "
            "defaults, env, needs, "
-           "result, result_size, '', 0, -1 FROM execution, " +
+           "result, result_size, '', 0, -1, '', 0 FROM execution, " +
            numbers,
        " WHERE id = " + id);
   worker_.forget();

@@ -199,6 +199,7 @@ bool TenantCatalog::is_resolved(const RuleSpec& spec) const {
   return find_action(spec.action) && find_trigger(spec.trigger);
 }
 
+  policies_ = std::make_shared<const PolicyBook>(packs_, policy_rows_);
 std::string TenantCatalog::unresolved(const RuleEntry& entry) const {
   if (!unresolved_.contains(entry.row.ref)) return {};
   bool has_action = find_action(entry.spec.action);
@@ -314,6 +315,18 @@ std::shared_ptr<const Catalog> Catalog::changed(TenantId tenant, Change change) 
   auto own = std::make_shared<TenantCatalog>(of(tenant));
   change(*own);
   next->tenants_.insert_or_assign(tenant, std::move(own));
+void TenantCatalog::set_policies(std::vector<kernel::PolicyRow> changed) {
+  for (auto& row : changed) {
+    std::string ref = row.ref;
+    if (row.deleted) {
+      policy_rows_.erase(ref);
+    } else {
+      policy_rows_.insert_or_assign(std::move(ref), std::move(row));
+    }
+  }
+  policies_ = std::make_shared<const PolicyBook>(packs_, policy_rows_);
+}
+
   return next;
 }
 
@@ -387,6 +400,16 @@ size_t Catalog::packs_with_faults() const {
     auto is_faulty = [&](const auto& pack) {
       return !pack->faults.empty() && std::ranges::find(system_, pack) == system_.end();
     };
+std::shared_ptr<const Catalog> Catalog::with_policies(TenantId tenant,
+                                                      std::vector<kernel::PolicyRow> rows) const {
+  return changed(tenant, [&](TenantCatalog& own) { own.set_policies(std::move(rows)); });
+}
+
+std::shared_ptr<const Catalog> Catalog::with_paused(
+    TenantId tenant, std::set<std::string, std::less<>> schedules) const {
+  return changed(tenant, [&](TenantCatalog& own) { own.paused_ = std::move(schedules); });
+}
+
     count += static_cast<size_t>(std::ranges::count_if(catalog->packs(), is_faulty));
   }
   return count;

@@ -11,6 +11,7 @@
 #include "base/hash.h"
 #include "conductor/definition.h"
 #include "conductor/inspect.h"
+#include "engine/machine/policies.h"
 #include "kernel/rows.h"
 #include "model/pack.h"
 #include "rules/check.h"
@@ -114,6 +115,10 @@ class TenantCatalog {
   void set_packs(const std::vector<std::shared_ptr<const Pack>>& system,
                  const std::vector<std::shared_ptr<const Pack>>& own);
   void retire(std::shared_ptr<const Pack> pack);
+  const std::map<std::string, RuleWebhook, std::less<>>& rule_webhooks() const {
+    return rule_webhooks_;
+  }
+  const PolicyBook& policies() const { return *policies_; }
   void set_rules(const std::vector<std::shared_ptr<const RuleEntry>>& changed);
   bool is_resolved(const RuleSpec& spec) const;
   void resolve_rules();
@@ -134,6 +139,7 @@ class TenantCatalog {
   std::map<std::string, kernel::WebhookRow, std::less<>> webhooks_;
   int64_t version_ = 0;
   rules::RuleIndex index_;
+  void set_policies(std::vector<kernel::PolicyRow> changed);
   rules::Catalog names_;
   std::map<std::string, Value, std::less<>> pack_configs_;
   std::set<std::string, std::less<>> config_readers_;
@@ -148,6 +154,9 @@ class Catalog {
   // Of a tenant that has nothing of its own: what the system has.
   const TenantCatalog& of(TenantId tenant) const { return *shared(tenant); }
   std::shared_ptr<const TenantCatalog> shared(TenantId tenant) const;
+  std::map<std::string, RuleWebhook, std::less<>> rule_webhooks_;  // by URL
+  PolicyBook::Rows policy_rows_;
+  std::shared_ptr<const PolicyBook> policies_ = std::make_shared<const PolicyBook>();
 
   const std::vector<std::shared_ptr<const Pack>>& system() const { return system_; }
   std::vector<TenantId> tenants() const;
@@ -188,4 +197,9 @@ class Catalog {
   int64_t newest_release_ = 0;
 };
 
+  // All of one tenant; those that are deleted leave.
+  std::shared_ptr<const Catalog> with_policies(TenantId tenant,
+                                               std::vector<kernel::PolicyRow> changed) const;
+  std::shared_ptr<const Catalog> with_paused(TenantId tenant,
+                                             std::set<std::string, std::less<>> schedules) const;
 }  // namespace millrace::engine

@@ -296,6 +296,55 @@ std::optional<Error> Context::need(const Error& error, Of<ExecutionId> workflow)
   return needs_error();
 }
 
+LoadedGauge* Context::gauge(TenantId tenant, const std::string& name) {
+  GaugeName key{tenant, name};
+  if (auto known = gauges_.find(key); known != gauges_.end()) return &known->second;
+  uint64_t number = number_of(key);
+  bool is_own = batch_.gauges.contains(number);
+  if (!is_own && batch_.memory.in_flight && batch_.memory.in_flight(number) &&
+      !mutant(Mutant::GaugeNotWaitedFor)) {
+    lacks_gauge_ = true;
+    waits_for_gauge_ = number;
+    return nullptr;
+  }
+  if (const auto* loaded = batch_.rows.gauge(key)) {
+    return &gauges_.emplace(std::move(key), *loaded).first->second;
+  }
+  lacks_gauge_ = true;
+  Need need{{}, need_of_gauge(key)};
+  if (std::ranges::find(learned_.needs, need) == learned_.needs.end()) {
+    learned_.needs.push_back(std::move(need));
+  }
+  if (!std::exchange(needs_, true)) ++learned_.rounds;
+  return nullptr;
+}
+
+void Context::count(LoadedGauge& gauge) {
+  auto& row = gauge.row;
+  auto same = [&](const auto& one) { return one.tenant == row.tenant && one.name == row.name; };
+  auto written = std::ranges::find_if(changes.gauges, same);
+  if (written != changes.gauges.end()) {
+    *written = row;
+    return;
+  }
+  // One that was removed meanwhile counts anew from a number that it has never had.
+  row.version = row.version == 0 ? new_raw_id() : row.version + 1;
+  changes.gauges.push_back(row);
+}
+
+void Context::put_place(LoadedGauge& gauge, kernel::PlaceRow place) {
+  gauge.put(place);
+  auto same = [&](const auto& one) {
+    return one.execution == place.execution && one.gauge == place.gauge;
+  };
+  auto written = std::ranges::find_if(changes.places, same);
+  if (written == changes.places.end()) {
+    changes.places.push_back(std::move(place));
+  } else {
+    *written = std::move(place);
+  }
+}
+
 Result<void> Context::needs_steps(const Of<ExecutionId>& workflow) {
   Need need{workflow, std::string(kNeedsSteps)};
   if (std::ranges::find(learned_.needs, need) != learned_.needs.end()) return {};

@@ -41,6 +41,8 @@ struct Memory {
   const std::vector<std::string>& env_allowed;
   std::span<const store::QueueDepth> waiting = {};  // for a slot, since before this batch
   InHand* in_hand = nullptr;                        // may be null
+  // Whether a turn is in flight, since before this batch.
+  std::function<bool(uint64_t)> in_flight = {};
   const std::function<std::string()>* api_url = nullptr;
 };
 
@@ -55,6 +57,7 @@ struct Batch {
   std::unordered_set<ExecutionId> spoiled;
 };
 
+  std::unordered_set<uint64_t> gauges;  // that decisions of this batch have changed
 // Finds the newest row of an execution among those that a decision adds, of which it may add many.
 class RowIndex {
  public:
@@ -176,6 +179,18 @@ class Context {
 
   // What an error of an evaluation means: a Need, when it names what has to be loaded; `workflow`:
   // whose tasks it may name. Nothing: it is an error as any other.
+  // A gauge as it is after what has been decided so far. When it has to be loaded, or another
+  // batch is changing it, this decision comes to nothing, whatever it says: nullptr.
+  LoadedGauge* gauge(TenantId tenant, const std::string& name);
+  // It is written as it is now.
+  void count(LoadedGauge& gauge);
+  void put_place(LoadedGauge& gauge, kernel::PlaceRow place);
+  // No more gauges can be asked for by this decision.
+  bool has_asked_enough() const { return learned_.needs.size() >= kMostNeeds / 2; }
+  // The turn of the gauge that is in flight; 0: none.
+  uint64_t waits_for_gauge() const { return waits_for_gauge_; }
+  bool lacks() const { return lacks_config_ || lacks_gauge_; }
+
   std::optional<Error> need(const Error& error, Of<ExecutionId> workflow = {});
   // All open steps of a workflow have to be loaded; once they were, there are no more. Needs.
   Result<void> needs_steps(const Of<ExecutionId>& workflow);
@@ -224,6 +239,9 @@ class Context {
   bool lacks_config_ = false;
   std::map<std::string, Value> configs_;  // for many starts that share one
 };
+  bool lacks_gauge_ = false;
+  uint64_t waits_for_gauge_ = 0;
+  LoadedGauges gauges_;                   // that this decision has looked at
 
 // The release that a workflow is pinned to is not there; it is said by Context::workflow.
 inline constexpr std::string_view kNoRelease = "engine.no_release";

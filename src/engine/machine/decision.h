@@ -41,6 +41,7 @@ struct Attempt {
   Message message;
   int64_t submitted_ns = 0;  // of the monotonic clock; 0: not counted
   int decisions = 0;         // that counted
+  int contended = 0;         // that came too late for a limit
   int failures = 0;          // of the trouble that was met last, one after the other
   std::optional<Trouble> trouble;
   bool asked = false;    // by somebody outside, who waits for the answer
@@ -102,11 +103,15 @@ struct Decision final : store::Step {
   // begins to look (0: from the start). `again`: there is more, at once.
   struct Swept {
     std::vector<kernel::MessageRow> found;
+    std::vector<kernel::PlaceRow> heads;  // first in the queue of a limit
+    std::pair<TenantId, std::string> gauges_after;
     int64_t messages_after = 0;
     int64_t outbox_after = 0;
     bool again = false;
   };
   std::optional<Swept> swept;
+  // Limits may have more room: who waits there is looked at.
+  bool check_limits = false;
   // There may be more executions whose release has come or gone, behind this one (0: from the
   // start).
   std::optional<ExecutionId> check_releases_after;

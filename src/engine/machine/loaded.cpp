@@ -88,6 +88,11 @@ const WorkerRow* Loaded::worker(WorkerId id) const {
   return nullptr;
 }
 
+const LoadedGauge* Loaded::gauge(const GaugeName& name) const {
+  auto found = gauges_.find(name);
+  return found == gauges_.end() ? nullptr : &found->second;
+}
+
 const std::string* Loaded::key(const DedupeRow& row, int64_t now) const {
   auto found = keys_.find({row.tenant, row.scope, row.key});
   bool is_taken = found != keys_.end() && found->second.expires > now;

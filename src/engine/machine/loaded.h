@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/ids.h"
+#include "engine/machine/gauges.h"
 #include "engine/machine/live_workflow.h"
 #include "kernel/changes.h"
 #include "store/read.h"
@@ -50,9 +51,11 @@ struct Wanted {
     int64_t messages_after = 0;
     int64_t outbox_after = 0;
     int limit = 0;  // of each
+    GaugeName gauges_after;
   };
   std::optional<Left> left;
-  std::vector<kernel::Expire> expire;  // what each would remove
+  std::optional<GaugeName> gauges_after;  // where somebody waits, behind this one: who is first
+  std::vector<kernel::Expire> expire;     // what each would remove
   // Open executions that are pinned to releases which are not there, and those that wait for one:
   // a share of those behind this one.
   std::optional<ExecutionId> unreleased_after;
@@ -105,6 +108,11 @@ class Loaded {
   bool has_untaken_end(ExecutionId id) const { return untaken_ends_.contains(id); }
   const std::vector<kernel::MessageRow>& left_messages() const { return left_messages_; }
   const std::vector<kernel::OutboxRow>& left_outbox() const { return left_outbox_; }
+  // Needed, or where one of the executions is counted.
+  const LoadedGauge* gauge(const GaugeName& name) const;
+  const std::vector<kernel::PlaceRow>& heads() const { return heads_; }
+  // Where the next share of them begins; of tenant 0: there is none.
+  const GaugeName& gauges_after() const { return gauges_after_; }
   // Of all of Wanted::expire.
   const store::Retention::Due& expired() const { return expired_; }
   const std::vector<ExecutionId>& unreleased() const { return unreleased_; }
@@ -139,6 +147,9 @@ class Loaded {
   std::unordered_set<ExecutionId> untaken_ends_;
   std::vector<kernel::MessageRow> left_messages_;
   std::vector<kernel::OutboxRow> left_outbox_;
+  LoadedGauges gauges_;
+  std::vector<kernel::PlaceRow> heads_;
+  GaugeName gauges_after_;
   store::Retention::Due expired_;
   std::vector<ExecutionId> unreleased_;
   std::optional<ExecutionId> unreleased_after_;

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/mutants.h"
 #include "engine/machine/catalog.h"
+#include "kernel/gauges.h"
 
 namespace millrace::engine {
 
@@ -100,6 +101,7 @@ Result<void> Loader::load(sql::Connection& db, const Wanted& wanted, const Scope
   if (done.ok()) done = loader.load_workflows();
   if (done.ok()) done = loader.load_key_values();
   if (done.ok()) done = loader.load_rest();
+  if (done.ok()) done = loader.load_gauges();
   if (done.ok()) done = loader.load_delays();
   auto ended = store::end_snapshot(db);
   if (!done.ok()) return done;
@@ -324,6 +326,64 @@ Result<void> Loader::load_key_values() {
   return {};
 }
 
+// Where executions are counted that the batch may move, and what decisions have asked for.
+Result<void> Loader::load_gauges() {
+  for (const auto& need : wanted_.needs) {
+    if (auto name = gauge_of_need(need.key)) TRY(load_gauge(*name));
+  }
+  std::vector<GaugeName> counted;
+  for (const auto& [id, row] : into_.executions_) {
+    if (row.limits.empty()) continue;
+    for (auto& gauge : counted_of(row.limits).gauges) {
+      counted.emplace_back(row.tenant, std::move(gauge));
+    }
+  }
+  for (const auto& name : counted) TRY(load_gauge(name));
+  if (wanted_.gauges_after) TRY(load_heads(*wanted_.gauges_after));
+  return {};
+}
+
+Result<void> Loader::load_gauge(const GaugeName& name) {
+  if (into_.gauges_.contains(name)) return {};
+  const auto& [tenant, gauge] = name;
+  LoadedGauge loaded;
+  TRY(auto row, store::find_gauge(db_, tenant, gauge));
+  if (row) {
+    loaded.row = std::move(*row);
+    constexpr auto kFirst = LoadedGauge::kFirst;
+    for (auto state : {PlaceState::Leaves, PlaceState::Holds}) {
+      if (loaded.row.held == 0) continue;
+      TRY(auto places, store::first_places(db_, tenant, gauge, state, kFirst));
+      loaded.has_all_holders &= places.size() < static_cast<size_t>(kFirst);
+      std::ranges::move(places, std::back_inserter(loaded.holders));
+    }
+    if (loaded.row.waiting > 0) {
+      TRY(loaded.waiting, store::first_places(db_, tenant, gauge, PlaceState::Waits, kFirst));
+      loaded.has_all_waiting = loaded.waiting.size() < static_cast<size_t>(kFirst);
+    }
+  } else {
+    loaded.row.tenant = tenant;
+    loaded.row.name = gauge;
+  }
+  into_.gauges_.emplace(name, std::move(loaded));
+  return {};
+}
+
+// Of those of this partition's shards: the others' are looked at by their owners.
+Result<void> Loader::load_heads(const GaugeName& after) {
+  constexpr int kMostGauges = 200;
+  TRY(auto gauges, store::waiting_gauges(db_, after.first, after.second, kMostGauges));
+  for (const auto& row : gauges) {
+    TRY(auto first, store::first_places(db_, row.tenant, row.name, PlaceState::Waits, 1));
+    if (first.empty()) continue;
+    if (!scope_.shards.has(shard_of(row.tenant, first[0].root.value))) continue;
+    into_.heads_.push_back(std::move(first[0]));
+  }
+  if (gauges.size() < static_cast<size_t>(kMostGauges)) return {};
+  into_.gauges_after_ = {gauges.back().tenant, gauges.back().name};
+  return {};
+}
+
 void Loader::take_schedules(std::vector<TimerRow> rows) {
   for (auto& row : rows) {
     std::pair name(row.tenant, row.name);
@@ -472,11 +532,17 @@ void Loader::apply(const Changes& changes, Loaded& rows) {
     std::erase_if(rows.delays_, [&](const auto& delay) { return delay.second == done.id; });
     std::erase_if(rows.schedules_, [&](const auto& each) { return each.second.id == done.id; });
   }
+  for (const auto& of : changes.timers_of_done) rows.delays_.erase(of.id);
   for (const auto& timer : changes.timers) {
     if (!timer.name.empty()) rows.schedules_.insert_or_assign({timer.tenant, timer.name}, timer);
     if (timer.kind == TimerKind::Wake) rows.delays_[ExecutionId{timer.subject}] = timer.id;
   }
-  for (const auto& of : changes.timers_of_done) rows.delays_.erase(of.id);
+  for (const auto& row : changes.gauges) {
+    rows.gauges_[{row.tenant, row.name}].row = row;
+  }
+  for (const auto& place : changes.places) {
+    rows.gauges_[{place.tenant, place.gauge}].put(place);
+  }
   for (const auto& acked : changes.acked) rows.messages_.erase(acked.id);
   for (const auto& token : changes.tokens_done) rows.tokens_.erase(token);
 }

@@ -39,6 +39,9 @@ class Loader {
   Result<void> load_queue();
   Result<void> load_workflows();
   Result<void> load_key_values();
+  Result<void> load_gauges();
+  Result<void> load_gauge(const GaugeName& name);
+  Result<void> load_heads(const GaugeName& after);
   void take_schedules(std::vector<kernel::TimerRow> rows);
   Result<void> load_timers_behind(TimerId after);
   Result<void> load_rest();

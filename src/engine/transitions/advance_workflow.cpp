@@ -69,6 +69,7 @@ Message stored_message(const MessageRow& message) {
     case MessageKind::CancelExecution: return cancel_execution(message);
     case MessageKind::AdvanceWorkflow: return advance_workflow(message);
     case MessageKind::FinishRun: return finish_run(message);
+    case MessageKind::LookAtLimit: return look_at_limit(message);
   }
   return enforce_event(message);
 }

@@ -17,6 +17,7 @@
 
 namespace millrace::engine {
 
+class PolicyBook;
 class TenantCatalog;
 
 // Who asks, and where it came from. Without a tenant nothing is done: SEC-0003.
@@ -122,6 +123,21 @@ struct TokenWrite {
   std::string permissions;
   int64_t expires = 0;
 };
+struct PolicyWrite {
+  enum class How : uint8_t { Create, Write, Enable, Remove };
+  How how = How::Write;
+  PolicySpec spec;  // of Enable its ref and `enabled`, of Remove its ref
+  std::optional<int64_t> if_version;
+};
+// "no policy 'x' (did you mean 'y'?)".
+Error no_policy(const PolicyBook& book, std::string_view ref);
+
+enum class TimerWish : uint8_t { Fire, Pause, Resume };
+struct TimerOperation {
+  std::string schedule;  // RuleEntry::schedule
+  TimerWish wish = TimerWish::Fire;
+};
+
 
 // All releases of a tenant, and what is kept for executions.
 struct PackSet {
@@ -197,3 +213,6 @@ Message uninstall_pack(Caller caller, PackRemoval removal, Reply<Uninstalled> re
 }  // namespace command
 
 }  // namespace millrace::engine
+Message write_policy(Caller caller, PolicyWrite write, Reply<kernel::PolicyRow> reply);
+// Answers the event of a firing, none of the others.
+Message operate_timer(Caller caller, TimerOperation operation, Reply<EventId> reply);

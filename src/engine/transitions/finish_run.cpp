@@ -8,6 +8,7 @@
 #include "base/mutants.h"
 #include "base/text.h"
 #include "engine/machine/transition.h"
+#include "engine/transitions/limits.h"
 #include "engine/transitions/lose_run.h"
 #include "engine/transitions/messages.h"
 #include "engine/transitions/run_elsewhere.h"
@@ -51,6 +52,12 @@ End end_of(const Completion& completion, const ExecutionRow& row) {
     case RunEnd::Lost: return {ExecutionStatus::Failed, FailureClass::InfraLost};
   }
   return {ExecutionStatus::Failed, FailureClass::InfraLost};
+}
+
+// In a few words, for people.
+std::string summary_of(const Completion& completion) {
+  if (!completion.message.empty()) return completion.message;
+  return completion.end == RunEnd::Exited ? fmt::format("exit code {}", completion.exit_code) : "";
 }
 
 // Where bytes are no text a result cannot hold them: what stands there then is marked.
@@ -349,7 +356,9 @@ Decided FinishRun::decide(Context& ctx) const {
     bool succeeded = end.status == ExecutionStatus::Succeeded;
     Value ended = result(action, std::move(printed), succeeded);
     if (!parameters.is_null()) note_short_secrets(*action, parameters, ended);
-    finish(ctx, of.id, end.status, end.failure, ended);
+    if (!retry_by_policy(ctx, of.id, end.status, summary_of(completion_))) {
+      finish(ctx, of.id, end.status, end.failure, ended);
+    }
   }
   if (!mutant(Mutant::QueueNotLooked)) start_waiting(ctx);  // who waits comes before the next step
   TRY(work_off(ctx));

@@ -174,3 +174,4 @@ Message command::load_packs(Caller caller, PackSet packs, Reply<int> reply) {
 }
 
 }  // namespace millrace::engine
+  ctx.decision().check_limits = true;

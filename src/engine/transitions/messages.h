@@ -21,6 +21,9 @@ Message enforce_event(kernel::MessageRow message);
 Message cancel_execution(const kernel::MessageRow& message);
 Message advance_workflow(const kernel::MessageRow& message);
 Message fire_timer(Of<TimerId> timer);
+// Who is first in the queue of a limit may find room there: told of a row, or found by a sweep.
+Message look_at_limit(const kernel::MessageRow& message);
+Message look_at_limit(const kernel::PlaceRow& head);
 
 Message dispatch_queue();
 // `left`: where it begins to look for what was left behind.
@@ -51,6 +54,8 @@ struct CatalogNews {
   std::vector<std::shared_ptr<const RuleEntry>> rules;
   std::vector<kernel::WebhookRow> webhooks;
   int64_t newest_release = 0;  // PackSet::newest at this version; 0: it tells of no packs
+  std::set<std::string, std::less<>> paused;  // all timers that are
+  std::vector<kernel::PolicyRow> policies;
 };
 Message show_packs(TenantId tenant, PackSet packs);
 Message refresh_catalog(CatalogNews news);

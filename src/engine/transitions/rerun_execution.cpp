@@ -5,6 +5,7 @@
 
 #include "base/json.h"
 #include "base/text.h"
+#include "engine/transitions/limits.h"
 #include "engine/transitions/operate.h"
 #include "engine/transitions/parameters.h"
 #include "engine/transitions/request.h"
@@ -101,6 +102,8 @@ ExecutionRow RerunExecution::copy_of(Context& ctx, const ExecutionRow& original)
   row.result_json.clear();
   row.result_size = 0;
   row.held.clear();
+  row.limits.clear();
+  row.retries = 0;
   row.identity = caller_.identity;
   row.trace = caller_.trace;
   return row;
@@ -113,6 +116,11 @@ Result<ExecutionId> RerunExecution::rerun_tasks(Context& ctx, const ExecutionRow
   ExecutionId id = row.id;
   ctx.changes.new_executions.push_back(std::move(row));
   ctx.launched.push_back(id);
+  auto action = ctx.catalog(original.tenant).find_action(original.action, original.release);
+  if (action) {
+    TRY(Value parameters, parse_json(original.parameters_json, kOwnJson));
+    TRY(let_in_now(ctx, id, *action->action, parameters));
+  }
   TRY(begin_rerun(ctx, id, original, requests));
   return id;
 }

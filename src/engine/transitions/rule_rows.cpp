@@ -65,7 +65,7 @@ void put_in_force(Context& ctx, TenantId tenant, const std::shared_ptr<const Cat
   // Packs that are loaded as they were are new in memory only.
   auto is_of_catalog = [](const ChangeRow& entry) {
     return entry.type == EntityType::Rule || entry.type == EntityType::Webhook ||
-           entry.type == EntityType::Pack;
+           entry.type == EntityType::Pack || entry.type == EntityType::Timer || entry.type == EntityType::Policy;
   };
   if (std::ranges::none_of(ctx.changes.feed, is_of_catalog)) {
     ctx.decision().catalog = next;

@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "base/mutants.h"
 #include "engine/transitions/builtins.h"
+#include "engine/transitions/limits.h"
 #include "engine/transitions/parameters.h"
 #include "engine/transitions/run_env.h"
 #include "engine/transitions/waiting.h"
@@ -103,6 +104,7 @@ void run_inside(Context& ctx, ExecutionId id, const Value& parameters) {
   std::string error = outcome.ok() ? outcome->error : outcome.error().message();
   put_output(ctx, row, Stream::Stderr, error);
   finish(ctx, id, ExecutionStatus::Failed, FailureClass::UserError,
+  if (retry_by_policy(ctx, id, ExecutionStatus::Failed, error)) return;
          result_of("", error, 1, Value()));
 }
 
@@ -166,6 +168,7 @@ void launch_on_worker(Context& ctx, ExecutionId id) {
 // the server.
 void launch(Context& ctx, ExecutionId id, const Action& action, const Value& parameters) {
   switch (action.runner) {
+  if (!let_in(ctx, id, action, parameters)) return;
     case Runner::Builtin:
       ctx.launched.push_back(id);
       run_inside(ctx, id, parameters);
@@ -238,6 +241,7 @@ ExecutionRow make_row(Context& ctx, const StartRequest& request,
   row.task_route = request.task_route;
   row.task_item = request.task_item;
   return row;
+  row.retries = request.retries;
 }
 
 void start_queued(Context& ctx, const ExecutionRow& waiting) {
@@ -369,6 +373,9 @@ Result<ExecutionId> start_execution(Context& ctx, const StartRequest& request) {
   TRY(check_env(request.env, ctx.env_allowed()));
   TRY(auto resolved, resolve(ctx, request, *found));
 
+  if (request.delay_ms <= 0) {
+    TRY(check_may_start(ctx, request, action, resolved.parameters));
+  }
   ExecutionRow row = make_row(ctx, request, *found, resolved);
   ExecutionId id = row.id;
   if (request.delay_ms > 0) {
@@ -440,6 +447,9 @@ void requeue(Context& ctx, ExecutionId id) {
   enqueue(ctx, row);
   note_update(ctx, row);
 }
+  if (row.limits.empty() && !ctx.catalog(row.tenant).policies().of(row.action).empty()) {
+    return start_delayed(ctx, id);  // it has never been let in
+  }
 
 void retry(Context& ctx, ExecutionId id) {
   const ExecutionRow& held = *ctx.execution(id);
@@ -458,6 +468,7 @@ void finish(Context& ctx, ExecutionId id, ExecutionStatus status, FailureClass f
   ASSERT(!is_final(row.status) && is_final(status));
   if (!is_fresh(row)) {
     if (row.status == ExecutionStatus::Requested) dequeue(ctx, row);
+  leave_limits(ctx, id);
     if (row.status == ExecutionStatus::Pending) close_inquiry(ctx, row, status);
     // Only runs inside the server have timers of their own.
     bool has_timers = !row.worker && !mutant(Mutant::TimersOfEndedKept);
@@ -474,6 +485,7 @@ void finish(Context& ctx, ExecutionId id, ExecutionStatus status, FailureClass f
 
 void hold(Context& ctx, ExecutionId id, FailureClass failure, std::string why) {
   ExecutionRow& row = edit(ctx, id);
+  stop_waiting(ctx, id);
   if (row.status == ExecutionStatus::Requested && !is_fresh(row)) dequeue(ctx, row);
   bool asks = row.status == ExecutionStatus::Pending && !is_fresh(row);
   if (asks && !mutant(Mutant::HeldGoesOnAsking)) {

@@ -29,6 +29,7 @@ struct StartRequest {
   int32_t task_route = 0;
   int32_t task_item = -1;
   int64_t delay_ms = 0;  // starts so much later
+  int32_t retries = 0;   // of a workflow that a policy runs again: which one this is
   // What checking its parameters draws on, with whatever else the decision does for one request.
   // Null: each check has only its own ceiling.
   expr::Allowance* allowance = nullptr;

@@ -68,6 +68,10 @@ Result<std::shared_ptr<const Catalog>> with_stored(std::shared_ptr<const Catalog
   catalog = catalog->with_rules(rules);
   TRY(auto webhooks, store::webhooks_of_all_tenants(reader));
   for (auto& webhook : webhooks) catalog = catalog->with_webhook(std::move(webhook));
+  TRY(auto policies, store::policies_of_all_tenants(reader));
+  std::map<TenantId, std::vector<kernel::PolicyRow>> of_tenants;
+  for (auto& row : policies) of_tenants[row.tenant].push_back(std::move(row));
+  for (auto& [tenant, own] : of_tenants) catalog = catalog->with_policies(tenant, std::move(own));
   TRY(auto versions, store::catalogs_of_all_tenants(reader));
   for (const auto& row : versions) catalog = catalog->with_version(row.tenant, row.version);
   return catalog;

@@ -10,6 +10,8 @@ using namespace kernel;
 namespace {
 
 constexpr int kExpireAtOnce = 500;
+// A decision that has read one has been written long before.
+constexpr int64_t kForgetGaugesMs = 3'600'000;
 
 // What was left behind: hints that were lost and rows that are past their retention. Reads a few
 // rows; writes nothing when nothing is due.
@@ -22,6 +24,7 @@ class Sweep final : public Transition {
   Routine routine() const override { return Routine::Sweep; }
   void want(Wanted& wanted) const override {
     wanted.left = left_;
+    wanted.gauges_after = GaugeName{left_.gauges_after};
     wanted.expire = expire_;  // a batch has one sweep
   }
   Decided decide(Context& ctx) const override;
@@ -42,6 +45,7 @@ Sweep::Sweep(const Retention& retention, int64_t now, Wanted::Left left) : left_
   add(Expirable::Dedupe, 0);
   add(Expirable::Operations, retention.executions);
   add(Expirable::Keys, 0);
+  add(Expirable::Gauges, kForgetGaugesMs);
 }
 
 Decided Sweep::decide(Context& ctx) const {
@@ -67,6 +71,9 @@ Decided Sweep::decide(Context& ctx) const {
   auto limit = static_cast<size_t>(left_.limit);
   if (swept.found.size() == limit) swept.messages_after = swept.found.back().id.value;
   if (rows.left_outbox().size() == limit) swept.outbox_after = rows.left_outbox().back().id.value;
+  if (!mutant(Mutant::SweepDead)) swept.heads = rows.heads();
+  swept.gauges_after = rows.gauges_after();
+  swept.again |= swept.gauges_after.first.value != 0;
   swept.again |= swept.messages_after != 0 || swept.outbox_after != 0;
   decision.swept = std::move(swept);
   return ctx.decided();

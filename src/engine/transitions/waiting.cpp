@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "base/mutants.h"
+#include "engine/transitions/limits.h"
 #include "engine/transitions/workflow_run.h"
 
 namespace millrace::engine {
@@ -64,6 +65,7 @@ bool is_held_back(const Context& ctx, const ExecutionRow& row) {
 }
 
 void hold_back(Context& ctx, ExecutionId id) {
+  leave_limits(ctx, id);
   ExecutionRow& row = ctx.edit(*ctx.execution(id));
   if (row.status == ExecutionStatus::Requested) dequeue(ctx, row);
   row.status = ExecutionStatus::Paused;

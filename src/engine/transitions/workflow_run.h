@@ -49,7 +49,7 @@ class WorkflowRun {
   const conductor::ItemList* staged_items(const TaskKey& key) const;
   // Whether steps have been held back or let go.
   Result<bool> follow();
-  void end();
+  Result<void> end();
   std::string held_tasks() const;
 
   Context& ctx_;

@@ -147,7 +147,9 @@ CREATE TABLE execution (
   result_size BIGINT NOT NULL,
   task TEXT NOT NULL,
   task_route BIGINT NOT NULL,
-  task_item BIGINT NOT NULL
+  task_item BIGINT NOT NULL,
+  limits TEXT NOT NULL,
+  retries BIGINT NOT NULL
 );
 CREATE INDEX execution_action ON execution (tenant, action, id);
 CREATE INDEX execution_parent ON execution (tenant, parent, id) WHERE parent <> 0;
@@ -285,6 +287,46 @@ CREATE TABLE token (
   id BIGINT_KEY PRIMARY KEY,
   tenant BIGINT NOT NULL,
   hash TEXT NOT NULL,
+CREATE TABLE policy (
+  id BIGINT_KEY PRIMARY KEY,
+  tenant BIGINT NOT NULL,
+  ref TEXT NOT NULL,
+  enabled BIGINT NOT NULL,
+  deleted BIGINT NOT NULL,
+  created BIGINT NOT NULL,
+  updated BIGINT NOT NULL,
+  version BIGINT NOT NULL,
+  spec BYTES NOT NULL
+);
+CREATE UNIQUE INDEX policy_ref ON policy (tenant, ref) WHERE deleted = 0;
+
+-- What policies have counted, by limit and by the values of its parameters; whose places there are.
+CREATE TABLE gauge (
+  tenant BIGINT NOT NULL,
+  name TEXT NOT NULL,
+  version BIGINT NOT NULL,
+  held BIGINT NOT NULL,
+  waiting BIGINT NOT NULL,
+  full_at_us BIGINT NOT NULL,
+  quota_window BIGINT NOT NULL,
+  used BIGINT NOT NULL,
+  idle_at BIGINT NOT NULL,
+  PRIMARY KEY (tenant, name)
+) /*norowid*/;
+CREATE INDEX gauge_waiting ON gauge (tenant, name) WHERE waiting > 0;
+CREATE INDEX gauge_idle ON gauge (idle_at) WHERE held = 0 AND waiting = 0;
+
+CREATE TABLE place (
+  tenant BIGINT NOT NULL,
+  gauge TEXT NOT NULL,
+  execution BIGINT NOT NULL,
+  root BIGINT NOT NULL,
+  state BIGINT NOT NULL,
+  place_rank BIGINT NOT NULL,
+  PRIMARY KEY (tenant, gauge, execution)
+) /*norowid*/;
+CREATE INDEX place_rank ON place (tenant, gauge, state, place_rank, execution);
+
   identity TEXT NOT NULL,
   permissions TEXT NOT NULL,
   execution BIGINT NOT NULL,
