@@ -43,6 +43,8 @@ constexpr std::array<Entry, kPermissions> kEntries = {{
     {"system:read", "See workers, queues, the quarantine, metrics."},
     {"sensors:read", "See sensors, their state and what they print."},
     {"sensors:control", "Start sensors anew."},
+    {"timers:read", "See timers, when they have fired and will fire."},
+    {"timers:control", "Fire timers at once, pause and resume them."},
     {"workers:join", "Become a worker, once: of the tokens that `millrace worker token` makes."},
     {"admin", "Manage tokens; make join tokens for workers."},
 }};

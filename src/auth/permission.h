@@ -37,6 +37,8 @@ enum class Permission : uint8_t {
   SystemRead,
   SensorsRead,
   SensorsControl,
+  TimersRead,
+  TimersControl,
   WorkersJoin,
   Admin,
 };

@@ -19,6 +19,8 @@ CommandTable pack_config_commands();
 CommandTable auth_commands();
 CommandTable worker_commands();  // workers, servers
 CommandTable sensor_commands();
+CommandTable timer_commands();
+CommandTable alias_commands();  // chat too
 CommandTable trace_commands();
 CommandTable remote_commands();  // all of these
 

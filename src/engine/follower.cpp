@@ -8,6 +8,7 @@
 
 #include "async/thread.h"
 #include "base/log.h"
+#include "engine/transitions/schedule.h"
 #include "engine/transitions/stored_catalog.h"
 #include "store/read.h"
 
@@ -108,11 +109,11 @@ Result<void> FeedReader::take(const std::vector<ChangeRow>& entries) {
       case EntityType::Webhook:
         catalogs[entry.tenant].webhooks.insert(WebhookId{entry.entity});
         break;
-      case EntityType::Token: {
       case EntityType::Timer: catalogs[entry.tenant].timers = true; break;
       case EntityType::Policy:
         catalogs[entry.tenant].policies.insert(kernel::PolicyId{entry.entity});
         break;
+      case EntityType::Token: {
         TRY(auto row, store::find_token(*reader_, entry.tenant, TokenId{entry.entity}));
         outside_.token(entry.tenant, TokenId{entry.entity}, row ? &*row : nullptr);
         break;
@@ -174,7 +175,9 @@ Result<void> FeedReader::take_execution(const ChangeRow& entry) const {
 
 Result<CatalogNews> FeedReader::news_of(TenantId tenant, const Found& found) {
   CatalogNews news{.tenant = tenant};
-  TRY(news.version, store::catalog_version(*reader_, tenant));
+  TRY(auto catalog, store::catalog_of(*reader_, tenant));
+  news.version = catalog.version;
+  news.paused = paused_timers(catalog.paused_json);
   std::vector<RuleRow> rows;
   for (const auto& ref : found.rules) {
     TRY(auto row, store::find_rule(*reader_, tenant, ref));
@@ -185,13 +188,13 @@ Result<CatalogNews> FeedReader::news_of(TenantId tenant, const Found& found) {
     TRY(auto row, store::find_webhook(*reader_, tenant, id));
     if (row) news.webhooks.push_back(std::move(*row));
   }
-  if (found.packs) {
-    TRY(auto current, store::current_releases(*reader_));
-    news.newest_release = current.newest;
   for (PolicyId id : found.policies) {
     TRY(auto row, store::find_policy(*reader_, tenant, id));
     if (row) news.policies.push_back(std::move(*row));
   }
+  if (found.packs) {
+    TRY(auto current, store::current_releases(*reader_));
+    news.newest_release = current.newest;
   }
   return news;
 }

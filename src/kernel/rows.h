@@ -253,6 +253,7 @@ struct RuleRow {
 struct CatalogRow {
   TenantId tenant;
   int64_t version = 1;
+  std::string paused_json;  // the names of the timers that are paused, a list; empty: none
 };
 
 struct WebhookRow {
@@ -262,18 +263,13 @@ struct WebhookRow {
   std::string scheme;          // "github", or "token" when callers authenticate with an API token
   std::string trigger;         // ref of the trigger that it fires
   std::string sealed_secrets;  // sealed list of at most two active secrets
+  std::string url;             // where the sender calls it, as it signs it; empty: unknown
   bool deleted = false;
   int64_t created = 0;
   int64_t updated = 0;
   int64_t version = 1;
 };
 
-struct TokenRow {
-  TokenId id;
-  TenantId tenant;
-  std::string hash;  // SHA-256 of the token, hex
-  std::string identity;
-  std::string permissions;  // comma-separated; "*" is all
 // A policy that somebody has made, or put in the place of a pack's of the same ref.
 using PolicyId = Id<struct PolicyTag>;
 struct PolicyRow {
@@ -320,6 +316,12 @@ struct PlaceRow {
   bool gone = false;  // instead: it has none any more
 };
 
+struct TokenRow {
+  TokenId id;
+  TenantId tenant;
+  std::string hash;  // SHA-256 of the token, hex
+  std::string identity;
+  std::string permissions;  // comma-separated; "*" is all
   ExecutionId execution;    // scoped tokens die with their execution
   int64_t created = 0;
   int64_t expires = 0;  // 0: never

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
 
 namespace millrace::rules {
 namespace {
@@ -10,7 +11,7 @@ namespace {
 constexpr int64_t kDayS = 86'400;
 constexpr int64_t kFarDays = 100 * 366;  // no further ahead
 // What one search may try. A rule whose parts never meet costs this once, where it is written.
-constexpr int kMostSteps = 300'000;
+constexpr int kMostSteps = 100'000;
 
 int64_t floor_div(int64_t a, int64_t b) { return a / b - (a % b < 0 ? 1 : 0); }
 int64_t floor_mod(int64_t a, int64_t b) { return a - floor_div(a, b) * b; }
@@ -163,28 +164,47 @@ std::pair<int64_t, int64_t> Rrule::days_of(int64_t period) const {
   }
 }
 
-// The local times of a period, in order.
-std::vector<int64_t> Rrule::times_of(int64_t period) const {
-  std::vector<int64_t> times;
-  auto [begin, end] = days_of(period);
-  for (int64_t day = begin; day < end; ++day) {
-    if (!takes_day(day)) continue;
-    for (int hour : hours_) {
-      for (int minute : minutes_) {
-        for (int second : seconds_) {
-          times.push_back(day * kDayS + hour * 3600 + minute * 60 + second);
-        }
+bool Rrule::take_local(Search& search, int64_t local) const {
+  return local >= start_ && take(search, zone_.to_unix(local));
+}
+
+// Takes the times of a day, in order.
+bool Rrule::take_times(Search& search, int64_t day) const {
+  for (int hour : hours_) {
+    for (int minute : minutes_) {
+      for (int second : seconds_) {
+        if (take_local(search, day * kDayS + hour * 3600 + minute * 60 + second)) return true;
       }
     }
   }
-  if (positions_.empty()) return times;
-  std::vector<int64_t> picked;
-  for (size_t i = 0; i < times.size(); ++i) {
-    if (names(positions_, static_cast<int64_t>(i) + 1, static_cast<int64_t>(times.size()))) {
-      picked.push_back(times[i]);
+  return false;
+}
+
+// The local times of a period that BYSETPOS names, in order.
+std::vector<int64_t> Rrule::picked_times(int64_t period) const {
+  std::vector<int64_t> days;
+  auto [begin, end] = days_of(period);
+  for (int64_t day = begin; day < end; ++day) {
+    if (takes_day(day)) days.push_back(day);
+  }
+  std::vector<int64_t> of_day;
+  for (int hour : hours_) {
+    for (int minute : minutes_) {
+      for (int second : seconds_) of_day.push_back(hour * 3600 + minute * 60 + second);
     }
   }
-  return picked;
+  auto size = static_cast<int64_t>(days.size() * of_day.size());
+  std::set<int64_t> places;
+  for (int position : positions_) {
+    int64_t place = position > 0 ? position - 1 : size + position;
+    if (place >= 0 && place < size) places.insert(place);
+  }
+  std::vector<int64_t> times;
+  for (int64_t place : places) {
+    auto [day, time] = std::ldiv(place, static_cast<int64_t>(of_day.size()));
+    times.push_back(days[static_cast<size_t>(day)] * kDayS + of_day[static_cast<size_t>(time)]);
+  }
+  return times;
 }
 
 std::optional<int64_t> Rrule::next_by_days(int64_t after_s) const {
@@ -194,8 +214,15 @@ std::optional<int64_t> Rrule::next_by_days(int64_t after_s) const {
   int64_t period = count_ > 0 ? 0 : period_of(near_day) / interval_ * interval_;
   for (int64_t step = 0; step < kMostSteps; ++step, period += interval_) {
     if (days_of(period).first > near_day + kFarDays) break;
-    for (int64_t time : times_of(period)) {
-      if (time >= start_ && take(search, zone_.to_unix(time))) return search.next_s;
+    if (!positions_.empty()) {
+      for (int64_t time : picked_times(period)) {
+        if (take_local(search, time)) return search.next_s;
+      }
+      continue;
+    }
+    auto [begin, end] = days_of(period);
+    for (int64_t day = count_ > 0 ? begin : std::max(begin, near_day); day < end; ++day) {
+      if (takes_day(day) && take_times(search, day)) return search.next_s;
     }
   }
   return std::nullopt;

@@ -26,8 +26,8 @@ class Rrule {
   // DTSTART it counts from Monday, 1 January 2001, 00:00, and has no COUNT. `zone` is of local
   // times without a TZID.
   //
-  // Errors: Invalid, RUL-0008; what RFC 5545 forbids, and RDATE, more than one RRULE, BYSETPOS
-  // below DAILY and a COUNT over 10,000.
+  // Errors: Invalid, RUL-0008: what RFC 5545 forbids, and RDATE, more than one RRULE, BYSETPOS
+  // below DAILY, a COUNT over 10,000, over 1,440 times a day by BYHOUR, BYMINUTE and BYSECOND.
   static Result<Rrule> parse(std::string_view text, Zone zone);
 
   // The first firing after `after_s` (Unix seconds); nothing when there is none in 100 years.
@@ -49,10 +49,12 @@ class Rrule {
   bool takes_week(int64_t day) const;
   int64_t period_of(int64_t day) const;
   std::pair<int64_t, int64_t> days_of(int64_t period) const;
-  std::vector<int64_t> times_of(int64_t period) const;
+  std::vector<int64_t> picked_times(int64_t period) const;
   std::optional<int64_t> next_by_days(int64_t after_s) const;
   std::optional<int64_t> next_by_steps(int64_t after_s) const;
   bool take(Search& search, int64_t unix_s) const;
+  bool take_local(Search& search, int64_t local) const;
+  bool take_times(Search& search, int64_t day) const;
 
   Zone zone_;
   Freq freq_ = Freq::Daily;

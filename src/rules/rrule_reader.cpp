@@ -15,6 +15,7 @@ namespace {
 
 constexpr size_t kLongestRule = 10'000;
 constexpr int64_t kMostCount = 10'000;
+constexpr size_t kMostTimesOfDay = 1440;
 constexpr int64_t kMostInterval = 1'000'000;
 constexpr std::array<std::string_view, 7> kWeekdays = {"MO", "TU", "WE", "TH", "FR", "SA", "SU"};
 constexpr std::array<std::string_view, 7> kFrequencies = {"SECONDLY", "MINUTELY", "HOURLY", "DAILY",
@@ -292,6 +293,13 @@ class RruleReader {
       return wrong("BYSETPOS needs another part beside it, such as BYDAY");
     }
     fill_from_start();
+    size_t a_day = rule_.hours_.size() * rule_.minutes_.size() * rule_.seconds_.size();
+    if (!rule_.is_below_daily() && a_day > kMostTimesOfDay) {
+      return wrong(
+          fmt::format("expected at most {} times a day, found {} by BYHOUR, BYMINUTE and "
+                      "BYSECOND: FREQ=MINUTELY or SECONDLY says such times",
+                      kMostTimesOfDay, a_day));
+    }
     if (!until_.empty()) {
       TRY(auto time, read_time(until_));
       if (time.is_date) time.s += 86'399;  // the whole day

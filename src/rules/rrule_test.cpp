@@ -129,6 +129,9 @@ TEST(Rrule, SaysWhatItDoesNotTake) {
       {"FREQ=DAILY;BYYEARDAY=1", "BYYEARDAY does not go with"},
       {"FREQ=HOURLY;BYMINUTE=1;BYSETPOS=1", "BYSETPOS does not go with"},
       {"FREQ=DAILY;BYSETPOS=1", "BYSETPOS needs another part"},
+      {"FREQ=DAILY;BYMINUTE=0,1,2,3,4,5,6,7,8,9;BYSECOND=0,1,2,3,4,5,6,7,8,9;"
+       "BYHOUR=0,1,2,3,4,5,6,7,8,9,10,11,12,13,14",
+       "at most 1440 times a day, found 1500"},
       {"FREQ=DAILY;BYDAY=XX", "BYDAY: expected days"},
       {"RRULE:FREQ=DAILY\nRRULE:FREQ=DAILY", "expected one RRULE"},
       {"RRULE:FREQ=DAILY\nRDATE:20260101", "expected DTSTART, RRULE and EXDATE, found 'RDATE'"},

@@ -11,8 +11,8 @@ namespace millrace::rules {
 namespace {
 
 constexpr std::string_view kTimers[] = {
-    "core.intervaltimer",     "core.crontimer",     "core.datetimetimer", "core.rruletimer",
-    "core.st2.IntervalTimer", "core.st2.CronTimer", "core.st2.DateTimer"};
+    "core.intervaltimer", "core.crontimer",     "core.datetimetimer", "core.st2.IntervalTimer",
+    "core.st2.CronTimer", "core.st2.DateTimer", "core.rruletimer"};
 constexpr int64_t kNow = 1'800'000'000'000;
 constexpr int64_t kFarthest = int64_t{1} << 54;
 

@@ -201,14 +201,15 @@ Result<std::vector<kernel::RuleRow>> gone_pack_rules(sql::Connection&);
 Result<std::vector<kernel::RuleRow>> rules_of_all_tenants(sql::Connection&);
 Result<std::vector<kernel::CatalogRow>> catalogs_of_all_tenants(sql::Connection&);
 // 0: nothing of it was ever written.
-Result<int64_t> catalog_version(sql::Connection&, TenantId);
+// Version 0: it has none yet.
+Result<kernel::CatalogRow> catalog_of(sql::Connection&, TenantId);
 // Deleted or not.
 Result<std::optional<kernel::WebhookRow>> find_webhook(sql::Connection&, TenantId, WebhookId);
 Result<std::vector<kernel::WebhookRow>> webhooks_of_all_tenants(sql::Connection&);
-Result<std::vector<kernel::TokenRow>> tokens_of_all_tenants(sql::Connection&);
 Result<std::vector<kernel::PolicyRow>> policies_of_all_tenants(sql::Connection&);
 // Deleted or not.
 Result<std::optional<kernel::PolicyRow>> find_policy(sql::Connection&, TenantId, kernel::PolicyId);
+Result<std::vector<kernel::TokenRow>> tokens_of_all_tenants(sql::Connection&);
 
 // The revisions of one rule, newest first, deletions included.
 Result<std::vector<kernel::RuleRow>> rule_revisions(sql::Connection&, TenantId, RuleId);

@@ -97,10 +97,10 @@ Result<std::vector<CatalogRow>> catalogs_of_all_tenants(sql::Connection& db) {
   return read_all<CatalogRow>(db, text);
 }
 
-Result<int64_t> catalog_version(sql::Connection& db, TenantId tenant) {
+Result<CatalogRow> catalog_of(sql::Connection& db, TenantId tenant) {
   static const auto text = select<CatalogRow>("WHERE tenant = $1");
   TRY(auto row, read_one<CatalogRow>(db, text, tenant));
-  return row ? row->version : int64_t{0};
+  return row ? *std::move(row) : CatalogRow{.tenant = tenant, .version = 0};
 }
 
 Result<std::optional<WebhookRow>> find_webhook(sql::Connection& db, TenantId tenant, WebhookId id) {

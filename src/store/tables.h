@@ -244,6 +244,7 @@ struct Table<kernel::CatalogRow> {
   static constexpr std::tuple kColumns{
       column("tenant", &Row::tenant),
       column("version", &Row::version).changing(),
+      column("paused", &Row::paused_json).changing(),
   };
 };
 
@@ -258,6 +259,7 @@ struct Table<kernel::WebhookRow> {
       column("scheme", &Row::scheme).changing(),
       column("webhook_trigger", &Row::trigger).changing(),
       column("secrets", &Row::sealed_secrets).changing(),
+      column("url", &Row::url).changing(),
       column("deleted", &Row::deleted).changing(),
       column("created", &Row::created),
       column("updated", &Row::updated).changing(),
@@ -265,9 +267,6 @@ struct Table<kernel::WebhookRow> {
   };
 };
 
-template <>
-struct Table<kernel::TokenRow> {
-  using Row = kernel::TokenRow;
 template <>
 struct Table<kernel::PolicyRow> {
   using Row = kernel::PolicyRow;
@@ -313,6 +312,9 @@ struct Table<kernel::PlaceRow> {
   };
 };
 
+template <>
+struct Table<kernel::TokenRow> {
+  using Row = kernel::TokenRow;
   static constexpr std::string_view kName = "token";
   static constexpr std::tuple kColumns{
       column("id", &Row::id),

@@ -34,10 +34,11 @@ std::shared_ptr<const Pack> core_pack() {
     action.parameters.push_back(message);
     pack->actions.push_back(action);
   }
-  for (const char* ref : {"core.webhook", "core.cloudevent"}) {
+  for (const char* ref :
+       {"core.webhook", "core.cloudevent", "core.st2.webhook", "core.intervaltimer"}) {
     Trigger trigger;
     trigger.ref = ref;
-    for (const char* name : {"name", "source", "type"}) {
+    for (const char* name : {"name", "source", "type", "url"}) {
       Parameter parameter;
       parameter.name = name;
       parameter.schema = Value::map({{"type", "string"}});

@@ -42,7 +42,7 @@ inline kernel::Changes everything(int64_t n) {
     all.outbox.push_back(outbox_row(id, id));
     all.outbox_done.push_back({kTenant, OutboxId{id}});
     all.quarantine.push_back({.id = id, .tenant = kTenant});
-    all.catalogs.push_back({.tenant = kTenant, .version = i});
+    all.catalogs.push_back({.tenant = kTenant, .version = i, .paused_json = "[]"});
     all.rules.push_back({.id = RuleId{id}, .tenant = kTenant});
     all.webhooks.push_back(
         {.id = WebhookId{id}, .tenant = kTenant, .name = "w" + std::to_string(i)});

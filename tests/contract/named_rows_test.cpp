@@ -76,6 +76,7 @@ TEST_P(NamedRows, AWebhookIsChangedOnlyOnItsVersion) {
                  .scheme = "github",
                  .trigger = "core.webhook",
                  .sealed_secrets = "sealed",
+                 .url = "https://hooks.example.com/in",
                  .created = kNow,
                  .updated = kNow};
   desk_->write({.webhooks = {row}});
@@ -92,14 +93,6 @@ TEST_P(NamedRows, AWebhookIsChangedOnlyOnItsVersion) {
   EXPECT_TRUE(must(webhooks_of_all_tenants(*reader_)).empty());
 }
 
-TEST_P(NamedRows, TokensPackReleasesAndWorkersComeBack) {
-  TokenRow token{.id = TokenId{91},
-                 .tenant = kTenant,
-                 .hash = "abc",
-                 .identity = "admin",
-                 .permissions = "*",
-                 .execution = ExecutionId{31},
-                 .created = kNow,
 TEST_P(NamedRows, APolicyIsChangedOnlyOnItsVersion) {
   PolicyRow row{.id = PolicyId{81},
                 .tenant = kTenant,
@@ -167,6 +160,14 @@ TEST_P(NamedRows, AGaugeIsWrittenOnlyOnItsVersionAndKnowsWhoIsFirst) {
   EXPECT_EQ(must(first_places(*reader_, kTenant, "p/c", PlaceState::Waits, 9)).size(), 1U);
 }
 
+TEST_P(NamedRows, TokensPackReleasesAndWorkersComeBack) {
+  TokenRow token{.id = TokenId{91},
+                 .tenant = kTenant,
+                 .hash = "abc",
+                 .identity = "admin",
+                 .permissions = "*",
+                 .execution = ExecutionId{31},
+                 .created = kNow,
                  .expires = kNow + 1};
   WorkerRow worker{.id = WorkerId{92},
                    .tenant = kTenant,

@@ -65,7 +65,7 @@ inline auto fields(const RuleRow& r) {
                   r.created, r.updated);
 }
 inline auto fields(const WebhookRow& r) {
-  return std::tie(r.id, r.tenant, r.name, r.scheme, r.trigger, r.sealed_secrets, r.deleted,
+  return std::tie(r.id, r.tenant, r.name, r.scheme, r.trigger, r.sealed_secrets, r.url, r.deleted,
                   r.created, r.updated, r.version);
 }
 inline auto fields(const TokenRow& r) {

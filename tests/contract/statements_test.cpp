@@ -238,7 +238,7 @@ class Statements : public StoreContract {
     must(list_keys(*db, {kTenant, "", ""}, "system", 1));
     must(all_workers(*db));
     must(catalogs_of_all_tenants(*db));
-    must(catalog_version(*db, kTenant));
+    must(catalog_of(*db, kTenant));
     must(find_webhook(*db, kTenant, WebhookId{1}));
     must(all_changes_after(*db, 0, 1));
   }

@@ -2,6 +2,7 @@
 #include "engine/machine/catalog.h"
 
 #include "base/text.h"
+#include "rules/webhook.h"
 
 #include <fmt/format.h>
 
@@ -163,6 +164,12 @@ const kernel::WebhookRow* TenantCatalog::find_webhook(std::string_view name) con
   return found == webhooks_.end() ? nullptr : &found->second;
 }
 
+const kernel::WebhookRow* TenantCatalog::find_endpoint(std::string_view name) const {
+  if (const auto* own = find_webhook(name)) return own;
+  auto found = rule_webhooks_.find(name);
+  return found == rule_webhooks_.end() ? nullptr : &found->second.row;
+}
+
 size_t TenantCatalog::users_of_schedule(std::string_view name) const {
   auto found = schedule_users_.find(name);
   return found == schedule_users_.end() ? 0 : found->second;
@@ -192,6 +199,7 @@ void TenantCatalog::set_packs(const std::vector<std::shared_ptr<const Pack>>& sy
       actions_.insert_or_assign(action.ref, refer(pack, action));
     }
   }
+  policies_ = std::make_shared<const PolicyBook>(packs_, policy_rows_);
   resolve_rules();
 }
 
@@ -199,7 +207,6 @@ bool TenantCatalog::is_resolved(const RuleSpec& spec) const {
   return find_action(spec.action) && find_trigger(spec.trigger);
 }
 
-  policies_ = std::make_shared<const PolicyBook>(packs_, policy_rows_);
 std::string TenantCatalog::unresolved(const RuleEntry& entry) const {
   if (!unresolved_.contains(entry.row.ref)) return {};
   bool has_action = find_action(entry.spec.action);
@@ -236,6 +243,27 @@ void TenantCatalog::count_schedule(const RuleEntry& entry, int more) {
   if (users == 0) schedule_users_.erase(entry.schedule);
 }
 
+void TenantCatalog::count_webhook(const RuleEntry& entry, int more) {
+  auto url = rules::webhook_of_rule(entry.spec);
+  if (url.empty() || entry.row.deleted) return;
+  auto& endpoint = rule_webhooks_[std::string(url)];
+  if (more > 0) {
+    if (endpoint.rules.empty()) {
+      endpoint.row = {.id = WebhookId{entry.row.id.value},
+                      .tenant = entry.row.tenant,
+                      .name = std::string(url),
+                      .scheme = "token",
+                      .trigger = entry.spec.trigger,
+                      .created = entry.row.created,
+                      .updated = entry.row.updated};
+    }
+    endpoint.rules.insert(entry.row.ref);
+  } else {
+    endpoint.rules.erase(entry.row.ref);
+  }
+  if (endpoint.rules.empty()) rule_webhooks_.erase(rule_webhooks_.find(url));
+}
+
 void TenantCatalog::set_rules(const std::vector<std::shared_ptr<const RuleEntry>>& changed) {
   std::vector<rules::RulePtr> compiled;
   std::set<std::string_view> gone;
@@ -246,6 +274,8 @@ void TenantCatalog::set_rules(const std::vector<std::shared_ptr<const RuleEntry>
     // Somebody has written it anew since.
     if (is_broken && old && old->row.id > entry->row.id) continue;
     if (old && old->compiled) count_schedule(*old, -1);
+    if (old) count_webhook(*old, -1);
+    count_webhook(*entry, 1);
     out_of_force_.erase(ref);
     unresolved_.erase(ref);
     if (is_broken) {
@@ -285,6 +315,18 @@ void TenantCatalog::set_webhook(kernel::WebhookRow webhook) {
   webhooks_.insert_or_assign(std::move(name), std::move(webhook));
 }
 
+void TenantCatalog::set_policies(std::vector<kernel::PolicyRow> changed) {
+  for (auto& row : changed) {
+    std::string ref = row.ref;
+    if (row.deleted) {
+      policy_rows_.erase(ref);
+    } else {
+      policy_rows_.insert_or_assign(std::move(ref), std::move(row));
+    }
+  }
+  policies_ = std::make_shared<const PolicyBook>(packs_, policy_rows_);
+}
+
 void TenantCatalog::compile_workflows(const Pack& pack) {
   expr::Engine engine;
   for (const auto& action : pack.actions) {
@@ -315,18 +357,6 @@ std::shared_ptr<const Catalog> Catalog::changed(TenantId tenant, Change change) 
   auto own = std::make_shared<TenantCatalog>(of(tenant));
   change(*own);
   next->tenants_.insert_or_assign(tenant, std::move(own));
-void TenantCatalog::set_policies(std::vector<kernel::PolicyRow> changed) {
-  for (auto& row : changed) {
-    std::string ref = row.ref;
-    if (row.deleted) {
-      policy_rows_.erase(ref);
-    } else {
-      policy_rows_.insert_or_assign(std::move(ref), std::move(row));
-    }
-  }
-  policies_ = std::make_shared<const PolicyBook>(packs_, policy_rows_);
-}
-
   return next;
 }
 
@@ -370,6 +400,16 @@ std::shared_ptr<const Catalog> Catalog::with_webhook(kernel::WebhookRow webhook)
   return changed(tenant, [&](TenantCatalog& own) { own.set_webhook(std::move(webhook)); });
 }
 
+std::shared_ptr<const Catalog> Catalog::with_policies(TenantId tenant,
+                                                      std::vector<kernel::PolicyRow> rows) const {
+  return changed(tenant, [&](TenantCatalog& own) { own.set_policies(std::move(rows)); });
+}
+
+std::shared_ptr<const Catalog> Catalog::with_paused(
+    TenantId tenant, std::set<std::string, std::less<>> schedules) const {
+  return changed(tenant, [&](TenantCatalog& own) { own.paused_ = std::move(schedules); });
+}
+
 std::shared_ptr<const Catalog> Catalog::with_version(TenantId tenant, int64_t version) const {
   return changed(tenant, [&](TenantCatalog& own) { own.version_ = version; });
 }
@@ -400,16 +440,6 @@ size_t Catalog::packs_with_faults() const {
     auto is_faulty = [&](const auto& pack) {
       return !pack->faults.empty() && std::ranges::find(system_, pack) == system_.end();
     };
-std::shared_ptr<const Catalog> Catalog::with_policies(TenantId tenant,
-                                                      std::vector<kernel::PolicyRow> rows) const {
-  return changed(tenant, [&](TenantCatalog& own) { own.set_policies(std::move(rows)); });
-}
-
-std::shared_ptr<const Catalog> Catalog::with_paused(
-    TenantId tenant, std::set<std::string, std::less<>> schedules) const {
-  return changed(tenant, [&](TenantCatalog& own) { own.paused_ = std::move(schedules); });
-}
-
     count += static_cast<size_t>(std::ranges::count_if(catalog->packs(), is_faulty));
   }
   return count;

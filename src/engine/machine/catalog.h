@@ -50,6 +50,13 @@ class TenantCatalog;
 // What tasks may call where this is the catalogue, which outlives the answer's use.
 conductor::FindAction callees(const TenantCatalog& catalog);
 
+// The endpoint that rules on StackStorm's webhook trigger bring along: there as long as one of them
+// is, enabled or not. Whoever delivers to it needs a token.
+struct RuleWebhook {
+  kernel::WebhookRow row;  // in no table
+  std::set<std::string, std::less<>> rules;
+};
+
 // What decisions of one tenant look up by name: its own packs and those of the system, its rules,
 // its webhook endpoints. An immutable snapshot; a change makes a new one that shares what stayed
 // the same.
@@ -85,10 +92,17 @@ class TenantCatalog {
   // How many rules do not compile.
   size_t out_of_force() const { return out_of_force_.size(); }
   const kernel::WebhookRow* find_webhook(std::string_view name) const;
+  // Where deliveries of this name go: an endpoint that somebody has made goes before one that comes
+  // with rules.
+  const kernel::WebhookRow* find_endpoint(std::string_view name) const;
   // Of the store; rises with each change of rules, endpoints or packs.
   int64_t version() const { return version_; }
   // How many enabled rules share the timer of this name (RuleEntry::schedule).
   size_t users_of_schedule(std::string_view name) const;
+
+  // The timers, by the same name, whose firings make no events.
+  const std::set<std::string, std::less<>>& paused() const { return paused_; }
+  bool is_paused(std::string_view schedule) const { return paused_.contains(schedule); }
 
   const std::vector<std::shared_ptr<const Pack>>& packs() const { return packs_; }
   // Without the system's, of which there are so many.
@@ -101,6 +115,10 @@ class TenantCatalog {
   const std::map<std::string, kernel::WebhookRow, std::less<>>& webhooks() const {
     return webhooks_;
   }
+  const std::map<std::string, RuleWebhook, std::less<>>& rule_webhooks() const {
+    return rule_webhooks_;
+  }
+  const PolicyBook& policies() const { return *policies_; }
   const rules::RuleIndex& index() const { return index_; }
   // The packs whose rules read pack.config; some that do no more may be among them.
   const std::set<std::string, std::less<>>& config_readers() const { return config_readers_; }
@@ -115,15 +133,13 @@ class TenantCatalog {
   void set_packs(const std::vector<std::shared_ptr<const Pack>>& system,
                  const std::vector<std::shared_ptr<const Pack>>& own);
   void retire(std::shared_ptr<const Pack> pack);
-  const std::map<std::string, RuleWebhook, std::less<>>& rule_webhooks() const {
-    return rule_webhooks_;
-  }
-  const PolicyBook& policies() const { return *policies_; }
   void set_rules(const std::vector<std::shared_ptr<const RuleEntry>>& changed);
   bool is_resolved(const RuleSpec& spec) const;
   void resolve_rules();
   void count_schedule(const RuleEntry& entry, int more);
+  void count_webhook(const RuleEntry& entry, int more);
   void set_webhook(kernel::WebhookRow webhook);
+  void set_policies(std::vector<kernel::PolicyRow> changed);
   void compile_workflows(const Pack& pack);
   ActionRef refer(const std::shared_ptr<const Pack>& pack, const Action& action) const;
 
@@ -136,10 +152,13 @@ class TenantCatalog {
   std::set<std::string> out_of_force_;
   std::set<std::string> unresolved_;
   std::map<std::string, size_t, std::less<>> schedule_users_;
+  std::set<std::string, std::less<>> paused_;
   std::map<std::string, kernel::WebhookRow, std::less<>> webhooks_;
+  std::map<std::string, RuleWebhook, std::less<>> rule_webhooks_;  // by URL
+  PolicyBook::Rows policy_rows_;
+  std::shared_ptr<const PolicyBook> policies_ = std::make_shared<const PolicyBook>();
   int64_t version_ = 0;
   rules::RuleIndex index_;
-  void set_policies(std::vector<kernel::PolicyRow> changed);
   rules::Catalog names_;
   std::map<std::string, Value, std::less<>> pack_configs_;
   std::set<std::string, std::less<>> config_readers_;
@@ -154,9 +173,6 @@ class Catalog {
   // Of a tenant that has nothing of its own: what the system has.
   const TenantCatalog& of(TenantId tenant) const { return *shared(tenant); }
   std::shared_ptr<const TenantCatalog> shared(TenantId tenant) const;
-  std::map<std::string, RuleWebhook, std::less<>> rule_webhooks_;  // by URL
-  PolicyBook::Rows policy_rows_;
-  std::shared_ptr<const PolicyBook> policies_ = std::make_shared<const PolicyBook>();
 
   const std::vector<std::shared_ptr<const Pack>>& system() const { return system_; }
   std::vector<TenantId> tenants() const;
@@ -181,6 +197,11 @@ class Catalog {
   std::shared_ptr<const Catalog> with_rules(
       const std::vector<std::shared_ptr<const RuleEntry>>& changed) const;
   std::shared_ptr<const Catalog> with_webhook(kernel::WebhookRow webhook) const;
+  // All of one tenant; those that are deleted leave.
+  std::shared_ptr<const Catalog> with_policies(TenantId tenant,
+                                               std::vector<kernel::PolicyRow> changed) const;
+  std::shared_ptr<const Catalog> with_paused(TenantId tenant,
+                                             std::set<std::string, std::less<>> schedules) const;
   std::shared_ptr<const Catalog> with_version(TenantId tenant, int64_t version) const;
   std::shared_ptr<const Catalog> with_missing(TenantId tenant,
                                               std::vector<kernel::PackReleaseRow> releases) const;
@@ -197,9 +218,4 @@ class Catalog {
   int64_t newest_release_ = 0;
 };
 
-  // All of one tenant; those that are deleted leave.
-  std::shared_ptr<const Catalog> with_policies(TenantId tenant,
-                                               std::vector<kernel::PolicyRow> changed) const;
-  std::shared_ptr<const Catalog> with_paused(TenantId tenant,
-                                             std::set<std::string, std::less<>> schedules) const;
 }  // namespace millrace::engine

@@ -100,7 +100,23 @@ struct WebhookWrite {
   std::string scheme;
   std::string trigger;
   std::string sealed_secrets;
+  std::string url;
   bool create = false;  // refuse when it exists
+};
+
+struct PolicyWrite {
+  enum class How : uint8_t { Create, Write, Enable, Remove };
+  How how = How::Write;
+  PolicySpec spec;  // of Enable its ref and `enabled`, of Remove its ref
+  std::optional<int64_t> if_version;
+};
+// "no policy 'x' (did you mean 'y'?)".
+Error no_policy(const PolicyBook& book, std::string_view ref);
+
+enum class TimerWish : uint8_t { Fire, Pause, Resume };
+struct TimerOperation {
+  std::string schedule;  // RuleEntry::schedule
+  TimerWish wish = TimerWish::Fire;
 };
 
 // Of a value of the key store, or its end.
@@ -123,21 +139,6 @@ struct TokenWrite {
   std::string permissions;
   int64_t expires = 0;
 };
-struct PolicyWrite {
-  enum class How : uint8_t { Create, Write, Enable, Remove };
-  How how = How::Write;
-  PolicySpec spec;  // of Enable its ref and `enabled`, of Remove its ref
-  std::optional<int64_t> if_version;
-};
-// "no policy 'x' (did you mean 'y'?)".
-Error no_policy(const PolicyBook& book, std::string_view ref);
-
-enum class TimerWish : uint8_t { Fire, Pause, Resume };
-struct TimerOperation {
-  std::string schedule;  // RuleEntry::schedule
-  TimerWish wish = TimerWish::Fire;
-};
-
 
 // All releases of a tenant, and what is kept for executions.
 struct PackSet {
@@ -198,6 +199,9 @@ Message delete_rule(Caller caller, std::string ref, std::optional<int64_t> if_re
                     Reply<kernel::RuleRow> reply);
 Message write_webhook(Caller caller, WebhookWrite write, Reply<kernel::WebhookRow> reply);
 Message delete_webhook(Caller caller, std::string name, Reply<kernel::WebhookRow> reply);
+Message write_policy(Caller caller, PolicyWrite write, Reply<kernel::PolicyRow> reply);
+// Answers the event of a firing, none of the others.
+Message operate_timer(Caller caller, TimerOperation operation, Reply<EventId> reply);
 // Of a key that is there, deletion needs the name only.
 Message write_key(Caller caller, KeyWrite write, Reply<kernel::KeyRow> reply);
 Message write_token(Caller caller, TokenWrite write, Reply<kernel::TokenRow> reply);
@@ -213,6 +217,3 @@ Message uninstall_pack(Caller caller, PackRemoval removal, Reply<Uninstalled> re
 }  // namespace command
 
 }  // namespace millrace::engine
-Message write_policy(Caller caller, PolicyWrite write, Reply<kernel::PolicyRow> reply);
-// Answers the event of a firing, none of the others.
-Message operate_timer(Caller caller, TimerOperation operation, Reply<EventId> reply);

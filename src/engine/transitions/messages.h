@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 
 #include "engine/machine/context.h"
@@ -20,10 +21,10 @@ Message stored_message(const kernel::MessageRow& message);
 Message enforce_event(kernel::MessageRow message);
 Message cancel_execution(const kernel::MessageRow& message);
 Message advance_workflow(const kernel::MessageRow& message);
-Message fire_timer(Of<TimerId> timer);
 // Who is first in the queue of a limit may find room there: told of a row, or found by a sweep.
 Message look_at_limit(const kernel::MessageRow& message);
 Message look_at_limit(const kernel::PlaceRow& head);
+Message fire_timer(Of<TimerId> timer);
 
 Message dispatch_queue();
 // `left`: where it begins to look for what was left behind.
@@ -53,9 +54,9 @@ struct CatalogNews {
   int64_t after = 0;  // the version that the news before these were of; 0: they are the first
   std::vector<std::shared_ptr<const RuleEntry>> rules;
   std::vector<kernel::WebhookRow> webhooks;
-  int64_t newest_release = 0;  // PackSet::newest at this version; 0: it tells of no packs
   std::set<std::string, std::less<>> paused;  // all timers that are
   std::vector<kernel::PolicyRow> policies;
+  int64_t newest_release = 0;  // PackSet::newest at this version; 0: it tells of no packs
 };
 Message show_packs(TenantId tenant, PackSet packs);
 Message refresh_catalog(CatalogNews news);

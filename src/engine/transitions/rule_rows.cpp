@@ -72,7 +72,7 @@ void put_in_force(Context& ctx, TenantId tenant, const std::shared_ptr<const Cat
     return;
   }
   int64_t version = ctx.catalog(tenant).version() + 1;
-  ctx.changes.catalogs.push_back({tenant, version});
+  ctx.changes.catalogs.push_back({tenant, version, paused_to_json(next->of(tenant).paused())});
   ctx.decision().catalog = next->with_version(tenant, version);
 }
 

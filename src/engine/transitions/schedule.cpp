@@ -31,21 +31,37 @@ TimerRow schedule_row(Context& ctx, TenantId tenant, std::string name, std::stri
   return timer;
 }
 
-std::string with_reached(const TimerRow& timer, int64_t reached) {
+// What a schedule's row says beside trigger and parameters.
+struct Course {
+  int64_t reached = 0;  // up to where firings may be repeated, see mend_schedule
+  int64_t last = 0;     // when it has last made events; 0: it has not
+};
+
+int64_t number_in(const Value& body, std::string_view name) {
+  const Value& value = body[name];
+  return value.is_int() ? value.as_int() : 0;
+}
+
+Course course_of(const Value& body) {
+  return {.reached = number_in(body, "reached"), .last = number_in(body, "last")};
+}
+
+std::string with_course(const TimerRow& timer, const Course& course) {
   auto body = parse_json(timer.body_json, kOwnJson);
   if (!body.ok() || !body->is_map()) return timer.body_json;
   Value plain =
       Value::map({{"trigger", (*body)["trigger"]}, {"parameters", (*body)["parameters"]}});
-  if (reached > 0) plain.set("reached", reached);
+  if (course.reached > 0) plain.set("reached", course.reached);
+  if (course.last > 0) plain.set("last", course.last);
   return to_json(plain);
 }
 
-// `reached`: up to where firings may be repeated, see mend_schedule.
 void add_next_firing(Context& ctx, const TimerRow& timer, std::optional<int64_t> at_ms,
-                     int64_t reached = 0) {
+                     Course course) {
   if (!at_ms) return;
-  ctx.changes.timers.push_back(schedule_row(
-      ctx, timer.tenant, timer.name, with_reached(timer, reached > *at_ms ? reached : 0), *at_ms));
+  if (course.reached <= *at_ms) course.reached = 0;
+  ctx.changes.timers.push_back(
+      schedule_row(ctx, timer.tenant, timer.name, with_course(timer, course), *at_ms));
 }
 
 }  // namespace
@@ -106,30 +122,62 @@ void end_schedules(Context& ctx, TenantId tenant, const std::set<std::string>& r
   }
 }
 
+std::set<std::string, std::less<>> paused_timers(std::string_view json) {
+  std::set<std::string, std::less<>> names;
+  auto list = parse_json(json, kOwnJson);
+  if (!list.ok() || !list->is_list()) return names;
+  for (const Value& name : list->as_list()) {
+    if (name.is_string()) names.emplace(name.as_string());
+  }
+  return names;
+}
+
+std::string paused_to_json(const std::set<std::string, std::less<>>& schedules) {
+  if (schedules.empty()) return {};
+  Value list = Value::list();
+  for (const auto& name : schedules) list.push_back(Value(name));
+  return to_json(list);
+}
+
+EventRow firing_event(Context& ctx, TenantId tenant, const std::string& trigger,
+                      const Value& parameters, int64_t at_ms, std::string source_id) {
+  EventRow event;
+  event.id = ctx.new_root<EventId>(tenant);
+  event.tenant = tenant;
+  event.trigger = trigger;
+  event.source = own_source(SourceKind::Timer, trigger);
+  event.source_id = std::move(source_id);
+  event.created = ctx.now();
+  event.trigger_parameters_json = to_json(parameters);
+  event.payload_json =
+      to_json(Value::map({{"executed_at", to_rfc3339(at_ms)}, {"schedule", parameters}}));
+  return event;
+}
+
+int64_t last_firing(const TimerRow& timer) {
+  auto body = parse_json(timer.body_json, kOwnJson);
+  return body.ok() && body->is_map() ? course_of(*body).last : 0;
+}
+
 Result<void> fire_schedule(Context& ctx, const TimerRow& timer) {
-  if (ctx.catalog(timer.tenant).users_of_schedule(timer.name) == 0)
-    return {};  // the last rule has gone
+  const auto& catalog = ctx.catalog(timer.tenant);
+  if (catalog.users_of_schedule(timer.name) == 0) return {};  // the last rule has gone
+  if (catalog.is_paused(timer.name)) return skip_firing(ctx, timer);
   TRY(Value body, parse_json(timer.body_json, kOwnJson));
   std::string trigger(body.string_or("trigger", ""));
   const Value& parameters = body["parameters"];
   TRY(auto schedule, rules::parse_schedule(trigger, parameters));
   auto firings = rules::due_firings(schedule, timer.due, ctx.now());
+  Course course = course_of(body);
   // Up to there it may have fired before the clock was set back: the same time is another firing.
-  int64_t reached = body["reached"].is_int() ? body["reached"].as_int() : 0;
-  add_next_firing(ctx, timer, firings.next_ms, reached);
+  int64_t reached = course.reached;
+  if (!firings.at_ms.empty()) course.last = firings.at_ms.back();
+  add_next_firing(ctx, timer, firings.next_ms, course);
   for (int64_t at : firings.at_ms) {
-    EventRow event;
-    event.id = ctx.new_root<EventId>(timer.tenant);
-    event.tenant = timer.tenant;
-    event.trigger = trigger;
-    event.source = own_source(SourceKind::Timer, trigger);
-    event.source_id = fmt::format("{}@{}", timer.name, at);
-    if (at < reached) event.source_id += fmt::format("/{}", timer.id.value);
-    event.created = ctx.now();
-    event.trigger_parameters_json = to_json(parameters);
-    event.payload_json =
-        to_json(Value::map({{"executed_at", to_rfc3339(at)}, {"schedule", parameters}}));
-    store_event_for_later(ctx, std::move(event));
+    auto source_id = fmt::format("{}@{}", timer.name, at);
+    if (at < reached) source_id += fmt::format("/{}", timer.id.value);
+    store_event_for_later(
+        ctx, firing_event(ctx, timer.tenant, trigger, parameters, at, std::move(source_id)));
   }
   return {};
 }
@@ -138,8 +186,8 @@ Result<void> skip_firing(Context& ctx, const TimerRow& timer) {
   if (ctx.catalog(timer.tenant).users_of_schedule(timer.name) == 0) return {};
   TRY(Value body, parse_json(timer.body_json, kOwnJson));
   TRY(auto schedule, rules::parse_schedule(body.string_or("trigger", ""), body["parameters"]));
-  int64_t reached = body["reached"].is_int() ? body["reached"].as_int() : 0;
-  add_next_firing(ctx, timer, rules::due_firings(schedule, timer.due, ctx.now()).next_ms, reached);
+  add_next_firing(ctx, timer, rules::due_firings(schedule, timer.due, ctx.now()).next_ms,
+                  course_of(body));
   return {};
 }
 
@@ -152,8 +200,9 @@ Result<void> mend_schedule(Context& ctx, const TimerRow& timer) {
                                {"was_due", to_rfc3339(timer.due)},
                                {"due", due ? to_rfc3339(*due) : "never"}});
   ctx.changes.timers_done.push_back({timer.tenant, timer.id});
-  int64_t reached = body["reached"].is_int() ? body["reached"].as_int() : 0;
-  add_next_firing(ctx, timer, due, std::max(reached, timer.due));
+  Course course = course_of(body);
+  course.reached = std::max(course.reached, timer.due);
+  add_next_firing(ctx, timer, due, course);
   return {};
 }
 

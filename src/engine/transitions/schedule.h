@@ -21,10 +21,19 @@ Result<void> set_schedule(Context& ctx, TenantId tenant, const RuleSpec& spec);
 Result<void> check_is_ahead(Context& ctx, const RuleSpec& spec);
 // The timers of these rules' schedules go, unless another rule uses them, too. Wants schedules_of.
 void end_schedules(Context& ctx, TenantId tenant, const std::set<std::string>& rules_that_go);
-// A timer is due: adds its events, and its next firing. Nothing when no rule uses it any more.
+// A timer is due: adds its events, unless it is paused, and its next firing. Nothing when no rule
+// uses it any more.
 Result<void> fire_schedule(Context& ctx, const kernel::TimerRow& timer);
 // Its events cannot be made: adds the next firing alone.
 Result<void> skip_firing(Context& ctx, const kernel::TimerRow& timer);
+// The names of timers that are paused, as the store has them.
+std::set<std::string, std::less<>> paused_timers(std::string_view json);
+std::string paused_to_json(const std::set<std::string, std::less<>>& schedules);
+// One firing, as an event of the timer's trigger. `source_id`: what tells it from others of it.
+kernel::EventRow firing_event(Context& ctx, TenantId tenant, const std::string& trigger,
+                              const Value& parameters, int64_t at_ms, std::string source_id);
+// When it has last made events, as its row says; 0: it has not.
+int64_t last_firing(const kernel::TimerRow& timer);
 // Computes its due time anew when its schedule cannot come to it: the clock was ahead, or the rules
 // of its zone have changed.
 Result<void> mend_schedule(Context& ctx, const kernel::TimerRow& timer);

@@ -34,6 +34,14 @@ Result<void> WriteWebhook::check(const TenantCatalog& catalog, const WebhookRow*
         ErrorKind::Conflict, "WHK-0103",
         fmt::format("webhook endpoint '{}' exists already: an update changes it", write_.name));
   }
+  auto of_rules = catalog.rule_webhooks().find(write_.name);
+  if (!write_.create && !old && of_rules != catalog.rule_webhooks().end()) {
+    return Error(
+        ErrorKind::Conflict, "WHK-0104",
+        fmt::format("webhook endpoint '{}' comes with the rule '{}': it goes when its last "
+                    "rule is deleted; create one of this name to sign its deliveries",
+                    write_.name, *of_rules->second.rules.begin()));
+  }
   if (wish_ == Wish::Remove && !old) {
     return Error(ErrorKind::NotFound, "WHK-0101",
                  fmt::format("no webhook endpoint '{}'", write_.name));
@@ -59,6 +67,7 @@ WebhookRow WriteWebhook::row(Context& ctx, const WebhookRow* old) const {
     row.scheme = write_.scheme;
     row.trigger = write_.trigger;
     row.sealed_secrets = write_.sealed_secrets;
+    row.url = write_.url;
   }
   row.deleted = wish_ == Wish::Remove;
   row.updated = ctx.now();

@@ -38,6 +38,8 @@ bool is_traceparent(std::string_view text) {
          parent.find_first_not_of('0') != std::string_view::npos;
 }
 
+}  // namespace
+
 Result<std::string_view> bearer_token(const Call& call) {
   auto header = call.http.headers.find("authorization");
   constexpr std::string_view kScheme = "bearer ";
@@ -52,6 +54,8 @@ Result<std::string_view> bearer_token(const Call& call) {
   }
   return trim(header.substr(kScheme.size()));
 }
+
+namespace {
 
 Error run_is_over(const auth::RunClaim& run) {
   return Error(ErrorKind::Unauthorized, "API-0009",
@@ -102,8 +106,9 @@ std::string trace_of(Shared& shared, const net::HttpRequest& request) {
 }
 
 bool reads_header_once(std::string_view name) {
-  constexpr std::string_view kNames[] = {"idempotency-key", "if-match", "if-none-match",
-                                         "traceparent", "x-request-id"};
+  constexpr std::string_view kNames[] = {"idempotency-key", "if-match",     "if-none-match",
+                                         "traceparent",     "x-request-id", "x-auth-token",
+                                         "st2-api-key"};
   auto is_name = [&](std::string_view one) { return iequals_ascii(one, name); };
   if (std::ranges::any_of(kNames, is_name)) return true;
   if (name.size() > 3 && iequals_ascii(name.substr(0, 3), "ce-")) return true;
@@ -149,11 +154,6 @@ Result<void> check_phase(const Call& call) {
                phase == Phase::Starting ? "the server is starting: come back in a moment"
                                         : "the server is stopping: come back in a moment")
       .with_retry_after(5000);
-}
-
-Result<auth::Principal> principal_of(const Call& call) {
-  TRY(auto token, bearer_token(call));
-  return call.api.tokens.find(token, call.api.now_ms());
 }
 
 Result<std::optional<auth::RunClaim>> authenticate(Call& call) {

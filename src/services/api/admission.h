@@ -34,8 +34,8 @@ Task<Result<void>> authenticate_run(Call& call, auth::RunClaim run);
 // All of the above that can be said without the body, for one that has a body. True: its sender has
 // shown a right; of a run's token that is not asked yet.
 Result<bool> check_head(Call& call);
-// For routes that may ask for a token themselves: the token's owner.
-Result<auth::Principal> principal_of(const Call& call);
+// What stands behind `Authorization: Bearer`. Errors: Unauthorized, API-0008.
+Result<std::string_view> bearer_token(const Call& call);
 
 // What a stream was opened with, or a long wait begun: a token may be revoked or expire meanwhile,
 // a run may end.

@@ -25,6 +25,7 @@ Value text_schema() { return Value::map({{"type", "string"}}); }
 // "/api/v1/rules/{ref}" belongs to "rules"; "/health" to "system".
 std::string_view tag_of(const Route& route) {
   auto segments = split(route.pattern, '/');
+  if (segments[1] == "v1") return segments[2];  // StackStorm's
   return segments.size() > 3 ? segments[3] : std::string_view("system");
 }
 

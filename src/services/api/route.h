@@ -79,6 +79,7 @@ struct Route {
   bool takes_key = false;       // Idempotency-Key
   bool takes_revision = false;  // If-Match
   bool may_make = false;        // If-None-Match: *
+  bool takes_rest = false;      // its last parameter is the rest of the path, slashes and all
   bool has_owner = false;       // a read that one of several servers alone can answer
 };
 

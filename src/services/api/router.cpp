@@ -55,6 +55,7 @@ std::string Router::insert(uint32_t index) {
   if (route.body && route.body_form != BodyForm::Json) return "a body struct needs BodyForm::Json";
   uint32_t node = 0;
   for (auto rest = route.pattern; !rest.empty();) node = child(node, take_segment(rest));
+  if (route.takes_rest) nodes_[node].takes_rest = true;
   for (auto other : nodes_[node].routes) {
     if (routes_[other].method == route.method) return "it stands twice";
   }
@@ -87,6 +88,10 @@ const Router::Node* Router::walk(uint32_t node, std::string_view rest, PathParam
     if (const auto* found = walk(next, rest, params)) return found;
   }
   if (here.parameter == 0 || segment.empty() || params.count == PathParams::kMax) return nullptr;
+  if (nodes_[here.parameter].takes_rest) {
+    params.values[params.count++] = {segment.data(), segment.size() + rest.size()};
+    return &nodes_[here.parameter];
+  }
   params.values[params.count++] = segment;
   const auto* found = walk(here.parameter, rest, params);
   if (!found) --params.count;

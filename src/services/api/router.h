@@ -36,7 +36,8 @@ class Router {
  private:
   struct Node {
     std::vector<std::pair<std::string_view, uint32_t>> literals;
-    uint32_t parameter = 0;  // 0: none (the root is nobody's child)
+    uint32_t parameter = 0;   // 0: none (the root is nobody's child)
+    bool takes_rest = false;  // a parameter with all that follows
     std::vector<uint32_t> routes;
   };
 

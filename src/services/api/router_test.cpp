@@ -48,6 +48,17 @@ TEST(Router, ALiteralWithoutARestDoesNotHideTheParameter) {
   EXPECT_EQ(found(router, "POST", "/a/test/run"), "/a/{x}/run test");
 }
 
+TEST(Router, AParameterMayBeTheRestOfThePath) {
+  auto rest = route("POST", "/a/{x}");
+  rest.takes_rest = true;
+  auto router = make({rest, route("GET", "/a"), route("GET", "/b/{x}")});
+  EXPECT_EQ(found(router, "POST", "/a/7"), "/a/{x} 7");
+  EXPECT_EQ(found(router, "POST", "/a/7/8/9/"), "/a/{x} 7/8/9/");
+  EXPECT_EQ(found(router, "POST", "/a/"), "none");
+  EXPECT_EQ(found(router, "POST", "/a//7"), "none");
+  EXPECT_EQ(found(router, "GET", "/b/7/8"), "none");
+}
+
 TEST(Router, UnknownPathsAreNotFound) {
   auto router = make({route("GET", "/a/{x}")});
   for (auto path : {"", "/", "/a", "/a/", "/a/7/", "/a/7/8", "/b", "a/7", "//a/7"}) {

@@ -31,6 +31,9 @@ std::vector<Route> token_routes();
 std::vector<Route> join_routes();
 std::vector<Route> server_routes();
 std::vector<Route> sensor_routes();
+std::vector<Route> timer_routes();
+std::vector<Route> alias_routes();
+std::vector<Route> chatops_routes();  // aliases under StackStorm's paths
 
 // The whole API, in the order of the OpenAPI document.
 std::vector<Route> all_routes(const ApiOptions& options);

@@ -53,7 +53,7 @@ Result<Topic> parse_topic(std::string_view text) {
       kernel::parse_entity_type(name.ends_with('s') ? name.substr(0, name.size() - 1) : name);
   if (!type) {
     std::vector<std::string_view> names;
-    for (int i = 0; i <= static_cast<int>(EntityType::Operation); ++i) {
+    for (int i = 0; i <= static_cast<int>(EntityType::Timer); ++i) {
       names.push_back(kernel::to_string(static_cast<EntityType>(i)));
     }
     return Error(ErrorKind::Invalid, "API-0034",

@@ -11,14 +11,12 @@
 #include "base/text.h"
 #include "engine/transitions/commands.h"
 #include "kernel/event_source.h"
+#include "rules/webhook.h"
 #include "services/api/admission.h"
 #include "services/api/parse.h"
 
 namespace millrace::api {
 namespace {
-
-// Its rules ask for the endpoint as `url`.
-constexpr std::string_view kStackstormWebhook = "core.st2.webhook";
 
 constexpr size_t kLongestDeliveryId = 256;
 
@@ -47,7 +45,10 @@ Result<std::string> field_text(std::string bytes, std::string_view charset,
       fmt::format("the form's field '{}': {}", repair_utf8(field).text, text.error().message()));
 }
 
-Result<Value> form_value(std::string_view text, std::string_view charset) {
+// StackStorm's rules read each field as a list, and what GitHub has in `payload` as its text.
+enum class FormStyle : uint8_t { Ours, Stackstorm };
+
+Result<Value> form_value(std::string_view text, std::string_view charset, FormStyle style) {
   if (charset.starts_with("utf-16")) {
     return Error(ErrorKind::Unsupported, "API-0061",
                  fmt::format("a form: expected a charset whose characters begin with ASCII, such "
@@ -69,7 +70,7 @@ Result<Value> form_value(std::string_view text, std::string_view charset) {
     TRY(value, field_text(std::move(value), charset, field));
   }
   // Senders of JSON that may also send a form put it there; other text is a field as any other.
-  if (fields.size() == 1 && fields.front().first == "payload") {
+  if (style == FormStyle::Ours && fields.size() == 1 && fields.front().first == "payload") {
     auto payload = trim(fields.front().second);
     bool is_meant = payload.starts_with('{') || payload.starts_with('[');
     if (is_meant) return parse_json(payload, kPayloadLimits);
@@ -89,12 +90,13 @@ Result<Value> form_value(std::string_view text, std::string_view charset) {
   }
   Value map = Value::map();
   for (auto& [name, values] : named) {
-    map.set(name, values.size() == 1 ? std::move(values[0]) : Value(std::move(values)));
+    bool is_one = style == FormStyle::Ours && values.size() == 1;
+    map.set(name, is_one ? std::move(values[0]) : Value(std::move(values)));
   }
   return map;
 }
 
-Result<Body> read_body(const net::HttpRequest& request) {
+Result<Body> read_body(const net::HttpRequest& request, FormStyle style) {
   Body body;
   auto content_type = request.headers.find("content-type");
   auto type = media_type(content_type);
@@ -119,7 +121,7 @@ Result<Body> read_body(const net::HttpRequest& request) {
     return body;
   }
   if (is_form) {
-    TRY(body.value, form_value(text, charset));
+    TRY(body.value, form_value(text, charset, style));
   } else if (type.starts_with("text/")) {
     TRY(check_utf8(text));
     body.value = Value(text);
@@ -151,9 +153,13 @@ Result<std::string_view> delivery_id(const auth::SignatureScheme* scheme,
   if (!scheme->id_header.empty()) {
     return check(scheme->id_header, request.headers.find(scheme->id_header));
   }
-  if (scheme->id_member.empty() || !body.is_map()) return std::string_view();
-  const Value* id = body.find(scheme->id_member);
-  if (!id || !id->is_string()) return std::string_view();
+  if (scheme->id_member.empty()) return std::string_view();
+  const Value* id = &body;
+  for (auto part : split(scheme->id_member, '.')) {
+    id = id->is_map() ? id->find(part) : nullptr;
+    if (!id) return std::string_view();
+  }
+  if (!id->is_string()) return std::string_view();
   return check(scheme->id_member, id->as_string());
 }
 
@@ -163,6 +169,16 @@ std::string delivery_key(const auth::SignatureScheme* scheme, const net::HttpReq
                          std::string_view id) {
   if (!id.empty() || !scheme || !scheme->signs_time()) return std::string(id);
   return "sha256:" + hash_of(request.body);
+}
+
+// `x-github-event` is `X-Github-Event`, as StackStorm's rules read it.
+std::string capitalized(std::string_view header) {
+  std::string text(header);
+  for (size_t i = 0; i < text.size(); ++i) {
+    bool begins = i == 0 || text[i - 1] == '-';
+    if (begins && text[i] >= 'a' && text[i] <= 'z') text[i] = static_cast<char>(text[i] - 32);
+  }
+  return text;
 }
 
 void append_field(std::string& json, std::string_view name, std::string_view text) {
@@ -176,7 +192,8 @@ void append_field(std::string& json, std::string_view name, std::string_view tex
 Result<engine::NewEvent> webhook_event(const kernel::WebhookRow& endpoint,
                                        const auth::SignatureScheme* scheme,
                                        const net::HttpRequest& request) {
-  TRY(auto body, read_body(request));
+  bool is_stackstorm = endpoint.trigger == rules::kStackstormWebhook;
+  TRY(auto body, read_body(request, is_stackstorm ? FormStyle::Stackstorm : FormStyle::Ours));
   if (!body.made.empty()) body.json = body.made;
   TRY(auto delivery, delivery_id(scheme, request, body.value));
   auto allowed = scheme ? scheme->event_headers : std::span<const std::string_view>(kTokenHeaders);
@@ -187,7 +204,8 @@ Result<engine::NewEvent> webhook_event(const kernel::WebhookRow& endpoint,
       return Error(ErrorKind::Invalid, "API-0060",
                    fmt::format("the header {}: expected UTF-8, found other bytes", name));
     }
-    if (!value.empty()) headers.set(name, value);
+    if (value.empty()) continue;
+    headers.set(is_stackstorm ? capitalized(name) : std::string(name), value);
   }
 
   engine::NewEvent event;
@@ -196,7 +214,7 @@ Result<engine::NewEvent> webhook_event(const kernel::WebhookRow& endpoint,
   event.source = kernel::own_source(kernel::SourceKind::Webhook, endpoint.name);
   event.source_id = delivery_key(scheme, request, delivery);
   event.type = event.source;
-  std::string_view named = endpoint.trigger == kStackstormWebhook ? "url" : "name";
+  std::string_view named = is_stackstorm ? "url" : "name";
   event.trigger_parameters = Value::map({{named, endpoint.name}});
   if (scheme && scheme->needs_body_dedupe()) event.body_hash = hash_of(request.body);
   // The text is put together around the body as it came: no second encoding of what is large.

@@ -16,9 +16,10 @@ namespace millrace::api {
 // `delivery` is the sender's id, from a header or the body as the scheme says. The same one again
 // is a duplicate, and where a time is signed but no id is given, the same body. Only the headers
 // that the scheme allows enter it. The body is JSON as it is; a form becomes a map, and its single
-// field `payload` (GitHub's form deliveries) the JSON inside; other text is a string. `scheme` is
-// nullptr for endpoints that ask for a token. Errors: Invalid, BAS-0002 or API-0060; Unsupported,
-// API-0061.
+// field `payload` (GitHub's form deliveries) the JSON inside; other text is a string. For
+// core.st2.webhook each field of a form is a list, and headers are written `X-Github-Event`, as
+// StackStorm has them. `scheme` is nullptr for endpoints that ask for a token. Errors: Invalid,
+// BAS-0002 or API-0060; Unsupported, API-0061.
 Result<engine::NewEvent> webhook_event(const kernel::WebhookRow& endpoint,
                                        const auth::SignatureScheme* scheme,
                                        const net::HttpRequest& request);

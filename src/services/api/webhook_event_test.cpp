@@ -57,6 +57,19 @@ TEST(WebhookEvent, StackStormsTriggerCallsTheEndpointUrl) {
   EXPECT_EQ(to_json(event->trigger_parameters), R"({"url":"ci"})");
 }
 
+TEST(WebhookEvent, StackStormsTriggerReadsFormsAsListsAndHeadersAsItWritesThem) {
+  net::HttpRequest request;
+  request.headers.add("Content-Type", "application/x-www-form-urlencoded");
+  request.headers.add("X-GitHub-Event", "push");
+  request.body = "a=Value&b=1&b=2&payload=%7B%7D";
+  auto row = endpoint("github");
+  row.trigger = "core.st2.webhook";
+  auto event = webhook_event(row, auth::find_signature_scheme("github"), request);
+  ASSERT_TRUE(event.ok()) << event.error().describe();
+  EXPECT_EQ(to_json(event->payload["body"]), R"({"a":["Value"],"b":["1","2"],"payload":["{}"]})");
+  EXPECT_EQ(event->payload["headers"]["X-Github-Event"].as_string(), "push");
+}
+
 TEST(WebhookEvent, TheBodysHashIsAKeyOnlyWhereNoTimeIsSigned) {
   std::string body = R"({"a":1})";
   auto hash = hex_encode(auth::bytes_of(auth::sha256(body)));
@@ -75,6 +88,8 @@ TEST(WebhookEvent, WhoSignsATimeIsToldApartByItsOwnIdOrByTheBody) {
   };
   EXPECT_EQ(key_of("stripe", R"({"id":"evt_1","type":"charge"})"), "evt_1");
   EXPECT_EQ(key_of("slack", R"({"event_id":"Ev1","event":{"id":"x"}})"), "Ev1");
+  EXPECT_EQ(key_of("pagerduty", R"({"event":{"id":"01CHO","event_type":"x"}})"), "01CHO");
+  EXPECT_EQ(key_of("pagerduty", R"({"event":["01CHO"]})"), "");
   for (std::string scheme : {"stripe", "slack"}) {
     for (std::string body : {R"({"a":1})", R"({"id":1,"event_id":2})", R"(["evt_1"])",
                              R"({"data":{"id":"x","event_id":"x"}})"}) {

@@ -8,7 +8,9 @@
 #include "engine/machine/catalog.h"
 #include "engine/transitions/commands.h"
 #include "kernel/event_source.h"
+#include "net/url.h"
 #include "rules/schedule.h"
+#include "rules/webhook.h"
 #include "services/api/admission.h"
 #include "services/api/call.h"
 #include "services/api/event_view.h"
@@ -30,17 +32,25 @@ constexpr TenantId kUnnamed = kDefaultTenant;  // whose deliveries need no tenan
 struct EndpointInput {
   std::string name;
   std::string scheme;
-  std::string trigger{kDefaultTrigger};
+  std::string trigger;
+  std::string url;
   std::vector<Secret> secrets;
 
   static const Fields& fields() {
     static const Field lines[] = {
-        field("name", &EndpointInput::name, "Ends the path that deliveries go to.").length(0, 64),
+        field("name", &EndpointInput::name,
+              "Ends the path that deliveries go to; may have slashes in it.")
+            .length(0, 200),
         field("scheme", &EndpointInput::scheme,
-              "github, gitea, forgejo, gitlab, gitlab-signed, standard, slack, stripe; or token: "
-              "the sender has an API token.")
+              "github, gitea, forgejo, gitlab, gitlab-signed, bitbucket, standard, slack, stripe, "
+              "pagerduty, twilio, shopify; or token: the sender has an API token.")
             .required(),
-        field("trigger", &EndpointInput::trigger, "The trigger that it fires."),
+        field("trigger", &EndpointInput::trigger,
+              "The trigger that it fires: core.webhook when none is given, core.st2.webhook where "
+              "a rule on that has its url."),
+        field("url", &EndpointInput::url,
+              "Where the sender calls it, behind a proxy: twilio signs it.")
+            .length(0, 2000),
         field(
             "secrets", &EndpointInput::secrets,
             "One, or two while the sender changes over; keys of at least 16 bytes, and a `whsec_` "
@@ -59,7 +69,10 @@ struct EndpointView {
   std::string scheme;
   std::string trigger;
   std::string path;
+  std::optional<std::string> url;
   bool has_secret = false;
+  bool of_rules = false;
+  std::vector<std::string> rules;
   int64_t version = 0;
   Timestamp created;
   Timestamp updated;
@@ -72,7 +85,10 @@ struct EndpointView {
         field("scheme", &V::scheme, "How deliveries are signed."),
         field("trigger", &V::trigger, "The trigger that it fires."),
         field("path", &V::path, "Where deliveries go."),
+        field("url", &V::url, "Where the sender calls it, if that was told."),
         field("has_secret", &V::has_secret, ""),
+        field("of_rules", &V::of_rules, "It comes with its rules, and goes with the last of them."),
+        field("rules", &V::rules, "The rules on core.st2.webhook that have its url."),
         field("version", &V::version, ""),
         field("created", &V::created, ""),
         field("updated", &V::updated, ""),
@@ -87,13 +103,19 @@ std::string path_of(const WebhookRow& row) {
   return fmt::format("/api/v1/tenants/{}/webhooks/{}", row.tenant.value, row.name);
 }
 
-EndpointView view_of(const WebhookRow& row) {
+EndpointView view_of(const WebhookRow& row, const engine::TenantCatalog& catalog) {
   EndpointView view;
   view.id = row.id;
   view.name = row.name;
   view.scheme = row.scheme;
   view.trigger = row.trigger;
   view.path = path_of(row);
+  if (!row.url.empty()) view.url = row.url;
+  view.of_rules = !catalog.find_webhook(row.name);
+  auto named = catalog.rule_webhooks().find(row.name);
+  if (named != catalog.rule_webhooks().end()) {
+    view.rules.assign(named->second.rules.begin(), named->second.rules.end());
+  }
   view.has_secret = !row.sealed_secrets.empty();
   view.version = row.version;
   view.created = {row.created};
@@ -104,8 +126,16 @@ EndpointView view_of(const WebhookRow& row) {
 Error no_endpoint(const engine::TenantCatalog& catalog, std::string_view name) {
   std::vector<std::string_view> names;
   for (const auto& [known, row] : catalog.webhooks()) names.push_back(known);
+  for (const auto& [known, endpoint] : catalog.rule_webhooks()) names.push_back(known);
   return Error(ErrorKind::NotFound, "WHK-0101",
                fmt::format("no webhook endpoint '{}'{}", name, did_you_mean(name, names)));
+}
+
+Error of_rules(const engine::TenantCatalog& catalog, std::string_view name) {
+  return Error(ErrorKind::Conflict, "WHK-0104",
+               fmt::format("webhook endpoint '{}' comes with the rule '{}': it goes when its last "
+                           "rule is deleted; create one of this name to sign its deliveries",
+                           name, *catalog.rule_webhooks().find(name)->second.rules.begin()));
 }
 
 Response list_endpoints(Call& call) {
@@ -113,7 +143,10 @@ Response list_endpoints(Call& call) {
   auto catalog = call.api.engine.catalog(call.who.tenant);
   std::vector<EndpointView> views;
   for (const auto& [name, row] : catalog->webhooks()) {
-    if (row.tenant == call.who.tenant) views.push_back(view_of(row));
+    if (row.tenant == call.who.tenant) views.push_back(view_of(row, *catalog));
+  }
+  for (const auto& [name, endpoint] : catalog->rule_webhooks()) {
+    if (!catalog->find_webhook(name)) views.push_back(view_of(endpoint.row, *catalog));
   }
   return page_by_key("webhook-endpoints", std::move(views), query.limit, query.cursor,
                      [](const EndpointView& view) { return view.name; });
@@ -121,17 +154,17 @@ Response list_endpoints(Call& call) {
 
 Response show_endpoint(Call& call) {
   auto catalog = call.api.engine.catalog(call.who.tenant);
-  const auto* row = catalog->find_webhook(call.param());
+  const auto* row = catalog->find_endpoint(rules::webhook_name(call.param()));
   if (!row || row->tenant != call.who.tenant) return no_endpoint(*catalog, call.param());
-  return answer_one(view_of(*row));
+  return answer_one(view_of(*row, *catalog));
 }
 
 // `secrets`: with which it will be, given now or before.
-Result<void> check_endpoint(const EndpointInput& input, std::span<const Secret> secrets) {
+Result<void> check_endpoint(const EndpointInput& input, std::span<const Secret> secrets,
+                            const std::string& path) {
   std::vector<Problem> problems;
-  constexpr std::string_view kAllowed = "abcdefghijklmnopqrstuvwxyz0123456789_-";
-  if (input.name.empty() || input.name.find_first_not_of(kAllowed) != std::string::npos) {
-    problems.push_back({"/name", "expected a name of a-z, 0-9, '_' and '-'"});
+  if (auto fault = rules::webhook_name_fault(input.name); !fault.empty()) {
+    problems.push_back({"/name", std::move(fault)});
   }
   bool signs = input.scheme != kTokenScheme;
   const auto* scheme = auth::find_signature_scheme(input.scheme);
@@ -141,6 +174,21 @@ Result<void> check_endpoint(const EndpointInput& input, std::span<const Secret> 
     problems.push_back(
         {"/scheme", fmt::format("expected one of {}, found '{}'{}", fmt::join(names, ", "),
                                 input.scheme, did_you_mean(input.scheme, names))});
+  }
+  if (scheme && scheme->signs_url() && input.url.empty()) {
+    problems.push_back({"/url",
+                        "missing: the sender signs the address that it calls, such as "
+                        "https://hooks.example.com" +
+                            path});
+  }
+  if (!input.url.empty()) {
+    auto url = net::parse_url(input.url);
+    if (!url.ok()) problems.push_back({"/url", url.error().message()});
+    if (input.url.find_first_of("?#") != std::string::npos) {
+      problems.push_back({"/url",
+                          "expected an address without '?' and '#': what a delivery has "
+                          "behind it is added"});
+    }
   }
   if (rules::is_timer(input.trigger)) {  // rules trust that it is time
     problems.push_back({"/trigger", fmt::format("'{}' is fired by the server alone: a rule on it "
@@ -164,15 +212,24 @@ Result<void> check_endpoint(const EndpointInput& input, std::span<const Secret> 
       .with_problems(std::move(problems));
 }
 
+// What an endpoint of this name fires when nothing else is said.
+std::string_view default_trigger(const engine::TenantCatalog& catalog, std::string_view name) {
+  return catalog.rule_webhooks().contains(name) ? rules::kStackstormWebhook : kDefaultTrigger;
+}
+
 Task<Response> write_endpoint(Call& call, EndpointInput input, const WebhookRow* old, int status) {
+  auto catalog = call.api.engine.catalog(call.who.tenant);
+  input.name = rules::webhook_name(input.name);
+  if (input.trigger.empty()) input.trigger = default_trigger(*catalog, input.name);
   bool keeps = old && input.secrets.empty() && !old->sealed_secrets.empty();
   std::span<const Secret> secrets = input.secrets;
   if (keeps) {
     CO_TRY(const auto* kept, call.api.webhook_secrets.of(*old));
     secrets = *kept;
   }
-  CO_TRY(check_endpoint(input, secrets));
-  engine::WebhookWrite write{input.name, input.scheme, input.trigger, {}, !old};
+  auto path = path_of({.tenant = call.who.tenant, .name = input.name});
+  CO_TRY(check_endpoint(input, secrets, path));
+  engine::WebhookWrite write{input.name, input.scheme, input.trigger, {}, input.url, !old};
   if (keeps && input.scheme != kTokenScheme) {
     write.sealed_secrets = old->sealed_secrets;
   } else if (!input.secrets.empty()) {
@@ -184,7 +241,8 @@ Task<Response> write_endpoint(Call& call, EndpointInput input, const WebhookRow*
         engine::command::write_webhook(call.caller(), std::move(write), std::move(reply)));
   };
   CO_TRY(auto row, co_await ask<WebhookRow>(command));
-  co_return answer_one(view_of(row), status);
+  catalog = call.api.engine.catalog(call.who.tenant);
+  co_return answer_one(view_of(row, *catalog), status);
 }
 
 Task<Response> create_endpoint(Call& call) {
@@ -195,16 +253,19 @@ Task<Response> create_endpoint(Call& call) {
 Task<Response> update_endpoint(Call& call) {
   CO_TRY(auto input, call.body<EndpointInput>());
   auto catalog = call.api.engine.catalog(call.who.tenant);
-  const auto* old = catalog->find_webhook(call.param());
-  if (!old || old->tenant != call.who.tenant) co_return no_endpoint(*catalog, call.param());
-  input.name = call.param();
+  auto name = rules::webhook_name(call.param());
+  const auto* old = catalog->find_webhook(name);
+  bool is_of_rules = !old && catalog->rule_webhooks().contains(name);
+  if (is_of_rules) co_return of_rules(*catalog, name);
+  if (!old || old->tenant != call.who.tenant) co_return no_endpoint(*catalog, name);
+  input.name = name;
   co_return co_await write_endpoint(call, std::move(input), old, 200);
 }
 
 Task<Response> delete_endpoint(Call& call) {
   auto command = [&](auto reply) {
-    call.api.engine.submit(engine::command::delete_webhook(call.caller(), std::string(call.param()),
-                                                           std::move(reply)));
+    call.api.engine.submit(engine::command::delete_webhook(
+        call.caller(), std::string(rules::webhook_name(call.param())), std::move(reply)));
   };
   CO_TRY(co_await ask<WebhookRow>(command));
   net::HttpResponse response;
@@ -212,114 +273,10 @@ Task<Response> delete_endpoint(Call& call) {
   co_return response;
 }
 
-// Whoever delivers has shown no credential that counts here: no hint at names that exist.
-Error nothing_here(std::string_view name) {
-  return Error(ErrorKind::NotFound, "WHK-0101", fmt::format("no webhook endpoint '{}'", name));
-}
-
-auth::HeaderLookup header_of(Call& call) {
-  return [&call](std::string_view name) { return call.http.headers.find(name); };
-}
-
-// Who delivers: a signature over the raw body, or a token. Nothing is stored before this holds.
-Result<void> check_sender(Call& call, const WebhookRow& endpoint,
-                          const auth::SignatureScheme* scheme) {
-  if (!scheme) {
-    TRY(call.who, principal_of(call));
-    if (call.who.tenant != endpoint.tenant) return nothing_here(endpoint.name);
-    TRY(check_may_send(call, endpoint.trigger));
-    return require(call, Permission::EventsSend);
-  }
-  TRY(const auto* secrets, call.api.webhook_secrets.of(endpoint));
-  TRY(auth::verify_signature(*scheme, header_of(call), call.http.body, *secrets,
-                             call.api.now_ms()));
-  call.who.tenant = endpoint.tenant;
-  call.who.identity = kernel::own_source(kernel::SourceKind::Webhook, endpoint.name);
-  return {};
-}
-
-// What the head says of a delivery: its endpoint is there, and it carries what its body is checked
-// against. A token is a right by itself; what is signed is known when the body is there.
-Result<bool> check_head(Call& call, TenantId tenant, std::string_view name) {
-  auto catalog = call.api.engine.catalog(tenant);
-  const auto* endpoint = catalog->find_webhook(name);
-  if (!endpoint) return nothing_here(name);
-  const auto* scheme = auth::find_signature_scheme(endpoint->scheme);
-  if (scheme && scheme->signs_body()) {
-    TRY(auth::check_signed_head(*scheme, header_of(call), call.api.now_ms()));
-    return false;
-  }
-  TRY(check_sender(call, *endpoint, scheme));
-  return true;
-}
-
-Result<bool> check_webhook_head(Call& call) { return check_head(call, kUnnamed, call.param()); }
-
-Result<bool> check_tenant_webhook_head(Call& call) {
-  TRY(auto tenant, call.id<TenantId>());
-  return check_head(call, tenant, call.param(1));
-}
-
-// Slack asks once whether the address is ours, before it sends events.
-std::optional<std::string> slack_challenge(const WebhookRow& endpoint, const Value& body) {
-  if (endpoint.scheme != "slack" || body.string_or("type", "") != "url_verification") return {};
-  return std::string(body.string_or("challenge", ""));
-}
-
-Task<Response> deliver(Call& call, TenantId tenant, std::string_view name) {
-  auto catalog = call.api.engine.catalog(tenant);
-  const auto* endpoint = catalog->find_webhook(name);
-  if (!endpoint) co_return nothing_here(name);
-  const auto* scheme = auth::find_signature_scheme(endpoint->scheme);
-  CO_TRY(check_sender(call, *endpoint, scheme));
-  engine::NewEvent event;
-  auto read = [&]() -> Result<void> {
-    TRY(event, webhook_event(*endpoint, scheme, call.http));
-    return {};
-  };
-  bool is_long = call.http.body.size() > Readers::kLongBody;
-  CO_TRY(is_long ? co_await call.api.readers.parse(read) : read());
-  if (auto challenge = slack_challenge(*endpoint, event.payload["body"])) {
-    co_return net::HttpResponse::text(200, *std::move(challenge));
-  }
-  Value payload = event.payload;  // freed here, after the answer, where it was allocated
-  auto command = [&](auto reply) {
-    call.api.engine.submit(
-        engine::command::ingest(call.caller(), std::move(event), std::move(reply)));
-  };
-  CO_TRY(auto accepted, co_await ask<engine::Ingested>(command));
-  co_return net::HttpResponse::json(
-      202, fmt::format(R"({{"data":{{"event":"{}","duplicate":{}}}}})", accepted.event.value,
-                       accepted.duplicate));
-}
-
-Task<Response> deliver_webhook(Call& call) { return deliver(call, kUnnamed, call.param()); }
-
-Task<Response> deliver_tenant_webhook(Call& call) {
-  CO_TRY(auto tenant, call.id<TenantId>());
-  co_return co_await deliver(call, tenant, call.param(1));
-}
-
-Route delivery_route(std::string_view name, std::string_view pattern, Handler handler,
-                     HeadCheck head_check, std::string_view summary, size_t max_body) {
-  return {.name = name,
-          .method = "POST",
-          .pattern = pattern,
-          .access = Access::signature(),
-          .handler = handler,
-          .head_check = head_check,
-          .summary = summary,
-          .body_form = BodyForm::Raw,
-          .answer = &AcceptedView::fields(),
-          .status = 202,
-          .max_body = max_body};
-}
-
 }  // namespace
 
-std::vector<Route> webhook_routes(const ApiOptions& options) {
+std::vector<Route> webhook_routes() {
   const auto* endpoint = &EndpointView::fields();
-  size_t most = options.webhook_body_limit;
   return {
       {.name = "list_webhook_endpoints",
        .method = "GET",
@@ -347,7 +304,8 @@ std::vector<Route> webhook_routes(const ApiOptions& options) {
        .access = Permission::WebhooksRead,
        .handler = show_endpoint,
        .summary = "Show a webhook endpoint; its secrets are never shown.",
-       .answer = endpoint},
+       .answer = endpoint,
+       .takes_rest = true},
       {.name = "update_webhook_endpoint",
        .method = "PUT",
        .pattern = "/api/v1/webhook-endpoints/{name}",
@@ -357,7 +315,8 @@ std::vector<Route> webhook_routes(const ApiOptions& options) {
        .body_form = BodyForm::Json,
        .body = &EndpointInput::fields(),
        .answer = endpoint,
-       .takes_key = true},
+       .takes_key = true,
+       .takes_rest = true},
       {.name = "delete_webhook_endpoint",
        .method = "DELETE",
        .pattern = "/api/v1/webhook-endpoints/{name}",
@@ -366,13 +325,8 @@ std::vector<Route> webhook_routes(const ApiOptions& options) {
        .summary = "Delete a webhook endpoint.",
        .answer_form = AnswerForm::Empty,
        .status = 204,
-       .takes_key = true},
-      delivery_route(
-          "deliver_webhook", "/api/v1/webhooks/{name}", deliver_webhook, check_webhook_head,
-          "A delivery. Durable before the 202; the same one twice gives the same event.", most),
-      delivery_route("deliver_tenant_webhook", "/api/v1/tenants/{tenant}/webhooks/{name}",
-                     deliver_tenant_webhook, check_tenant_webhook_head,
-                     "A delivery to a tenant, by its id.", most),
+       .takes_key = true,
+       .takes_rest = true},
   };
 }
 

@@ -266,6 +266,7 @@ CREATE INDEX rule_updated ON rule (tenant, ref, updated, id, revision);
 CREATE TABLE catalog (
   tenant BIGINT NOT NULL,
   version BIGINT NOT NULL,
+  paused TEXT NOT NULL,
   PRIMARY KEY (tenant)
 );
 
@@ -276,6 +277,7 @@ CREATE TABLE webhook (
   scheme TEXT NOT NULL,
   webhook_trigger TEXT NOT NULL,
   secrets TEXT NOT NULL,
+  url TEXT NOT NULL,
   deleted BIGINT NOT NULL,
   created BIGINT NOT NULL,
   updated BIGINT NOT NULL,
@@ -283,10 +285,6 @@ CREATE TABLE webhook (
 );
 CREATE UNIQUE INDEX webhook_name ON webhook (tenant, name) WHERE deleted = 0;
 
-CREATE TABLE token (
-  id BIGINT_KEY PRIMARY KEY,
-  tenant BIGINT NOT NULL,
-  hash TEXT NOT NULL,
 CREATE TABLE policy (
   id BIGINT_KEY PRIMARY KEY,
   tenant BIGINT NOT NULL,
@@ -327,6 +325,10 @@ CREATE TABLE place (
 ) /*norowid*/;
 CREATE INDEX place_rank ON place (tenant, gauge, state, place_rank, execution);
 
+CREATE TABLE token (
+  id BIGINT_KEY PRIMARY KEY,
+  tenant BIGINT NOT NULL,
+  hash TEXT NOT NULL,
   identity TEXT NOT NULL,
   permissions TEXT NOT NULL,
   execution BIGINT NOT NULL,
