@@ -37,7 +37,7 @@ class Plan {
     for (const Value& key : from_.keys) add_key(key);
     for (const Value& rule : from_.rules) add_rule(rule);
     for (const Value& alias : from_.aliases) {
-      stays("alias", ref_of(alias), "there is no chat here yet; its pack keeps the file");
+      stays("alias", ref_of(alias), "it comes with its pack");
     }
     for (const Value& policy : from_.policies) {
       stays("policy", ref_of(policy), "policies have no effect here yet; its pack keeps the file");

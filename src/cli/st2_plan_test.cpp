@@ -119,7 +119,7 @@ TEST(St2Plan, WhatIsNotCarriedIsNamed) {
   from.api_keys = rows_of(R"([{"user": "robot", "key_hash": "x"}])");
   EXPECT_EQ(
       told_of(from),
-      "alias ops.deploy: stays (there is no chat here yet; its pack keeps the file)\n"
+      "alias ops.deploy: stays (it comes with its pack)\n"
       "policy ops.once: stays (policies have no effect here yet; its pack keeps the file)\n"
       "api key robot: stays (nobody can read it; make a token: millrace auth token create)\n");
 }

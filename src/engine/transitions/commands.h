@@ -57,6 +57,7 @@ struct NewExecution {
   Value env;
   Priority priority = Priority::Normal;
   int64_t timeout_ms = 0;
+  Value context;  // of who asked in a chat: a map, added to {{ action_context }}; or null
   // When set, called once the execution is final whose Reply is not, unless `watch` (of new_watch)
   // was forgotten before.
   int64_t watch = 0;
@@ -100,23 +101,7 @@ struct WebhookWrite {
   std::string scheme;
   std::string trigger;
   std::string sealed_secrets;
-  std::string url;
   bool create = false;  // refuse when it exists
-};
-
-struct PolicyWrite {
-  enum class How : uint8_t { Create, Write, Enable, Remove };
-  How how = How::Write;
-  PolicySpec spec;  // of Enable its ref and `enabled`, of Remove its ref
-  std::optional<int64_t> if_version;
-};
-// "no policy 'x' (did you mean 'y'?)".
-Error no_policy(const PolicyBook& book, std::string_view ref);
-
-enum class TimerWish : uint8_t { Fire, Pause, Resume };
-struct TimerOperation {
-  std::string schedule;  // RuleEntry::schedule
-  TimerWish wish = TimerWish::Fire;
 };
 
 // Of a value of the key store, or its end.
@@ -139,6 +124,21 @@ struct TokenWrite {
   std::string permissions;
   int64_t expires = 0;
 };
+struct PolicyWrite {
+  enum class How : uint8_t { Create, Write, Enable, Remove };
+  How how = How::Write;
+  PolicySpec spec;  // of Enable its ref and `enabled`, of Remove its ref
+  std::optional<int64_t> if_version;
+};
+// "no policy 'x' (did you mean 'y'?)".
+Error no_policy(const PolicyBook& book, std::string_view ref);
+
+enum class TimerWish : uint8_t { Fire, Pause, Resume };
+struct TimerOperation {
+  std::string schedule;  // RuleEntry::schedule
+  TimerWish wish = TimerWish::Fire;
+};
+
 
 // All releases of a tenant, and what is kept for executions.
 struct PackSet {
@@ -199,9 +199,6 @@ Message delete_rule(Caller caller, std::string ref, std::optional<int64_t> if_re
                     Reply<kernel::RuleRow> reply);
 Message write_webhook(Caller caller, WebhookWrite write, Reply<kernel::WebhookRow> reply);
 Message delete_webhook(Caller caller, std::string name, Reply<kernel::WebhookRow> reply);
-Message write_policy(Caller caller, PolicyWrite write, Reply<kernel::PolicyRow> reply);
-// Answers the event of a firing, none of the others.
-Message operate_timer(Caller caller, TimerOperation operation, Reply<EventId> reply);
 // Of a key that is there, deletion needs the name only.
 Message write_key(Caller caller, KeyWrite write, Reply<kernel::KeyRow> reply);
 Message write_token(Caller caller, TokenWrite write, Reply<kernel::TokenRow> reply);
@@ -217,3 +214,6 @@ Message uninstall_pack(Caller caller, PackRemoval removal, Reply<Uninstalled> re
 }  // namespace command
 
 }  // namespace millrace::engine
+Message write_policy(Caller caller, PolicyWrite write, Reply<kernel::PolicyRow> reply);
+// Answers the event of a firing, none of the others.
+Message operate_timer(Caller caller, TimerOperation operation, Reply<EventId> reply);

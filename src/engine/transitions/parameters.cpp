@@ -72,6 +72,9 @@ Value action_context(const Context& ctx, const StartRequest& request, const Pack
   if (!request.rule_ref.empty()) {
     context.set("rule", Value::map({{"name", request.rule_ref}, {"ref", request.rule_ref}}));
   }
+  if (request.context.is_map()) {
+    for (const auto& entry : request.context.as_map()) context.set(entry.name(), entry.value);
+  }
   const ExecutionRow* parent = request.parent ? ctx.execution(request.parent) : nullptr;
   if (!parent) return context;
   context.set(

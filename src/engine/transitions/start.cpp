@@ -47,6 +47,7 @@ std::string encode_env(const StartRequest& request, bool is_workflow) {
   }
   if (!request.trigger_ref.empty()) env.set("trigger", request.trigger_ref);
   if (request.env.is_map() && request.env.size() > 0) env.set("env", request.env);
+  if (request.context.is_map()) env.set("context", request.context);
   return env.size() == 0 ? std::string() : to_json(env);
 }
 
@@ -103,8 +104,8 @@ void run_inside(Context& ctx, ExecutionId id, const Value& parameters) {
   }
   std::string error = outcome.ok() ? outcome->error : outcome.error().message();
   put_output(ctx, row, Stream::Stderr, error);
-  finish(ctx, id, ExecutionStatus::Failed, FailureClass::UserError,
   if (retry_by_policy(ctx, id, ExecutionStatus::Failed, error)) return;
+  finish(ctx, id, ExecutionStatus::Failed, FailureClass::UserError,
          result_of("", error, 1, Value()));
 }
 
@@ -167,8 +168,8 @@ void launch_on_worker(Context& ctx, ExecutionId id) {
 // Brings an admitted execution to work: ended at once, on a worker, in the queue, or waiting inside
 // the server.
 void launch(Context& ctx, ExecutionId id, const Action& action, const Value& parameters) {
-  switch (action.runner) {
   if (!let_in(ctx, id, action, parameters)) return;
+  switch (action.runner) {
     case Runner::Builtin:
       ctx.launched.push_back(id);
       run_inside(ctx, id, parameters);
@@ -240,8 +241,8 @@ ExecutionRow make_row(Context& ctx, const StartRequest& request,
   row.task = request.task;
   row.task_route = request.task_route;
   row.task_item = request.task_item;
-  return row;
   row.retries = request.retries;
+  return row;
 }
 
 void start_queued(Context& ctx, const ExecutionRow& waiting) {
@@ -372,10 +373,10 @@ Result<ExecutionId> start_execution(Context& ctx, const StartRequest& request) {
   TRY(check_secrets_are_hidden(action));
   TRY(check_env(request.env, ctx.env_allowed()));
   TRY(auto resolved, resolve(ctx, request, *found));
-
   if (request.delay_ms <= 0) {
     TRY(check_may_start(ctx, request, action, resolved.parameters));
   }
+
   ExecutionRow row = make_row(ctx, request, *found, resolved);
   ExecutionId id = row.id;
   if (request.delay_ms > 0) {
@@ -443,13 +444,13 @@ void requeue(Context& ctx, ExecutionId id) {
   row.worker = {};
   row.held.clear();
   if (is_held_back(ctx, row)) return hold_back(ctx, id);
+  if (row.limits.empty() && !ctx.catalog(row.tenant).policies().of(row.action).empty()) {
+    return start_delayed(ctx, id);  // it has never been let in
+  }
   row.status = ExecutionStatus::Requested;
   enqueue(ctx, row);
   note_update(ctx, row);
 }
-  if (row.limits.empty() && !ctx.catalog(row.tenant).policies().of(row.action).empty()) {
-    return start_delayed(ctx, id);  // it has never been let in
-  }
 
 void retry(Context& ctx, ExecutionId id) {
   const ExecutionRow& held = *ctx.execution(id);
@@ -464,11 +465,11 @@ void retry(Context& ctx, ExecutionId id) {
 
 void finish(Context& ctx, ExecutionId id, ExecutionStatus status, FailureClass failure,
             const Value& result) {
+  leave_limits(ctx, id);
   ExecutionRow& row = edit(ctx, id);
   ASSERT(!is_final(row.status) && is_final(status));
   if (!is_fresh(row)) {
     if (row.status == ExecutionStatus::Requested) dequeue(ctx, row);
-  leave_limits(ctx, id);
     if (row.status == ExecutionStatus::Pending) close_inquiry(ctx, row, status);
     // Only runs inside the server have timers of their own.
     bool has_timers = !row.worker && !mutant(Mutant::TimersOfEndedKept);
@@ -484,8 +485,8 @@ void finish(Context& ctx, ExecutionId id, ExecutionStatus status, FailureClass f
 }
 
 void hold(Context& ctx, ExecutionId id, FailureClass failure, std::string why) {
-  ExecutionRow& row = edit(ctx, id);
   stop_waiting(ctx, id);
+  ExecutionRow& row = edit(ctx, id);
   if (row.status == ExecutionStatus::Requested && !is_fresh(row)) dequeue(ctx, row);
   bool asks = row.status == ExecutionStatus::Pending && !is_fresh(row);
   if (asks && !mutant(Mutant::HeldGoesOnAsking)) {

@@ -34,6 +34,7 @@ struct StartRequest {
   // Null: each check has only its own ceiling.
   expr::Allowance* allowance = nullptr;
   std::string inherited_env;  // ExecutionRow::env_json of the workflow
+  Value context;              // NewExecution::context
 };
 
 // How many workflows may be above one.

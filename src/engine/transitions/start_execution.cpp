@@ -45,6 +45,7 @@ Decided StartExecution::decide(Context& ctx) const {
   request.env = request_->env;
   request.priority = request_->priority;
   request.timeout_ms = request_->timeout_ms;
+  request.context = request_->context;
   request.identity = caller_.identity;
   request.trace = caller_.trace;
   expr::Allowance allowance;
