@@ -27,8 +27,11 @@ class Random {
     static constexpr std::string_view kParts[] = {
         "a", "B", "ab", "x",  "1",  "10", "-", "ä", "Ä", "σ", "ς", "K", "\u212A", "İ",
         "i", "S", "ſ",  "\n", ".*", "[",  "]", "?", "*", "$", "é", "",  "repo",   "Main"};
+    static constexpr std::string_view kWords[] = {"a", "ab", "abA", "K", "\u212A", "s",   "ſ",
+                                                  "ä", "Äb", "x",   "",  "1",      "main"};
+    if (below(3) > 0) return one_of(kWords);
     std::string out;
-    for (int parts = below(5); parts >= 0; --parts) out += one_of(kParts);
+    for (int parts = below(4); parts >= 0; --parts) out += one_of(kParts);
     return out;
   }
   std::string date() { return fmt::format("2026-01-0{}T0{}:00:00Z", 1 + below(3), below(10)); }
@@ -63,14 +66,14 @@ class Random {
 
   Value payload() {
     Value out = Value::map();
-    for (int n = below(6); n > 0; --n) out.set(name(), value(3));
+    for (int n = below(8); n > 0; --n) out.set(name(), value(3));
     return out;
   }
 
   Value criteria(int depth) {
     if (depth > 0 && below(8) == 0) return Value(expression());
     Value out = Value::map();
-    for (int n = below(depth > 1 ? 4 : 3); n > 0; --n) {
+    for (int n = 1 + below(4) / 3; n > 0; --n) {
       int kind = below(depth > 0 ? 9 : 5);
       if (kind < 5) {
         out.set(fmt::format("{}#{}", path("trigger"), n), test("trigger"));
@@ -100,7 +103,7 @@ class Random {
 
  private:
   std::string path(std::string root) {
-    for (int n = 1 + below(3); n > 0; --n) {
+    for (int n = 1 + below(5) / 3; n > 0; --n) {
       int kind = below(8);
       root += kind == 0 ? "[*]" : kind == 1 ? fmt::format("[{}]", below(3)) : "." + name();
     }
