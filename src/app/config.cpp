@@ -77,6 +77,10 @@ const Fields& ServerSection::fields() {
             "The largest CloudEvents request.")
           .range(1024, 64 << 20)
           .unit("bytes"),
+      field("last_verdicts", &ServerSection::last_verdicts,
+            "Of the last events of its trigger, so many verdicts of a rule are told when nobody "
+            "says how many.")
+          .range(1, 500),
       field("tls", &ServerSection::tls, "HTTPS; without these files HTTP in the clear."),
       field("admin_address", &ServerSection::admin_address,
             "HOST:PORT for /livez, /ready, /health, /metrics and /info alone, HTTP in the clear. "

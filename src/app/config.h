@@ -28,6 +28,7 @@ struct ServerSection {
   int64_t webhook_body_bytes = 10 << 20;
   int64_t webhook_budget_bytes = 64 << 20;
   int64_t event_body_bytes = 1 << 20;
+  int last_verdicts = 50;
   TlsSection tls;
   std::string admin_address;
   static const Fields& fields();

@@ -284,6 +284,7 @@ Result<void> Server::open_api() {
       .max_connections = connections_,
       .webhook_body_limit = static_cast<size_t>(config_.server.webhook_body_bytes),
       .event_body_limit = static_cast<size_t>(config_.server.event_body_bytes),
+      .last_verdicts = config_.server.last_verdicts,
       .now_ms = unix_ms,
       .random = auth::system_random(),
       .metrics = [this] { return metrics_.text(); },

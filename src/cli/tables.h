@@ -10,9 +10,10 @@ CommandTable run_commands();
 CommandTable execution_commands();
 CommandTable inquiry_commands();
 CommandTable rule_commands();
+CommandTable rule_trial_commands();  // among rule_commands
 CommandTable event_commands();
-CommandTable webhook_commands();
 CommandTable policy_commands();
+CommandTable webhook_commands();
 CommandTable key_commands();
 CommandTable pack_commands();  // packs, actions, triggers
 CommandTable pack_config_commands();

@@ -180,6 +180,16 @@ Result<Value> read_document(const std::string& path) {
   return document_of(path, text);
 }
 
+Result<Value> json_or_file(std::string_view option, const std::string& text) {
+  if (text.starts_with('@')) return read_document(text.substr(1));
+  auto value = parse_json(text);
+  if (value.ok()) return value;
+  auto head = trim(text);
+  bool is_json = head.starts_with('{') || head.starts_with('[');
+  if (!is_json) return read_document(text);
+  return std::move(value).error().with_context(option);
+}
+
 namespace {
 
 // The JSON pointer of the first text that is not UTF-8. `at` leads here.

@@ -22,6 +22,9 @@ Result<Value> typed_value(std::string_view name, const Value& schema, std::strin
 
 // JSON, or what the extension .yaml or .yml says; "-" is stdin, either of them.
 Result<Value> read_document(const std::string& path);
+// The value of an option that takes either JSON or the name of a document, with or without @ before
+// it. Errors: of the JSON, naming `option`; the file's.
+Result<Value> json_or_file(std::string_view option, const std::string& text);
 // As is; "-" is stdin.
 Result<std::string> read_text(const std::string& path);
 // Without the last line end (LF or CR LF) and without the mark (BOM) that an editor put before it.

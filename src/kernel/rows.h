@@ -242,8 +242,10 @@ struct RuleRow {
   int64_t revision = 1;
   bool enabled = true;
   bool deleted = false;
-  std::string pack;  // owning pack; empty when made through the API
+  std::string pack;    // owning pack; empty when made through the API
+  std::string author;  // who has made this revision: an identity, or pack:NAME@VERSION
   std::string spec_json;
+  std::string override_json;  // engine/transitions/rule_override.h; empty: none
   int64_t created = 0;
   int64_t updated = 0;
 };

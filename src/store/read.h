@@ -213,6 +213,9 @@ Result<std::vector<kernel::TokenRow>> tokens_of_all_tenants(sql::Connection&);
 
 // The revisions of one rule, newest first, deletions included.
 Result<std::vector<kernel::RuleRow>> rule_revisions(sql::Connection&, TenantId, RuleId);
+// The revisions of all rules that have had this ref, newest first.
+Result<std::vector<kernel::RuleRow>> rule_history(sql::Connection&, TenantId,
+                                                  const std::string& ref, int limit);
 // The newest rule that has had this ref, deleted or not, in its newest revision.
 Result<std::optional<kernel::RuleRow>> find_rule(sql::Connection&, TenantId,
                                                  const std::string& ref);
@@ -226,10 +229,6 @@ Result<std::optional<kernel::KeyRow>> find_key(sql::Connection&, const kernel::K
 // By scope and name, those behind `after`, which names a tenant. `scope` empty: any.
 Result<std::vector<kernel::KeyRow>> list_keys(sql::Connection&, const kernel::KeyName& after,
                                               const std::string& scope, int limit);
-// They serve every tenant.
-Result<std::vector<kernel::WorkerRow>> all_workers(sql::Connection&);
-
-}  // namespace millrace::store
 // What policies have counted. Without a row: nothing yet.
 Result<std::optional<kernel::GaugeRow>> find_gauge(sql::Connection&, TenantId,
                                                    const std::string& name);
@@ -244,3 +243,7 @@ Result<std::vector<kernel::PlaceRow>> first_places(sql::Connection&, TenantId,
 // Where somebody waits, of all tenants, behind this one.
 Result<std::vector<kernel::GaugeRow>> waiting_gauges(sql::Connection&, TenantId,
                                                      const std::string& after, int limit);
+// They serve every tenant.
+Result<std::vector<kernel::WorkerRow>> all_workers(sql::Connection&);
+
+}  // namespace millrace::store

@@ -77,6 +77,13 @@ Result<std::vector<RuleRow>> rule_revisions(sql::Connection& db, TenantId tenant
   return read_all<RuleRow>(db, text, id, tenant);
 }
 
+Result<std::vector<RuleRow>> rule_history(sql::Connection& db, TenantId tenant,
+                                          const std::string& ref, int limit) {
+  static const auto text =
+      select<RuleRow>("WHERE tenant = $1 AND ref = $2 ORDER BY id DESC, revision DESC LIMIT $3");
+  return read_all<RuleRow>(db, text, tenant, ref, limit);
+}
+
 Result<std::optional<RuleRow>> find_rule(sql::Connection& db, TenantId tenant,
                                          const std::string& ref) {
   static const auto text =

@@ -233,7 +233,8 @@ struct Table<kernel::RuleRow> {
       column("tenant", &Row::tenant),   column("ref", &Row::ref),
       column("pack", &Row::pack),       column("enabled", &Row::enabled),
       column("deleted", &Row::deleted), column("created", &Row::created),
-      column("updated", &Row::updated), blob("spec", &Row::spec_json),
+      column("updated", &Row::updated), column("author", &Row::author),
+      blob("spec", &Row::spec_json),    blob("override_of_file", &Row::override_json),
   };
 };
 

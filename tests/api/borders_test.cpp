@@ -95,7 +95,7 @@ TEST_F(Borders, ARequestIsRefusedByItsHead) {
            {"POST", "/api/v1/executions", writer, "415", "API-0012"},
            {"POST", "/api/v1/executions", json + writer + "Content-Encoding: gzip\r\n", "415",
             "API-0061"},
-           {"POST", "/api/v1/rules?x=1", json + writer, "400", "API-0017"},
+           {"POST", "/api/v1/webhook-endpoints?x=1", json + writer, "400", "API-0017"},
            {"GET", "/api/v1/rules", "", "401", "API-0008"},
            {"POST", "/api/v1/webhooks/nosuch", "", "404", "WHK-0101"},
            {"POST", "/api/v1/tenants/1/webhooks/nosuch", "", "404", "WHK-0101"},

@@ -112,11 +112,16 @@ class TenantsTest : public ApiTest {
   void add_what_only_the_first_has() {
     auto rule = R"({"ref":"lone.rule","trigger":{"ref":"lone.sign"},"action":{"ref":"lone.act"}})";
     EXPECT_EQ(ask(first_, "POST", "/api/v1/rules", rule).status, 201);
+    auto tick = R"({"ref":"lone.tick","trigger":{"ref":"core.intervaltimer","parameters":)"
+                R"({"unit":"weeks","interval":1}},"action":{"ref":"core.noop"}})";
+    EXPECT_EQ(ask(first_, "POST", "/api/v1/rules", tick).status, 201);
     EXPECT_EQ(
         ask(first_, "POST", "/api/v1/webhook-endpoints", R"({"name":"lone","scheme":"token"})")
             .status,
         201);
     EXPECT_EQ(ask(first_, "PUT", "/api/v1/keys/system/lone", R"({"value":"first"})").status, 200);
+    auto policy = R"({"ref":"lone.policy","action":"lone.act","concurrency":{"limit":1}})";
+    EXPECT_EQ(ask(first_, "POST", "/api/v1/policies", policy).status, 201);
   }
 
   // All that the routes give the first tenant to see.
@@ -125,8 +130,6 @@ class TenantsTest : public ApiTest {
     for (const auto& route : all_routes({})) {
       if (route.method != "GET" || route.answer_form == AnswerForm::Stream) continue;
       if (!route.pattern.starts_with("/api/v1/")) continue;
-    auto policy = R"({"ref":"lone.policy","action":"lone.act","concurrency":{"limit":1}})";
-    EXPECT_EQ(ask(first_, "POST", "/api/v1/policies", policy).status, 201);
       for (const auto& path : paths_of(route)) {
         auto answer = ask(first_, "GET", path);
         if (answer.status == 200) text += path + '\n' + answer.text + '\n';
@@ -149,6 +152,7 @@ class TenantsTest : public ApiTest {
         {"/api/v1/tokens/{id}", "/api/v1/tokens/" + first_.token_id},
         {"/api/v1/operations/{id}", "/api/v1/operations/" + first_.operation},
         {"/api/v1/rules/{ref}", "/api/v1/rules/lone.rule"},
+        {"/api/v1/policies/{ref}", "/api/v1/policies/lone.policy"},
         {"/api/v1/packs/{ref}", "/api/v1/packs/lone"},
         {"/api/v1/actions/{ref}", "/api/v1/actions/lone.act"},
         {"/api/v1/triggers/{ref}", "/api/v1/triggers/lone.sign"},
@@ -157,8 +161,9 @@ class TenantsTest : public ApiTest {
         {"/api/v1/keys/{scope}/{name}", "/api/v1/keys/system/lone"},
         {"/api/v1/webhook-endpoints/{name}", "/api/v1/webhook-endpoints/lone"},
         {"/api/v1/webhooks/{name}", "/api/v1/webhooks/lone"},
+        {"/v1/webhooks/{name}", "/v1/webhooks/lone"},
+        {"/api/v1/timers/{name}", "/api/v1/timers/lone.tick"},
         {"/api/v1/tenants/{tenant}/webhooks/{name}", "/api/v1/tenants/1/webhooks/lone"},
-        {"/api/v1/policies/{ref}", "/api/v1/policies/lone.policy"},
     };
     std::vector<std::string> paths;
     for (const auto& [pattern, path] : owned) {
@@ -179,6 +184,7 @@ class TenantsTest : public ApiTest {
     static const std::map<std::string_view, std::string> bodies = {
         {"update_rule", R"({"trigger":{"ref":"ci.push"},"action":{"ref":"core.noop"}})"},
         {"update_webhook_endpoint", R"({"scheme":"token"})"},
+        {"update_policy", R"({"action":"ci.greet","concurrency":{"limit":2}})"},
         {"put_key", R"({"value":"another"})"},
         {"answer_inquiry", R"({"response":{"yes":true}})"},
         {"resolve_execution", R"({"decision":"abandon"})"},
@@ -187,10 +193,13 @@ class TenantsTest : public ApiTest {
         {"install_pack", "{}"},
         {"put_pack_config", R"({"values":{}})"},
         {"deliver_tenant_webhook", "{}"},
+        {"override_rule", R"({"set":{"enabled":false}})"},
+        {"replay_event", "{}"},
+        {"send_trigger_event", "{}"},
+        {"deliver_stackstorm_webhook", "{}"},
     };
     auto found = bodies.find(route.name);
     EXPECT_TRUE(found != bodies.end() || route.body_form == BodyForm::None)
-        {"update_policy", R"({"action":"ci.greet","concurrency":{"limit":2}})"},
         << route.name << ": no body, add one to `bodies`";
     return found == bodies.end() ? std::string() : found->second;
   }

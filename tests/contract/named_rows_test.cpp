@@ -13,7 +13,9 @@ TEST_P(NamedRows, ARuleIsItsNewestRevision) {
                 .tenant = kTenant,
                 .ref = "ci.on_push",
                 .pack = "ci",
+                .author = "ann",
                 .spec_json = kBytes,
+                .override_json = kBytes,
                 .created = kNow,
                 .updated = kNow};
   RuleRow second = first;
@@ -32,6 +34,11 @@ TEST_P(NamedRows, ARuleIsItsNewestRevision) {
   ASSERT_EQ(revisions.size(), 2U);
   EXPECT_EQ(fields(revisions[1]), fields(first));
   EXPECT_TRUE(must(rule_revisions(*reader_, kOtherTenant, RuleId{77})).empty());
+  auto history = must(rule_history(*reader_, kTenant, "ci.on_push", 10));
+  ASSERT_EQ(history.size(), 2U);
+  EXPECT_EQ(fields(history[0]), fields(second));
+  EXPECT_EQ(must(rule_history(*reader_, kTenant, "ci.on_push", 1)).size(), 1U);
+  EXPECT_TRUE(must(rule_history(*reader_, kOtherTenant, "ci.on_push", 10)).empty());
   EXPECT_TRUE(must(find_rule(*reader_, kTenant, "ci.old"))->deleted);
   EXPECT_EQ(must(find_rule(*reader_, kTenant, "ci.on_push"))->revision, 2);
   EXPECT_FALSE(must(find_rule(*reader_, kOtherTenant, "ci.on_push")).has_value());

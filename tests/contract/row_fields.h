@@ -61,8 +61,8 @@ inline auto fields(const ChangeRow& r) {
   return std::tie(r.seq, r.tenant, r.type, r.op, r.entity, r.detail, r.at);
 }
 inline auto fields(const RuleRow& r) {
-  return std::tie(r.id, r.tenant, r.ref, r.revision, r.enabled, r.deleted, r.pack, r.spec_json,
-                  r.created, r.updated);
+  return std::tie(r.id, r.tenant, r.ref, r.revision, r.enabled, r.deleted, r.pack, r.author,
+                  r.spec_json, r.override_json, r.created, r.updated);
 }
 inline auto fields(const WebhookRow& r) {
   return std::tie(r.id, r.tenant, r.name, r.scheme, r.trigger, r.sealed_secrets, r.url, r.deleted,

@@ -231,6 +231,7 @@ class Statements : public StoreContract {
     must(find_operation(*db, kTenant, OperationId{1}));
     must(operations_left(*db, "s"));
     must(rule_revisions(*db, kTenant, RuleId{1}));
+    must(rule_history(*db, kTenant, "r", 1));
     must(find_rule(*db, kTenant, "r"));
     must(rule_at(*db, kTenant, "r", kNow));
     must(find_key(*db, {kTenant, "system", "k"}));

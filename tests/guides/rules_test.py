@@ -14,13 +14,15 @@ import json
 import os
 import re
 import sqlite3
+import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
-from harness import ROOT, Server, cloud_event, everything, rule, run_cases, until  # noqa: E402
+from commands import shown  # noqa: E402
+from harness import ROOT, Server, binary, cloud_event, everything, rule, run_cases, until  # noqa: E402
 from tables import code, names, rows, write_results  # noqa: E402
 
 GUIDE = ROOT / "docs/guides/rules.md"
@@ -327,6 +329,30 @@ def the_shown_outputs_are_real():
         assert block(mark) == text, f"{mark}: {text}"
 
 
+def the_commands_of_the_guide_run():
+    """EVENT stands for the id of the last event."""
+    says = {"rule create --file rule.yaml --dry-run": "would be: rule 'ci.build': revision 1",
+            "rule why ci.build": 'does not start with "refs/heads/"',
+            "rule why ci.build EVENT": 'trigger.data.ref is "refs/tags/v1": does not start with',
+            "event why EVENT": "no  ci.build",
+            "rule test --file rule.yaml --last 10": "does not start with",
+            "event replay EVENT --dry-run": "would match",
+            "event replay --trigger core.cloudevent --since 1h --dry-run": "events looked at",
+            "rule history ci.build": "/enabled: false -> true",
+            "rule list --overridden true": "ops.on_push"}
+    commands = [command.removeprefix("millrace ") for command in shown("rules.md")]
+    assert set(says) <= set(commands), set(says) - set(commands)
+    (SERVER.home / "rule.yaml").write_text(block("rule"))
+    for command in commands:
+        last = SERVER.client().data("GET", "/api/v1/events?limit=1")
+        words = command.replace("EVENT", last[0]["id"] if last else "0")
+        run = subprocess.run(["sh", "-c", f"{binary()} {words}"], capture_output=True, text=True, timeout=60,
+                             cwd=SERVER.home, env={**os.environ, "MILLRACE_DATA": str(SERVER.data)})
+        told = run.stdout + run.stderr
+        assert run.returncode == 0, f"{command}: {run.returncode}\n{told}"
+        assert says.get(command, "") in told, f"{command}: expected {says[command]!r}:\n{told}"
+
+
 CASES = [
     every_operator_has_an_example,
     criteria_hold_as_the_guide_says,
@@ -340,6 +366,7 @@ CASES = [
     intervals_are_due_after_their_time,
     times_of_the_calendar_are_due,
     cron_expressions_are_due_when_they_say,
+    the_commands_of_the_guide_run,
     the_shown_outputs_are_real,
     missed_timers_catch_up,
 ]
@@ -347,7 +374,13 @@ CASES = [
 
 def main():
     global SERVER
-    with Server(packs=[]) as SERVER:
+    with tempfile.TemporaryDirectory() as folder, Server(packs=[folder]) as SERVER:
+        for name, text in {"pack.yaml": "ref: ops\nname: ops\nversion: 1.0.0\n",
+                           "rules/on_push.yaml": "name: on_push\ntrigger: core.cloudevent\n"
+                           "criteria: {trigger.type: {type: eq, pattern: push}}\n"
+                           "action: {ref: core.echo, parameters: {message: pushed}}\n"}.items():
+            (Path(folder) / "ops" / name).parent.mkdir(parents=True, exist_ok=True)
+            (Path(folder) / "ops" / name).write_text(text)
         SERVER.start()
         SERVER.cli("key", "set", "limit", "7")
         print(f"{len(rows(GUIDE))} rows, {len(criteria())} criteria")

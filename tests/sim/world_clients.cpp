@@ -136,7 +136,7 @@ void World::client(const Op& op, Dice dice) {
       if (ledger_.events().empty()) return;
       EventId event{dice.pick(ledger_.events())};
       return ask("replay", true, [this, event](size_t number) {
-        return command::replay(caller(number), event, std::nullopt,
+        return command::replay(caller(number), {.event = event},
                                answer<Ingested>(number, [this, number](auto& got) {
                                  requests_[number].made = got.event.value;
                                }));

@@ -51,6 +51,13 @@ struct Ingested {
   bool duplicate = false;  // `event` is the first delivery's
 };
 
+struct Replay {
+  EventId event;
+  // That of the event, where somebody has read it already: megabytes hold up others.
+  std::optional<Value> payload = {};
+  std::string edited_json = {};  // another payload, and `payload` is the same
+};
+
 struct NewExecution {
   std::string action;
   Value parameters;
@@ -94,6 +101,17 @@ struct RuleWrite {
   RuleSpec spec;
   std::optional<int64_t> if_revision;  // If-Match
   bool create = false;                 // refuse when it exists
+  bool dry_run = false;                // answer as if, and change nothing
+};
+
+// Of a pack's rule: see rule_override.h.
+struct OverrideWrite {
+  std::string ref;
+  std::string name;          // empty: as it is called
+  Value set = Value::map();  // added to what is set
+  bool undo = false;         // instead
+  std::optional<int64_t> if_revision = {};
+  bool dry_run = false;
 };
 
 struct WebhookWrite {
@@ -101,7 +119,23 @@ struct WebhookWrite {
   std::string scheme;
   std::string trigger;
   std::string sealed_secrets;
+  std::string url;
   bool create = false;  // refuse when it exists
+};
+
+struct PolicyWrite {
+  enum class How : uint8_t { Create, Write, Enable, Remove };
+  How how = How::Write;
+  PolicySpec spec;  // of Enable its ref and `enabled`, of Remove its ref
+  std::optional<int64_t> if_version;
+};
+// "no policy 'x' (did you mean 'y'?)".
+Error no_policy(const PolicyBook& book, std::string_view ref);
+
+enum class TimerWish : uint8_t { Fire, Pause, Resume };
+struct TimerOperation {
+  std::string schedule;  // RuleEntry::schedule
+  TimerWish wish = TimerWish::Fire;
 };
 
 // Of a value of the key store, or its end.
@@ -124,21 +158,6 @@ struct TokenWrite {
   std::string permissions;
   int64_t expires = 0;
 };
-struct PolicyWrite {
-  enum class How : uint8_t { Create, Write, Enable, Remove };
-  How how = How::Write;
-  PolicySpec spec;  // of Enable its ref and `enabled`, of Remove its ref
-  std::optional<int64_t> if_version;
-};
-// "no policy 'x' (did you mean 'y'?)".
-Error no_policy(const PolicyBook& book, std::string_view ref);
-
-enum class TimerWish : uint8_t { Fire, Pause, Resume };
-struct TimerOperation {
-  std::string schedule;  // RuleEntry::schedule
-  TimerWish wish = TimerWish::Fire;
-};
-
 
 // All releases of a tenant, and what is kept for executions.
 struct PackSet {
@@ -179,8 +198,7 @@ struct Uninstalled {
 namespace command {
 
 Message ingest(Caller caller, NewEvent event, Reply<Ingested> reply);
-// `payload`: that of the event, where somebody has read it already: megabytes hold up others.
-Message replay(Caller caller, EventId event, std::optional<Value> payload, Reply<Ingested> reply);
+Message replay(Caller caller, Replay replay, Reply<Ingested> reply);
 Message run(Caller caller, NewExecution request, Reply<kernel::ExecutionRow> reply);
 // The whole tree. Conflict when it is final already.
 Message cancel(Caller caller, ExecutionId id, Reply<kernel::ExecutionRow> reply,
@@ -195,10 +213,15 @@ Message rerun(Caller caller, ExecutionId id, Rerun request, Reply<kernel::Execut
 // Conflict when it was answered before, Denied to others than those it is put to.
 Message answer(Caller caller, InquiryId id, Answer answer, Reply<kernel::InquiryRow> reply);
 Message write_rule(Caller caller, RuleWrite write, Reply<kernel::RuleRow> reply);
+// Conflict where no pack owns the rule.
+Message override_rule(Caller caller, OverrideWrite write, Reply<kernel::RuleRow> reply);
 Message delete_rule(Caller caller, std::string ref, std::optional<int64_t> if_revision,
                     Reply<kernel::RuleRow> reply);
 Message write_webhook(Caller caller, WebhookWrite write, Reply<kernel::WebhookRow> reply);
 Message delete_webhook(Caller caller, std::string name, Reply<kernel::WebhookRow> reply);
+Message write_policy(Caller caller, PolicyWrite write, Reply<kernel::PolicyRow> reply);
+// Answers the event of a firing, none of the others.
+Message operate_timer(Caller caller, TimerOperation operation, Reply<EventId> reply);
 // Of a key that is there, deletion needs the name only.
 Message write_key(Caller caller, KeyWrite write, Reply<kernel::KeyRow> reply);
 Message write_token(Caller caller, TokenWrite write, Reply<kernel::TokenRow> reply);
@@ -214,6 +237,3 @@ Message uninstall_pack(Caller caller, PackRemoval removal, Reply<Uninstalled> re
 }  // namespace command
 
 }  // namespace millrace::engine
-Message write_policy(Caller caller, PolicyWrite write, Reply<kernel::PolicyRow> reply);
-// Answers the event of a firing, none of the others.
-Message operate_timer(Caller caller, TimerOperation operation, Reply<EventId> reply);

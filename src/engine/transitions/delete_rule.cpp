@@ -33,7 +33,7 @@ Decided DeleteRule::decide(Context& ctx) const {
   if (!old) return no_rule(catalog, ref_);
   TRY(check_revision(*old, if_revision_));
   bool of_pack = old->row.pack != kNoPack;
-  auto gone = add_deletion(ctx, *old, std::string(of_pack ? kDeleter : kNoPack));
+  auto gone = add_deletion(ctx, *old, std::string(of_pack ? kDeleter : kNoPack), caller_.identity);
   remember_answer(ctx, caller_, gone->row.id.value);
   put_in_force(ctx, caller_.tenant, ctx.catalogs().with_rules({gone}));
   RuleRow told = gone->row;

@@ -7,8 +7,10 @@
 #include "base/json.h"
 #include "base/mix.h"
 #include "engine/transitions/request.h"
+#include "engine/transitions/rule_override.h"
 #include "engine/transitions/rule_rows.h"
 #include "engine/transitions/schedule.h"
+#include "rules/schedule.h"
 
 namespace millrace::engine {
 
@@ -29,9 +31,9 @@ int64_t number_of(const PackSet& packs) {
 
 // Another set of a tenant's pack releases. The rules that these packs own follow their files: new
 // ones are created, changed ones get a revision, vanished ones are deleted. Whether a rule is
-// enabled stays the operator's word, also when it vanishes and comes back; one that he has edited
-// or deleted is his own from then on, and no file's. The rules of a pack that
-// is not among them stay as they are: only UninstallPack ends them.
+// enabled stays the operator's word, also when it vanishes and comes back, and so does what he has
+// changed of it (rule_override.h); one that he has deleted stays so. The rules of a pack that is
+// not among them stay as they are: only UninstallPack ends them.
 class LoadPacks final : public Request<int> {
  public:
   LoadPacks(Caller caller, PackSet packs, Reply<int> reply)
@@ -98,6 +100,12 @@ void LoadPacks::note_release(Context& ctx, const Pack& pack) const {
        next_release(ctx, packs_.newest), pack.origin.source_json(), pack.origin.installer});
 }
 
+bool can_stand(const RuleSpec& spec, expr::Engine& engine) {
+  bool is_timer = rules::is_timer(spec.trigger);
+  if (is_timer && !rules::parse_schedule(spec.trigger, spec.trigger_parameters).ok()) return false;
+  return rules::compile(spec, RuleId(), 0, engine).ok();
+}
+
 Result<void> LoadPacks::follow(Context& ctx, const Pack& pack, Entries& changed) const {
   const auto& catalog = ctx.catalog(caller_.tenant);
   std::set<std::string_view> wanted;
@@ -109,13 +117,21 @@ Result<void> LoadPacks::follow(Context& ctx, const Pack& pack, Entries& changed)
     bool is_theirs = old && (old->row.pack == kNoPack || old->row.pack == kDeleter);
     if (is_theirs) continue;  // an operator has edited or deleted it
     if (old) next.enabled = old->spec.enabled;
+    Written by{pack.ref, author_of(pack), old ? old->row.override_json : std::string()};
+    if (!by.override_json.empty()) {
+      TRY(auto override, read_override(by.override_json));
+      auto both = overridden(next, override.set);
+      // What the file says now may be no rule with what is laid over it: it stays as it was.
+      if (!both.ok() || !can_stand(*both, ctx.expressions())) continue;
+      next = std::move(*both);
+    }
     if (there && to_json(rule_to_value(next)) == there->row.spec_json) continue;
-    TRY(auto entry, add_revision(ctx, caller_.tenant, next, pack.ref, old));
+    TRY(auto entry, add_revision(ctx, caller_.tenant, next, std::move(by), old));
     changed.push_back(std::move(entry));
   }
   for (const auto& [ref, entry] : catalog.rules()) {
     if (entry->row.pack != pack.ref || wanted.contains(ref)) continue;
-    changed.push_back(add_deletion(ctx, *entry, pack.ref));
+    changed.push_back(add_deletion(ctx, *entry, pack.ref, author_of(pack)));
   }
   return {};
 }
@@ -164,6 +180,7 @@ Decided LoadPacks::decide(Context& ctx) const {
                    ->with_newest_release(newest_release(ctx, packs_.newest)));
   ctx.decision().check_releases_after = ExecutionId{};
   ctx.decision().check_timers = Decision::TimersToCheck{};
+  ctx.decision().check_limits = true;
   return answer(ctx, count);
 }
 
@@ -174,4 +191,3 @@ Message command::load_packs(Caller caller, PackSet packs, Reply<int> reply) {
 }
 
 }  // namespace millrace::engine
-  ctx.decision().check_limits = true;

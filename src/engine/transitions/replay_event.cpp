@@ -12,34 +12,37 @@ using namespace kernel;
 
 namespace {
 
-// A copy of a past event against today's rules.
+// A copy of a past event, perhaps with another payload, against today's rules.
 class ReplayEvent final : public Request<Ingested> {
  public:
-  ReplayEvent(Caller caller, EventId event, std::optional<Value> payload, Reply<Ingested> reply)
-      : Request(std::move(caller), std::move(reply)), event_(event), payload_(std::move(payload)) {}
+  ReplayEvent(Caller caller, Replay replay, Reply<Ingested> reply)
+      : Request(std::move(caller), std::move(reply)), replay_(std::move(replay)) {}
   std::string_view name() const override { return "replay_event"; }
-  void want(Wanted& wanted) const override { wanted.events.push_back({caller_.tenant, event_}); }
+  void want(Wanted& wanted) const override {
+    want_answer(wanted, caller_);
+    wanted.events.push_back({caller_.tenant, replay_.event});
+  }
   Decided decide(Context& ctx) const override;
 
  private:
-  EventId event_;
-  std::optional<Value> payload_;
+  Replay replay_;
 };
 
 Decided ReplayEvent::decide(Context& ctx) const {
   TRY(auto earlier, answered_before(ctx, caller_));
   if (earlier) return answer(ctx, {EventId{*earlier}, true});
-  const auto* original = ctx.rows().event({caller_.tenant, event_});
+  const auto* original = ctx.rows().event({caller_.tenant, replay_.event});
   if (!original) {
-    return Error(ErrorKind::NotFound, "EVT-0002", fmt::format("no event {}", event_.value));
+    return Error(ErrorKind::NotFound, "EVT-0002", fmt::format("no event {}", replay_.event.value));
   }
-  Value payload = payload_.value_or(Value());
-  if (!payload_) {
+  Value payload = replay_.payload.value_or(Value());
+  if (!replay_.payload) {
     TRY(payload, parse_json(original->payload_json, kOwnJson));
   }
   EventRow row = *original;
   row.id = ctx.new_root<EventId>(caller_.tenant);
   row.replay_of = original->id;
+  if (!replay_.edited_json.empty()) row.payload_json = replay_.edited_json;
   row.trace = caller_.trace;
   row.created = ctx.now();
   Ingested done{row.id, false};
@@ -53,10 +56,8 @@ Decided ReplayEvent::decide(Context& ctx) const {
 
 }  // namespace
 
-Message command::replay(Caller caller, EventId event, std::optional<Value> payload,
-                        Reply<Ingested> reply) {
-  return std::make_unique<ReplayEvent>(std::move(caller), event, std::move(payload),
-                                       std::move(reply));
+Message command::replay(Caller caller, Replay replay, Reply<Ingested> reply) {
+  return std::make_unique<ReplayEvent>(std::move(caller), std::move(replay), std::move(reply));
 }
 
 }  // namespace millrace::engine

@@ -14,8 +14,27 @@ namespace millrace::engine {
 
 using namespace kernel;
 
+Result<void> check_spec(const RuleSpec& spec, const TenantCatalog& catalog, expr::Engine& engine) {
+  auto problems = rules::check_rule(spec, catalog.names(), engine);
+  if (problems.empty()) return {};
+  return Error(ErrorKind::Invalid, "RUL-0105",
+               fmt::format("rule '{}': {}", spec.ref, problems.front().message))
+      .with_problems(std::move(problems));
+}
+
+std::string author_of(const Pack& pack) {
+  return fmt::format("pack:{}@{}", pack.ref, pack.version);
+}
+
+const RuleSpec* rule_of_file(const TenantCatalog& catalog, const kernel::RuleRow& row) {
+  const Pack* pack = catalog.find_pack(row.pack);
+  if (!pack) return nullptr;
+  auto found = std::ranges::find(pack->rules, row.ref, &RuleSpec::ref);
+  return found == pack->rules.end() ? nullptr : &*found;
+}
+
 Result<std::shared_ptr<const RuleEntry>> add_revision(Context& ctx, TenantId tenant,
-                                                      const RuleSpec& spec, std::string owner,
+                                                      const RuleSpec& spec, Written by,
                                                       const RuleEntry* old) {
   auto entry = std::make_shared<RuleEntry>();
   entry->spec = spec;
@@ -26,7 +45,9 @@ Result<std::shared_ptr<const RuleEntry>> add_revision(Context& ctx, TenantId ten
   row.ref = spec.ref;
   row.revision = old ? old->row.revision + 1 : 1;
   row.enabled = spec.enabled;
-  row.pack = std::move(owner);
+  row.pack = std::move(by.owner);
+  row.author = std::move(by.author);
+  row.override_json = std::move(by.override_json);
   row.spec_json = to_json(rule_to_value(spec));
   row.created = old ? old->row.created : ctx.now();
   row.updated = ctx.now();
@@ -43,13 +64,14 @@ Result<std::shared_ptr<const RuleEntry>> add_revision(Context& ctx, TenantId ten
   return std::shared_ptr<const RuleEntry>(std::move(entry));
 }
 
-std::shared_ptr<const RuleEntry> add_deletion(Context& ctx, const RuleEntry& old,
-                                              std::string owner) {
+std::shared_ptr<const RuleEntry> add_deletion(Context& ctx, const RuleEntry& old, std::string owner,
+                                              std::string author) {
   auto gone = std::make_shared<RuleEntry>(old);
   gone->row.revision += 1;
   gone->row.enabled = false;
   gone->row.deleted = true;
   gone->row.pack = std::move(owner);
+  gone->row.author = std::move(author);
   gone->row.updated = ctx.now();
   ctx.changes.rules.push_back(gone->row);
   ctx.changes.feed.push_back({.tenant = old.row.tenant,
@@ -65,7 +87,8 @@ void put_in_force(Context& ctx, TenantId tenant, const std::shared_ptr<const Cat
   // Packs that are loaded as they were are new in memory only.
   auto is_of_catalog = [](const ChangeRow& entry) {
     return entry.type == EntityType::Rule || entry.type == EntityType::Webhook ||
-           entry.type == EntityType::Pack || entry.type == EntityType::Timer || entry.type == EntityType::Policy;
+           entry.type == EntityType::Pack || entry.type == EntityType::Timer ||
+           entry.type == EntityType::Policy;
   };
   if (std::ranges::none_of(ctx.changes.feed, is_of_catalog)) {
     ctx.decision().catalog = next;

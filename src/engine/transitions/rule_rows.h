@@ -30,13 +30,25 @@ int64_t newest_release(const Context& ctx, int64_t newest);
 Value rule_to_value(const RuleSpec& spec);
 Result<RuleSpec> rule_from_value(const Value& value);
 
-// The next revision of a rule, compiled, as a row and in the feed. `owner`: its pack, or empty.
+// What a rule may not be written with: whatever check_rule finds. Invalid, RUL-0105.
+Result<void> check_spec(const RuleSpec& spec, const TenantCatalog& catalog, expr::Engine& engine);
+
+struct Written {
+  std::string owner;   // its pack, or kNoPack
+  std::string author;  // RuleRow::author
+  std::string override_json = {};
+};
+// The author of what a release brings.
+std::string author_of(const Pack& pack);
+// What the file of the pack says that owns this rule; null: it has none, or it is not loaded.
+const RuleSpec* rule_of_file(const TenantCatalog& catalog, const kernel::RuleRow& row);
+// The next revision of a rule, compiled, as a row and in the feed.
 Result<std::shared_ptr<const RuleEntry>> add_revision(Context& ctx, TenantId tenant,
-                                                      const RuleSpec& spec, std::string owner,
+                                                      const RuleSpec& spec, Written by,
                                                       const RuleEntry* old);
 // The last revision of a rule that goes, as a row and in the feed.
-std::shared_ptr<const RuleEntry> add_deletion(Context& ctx, const RuleEntry& old,
-                                              std::string owner);
+std::shared_ptr<const RuleEntry> add_deletion(Context& ctx, const RuleEntry& old, std::string owner,
+                                              std::string author);
 
 // What a repeated request is answered with: the rule that it made, as it is now.
 kernel::RuleRow row_now(const RuleEntry* entry, RuleId id, std::string_view ref);

@@ -96,10 +96,10 @@ Result<void> set_schedule(Context& ctx, TenantId tenant, const RuleSpec& spec) {
   return {};
 }
 
-Result<void> check_is_ahead(Context& ctx, const RuleSpec& spec) {
+Result<void> check_is_ahead(const RuleSpec& spec, int64_t now_ms) {
   if (!rules::is_timer(spec.trigger)) return {};
   TRY(auto schedule, rules::parse_schedule(spec.trigger, spec.trigger_parameters));
-  if (rules::next_fire(schedule, ctx.now())) return {};
+  if (rules::next_fire(schedule, now_ms)) return {};
   const auto* once = std::get_if<rules::Once>(&schedule.when);
   std::string why = fmt::format("never fires: {} over",
                                 once ? to_rfc3339(once->at_ms) + " is" : "all its times are");

@@ -18,7 +18,7 @@ void want_schedule(Wanted& wanted, TenantId tenant, const RuleSpec& spec);
 // schedule. Errors are those of rules::parse_schedule.
 Result<void> set_schedule(Context& ctx, TenantId tenant, const RuleSpec& spec);
 // Invalid, RUL-0105, when a rule on a timer trigger would never fire: all its times are over.
-Result<void> check_is_ahead(Context& ctx, const RuleSpec& spec);
+Result<void> check_is_ahead(const RuleSpec& spec, int64_t now_ms);
 // The timers of these rules' schedules go, unless another rule uses them, too. Wants schedules_of.
 void end_schedules(Context& ctx, TenantId tenant, const std::set<std::string>& rules_that_go);
 // A timer is due: adds its events, unless it is paused, and its next firing. Nothing when no rule

@@ -60,7 +60,7 @@ Decided UninstallPack::decide(Context& ctx) const {
   std::set<std::string> refs;
   for (const auto& [ref, entry] : catalog.rules()) {
     if (entry->row.pack != name) continue;
-    gone.push_back(add_deletion(ctx, *entry, name));
+    gone.push_back(add_deletion(ctx, *entry, name, caller_.identity));
     refs.insert(ref);
   }
   auto own = catalog.own_packs(ctx.catalogs().system().size());
@@ -89,6 +89,7 @@ Decided UninstallPack::decide(Context& ctx) const {
                               .at = ctx.now()});
   end_schedules(ctx, caller_.tenant, refs);
   remember_answer(ctx, caller_, done.rules + 1);  // 0 would be no answer
+  ctx.decision().check_limits = !ctx.catalog(caller_.tenant).policies().empty();
   put_in_force(ctx, caller_.tenant,
                ctx.catalogs()
                    .with_packs(caller_.tenant, std::move(own))

@@ -3,6 +3,7 @@
 
 #include "base/json.h"
 #include "engine/transitions/request.h"
+#include "engine/transitions/rule_override.h"
 #include "engine/transitions/rule_rows.h"
 #include "engine/transitions/schedule.h"
 
@@ -12,7 +13,8 @@ using namespace kernel;
 
 namespace {
 
-// A new revision of a rule.
+// A new revision of a rule. Of one that a pack owns it is an override: the rest follows its file as
+// before.
 class WriteRule final : public Request<RuleRow> {
  public:
   WriteRule(Caller caller, RuleWrite write, Reply<RuleRow> reply)
@@ -26,13 +28,36 @@ class WriteRule final : public Request<RuleRow> {
   Decided decide(Context& ctx) const override;
 
  private:
+  Result<Written> written_by(Context& ctx, const RuleEntry* old, bool is_switched) const;
   RuleWrite write_;
 };
 
-// On or off: the rest of a pack's rule follows its file as before.
 bool only_switches(const RuleEntry& old, RuleSpec spec) {
   spec.enabled = old.spec.enabled;
   return to_json(rule_to_value(spec)) == to_json(rule_to_value(old.spec));
+}
+
+// Whose it is from now on, and what is changed of the file's.
+Result<Written> WriteRule::written_by(Context& ctx, const RuleEntry* old, bool is_switched) const {
+  Written out{.owner = std::string(kNoPack), .author = caller_.identity};
+  if (!old || old->row.pack == kNoPack) return out;
+  const RuleSpec* of_file = rule_of_file(ctx.catalog(caller_.tenant), old->row);
+  if (!of_file && !is_switched) return out;  // its pack is not there: it is nobody's file any more
+  out.owner = old->row.pack;
+  TRY(auto override, read_override(old->row.override_json));
+  if (is_switched) {
+    bool was_set = override.set.find("enabled") != nullptr;
+    if (was_set) override.set.set("enabled", write_.spec.enabled);
+  } else {
+    Value enabled = override.set["enabled"];
+    override.set = difference(*of_file, write_.spec);
+    if (!enabled.is_null()) override.set.set("enabled", write_.spec.enabled);
+    if (override.name.empty()) override.name = "update";
+    override.by = caller_.identity;
+    override.at = ctx.now();
+  }
+  out.override_json = to_json_text(override);
+  return out;
 }
 
 Decided WriteRule::decide(Context& ctx) const {
@@ -47,21 +72,25 @@ Decided WriteRule::decide(Context& ctx) const {
         ErrorKind::Conflict, "RUL-0104",
         fmt::format("rule '{}' exists already (revision {})", spec.ref, old->row.revision));
   }
-  if (old) TRY(check_revision(*old, write_.if_revision));
+  if (old) {
+    TRY(check_revision(*old, write_.if_revision));
+  }
   // One that is only switched may name what is not there any more.
   bool is_switched = old && only_switches(*old, spec);
-  auto problems = is_switched ? std::vector<Problem>()
-                              : rules::check_rule(spec, catalog.names(), ctx.expressions());
-  if (!problems.empty()) {
-    return Error(ErrorKind::Invalid, "RUL-0105",
-                 fmt::format("rule '{}': {}", spec.ref, problems.front().message))
-        .with_problems(std::move(problems));
+  if (!is_switched) {
+    TRY(check_spec(spec, catalog, ctx.expressions()));
   }
   // One that has fired may be written again, with other words.
   bool same_times = old && old->schedule == schedule_name(spec);
-  if (!same_times) TRY(check_is_ahead(ctx, spec));
-  std::string owner = is_switched ? old->row.pack : std::string(kNoPack);
-  TRY(auto entry, add_revision(ctx, caller_.tenant, spec, std::move(owner), old));
+  if (!same_times) {
+    TRY(check_is_ahead(spec, ctx.now()));
+  }
+  TRY(auto by, written_by(ctx, old, is_switched));
+  TRY(auto entry, add_revision(ctx, caller_.tenant, spec, std::move(by), old));
+  if (write_.dry_run) {
+    ctx.changes = {};
+    return answer(ctx, entry->row);
+  }
   remember_answer(ctx, caller_, entry->row.id.value);
   put_in_force(ctx, caller_.tenant, ctx.catalogs().with_rules({entry}));
   return answer(ctx, entry->row);

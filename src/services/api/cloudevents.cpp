@@ -9,6 +9,8 @@
 #include "base/charset.h"
 #include "base/excerpt.h"
 #include "base/json.h"
+#include "base/json_schema.h"
+#include "base/problems.h"
 #include "base/text.h"
 #include "base/time.h"
 #include "engine/machine/catalog.h"
@@ -107,8 +109,9 @@ class Reader {
     take_data(map);
     auto named = attribute(map, "trigger");
     event.trigger = named.empty() ? event.type : named;
-    if (catalog_.find_trigger(event.trigger)) {
+    if (const auto* trigger = catalog_.find_trigger(event.trigger)) {
       event.payload = map["data"].is_null() ? Value::map() : map["data"];
+      check_payload(*trigger, event.payload);
     } else if (named.empty()) {
       event.trigger = kAnyTrigger;
       event.trigger_parameters = Value::map({{"source", event.source}, {"type", event.type}});
@@ -174,6 +177,14 @@ class Reader {
     report(name, fmt::format("expected no control characters (CloudEvents 1.0, 'String'), found "
                              "one at byte {}",
                              at));
+  }
+
+  // Of core.cloudevent by its name the data may be anything: whoever sends that means a trial.
+  void check_payload(const Trigger& trigger, const Value& payload) {
+    if (trigger.payload_schema.is_null() || trigger.ref == kAnyTrigger) return;
+    for (const Problem& problem : validate_json(trigger.payload_schema, payload)) {
+      if (problems_.size() < kMostProblems) report("data" + problem.path, problem.message);
+    }
   }
 
   void check_not_ours(const engine::NewEvent& event, std::string_view names_trigger) {

@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "engine/machine/catalog.h"
 #include "engine/transitions/commands.h"
+#include "rules/schedule.h"
 #include "services/api/admission.h"
 #include "services/api/call.h"
 #include "services/api/cloudevents.h"
@@ -11,6 +12,7 @@
 #include "services/api/page.h"
 #include "services/api/routes.h"
 #include "services/api/shared.h"
+#include "services/api/trigger_event.h"
 #include "store/read.h"
 
 namespace millrace::api {
@@ -85,21 +87,52 @@ Task<Response> send_events(Call& call) {
   co_return response;
 }
 
-Task<Response> replay_event(Call& call) {
-  CO_TRY(auto id, call.id<EventId>());
-  std::optional<Value> payload;  // nothing: there is no such event, which is for the engine to say
-  auto read = [&](sql::Connection& db) -> Result<void> {
-    TRY(auto event, store::find_event(db, call.who.tenant, id));
-    if (event) {
-      TRY(check_may_send(call, event->trigger));
-      TRY(payload, parse_json(event->payload_json, kOwnJson));
-    }
-    return {};
-  };
-  CO_TRY(co_await call.api.readers.run(read));
+struct TriggerEventInput {
+  Value payload = Value::map();
+  std::optional<Value> trigger_parameters;
+  std::string id;
+  std::string source = "api";
+
+  static const Fields& fields() {
+    using I = TriggerEventInput;
+    static const Field lines[] = {
+        field("payload", &I::payload, "As the trigger's payload_schema says."),
+        field("trigger_parameters", &I::trigger_parameters,
+              "Of the trigger that fires: rules that give some match only these.")
+            .only(Value::Kind::Map),
+        field("id", &I::id, "The same source and id again is a duplicate.").length(0, 1024),
+        field("source", &I::source, "").length(1, 1024),
+    };
+    static const auto table =
+        fields_of<I>("TriggerEvent", "What a trigger fires, given by hand.", lines);
+    return table;
+  }
+};
+
+Task<Response> send_trigger_event(Call& call) {
+  CO_TRY(auto input, call.body<TriggerEventInput>());
+  auto catalog = call.api.engine.catalog(call.who.tenant);
+  const auto* trigger = catalog->find_trigger(call.param());
+  if (!trigger) {
+    co_return Error(ErrorKind::NotFound, "EVT-0001",
+                    fmt::format("unknown trigger '{}'{}", call.param(),
+                                catalog->suggest_trigger(call.param())));
+  }
+  CO_TRY(check_may_send(call, trigger->ref));
+  if (auto instead = rules::fired_by_server(trigger->ref); !instead.empty()) {
+    co_return Error(ErrorKind::Invalid, "EVT-0003",
+                    fmt::format("'{}' is fired by the server alone: {}", trigger->ref, instead));
+  }
+  CO_TRY(check_fired(*trigger, &input.payload, input.trigger_parameters.value_or(Value())));
+  engine::NewEvent event{
+      .trigger = trigger->ref, .source = std::move(input.source), .source_id = std::move(input.id)};
+  event.type = trigger->ref;
+  event.payload_json = to_json(input.payload);
+  event.payload = std::move(input.payload);
+  event.trigger_parameters = input.trigger_parameters.value_or(Value());
   auto command = [&](auto reply) {
     call.api.engine.submit(
-        engine::command::replay(call.caller(), id, std::move(payload), std::move(reply)));
+        engine::command::ingest(call.caller(), std::move(event), std::move(reply)));
   };
   CO_TRY(auto ingested, co_await ask<Ingested>(command));
   co_return answer_one(AcceptedView{ingested.event, ingested.duplicate}, 202);
@@ -160,7 +193,7 @@ Response show_enforcement(Call& call, sql::Connection& db) {
 }  // namespace
 
 std::vector<Route> event_routes(const ApiOptions& options) {
-  return {
+  std::vector<Route> routes = {
       {.name = "list_events",
        .method = "GET",
        .pattern = "/api/v1/events",
@@ -187,16 +220,20 @@ std::vector<Route> event_routes(const ApiOptions& options) {
        .handler = show_event,
        .summary = "Show an event with its payload.",
        .answer = &EventView::fields()},
-      {.name = "replay_event",
+      {.name = "send_trigger_event",
        .method = "POST",
-       .pattern = "/api/v1/events/{id}/replay",
+       .pattern = "/api/v1/triggers/{ref}/events",
        .access = Permission::EventsSend,
-       .handler = replay_event,
-       .summary = "Send a copy of a past event against today's rules.",
+       .handler = send_trigger_event,
+       .summary = "Send what a trigger fires. Durable before the answer.",
+       .body_form = BodyForm::Json,
+       .body = &TriggerEventInput::fields(),
        .answer = &AcceptedView::fields(),
        .status = 202,
-       .takes_key = true},
+       .max_body = options.event_body_limit},
   };
+  for (auto& route : replay_routes(options)) routes.push_back(std::move(route));
+  return routes;
 }
 
 std::vector<Route> enforcement_routes() {

@@ -76,6 +76,7 @@ struct ApiOptions {
   int64_t max_connections = 0;     // told in /info
   size_t webhook_body_limit = 10 << 20;
   size_t event_body_limit = 1 << 20;
+  int last_verdicts = 50;           // of a rule, when nobody says how many
   int max_streams = 256;            // open event streams; one more is answered 429
   int max_streams_each = 64;        // of these, of one identity
   int64_t keep_alive_ms = 15'000;   // a silent stream sends a comment this often

@@ -15,6 +15,8 @@ std::vector<Route> pack_change_routes();
 std::vector<Route> pack_config_routes();
 std::vector<Route> operation_routes();
 std::vector<Route> rule_routes();
+std::vector<Route> rule_verdict_routes();                     // among rule_routes
+std::vector<Route> replay_routes(const ApiOptions& options);  // among event_routes
 std::vector<Route> event_routes(const ApiOptions& options);
 std::vector<Route> enforcement_routes();
 std::vector<Route> execution_routes();

@@ -256,7 +256,9 @@ CREATE TABLE rule (
   deleted BIGINT NOT NULL,
   created BIGINT NOT NULL,
   updated BIGINT NOT NULL,
+  author TEXT NOT NULL,
   spec BYTES NOT NULL,
+  override_of_file BYTES NOT NULL,
   PRIMARY KEY (id, revision)
 ) /*norowid*/;
 CREATE INDEX rule_ref ON rule (tenant, ref, id, revision);
