@@ -189,6 +189,7 @@ int main(int argc, char** argv) {
     return millrace::worker::spawner_main(argc, argv, millrace::blob_fs::open);
   }
   if (millrace::sensor::is_warden_invocation(argc, argv)) {
+    ::unsetenv("GRPC_DNS_RESOLVER");  // set by rpc/channel.cpp; a sensor has what it was given
     return millrace::sensor::warden_main(argc, argv);
   }
   // What this program writes is its user's own: stores, backups, tokens, logs. Runs have theirs

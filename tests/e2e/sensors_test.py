@@ -177,6 +177,7 @@ def a_program_of_any_language_is_a_sensor():
     script = """#!/bin/sh
 read start
 echo "$start" | grep -q '"config"' && echo "told"
+echo "has $(tr '\\0' '\\n' < /proc/$$/environ | cut -d= -f1 | grep -Ev '^(MILLRACE|ATTUNE)_' | sort | tr '\\n' ' ')"
 echo '{"type": "event", "seq": 1, "trigger": "bell.rang", "payload": {"n": 1}}' >&3
 echo '{"type": "event", "seq": 2, "trigger": "core.webhook", "payload": {}}' >&3
 echo 'no json' >&3
@@ -231,6 +232,7 @@ time.sleep(1e6)
             server, "bell.ring"), PATIENCE)
         said = "\n".join(lines(server, "bell.ring"))
         assert "stdout told" in said, said
+        assert "stdout has HOME LANG PATH TMPDIR" in said, said
         assert "trigger 'core.webhook' is none of sensor 'bell.ring'" in said, said
         assert "a line of its protocol" in said, said
         until("the API has answered", lambda: len([line for line in lines(
