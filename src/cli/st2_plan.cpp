@@ -17,8 +17,7 @@ namespace {
 constexpr std::string_view kMask = "********";
 constexpr std::string_view kOfItself[] = {"chatops", "packs"};
 // Triggers that nothing fires here.
-constexpr std::string_view kSilent[] = {"core.st2.generic.", "core.st2.key_value_pair.",
-                                        "core.st2.sensor.", "core.st2.action."};
+constexpr std::string_view kSilent[] = {"core.st2.action."};
 
 std::string ref_of(const Value& entity) {
   std::string name(entity.string_or("name", ""));
@@ -176,8 +175,8 @@ class Plan {
   static std::string todo_of(const Value& rule, std::string_view trigger) {
     if (trigger != "core.st2.webhook") return {};
     std::string_view url = rule["trigger"]["parameters"].string_or("url", "NAME");
-    return fmt::format("then: millrace webhook create {} --scheme token --trigger {}",
-                       url.starts_with('/') ? url.substr(1) : url, trigger);
+    while (url.starts_with('/')) url.remove_prefix(1);
+    return fmt::format("deliveries go to /v1/webhooks/{} with a token of here, in a header", url);
   }
 
   static Value rule_of(const Value& rule, const std::string& ref, const std::string& trigger,

@@ -94,17 +94,17 @@ TEST(St2Plan, RulesAreWrittenUnlessTheirPackBringsThem) {
      "action": {"ref": "core.local", "parameters": {"cmd": "{{ trigger.body.b }}"}}},
     {"name": "on", "pack": "csv", "metadata_file": "rules/on.yaml", "enabled": false},
     {"name": "on", "pack": "lost", "metadata_file": "rules/on.yaml"},
-    {"name": "tell", "pack": "ops", "trigger": {"type": "core.st2.generic.notifytrigger"}},
+    {"name": "tell", "pack": "ops", "trigger": {"type": "core.st2.action.file_writen"}},
     {"name": "here", "pack": "ops"}])");
   St2Known known{.packs = {}, .keys = {}, .rules = {"ops.here"}};
   EXPECT_EQ(told_of(from, known),
             "pack csv: moves (from /packs/csv)\n"
-            "rule ops.hook: moves (then: millrace webhook create sample --scheme token --trigger "
-            "core.st2.webhook)\n"
+            "rule ops.hook: moves (deliveries go to /v1/webhooks/sample with a token of here, in a "
+            "header)\n"
             "rule csv.on: comes with its pack (off in StackStorm: look whether it is here)\n"
             "rule ops.here: is there\n"
             "rule lost.on: stays (its pack is not here)\n"
-            "rule ops.tell: stays (nothing fires core.st2.generic.notifytrigger here)\n");
+            "rule ops.tell: stays (nothing fires core.st2.action.file_writen here)\n");
   EXPECT_EQ(to_json(plan_import(from, known, kNow)[1].body),
             R"({"ref":"ops.hook","description":"","enabled":true,"type":"standard",)"
             R"("trigger":{"ref":"core.st2.webhook","parameters":{"url":"sample"}},)"

@@ -263,7 +263,7 @@ TEST_F(ApiTest, CataloguesAndSystemAnswer) {
   auto missing = get("/api/v1/actions/ci.biuld");
   EXPECT_EQ(missing.status, 404);
   EXPECT_NE(missing.text.find("'ci.build'"), std::string::npos);
-  EXPECT_EQ(get("/api/v1/triggers").data().size(), 3u);
+  EXPECT_EQ(get("/api/v1/triggers").data().size(), 5u);
   EXPECT_EQ(get("/metrics").text, "millrace_up 1\n");
   EXPECT_EQ(get("/info").data()["phase"], Value("ready"));
   EXPECT_EQ(get("/api/v1/openapi.json").body["openapi"], Value("3.1.0"));

@@ -38,7 +38,9 @@ Decided RefreshCatalog::decide(Context& ctx) const {
   }
   auto next = ctx.catalogs().with_rules(news_.rules);
   for (const auto& webhook : news_.webhooks) next = next->with_webhook(webhook);
-  next = next->with_paused(news_.tenant, news_.paused);
+  if (news_.paused != next->of(news_.tenant).paused()) {
+    next = next->with_paused(news_.tenant, news_.paused);
+  }
   if (!news_.policies.empty()) next = next->with_policies(news_.tenant, news_.policies);
   ctx.decision().check_limits = !news_.policies.empty();
   // Who loads or uninstalls a pack at this version is newer than all that it rests on.
@@ -62,7 +64,7 @@ class ShowPacks final : public Transition {
     next = next->with_packs(tenant_, packs_.own);
     for (const auto& pack : packs_.retired) next = next->with_retired(tenant_, pack);
     ctx.decision().catalog = next->with_missing(tenant_, packs_.missing);
-    ctx.decision().check_limits = true;
+    ctx.decision().check_limits = !ctx.catalog(tenant_).policies().empty();
     return ctx.decided();
   }
 

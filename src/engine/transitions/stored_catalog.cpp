@@ -74,8 +74,9 @@ Result<std::shared_ptr<const Catalog>> with_stored(std::shared_ptr<const Catalog
   for (auto& [tenant, own] : of_tenants) catalog = catalog->with_policies(tenant, std::move(own));
   TRY(auto versions, store::catalogs_of_all_tenants(reader));
   for (const auto& row : versions) {
-    catalog = catalog->with_version(row.tenant, row.version)
-                  ->with_paused(row.tenant, paused_timers(row.paused_json));
+    catalog = catalog->with_version(row.tenant, row.version);
+    if (row.paused_json.empty()) continue;
+    catalog = catalog->with_paused(row.tenant, paused_timers(row.paused_json));
   }
   return catalog;
 }
