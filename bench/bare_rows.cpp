@@ -68,8 +68,8 @@ BareRowsIn<Db>::BareRowsIn(std::unique_ptr<Db> db) : db_(std::move(db)) {
       "WHERE dedupe.expires <= ?");
   event_ = db_->prepare(
       "INSERT INTO event (id, tenant, event_trigger, source, source_id, type, "
-      "trace, replay_of, created, trigger_parameters, payload) "
-      "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+      "trace, replay_of, created, chain, trigger_parameters, payload) "
+      "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?)");
   enforcement_ = db_->prepare(
       "INSERT INTO enforcement (id, tenant, rule, rule_ref, "
       "rule_revision, event, execution, status, error, created, verdicts) "

@@ -8,7 +8,7 @@ namespace {
 
 // In the order of SourceKind, then those that are kept for what the server may send one day.
 constexpr std::string_view kPrefixes[] = {
-    "webhook:", "timer:", "execution:", "sensor:", "rule:", "millrace:"};
+    "webhook:", "timer:", "execution:", "sensor:", "millrace:", "rule:"};
 
 }  // namespace
 

@@ -7,10 +7,10 @@
 
 // Who sent an event stands in its source. What the server itself sends, and what it has seen a
 // valid signature of, has a source that nobody else may give: `webhook:NAME`, `timer:TRIGGER`,
-// `execution:ID`, `sensor:REF`.
+// `execution:ID`, `sensor:REF`, `millrace:WHAT`.
 namespace millrace::kernel {
 
-enum class SourceKind : uint8_t { Webhook, Timer, Execution, Sensor };
+enum class SourceKind : uint8_t { Webhook, Timer, Execution, Sensor, Server };
 
 // The only way to a source of the server's own.
 std::string own_source(SourceKind kind, std::string_view name);

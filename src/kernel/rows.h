@@ -29,6 +29,7 @@ struct EventRow {
   std::string trace;                    // W3C traceparent
   EventId replay_of;
   int64_t created = 0;
+  int32_t chain = 0;  // how many rules have led to it: engine/transitions/told_events.h
 };
 
 enum class EnforcementStatus : uint8_t { Created = 0, Failed = 1 };

@@ -50,7 +50,9 @@ struct Action {
   OutputFormat output_format = OutputFormat::Text;
   std::vector<std::string> runs_on;      // labels that its worker has to offer
   std::vector<std::string> permissions;  // asks for an API token with these
-  bool keeps_output_errors = false;      // an output that is not what was declared fails no run
+  Value
+      notify;  // whom to tell at its end, as StackStorm has it: a map of on-complete, ...; or null
+  bool keeps_output_errors = false;  // an output that is not what was declared fails no run
   bool enabled = true;
   Sdk sdk = Sdk::None;        // Python of python-script, Node of node-script, Ssh of remote-*
   Reuse reuse = Reuse::None;  // of one with an SDK

@@ -40,11 +40,12 @@ class ActionReader {
     if (action_.sdk == Sdk::Python && !section_.find("permissions")) {
       action_.permissions.assign(std::begin(kOfPythonScript), std::end(kOfPythonScript));
     }
+    action_.notify = section_.map("notify");
     read_labels();
     section_.ignore({"label", "tags", "examples", "meta", "metadata_file", "output_key",
                      "runtime_version", "deprecated"});
-    section_.not_supported({"notify", "log_retention_policy", "log_retention_limit",
-                            "worker_selector", "worker_tolerations", "worker_affinity",
+    section_.not_supported({"log_retention_policy", "log_retention_limit", "worker_selector",
+                            "worker_tolerations", "worker_affinity",
                             "default_execution_permission_set_refs", "content_version"});
     warn_of_secret_argument();
     section_.finish();

@@ -37,6 +37,7 @@ class RuleIndex {
   // Both at once; none is in both.
   RuleIndex changed_by(std::vector<RulePtr> changed, std::set<std::string_view> gone) const;
   size_t size() const;
+  bool has_rules_on(std::string_view trigger) const { return triggers_.contains(trigger); }
 
   // The rules that match, and those that could not be judged, in the order of their refs. Backstop
   // rules count only when no other rule matches. Error EXP-0004 (expr::needed_keys), for all rules

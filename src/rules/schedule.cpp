@@ -221,8 +221,28 @@ int64_t floor_seconds(int64_t ms) { return ms >= 0 ? ms / 1000 : (ms - 999) / 10
 
 bool is_timer(std::string_view trigger_ref) { return find_timer(trigger_ref) != nullptr; }
 
+// See engine/transitions/told_events.h.
+constexpr std::string_view kToldByServer[] = {
+    "core.st2.generic.actiontrigger",
+    "core.st2.generic.notifytrigger",
+    "core.st2.generic.inquiry",
+    "core.st2.key_value_pair.create",
+    "core.st2.key_value_pair.update",
+    "core.st2.key_value_pair.value_change",
+    "core.st2.key_value_pair.delete",
+    "core.st2.sensor.process_spawn",
+    "core.st2.sensor.process_exit",
+    "core.inquiry_created",
+    "core.inquiry_answered",
+    "core.pack_installed",
+    "core.system_alert",
+};
+
 std::string_view fired_by_server(std::string_view trigger_ref) {
   if (is_timer(trigger_ref)) return "a rule on it sets its timer";
+  if (std::ranges::find(kToldByServer, trigger_ref) != std::end(kToldByServer)) {
+    return "it tells what it has done itself";
+  }
   bool of_webhooks = trigger_ref == "core.webhook" || trigger_ref == "core.st2.webhook";
   return of_webhooks ? "deliver to a webhook endpoint" : std::string_view();
 }

@@ -52,6 +52,7 @@ struct Table<kernel::EventRow> {
       column("trace", &Row::trace),
       column("replay_of", &Row::replay_of),
       column("created", &Row::created),
+      column("chain", &Row::chain),
       blob("trigger_parameters", &Row::trigger_parameters_json),
       blob("payload", &Row::payload_json).body(),
   };

@@ -10,7 +10,7 @@ using namespace kernel;
 // All columns of a row, to compare it by; `head`: without the texts that lists leave out.
 inline auto fields(const EventRow& r) {
   return std::tie(r.id, r.tenant, r.trigger, r.source, r.source_id, r.type, r.payload_json,
-                  r.trigger_parameters_json, r.trace, r.replay_of, r.created);
+                  r.trigger_parameters_json, r.trace, r.replay_of, r.created, r.chain);
 }
 inline auto fields(const EnforcementRow& r) {
   return std::tie(r.id, r.tenant, r.rule, r.rule_ref, r.rule_revision, r.event, r.execution,

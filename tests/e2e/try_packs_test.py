@@ -69,8 +69,8 @@ FAULTS = {
         {"rules/on.yaml": RULE % ("core.st2.webhook", "check_procs")},
         "without 1 file", "unknown action 'check_procs'"),
     "rule_on_a_trigger_of_core": (
-        {"rules/on.yaml": RULE % ("core.st2.generic.notifytrigger", "core.noop")},
-        WHOLE, "unknown trigger 'core.st2.generic.notifytrigger'"),
+        {"rules/on.yaml": RULE % ("core.st2.action.file_writen", "core.noop")},
+        WHOLE, "unknown trigger 'core.st2.action.file_writen'"),
     "rule_on_a_trigger_of_another_pack": (
         {"rules/on.yaml": RULE % ("linux.file_watch.line", "core.noop")},
         WHOLE, "unknown trigger 'linux.file_watch.line'"),
@@ -95,7 +95,7 @@ FAULTS = {
         "without 1 file", "gone"),
     "notify": (
         {"actions/act.yaml": ACTION + "notify: {on-complete: {message: done}}\n"},
-        WHOLE, "'notify' is not supported yet and has no effect"),
+        WHOLE, None),
     "runner_that_is_not_there": (
         {"actions/act.yaml": "name: act\nrunner_type: winrm-cmd\n"},
         WHOLE, "runner type 'winrm-cmd' is not supported"),

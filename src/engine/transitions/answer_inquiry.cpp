@@ -7,6 +7,7 @@
 #include "base/json_schema.h"
 #include "base/time.h"
 #include "engine/transitions/request.h"
+#include "engine/transitions/told_events.h"
 #include "engine/transitions/work_off.h"
 
 namespace millrace::engine {
@@ -96,6 +97,7 @@ Decided AnswerInquiry::decide(Context& ctx) const {
   answered.version += 1;
   answered.updated = ctx.now();
   ctx.changes.inquiries.push_back(answered);
+  tell_answered(ctx, *row, answered);
   ctx.changes.feed.push_back({.tenant = answered.tenant,
                               .type = EntityType::Inquiry,
                               .op = ChangeOp::Updated,

@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "base/json_schema.h"
 #include "engine/transitions/enforce.h"
+#include "engine/transitions/told_events.h"
 #include "kernel/event_source.h"
 #include "rules/schedule.h"
 
@@ -72,6 +73,7 @@ Result<BuiltinOutcome> inject_trigger(Context& ctx, const kernel::ExecutionRow& 
   event.source = kernel::own_source(kernel::SourceKind::Execution, row.id.str());
   event.source_id = row.id.str();
   event.trace = row.trace;
+  event.chain = chain_of(row);
   event.created = ctx.now();
   const Value& payload = parameters["payload"];
   event.payload_json = to_json(payload.is_null() ? Value::map() : payload);
@@ -91,6 +93,7 @@ Result<BuiltinOutcome> announce(Context& ctx, const kernel::ExecutionRow& row,
   event.source = kernel::own_source(kernel::SourceKind::Execution, row.id.str());
   event.source_id = row.id.str();
   event.trace = row.trace;
+  event.chain = chain_of(row);
   event.created = ctx.now();
   event.payload_json = to_json(Value::map({{"route", parameters.string_or("route", "general")},
                                            {"message", Value(parameters["message"])},
@@ -149,6 +152,7 @@ Result<BuiltinOutcome> ask(Context& ctx, const kernel::ExecutionRow& row, const 
                               .entity = inquiry.id.value,
                               .detail = "pending",
                               .at = ctx.now()});
+  tell_asked(ctx, row, inquiry);
   ctx.changes.inquiries.push_back(std::move(inquiry));
   return outcome;
 }

@@ -7,6 +7,7 @@
 #include "engine/transitions/messages.h"
 #include "engine/transitions/schedule.h"
 #include "engine/transitions/start.h"
+#include "engine/transitions/told_events.h"
 
 namespace millrace::engine {
 
@@ -121,6 +122,8 @@ Decided BuryMessage::decide(Context& ctx) const {
                                     .subject = about_.subject,
                                     .reason = reason_,
                                     .created = ctx.now()});
+  bool tells = about_.tenant && hands_over_;  // else this one failed before, perhaps of the event
+  if (tells) tell_alert(ctx, about_.tenant, refused_->name(), about_.subject, reason_);
   ctx.agenda = {};  // nobody above is told of a hand-over: its status is its own
   return ctx.decided([this](Deliveries&) {
     refused_->fail(Error(ErrorKind::Internal, "ENG-0002",

@@ -25,6 +25,7 @@ struct Caller {
   TenantId tenant;
   std::string identity;
   std::string trace;            // W3C traceparent; goes into what is made
+  ExecutionId run;              // whose token it is: what it makes is of its chain of rules
   std::string idempotency_key;  // empty: none
   std::string request_hash;     // of method, path and body; with idempotency_key
 };

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/transitions/enforce.h"
 
+#include <fmt/format.h>
+
 #include <functional>
 
 #include "base/json.h"
 #include "base/problems.h"
 #include "engine/transitions/start.h"
+#include "engine/transitions/told_events.h"
 
 namespace millrace::engine {
 
@@ -33,6 +36,12 @@ Result<void> note(InHand& in_hand, std::string_view doing, const rules::Compiled
 // The execution that a matched rule asks for, or why there is none.
 Result<ExecutionId> start_for(Context& ctx, const EventRow& event, const rules::CompiledRule& rule,
                               const rules::EventScope& scope, EnforcementId enforcement) {
+  if (event.chain >= kLongestChain) {
+    return Error(ErrorKind::Conflict, "RUL-0013",
+                 fmt::format("{} rules have led to this event, each by the one before: this one "
+                             "starts nothing, for they seem to go round in a loop",
+                             event.chain));
+  }
   if (ctx.in_hand()) TRY(note(*ctx.in_hand(), "render", rule));
   TRY(Value parameters, rules::render_parameters(rule, scope, ctx.expressions(), enforcement));
   StartRequest request;
@@ -46,6 +55,7 @@ Result<ExecutionId> start_for(Context& ctx, const EventRow& event, const rules::
   request.rule = rule.id();
   request.rule_revision = rule.revision();
   request.trigger_ref = event.trigger;
+  request.chain = event.chain + 1;
   request.allowance = scope.allowance;
   return start_execution(ctx, request);
 }

@@ -5,6 +5,7 @@
 #include "base/mutants.h"
 #include "engine/transitions/enforce.h"
 #include "engine/transitions/request.h"
+#include "engine/transitions/told_events.h"
 #include "engine/transitions/work_off.h"
 #include "kernel/event_source.h"
 
@@ -22,6 +23,7 @@ class IngestEvent final : public Request<Ingested> {
       : Request(std::move(caller), std::move(reply)),
         event_(std::make_unique<NewEvent>(std::move(event))) {}
   std::string_view name() const override { return "ingest_event"; }
+  void want(Wanted& wanted) const override { want_run(wanted, caller_); }
   Decided decide(Context& ctx) const override;
 
  private:
@@ -55,6 +57,7 @@ EventRow IngestEvent::row(Context& ctx, EventId id) const {
     row.trigger_parameters_json = to_json(event_->trigger_parameters);
   }
   row.trace = caller_.trace;
+  row.chain = chain_of(ctx, caller_);
   row.created = ctx.now();
   return row;
 }

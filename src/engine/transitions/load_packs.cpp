@@ -10,6 +10,7 @@
 #include "engine/transitions/rule_override.h"
 #include "engine/transitions/rule_rows.h"
 #include "engine/transitions/schedule.h"
+#include "engine/transitions/told_events.h"
 #include "rules/schedule.h"
 
 namespace millrace::engine {
@@ -93,6 +94,7 @@ void LoadPacks::note_release(Context& ctx, const Pack& pack) const {
                                 .op = ChangeOp::Updated,
                                 .detail = pack.ref,
                                 .at = ctx.now()});
+    tell_installed(ctx, caller_.tenant, pack);
   }
   ctx.changes.pack_releases.push_back(
       {caller_.tenant, pack.ref, pack.version, pack.digest, ctx.now(),

@@ -9,6 +9,7 @@
 #include "engine/transitions/limits.h"
 #include "engine/transitions/parameters.h"
 #include "engine/transitions/run_env.h"
+#include "engine/transitions/told_events.h"
 #include "engine/transitions/waiting.h"
 #include "engine/transitions/work_order.h"
 #include "model/labels.h"
@@ -47,6 +48,7 @@ std::string encode_env(const StartRequest& request, bool is_workflow) {
   }
   if (!request.trigger_ref.empty()) env.set("trigger", request.trigger_ref);
   if (request.env.is_map() && request.env.size() > 0) env.set("env", request.env);
+  if (request.chain > 0) env.set("chain", request.chain);
   if (request.context.is_map()) env.set("context", request.context);
   return env.size() == 0 ? std::string() : to_json(env);
 }
@@ -480,6 +482,7 @@ void finish(Context& ctx, ExecutionId id, ExecutionStatus status, FailureClass f
   row.held.clear();
   row.ended = ctx.now();
   put_result(ctx, row, result.is_null() ? std::string() : to_json(result));
+  tell_ended(ctx, row, result);
   note_update(ctx, row);
   tell_workflow(ctx, row, result);
 }

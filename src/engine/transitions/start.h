@@ -33,6 +33,7 @@ struct StartRequest {
   // What checking its parameters draws on, with whatever else the decision does for one request.
   // Null: each check has only its own ceiling.
   expr::Allowance* allowance = nullptr;
+  int32_t chain = 0;          // how many rules have led to it, this one among them
   std::string inherited_env;  // ExecutionRow::env_json of the workflow
   Value context;              // NewExecution::context
 };

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/transitions/request.h"
+#include "engine/transitions/told_events.h"
 #include "engine/transitions/work_off.h"
 
 namespace millrace::engine {
@@ -18,6 +19,7 @@ class StartExecution final : public Request<ExecutionRow> {
   void want(Wanted& wanted) const override {
     // Of a taken Idempotency-Key the answer is the first request's execution.
     wanted.executions_of_keys |= !caller_.idempotency_key.empty();
+    want_run(wanted, caller_);
   }
   // While the end of the first one is being committed the answer waits: a watch that begins now
   // would miss it.
@@ -46,6 +48,7 @@ Decided StartExecution::decide(Context& ctx) const {
   request.priority = request_->priority;
   request.timeout_ms = request_->timeout_ms;
   request.context = request_->context;
+  request.chain = chain_of(ctx, caller_);
   request.identity = caller_.identity;
   request.trace = caller_.trace;
   expr::Allowance allowance;

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "engine/transitions/request.h"
+#include "engine/transitions/told_events.h"
 
 namespace millrace::engine {
 
@@ -73,6 +74,7 @@ Decided WriteKey::decide(Context& ctx) const {
              .updated = ctx.now(),
              .deleted = write_.remove};
   remember_answer(ctx, caller_, row.version);
+  if (!write_.is_config) tell_key(ctx, live, write_.remove ? nullptr : &row);
   ctx.changes.keys.push_back(row);
   // A key has no id: the feed names it.
   ctx.changes.feed.push_back({.tenant = row.key.tenant,

@@ -56,6 +56,7 @@ engine::Caller Call::caller() const {
   caller.tenant = who.tenant;
   caller.identity = who.identity;
   caller.trace = trace;
+  caller.run = who.execution;
   if (route && route->takes_key) {
     caller.idempotency_key = http.headers.find("idempotency-key");
     if (!caller.idempotency_key.empty()) {

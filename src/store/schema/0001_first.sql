@@ -92,6 +92,7 @@ CREATE TABLE event (
   trace TEXT NOT NULL,
   replay_of BIGINT NOT NULL,
   created BIGINT NOT NULL,
+  chain BIGINT NOT NULL,
   trigger_parameters BYTES NOT NULL,
   payload BYTES NOT NULL
 );
