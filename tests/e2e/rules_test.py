@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Rules as users meet them: tests, verdicts, replays, history, overrides, StackStorm's files, {{ system }}."""
+import contextlib
 import json
+import sqlite3
 import sys
 import tempfile
 import time
@@ -333,7 +335,31 @@ def bad_rules_are_refused_and_others_served():
     SERVER.cli("run", "core.echo", "message=still here")
 
 
+def secrets_of_actions_are_hidden():
+    folder = SERVER.packs_folder / "ops"
+    (folder / "actions/login.yaml").write_text(
+        "name: login\npack: ops\ndescription: d\nenabled: true\nrunner_type: noop\n"
+        "parameters: {token: {type: string, secret: true}, user: {type: string}}\n")
+    SERVER.reload()
+    until("the action is there", lambda: SERVER.client().request("GET", "/api/v1/actions/ops.login")[0] == 200)
+    body = rule("own.login", "ops.login", {"token": "s3cret-s3cret", "user": "ann"})
+    made = api("POST", "/api/v1/rules", body)
+    assert made["action"]["parameters"] == {"token": "********", "user": "ann"}, made
+    shown = api("GET", "/api/v1/rules/own.login")
+    api("PUT", "/api/v1/rules/own.login", shown | {"description": "kept"})
+    if not SERVER.store:  # else it is not in a file
+        with contextlib.closing(sqlite3.connect(f"file:{SERVER.data}/millrace.db?mode=ro", uri=True)) as store:
+            specs = store.execute("SELECT spec FROM rule WHERE ref = 'own.login' AND revision = 2").fetchall()
+        assert b"s3cret-s3cret" in bytes(specs[0][0]), "the mask was written in its place"
+    everything = SERVER.cli("rule", "list", "-o", "yaml") + SERVER.cli("rule", "history", "own.login")
+    assert "s3cret-s3cret" not in everything, everything
+    api("PUT", "/api/v1/rules/own.login", body | {"action": {"ref": "ops.login", "parameters": {"token": "{{ st2kv.system.t }}"}}})
+    assert api("GET", "/api/v1/rules/own.login")["action"]["parameters"]["token"] == "{{ st2kv.system.t }}"
+    api("DELETE", "/api/v1/rules/own.login", expect=(204,))
+
+
 CASES = [
+    secrets_of_actions_are_hidden,
     a_rule_sees_its_enforcement,
     a_workflow_sees_the_system_of_its_rule,
     verdicts_are_told_of_events_that_did_not_match,

@@ -243,7 +243,7 @@ Value shown_spec(const engine::TenantCatalog& catalog, const kernel::RuleRow& ro
   const auto* action = catalog.find_action(spec["action"].string_or("ref", ""));
   if (!action) return spec;
   Value use = spec["action"];
-  use.set("parameters", mask_secrets(use["parameters"], action->action.get()));
+  use.set("parameters", shown_parameters(use["parameters"], action->action.get()));
   spec.set("action", std::move(use));
   return spec;
 }

@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "engine/transitions/rule_override.h"
+#include "expr/expr.h"
 #include "rules/schedule.h"
 #include "rules/words.h"
 #include "services/api/parse.h"
@@ -204,7 +205,60 @@ RuleSpec spec_of(const RuleInput& input) {
   return spec;
 }
 
-RuleView rule_view(const kernel::RuleRow& row, const RuleSpec& spec) {
+namespace {
+
+const Action* find_action(const engine::TenantCatalog& catalog, std::string_view ref) {
+  const auto* found = catalog.find_action(ref);
+  return found ? found->action.get() : nullptr;
+}
+
+// Of an override: what it sets, as the rule would show it.
+Value shown_override(const engine::RuleOverride& override, const Action* action) {
+  Value out = engine::to_value(override);
+  const Value& use = override.set["action"];
+  if (!use.is_map() || !use.find("parameters")) return out;
+  Value shown = use;
+  shown.set("parameters", shown_parameters(use["parameters"], action));
+  Value set = override.set;
+  set.set("action", std::move(shown));
+  out.set("set", std::move(set));
+  return out;
+}
+
+constexpr std::string_view kHidden = "********";
+
+bool is_template(const Value& value) {
+  return value.is_string() &&
+         expr::detect(value.as_string(), expr::Mode::Native) != expr::Language::None;
+}
+
+}  // namespace
+
+Value shown_parameters(const Value& given, const Action* action) {
+  if (!given.is_map() || !action) return given;
+  Value out = given;
+  for (const auto& parameter : action->parameters) {
+    if (!parameter.secret) continue;
+    const Value* value = given.find(parameter.name);
+    if (value && !value->is_null() && !is_template(*value)) out.set(parameter.name, kHidden);
+  }
+  return out;
+}
+
+void keep_secrets(RuleInput& input, const RuleSpec& stored, const engine::TenantCatalog& catalog) {
+  const auto* action = find_action(catalog, input.action.ref);
+  if (!action || stored.action != input.action.ref) return;
+  for (const auto& parameter : action->parameters) {
+    const Value* given = input.action.parameters.find(parameter.name);
+    const Value* before = stored.action_parameters.find(parameter.name);
+    bool is_back = parameter.secret && before && given && *given == Value(kHidden);
+    if (is_back) input.action.parameters.set(parameter.name, *before);
+  }
+}
+
+RuleView rule_view(const kernel::RuleRow& row, const RuleSpec& spec,
+                   const engine::TenantCatalog& catalog) {
+  const auto* action = find_action(catalog, spec.action);
   RuleView view;
   view.id = row.id;
   view.ref = row.ref;
@@ -216,7 +270,7 @@ RuleView rule_view(const kernel::RuleRow& row, const RuleSpec& spec) {
   auto map_of = [](const Value& given) { return given.is_null() ? Value::map() : given; };
   view.trigger = {spec.trigger, map_of(spec.trigger_parameters)};
   view.criteria = spec.criteria;
-  view.action = {spec.action, map_of(spec.action_parameters)};
+  view.action = {spec.action, shown_parameters(map_of(spec.action_parameters), action)};
   view.trace_tag = spec.trace_tag;
   view.changed_by = row.author;
   view.created = {row.created};
@@ -224,13 +278,13 @@ RuleView rule_view(const kernel::RuleRow& row, const RuleSpec& spec) {
   if (!spec.enabled) view.state = RuleState::Disabled;
   auto override = engine::read_override(row.override_json);
   if (override.ok() && override->is_there()) {  // may fail: then it is shown without
-    view.override = engine::to_value(*override);
+    view.override = shown_override(*override, action);
   }
   return view;
 }
 
 RuleView rule_view(const engine::RuleEntry& entry, const engine::TenantCatalog& catalog) {
-  auto view = rule_view(entry.row, entry.spec);
+  auto view = rule_view(entry.row, entry.spec, catalog);
   if (!entry.compiled) {
     view.state = RuleState::OutOfForce;
     view.fault = entry.fault;

@@ -67,8 +67,13 @@ struct RuleView {
 
   static const Fields& fields();
 };
-RuleView rule_view(const kernel::RuleRow& row, const RuleSpec& spec);
+RuleView rule_view(const kernel::RuleRow& row, const RuleSpec& spec,
+                   const engine::TenantCatalog& catalog);
 RuleView rule_view(const engine::RuleEntry& entry, const engine::TenantCatalog& catalog);
+// What a rule gives its action, with ******** for each value, no template, that is secret there.
+Value shown_parameters(const Value& given, const Action* action);
+// What was shown so and comes back is the value that the rule has.
+void keep_secrets(RuleInput& input, const RuleSpec& stored, const engine::TenantCatalog& catalog);
 // Of a rule that is sound, but perhaps not meant so.
 std::vector<std::string> warnings_of(const RuleSpec& spec, const engine::TenantCatalog& catalog);
 // The ref of a rule, which people choose. Errors: Invalid, API-0040.

@@ -129,9 +129,9 @@ Response answer_written(const engine::TenantCatalog& catalog, const RuleRow& row
   } else if (!row.deleted || !row.spec_json.empty()) {
     TRY(Value stored, parse_json(row.spec_json, kOwnJson));
     TRY(auto spec, engine::rule_from_value(stored));
-    view = rule_view(row, spec);
+    view = rule_view(row, spec, catalog);
   } else {
-    view = rule_view(row, RuleSpec{});
+    view = rule_view(row, RuleSpec{}, catalog);
   }
   auto spec = RuleSpec{};
   spec.trigger = view.trigger.ref;
@@ -178,6 +178,8 @@ Task<Response> update_rule(Call& call) {
         .with_problem("/ref", fmt::format("expected '{}'", call.param()));
   }
   CO_TRY(auto revision, call.if_match());
+  auto catalog = call.api.engine.catalog(call.who.tenant);
+  if (const auto* entry = catalog->find_rule(input.ref)) keep_secrets(input, entry->spec, *catalog);
   engine::RuleWrite write{spec_of(input), revision, false};
   co_return co_await write_rule(call, std::move(write), 200);
 }
