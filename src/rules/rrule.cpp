@@ -187,6 +187,7 @@ std::vector<int64_t> Rrule::picked_times(int64_t period) const {
   for (int64_t day = begin; day < end; ++day) {
     if (takes_day(day)) days.push_back(day);
   }
+  if (days.empty()) return {};
   std::vector<int64_t> of_day;
   for (int hour : hours_) {
     for (int minute : minutes_) {

@@ -252,6 +252,24 @@ TEST(DueFirings, CatchUpAsTheScheduleSays) {
   EXPECT_EQ(due_firings(minutes("none"), due, due + 500).at_ms, std::vector{due});
 }
 
+TEST(DueFirings, RecurrenceRulesAreCaughtUpAsOthers) {
+  auto missed = [](std::string_view catch_up) {
+    auto daily =
+        schedule("core.rruletimer",
+                 fmt::format(R"({{"rrule":"FREQ=DAILY;BYHOUR=9","catch_up":"{}"}})", catch_up));
+    return due_firings(daily, at("2026-05-01T09:00:00Z"), at("2026-05-04T12:00:00Z"));
+  };
+  EXPECT_TRUE(missed("none").at_ms.empty());
+  EXPECT_EQ(missed("one").at_ms, std::vector{at("2026-05-04T09:00:00Z")});
+  EXPECT_EQ(missed("all").at_ms.size(), 4u);
+  for (auto catch_up : {"none", "one", "all"}) {
+    EXPECT_EQ(missed(catch_up).next_ms, at("2026-05-05T09:00:00Z")) << catch_up;
+  }
+  auto ended = schedule("core.rruletimer", R"({"rrule":"FREQ=DAILY;UNTIL=20260502T000000Z"})");
+  EXPECT_EQ(due_firings(ended, at("2026-05-02T00:00:00Z"), at("2026-05-02T00:00:01Z")).next_ms,
+            std::nullopt);
+}
+
 TEST(DueFirings, BoundWhatIsCaughtUpAtOnce) {
   auto every_second =
       schedule("core.crontimer", R"({"expression":"* * * * * *","catch_up":"all"})");

@@ -100,6 +100,23 @@ TEST_F(RuleWebhooks, AreNotNamedByWhatIsNoPath) {
   }
 }
 
+// StackStorm's own webhook takes what any trigger fires.
+TEST_F(RuleWebhooks, St2FiresTheTriggerThatItsBodyNames) {
+  auto fire = [&](const std::string& body, Lines headers = {}) {
+    return deliver("/v1/webhooks/st2", std::move(headers), body);
+  };
+  auto sent = fire(R"({"trigger":"ci.push","payload":{"ref":"main"}})");
+  ASSERT_EQ(sent.status, 202) << sent.text;
+  auto event = get("/api/v1/events/" + std::string(sent.data().string_or("event", "")));
+  EXPECT_EQ(event.data()["trigger"], Value("ci.push"));
+  EXPECT_EQ(event.data()["payload"]["ref"], Value("main"));
+  EXPECT_EQ(fire(R"({"trigger":"ci.psh"})").code(), "EVT-0001");
+  EXPECT_EQ(fire(R"({"trigger":"core.webhook","payload":{}})").code(), "EVT-0003");
+  EXPECT_EQ(fire("[]").status, 400);
+  EXPECT_EQ(fire(R"({"trigger":"ci.push"})", {{"Authorization", ""}}).status, 401);
+  EXPECT_EQ(fire(R"({"trigger":"ci.push"})", bearer(token("rules:read"))).status, 403);
+}
+
 // Twilio signs the address; behind a proxy the server does not see it.
 TEST_F(RuleWebhooks, WhoSignsTheUrlNeedsOne) {
   auto make = [&](const std::string& more) {

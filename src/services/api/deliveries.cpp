@@ -2,16 +2,19 @@
 // What senders deliver to webhook endpoints.
 #include <fmt/format.h>
 
+#include "base/json.h"
 #include "base/text.h"
 #include "engine/machine/catalog.h"
 #include "engine/transitions/commands.h"
 #include "kernel/event_source.h"
+#include "rules/schedule.h"
 #include "rules/webhook.h"
 #include "services/api/admission.h"
 #include "services/api/call.h"
 #include "services/api/event_view.h"
 #include "services/api/routes.h"
 #include "services/api/shared.h"
+#include "services/api/trigger_event.h"
 #include "services/api/webhook_event.h"
 
 namespace millrace::api {
@@ -20,6 +23,8 @@ namespace {
 using auth::Permission;
 using kernel::WebhookRow;
 
+// StackStorm's own webhook: the body says which trigger fires.
+constexpr std::string_view kAnyTrigger = "st2";
 constexpr TenantId kOpenTenant = kDefaultTenant;  // whose deliveries need no tenant in their path
 
 // Whoever delivers has shown no credential that counts here: no hint at names that exist.
@@ -62,15 +67,20 @@ auth::HeaderLookup header_of(Call& call) {
   return [&call](std::string_view name) { return call.http.headers.find(name); };
 }
 
+// Who has no signature: a token that may send events.
+Result<void> check_token(Call& call) {
+  TRY(auto token, sender_token(call));
+  TRY(call.who, call.api.tokens.find(token, call.api.now_ms()));
+  return require(call, Permission::EventsSend);
+}
+
 // Who delivers: a signature over the raw body, or a token. Nothing is stored before this holds.
 Result<void> check_sender(Call& call, const WebhookRow& endpoint,
                           const auth::SignatureScheme* scheme) {
   if (!scheme) {
-    TRY(auto token, sender_token(call));
-    TRY(call.who, call.api.tokens.find(token, call.api.now_ms()));
+    TRY(check_token(call));
     if (call.who.tenant != endpoint.tenant) return nothing_here(endpoint.name);
-    TRY(check_may_send(call, endpoint.trigger));
-    return require(call, Permission::EventsSend);
+    return check_may_send(call, endpoint.trigger);
   }
   TRY(const auto* secrets, call.api.webhook_secrets.of(endpoint));
   TRY(auth::verify_signature(*scheme, header_of(call), call.http.body, *secrets, call.api.now_ms(),
@@ -86,6 +96,10 @@ Result<bool> check_head(Call& call, TenantId tenant, std::string_view name) {
   TRY(check_url(call));
   auto catalog = call.api.engine.catalog(tenant);
   const auto* endpoint = catalog->find_endpoint(rules::webhook_name(name));
+  if (!endpoint && rules::webhook_name(name) == kAnyTrigger) {
+    TRY(check_token(call));
+    return true;
+  }
   if (!endpoint) return nothing_here(name);
   const auto* scheme = auth::find_signature_scheme(endpoint->scheme);
   if (scheme && scheme->signs_body()) {
@@ -109,10 +123,60 @@ std::optional<std::string> slack_challenge(const WebhookRow& endpoint, const Val
   return std::string(body.string_or("challenge", ""));
 }
 
+Task<Response> ingest(Call& call, engine::NewEvent event) {
+  Value payload = event.payload;  // freed here, after the answer, where it was allocated
+  auto command = [&](auto reply) {
+    call.api.engine.submit(
+        engine::command::ingest(call.caller(), std::move(event), std::move(reply)));
+  };
+  CO_TRY(auto accepted, co_await ask<engine::Ingested>(command));
+  co_return net::HttpResponse::json(
+      202, fmt::format(R"({{"data":{{"event":"{}","duplicate":{}}}}})", accepted.event.value,
+                       accepted.duplicate));
+}
+
+Result<engine::NewEvent> named_event(const Call& call) {
+  TRY(Value body, parsed_body(call));
+  if (!body.is_map() || !body["trigger"].is_string()) {
+    return Error(ErrorKind::Invalid, "API-0060",
+                 R"(expected {"trigger": "pack.name", "payload": {...}})");
+  }
+  std::string ref(body["trigger"].as_string());
+  auto catalog = call.api.engine.catalog(call.who.tenant);
+  const auto* trigger = catalog->find_trigger(ref);
+  if (!trigger) {
+    return Error(ErrorKind::Invalid, "EVT-0001",
+                 fmt::format("unknown trigger '{}'{}", ref, catalog->suggest_trigger(ref)));
+  }
+  TRY(check_may_send(call, ref));
+  if (auto instead = rules::fired_by_server(ref); !instead.empty()) {
+    return Error(ErrorKind::Invalid, "EVT-0003",
+                 fmt::format("'{}' is fired by the server alone: {}", ref, instead));
+  }
+  engine::NewEvent event{.trigger = ref, .source = "st2", .type = ref};
+  event.payload = body["payload"].is_null() ? Value::map() : body["payload"];
+  TRY(check_fired(*trigger, &event.payload, Value()));
+  event.payload_json = to_json(event.payload);
+  return event;
+}
+
+Task<Response> fire_trigger(Call& call) {
+  CO_TRY(check_token(call));
+  engine::NewEvent event;
+  auto read = [&]() -> Result<void> {
+    TRY(event, named_event(call));
+    return {};
+  };
+  bool is_long = call.http.body.size() > Readers::kLongBody;
+  CO_TRY(is_long ? co_await call.api.readers.parse(read) : read());
+  co_return co_await ingest(call, std::move(event));
+}
+
 Task<Response> deliver(Call& call, TenantId tenant, std::string_view name) {
   CO_TRY(check_url(call));
   auto catalog = call.api.engine.catalog(tenant);
   const auto* endpoint = catalog->find_endpoint(rules::webhook_name(name));
+  if (!endpoint && rules::webhook_name(name) == kAnyTrigger) co_return co_await fire_trigger(call);
   if (!endpoint) co_return nothing_here(name);
   const auto* scheme = auth::find_signature_scheme(endpoint->scheme);
   CO_TRY(check_sender(call, *endpoint, scheme));
@@ -126,15 +190,7 @@ Task<Response> deliver(Call& call, TenantId tenant, std::string_view name) {
   if (auto challenge = slack_challenge(*endpoint, event.payload["body"])) {
     co_return net::HttpResponse::text(200, *std::move(challenge));
   }
-  Value payload = event.payload;  // freed here, after the answer, where it was allocated
-  auto command = [&](auto reply) {
-    call.api.engine.submit(
-        engine::command::ingest(call.caller(), std::move(event), std::move(reply)));
-  };
-  CO_TRY(auto accepted, co_await ask<engine::Ingested>(command));
-  co_return net::HttpResponse::json(
-      202, fmt::format(R"({{"data":{{"event":"{}","duplicate":{}}}}})", accepted.event.value,
-                       accepted.duplicate));
+  co_return co_await ingest(call, std::move(event));
 }
 
 Task<Response> deliver_webhook(Call& call) { return deliver(call, kOpenTenant, call.param()); }
