@@ -113,11 +113,10 @@ enum class Mutant : uint8_t {
   NewestReleaseNotTold,
   // K11: limits of policies hold
   LimitNotCounted,
-  GaugeNotWaitedFor,
+  GaugeNotWritten,
   PlaceKept,
-  HeadNotTold,
 };
-inline constexpr int kMutants = static_cast<int>(Mutant::HeadNotTold) + 1;
+inline constexpr int kMutants = static_cast<int>(Mutant::PlaceKept) + 1;
 
 #ifdef MILLRACE_MUTANTS
 extern Mutant mutant_in_force;

@@ -300,6 +300,7 @@ struct GaugeRow {
   int64_t window = 0;      // of a quota: when its hour or day began
   int64_t used = 0;        // in that
   int64_t idle_at = 0;     // it says nothing any more from then on, when nobody is counted
+  bool is_new = false;     // written only: there must be none yet
 };
 
 enum class PlaceState : uint8_t {

@@ -25,22 +25,32 @@ Result<void> write_rows<&Changes::policies>(sql::Connection& db, Rows<PolicyRow>
 }
 
 // In the order of their names: two servers that write the same ones wait for each other, and
-// neither for both. Of one gauge the order stays.
+// neither for both. Of one gauge the order stays. A new one is inserted and nothing else is: what
+// rests on one that was not written finds none.
 template <>
 Result<void> write_rows<&Changes::gauges>(sql::Connection& db, Rows<GaugeRow> rows) {
-  static const auto text =
-      insert<GaugeRow>("ON CONFLICT (tenant, name) DO UPDATE SET " + excluded<GaugeRow>() +
-                       " WHERE gauge.version = excluded.version - 1");
-  TRY(auto batch, db.batch(text));
-  std::vector<const GaugeRow*> sorted(rows.begin(), rows.end());
-  std::ranges::sort(sorted, [](const GaugeRow* a, const GaugeRow* b) {
-    return std::tie(a->tenant, a->name, a->version) < std::tie(b->tenant, b->name, b->version);
-  });
-  for (const auto* r : sorted) add_row(*batch, *r);
-  return expect_touched(*batch, Rows<GaugeRow>(sorted), [](const GaugeRow& r) {
+  static const auto insert_text = insert<GaugeRow>("ON CONFLICT (tenant, name) DO NOTHING");
+  static const auto update_text =
+      update<GaugeRow>("WHERE tenant = $1 AND name = $2 AND version = $3");
+  TRY(auto inserts, db.batch(insert_text));
+  TRY(auto updates, db.batch(update_text));
+  std::vector<const GaugeRow*> fresh;
+  std::vector<const GaugeRow*> known;
+  for (const auto* r : rows) (r->is_new ? fresh : known).push_back(r);
+  for (auto* some : {&fresh, &known}) {
+    std::ranges::sort(*some, [](const GaugeRow* a, const GaugeRow* b) {
+      return std::tie(a->tenant, a->name, a->version) < std::tie(b->tenant, b->name, b->version);
+    });
+  }
+  for (const auto* r : fresh) add_row(*inserts, *r);
+  for (const auto* r : known) add_update(*updates, *r, r->tenant, r->name, r->version - 1);
+  auto error_of = [](const GaugeRow& r) {
     return stale(
         fmt::format("limit '{}': version {} does not hold any more", r.name, r.version - 1));
-  });
+  };
+  if (!fresh.empty()) TRY(expect_touched(*inserts, Rows<GaugeRow>(fresh), error_of));
+  if (!known.empty()) TRY(expect_touched(*updates, Rows<GaugeRow>(known), error_of));
+  return {};
 }
 
 // A batch names the places of an execution once (write.cpp).

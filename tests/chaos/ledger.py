@@ -13,6 +13,7 @@ FINAL = {"succeeded", "failed", "timeout", "canceled", "abandoned"}
 RULE = "chaos.on_event"
 UNKNOWN = 0
 TICKS = "chaos.ticks"  # its firings are events; the time is their source_id
+LIMITED, MOST_AT_ONCE = "chaos.again_few", 3  # pack/policies/few.yaml
 FLOW_TASKS = {"chaos.flow": {"first", "nap", "near", "far", "last"},
               "chaos.ask": {"before", "ask", "after"}}
 
@@ -184,31 +185,46 @@ def of_workflows(ledger, world):
             yield f"workflow {execution}: its tasks are {sorted(found)}, expected {sorted(expected)}"
 
 
-def of_slots(ledger, world):
-    """No worker has more runs at a time than slots. Only runs that have come to their end count:
-    of the others nobody knows how long they ran. The uptime has two digits."""
-    begun, steps = {}, collections.defaultdict(list)
-    for line in world.lines:
+def too_many_at_once(lines, most):
+    """The first that run at a time and are more than `most`; none: no such moment. Only runs that
+    have come to their end count: of the others nobody knows how long they ran. The uptime has two
+    digits."""
+    begun, steps, running = {}, [], set()
+    for line in lines:
         if line.word == "begin":
             begun[line.execution, line.attempt] = line
             continue
         first = begun.get((line.execution, line.attempt))
         if first and first.at < line.at:
-            steps[line.worker] += [(first.at, 1, line.execution), (line.at, -1, line.execution)]
-    for worker, changes in steps.items():
-        running = set()
-        for _, change, execution in sorted(changes, key=lambda c: (c[0], c[1])):
-            if change < 0:
-                running.discard(execution)
-                continue
-            running.add(execution)
-            if len(running) > world.slots:
-                yield (f"worker {worker} has {world.slots} slots and runs "
-                       f"{sorted(running)} at a time")
-                break
+            steps += [(first.at, 1, line.execution), (line.at, -1, line.execution)]
+    for _, change, execution in sorted(steps, key=lambda c: (c[0], c[1])):
+        (running.add if change > 0 else running.discard)(execution)
+        if len(running) > most:
+            return sorted(running)
+    return []
 
 
-CHECKS = (of_keys, of_events, of_effects, of_ends, of_workflows, of_slots)
+def of_slots(ledger, world):
+    """No worker has more runs at a time than slots."""
+    by_worker = collections.defaultdict(list)
+    for line in world.lines:
+        by_worker[line.worker].append(line)
+    for worker, lines in by_worker.items():
+        running = too_many_at_once(lines, world.slots)
+        if running:
+            yield f"worker {worker} has {world.slots} slots and runs {running} at a time"
+
+
+def of_limits(ledger, world):
+    """No more of it at a time than its policy says, whichever servers let them in."""
+    limited = [line for line in world.lines
+               if world.executions.get(line.execution, {}).get("action") == LIMITED]
+    running = too_many_at_once(limited, MOST_AT_ONCE)
+    if running:
+        yield f"the policy lets in {MOST_AT_ONCE} of {LIMITED}, and {running} run at a time"
+
+
+CHECKS = (of_keys, of_events, of_effects, of_ends, of_workflows, of_slots, of_limits)
 
 
 def faults(ledger, world):
@@ -315,9 +331,22 @@ def give_a_slot_twice(ledger, world):
     return line
 
 
+def let_in_too_many(ledger, world):
+    run = first_run(ledger, world, LIMITED)
+    if run:
+        row, line = world.executions[run], lines_of(world, run)[0]
+        for number in range(MOST_AT_ONCE + 1):
+            other = f"{run}{number}"
+            world.executions[other] = {**row, "id": other}
+            world.lines += [dataclasses.replace(line, word=word, at=at, execution=other, key="-",
+                                                worker=f"w{number}")
+                            for word, at in (("begin", line.at), ("end", line.at + 1))]
+    return run
+
+
 CONTROLS = (double_an_effect, repeat_a_line, forget_an_effect, lose_an_execution, take_a_key_twice,
             leave_one_open, start_a_task_twice, lose_an_event, enforce_twice, fire_twice,
-            give_a_slot_twice)
+            give_a_slot_twice, let_in_too_many)
 
 
 def controls(ledger, world):

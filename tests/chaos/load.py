@@ -13,7 +13,7 @@ from ledger import UNKNOWN
 EVENT = {"Content-Type": "application/cloudevents+json"}
 PATIENCE_S = 8  # then the answer is unknown, and the other server is asked
 RUNS = ("chaos.once", "chaos.again", "chaos.once_near", "chaos.again_near", "chaos.once_far",
-        "chaos.again_far")
+        "chaos.again_far", "chaos.again_few")
 KINDS = {"run_one": 8, "flow": 2, "question": 1, "event": 4, "cancel": 1}  # how often each is asked for
 
 

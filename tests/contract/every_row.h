@@ -47,7 +47,12 @@ inline kernel::Changes everything(int64_t n) {
     all.webhooks.push_back(
         {.id = WebhookId{id}, .tenant = kTenant, .name = "w" + std::to_string(i)});
     all.policies.push_back({.id = PolicyId{id}, .tenant = kTenant, .ref = "p" + std::to_string(i)});
-    all.gauges.push_back({.tenant = kTenant, .name = "g" + std::to_string(i), .version = 1});
+    GaugeRow gauge{.tenant = kTenant, .name = "g" + std::to_string(i), .version = 1};
+    gauge.is_new = true;
+    all.gauges.push_back(gauge);
+    gauge.is_new = false;
+    gauge.version = 2;
+    all.gauges.push_back(gauge);
     all.places.push_back({.tenant = kTenant, .gauge = "g" + std::to_string(i), .execution = x});
     all.places.push_back({.tenant = kTenant, .gauge = "h", .execution = x, .gone = true});
     all.tokens.push_back({.id = TokenId{id}, .tenant = kTenant, .hash = std::to_string(i)});

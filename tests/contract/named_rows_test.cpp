@@ -143,7 +143,15 @@ TEST_P(NamedRows, AGaugeIsWrittenOnlyOnItsVersionAndKnowsWhoIsFirst) {
                     .state = state,
                     .rank = rank};
   };
-  desk_->write({.gauges = {gauge("p/c", 5, 2), gauge("p/r", 5, 0), gauge("q/c", 5, 1)},
+  // What rests on one that was not written finds none.
+  EXPECT_EQ(ends(desk_->commit({{{.gauges = {gauge("p/c", 5, 2)}}}})),
+            std::vector{WriteEnd::Stale});
+  auto fresh = [&](std::string name, int64_t waiting) {
+    auto row = gauge(std::move(name), 5, waiting);
+    row.is_new = true;
+    return row;
+  };
+  desk_->write({.gauges = {fresh("p/c", 2), fresh("p/r", 0), fresh("q/c", 1)},
                 .places = {place(1, 9), place(2, 8), place(3, 1, PlaceState::Holds)}});
   // Two steps of one batch, one after the other.
   desk_->commit({{{.gauges = {gauge("p/c", 6, 3)}, .places = {place(4, 7)}}},
@@ -152,6 +160,7 @@ TEST_P(NamedRows, AGaugeIsWrittenOnlyOnItsVersionAndKnowsWhoIsFirst) {
   EXPECT_FALSE(must(find_gauge(*reader_, kOtherTenant, "p/c")));
   EXPECT_EQ(ends(desk_->commit({{{.gauges = {gauge("p/c", 7, 9)}}}})),
             std::vector{WriteEnd::Stale});
+  EXPECT_EQ(ends(desk_->commit({{{.gauges = {fresh("p/c", 9)}}}})), std::vector{WriteEnd::Stale});
   EXPECT_EQ(must(gauges_between(*reader_, kTenant, "p/", "p0", 9)).size(), 2U);
   auto waiting = must(first_places(*reader_, kTenant, "p/c", PlaceState::Waits, 9));
   ASSERT_EQ(waiting.size(), 2U);

@@ -163,6 +163,11 @@ constexpr Broken kBroken[] = {
      "of a run that comes when its permit is over its home says nothing", true},
     {Mutant::NewestReleaseNotTold, "newest-release-not-told",
      "found here: a load that comes behind an uninstall elsewhere counts as the older one", true},
+    {Mutant::LimitNotCounted, "limit-not-counted", "who asks for room finds it always", false,
+     true},
+    {Mutant::GaugeNotWritten, "gauge-not-written",
+     "who has been let in is known to the decision that did it, and not written", true, true},
+    {Mutant::PlaceKept, "place-kept", "who has ended goes on being counted", false, true},
 };
 static_assert(std::size(kBroken) == kMutants - 1);
 

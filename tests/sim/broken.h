@@ -14,6 +14,7 @@ struct Broken {
   std::string_view name;
   std::string_view what;
   bool of_several = false;  // what only several servers can get wrong: looked for in their worlds
+  bool of_limits = false;   // what only policies can: the same
 };
 std::span<const Broken> all_broken();
 const Broken* find_broken(std::string_view name);

@@ -7,6 +7,8 @@
 
 #include "engine/machine/transition.h"
 #include "engine/transitions/waiting.h"
+#include "kernel/gauges.h"
+#include "packs.h"
 #include "store/row_reader.h"
 
 namespace millrace::sim {
@@ -156,6 +158,21 @@ void Ledger::check(const Known& known) {
   }
 }
 
+// Whoever decides, and however it is counted: no more have been let in than the limit says.
+void Ledger::check_limits() {
+  std::map<std::string, int64_t> held;
+  for (const auto& [id, known] : executions_) {
+    if (is_final(known.row.status)) continue;
+    auto counted = counted_of(known.row.limits);
+    if (counted.how != Counted::How::Holds) continue;
+    for (const auto& gauge : counted.gauges) ++held[gauge];
+  }
+  for (const auto& [gauge, count] : held) {
+    if (count <= most_at_once(gauge)) continue;
+    violate_("K11", fmt::format("limit {}: {} have been let in", gauge, count));
+  }
+}
+
 void Ledger::take_timers(const engine::Decision& decision, int64_t now) {
   const auto& changes = decision.changes;
   auto forget = [&](int64_t id) {
@@ -223,6 +240,7 @@ void Ledger::committed(const engine::Decision& decision, ShardSet shards, int64_
   auto held = held_back(changes);
   for (const auto& row : changes.new_executions) execution(row, true);
   for (const auto& row : changes.executions) execution(row, false);
+  if (!changes.gauges.empty()) check_limits();
   for (const auto& row : changes.enqueue) executions_[row.execution.value].queued = true;
   for (auto of : changes.dequeue) executions_[of.id.value].queued = false;
   for (const auto& row : changes.outbox) executions_[row.subject].owed = true;

@@ -36,8 +36,8 @@ struct Known {
   std::set<int64_t> timers;
 };
 
-// What the commits that succeeded have come to, held against the promises K1 to K9 at each of them,
-// and against the store itself after each start of a server and at the end.
+// What the commits that succeeded have come to, held against the promises K1 to K9 and K11 at each
+// of them, and against the store itself after each start of a server and at the end.
 class Ledger {
  public:
   using Violate = std::function<void(std::string_view promise, std::string what)>;
@@ -73,6 +73,7 @@ class Ledger {
   std::set<int64_t> held_back(const kernel::Changes& changes) const;
   void check_starts(const std::set<int64_t>& held);
   void check_cancel(const kernel::Changes& changes, int64_t subject);
+  void check_limits();
   void take_timers(const engine::Decision& decision, int64_t now);
   void read(sql::Connection& store);
 

@@ -102,7 +102,9 @@ int run_many(SimStore& store, const Options& options) {
   int failed = 0;
   for (; done < options.count && clock.seconds() < options.seconds && failed < 10; ++done) {
     bool several = options.several && done % 2 == 1;
-    seed_in_hand = options.first + (options.several ? done / 2 : done) + (several ? kSeveral : 0);
+    bool limited = done % 4 >= 2;
+    seed_in_hand = options.first + (options.several ? done / 2 : done) + (several ? kSeveral : 0) +
+                   (limited ? kLimited : 0);
     Plan plan = plan_of(seed_in_hand);
     World world(store, plan.seed, coverage);
     auto violation = world.run(plan);
@@ -151,7 +153,8 @@ bool find_mutant(const Broken& broken, const Options& options, bool as_row) {
     ASSERT(store.ok());
     Coverage ignored;
     for (uint64_t i = 0; i < options.count; ++i) {
-      seed_in_hand = options.first + i + (broken.of_several ? kSeveral : 0);
+      seed_in_hand = options.first + i + (broken.of_several ? kSeveral : 0) +
+                     (broken.of_limits ? kLimited : 0);
       Plan plan = plan_of(seed_in_hand);
       auto violation = run_plan(**store, plan, ignored);
       if (!violation) continue;

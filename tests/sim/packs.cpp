@@ -42,7 +42,23 @@ tasks:
   after: {action: core.noop}
 )";
 
-std::shared_ptr<const Pack> make_release(int number) {
+// The same in each release: what was let in by one counts for the next.
+constexpr int64_t kFew = 2;
+
+std::vector<PolicySpec> policies() {
+  PolicySpec few{.ref = "ci.few", .action = "ci.check"};
+  few.concurrency = {.limit = kFew};
+  few.retry = {.count = 1, .delay_ms = 2000};
+  PolicySpec newest{.ref = "ci.newest", .action = "ci.build"};
+  newest.concurrency = {.limit = 1, .by = {"branch"}, .then = WhenFull::CancelOldest};
+  PolicySpec calm{.ref = "ci.calm", .action = "core.sleep"};
+  calm.rate = {.limit = 1, .per_ms = 5000};
+  PolicySpec forks{.ref = "ci.forks", .action = "ci.fork"};
+  forks.concurrency = {.limit = 1};
+  return {few, newest, calm, forks};
+}
+
+std::shared_ptr<const Pack> make_release(int number, bool limited) {
   using namespace engine;
   auto pack = std::make_shared<Pack>(*workflow_pack("d" + std::to_string(number)));
   auto add = [&](const char* ref, const char* text) {
@@ -53,6 +69,7 @@ std::shared_ptr<const Pack> make_release(int number) {
   add("ci.tells", kTells);
   add("ci.loop", kLoop);
   add("ci.expires", kExpires);
+  if (limited) pack->policies = policies();
   if (number > 0) {
     RuleSpec rule;
     rule.ref = "ci.of_the_pack";
@@ -72,23 +89,31 @@ std::shared_ptr<const Pack> core_pack() {
   return pack;
 }
 
-std::shared_ptr<const Pack> release(int number) {
+std::shared_ptr<const Pack> release(int number, bool limited) {
   static const auto all = [] {
-    std::array<std::shared_ptr<const Pack>, kReleases> packs;
-    for (int i = 0; i < kReleases; ++i) packs[static_cast<size_t>(i)] = make_release(i);
+    std::array<std::shared_ptr<const Pack>, 2 * kReleases> packs;
+    for (int i = 0; i < 2 * kReleases; ++i) {
+      packs[static_cast<size_t>(i)] = make_release(i % kReleases, i >= kReleases);
+    }
     return packs;
   }();
-  return all[static_cast<size_t>(number)];
+  return all[static_cast<size_t>(number + (limited ? kReleases : 0))];
 }
 
-std::shared_ptr<const engine::Catalog> catalog_of(int number) {
-  static std::array<std::shared_ptr<const engine::Catalog>, kReleases> made;
-  auto& catalog = made[static_cast<size_t>(number)];
+std::shared_ptr<const engine::Catalog> catalog_of(int number, bool limited) {
+  static std::array<std::shared_ptr<const engine::Catalog>, 2 * kReleases> made;
+  auto& catalog = made[static_cast<size_t>(number + (limited ? kReleases : 0))];
   if (!catalog) {
-    catalog =
-        engine::Catalog().with_system({core_pack()})->with_packs(kDefaultTenant, {release(number)});
+    catalog = engine::Catalog()
+                  .with_system({core_pack()})
+                  ->with_packs(kDefaultTenant, {release(number, limited)});
   }
   return catalog;
+}
+
+int64_t most_at_once(std::string_view gauge) {
+  if (gauge.starts_with("ci.few/")) return kFew;
+  return gauge.starts_with("ci.newest/") || gauge.starts_with("ci.forks/") ? 1 : INT64_MAX;
 }
 
 const std::vector<Startable>& startables() {

@@ -78,7 +78,10 @@ struct Plan {
 
 // From this seed on a world has two to four servers, each with a part of the shards.
 inline constexpr uint64_t kSeveral = 1'000'000'000;
-inline bool has_several(uint64_t seed) { return seed >= kSeveral; }
+// From this one on its packs have policies; with several servers from the sum of both on.
+inline constexpr uint64_t kLimited = 1'000'000'000'000;
+inline bool has_several(uint64_t seed) { return seed % kLimited >= kSeveral; }
+inline bool has_limits(uint64_t seed) { return seed >= kLimited; }
 
 Plan plan_of(uint64_t seed);
 

@@ -22,6 +22,7 @@ using engine::Decision;
 World::World(SimStore& store, uint64_t seed, Coverage& coverage)
     : store_(store),
       several_(has_several(seed)),
+      limited_(has_limits(seed)),
       coverage_(coverage),
       ledger_(
           [this](std::string_view promise, std::string what) { violate(promise, std::move(what)); },
@@ -154,7 +155,7 @@ void World::apply(const Op& op) {
 engine::PackSet World::pack_set(bool all_there) {
   engine::PackSet set;
   set.system = {core_pack()};
-  set.own = {release(release_)};
+  set.own = {release(release_, limited_)};
   auto pinned = store::pinned_releases(store_.inspector());
   if (!pinned.ok()) {
     violate("K1", "a commit is over and holds the store");
@@ -169,12 +170,12 @@ engine::PackSet World::pack_set(bool all_there) {
     set.newest = current->newest;
   }
   for (auto& row : *pinned) {
-    if (row.pack != "ci" || row.digest == release(release_)->digest) continue;
+    if (row.pack != "ci" || row.digest == release(release_, limited_)->digest) continue;
     int number = row.digest.back() - '0';
     if (!all_there && lost_releases_.contains(number)) {
       set.missing.push_back(row);
     } else {
-      set.retired.push_back(release(number));
+      set.retired.push_back(release(number, limited_));
     }
   }
   return set;
@@ -197,7 +198,7 @@ void World::start(Place& at) {
       TRY(epoch, store::claim_shards(*writer, at.number, at.shards));
     }
     auto packs = pack_set(quiet_);
-    auto catalog = catalog_of(release_);
+    auto catalog = catalog_of(release_, limited_);
     for (const auto& pack : packs.retired) {
       catalog = catalog->with_retired(kDefaultTenant, pack);
     }

@@ -206,6 +206,7 @@ class World final : private kernel::WorkReceiver {
 
   SimStore& store_;
   const bool several_;  // servers
+  const bool limited_;  // policies
   Coverage& coverage_;
   std::function<void(std::string)> trace_;
   std::optional<Violation> violation_;

@@ -175,7 +175,7 @@ std::vector<std::shared_ptr<const Pack>> World::packs_in_force() {
   ASSERT_MSG(current.ok(), current.error().describe());
   std::vector<std::shared_ptr<const Pack>> packs;
   for (const auto& row : current->rows) {
-    if (row.pack == "ci") packs.push_back(release(row.digest.back() - '0'));
+    if (row.pack == "ci") packs.push_back(release(row.digest.back() - '0', limited_));
   }
   return packs;
 }

@@ -301,8 +301,7 @@ LoadedGauge* Context::gauge(TenantId tenant, const std::string& name) {
   if (auto known = gauges_.find(key); known != gauges_.end()) return &known->second;
   uint64_t number = number_of(key);
   bool is_own = batch_.gauges.contains(number);
-  if (!is_own && batch_.memory.in_flight && batch_.memory.in_flight(number) &&
-      !mutant(Mutant::GaugeNotWaitedFor)) {
+  if (!is_own && batch_.memory.in_flight && batch_.memory.in_flight(number)) {
     lacks_gauge_ = true;
     waits_for_gauge_ = number;
     return nullptr;
@@ -320,16 +319,21 @@ LoadedGauge* Context::gauge(TenantId tenant, const std::string& name) {
 }
 
 void Context::count(LoadedGauge& gauge) {
+  if (mutant(Mutant::GaugeNotWritten)) return;
   auto& row = gauge.row;
   auto same = [&](const auto& one) { return one.tenant == row.tenant && one.name == row.name; };
   auto written = std::ranges::find_if(changes.gauges, same);
   if (written != changes.gauges.end()) {
+    bool is_new = written->is_new;
     *written = row;
+    written->is_new = is_new;
     return;
   }
   // One that was removed meanwhile counts anew from a number that it has never had.
-  row.version = row.version == 0 ? new_raw_id() : row.version + 1;
+  bool is_new = row.version == 0;
+  row.version = is_new ? new_raw_id() : row.version + 1;
   changes.gauges.push_back(row);
+  changes.gauges.back().is_new = is_new;
 }
 
 void Context::put_place(LoadedGauge& gauge, kernel::PlaceRow place) {

@@ -538,7 +538,9 @@ void Loader::apply(const Changes& changes, Loaded& rows) {
     if (timer.kind == TimerKind::Wake) rows.delays_[ExecutionId{timer.subject}] = timer.id;
   }
   for (const auto& row : changes.gauges) {
-    rows.gauges_[{row.tenant, row.name}].row = row;
+    auto& known = rows.gauges_[{row.tenant, row.name}].row;
+    known = row;
+    known.is_new = false;
   }
   for (const auto& place : changes.places) {
     rows.gauges_[{place.tenant, place.gauge}].put(place);

@@ -115,7 +115,7 @@ std::optional<Error> refusal(const Asked& asked, int64_t now) {
 bool is_fresh_row(const ExecutionRow& row) { return row.version == 1; }
 
 void look_again(Context& ctx, const ExecutionRow& row, const LoadedGauge& gauge) {
-  if (gauge.row.waiting <= 0 || mutant(Mutant::HeadNotTold)) return;
+  if (gauge.row.waiting <= 0) return;
   const PlaceRow* first = gauge.first();
   ExecutionId execution = first ? first->execution : row.id;  // who looks then finds it
   ExecutionId root = first ? first->root : row.root;

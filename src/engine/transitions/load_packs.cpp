@@ -182,7 +182,7 @@ Decided LoadPacks::decide(Context& ctx) const {
                    ->with_newest_release(newest_release(ctx, packs_.newest)));
   ctx.decision().check_releases_after = ExecutionId{};
   ctx.decision().check_timers = Decision::TimersToCheck{};
-  ctx.decision().check_limits = true;
+  ctx.decision().check_limits = !ctx.catalog(caller_.tenant).policies().empty();
   return answer(ctx, count);
 }
 
