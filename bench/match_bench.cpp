@@ -155,7 +155,8 @@ std::pair<double, size_t> match_cost(const RuleIndex& index, const std::vector<E
 std::vector<RulePtr> rules_of(const RuleKind* kind, int first, int count, expr::Engine& engine) {
   std::vector<RulePtr> rules;
   for (int i = first; i < first + count; ++i) {
-    const RuleKind& own = kind ? *kind : kKinds[static_cast<size_t>(i) % std::size(kKinds)];
+    // By sevens: ten rules of a mix are of kinds that differ.
+    const RuleKind& own = kind ? *kind : kKinds[static_cast<size_t>(i) * 7 % std::size(kKinds)];
     rules.push_back(rule(i, own.criteria(i), engine));
   }
   return rules;

@@ -13,19 +13,26 @@ EVENTS = 10_000
 
 
 def repository(number):
-    return f"stone-{number % 97}/repo{number}"
+    return f"stone-{number % 97}/repo{number}.git"
 
 
-def equality_rules(count):
-    """Each wants another repository, on main."""
-    return [{"name": f"r{i}", "operator": "equals",
-             "values": {"ref": "refs/heads/main", "repository.full_name": repository(i)}}
-            for i in range(count)]
+# Each wants another repository, on main; or another one by another test.
+TESTS = {
+    "equals": lambda i: {"ref": "refs/heads/main", "repository.full_name": repository(i)},
+    "iequals": lambda i: {"repository.full_name": repository(i).upper()},
+    "startswith": lambda i: {"repository.full_name": repository(i).removesuffix("git")},
+    "endswith": lambda i: {"repository.full_name": f"/repo{i}.git"},
+    "contains": lambda i: {"repository.full_name": f"/repo{i}."},
+    "matchwildcard": lambda i: {"repository.full_name": f"*repo{i}.git"},
+    "greaterthan": lambda i: {"repository.forks": i},
+}
 
 
-def wildcard_rules(count):
-    return [{"name": f"r{i}", "operator": "matchwildcard",
-             "values": {"repository.full_name": f"*repo{i}"}} for i in range(count)]
+def rules_by(operators, count):
+    """Of these operators in turn."""
+    names = (operators[i % len(operators)] for i in range(count))
+    return [{"name": f"r{i}", "operator": name, "values": TESTS[name](i)}
+            for i, name in enumerate(names)]
 
 
 def pushes(rules):
@@ -40,7 +47,7 @@ def pushes(rules):
         name = repository(i * 7 % (2 * rules) if i % 2 else 10 ** 7 + i)
         yield {"ref": "refs/heads/main", "before": f"{i:040x}", "after": f"{i + 1:040x}",
                "repository": {"id": i, "name": name.split("/")[1], "full_name": name,
-                              "private": False, "default_branch": "main"},
+                              "forks": i % 4, "private": False, "default_branch": "main"},
                "pusher": {"name": "miller"}, "commits": commits}
 
 
@@ -96,12 +103,23 @@ def compared(names_and_commands, scale, same):
                resident_mb=max(peak for _, peak in rounds)) for name, rounds in taken.items()]
 
 
+MATCHED = (
+    ("10,000 rules by equality", lambda: rules_by(["equals"], 10_000)),
+    ("100,000 rules by equality", lambda: rules_by(["equals"], 100_000)),
+    ("1,000 rules with a wildcard", lambda: rules_by(["matchwildcard"], 1_000)),
+    ("10,000 rules by equality without case", lambda: rules_by(["iequals"], 10_000)),
+    ("10,000 rules by a prefix", lambda: rules_by(["startswith"], 10_000)),
+    ("10,000 rules by a suffix", lambda: rules_by(["endswith"], 10_000)),
+    ("1,000 rules by a text within", lambda: rules_by(["contains"], 1_000)),
+    ("1,000 rules of a mix", lambda: rules_by(list(TESTS), 1_000)),
+)
+
+
 def matching(folder, scale):
     """{row: figures}"""
     rows = {}
-    for title, rules in (("10,000 rules by equality", equality_rules(10_000)),
-                         ("100,000 rules by equality", equality_rules(100_000)),
-                         ("1,000 rules with a wildcard", wildcard_rules(1_000))):
+    for title, rules in MATCHED:
+        rules = rules()
         (folder / "rules.json").write_text(json.dumps(rules))
         (folder / "events").write_text(
             "".join(json.dumps(event) + "\n" for event in pushes(len(rules))))

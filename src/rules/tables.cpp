@@ -31,40 +31,49 @@ std::string last_backwards(std::string_view text, size_t most) {
 
 }  // namespace
 
-// The rules that are found by one place.
+// The rules that are found by one place. Most places have few kinds of tests: what others need
+// stands apart, so that a place is small and an event touches little.
 struct Tables::Place {
-  ByValue equal, items;
-  ByText folded;
-  Literals begins, ends, holds;  // of folds; `ends` of them reversed
-  Intervals<double> numbers, ages;
-  Intervals<TextEnd> texts;
-  RuleNumbers exists, absent;
-  RuleNumbers everybody;  // that is found by a value
+  struct Hashes {
+    ByValue equal, items;
+  };
+  struct Texts {
+    ByText folded;
+    Literals begins, ends, holds;  // of folds; `ends` of them backwards
+  };
+  struct Bounds {
+    Intervals<double> numbers, ages;
+    Intervals<TextEnd> texts;
+  };
 
-  bool looks_at_text() const {
-    return !folded.empty() || !begins.empty() || !ends.empty() || !holds.empty();
-  }
+  RuleNumbers exists;
+  std::unique_ptr<Hashes> hashes;
+  std::unique_ptr<Texts> texts;
+  std::unique_ptr<Bounds> bounds;
+  RuleNumbers absent;
+  RuleNumbers everybody;  // that is found by a value
 
   void find(const Value& value, const EventScope& scope, RuleNumbers& out) const {
     if (value.is_null()) return;
     // What the rules together may do does not suffice: whoever is filed here is tried, and told.
     if (scope.allowance && !scope.allowance->take(steps(value))) return add_all(everybody, out);
     add_all(exists, out);
-    if (is_scalar(value) && !equal.empty()) add_of(equal, value, out);
-    if (!items.empty()) find_items(value, out);
-    if (value.is_string()) return find_text(value.as_string(), scope.now_ms, out);
-    if (value.is_bool()) numbers.find(value.as_bool() ? 1 : 0, out);
-    if (value.is_number()) numbers.find(value.as_float(), out);
+    if (hashes) find_equal(value, out);
+    if (texts && value.is_string()) find_text(fold(value.as_string()), out);
+    if (bounds) find_bounds(value, scope.now_ms, out);
   }
 
  private:
   uint64_t steps(const Value& value) const {
     constexpr uint64_t kBytesPerStep = 8;
     if (value.is_string()) return 1 + value.size() / kBytesPerStep;
-    return items.empty() ? 1 : 1 + value.size();
+    return hashes && !hashes->items.empty() ? 1 + value.size() : 1;
   }
 
-  void find_items(const Value& value, RuleNumbers& out) const {
+  void find_equal(const Value& value, RuleNumbers& out) const {
+    const ByValue& items = hashes->items;
+    if (is_scalar(value) && !hashes->equal.empty()) add_of(hashes->equal, value, out);
+    if (items.empty()) return;
     if (value.is_list()) {
       for (const Value& item : value.as_list()) {
         if (is_scalar(item)) add_of(items, item, out);
@@ -75,18 +84,23 @@ struct Tables::Place {
     }
   }
 
-  void find_text(std::string_view text, int64_t now_ms, RuleNumbers& out) const {
-    if (!texts.empty()) texts.find({0, std::string(text)}, out);
-    if (!ages.empty()) {
-      auto then_ms = parse_date(text, "UTC");
-      if (then_ms) ages.find(static_cast<double>(now_ms - *then_ms) / 1000, out);
+  void find_text(const std::string& folded, RuleNumbers& out) const {
+    if (!texts->folded.empty()) add_of(texts->folded, folded, out);
+    if (!texts->begins.empty()) texts->begins.find_at_begin(folded, out);
+    if (!texts->ends.empty()) {
+      texts->ends.find_at_begin(last_backwards(folded, texts->ends.longest()), out);
     }
-    if (!looks_at_text()) return;
-    std::string folded_text = fold(text);
-    if (!folded.empty()) add_of(folded, folded_text, out);
-    if (!begins.empty()) begins.find_at_begin(folded_text, out);
-    if (!ends.empty()) ends.find_at_begin(last_backwards(folded_text, ends.longest()), out);
-    if (!holds.empty()) holds.find_within(folded_text, out);
+    if (!texts->holds.empty()) texts->holds.find_within(folded, out);
+  }
+
+  void find_bounds(const Value& value, int64_t now_ms, RuleNumbers& out) const {
+    if (value.is_bool()) bounds->numbers.find(value.as_bool() ? 1 : 0, out);
+    if (value.is_number()) bounds->numbers.find(value.as_float(), out);
+    if (!value.is_string()) return;
+    if (!bounds->texts.empty()) bounds->texts.find({0, std::string(value.as_string())}, out);
+    if (bounds->ages.empty()) return;
+    auto then_ms = parse_date(value.as_string(), "UTC");
+    if (then_ms) bounds->ages.find(static_cast<double>(now_ms - *then_ms) / 1000, out);
   }
 };
 
@@ -200,18 +214,23 @@ class Tables::Builder {
     for (const Access* access : choice->accesses) file(number, *access);
   }
 
+  template <typename Part>
+  static Part& made(std::unique_ptr<Part>& part) {
+    if (!part) part = std::make_unique<Part>();
+    return *part;
+  }
+
   void file(uint32_t number, const Access& access) {
     Draft& draft = drafts_[slot_of(number, access)];
     Place& place = *draft.place;
     if (access.way != Way::Absent) place.everybody.push_back(number);
+    auto backwards = [&] { return last_backwards(access.text, access.text.size()); };
     switch (access.way) {
-      case Way::Equal: place.equal[access.value].push_back(number); break;
-      case Way::Item: place.items[access.value].push_back(number); break;
-      case Way::FoldedEqual: place.folded[access.text].push_back(number); break;
+      case Way::Equal: made(place.hashes).equal[access.value].push_back(number); break;
+      case Way::Item: made(place.hashes).items[access.value].push_back(number); break;
+      case Way::FoldedEqual: made(place.texts).folded[access.text].push_back(number); break;
       case Way::Begins: draft.begins.push_back({access.text, number}); break;
-      case Way::Ends:
-        draft.ends.push_back({last_backwards(access.text, Literals::kLongest), number});
-        break;
+      case Way::Ends: draft.ends.push_back({backwards(), number}); break;
       case Way::Holds: draft.holds.push_back({access.text, number}); break;
       case Way::Number: draft.numbers.push_back({access.low, access.high, number}); break;
       case Way::Age: draft.ages.push_back({access.low, access.high, number}); break;
@@ -224,12 +243,14 @@ class Tables::Builder {
 
   void finish(uint32_t slot, Draft& draft) {
     Place& place = *draft.place;
-    place.begins = Literals(std::move(draft.begins), false);
-    place.ends = Literals(std::move(draft.ends), false);
-    place.holds = Literals(std::move(draft.holds), true);
-    place.numbers = Intervals<double>(std::move(draft.numbers));
-    place.ages = Intervals<double>(std::move(draft.ages));
-    place.texts = Intervals<TextEnd>(std::move(draft.texts));
+    if (!draft.begins.empty()) made(place.texts).begins = Literals(std::move(draft.begins), false);
+    if (!draft.ends.empty()) made(place.texts).ends = Literals(std::move(draft.ends), false);
+    if (!draft.holds.empty()) made(place.texts).holds = Literals(std::move(draft.holds), true);
+    if (!draft.numbers.empty()) {
+      made(place.bounds).numbers = Intervals<double>(std::move(draft.numbers));
+    }
+    if (!draft.ages.empty()) made(place.bounds).ages = Intervals<double>(std::move(draft.ages));
+    if (!draft.texts.empty()) made(place.bounds).texts = Intervals<TextEnd>(std::move(draft.texts));
     if (!place.absent.empty()) tables_.absent_.push_back(slot);
     tables_.tree_.add(*tables_.paths_[slot], slot);
     tables_.places_[slot] = std::move(draft.place);

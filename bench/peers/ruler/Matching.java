@@ -4,6 +4,7 @@
 // passes that are not counted.
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import com.sun.management.OperatingSystemMXBean;
 import java.io.File;
@@ -19,17 +20,29 @@ public class Matching {
   static final long WARM_NS = 6_000_000_000L;
   static final ObjectMapper JSON = new ObjectMapper();
 
+  // The pattern as Ruler writes it.
+  static void add(ArrayNode patterns, String operator, JsonNode pattern) {
+    switch (operator) {
+      case "equals" -> patterns.add(pattern.asText());
+      case "iequals" -> patterns.addObject().put("equals-ignore-case", pattern.asText());
+      case "startswith" -> patterns.addObject().put("prefix", pattern.asText());
+      case "endswith" -> patterns.addObject().put("suffix", pattern.asText());
+      case "matchwildcard" -> patterns.addObject().put("wildcard", pattern.asText());
+      case "contains" -> patterns.addObject().put("wildcard", "*" + pattern.asText() + "*");
+      case "greaterthan" -> patterns.addObject().putArray("numeric").add(">").add(pattern.asInt());
+      default -> throw new IllegalArgumentException(operator);
+    }
+  }
+
   // {"name", "operator", "values": {path: pattern}} as Ruler writes a rule.
   static String written(JsonNode rule) throws Exception {
     ObjectNode root = JSON.createObjectNode();
-    boolean wildcard = rule.get("operator").asText().equals("matchwildcard");
+    String operator = rule.get("operator").asText();
     rule.get("values").properties().forEach(value -> {
       String[] path = value.getKey().split("\\.");
       ObjectNode at = root;
       for (int i = 0; i + 1 < path.length; ++i) at = at.withObject("/" + path[i]);
-      var patterns = at.putArray(path[path.length - 1]);
-      if (wildcard) patterns.addObject().put("wildcard", value.getValue().asText());
-      else patterns.add(value.getValue().asText());
+      add(at.putArray(path[path.length - 1]), operator, value.getValue());
     });
     return JSON.writeValueAsString(root);
   }
