@@ -13,6 +13,7 @@
 #include <random>
 #include <set>
 
+#include "app/sensor_events.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/text.h"
@@ -87,18 +88,20 @@ SensorHost::SensorHost(Given given)
   limits.grace_ms = given_.stop_grace_ms;
   if (given_.has_others) limits.look_ms = kLookForOthersMs;
   sensors_ = std::make_unique<sensor::Sensors>(
-      limits, sensor::Sensors::Outside{
-                  .now_ms = unix_ms,
-                  .mono_ms = steady_ms,
-                  .chance =
-                      [generator = std::make_shared<std::mt19937>(std::random_device()())] {
-                        return std::uniform_real_distribution<>(0, 1)(*generator);
-                      },
-                  .wanted = [this] { return wanted(); },
-                  .prepare = [this](const auto& key, auto ready) { prepare(key, ready); },
-                  .ended = [this](const auto& key) { ended(key); },
-                  .dispatch = [this](const auto& key, int64_t start, const auto& event,
-                                     auto done) { dispatch(key, start, event, done); }});
+      limits,
+      sensor::Sensors::Outside{
+          .now_ms = unix_ms,
+          .mono_ms = steady_ms,
+          .chance =
+              [generator = std::make_shared<std::mt19937>(std::random_device()())] {
+                return std::uniform_real_distribution<>(0, 1)(*generator);
+              },
+          .wanted = [this] { return wanted(); },
+          .prepare = [this](const auto& key, auto ready) { prepare(key, ready); },
+          .ended = [this](const auto& key) { ended(key); },
+          .dispatch = [this](const auto& key, int64_t start, const auto& event,
+                             auto done) { dispatch(key, start, event, done); },
+          .process = [this](const auto& change) { tell_sensor_process(given_.engine, change); }});
 }
 
 SensorHost::~SensorHost() {

@@ -313,6 +313,35 @@ def what_one_sensor_does_costs_no_other():
         assert time.monotonic() - began < 10
 
 
+def the_server_tells_of_its_processes_and_takes_no_trigger_of_another():
+    with Server(packs=()) as server:
+        folder = server.home / "packs"
+        eye(folder, "thief", run="[(time.sleep(0.2), self.attempt()) for _ in range(10**6)]\n"
+                                 "    def attempt(self):\n"
+                                 "        try: self.sensor_service.dispatch('owner.seen', {})\n"
+                                 "        except Exception as why: print('no:', why, flush=True)")
+        eye(folder, "owner")
+        write(folder / "watch", {
+            "pack.yaml": "name: watch\nversion: 1.0.0\n",
+            **{f"rules/{what}.yaml": f"name: {what}\ntrigger: "
+                                     f"{{type: core.st2.sensor.process_{what}}}\n"
+                                     "criteria: {trigger.ref: {type: eq, pattern: owner.Eye}}\n"
+                                     "action: {ref: core.noop}\n" for what in ("spawn", "exit")}})
+        server.packs = (folder,)
+        server.start()
+        until_state(server, "owner.Eye", "running")
+        server.cli("sensor", "restart", "owner.Eye")
+        until("its end is told", lambda: server.client().data(
+            "GET", "/api/v1/enforcements?rule=watch.exit"), PATIENCE)
+        spawned = until("its starts are told", lambda: (lambda all: len(all) >= 2 and all)(
+            server.client().data("GET", "/api/v1/enforcements?rule=watch.spawn")), PATIENCE)
+        payload = server.client().data("GET", f"/api/v1/events/{spawned[0]['event']}")["payload"]
+        assert payload["ref"] == "owner.Eye" and payload["pid"] > 0, payload
+        until("the thief is told no", lambda: sensor(server, "thief.Eye")["refused"] > 3, PATIENCE)
+        assert not events(server, "owner.seen"), "another's trigger"
+        assert any("none of sensor 'thief.Eye'" in line for line in lines(server, "thief.Eye"))
+
+
 def a_sensor_in_javascript_and_the_limits_of_its_process():
     with Server(packs=(), settings={"worker.limits.open_files": 123,
                                     "worker.limits.memory_bytes": 3 << 30}) as server:
@@ -388,6 +417,7 @@ if __name__ == "__main__":
         a_release_takes_the_place_of_the_one_before,
         a_program_of_any_language_is_a_sensor,
         what_one_sensor_does_costs_no_other,
+        the_server_tells_of_its_processes_and_takes_no_trigger_of_another,
         a_sensor_in_javascript_and_the_limits_of_its_process,
         no_sensor_outlives_its_server,
         a_token_without_the_right_sees_none,

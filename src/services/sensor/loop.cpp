@@ -74,6 +74,9 @@ void Sensors::Loop::run() {
 }
 
 void Sensors::Loop::do_all(Todo todo) {
+  for (const auto& change : todo.processes) {
+    if (outside_.process) outside_.process(change);
+  }
   // Before the next start of the same one takes what this gives back.
   for (const auto& key : todo.ended) outside_.ended(key);
   for (auto& [key, start] : todo.prepare) {
@@ -266,6 +269,7 @@ void Sensors::Loop::begin(Life& life, Prepared prepared) {
   ++starts;
   life.status.pid = life.process->warden;
   life.log.say(fmt::format("is started (start {})", life.status.starts), outside_.now_ms());
+  todo_.processes.push_back({life.key, life.status.pid, {}});
   set_state(life, prepared.says_ready ? State::Starting : State::Running);
   Value line = Value::map({{"type", "start"}});
   for (const auto& entry : prepared.start.as_map()) line.set(entry.name(), entry.value);
@@ -288,6 +292,7 @@ void Sensors::Loop::ended(Life& life, std::string_view how) {
   if (auto words = life.log.last_words(); !words.empty() && life.reason.empty()) {
     why += ": " + words;
   }
+  todo_.processes.push_back({life.key, 0, why});
   if (!life.was_asked) return fail(life, std::move(why));
   life.log.say(why, now);
   log_info("sensor.stopped", {{"tenant", life.key.tenant}, {"sensor", life.key.ref}, {"how", why}});

@@ -66,6 +66,7 @@ class Sensors::Loop {
       Dispatch event;
     };
     std::vector<Event> events;
+    std::vector<ProcessChange> processes;
   };
 
   void handle(Inbox::Mail mail, std::optional<std::vector<Wanted>> wanted);

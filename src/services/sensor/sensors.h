@@ -68,6 +68,13 @@ struct Status {
   std::string last_error;    // how the last process ended, or why there was none
 };
 
+// A process was started, or has ended.
+struct ProcessChange {
+  SensorKey key;
+  int64_t pid = 0;     // of its warden; 0: it has ended
+  std::string reason;  // how; may hold what the sensor has printed last
+};
+
 // Of this server; for metrics.
 struct Counts {
   int64_t running = 0;  // at this moment
@@ -104,6 +111,8 @@ class Sensors {
     std::function<void(const SensorKey&, int64_t start, const Dispatch&,
                        std::function<void(Result<void>)>)>
         dispatch;
+    // May be empty. Does not wait.
+    std::function<void(const ProcessChange&)> process;
   };
 
   Sensors(Limits limits, Outside outside);
