@@ -115,6 +115,36 @@ def a_server_takes_what_another_one_decides():
         assert again["duplicate"], again
 
 
+def every_server_gives_the_same_verdicts():
+    """Those that never judged the events too; and rules are changed and events replayed anywhere."""
+    with Cluster("api,executor,worker", "api,executor", "api") as cluster:
+        clients = [cluster.client(s) for s in cluster.servers]
+        front = clients[2]
+        criteria = {"trigger.data.n": {"type": "lessthan", "pattern": 5}}
+        front.data("POST", "/api/v1/rules", rule("own.small", "core.echo", {"message": "x"}, criteria))
+        until("all know the rule", lambda: all(
+            c.request("GET", "/api/v1/rules/own.small")[0] == 200 for c in clients))
+        events = [clients[n % 3].data("POST", "/api/v1/events", json.dumps(
+            cloud_event("verdicts", str(n), data={"n": n})), EVENT)["event"] for n in range(10)]
+        until("all events are judged", lambda: len(front.data(
+            "GET", "/api/v1/enforcements?rule=own.small")) == 5)
+        told = [c.data("GET", "/api/v1/rules/own.small/verdicts?limit=10") for c in clients]
+        assert told[0] == told[1] == told[2] and len(told[0]) == 10, told
+        assert sum(v["matched"] for v in told[0]) == 5, told[0]
+        why = [c.data("GET", f"/api/v1/events/{events[9]}/why") for c in clients]
+        assert why[0] == why[1] == why[2] and why[0]["matched"] == 0, why
+        done = front.data("POST", "/api/v1/events/replay", {"trigger": "core.cloudevent"})
+        assert (done["events"], done["failed"]) == (10, 0), done
+        one = front.data("POST", f"/api/v1/events/{events[9]}/replay", {"dry_run": True})
+        assert one["verdicts"]["matched"] == 0, one
+        body = rule("own.small", "core.echo", {"message": "y"}, criteria)
+        assert front.data("PUT", "/api/v1/rules/own.small", body)["revision"] == 2
+        front.data("POST", "/api/v1/triggers/core.announcement/events",
+                   {"payload": {"route": "r", "message": "m", "execution": "0"}})
+        history = [c.data("GET", "/api/v1/rules/own.small/revisions") for c in clients]
+        assert history[0] == history[1] == history[2] and len(history[0]) == 2, history
+
+
 def the_same_rights_hold_on_the_way():
     with Cluster("api,executor,worker", "api") as cluster:
         front = cluster.servers[1]
@@ -575,6 +605,7 @@ CASES = [
     roles_that_cannot_be_are_refused,
     a_process_without_an_api_answers_probes_alone,
     a_server_takes_what_another_one_decides,
+    every_server_gives_the_same_verdicts,
     the_same_rights_hold_on_the_way,
     a_key_counts_once_over_all_servers,
     every_server_shows_output_and_cancels,

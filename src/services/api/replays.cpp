@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/json.h"
+#include "engine/elsewhere.h"
 #include "engine/machine/catalog.h"
 #include "engine/transitions/commands.h"
 #include "engine/verdict.h"
@@ -235,6 +236,8 @@ Task<Response> replay_events(Call& call) {
     if (done.ok()) {
       one.event = done->event;
       one.duplicate = done->duplicate;
+    } else if (&one == &view.replayed.front() && engine::elsewhere(done.error())) {
+      co_return std::move(done).error();  // nothing was done: the whole is for another server
     } else {
       ++view.failed;
       one.error = done.error().describe();
