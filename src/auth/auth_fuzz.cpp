@@ -30,7 +30,8 @@ FUZZ(auth) {
   auto header = [&](std::string_view) { return header_text; };
   if (auto form = sorted_form(body)) {
     ASSERT(form->size() <= body.size());
-    ASSERT(sorted_form(std::string(body) + "&" + std::string(body)) == form);
+    auto twice = sorted_form(std::string(body) + "&" + std::string(body));
+    ASSERT(!twice || twice == form);  // none: too many fields
   }
   for (const auto& scheme : signature_schemes()) {
     auto verified = verify_signature(scheme, header, body, {&secret, 1}, kNow, header_text);

@@ -2,12 +2,14 @@
 // Reads recurrence rules as iCalendar writes them (RFC 5545, 3.3.10, 3.8.5).
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <chrono>
+#include <optional>
+#include <span>
 
 #include "base/text.h"
-#include "rules/dates.h"
 #include "rules/rrule.h"
 
 namespace millrace::rules {

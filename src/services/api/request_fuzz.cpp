@@ -48,8 +48,14 @@ FUZZ(webhook) {
                                  "x-github-event", "user-agent"});
   kernel::WebhookRow endpoint;
   endpoint.name = "x";
-  for (const char* scheme : {"github", "slack", "token"}) {
+  const std::pair<const char*, const char*> kinds[] = {{"github", "core.webhook"},
+                                                       {"github", "core.st2.webhook"},
+                                                       {"slack", "core.webhook"},
+                                                       {"pagerduty", "core.webhook"},
+                                                       {"token", "core.webhook"}};
+  for (auto [scheme, trigger] : kinds) {
     endpoint.scheme = scheme;
+    endpoint.trigger = trigger;
     auto event = webhook_event(endpoint, auth::find_signature_scheme(scheme), request);
     if (!event.ok()) continue;
     const Value& body = event->payload["body"];
