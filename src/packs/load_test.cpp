@@ -193,7 +193,8 @@ TEST(Load, ReadsStackStormsSpelling) {
        "action: {ref: github.get, parameters: {id: '{{trigger.id}}'}}\n"},
       {"aliases/a.yaml", "name: a\npack: github\naction_ref: github.get\nformats: [get]\n"},
       {"policies/p.yaml",
-       "name: p\npolicy_type: action.concurrency\nresource_ref: github.get\nparameters: {threshold: 2}\n"},
+       "name: p\npolicy_type: action.concurrency\nresource_ref: github.get\nparameters: "
+       "{threshold: 2}\n"},
   };
   Report report = check_with_core(files);
   EXPECT_EQ(lines(report.errors), "");

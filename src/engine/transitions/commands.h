@@ -144,7 +144,7 @@ struct KeyWrite {
   kernel::KeyName key;     // the tenant is the caller's
   std::string value_json;  // sealed, for `version`, when `encrypted`
   bool encrypted = false;
-  int64_t version = 1;                // that it will have: one more than is stored
+  int64_t version = 1;                // that it will have: one more than is stored; 0: whatever
   int64_t ttl_ms = 0;                 // 0: for ever
   std::optional<int64_t> if_version;  // If-Match; 0: there is none
   bool remove = false;

@@ -44,7 +44,7 @@ Result<void> check_write(const KeyWrite& write, const KeyRow* live, int64_t stor
                  fmt::format("key '{}' of {} is at version {}, not {}: read it again, then write",
                              write.key.name, write.key.scope, version, *write.if_version));
   }
-  if (!write.remove && write.version != stored_version + 1) {
+  if (!write.remove && write.version != 0 && write.version != stored_version + 1) {
     return Error(ErrorKind::Conflict, kKeyMoved,
                  fmt::format("key '{}' of {} was written by somebody else at the same time",
                              write.key.name, write.key.scope));

@@ -18,8 +18,10 @@ using auth::Permission;
 using kernel::KeyName;
 using kernel::KeyRow;
 
-// A write that is overtaken by another seals its value anew, so often.
+// A write that is overtaken by another seals its value anew. Each time another one has been made:
+// who names no version goes on until it is its turn.
 constexpr int kMostTries = 8;
+constexpr int kMostTriesOfAnyVersion = 10'000;
 
 struct KeyInput {
   Value value;
@@ -201,7 +203,8 @@ Task<Response> put_key(Call& call) {
           fmt::format("key '{}' of {} is not there, and If-Match: * writes only what is",
                       write.key.name, write.key.scope));
     }
-    write.version = stored + 1;
+    // What is not sealed fits any version.
+    write.version = write.encrypted || write.if_version ? stored + 1 : 0;
     write.value_json = write.encrypted ? call.api.keys.seal(owner_of(write.key, write.version),
                                                             text.reveal(), call.api.options.random)
                                        : text.reveal();
@@ -210,7 +213,8 @@ Task<Response> put_key(Call& call) {
     };
     auto row = co_await ask<KeyRow>(command);
     bool overtaken = !row.ok() && row.error().code() == engine::kKeyMoved;
-    if (overtaken && tries < kMostTries) continue;
+    int most = write.if_version ? kMostTries : kMostTriesOfAnyVersion;
+    if (overtaken && tries < most) continue;
     if (!row.ok()) co_return row.error();
     co_return answer_key(*row);
   }
