@@ -2,15 +2,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """What becomes of packs that nobody here wrote.
 
-    tools/try_packs.py [--binary MILLRACE] [--build] [--envs DIR] [--calls N] [-o json] DIR...
+    tools/try_packs.py [--binary MILLRACE] [--build] [--envs DIR] [--calls N] [--sensors] [-o json]
+                       DIR...
 
 DIR is a pack, or a folder of packs. For each it says
   - what `pack check` says: does it load, whole or without which files;
+  - its aliases, and how many of them load;
   - its actions by runner, and how many of them a server can run;
   - of its python-script actions how many could be imported, made and called. Each is run by the SDK
     in a process of its own, as a worker does it, with values made up from its parameters, against a
     server on loopback that says yes to everything (tools/pack_fakes). Called is called: an action
     that then finds the answers strange and raises has been called. --calls N takes N of each pack;
+  - with --sensors, how far its sensors come: each is started by the SDK against the same fakes,
+    watched for some seconds, and stopped;
   - with --build, whether the environment of its requirements.txt can be built, or pip's reason.
     Environments are kept in --envs, and used when they are there.
 
@@ -37,6 +41,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 SDK = ROOT / "sdk/python/src"
 sys.path.insert(0, str(ROOT / "sdk/python/tests"))
 from fake_api import FakeApi  # noqa: E402
+from pack_protocols import speaks_otherwise  # noqa: E402
+from pack_sensors import STARTED, try_sensor  # noqa: E402
 
 CALL_TIMEOUT_S = 10
 BUILD_TIMEOUT_S = 600
@@ -58,16 +64,23 @@ class Yes(BaseHTTPRequestHandler):
     ANSWER = json.dumps({
         "ok": True, "version": "8.0.0", "versionNumbers": [8, 0, 0], "deploymentType": "Server",
         "baseUrl": "http://127.0.0.1", "serverTitle": "fake", "buildNumber": 1,
+        "id": "1", "name": "x", "key": "x", "login": "x", "url": "http://127.0.0.1/x",
     }).encode()
+    LISTS = re.compile(r"/(events|field|actions|project)(\?|$)")
+
+    def handle(self):
+        if not speaks_otherwise(self.connection):
+            super().handle()
 
     def answer(self):
         self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        answer = b"[]" if self.LISTS.search(self.path) else self.ANSWER
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(self.ANSWER)))
+        self.send_header("Content-Length", str(len(answer)))
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(self.ANSWER)
+            self.wfile.write(answer)
 
     do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = do_HEAD = answer
 
@@ -89,6 +102,8 @@ class FakeWorld:
             **self.api.env,
             "PATH": os.environ["PATH"], "HOME": self.home.name, "LANG": "C.UTF-8",
             "PYTHONPATH": f"{SDK}:{ROOT / 'tools/pack_fakes'}",
+            # eventlet would ask name servers of its own, beside the fakes.
+            "EVENTLET_NO_GREENDNS": "yes",
             "PYTHONPYCACHEPREFIX": f"{self.home.name}/pycache", "PYTHONWARNINGS": "ignore",
             "FAKE_WORLD_PORT": str(self.world.server_port),
             "FAKE_API_PORT": self.api.url.rsplit(":", 1)[1],
@@ -152,6 +167,9 @@ class Pack:
             for pattern in (NO_RUNNER, NO_FILE):
                 cannot.update(pattern.findall(message))
         self.can_run = 0
+        aliases = {path.relative_to(folder).as_posix() for path in folder.glob("aliases/*.y*ml")}
+        self.aliases, self.aliases_loaded = len(aliases), len(aliases - bad_files) if self.ref else 0
+        self.sensors = {}  # file -> (how far, why)
         for path in sorted((folder / "actions").glob("*.y*ml")):
             action = read_yaml(path)
             runner = action.get("runner_type")
@@ -176,11 +194,17 @@ class Pack:
     def called(self):
         return sum(how in CALLED for how, _ in self.calls.values())
 
+    def started(self):
+        return sum(how in STARTED for how, _ in self.sensors.values())
+
     def row(self):
         runners = ", ".join(f"{runner} {n}" for runner, n in self.runners.most_common())
         total = sum(self.runners.values())
         called = f"{self.called()} of {len(self.calls)}" if self.calls else "-"
-        return [self.name, self.loads(), len(self.warnings), f"{self.can_run} of {total}", called,
+        aliases = f"{self.aliases_loaded} of {self.aliases}" if self.aliases else "-"
+        started = f"{self.started()} of {len(self.sensors)}" if self.sensors else "-"
+        return [self.name, self.loads(), len(self.warnings), aliases, started,
+                f"{self.can_run} of {total}", called,
                 self.environment.splitlines()[0], runners or "no actions"]
 
     def as_json(self):
@@ -188,6 +212,9 @@ class Pack:
             "pack": self.name, "loads": self.loads(), "actions": sum(self.runners.values()),
             "runners": dict(self.runners), "can_run": self.can_run, "called": self.called(),
             "python": len(self.calls), "environment": self.environment,
+            "aliases": self.aliases, "aliases_loaded": self.aliases_loaded,
+            "sensors": {file: {"how": how, "why": why}
+                        for file, (how, why) in self.sensors.items()},
             "wrong": [{"file": file, "message": message} for file, message in self.wrong],
             "warnings": [{"file": file, "message": message} for file, message in self.warnings],
             "calls": {file: {"how": how, "why": why} for file, (how, why) in self.calls.items()},
@@ -263,6 +290,21 @@ def made_up(schema, name=""):
     return {"string": "x", "integer": 1, "number": 1.0, "boolean": True, "array": []}.get(kind, "x")
 
 
+def filled(value, name=""):
+    """What an example leaves open, made up."""
+    if isinstance(value, dict):
+        return {key: filled(each, str(key)) for key, each in value.items()}
+    if isinstance(value, list):
+        return [filled(each, name) for each in value]
+    if value == "":
+        return "127.0.0.1" if name == "hostname" else made_up({}, name)
+    return value
+
+
+# Of ways that an example shows, those that need no file of its author's machine.
+CHOSEN = {"auth_method": "basic"}
+
+
 def configuration(pack):
     schema = read_yaml(pack / "config.schema.yaml")
     config = {name: made_up(each, name) for name, each in schema.items()}
@@ -270,7 +312,8 @@ def configuration(pack):
         # What its authors show: values with templates are not known here.
         shown = read_yaml(example).items()
         config.update((k, v) for k, v in shown if not (isinstance(v, str) and "{{" in v))
-    return config
+    config.update((name, value) for name, value in CHOSEN.items() if name in config)
+    return filled(config)
 
 
 def how_far(frame, stderr, code):
@@ -344,9 +387,19 @@ def call_all(pack, world, most):
             pack.calls[path.relative_to(pack.folder).as_posix()] = outcome
 
 
+def start_all(pack, world):
+    pack.config = configuration(pack.folder)
+    found = [(path, read_yaml(path)) for path in sorted(pack.folder.glob("sensors/*.y*ml"))]
+    found = [(path, each) for path, each in found if each.get("class_name")]
+    with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
+        outcomes = pool.map(lambda one: try_sensor(pack, one[1], world, SDK), found)
+        for (path, _), outcome in zip(found, outcomes):
+            pack.sensors[path.relative_to(pack.folder).as_posix()] = outcome
+
+
 # What is printed.
 
-HEAD = ["PACK", "LOADS", "WARNINGS", "CAN RUN", "CALLED", "ENVIRONMENT", "ACTIONS"]
+HEAD = ["PACK", "LOADS", "WARNINGS", "ALIASES", "SENSORS", "CAN RUN", "CALLED", "ENVIRONMENT", "ACTIONS"]
 
 
 def print_table(packs):
@@ -360,6 +413,8 @@ def print_table(packs):
             f"{how}: {why}" for how, why in pack.calls.values() if how not in CALLED)
         told += [f"{n} python-script action{'s' * (n > 1)} {why}"
                  for why, n in not_called.most_common()]
+        told += [f"{file}: {how}{': ' if why else ''}{why}"
+                 for file, (how, why) in pack.sensors.items()]
         told += [pack.environment] if pack.environment.startswith("cannot") else []
         for line in told:
             print(f"{pack.name}: {line}")
@@ -367,7 +422,9 @@ def print_table(packs):
     actions = sum(sum(pack.runners.values()) for pack in packs)
     print(f"{len(packs)} packs, {whole} load whole; {sum(p.can_run for p in packs)} of {actions} "
           f"actions can run; {sum(p.called() for p in packs)} of "
-          f"{sum(len(p.calls) for p in packs)} python-script actions were called")
+          f"{sum(len(p.calls) for p in packs)} python-script actions were called; "
+          f"{sum(p.aliases_loaded for p in packs)} of {sum(p.aliases for p in packs)} aliases load; "
+          f"{sum(p.started() for p in packs)} of {sum(len(p.sensors) for p in packs)} sensors start")
 
 
 def main():
@@ -377,6 +434,7 @@ def main():
     parser.add_argument("--build", action="store_true", help="build environments that are missing")
     parser.add_argument("--envs", default=str(ROOT / "build/pack-envs"), type=pathlib.Path)
     parser.add_argument("--calls", default=0, type=int, help="of each pack; 0 is all, -1 none")
+    parser.add_argument("--sensors", action="store_true", help="start the sensors")
     parser.add_argument("-o", dest="output", choices=["table", "json"], default="table")
     given = parser.parse_args()
     packs = [Pack(given.binary, folder) for folder in find_packs(given.folders)]
@@ -386,6 +444,8 @@ def main():
             prepare(pack, given.envs.resolve(), given.build)
             if given.calls >= 0:
                 call_all(pack, world, given.calls)
+            if given.sensors and pack.ref:
+                start_all(pack, world)
             if given.output == "table":
                 print(f"{pack.name}: done", file=sys.stderr, flush=True)
     finally:

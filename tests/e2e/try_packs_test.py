@@ -99,9 +99,9 @@ FAULTS = {
     "runner_that_is_not_there": (
         {"actions/act.yaml": "name: act\nrunner_type: winrm-cmd\n"},
         WHOLE, "runner type 'winrm-cmd' is not supported"),
-    "what_has_no_effect": (
+    "policy": (
         {"policies/a.yaml": "name: a\npolicy_type: action.retry\nresource_ref: core.noop\n"},
-        WHOLE, "policies have no effect yet"),
+        "without 1 file", "expected 'retry_on'"),
     "alias": (
         {"aliases/a.yaml": "name: a\naction_ref: core.noop\nformats: ['do (?=it)']\n"},
         "without 1 file", "look-ahead and look-behind are not supported"),
@@ -182,6 +182,43 @@ def each_call_is_judged_by_how_far_it_came():
         assert "5 of 7" in printed and "not made: ValueError: no host" in printed, printed
 
 
+WATCH = """
+import socket
+from st2reactor.sensor.base import Sensor
+
+class Watch(Sensor):
+    def setup(self): {setup}
+    def run(self): {run}
+    def cleanup(self): pass
+    def add_trigger(self, trigger): pass
+    def update_trigger(self, trigger): pass
+    def remove_trigger(self, trigger): pass
+"""
+# setup, run, how far it comes.
+SENSORS = {
+    "sees": ("pass", "self.sensor_service.dispatch('eyes.seen', {})", "dispatched"),
+    "looks": ("socket.create_connection(('imap.example.com', 993)).makefile().readline()",
+              "__import__('time').sleep(60)", "ran"),
+    "fails": ("raise ValueError('no luck')", "pass", "not started"),
+}
+
+
+def each_sensor_is_started_and_judged_by_how_far_it_came():
+    with tempfile.TemporaryDirectory() as home:
+        files = {}
+        for name, (setup, run, _) in SENSORS.items():
+            files[f"sensors/{name}.yaml"] = (f"class_name: Watch\nentry_point: {name}.py\n"
+                                             "name: %s\ntrigger_types: [{name: seen}]\n" % name)
+            files[f"sensors/{name}.py"] = WATCH.format(setup=setup, run=run)
+        files["aliases/a.yaml"] = "name: a\naction_ref: core.noop\nformats: [do it]\n"
+        write_pack(pathlib.Path(home) / "eyes", files)
+        [pack] = json.loads(tried(home, "-o", "json", "--sensors"))
+        for name, (_, _, how) in SENSORS.items():
+            assert pack["sensors"][f"sensors/{name}.yaml"]["how"] == how, (name, pack["sensors"])
+        assert "no luck" in pack["sensors"]["sensors/fails.yaml"]["why"], pack["sensors"]
+        assert (pack["aliases"], pack["aliases_loaded"]) == (1, 1), pack
+
+
 def an_environment_is_built_or_pip_says_why_not():
     with tempfile.TemporaryDirectory() as home:
         (pathlib.Path(home) / "packs").mkdir()
@@ -202,5 +239,6 @@ if __name__ == "__main__":
     sys.exit(run_cases([
         each_fault_costs_its_file_and_is_told,
         each_call_is_judged_by_how_far_it_came,
+        each_sensor_is_started_and_judged_by_how_far_it_came,
         an_environment_is_built_or_pip_says_why_not,
     ]))

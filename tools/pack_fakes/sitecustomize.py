@@ -9,13 +9,42 @@ FAKE = ("127.0.0.1", int(os.environ.get("FAKE_WORLD_PORT", "0")))
 API = ("127.0.0.1", int(os.environ.get("FAKE_API_PORT", "0")))
 
 
-def connect(self, address, _connect=socket.socket.connect):
+def fake_of(self, address):
     is_stream = self.type & socket.SOCK_STREAM
     if isinstance(address, tuple) and is_stream and address[:2] != API:
         if self.family == socket.AF_INET6:
             raise ConnectionRefusedError("there is no IPv6 here")
-        address = FAKE
-    return _connect(self, address)
+        return FAKE
+    return address
+
+
+def connect(self, address, _connect=socket.socket.connect):
+    return _connect(self, fake_of(self, address))
+
+
+def connect_ex(self, address, _connect=socket.socket.connect_ex):
+    return _connect(self, fake_of(self, address))
+
+
+def make_trusted(kind):
+    """What clients ask of a protected connection."""
+    kind.getpeercert = lambda self, binary_form=False: b"" if binary_form else {}
+    kind.version = lambda self: "TLSv1.3"
+    kind.cipher = lambda self: ("none", "TLSv1.3", 0)
+    kind.selected_alpn_protocol = lambda self: None
+
+
+def teach_eventlet():
+    """It connects with a copy of the module that is made before this one has changed it."""
+    try:
+        from eventlet.green import ssl as green_ssl
+        from eventlet.greenio import base
+    except ImportError:
+        return
+    theirs = base.socket_connect
+    base.socket_connect = lambda fd, address: theirs(fd, fake_of(fd, address))
+    green_ssl.GreenSSLContext.wrap_socket = ssl.SSLContext.wrap_socket
+    make_trusted(base.GreenSocket)
 
 
 def getaddrinfo(host, port, family=0, type=0, proto=0, flags=0):
@@ -29,12 +58,12 @@ def getaddrinfo(host, port, family=0, type=0, proto=0, flags=0):
 
 
 socket.socket.connect = connect
+socket.socket.connect_ex = connect_ex
 socket.getaddrinfo = getaddrinfo
 socket.gethostbyname = lambda host: "127.0.0.1"
 
-# What clients ask a protected connection.
 ssl.SSLContext.wrap_socket = lambda self, sock, *_, **__: sock
-socket.socket.getpeercert = lambda self, binary_form=False: b"" if binary_form else {}
-socket.socket.version = lambda self: "TLSv1.3"
-socket.socket.cipher = lambda self: ("none", "TLSv1.3", 0)
-socket.socket.selected_alpn_protocol = lambda self: None
+make_trusted(socket.socket)
+
+if os.environ.get("FAKE_EVENTLET"):
+    teach_eventlet()
