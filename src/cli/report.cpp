@@ -34,8 +34,9 @@ int exit_code_of_status(std::string_view status) {
 std::string hint_for(const Error& error, std::string_view path) {
   auto noun = path.substr(0, path.find(' '));
   auto of_noun = [&](std::string_view verb, std::string_view purpose) {
-    constexpr std::string_view kNouns[] = {"execution", "rule",   "event", "webhook", "inquiry",
-                                           "key",       "action", "pack",  "trigger"};
+    constexpr std::string_view kNouns[] = {"execution", "rule",  "event",  "webhook",
+                                           "inquiry",   "key",   "action", "pack",
+                                           "trigger",   "timer", "sensor"};
     for (auto known : kNouns) {
       if (noun == known) return fmt::format("`millrace {} {}` {}", noun, verb, purpose);
     }
