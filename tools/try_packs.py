@@ -64,9 +64,12 @@ class Yes(BaseHTTPRequestHandler):
     ANSWER = json.dumps({
         "ok": True, "version": "8.0.0", "versionNumbers": [8, 0, 0], "deploymentType": "Server",
         "baseUrl": "http://127.0.0.1", "serverTitle": "fake", "buildNumber": 1,
-        "id": "1", "name": "x", "key": "x", "login": "x", "url": "http://127.0.0.1/x",
+        # Of GitHub's, Trello's, Elasticsearch's and Jira's answers, what sensors look at.
+        "id": "1", "name": "x", "login": "x", "url": "https://api.github.com/x", "closed": False,
+        "hits": {"total": 0, "hits": []}, "key": "MY_PROJECT", "issues": [], "startAt": 0,
+        "maxResults": 50, "total": 0,
     }).encode()
-    LISTS = re.compile(r"/(events|field|actions|project)(\?|$)")
+    LISTS = re.compile(r"/(events|field|actions)(\?|$)")
 
     def handle(self):
         if not speaks_otherwise(self.connection):
@@ -75,6 +78,8 @@ class Yes(BaseHTTPRequestHandler):
     def answer(self):
         self.rfile.read(int(self.headers.get("Content-Length") or 0))
         answer = b"[]" if self.LISTS.search(self.path) else self.ANSWER
+        if self.path.endswith("/project"):
+            answer = b"[" + answer + b"]"
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(answer)))
