@@ -98,9 +98,7 @@ class Conductor {
     environment_.allowance = std::move(allowance);
   }
   // {{ system.timestamp }}: of the decision in hand.
-  void tell_time(std::string timestamp) {
-    environment_.system.set("timestamp", std::move(timestamp));
-  }
+  void tell_time(std::string_view timestamp) { environment_.system.set("timestamp", timestamp); }
 
   // Renders input and vars and stages the start tasks. Once, on an empty state. `context` is what
   // the workflow sees besides its own variables.

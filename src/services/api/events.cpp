@@ -232,7 +232,7 @@ std::vector<Route> event_routes(const ApiOptions& options) {
        .status = 202,
        .max_body = options.event_body_limit},
   };
-  for (auto& route : replay_routes(options)) routes.push_back(std::move(route));
+  for (const auto& route : replay_routes(options)) routes.push_back(route);
   return routes;
 }
 

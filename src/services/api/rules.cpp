@@ -302,7 +302,7 @@ std::vector<Route> rule_routes() {
       change("undo_rule_override", "DELETE", "/api/v1/rules/{ref}/override", undo_override,
              "Give a pack's rule back to its file."),
   };
-  for (auto& route : rule_verdict_routes()) routes.push_back(std::move(route));
+  for (const auto& route : rule_verdict_routes()) routes.push_back(route);
   return routes;
 }
 
