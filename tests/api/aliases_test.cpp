@@ -207,6 +207,10 @@ TEST_F(AliasTest, StackStormsPathsAndShapes) {
   ASSERT_EQ(one.status, 201) << one.text;
   EXPECT_EQ(one.body["message"], Value("hold on: it"));
   EXPECT_EQ(one.body["execution"]["context"]["api_user"], Value("ann"));
+  EXPECT_EQ(one.body["execution"]["context"]["notification_route"], Value("hubot"));
+  Lines as_bot = {{"Authorization", ""}, {"St2-Api-Key", token("actions:read").reveal()}};
+  EXPECT_EQ(send("GET", "/v1/actionalias", "", as_bot).status, 200);
+  EXPECT_EQ(send("GET", "/api/v1/aliases", "", as_bot).status, 401) << "ours have one header";
   auto any = post("/v1/aliasexecution/match_and_execute",
                   R"({"command":"say it","user":"ann","source_channel":"c"})");
   EXPECT_EQ(any.body["results"].as_list()[0]["actionalias"]["name"], Value("say")) << any.text;

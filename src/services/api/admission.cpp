@@ -42,6 +42,12 @@ bool is_traceparent(std::string_view text) {
 
 Result<std::string_view> bearer_token(const Call& call) {
   auto header = call.http.headers.find("authorization");
+  bool is_stackstorms = call.route && call.route->pattern.starts_with("/v1/");
+  if (is_stackstorms && header.empty()) {
+    for (std::string_view name : {"x-auth-token", "st2-api-key"}) {
+      if (auto token = trim(call.http.headers.find(name)); !token.empty()) return token;
+    }
+  }
   constexpr std::string_view kScheme = "bearer ";
   if (header.empty()) {
     return Error(ErrorKind::Unauthorized, "API-0008",

@@ -14,10 +14,15 @@ using kernel::ExecutionRow;
 namespace {
 
 Value context_of(const ExecuteInput& input, const Alias& alias, const auth::Principal& who) {
-  return Value::map({{"action_alias_ref", alias.ref},
-                     {"user", who.identity},
-                     {"api_user", input.user.empty() ? who.identity : input.user},
-                     {"source_channel", input.source_channel}});
+  Value context = Value::map({{"action_alias_ref", alias.ref},
+                              {"user", who.identity},
+                              {"api_user", input.user.empty() ? who.identity : input.user},
+                              {"source_channel", input.source_channel}});
+  if (!input.notification_route.empty()) {
+    context.set("notification_route", input.notification_route);
+  }
+  if (!input.source_context.is_null()) context.set("source_context", input.source_context);
+  return context;
 }
 
 }  // namespace

@@ -93,6 +93,9 @@ struct ExecuteInput {
   std::string format;
   std::string user;
   std::string source_channel;
+  // Of StackStorm's paths: where the answer is to go (core.st2.generic.notifytrigger).
+  std::string notification_route = {};
+  Value source_context = {};
 
   static const Fields& fields() {
     using V = ExecuteInput;

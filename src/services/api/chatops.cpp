@@ -89,9 +89,10 @@ struct St2ExecuteInput {
         field("command", &V::command, "").required(),
         field("user", &V::user, "").length(0, 255),
         field("source_channel", &V::source_channel, "").length(0, 255),
-        field("source_context", &V::source_context, "Taken and left alone."),
-        field("notification_channel", &V::notification_channel, "Taken and left alone."),
-        field("notification_route", &V::notification_route, "Taken and left alone."),
+        field("source_context", &V::source_context, "Comes back with the answer."),
+        field("notification_channel", &V::notification_channel, "The same, in older words."),
+        field("notification_route", &V::notification_route,
+              "Of the event of its end: core.st2.generic.notifytrigger."),
     };
     static const auto table = fields_of<V>("St2AliasExecution", "As StackStorm's.", lines);
     return table;
@@ -110,22 +111,33 @@ Value st2_results(const Started& started, const engine::TenantCatalog& catalog) 
   return results;
 }
 
+ExecuteInput as_ours(St2ExecuteInput input) {
+  auto route = input.notification_route ? input.notification_route : input.notification_channel;
+  return {std::move(input.command),
+          std::move(input.name),
+          std::move(input.format),
+          std::move(input.user),
+          std::move(input.source_channel),
+          route.value_or(""),
+          input.source_context.value_or(Value())};
+}
+
 Task<Response> st2_execute_alias(Call& call) {
   CO_TRY(auto input, call.body<St2ExecuteInput>());
   if (input.name.empty()) {
     co_return Error(ErrorKind::Invalid, "BAS-0004", "expected the name of an alias")
         .with_problem("/name", "is required");
   }
-  CO_TRY(auto started, co_await start_command(call, {input.command, input.name, input.format,
-                                                     input.user, input.source_channel}));
+  CO_TRY(auto started, co_await start_command(call, as_ours(std::move(input))));
   Value results = st2_results(started, *call.api.engine.catalog(call.who.tenant));
   co_return net::HttpResponse::json(201, to_json(results.as_list().front()));
 }
 
 Task<Response> st2_match_and_execute(Call& call) {
   CO_TRY(auto input, call.body<St2ExecuteInput>());
-  CO_TRY(auto started,
-         co_await start_command(call, {input.command, "", "", input.user, input.source_channel}));
+  input.name.clear();
+  input.format.clear();
+  CO_TRY(auto started, co_await start_command(call, as_ours(std::move(input))));
   Value results = st2_results(started, *call.api.engine.catalog(call.who.tenant));
   co_return net::HttpResponse::json(201, to_json(Value::map({{"results", std::move(results)}})));
 }
