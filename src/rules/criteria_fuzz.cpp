@@ -7,6 +7,23 @@
 namespace millrace::rules {
 namespace {
 
+// So many more rules that the index arranges them, and no event matches one.
+std::vector<RulePtr> among_others(RulePtr rule) {
+  static const std::vector<RulePtr> others = [] {
+    std::vector<RulePtr> out;
+    expr::Engine engine;
+    for (int i = 0; i < 20; ++i) {
+      RuleSpec spec{.ref = "f.other" + std::to_string(i), .trigger = "f.t"};
+      spec.criteria = Value::map({{"trigger.never.there", Value::map({{"type", "exists"}})}});
+      out.push_back(compile(std::move(spec), RuleId(2), 1, engine).value());
+    }
+    return out;
+  }();
+  std::vector<RulePtr> all = others;
+  all.push_back(std::move(rule));
+  return all;
+}
+
 // A rule that compiles is found by the index exactly when trying it alone says that it matches.
 void check(std::string_view payload_text, std::string_view criteria_text) {
   auto payload = parse_json(payload_text);
@@ -18,7 +35,7 @@ void check(std::string_view payload_text, std::string_view criteria_text) {
   if (!rule) return;
   EventScope scope{.event = event_value(EventId(1), "f.t", 0, *payload, {})};
   scope.now_ms = 1'800'000'000'000;
-  auto matched = RuleIndex({*rule}).match(scope, engine);
+  auto matched = RuleIndex(among_others(*rule)).match(scope, engine);
   auto explained = explain(**rule, scope, engine);
   ASSERT(matched.ok() == explained.ok());
   if (!matched) return;

@@ -21,10 +21,10 @@ struct Match {
 };
 
 // All enabled rules, arranged so that an event meets only those that it may match: by trigger,
-// then by one equality (`equals`, `inside`, a trigger parameter) or prefix test of each rule; only
-// rules with neither are tried one by one. An immutable snapshot: matching is safe from several
-// threads (each with its own engine), and a changed rule makes a new snapshot that shares all
-// compiled rules and the arrangement of every other trigger.
+// then by the rarest test of each rule (access.h, tables.h); only rules of which nothing is known
+// are tried one by one. An immutable snapshot: matching is safe from several threads (each with its
+// own engine), and a changed rule makes a new snapshot that shares all compiled rules, the
+// arrangement of every other trigger and most of its own one's.
 class RuleIndex {
  public:
   RuleIndex() = default;

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/hash.h"
+#include "base/mix.h"
 #include "rules/dates.h"
 #include "rules/fold.h"
 
@@ -146,7 +147,7 @@ class Tables::Builder {
       default: break;
     }
     uint64_t place = uint64_t{slot_of(number, access)} << 8 | static_cast<uint64_t>(access.way);
-    return what ^ (place * 0x9E3779B97F4A7C15);
+    return what ^ mix64(place);
   }
 
   void count(uint32_t number) { count(number, tables_.rules_[number]->access()); }
