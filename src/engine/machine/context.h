@@ -55,9 +55,9 @@ struct Batch {
   // Workflows in memory that a decision which came to nothing has moved: dropped, and not to be
   // touched again in this batch.
   std::unordered_set<ExecutionId> spoiled;
+  std::unordered_set<uint64_t> gauges;  // that decisions of this batch have changed
 };
 
-  std::unordered_set<uint64_t> gauges;  // that decisions of this batch have changed
 // Finds the newest row of an execution among those that a decision adds, of which it may add many.
 class RowIndex {
  public:
@@ -177,8 +177,6 @@ class Context {
   Value config_of(const Pack& pack, KeyReader reader);
   bool lacks_config() const { return lacks_config_; }
 
-  // What an error of an evaluation means: a Need, when it names what has to be loaded; `workflow`:
-  // whose tasks it may name. Nothing: it is an error as any other.
   // A gauge as it is after what has been decided so far. When it has to be loaded, or another
   // batch is changing it, this decision comes to nothing, whatever it says: nullptr.
   LoadedGauge* gauge(TenantId tenant, const std::string& name);
@@ -191,6 +189,8 @@ class Context {
   uint64_t waits_for_gauge() const { return waits_for_gauge_; }
   bool lacks() const { return lacks_config_ || lacks_gauge_; }
 
+  // What an error of an evaluation means: a Need, when it names what has to be loaded; `workflow`:
+  // whose tasks it may name. Nothing: it is an error as any other.
   std::optional<Error> need(const Error& error, Of<ExecutionId> workflow = {});
   // All open steps of a workflow have to be loaded; once they were, there are no more. Needs.
   Result<void> needs_steps(const Of<ExecutionId>& workflow);
@@ -237,11 +237,11 @@ class Context {
   int beginnings_ = 0;
   bool needs_ = false;
   bool lacks_config_ = false;
-  std::map<std::string, Value> configs_;  // for many starts that share one
-};
   bool lacks_gauge_ = false;
   uint64_t waits_for_gauge_ = 0;
   LoadedGauges gauges_;                   // that this decision has looked at
+  std::map<std::string, Value> configs_;  // for many starts that share one
+};
 
 // The release that a workflow is pinned to is not there; it is said by Context::workflow.
 inline constexpr std::string_view kNoRelease = "engine.no_release";
