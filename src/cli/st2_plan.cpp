@@ -39,7 +39,7 @@ class Plan {
       stays("alias", ref_of(alias), "it comes with its pack");
     }
     for (const Value& policy : from_.policies) {
-      stays("policy", ref_of(policy), "policies have no effect here yet; its pack keeps the file");
+      stays("policy", ref_of(policy), "it comes with its pack");
     }
     for (const Value& key : from_.api_keys) {
       stays("api key", std::string(key.string_or("user", "")),

@@ -120,7 +120,7 @@ TEST(St2Plan, WhatIsNotCarriedIsNamed) {
   EXPECT_EQ(
       told_of(from),
       "alias ops.deploy: stays (it comes with its pack)\n"
-      "policy ops.once: stays (policies have no effect here yet; its pack keeps the file)\n"
+      "policy ops.once: stays (it comes with its pack)\n"
       "api key robot: stays (nobody can read it; make a token: millrace auth token create)\n");
 }
 

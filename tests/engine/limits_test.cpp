@@ -300,5 +300,48 @@ TEST_P(LimitsOfWorkflows, AStepOfAPausedWorkflowDoesNotStartWhenRoomComes) {
   EXPECT_EQ(stored(row.id).status, ExecutionStatus::Succeeded) << shown(row.id);
 }
 
+class LimitsOfAPack : public LimitsOfWorkflows {
+ protected:
+  LimitsOfAPack() {
+    policies_ = {policy("ci.pack", "{of_pack: ci, concurrency: {limit: 1}}"),
+                 policy("ci.again", "{action: ci.sequence, retry: {count: 1, delay: 5}}"),
+                 policy("ci.one_parent", "{action: ci.parent, concurrency: {limit: 1}}"),
+                 policy("ci.few", "{action: core.noop, quota: {limit: 1, per: day}}")};
+  }
+};
+INSTANTIATE_TEST_SUITE_P(AsItIs, LimitsOfAPack, ::testing::Values(false));
+INSTANTIATE_TEST_SUITE_P(AcrossRestarts, LimitsOfAPack, ::testing::Values(true));
+
+TEST_P(LimitsOfAPack, AWorkflowDoesNotStandInTheWayOfItsSteps) {
+  begin();
+  auto row = begun("ci.fork");
+  EXPECT_EQ(worker_.waiting_orders(), 1U);
+  run_steps({"left"});
+  run_steps({"right"});
+  EXPECT_EQ(stored(row.id).status, ExecutionStatus::Succeeded) << shown(row.id);
+}
+
+TEST_P(LimitsOfAPack, AWorkflowThatFailsRunsAgainAsANewExecution) {
+  begin();
+  auto row = begun("ci.sequence");
+  end(take(), 1);
+  EXPECT_EQ(stored(row.id).status, ExecutionStatus::Failed);
+  EXPECT_EQ(count("execution WHERE original = " + row.id.str()), 1);
+  pass(5'001);
+  end(take(), 1);
+  pass(60'000);
+  EXPECT_EQ(worker_.waiting_orders(), 0U) << "once is enough";
+  EXPECT_EQ(count("execution WHERE retries > 0"), 1);
+}
+
+TEST_P(LimitsOfAPack, AStepThatIsRefusedFailsItsTask) {
+  begin();
+  ASSERT_TRUE(run("core.noop").ok());
+  auto row = begun("ci.fork");
+  EXPECT_EQ(count("execution WHERE task = 'start'"), 0) << "what is refused is no execution";
+  EXPECT_EQ(worker_.waiting_orders(), 1U) << "the workflow goes on as its transitions say";
+  EXPECT_EQ(stored(row.id).status, ExecutionStatus::Running) << shown(row.id);
+}
+
 }  // namespace
 }  // namespace millrace::engine
