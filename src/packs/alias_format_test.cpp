@@ -117,5 +117,49 @@ TEST(AliasFormat, AListIsWhatStandsBetweenCommas) {
   EXPECT_EQ(to_json(list_of_text("one")), R"(["one"])");
 }
 
+// Random texts of the words of the language: whatever is read gives values of the command alone.
+TEST(AliasFormat, TakesAnyTextWithoutHarm) {
+  const std::string_view kWords[] = {"{{", "}}", " a ", "b",  "=", "'",  "\"",
+                                     "{",  "}",  "(",   ")?", " ", "x=", "[a",
+                                     "]",  "|",  "*",   "\\", "1", "\n", "\xc3\xa4"};
+  uint64_t state = 7;
+  auto next = [&](size_t below) {
+    state = state * 6364136223846793005U + 1442695040888963407U;
+    return static_cast<size_t>(state >> 33) % below;
+  };
+  auto text = [&] {
+    std::string out;
+    for (size_t n = next(12); n > 0; --n) out += kWords[next(std::size(kWords))];
+    return out;
+  };
+  int matches = 0;
+  for (int i = 0; i < 20'000; ++i) {
+    auto format = AliasFormat::compile(text());
+    if (!format.ok()) continue;
+    expr::Allowance allowance;
+    for (int k = 0; k < 3; ++k) {
+      auto command = text();
+      auto found = (*format)->match(command, allowance);
+      ASSERT_TRUE(found.ok()) << found.error().message();
+      matches += found->has_value() ? 1 : 0;
+    }
+  }
+  EXPECT_GT(matches, 100);
+}
+
+TEST(AliasFormat, TheLongestCommandCostsLittle) {
+  auto format = AliasFormat::compile("{{a}} {{b}} {{c}} {{d}} {{e=1}} {{f=2}} end");
+  ASSERT_TRUE(format.ok());
+  for (const char* piece : {"x ", "'", "{", "} ", "a=b ", "a=\"", "\\"}) {
+    std::string command;
+    while (command.size() < kLongestCommand) command += piece;
+    expr::Allowance allowance;
+    auto found = (*format)->match(command, allowance);
+    ASSERT_TRUE(found.ok()) << found.error().message();
+    EXPECT_FALSE(found->has_value());
+    EXPECT_LT(allowance.of - allowance.left, 200'000U) << "10 ms";
+  }
+}
+
 }  // namespace
 }  // namespace millrace::packs
