@@ -152,8 +152,8 @@ class PackReader::Impl {
       pack.triggers.resize(triggers);
       pack.actions.resize(actions);
       pack.sensors.resize(sensors);
-      pack.policies.resize(policies);
       pack.aliases.resize(aliases);
+      pack.policies.resize(policies);
     });
   }
 

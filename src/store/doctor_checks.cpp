@@ -306,11 +306,11 @@ constexpr Named kNumbers[] = {
     named("enforce", kernel::MessageKind::EnforceEvent),
     named("cancel", kernel::MessageKind::CancelExecution),
     named("advance", kernel::MessageKind::AdvanceWorkflow),
+    named("look", kernel::MessageKind::LookAtLimit),
+    named("waits", kernel::PlaceState::Waits),
     named("unanswered", kernel::InquiryStatus::Pending),
     named("event_change", kernel::EntityType::Event),
     named("execution_change", kernel::EntityType::Execution),
-    named("look", kernel::MessageKind::LookAtLimit),
-    named("waits", kernel::PlaceState::Waits),
     named("worker_cancel", kernel::Destination::WorkerCancel),
     named("inline_result", kernel::kInlineResultBytes),
 };
