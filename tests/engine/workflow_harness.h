@@ -288,7 +288,11 @@ tasks:
 )";
 constexpr const char* kChainAsk = R"(
 chain:
-  - {name: ask, ref: core.ask, params: {schema: {type: object}}, on-success: after, on-failure: refused}
+  - name: ask
+    ref: core.ask
+    params: {schema: {type: object}}
+    on-success: after
+    on-failure: refused
   - {name: after, ref: core.noop}
   - {name: refused, ref: core.noop}
 )";
