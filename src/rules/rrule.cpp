@@ -10,8 +10,6 @@ namespace {
 
 constexpr int64_t kDayS = 86'400;
 constexpr int64_t kFarDays = 100 * 366;  // no further ahead
-// What one search may try. A rule whose parts never meet costs this once, where it is written.
-constexpr int kMostSteps = 100'000;
 
 int64_t floor_div(int64_t a, int64_t b) { return a / b - (a % b < 0 ? 1 : 0); }
 int64_t floor_mod(int64_t a, int64_t b) { return a - floor_div(a, b) * b; }
@@ -63,10 +61,12 @@ struct Rrule::Search {
   int64_t found = 0;
   std::optional<int64_t> next_s;
   bool is_over = false;
+  int64_t left = kMostTries;
 };
 
 // Takes the next time of the rule; true: the search is over.
 bool Rrule::take(Search& search, int64_t unix_s) const {
+  if (--search.left < 0) return true;
   if (unix_s <= search.last_s || unix_s < start_s_) return false;  // the end of a gap, again
   search.last_s = unix_s;
   ++search.found;
@@ -87,9 +87,8 @@ bool Rrule::takes_ordinal(int64_t day, int weekday) const {
   int64_t end = by_month ? month_begin(month + 1) : year_begin(year + 1);
   int64_t from_front = (day - begin) / 7 + 1;
   int64_t from_behind = -((end - 1 - day) / 7 + 1);
-  return std::ranges::any_of(ordinals_, [&](const auto& each) {
-    return each.second == weekday && (each.first == from_front || each.first == from_behind);
-  });
+  return ordinals_.contains({static_cast<int>(from_front), weekday}) ||
+         ordinals_.contains({static_cast<int>(from_behind), weekday});
 }
 
 // Of the weeks of the year that it is in: the days of another year in them are in that one's weeks.
@@ -168,31 +167,22 @@ bool Rrule::take_local(Search& search, int64_t local) const {
   return local >= start_ && take(search, zone_.to_unix(local));
 }
 
-// Takes the times of a day, in order.
-bool Rrule::take_times(Search& search, int64_t day) const {
+std::vector<int64_t> Rrule::times_of_day() const {
+  std::vector<int64_t> times;
   for (int hour : hours_) {
     for (int minute : minutes_) {
-      for (int second : seconds_) {
-        if (take_local(search, day * kDayS + hour * 3600 + minute * 60 + second)) return true;
-      }
+      for (int second : seconds_) times.push_back(hour * 3600 + minute * 60 + second);
     }
   }
-  return false;
+  return times;
 }
 
 // The local times of a period that BYSETPOS names, in order.
-std::vector<int64_t> Rrule::picked_times(int64_t period) const {
+std::vector<int64_t> Rrule::picked_times(int64_t period, const std::vector<int64_t>& of_day) const {
   std::vector<int64_t> days;
   auto [begin, end] = days_of(period);
   for (int64_t day = begin; day < end; ++day) {
     if (takes_day(day)) days.push_back(day);
-  }
-  if (days.empty()) return {};
-  std::vector<int64_t> of_day;
-  for (int hour : hours_) {
-    for (int minute : minutes_) {
-      for (int second : seconds_) of_day.push_back(hour * 3600 + minute * 60 + second);
-    }
   }
   auto size = static_cast<int64_t>(days.size() * of_day.size());
   std::set<int64_t> places;
@@ -208,30 +198,34 @@ std::vector<int64_t> Rrule::picked_times(int64_t period) const {
   return times;
 }
 
-std::optional<int64_t> Rrule::next_by_days(int64_t after_s) const {
-  Search search{.after_s = after_s};
-  int64_t local = after_s + zone_.at(after_s).offset;
+void Rrule::search_days(Search& search) const {
+  auto of_day = times_of_day();
+  int64_t local = search.after_s + zone_.at(search.after_s).offset;
   int64_t near_day = std::max(floor_div(local, kDayS) - 1, floor_div(start_, kDayS));
   int64_t period = count_ > 0 ? 0 : period_of(near_day) / interval_ * interval_;
-  for (int64_t step = 0; step < kMostSteps; ++step, period += interval_) {
-    if (days_of(period).first > near_day + kFarDays) break;
+  for (; search.left > 0; period += interval_) {
+    auto [begin, end] = days_of(period);
+    if (begin > near_day + kFarDays) return;
     if (!positions_.empty()) {
-      for (int64_t time : picked_times(period)) {
-        if (take_local(search, time)) return search.next_s;
+      search.left -= end - begin;
+      for (int64_t time : picked_times(period, of_day)) {
+        if (take_local(search, time)) return;
       }
       continue;
     }
-    auto [begin, end] = days_of(period);
     for (int64_t day = count_ > 0 ? begin : std::max(begin, near_day); day < end; ++day) {
-      if (takes_day(day) && take_times(search, day)) return search.next_s;
+      --search.left;
+      if (!takes_day(day)) continue;
+      for (int64_t time : of_day) {
+        if (take_local(search, day * kDayS + time)) return;
+      }
     }
   }
-  return std::nullopt;
 }
 
 // Steps of seconds, minutes or hours from DTSTART; what the other parts leave out is jumped over.
-std::optional<int64_t> Rrule::next_by_steps(int64_t after_s) const {
-  Search search{.after_s = after_s};
+void Rrule::search_steps(Search& search) const {
+  int64_t after_s = search.after_s;
   int64_t unit = freq_ == Freq::Hourly ? 3600 : freq_ == Freq::Minutely ? 60 : 1;
   int64_t length = interval_ * unit;
   int64_t at = start_s_;
@@ -241,7 +235,7 @@ std::optional<int64_t> Rrule::next_by_steps(int64_t after_s) const {
   // A step before: its minutes and seconds may be after.
   if (count_ == 0) go_to(std::max(after_s - length, start_s_));
   int64_t far_s = std::max(after_s, start_s_) + kFarDays * kDayS;
-  for (int step = 0; step < kMostSteps && at <= far_s; ++step) {
+  for (; search.left > 0 && at <= far_s; --search.left) {
     int64_t local = at + zone_.at(at).offset;
     int64_t of_day = floor_mod(local, kDayS);
     if (!takes_day(floor_div(local, kDayS))) {
@@ -268,16 +262,28 @@ std::optional<int64_t> Rrule::next_by_steps(int64_t after_s) const {
     int64_t base = expands_minutes ? at - of_day % 3600 : expands_seconds ? at - of_day % 60 : at;
     for (int minute : expands_minutes ? minutes_ : std::set<int>{0}) {
       for (int second : expands_seconds ? seconds_ : std::set<int>{0}) {
-        if (take(search, base + minute * 60 + second)) return search.next_s;
+        if (take(search, base + minute * 60 + second)) return;
       }
     }
     at += length;
   }
-  return std::nullopt;
 }
 
-std::optional<int64_t> Rrule::next(int64_t after_s) const {
-  return is_below_daily() ? next_by_steps(after_s) : next_by_days(after_s);
+Rrule::Search Rrule::search(int64_t after_s) const {
+  Search search{.after_s = after_s};
+  if (is_below_daily()) {
+    search_steps(search);
+  } else {
+    search_days(search);
+  }
+  return search;
+}
+
+std::optional<int64_t> Rrule::next(int64_t after_s) const { return search(after_s).next_s; }
+
+bool Rrule::is_found_soon() const {
+  return search(start_s_ - 1).left > 0 &&
+         (count_ == 0 || search(start_s_ + kFarDays * kDayS).left > 0);
 }
 
 }  // namespace millrace::rules

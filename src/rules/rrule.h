@@ -27,8 +27,12 @@ class Rrule {
   // times without a TZID.
   //
   // Errors: Invalid, RUL-0008: what RFC 5545 forbids, and RDATE, more than one RRULE, BYSETPOS
-  // below DAILY, a COUNT over 10,000, over 1,440 times a day by BYHOUR, BYMINUTE and BYSECOND.
+  // below DAILY, a COUNT over 10,000 or from before 1970, an INTERVAL of over 100 years, over
+  // 1,440 times a day by BYHOUR, BYMINUTE and BYSECOND, and what is not found in `kMostTries`.
   static Result<Rrule> parse(std::string_view text, Zone zone);
+
+  // The days and times that one search for the next firing tries.
+  static constexpr int64_t kMostTries = 100'000;
 
   // The first firing after `after_s` (Unix seconds); nothing when there is none in 100 years.
   std::optional<int64_t> next(int64_t after_s) const;
@@ -47,14 +51,18 @@ class Rrule {
   bool takes_day(int64_t day) const;
   bool takes_ordinal(int64_t day, int weekday) const;
   bool takes_week(int64_t day) const;
+  // Whether the first time, and one of a hundred years later that is counted, is found in
+  // `kMostTries`.
+  bool is_found_soon() const;
   int64_t period_of(int64_t day) const;
   std::pair<int64_t, int64_t> days_of(int64_t period) const;
-  std::vector<int64_t> picked_times(int64_t period) const;
-  std::optional<int64_t> next_by_days(int64_t after_s) const;
-  std::optional<int64_t> next_by_steps(int64_t after_s) const;
+  std::vector<int64_t> times_of_day() const;
+  std::vector<int64_t> picked_times(int64_t period, const std::vector<int64_t>& of_day) const;
+  Search search(int64_t after_s) const;
+  void search_days(Search& search) const;
+  void search_steps(Search& search) const;
   bool take(Search& search, int64_t unix_s) const;
   bool take_local(Search& search, int64_t local) const;
-  bool take_times(Search& search, int64_t day) const;
 
   Zone zone_;
   Freq freq_ = Freq::Daily;
@@ -66,9 +74,9 @@ class Rrule {
   int week_start_ = 0;   // 0 is Monday, as in all that follows
   std::set<int> seconds_, minutes_, hours_;
   std::set<int> months_, month_days_, year_days_, weeks_, positions_;
-  std::bitset<7> weekdays_;                    // of BYDAY without a number
-  std::vector<std::pair<int, int>> ordinals_;  // of BYDAY with one: number, weekday
-  bool has_weekdays_ = false;                  // BYDAY is given
+  std::bitset<7> weekdays_;                 // of BYDAY without a number
+  std::set<std::pair<int, int>> ordinals_;  // of BYDAY with one: number, weekday
+  bool has_weekdays_ = false;               // BYDAY is given
   std::set<int64_t> excluded_s_;
 };
 

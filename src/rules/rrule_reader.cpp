@@ -22,6 +22,9 @@ constexpr int64_t kMostInterval = 1'000'000;
 constexpr std::array<std::string_view, 7> kWeekdays = {"MO", "TU", "WE", "TH", "FR", "SA", "SU"};
 constexpr std::array<std::string_view, 7> kFrequencies = {"SECONDLY", "MINUTELY", "HOURLY", "DAILY",
                                                           "WEEKLY",   "MONTHLY",  "YEARLY"};
+// As many of each frequency are 100 years: no search looks further ahead.
+constexpr std::array<int64_t, 7> kMostIntervals = {kMostInterval, kMostInterval, 876'600, 36'525,
+                                                   5'217,         1'200,         100};
 // Monday, 1 January 2001: every period begins then.
 constexpr int64_t kFirstMonday = 978'307'200;
 
@@ -268,7 +271,7 @@ class RruleReader {
       if (*ordinal == 0) {
         rule_.weekdays_.set(static_cast<size_t>(weekday));
       } else {
-        rule_.ordinals_.emplace_back(static_cast<int>(*ordinal), weekday);
+        rule_.ordinals_.emplace(static_cast<int>(*ordinal), weekday);
       }
     }
     return {};
@@ -284,6 +287,15 @@ class RruleReader {
     }
     if (rule_.count_ > 0 && !until_.empty()) return wrong("expected COUNT or UNTIL, found both");
     if (rule_.count_ > 0 && !has_start_) return wrong("COUNT needs DTSTART, from which it counts");
+    if (rule_.count_ > 0 && rule_.start_s_ < 0) {
+      return wrong("COUNT counts from DTSTART: expected one from 1970 on");
+    }
+    if (auto most = kMostIntervals[static_cast<size_t>(freq)]; rule_.interval_ > most) {
+      return wrong(
+          fmt::format("INTERVAL: expected at most {} with FREQ={}, which is 100 years, "
+                      "found {}",
+                      most, freq_, rule_.interval_));
+    }
     if (!rule_.weeks_.empty() && freq != Freq::Yearly) return forbidden("BYWEEKNO");
     bool of_days = freq >= Freq::Daily && freq <= Freq::Monthly;
     if (!rule_.year_days_.empty() && of_days) return forbidden("BYYEARDAY");
@@ -306,6 +318,12 @@ class RruleReader {
       TRY(auto time, read_time(until_));
       if (time.is_date) time.s += 86'399;  // the whole day
       rule_.until_s_ = unix_of(time);
+    }
+    if (!rule_.is_found_soon()) {
+      return wrong(
+          fmt::format("its times are not found within {} days and times tried: its parts hardly "
+                      "ever meet, or COUNT counts too many of them",
+                      Rrule::kMostTries));
     }
     return {};
   }

@@ -119,6 +119,12 @@ TEST(Rrule, SaysWhatItDoesNotTake) {
       {"FREQ=DAILY;INTERVAL=0", "INTERVAL: expected a whole number from 1"},
       {"FREQ=DAILY;COUNT=3", "COUNT needs DTSTART"},
       {"FREQ=DAILY;COUNT=3;UNTIL=20260101", "found both"},
+      {"DTSTART:00010101T000000Z\nRRULE:FREQ=YEARLY;COUNT=3", "expected one from 1970 on"},
+      {"FREQ=YEARLY;INTERVAL=65561", "at most 100 with FREQ=YEARLY, which is 100 years"},
+      {"FREQ=MONTHLY;INTERVAL=1201", "at most 1200 with FREQ=MONTHLY"},
+      {"FREQ=SECONDLY;INTERVAL=2;BYSECOND=1", "not found within 100000 days and times"},
+      {"DTSTART:20260101T000000Z\nRRULE:FREQ=MINUTELY;INTERVAL=59;BYMINUTE=1;COUNT=10000",
+       "COUNT counts too many"},
       {"FREQ=DAILY;UNTIL=soon", "expected a time such as"},
       {"FREQ=DAILY;UNTIL=20260230", "expected a time such as"},
       {"FREQ=DAILY;BYHOUR=24", "BYHOUR: expected numbers from 0 to 23"},
@@ -143,9 +149,14 @@ TEST(Rrule, SaysWhatItDoesNotTake) {
   EXPECT_NE(refusal(std::string(20'000, 'x')), "taken");
 }
 
+TEST(Rrule, OfAHundredYearsFiresAfterThem) {
+  EXPECT_EQ(fires(rrule("FREQ=YEARLY;INTERVAL=100"), "2026-01-01T00:00:00Z", 2),
+            "2101-01-01T00:00 2201-01-01T00:00 ");
+}
+
 TEST(Rrule, WhoseTimesNeverMeetNeverFires) {
-  for (auto text : {"FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30", "FREQ=SECONDLY;INTERVAL=2;BYSECOND=1",
-                    "FREQ=HOURLY;INTERVAL=24;BYHOUR=1", "FREQ=MONTHLY;BYDAY=1MO;BYMONTHDAY=9"}) {
+  for (auto text : {"FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30", "FREQ=HOURLY;INTERVAL=24;BYHOUR=1",
+                    "FREQ=MONTHLY;BYDAY=1MO;BYMONTHDAY=9"}) {
     EXPECT_FALSE(rrule(text).ever_fires()) << text;
   }
   EXPECT_TRUE(rrule("FREQ=DAILY;BYMONTH=2;BYMONTHDAY=29;BYDAY=FR").ever_fires());

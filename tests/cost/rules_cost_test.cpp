@@ -193,6 +193,31 @@ TEST(ScheduleCost, ShapesOfExpressions) {
   });
 }
 
+// One budget of days and times for each search, whatever the rule repeats.
+TEST(ScheduleCost, RecurrencesThatHardlyFire) {
+  auto repeated = [](std::string text, std::string_view each, int count) {
+    for (int i = 1; i < count; ++i) text += each;
+    return text;
+  };
+  std::string often = repeated("0", ",0", 1000) + ";BYMINUTE=";
+  for (int i = 0; i < 60; i += 4) often += fmt::format("{}{}", i > 0 ? "," : "", i);
+  std::string hours = "0";
+  for (int i = 1; i < 24; ++i) hours += fmt::format(",{}", i);
+  const std::string kTexts[] = {
+      "DTSTART:19700101T000000Z\nRRULE:FREQ=YEARLY;COUNT=10000;BYDAY=" +
+          repeated("53MO", ",53MO", 1700),
+      "DTSTART:00010101T000000Z\nRRULE:FREQ=YEARLY;COUNT=10000;BYDAY=53MO",
+      "FREQ=DAILY;BYSETPOS=-366;BYHOUR=" + hours + ";BYSECOND=" + often,
+      "FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30",
+      "DTSTART:19700101T000000Z\nRRULE:FREQ=DAILY;COUNT=10000"};
+  for (const auto& text : kTexts) {
+    double start = cost::cpu_seconds();
+    auto parsed = rules::parse_schedule("core.rruletimer", Value::map({{"rrule", text}}));
+    if (parsed.ok()) (void)rules::next_fire(*parsed, 1'900'000'000'000);
+    EXPECT_LT(cost::cpu_seconds() - start, 2) << text.substr(0, 60);
+  }
+}
+
 // Workflows
 
 auto inspected(auto text_of) {
