@@ -71,6 +71,19 @@ bool may_hold_secrets(const Action& action, std::string_view parameters_json) {
   });
 }
 
+Value mask_secrets(const Value& parameters, const Action* action) {
+  if (!parameters.is_map()) return parameters;
+  Value masked = parameters;
+  if (!action) {
+    for (const auto& entry : parameters.as_map()) masked.set(entry.name(), kMask);
+    return masked;
+  }
+  for (const auto& parameter : action->parameters) {
+    if (parameter.secret && masked.find(parameter.name)) masked.set(parameter.name, kMask);
+  }
+  return masked;
+}
+
 std::string short_secret(const Parameter& parameter) {
   if (!parameter.secret) return {};
   const Value& schema = parameter.schema;

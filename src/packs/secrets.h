@@ -33,6 +33,10 @@ class SecretScalars {
   std::string unmasked_;
 };
 
+// `parameters` with "********" in place of each that the action declares secret, whatever its
+// value. Without the action nobody can tell: then every value is hidden.
+Value mask_secrets(const Value& parameters, const Action* action);
+
 // False: no secret parameter is given in these parameters, written as JSON. A quick look, so that
 // they need not be parsed.
 bool may_hold_secrets(const Action& action, std::string_view parameters_json);

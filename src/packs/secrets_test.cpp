@@ -37,6 +37,23 @@ TEST(SecretScalars, OfFewBytesAreNamed) {
   EXPECT_EQ(SecretScalars(action(), *parse_json(R"({"token": "", "pin": null})")).unmasked(), "");
 }
 
+TEST(Secrets, AreMaskedByTheActionsDeclaration) {
+  Action action;
+  action.parameters.resize(2);
+  action.parameters[0].name = "password";
+  action.parameters[0].secret = true;
+  action.parameters[1].name = "host";
+  auto parameters = Value::map({{"password", "hush"}, {"host", "a"}});
+  EXPECT_EQ(to_json(mask_secrets(parameters, &action)), R"({"password":"********","host":"a"})");
+  EXPECT_EQ(to_json(mask_secrets(Value::map({{"host", "a"}}), &action)), R"({"host":"a"})");
+}
+
+TEST(Secrets, AreAllHiddenWhenTheActionIsGone) {
+  auto parameters = Value::map({{"password", "hush"}, {"host", "a"}});
+  EXPECT_EQ(to_json(mask_secrets(parameters, nullptr)),
+            R"({"password":"********","host":"********"})");
+}
+
 TEST(ShortSecret, IsFoundWhereItIsDeclared) {
   auto of = [](std::string_view schema, Value default_value = Value()) {
     Parameter parameter{.name = "pin"};

@@ -238,11 +238,14 @@ constexpr std::string_view kToldByServer[] = {
     "core.system_alert",
 };
 
+bool told_by_server(std::string_view trigger_ref) {
+  return is_timer(trigger_ref) ||
+         std::ranges::find(kToldByServer, trigger_ref) != std::end(kToldByServer);
+}
+
 std::string_view fired_by_server(std::string_view trigger_ref) {
   if (is_timer(trigger_ref)) return "a rule on it sets its timer";
-  if (std::ranges::find(kToldByServer, trigger_ref) != std::end(kToldByServer)) {
-    return "it tells what it has done itself";
-  }
+  if (told_by_server(trigger_ref)) return "it tells what it has done itself";
   bool of_webhooks = trigger_ref == "core.webhook" || trigger_ref == "core.st2.webhook";
   return of_webhooks ? "deliver to a webhook endpoint" : std::string_view();
 }

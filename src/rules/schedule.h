@@ -37,6 +37,8 @@ bool is_timer(std::string_view trigger_ref);
 // Rules trust what only the server fires: that a signature was valid, that it is time. How such a
 // trigger is fired instead; empty: it is none of them.
 std::string_view fired_by_server(std::string_view trigger_ref);
+// Those of them that no sender's delivery fires either: timers, and what it has done itself.
+bool told_by_server(std::string_view trigger_ref);
 
 // The schedule that a rule's trigger parameters ask for:
 //   core.intervaltimer     {unit: seconds..weeks, interval}

@@ -2,6 +2,7 @@
 // Events that the server makes of what it does itself, and how far rules may go round with them.
 #include <fmt/format.h>
 
+#include "engine/transitions/schedule.h"
 #include "engine/transitions/told_events.h"
 #include "harness.h"
 
@@ -17,7 +18,8 @@ const char* const kTriggers[] = {"core.st2.generic.actiontrigger",
                                  "core.st2.key_value_pair.delete",
                                  "core.inquiry_answered",
                                  "core.pack_installed",
-                                 "core.announcement"};
+                                 "core.announcement",
+                                 "core.intervaltimer"};
 
 class ToldEventsTest : public EngineTest {
  protected:
@@ -75,14 +77,27 @@ class ToldEventsTest : public EngineTest {
     return all;
   }
 
-  Result<KeyRow> write(std::string name, const char* json, int64_t version, bool remove = false) {
+  Result<KeyRow> write(std::string name, const char* json, int64_t version, bool remove = false,
+                       const Caller& caller = kTester) {
     KeyWrite write;
     write.key = {kDefaultTenant, "system", std::move(name)};
     write.value_json = json;
     write.version = version;
     write.remove = remove;
     return await<KeyRow>(
-        [&](auto reply) { engine_->submit(command::write_key(kTester, write, reply)); });
+        [&](auto reply) { engine_->submit(command::write_key(caller, write, reply)); });
+  }
+
+  // A process of a rule's action, which asks with its own token: one rule has led to it.
+  Caller run_of_rule() {
+    rule("ci.on_main", "ci.push", "core.sleep", R"({"seconds":100})");
+    EXPECT_TRUE(send("main", "first").ok());
+    settle();
+    auto reader = store_->open_reader();
+    auto rows = store::list_executions(**reader, kDefaultTenant, {}, {.limit = 1});
+    Caller caller = kTester;
+    caller.run = rows->front().id;
+    return caller;
   }
 };
 
@@ -203,18 +218,10 @@ TEST_F(ToldEventsTest, ARuleOnAnnouncementsThatAnnouncesEndsAfterAHundred) {
   EXPECT_EQ(count("enforcement WHERE status = 1"), 1);
 }
 
-// A process of a rule's action that sends an event with its own token, or runs an action.
 TEST_F(ToldEventsTest, WhatARunAsksForWithItsTokenIsOfItsChain) {
   rule("ci.end", "core.st2.generic.actiontrigger", "core.noop", "{}",
        R"({"trigger.action_ref":{"type":"equals","pattern":"core.echo"}})");
-  rule("ci.on_main", "ci.push", "core.sleep", R"({"seconds":100})");
-  ASSERT_TRUE(send("main", "e1").ok());
-  settle();
-  auto reader = store_->open_reader();
-  auto rows = store::list_executions(**reader, kDefaultTenant, {}, {.limit = 10});
-  ASSERT_EQ(rows->size(), 1u);
-  Caller caller = kTester;
-  caller.run = rows->front().id;
+  Caller caller = run_of_rule();
   auto sent = await<Ingested>([&](Reply<Ingested> reply) {
     NewEvent event;
     event.trigger = "ci.push";
@@ -232,6 +239,110 @@ TEST_F(ToldEventsTest, WhatARunAsksForWithItsTokenIsOfItsChain) {
   ASSERT_TRUE(started.ok()) << started.error().describe();
   settle();
   EXPECT_EQ(count("event WHERE chain = 1"), 2) << "its event, and its execution's end";
+}
+
+TEST_F(ToldEventsTest, AKeyThatARunWritesIsOfItsChain) {
+  rule("ci.key", "core.st2.key_value_pair.create", "core.noop");
+  ASSERT_TRUE(write("a", "1", 1, false, run_of_rule()).ok());
+  settle();
+  EXPECT_EQ(count("event WHERE event_trigger = 'core.st2.key_value_pair.create' AND chain = 1"), 1);
+}
+
+TEST_F(ToldEventsTest, ARerunIsAsDeepAsTheDeeperOfItsOriginalAndWhoAsks) {
+  auto outside = run("core.noop");
+  ASSERT_TRUE(outside.ok());
+  settle();
+  Caller caller = run_of_rule();
+  auto rerun = [&](const Caller& who, ExecutionId id) {
+    auto row = await<ExecutionRow>([&](Reply<ExecutionRow> reply) {
+      engine_->submit(command::rerun(who, id, {}, std::move(reply)));
+    });
+    EXPECT_TRUE(row.ok()) << row.error().describe();
+    return row.ok() ? *row : ExecutionRow{};
+  };
+  auto by_run = rerun(caller, outside->id);
+  EXPECT_EQ(chain_of(by_run), 1);
+  settle();
+  EXPECT_EQ(chain_of(rerun(kTester, by_run.id)), 1);
+}
+
+TEST_F(ToldEventsTest, ATimerThatARunFiresIsOfItsChain) {
+  RuleSpec spec;
+  spec.ref = "ci.timer";
+  spec.trigger = "core.intervaltimer";
+  spec.trigger_parameters = Value::map({{"unit", "days"}, {"interval", 5}});
+  spec.action = "core.noop";
+  auto made = await<RuleRow>([&](Reply<RuleRow> reply) {
+    engine_->submit(command::write_rule(kTester, {spec, std::nullopt, true}, std::move(reply)));
+  });
+  ASSERT_TRUE(made.ok()) << made.error().describe();
+  auto fired = await<EventId>([&](Reply<EventId> reply) {
+    engine_->submit(command::operate_timer(run_of_rule(), {schedule_name(spec), TimerWish::Fire},
+                                           std::move(reply)));
+  });
+  ASSERT_TRUE(fired.ok()) << fired.error().describe();
+  settle();
+  EXPECT_EQ(count("event WHERE event_trigger = 'core.intervaltimer' AND chain = 1"), 1);
+}
+
+TEST_F(ToldEventsTest, AReplayThatARunAsksForIsOfItsChain) {
+  auto sent = send("x", "e1");
+  ASSERT_TRUE(sent.ok());
+  Caller caller = run_of_rule();
+  auto again = await<Ingested>([&](Reply<Ingested> reply) {
+    engine_->submit(command::replay(caller, {.event = sent->event}, std::move(reply)));
+  });
+  ASSERT_TRUE(again.ok()) << again.error().describe();
+  EXPECT_EQ(count("event WHERE replay_of > 0 AND chain = 1"), 1);
+}
+
+TEST_F(ToldEventsTest, APackThatARunInstallsIsOfItsChain) {
+  rule("ci.pack", "core.pack_installed", "core.noop");
+  Caller caller = run_of_rule();
+  auto all = packs();
+  auto extra = std::make_shared<Pack>();
+  extra->ref = "extra";
+  extra->digest = "x1";
+  all.push_back(extra);
+  auto loaded = await<int>([&](Reply<int> reply) {
+    engine_->submit(command::load_packs(caller, pack_set(all), std::move(reply)));
+  });
+  ASSERT_TRUE(loaded.ok()) << loaded.error().describe();
+  settle();
+  EXPECT_EQ(told("core.pack_installed").size(), 1u);
+  EXPECT_EQ(count("event WHERE event_trigger = 'core.pack_installed' AND chain = 1"), 1);
+}
+
+// A value of any length: masking by value leaves out what is too short to be told apart.
+TEST_F(ToldEventsTest, AnEndHasNoSecretHoweverShort) {
+  rule("ci.on_end", "core.st2.generic.actiontrigger", "core.noop", "{}",
+       R"({"trigger.action_ref":{"type":"equals","pattern":"core.loud"}})");
+  ASSERT_TRUE(run("core.loud", Value::map({{"password", "k9"}})).ok());
+  settle();
+  auto events = told("core.st2.generic.actiontrigger");
+  ASSERT_EQ(events.size(), 2u);
+  EXPECT_EQ(to_json(events[0]["parameters"]), R"({"password":"********"})");
+}
+
+// Its rules trust what it tells.
+TEST_F(ToldEventsTest, WhatTheServerToldIsNotReplayedWithAnotherPayload) {
+  rule("ci.key", "core.st2.key_value_pair.create", "core.noop");
+  ASSERT_TRUE(write("a", "1", 1).ok());
+  settle();
+  auto reader = store_->open_reader();
+  auto rows =
+      store::list_events(**reader, kDefaultTenant, "core.st2.key_value_pair.create", {.limit = 1});
+  ASSERT_EQ(rows->size(), 1u);
+  auto replay = [&](Replay how) {
+    how.event = rows->front().id;
+    return await<Ingested>([&](Reply<Ingested> reply) {
+      engine_->submit(command::replay(kTester, how, std::move(reply)));
+    });
+  };
+  auto edited = replay({.payload = Value::map(), .edited_json = "{}"});
+  ASSERT_FALSE(edited.ok());
+  EXPECT_EQ(edited.error().code(), "EVT-0003");
+  EXPECT_TRUE(replay({}).ok());
 }
 
 }  // namespace

@@ -47,6 +47,7 @@ class LoadPacks final : public Request<int> {
   About about() const override { return {.tenant = caller_.tenant, .subject = subject_}; }
   Turn turn() const override { return catalogue_turn(); }
   void want(Wanted& wanted) const override {
+    want_run(wanted, caller_);
     for (const auto* packs : {&packs_.system, &packs_.own}) {
       for (const auto& pack : *packs) {
         for (const auto& spec : pack->rules) want_schedule(wanted, caller_.tenant, spec);
@@ -94,7 +95,7 @@ void LoadPacks::note_release(Context& ctx, const Pack& pack) const {
                                 .op = ChangeOp::Updated,
                                 .detail = pack.ref,
                                 .at = ctx.now()});
-    tell_installed(ctx, caller_.tenant, pack);
+    tell_installed(ctx, caller_, pack);
   }
   ctx.changes.pack_releases.push_back(
       {caller_.tenant, pack.ref, pack.version, pack.digest, ctx.now(),

@@ -7,6 +7,7 @@
 #include "engine/transitions/request.h"
 #include "engine/transitions/rule_rows.h"
 #include "engine/transitions/schedule.h"
+#include "engine/transitions/told_events.h"
 
 namespace millrace::engine {
 
@@ -23,7 +24,10 @@ class OperateTimer final : public Request<EventId> {
       : Request(std::move(caller), std::move(reply)), operation_(std::move(operation)) {}
   std::string_view name() const override { return "operate_timer"; }
   Turn turn() const override { return catalogue_turn(); }
-  void want(Wanted& wanted) const override { want_answer(wanted, caller_); }
+  void want(Wanted& wanted) const override {
+    want_answer(wanted, caller_);
+    want_run(wanted, caller_);
+  }
   Decided decide(Context& ctx) const override;
 
  private:
@@ -44,6 +48,7 @@ EventId OperateTimer::fire(Context& ctx, const RuleSpec& spec) const {
                             std::string());
   // By hand it may be fired twice in the same moment.
   event.source_id = fmt::format("{}/{}", operation_.schedule, event.id.value);
+  event.chain = chain_of(ctx, caller_);
   EventId id = event.id;
   store_event_for_later(ctx, std::move(event));
   return id;

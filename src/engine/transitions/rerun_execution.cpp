@@ -9,6 +9,7 @@
 #include "engine/transitions/operate.h"
 #include "engine/transitions/parameters.h"
 #include "engine/transitions/request.h"
+#include "engine/transitions/told_events.h"
 
 namespace millrace::engine {
 
@@ -26,6 +27,7 @@ class RerunExecution final : public Request<ExecutionRow> {
   About about() const override { return {.tenant = caller_.tenant, .subject = original_.value}; }
   void want(Wanted& wanted) const override {
     wanted.states.push_back({caller_.tenant, original_});
+    want_run(wanted, caller_);
     wanted.executions_of_keys |= !caller_.idempotency_key.empty();
   }
   // Of a key that is taken the first answer's execution, which may just be ending.
@@ -73,7 +75,7 @@ Result<ExecutionId> RerunExecution::rerun_whole(Context& ctx, const ExecutionRow
   request.tenant = original.tenant;
   request.action = original.action;
   TRY(request.parameters, given_parameters(original));
-  request.inherited_env = original.env_json;
+  request.inherited_env = env_of_chain(original.env_json, chain_of(ctx, caller_));
   request.priority = original.priority;
   request.timeout_ms = original.timeout_ms;
   request.original = original.id;
@@ -104,6 +106,7 @@ ExecutionRow RerunExecution::copy_of(Context& ctx, const ExecutionRow& original)
   row.held.clear();
   row.limits.clear();
   row.retries = 0;
+  row.env_json = env_of_chain(std::move(row.env_json), chain_of(ctx, caller_));
   row.identity = caller_.identity;
   row.trace = caller_.trace;
   return row;

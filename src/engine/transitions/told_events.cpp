@@ -72,14 +72,13 @@ Value end_payload(const ExecutionRow& row, std::string_view runner) {
 // Without the values of secret parameters; a result that is no row's is named by its size.
 void add_parameters_and_result(Value& payload, const ExecutionRow& row, const Action* action,
                                const Value& result) {
-  Value parameters = read(row.parameters_json);
+  const Value parameters = read(row.parameters_json);
   Value shown = row.result_size > kInlineResult.most ? Value() : result;
   if (action && packs::may_hold_secrets(*action, row.parameters_json)) {
     packs::SecretScalars secrets(*action, parameters);
-    parameters = secrets.hidden_in(parameters);
     shown = secrets.hidden_in(shown);
   }
-  payload.set("parameters", std::move(parameters));
+  payload.set("parameters", packs::mask_secrets(parameters, action));
   payload.set("result", std::move(shown));
   if (row.result_size > kInlineResult.most) payload.set("result_size", row.result_size);
 }
@@ -156,6 +155,13 @@ int32_t chain_of(const Context& ctx, const Caller& caller) {
   return row ? chain_of(*row) : 0;
 }
 
+std::string env_of_chain(std::string env_json, int32_t chain) {
+  Value env = read(env_json);
+  if (chain <= env.int_or("chain", 0)) return env_json;
+  env.set("chain", chain);
+  return to_json(env);
+}
+
 void tell_ended(Context& ctx, const ExecutionRow& row, const Value& result) {
   bool of_end = is_heard(ctx, row.tenant, kActionTrigger);
   bool of_notify = is_heard(ctx, row.tenant, kNotifyTrigger);
@@ -194,14 +200,15 @@ void tell_answered(Context& ctx, const ExecutionRow& row, const InquiryRow& inqu
                    {"response", read(inquiry.response_json)}}));
 }
 
-void tell_key(Context& ctx, const KeyRow* before, const KeyRow* after) {
+void tell_key(Context& ctx, const Caller& caller, const KeyRow* before, const KeyRow* after) {
   const KeyName& name = (before ? before : after)->key;
   auto told = [&](std::string_view what, const Value& payload) {
     auto trigger = fmt::format("core.st2.key_value_pair.{}", what);
     if (!is_heard(ctx, name.tenant, trigger)) return;
     tell(ctx,
          {name.tenant, trigger,
-          own_source(SourceKind::Server, fmt::format("key/{}/{}", name.scope, name.name))},
+          own_source(SourceKind::Server, fmt::format("key/{}/{}", name.scope, name.name)),
+          chain_of(ctx, caller)},
          payload);
   };
   if (!after) return told("delete", Value::map({{"object", key_object(*before)}}));
@@ -214,10 +221,12 @@ void tell_key(Context& ctx, const KeyRow* before, const KeyRow* after) {
        Value::map({{"old_object", key_object(*before)}, {"new_object", key_object(*after)}}));
 }
 
-void tell_installed(Context& ctx, TenantId tenant, const Pack& pack) {
+void tell_installed(Context& ctx, const Caller& caller, const Pack& pack) {
   constexpr std::string_view kTrigger = "core.pack_installed";
-  if (!is_heard(ctx, tenant, kTrigger)) return;
-  tell(ctx, {tenant, kTrigger, own_source(SourceKind::Server, "pack/" + pack.ref)},
+  if (!is_heard(ctx, caller.tenant, kTrigger)) return;
+  tell(ctx,
+       {caller.tenant, kTrigger, own_source(SourceKind::Server, "pack/" + pack.ref),
+        chain_of(ctx, caller)},
        Value::map({{"ref", pack.ref},
                    {"version", pack.version},
                    {"digest", pack.digest},

@@ -24,6 +24,8 @@ int32_t chain_of(const kernel::ExecutionRow& row);
 // The same of a run that asks with its token; 0: nobody's. It was wanted before.
 void want_run(Wanted& wanted, const Caller& caller);
 int32_t chain_of(const Context& ctx, const Caller& caller);
+// An ExecutionRow::env_json, with at least this chain.
+std::string env_of_chain(std::string env_json, int32_t chain);
 
 // core.st2.generic.actiontrigger, and core.st2.generic.notifytrigger where the action or whoever
 // asked for it says so.
@@ -35,9 +37,11 @@ void tell_answered(Context& ctx, const kernel::ExecutionRow& row,
                    const kernel::InquiryRow& inquiry);
 // core.st2.key_value_pair.create, update, value_change, delete. `before` and `after` may be null.
 // The values of encrypted keys are left out.
-void tell_key(Context& ctx, const kernel::KeyRow* before, const kernel::KeyRow* after);
-// core.pack_installed: another release has come into force.
-void tell_installed(Context& ctx, TenantId tenant, const Pack& pack);
+// `caller` wrote it, and his run was wanted.
+void tell_key(Context& ctx, const Caller& caller, const kernel::KeyRow* before,
+              const kernel::KeyRow* after);
+// core.pack_installed: another release has come into force. As above.
+void tell_installed(Context& ctx, const Caller& caller, const Pack& pack);
 // core.system_alert: somebody should look at this.
 void tell_alert(Context& ctx, TenantId tenant, std::string_view kind, int64_t subject,
                 std::string_view reason);

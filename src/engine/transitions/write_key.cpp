@@ -27,6 +27,7 @@ class WriteKey final : public Request<KeyRow> {
   }
   void want(Wanted& wanted) const override {
     want_answer(wanted, caller_);
+    want_run(wanted, caller_);
     wanted.key_values.push_back(write_.key);
   }
   bool needs_shards() const override { return false; }
@@ -74,7 +75,7 @@ Decided WriteKey::decide(Context& ctx) const {
              .updated = ctx.now(),
              .deleted = write_.remove};
   remember_answer(ctx, caller_, row.version);
-  if (!write_.is_config) tell_key(ctx, live, write_.remove ? nullptr : &row);
+  if (!write_.is_config) tell_key(ctx, caller_, live, write_.remove ? nullptr : &row);
   ctx.changes.keys.push_back(row);
   // A key has no id: the feed names it.
   ctx.changes.feed.push_back({.tenant = row.key.tenant,

@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "engine/machine/catalog.h"
 #include "kernel/limits.h"
+#include "packs/secrets.h"
 #include "services/api/parse.h"
 
 namespace millrace::api {
@@ -89,7 +90,7 @@ std::shared_ptr<const Action> action_of(const engine::TenantCatalog& catalog,
 ExecutionView full_view(const kernel::ExecutionRow& row, const engine::TenantCatalog& catalog) {
   auto view = brief_view(row);
   auto action = action_of(catalog, row.action, row.release);
-  view.parameters = mask_secrets(stored_json(row.parameters_json), action.get());
+  view.parameters = packs::mask_secrets(stored_json(row.parameters_json), action.get());
   if (!row.defaults.empty()) {
     Value names = Value::list();
     for (std::string_view name : split(row.defaults, ',')) names.push_back(name);

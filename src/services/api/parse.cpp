@@ -24,20 +24,6 @@ Result<int64_t> parse_wait(std::string_view text) {
       .with_problem("?wait", "expected a time such as 30s");
 }
 
-Value mask_secrets(const Value& parameters, const Action* action) {
-  constexpr std::string_view kMask = "********";
-  if (!parameters.is_map()) return parameters;
-  Value masked = parameters;
-  if (!action) {
-    for (const auto& entry : parameters.as_map()) masked.set(entry.name(), kMask);
-    return masked;
-  }
-  for (const auto& parameter : action->parameters) {
-    if (parameter.secret && masked.find(parameter.name)) masked.set(parameter.name, kMask);
-  }
-  return masked;
-}
-
 Value stored_json(std::string_view text) {
   if (text.empty()) return {};
   auto value = parse_json(text, kOwnJson);

@@ -7,7 +7,6 @@
 #include "base/json.h"
 #include "base/result.h"
 #include "base/value.h"
-#include "model/pack.h"
 
 namespace millrace::api {
 
@@ -19,10 +18,6 @@ inline constexpr JsonLimits kPayloadLimits{.max_depth = 60};
 
 // "250ms", "30s", "2m"; "" is 0. Errors: Invalid, API-0016, also above ten minutes.
 Result<int64_t> parse_wait(std::string_view text);
-
-// `parameters` with "********" in place of each that the action declares secret. Without the
-// action nobody can tell: then every value is hidden.
-Value mask_secrets(const Value& parameters, const Action* action);
 
 // Stored JSON as a value; "" is null; what does not parse comes as its text.
 Value stored_json(std::string_view text);

@@ -27,23 +27,6 @@ TEST(Wait, RefusesOtherTexts) {
   }
 }
 
-TEST(Secrets, AreMaskedByTheActionsDeclaration) {
-  Action action;
-  action.parameters.resize(2);
-  action.parameters[0].name = "password";
-  action.parameters[0].secret = true;
-  action.parameters[1].name = "host";
-  auto parameters = Value::map({{"password", "hush"}, {"host", "a"}});
-  EXPECT_EQ(to_json(mask_secrets(parameters, &action)), R"({"password":"********","host":"a"})");
-  EXPECT_EQ(to_json(mask_secrets(Value::map({{"host", "a"}}), &action)), R"({"host":"a"})");
-}
-
-TEST(Secrets, AreAllHiddenWhenTheActionIsGone) {
-  auto parameters = Value::map({{"password", "hush"}, {"host", "a"}});
-  EXPECT_EQ(to_json(mask_secrets(parameters, nullptr)),
-            R"({"password":"********","host":"********"})");
-}
-
 TEST(WholeCharacters, LeaveAHalfCharacterOut) {
   EXPECT_EQ(whole_characters("abc"), "abc");
   EXPECT_EQ(whole_characters("a\xC3"), "a");

@@ -8,6 +8,7 @@
 #include "engine/transitions/rule_override.h"
 #include "expr/expr.h"
 #include "rules/schedule.h"
+#include "packs/secrets.h"
 #include "rules/words.h"
 #include "services/api/parse.h"
 
@@ -336,7 +337,8 @@ VerdictView verdict_view(const engine::TenantCatalog& catalog, const engine::Rul
   view.criteria = rules::with_words(verdict.criteria);
   if (!verdict.parameters.is_null()) {
     const auto* action = catalog.find_action(verdict.spec.action);
-    view.parameters = mask_secrets(verdict.parameters, action ? action->action.get() : nullptr);
+    view.parameters =
+        packs::mask_secrets(verdict.parameters, action ? action->action.get() : nullptr);
   }
   if (!verdict.error.empty()) view.error = verdict.error;
   view.execution = verdict.execution;
