@@ -115,8 +115,9 @@ enum class Mutant : uint8_t {
   LimitNotCounted,
   GaugeNotWritten,
   PlaceKept,
+  GaugeCountsByOne,
 };
-inline constexpr int kMutants = static_cast<int>(Mutant::PlaceKept) + 1;
+inline constexpr int kMutants = static_cast<int>(Mutant::GaugeCountsByOne) + 1;
 
 #ifdef MILLRACE_MUTANTS
 extern Mutant mutant_in_force;

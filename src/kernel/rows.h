@@ -292,15 +292,15 @@ struct PolicyRow {
 // its version as they have read it.
 struct GaugeRow {
   TenantId tenant;
-  std::string name;  // kernel/gauges.h
-  int64_t version = 0;
+  std::string name;        // kernel/gauges.h
+  int64_t version = 0;     // of a state: no other one of this gauge ever has the same
   int64_t held = 0;        // of a concurrency: how many are at work
   int64_t waiting = 0;     // how many wait for room
   int64_t full_at_us = 0;  // of a rate: policy/gcra.h
   int64_t window = 0;      // of a quota: when its hour or day began
   int64_t used = 0;        // in that
   int64_t idle_at = 0;     // it says nothing any more from then on, when nobody is counted
-  bool is_new = false;     // written only: there must be none yet
+  int64_t was = 0;         // written only: the version that it replaces; 0: there must be none
 };
 
 enum class PlaceState : uint8_t {

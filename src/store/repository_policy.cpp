@@ -36,17 +36,17 @@ Result<void> write_rows<&Changes::gauges>(sql::Connection& db, Rows<GaugeRow> ro
   TRY(auto updates, db.batch(update_text));
   std::vector<const GaugeRow*> fresh;
   std::vector<const GaugeRow*> known;
-  for (const auto* r : rows) (r->is_new ? fresh : known).push_back(r);
+  for (const auto* r : rows) (r->was == 0 ? fresh : known).push_back(r);
   for (auto* some : {&fresh, &known}) {
     std::ranges::sort(*some, [](const GaugeRow* a, const GaugeRow* b) {
       return std::tie(a->tenant, a->name, a->version) < std::tie(b->tenant, b->name, b->version);
     });
   }
   for (const auto* r : fresh) add_row(*inserts, *r);
-  for (const auto* r : known) add_update(*updates, *r, r->tenant, r->name, r->version - 1);
+  for (const auto* r : known) add_update(*updates, *r, r->tenant, r->name, r->was);
   auto error_of = [](const GaugeRow& r) {
     return stale(
-        fmt::format("limit '{}': version {} does not hold any more", r.name, r.version - 1));
+        fmt::format("limit '{}': version {} does not hold any more", r.name, r.was));
   };
   if (!fresh.empty()) TRY(expect_touched(*inserts, Rows<GaugeRow>(fresh), error_of));
   if (!known.empty()) TRY(expect_touched(*updates, Rows<GaugeRow>(known), error_of));

@@ -486,11 +486,10 @@ TEST_P(Doctor, K11LimitsThatCountOthersThanThereAre) {
   waits.limits = "w:p/c";
   waits.held = "waits for policy 'p'";
   GaugeRow gauge{.tenant = kTenant, .name = "p/c", .version = 1, .held = 1, .waiting = 1};
-  gauge.is_new = true;
   PlaceRow first{.tenant = kTenant, .gauge = "p/c", .execution = ExecutionId{x_}};
   desk_->write({.new_executions = {waits}, .gauges = {gauge}, .places = {first}});
   expect_only("K11", "execution " + str(x_), "counts others than have a place there");
-  gauge.is_new = false;
+  gauge.was = 1;
   gauge.version = 2;
   gauge.held = 0;
   desk_->write({.gauges = {gauge}});
@@ -509,7 +508,6 @@ TEST_P(Doctor, K11LimitsThatCountOthersThanThereAre) {
 TEST_P(Doctor, K9AFinalExecutionHasNoPlace) {
   auto over = ended(execution(x_));
   GaugeRow gauge{.tenant = kTenant, .name = "p/c", .version = 1, .held = 1};
-  gauge.is_new = true;
   PlaceRow place{
       .tenant = kTenant, .gauge = "p/c", .execution = ExecutionId{x_}, .state = PlaceState::Holds};
   desk_->write({.new_executions = {over}, .gauges = {gauge}, .places = {place}});

@@ -48,9 +48,8 @@ inline kernel::Changes everything(int64_t n) {
         {.id = WebhookId{id}, .tenant = kTenant, .name = "w" + std::to_string(i)});
     all.policies.push_back({.id = PolicyId{id}, .tenant = kTenant, .ref = "p" + std::to_string(i)});
     GaugeRow gauge{.tenant = kTenant, .name = "g" + std::to_string(i), .version = 1};
-    gauge.is_new = true;
     all.gauges.push_back(gauge);
-    gauge.is_new = false;
+    gauge.was = 1;
     gauge.version = 2;
     all.gauges.push_back(gauge);
     all.places.push_back({.tenant = kTenant, .gauge = "g" + std::to_string(i), .execution = x});

@@ -133,7 +133,8 @@ TEST_P(NamedRows, AGaugeIsWrittenOnlyOnItsVersionAndKnowsWhoIsFirst) {
                     .full_at_us = 4,
                     .window = 5,
                     .used = 6,
-                    .idle_at = 7};
+                    .idle_at = 7,
+                    .was = version - 1};
   };
   auto place = [](int64_t id, int64_t rank, PlaceState state = PlaceState::Waits) {
     return PlaceRow{.tenant = kTenant,
@@ -148,7 +149,7 @@ TEST_P(NamedRows, AGaugeIsWrittenOnlyOnItsVersionAndKnowsWhoIsFirst) {
             std::vector{WriteEnd::Stale});
   auto fresh = [&](std::string name, int64_t waiting) {
     auto row = gauge(std::move(name), 5, waiting);
-    row.is_new = true;
+    row.was = 0;
     return row;
   };
   desk_->write({.gauges = {fresh("p/c", 2), fresh("p/r", 0), fresh("q/c", 1)},
@@ -161,6 +162,10 @@ TEST_P(NamedRows, AGaugeIsWrittenOnlyOnItsVersionAndKnowsWhoIsFirst) {
   EXPECT_EQ(ends(desk_->commit({{{.gauges = {gauge("p/c", 7, 9)}}}})),
             std::vector{WriteEnd::Stale});
   EXPECT_EQ(ends(desk_->commit({{{.gauges = {fresh("p/c", 9)}}}})), std::vector{WriteEnd::Stale});
+  // A number that is higher by one says nothing: it must be the one that was read.
+  auto other = gauge("p/c", 8, 9);
+  other.was = 6;
+  EXPECT_EQ(ends(desk_->commit({{{.gauges = {other}}}})), std::vector{WriteEnd::Stale});
   EXPECT_EQ(must(gauges_between(*reader_, kTenant, "p/", "p0", 9)).size(), 2U);
   auto waiting = must(first_places(*reader_, kTenant, "p/c", PlaceState::Waits, 9));
   ASSERT_EQ(waiting.size(), 2U);

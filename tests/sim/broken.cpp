@@ -168,6 +168,9 @@ constexpr Broken kBroken[] = {
     {Mutant::GaugeNotWritten, "gauge-not-written",
      "who has been let in is known to the decision that did it, and not written", true, true},
     {Mutant::PlaceKept, "place-kept", "who has ended goes on being counted", false, true},
+    {Mutant::GaugeCountsByOne, "gauge-counts-by-one",
+     "found here: two servers give different states of a limit's count the same version", true,
+     true},
 };
 static_assert(std::size(kBroken) == kMutants - 1);
 

@@ -89,7 +89,8 @@ INSTANTIATE_TEST_SUITE_P(
         Found{Mutant::MendedTimerFires, 25169}, Found{Mutant::MissedPauseNotTold, 1000031404},
         Found{Mutant::NewestReleaseNotTold, 1000034948}, Found{Mutant::KeyOfTheStep, 1000032986},
         Found{Mutant::LeftWorkerJudged, 5000004374}, Found{Mutant::BelowNotHandedOver, 5000021752},
-        Found{Mutant::NewHomeNotAsked, 5000027956}));
+        Found{Mutant::NewHomeNotAsked, 5000027956},
+        Found{Mutant::GaugeCountsByOne, 1001000000598}));
 
 // A timer was done, for nothing, on the word of one of its batch. Without its mend
 // (`handled-on-undurable`) no world is known to fail since the deciding thread commits.

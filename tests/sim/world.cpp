@@ -349,6 +349,16 @@ void World::commit(Place& at, size_t most, bool dies_before_it_tells) {
       tell_trace(fmt::format("commit {} ({}): {} {}", decision.attempt.message->name(),
                              decision.attempt.message->about().subject,
                              static_cast<int>(outcome.end), outcome.reason));
+      for (const auto& gauge : decision.changes.gauges) {
+        tell_trace(fmt::format("  limit {}: {} hold, {} wait, version {}", gauge.name, gauge.held,
+                               gauge.waiting, gauge.version));
+      }
+      for (const auto& place : decision.changes.places) {
+        std::string_view how = place.gone                         ? "leaves"
+                               : place.state == PlaceState::Waits ? "waits at"
+                                                                  : "holds";
+        tell_trace(fmt::format("  {} {} {}", place.execution.value, how, place.gauge));
+      }
     }
     if (outcome.end != store::WriteEnd::Committed) continue;
     ledger_.committed(decision, at.shards, decided_at[outcome.step.get()]);

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "base/json.h"
 #include "base/mutants.h"
@@ -324,16 +325,17 @@ void Context::count(LoadedGauge& gauge) {
   auto same = [&](const auto& one) { return one.tenant == row.tenant && one.name == row.name; };
   auto written = std::ranges::find_if(changes.gauges, same);
   if (written != changes.gauges.end()) {
-    bool is_new = written->is_new;
+    int64_t was = written->was;
     *written = row;
-    written->is_new = is_new;
+    written->was = was;
     return;
   }
-  // One that was removed meanwhile counts anew from a number that it has never had.
-  bool is_new = row.version == 0;
-  row.version = is_new ? new_raw_id() : row.version + 1;
+  // Not one more than before: another server may have come to that number by another way, and what
+  // rests on a count of ours that was not written would be taken to rest on its.
+  bool by_one = mutant(Mutant::GaugeCountsByOne) && row.version != 0;
+  int64_t was = std::exchange(row.version, by_one ? row.version + 1 : new_raw_id());
   changes.gauges.push_back(row);
-  changes.gauges.back().is_new = is_new;
+  changes.gauges.back().was = was;
 }
 
 void Context::put_place(LoadedGauge& gauge, kernel::PlaceRow place) {

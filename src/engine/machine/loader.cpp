@@ -540,7 +540,7 @@ void Loader::apply(const Changes& changes, Loaded& rows) {
   for (const auto& row : changes.gauges) {
     auto& known = rows.gauges_[{row.tenant, row.name}].row;
     known = row;
-    known.is_new = false;
+    known.was = 0;
   }
   for (const auto& place : changes.places) {
     rows.gauges_[{place.tenant, place.gauge}].put(place);
