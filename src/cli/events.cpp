@@ -175,7 +175,7 @@ Result<int> replay_many(Context& context) {
   }
   if (left > kMost) return usage_error(fmt::format("--limit: expected at most {}", kMost));
   TRY(auto body, filters_of(in));
-  int64_t events = 0, failed = 0;
+  int64_t events = 0, failed = 0, left_out = 0;
   bool more = true;
   while (left > 0 && more) {
     body.set("limit", std::min(left, kPiece));
@@ -184,10 +184,17 @@ Result<int> replay_many(Context& context) {
     for (const auto& one : done["replayed"].as_list()) print_replayed(context, one);
     events += done.int_or("events", 0);
     failed += done.int_or("failed", 0);
+    left_out += done.int_or("left_out", 0);
     more = done.bool_or("more", false);
     left -= kPiece;
     if (more) body.set("after", done.string_or("last", ""));
     if (more && left > 0) tell(fmt::format("{} events\n", events));
+  }
+  if (left_out > 0) {
+    tell(
+        fmt::format("{} events that the server alone makes are left out: --trigger REF replays "
+                    "those of one trigger\n",
+                    left_out));
   }
   tell(fmt::format("{} events{}{}{}\n", events, in.has("--dry-run") ? " looked at" : " replayed",
                    failed > 0 ? fmt::format(", {} of them not", failed) : "",
@@ -237,12 +244,14 @@ CommandTable event_commands() {
       {.path = "event replay",
        .help = "Send past events again, against today's rules",
        .arguments = {{.name = "ID", .help = "Of the event", .optional = true}},
-       .options = {dry_run,
-                   {"--payload", "FILE", "Another payload for it: JSON, a file, - is stdin"},
-                   {"--trigger", "REF", "All of this trigger, the oldest first"},
-                   {"--since", "TIME", "All of this time or later; 2h is two hours ago"},
-                   {"--until", "TIME", "All of before this time"},
-                   {"--limit", "N", "With these: events at most (default: 100)"}},
+       .options =
+           {dry_run,
+            {"--payload", "FILE", "Another payload for it: JSON, a file, - is stdin"},
+            {"--trigger", "REF", "All of this trigger, the oldest first"},
+            {"--since", "TIME",
+             "All of this time or later but what the server alone makes; 2h is two hours ago"},
+            {"--until", "TIME", "All of before this time"},
+            {"--limit", "N", "With these: events at most (default: 100)"}},
        .remote = replay},
   };
 }

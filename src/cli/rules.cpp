@@ -41,6 +41,10 @@ Result<int> print_rule(const Context& context, const Value& rule) {
       rule.bool_or("enabled", false) ? "enabled" : "disabled",
       name.empty() ? "" : fmt::format(", overridden by '{}'", name),
       is_unresolved ? fmt::format("; {}", rule.string_or("fault", "unresolved")) : ""));
+  if (rule.string_or("state", "") == "paused") {
+    context.print(fmt::format("its timer is paused: 'millrace timer resume {}' lets it go on\n",
+                              rule.string_or("ref", "")));
+  }
   if (rule["next_fires"].is_list()) {
     std::string times;
     for (const auto& at : rule["next_fires"].as_list()) {
@@ -53,7 +57,9 @@ Result<int> print_rule(const Context& context, const Value& rule) {
 
 // With If-Match when a revision is given.
 Result<Value> change(Context& context, std::string method, std::string path, Value body = {}) {
-  if (context.in.has("--dry-run")) path += "?dry_run=true";
+  if (context.in.has("--dry-run")) {
+    path += path.find('?') == path.npos ? "?dry_run=true" : "&dry_run=true";
+  }
   Session::Request request{.method = std::move(method),
                            .path = std::move(path),
                            .body = std::move(body),
@@ -146,6 +152,7 @@ Result<int> override_rule(Context& context) {
   const auto& in = context.in;
   auto path = path_of(kRuleRoute, in.get("REF"), "/override");
   if (in.has("--undo")) {
+    if (in.has("--name")) path += "?name=" + net::percent_encode(in.get("--name"));
     TRY(auto rule, change(context, "DELETE", path));
     return print_rule(context, rule);
   }
@@ -158,6 +165,7 @@ Result<int> override_rule(Context& context) {
   }
   Value body = Value::map({{"set", std::move(set)}});
   if (in.has("--name")) body.set("name", in.get("--name"));
+  if (in.has("--replace")) body.set("replace", true);
   TRY(auto rule, change(context, "POST", path, std::move(body)));
   return print_rule(context, rule);
 }
@@ -221,7 +229,10 @@ CommandTable rule_commands() {
       {.path = "rule override",
        .help = "Change a pack's rule over its file, now and in later releases; or end that",
        .arguments = {ref},
-       .options = {{"--name", "TEXT", "What the change is called (default: override)"},
+       .options = {{"--name", "TEXT",
+                    "What the change is called (default: override); one of another name is neither "
+                    "added to nor undone"},
+                   {"--replace", "", "In the place of the change that is there, not added to it"},
                    {"--disable", "", "The rule is off"},
                    {"--enable", "", "The rule is on"},
                    {.name = "--set",

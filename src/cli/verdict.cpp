@@ -34,17 +34,19 @@ std::string criteria_lines(const Value& verdicts, std::string_view indent, bool 
 std::string verdict_text(const Value& verdict, bool colour) {
   bool matched = verdict.bool_or("matched", false);
   auto revision = verdict.int_or("revision", 0);
-  std::string out = fmt::format(
-      "rule '{}'{}: {}\n", verdict.string_or("rule", ""),
-      revision ? fmt::format(" revision {}", revision) : "",
-      painted(matched ? "matched" : "did not match", matched ? "matched" : "failed", colour));
+  auto error = verdict.string_or("error", "");
+  std::string_view outcome = !matched        ? "did not match"
+                             : error.empty() ? "matched"
+                                             : "matched, but its parameters do not render";
+  std::string out =
+      fmt::format("rule '{}'{}: {}\n", verdict.string_or("rule", ""),
+                  revision ? fmt::format(" revision {}", revision) : "",
+                  painted(outcome, matched && error.empty() ? "matched" : "failed", colour));
   if (auto reason = verdict.string_or("reason", ""); !reason.empty()) {
     out += fmt::format("  {}\n", reason);
   }
   out += criteria_lines(verdict["criteria"], "  ", colour);
-  if (auto error = verdict.string_or("error", ""); !error.empty()) {
-    out += fmt::format("  parameters: {}\n", error);
-  }
+  if (!error.empty()) out += fmt::format("  parameters: {}\n", error);
   if (verdict["parameters"].size() > 0) {
     out += "  parameters:\n";
     for (auto line : split(to_yaml(verdict["parameters"]), '\n')) {

@@ -71,12 +71,31 @@ TEST_F(TimerRoutes, AFiringIsNotRepeatedUnderItsKey) {
   EXPECT_NE(post("/api/v1/timers/ci.a/fire", "").text, first.text);
 }
 
+TEST_F(TimerRoutes, ARuleTellsWhatTheTimerThatItJoinsDoes) {
+  ASSERT_EQ(write("ci.a").status, 201);
+  now_ms_ += 4 * 60'000;
+  auto joins = write("ci.b");
+  ASSERT_EQ(joins.status, 201) << joins.text;
+  EXPECT_EQ(joins.data()["next_fires"].as_list()[0], Value("2026-01-01T00:10:00.000Z"));
+  EXPECT_FALSE(get("/api/v1/timers").data().as_list()[0].find("next_fires"));
+  ASSERT_EQ(post("/api/v1/timers/ci.a/pause", "").status, 200);
+  auto later = write("ci.c");
+  ASSERT_EQ(later.status, 201) << later.text;
+  EXPECT_EQ(later.data()["state"], Value("paused")) << later.text;
+  EXPECT_FALSE(later.data().find("next_fires")) << later.text;
+  EXPECT_EQ(get("/api/v1/rules/ci.a").data()["state"], Value("paused"));
+  EXPECT_EQ(get("/api/v1/rules").data().as_list()[0]["state"], Value("paused"));
+}
+
 TEST_F(TimerRoutes, OneWhoseRulesAreOffSaysSo) {
   ASSERT_EQ(write("ci.a").status, 201);
   EXPECT_EQ(post("/api/v1/rules/ci.a/disable", "").status, 200);
   auto shown = get("/api/v1/timers/ci.a");
   EXPECT_EQ(shown.data()["state"], Value("disabled")) << shown.text;
   EXPECT_TRUE(shown.data()["next"].is_null());
+  auto fired = post("/api/v1/timers/ci.a/fire", "");
+  EXPECT_EQ(fired.status, 409) << fired.text;
+  EXPECT_NE(fired.text.find("RUL-0113"), std::string::npos) << fired.text;
 }
 
 }  // namespace

@@ -193,6 +193,32 @@ def events_are_replayed_dry_and_for_real():
     SERVER.cli("event", "replay", event, "--payload", str(payload))
 
 
+def what_the_server_makes_is_not_replayed_unless_named():
+    api("POST", "/api/v1/rules", rule("own.told", "core.noop", {}) | {
+        "trigger": {"ref": "core.st2.generic.actiontrigger"},
+        "criteria": {"trigger.action_name": {"type": "equals", "pattern": "core.echo"}}})
+    push("refs/heads/told")
+    told = "/api/v1/events?trigger=core.st2.generic.actiontrigger"
+    until("the server tells of an execution", lambda: api("GET", told))
+    first = min(api("GET", told), key=lambda e: int(e["id"]))
+    done = api("POST", "/api/v1/events/replay", {"since": first["created"], "dry_run": True})
+    assert done["left_out"] >= 1, done
+    named = api("POST", "/api/v1/events/replay", {"trigger": first["trigger"], "dry_run": True})
+    assert named["left_out"] == 0 and named["events"] >= 1, named
+    api("DELETE", "/api/v1/rules/own.told", expect=(204,))
+    wrong = refused("POST", "/api/v1/events/replay", {"trigger": "ops.pusch"}, 404)
+    assert "did you mean 'ops.push'" in json.dumps(wrong), wrong
+    for room in ("events", "rules"):
+        wrong = refused("GET", f"/api/v1/{room}?trigger=ops.pusch", None, 404)
+        assert "did you mean 'ops.push'" in json.dumps(wrong), wrong
+
+
+def a_disabled_rule_is_tried_as_if_it_were_enabled():
+    off = rule("own.off", "core.echo", {"message": "{{ trigger.ref }}"}) | {"enabled": False}
+    tried = api("POST", "/api/v1/rules/test", {"rule": off, "payload": {"ref": "refs/heads/x"}})
+    assert tried["matched"] and "is disabled" in tried["reason"], tried
+
+
 def events_are_replayed_by_filter():
     time.sleep(0.01)
     since = api("GET", f"/api/v1/events/{push('refs/heads/f0')}")["created"]
@@ -301,9 +327,21 @@ def an_override_outlives_reloads_and_is_undone():
     api("PUT", "/api/v1/rules/ops.on_push", body | {"description": "by hand"})
     assert api("GET", "/api/v1/rules/ops.on_push")["override"]["set"]["description"] == "by hand"
     assert api("GET", "/api/v1/rules/ops.on_push")["pack"] == "ops"
+    other = ("rule", "override", "ops.on_push", "--name", "other")
+    for method, query, body in (("POST", "", {"name": "other", "set": {"enabled": False}}),
+                                ("DELETE", "?name=other", None)):
+        answer = refused(method, f"/api/v1/rules/ops.on_push/override{query}", body, 409)
+        assert answer["code"] == "RUL-0111" and "is called 'only tags'" in json.dumps(answer), answer
+    SERVER.cli(*other, "--undo", expect=1)
+    before = api("GET", "/api/v1/rules/ops.on_push")["override"]
+    assert before["name"] == "only tags", before
+    would = json.loads(SERVER.cli(*other, "--replace", "--set", "trace_tag=x", "--dry-run", "-o", "json"))
+    assert would["override"]["name"] == "other" and would["override"]["set"] == {"trace_tag": "x"}, would
+    assert refused("DELETE", "/api/v1/rules/ops.on_push", None, 409)["code"] == "RUL-0112"
     SERVER.cli("rule", "override", "ops.on_push", "--disable")
     assert not api("GET", "/api/v1/rules/ops.on_push")["enabled"]
-    SERVER.cli("rule", "override", "ops.on_push", "--undo")
+    SERVER.cli("rule", "override", "ops.on_push", "--undo", "--name", "only tags")
+    assert refused("DELETE", "/api/v1/rules/ops.on_push/override", None, 409)["code"] == "RUL-0111"
     back = api("GET", "/api/v1/rules/ops.on_push")
     assert back["enabled"] and "override" not in back and back["description"] == "of a file", back
     assert back["criteria"]["trigger.ref"]["pattern"] == "refs/pull/", back
@@ -367,6 +405,8 @@ CASES = [
     a_test_is_the_rules_own_way,
     an_event_of_a_trigger_is_checked,
     events_are_replayed_dry_and_for_real,
+    what_the_server_makes_is_not_replayed_unless_named,
+    a_disabled_rule_is_tried_as_if_it_were_enabled,
     events_are_replayed_by_filter,
     revisions_tell_who_changed_what,
     a_dry_run_changes_nothing,

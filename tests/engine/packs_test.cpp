@@ -153,16 +153,19 @@ TEST_F(Packs, WhatAnOperatorWritesOfARuleOutlivesEveryReload) {
   EXPECT_EQ(find("ci.hook")->spec.action, "ci.check");
 }
 
-TEST_F(Packs, ARuleThatAnOperatorDeletedStaysDeletedOverEveryReload) {
-  ASSERT_TRUE(await<RuleRow>([&](Reply<RuleRow> reply) {
-                engine_->submit(
-                    command::delete_rule({.tenant = kDefaultTenant, .identity = "operator"},
+TEST_F(Packs, ARuleOfAPackIsDisabledAndNotDeleted) {
+  auto gone = await<RuleRow>([&](Reply<RuleRow> reply) {
+    engine_->submit(command::delete_rule({.tenant = kDefaultTenant, .identity = "operator"},
                                          "ci.hook", std::nullopt, reply));
-              }).ok());
+  });
+  ASSERT_FALSE(gone.ok());
+  EXPECT_EQ(gone.error().code(), "RUL-0112");
+  EXPECT_NE(gone.error().message().find("'rule disable ci.hook'"), std::string::npos)
+      << gone.error().message();
+  EXPECT_NE(find("ci.hook"), nullptr);
+  switch_rule("ci.hook", false);
   load(packs_);
-  EXPECT_EQ(find("ci.hook"), nullptr);
-  restart_with(packs_);
-  EXPECT_EQ(find("ci.hook"), nullptr);
+  EXPECT_FALSE(find("ci.hook")->spec.enabled);
 }
 
 // A reload has read the packs, and takes its time.

@@ -45,6 +45,7 @@ struct NewEvent {
   Value payload;
   std::string payload_json;  // the same, encoded
   Value trigger_parameters;  // of the trigger instance that fired; null: none
+  WebhookId endpoint;        // of a hook; one of a rule, which has no dedupe keys, has no id
   Sender sender = Sender::Client;
 };
 struct Ingested {
@@ -108,8 +109,9 @@ struct RuleWrite {
 // Of a pack's rule: see rule_override.h.
 struct OverrideWrite {
   std::string ref;
-  std::string name;          // empty: as it is called
+  std::string name;          // of the one that is meant; empty: the one that is there
   Value set = Value::map();  // added to what is set
+  bool replace = false;      // put in its place instead
   bool undo = false;         // instead
   std::optional<int64_t> if_revision = {};
   bool dry_run = false;

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
 #include "engine/transitions/request.h"
 #include "engine/transitions/rule_rows.h"
 
@@ -32,6 +34,12 @@ Decided DeleteRule::decide(Context& ctx) const {
   if (earlier) return answer(ctx, row_now(nullptr, RuleId{*earlier}, ref_));
   if (!old) return no_rule(catalog, ref_);
   TRY(check_revision(*old, if_revision_));
+  if (rule_of_file(catalog, old->row)) {
+    return Error(ErrorKind::Conflict, "RUL-0112",
+                 fmt::format("rule '{0}' is of pack '{1}': 'rule disable {0}' switches it off for "
+                             "good, 'rule override {0}' changes it",
+                             ref_, old->row.pack));
+  }
   bool of_pack = old->row.pack != kNoPack;
   auto gone = add_deletion(ctx, *old, std::string(of_pack ? kDeleter : kNoPack), caller_.identity);
   remember_answer(ctx, caller_, gone->row.id.value);

@@ -27,10 +27,26 @@ class OverrideRule final : public Request<RuleRow> {
   Decided decide(Context& ctx) const override;
 
  private:
+  Result<void> check_is_meant(const RuleOverride& present) const;
   Result<RuleSpec> after(const RuleSpec& of_file, const RuleEntry& old,
                          RuleOverride& override) const;
   OverrideWrite write_;
 };
+
+// A rule has one override: what one of another name says is neither changed nor ended by mistake.
+Result<void> OverrideRule::check_is_meant(const RuleOverride& present) const {
+  if (!present.is_there()) {
+    if (!write_.undo) return {};
+    return Error(ErrorKind::Conflict, "RUL-0111",
+                 fmt::format("rule '{}' has no override to undo", write_.ref));
+  }
+  if (write_.name.empty() || write_.name == present.name || write_.replace) return {};
+  return Error(ErrorKind::Conflict, "RUL-0111",
+               fmt::format("the override of rule '{}' is called '{}', not '{}': {}", write_.ref,
+                           present.name, write_.name,
+                           write_.undo ? "undo that, or give no name"
+                                       : "add to that, or replace it (--replace)"));
+}
 
 // Whether it is enabled stays the operator's word, unless the override had said it.
 Result<RuleSpec> OverrideRule::after(const RuleSpec& of_file, const RuleEntry& old,
@@ -41,8 +57,9 @@ Result<RuleSpec> OverrideRule::after(const RuleSpec& of_file, const RuleEntry& o
     override = {};
     return spec;
   }
-  override.set = merged(override.set, write_.set);
-  spec.enabled = old.spec.enabled;
+  bool keeps = !write_.replace || !override.set.find("enabled");
+  override.set = write_.replace ? write_.set : merged(override.set, write_.set);
+  if (keeps) spec.enabled = old.spec.enabled;
   return overridden(spec, override.set);
 }
 
@@ -61,7 +78,7 @@ Decided OverrideRule::decide(Context& ctx) const {
     return Error(ErrorKind::Conflict, "RUL-0107", fmt::format("rule '{}' {}", write_.ref, why));
   }
   TRY(auto override, read_override(old->row.override_json));
-  if (write_.undo && !override.is_there()) return answer(ctx, old->row);
+  TRY(check_is_meant(override));
   if (!write_.undo) {
     TRY(check_override(write_.set));
     if (override.name.empty() || !write_.name.empty()) override.name = write_.name;

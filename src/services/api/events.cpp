@@ -43,6 +43,9 @@ Response list_events(Call& call, sql::Connection& db) {
   TRY(auto query, call.query<EventQuery>());
   TRY(auto page, open_page("events", query.cursor, query.limit, query.sort));
   TRY(auto rows, store::list_events(db, call.who.tenant, query.trigger, page));
+  if (rows.empty() && !query.trigger.empty()) {
+    TRY(check_trigger_is_known(*call.api.engine.catalog(call.who.tenant), query.trigger));
+  }
   auto next = cut_page("events", rows, query.limit, query.sort);
   std::vector<EventView> views;
   for (const auto& row : rows) views.push_back(brief_view(row));
@@ -112,12 +115,8 @@ struct TriggerEventInput {
 Task<Response> send_trigger_event(Call& call) {
   CO_TRY(auto input, call.body<TriggerEventInput>());
   auto catalog = call.api.engine.catalog(call.who.tenant);
+  CO_TRY(check_trigger_is_known(*catalog, call.param()));
   const auto* trigger = catalog->find_trigger(call.param());
-  if (!trigger) {
-    co_return Error(ErrorKind::NotFound, "EVT-0001",
-                    fmt::format("unknown trigger '{}'{}", call.param(),
-                                catalog->suggest_trigger(call.param())));
-  }
   CO_TRY(check_may_send(call, trigger->ref));
   if (auto instead = rules::fired_by_server(trigger->ref); !instead.empty()) {
     co_return Error(ErrorKind::Invalid, "EVT-0003",

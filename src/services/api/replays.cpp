@@ -2,11 +2,15 @@
 // Events of the past: why rules matched them or did not, and the same once more, for real or dry.
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
+
 #include "base/json.h"
 #include "engine/elsewhere.h"
 #include "engine/machine/catalog.h"
 #include "engine/transitions/commands.h"
 #include "engine/verdict.h"
+#include "kernel/event_source.h"
 #include "services/api/admission.h"
 #include "services/api/call.h"
 #include "services/api/event_view.h"
@@ -74,7 +78,8 @@ struct ReplaysInput {
     static const auto table =
         fields_of<I>("Replays",
                      "Events once more: all that the filters let through, but for those that are "
-                     "replays themselves. One filter is needed.",
+                     "replays themselves and, without a trigger, those that the server alone "
+                     "makes. One filter is needed.",
                      lines);
     return table;
   }
@@ -104,6 +109,7 @@ struct ReplayedView {
 struct ReplaysView {
   int64_t events = 0;
   int64_t failed = 0;
+  int64_t left_out = 0;
   bool more = false;
   EventId last;
   std::vector<ReplayedView> replayed;
@@ -113,6 +119,9 @@ struct ReplaysView {
     static const Field lines[] = {
         field("events", &V::events, "That were looked at."),
         field("failed", &V::failed, "Of these, not replayed."),
+        field("left_out", &V::left_out,
+              "Passed over: what timers and executions fire, and the server tells of itself. It "
+              "makes these anew where they belong; a trigger that is named replays them."),
         field("more", &V::more, "There may be more behind `last`."),
         field("last", &V::last, "The newest of them."),
         field("replayed", &V::replayed, "Each, the oldest first."),
@@ -188,6 +197,13 @@ Task<Response> replay_event(Call& call) {
   co_return answer_one(view, 202);
 }
 
+bool is_of_server(const EventRow& event) {
+  using kernel::SourceKind;
+  return std::ranges::any_of(
+      std::array{SourceKind::Timer, SourceKind::Execution, SourceKind::Server},
+      [&](SourceKind kind) { return event.source.starts_with(kernel::own_source(kind, "")); });
+}
+
 // The events that the filters let through, without payloads; `more`: there may be others behind.
 Result<std::vector<EventRow>> chosen(Call& call, sql::Connection& db, const ReplaysInput& input,
                                      ReplaysView& view) {
@@ -199,8 +215,14 @@ Result<std::vector<EventRow>> chosen(Call& call, sql::Connection& db, const Repl
   if (view.more) rows.pop_back();
   auto is_late = [&](const EventRow& row) { return input.until && row.created >= input.until->ms; };
   if (std::erase_if(rows, is_late) > 0) view.more = false;
+  if (rows.empty() && !input.trigger.empty()) {
+    TRY(check_trigger_is_known(*call.api.engine.catalog(call.who.tenant), input.trigger));
+  }
   if (!rows.empty()) view.last = rows.back().id;
   std::erase_if(rows, [](const EventRow& row) { return static_cast<bool>(row.replay_of); });
+  if (input.trigger.empty()) {
+    view.left_out = static_cast<int64_t>(std::erase_if(rows, is_of_server));
+  }
   return rows;
 }
 

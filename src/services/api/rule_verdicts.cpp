@@ -122,6 +122,19 @@ struct RevisionView {
 struct Tested {
   RuleSpec spec;
   int64_t revision = 0;
+  bool is_disabled = false;
+
+  // It is tried as if it were enabled.
+  void enable() {
+    is_disabled = !spec.enabled;
+    spec.enabled = true;
+  }
+  void tell(engine::RuleVerdict& verdict) const {
+    verdict.revision = revision;
+    if (is_disabled && verdict.reason.empty()) {
+      verdict.reason = "the rule is disabled; it is tried as if it were enabled";
+    }
+  }
 };
 
 Result<Tested> tested(const engine::TenantCatalog& catalog, TenantId tenant,
@@ -148,6 +161,7 @@ Response test_rule(Call& call, sql::Connection& db) {
   TRY(auto input, call.body<TestInput>());
   auto catalog = call.api.engine.catalog(call.who.tenant);
   TRY(auto of, tested(*catalog, call.who.tenant, input.rule, input.ref, call.api.now_ms()));
+  of.enable();
   if (input.event.has_value() == input.payload.has_value()) {
     return Error(ErrorKind::Invalid, "API-0043", "expected either /event or /payload")
         .with_problem("/event", "expected this or /payload");
@@ -173,7 +187,7 @@ Response test_rule(Call& call, sql::Connection& db) {
     event.created = call.api.now_ms();
   }
   TRY(auto verdict, engine::test_rule(call.api.engine, db, of.spec, event));
-  verdict.revision = of.revision;
+  of.tell(verdict);
   return answer_one(verdict_view(*catalog, verdict));
 }
 
@@ -182,13 +196,9 @@ int limit_of(const Call& call, std::optional<int> given) {
 }
 
 Response answer_verdicts(const engine::TenantCatalog& catalog,
-                         const std::vector<engine::RuleVerdict>& verdicts,
-                         std::optional<int64_t> revision = {}) {
+                         const std::vector<engine::RuleVerdict>& verdicts) {
   std::vector<VerdictView> views;
-  for (const auto& verdict : verdicts) {
-    views.push_back(verdict_view(catalog, verdict));
-    if (revision) views.back().revision = *revision;
-  }
+  for (const auto& verdict : verdicts) views.push_back(verdict_view(catalog, verdict));
   return answer_list(views);
 }
 
@@ -196,9 +206,11 @@ Response test_rule_on_last(Call& call, sql::Connection& db) {
   TRY(auto input, call.body<LastInput>());
   auto catalog = call.api.engine.catalog(call.who.tenant);
   TRY(auto of, tested(*catalog, call.who.tenant, input.rule, input.ref, call.api.now_ms()));
+  of.enable();
   TRY(auto verdicts, engine::test_rule_on_last(call.api.engine, db, call.who.tenant, of.spec,
                                                limit_of(call, input.last)));
-  return answer_verdicts(*catalog, verdicts, of.revision);
+  for (auto& verdict : verdicts) of.tell(verdict);
+  return answer_verdicts(*catalog, verdicts);
 }
 
 Response why_rule(Call& call, sql::Connection& db) {

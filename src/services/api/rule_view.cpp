@@ -6,9 +6,11 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "engine/transitions/rule_override.h"
+#include "engine/transitions/schedule.h"
 #include "expr/expr.h"
-#include "rules/schedule.h"
 #include "packs/secrets.h"
+#include "rules/schedule.h"
+#include "rules/webhook.h"
 #include "rules/words.h"
 #include "services/api/parse.h"
 
@@ -26,6 +28,7 @@ std::string_view to_string(RuleState state) {
   switch (state) {
     case RuleState::InForce: return "in_force";
     case RuleState::Disabled: return "disabled";
+    case RuleState::Paused: return "paused";
     case RuleState::Unresolved: return "unresolved";
     case RuleState::OutOfForce: return "out_of_force";
   }
@@ -75,7 +78,8 @@ const Fields& RuleView::fields() {
       field("action", &V::action, ""),
       field("trace_tag", &V::trace_tag, ""),
       field("state", &V::state,
-            "unresolved: it names what no pack has, and matches nothing until one has it; "
+            "paused: its timer is; unresolved: it names what no pack has, and matches nothing "
+            "until one has it; "
             "out_of_force: it cannot be compiled."),
       field("fault", &V::fault, "Why it is unresolved or out of force; none when it is neither."),
       field("override", &V::override,
@@ -276,7 +280,11 @@ RuleView rule_view(const kernel::RuleRow& row, const RuleSpec& spec,
   view.changed_by = row.author;
   view.created = {row.created};
   view.updated = {row.updated};
-  if (!spec.enabled) view.state = RuleState::Disabled;
+  if (!spec.enabled) {
+    view.state = RuleState::Disabled;
+  } else if (rules::is_timer(spec.trigger) && catalog.is_paused(engine::schedule_name(spec))) {
+    view.state = RuleState::Paused;
+  }
   auto override = engine::read_override(row.override_json);
   if (override.ok() && override->is_there()) {  // may fail: then it is shown without
     view.override = shown_override(*override, action);
@@ -307,6 +315,13 @@ std::vector<std::string> warnings_of(const RuleSpec& spec, const engine::TenantC
     warnings.push_back(
         fmt::format("it has neither criteria nor trigger parameters: every event of {} starts {}",
                     spec.trigger, spec.action));
+  }
+  auto name = rules::webhook_of_rule(spec);
+  const auto* endpoint = name.empty() ? nullptr : catalog.find_webhook(name);
+  if (endpoint && endpoint->trigger != spec.trigger) {
+    warnings.push_back(
+        fmt::format("the webhook endpoint '{}' fires {}: no delivery to it starts this rule", name,
+                    endpoint->trigger));
   }
   return warnings;
 }

@@ -24,7 +24,7 @@ struct RuleUse {
 
 enum class RuleType : uint8_t { Standard, Backstop };
 std::string_view to_string(RuleType type);
-enum class RuleState : uint8_t { InForce, Disabled, Unresolved, OutOfForce };
+enum class RuleState : uint8_t { InForce, Disabled, Paused, Unresolved, OutOfForce };
 std::string_view to_string(RuleState state);
 
 struct RuleInput {

@@ -6,11 +6,15 @@
 #include "engine/machine/catalog.h"
 #include "engine/transitions/commands.h"
 #include "engine/transitions/rule_rows.h"
+#include "engine/transitions/schedule.h"
+#include "rules/schedule.h"
 #include "services/api/call.h"
 #include "services/api/routes.h"
 #include "services/api/rule_view.h"
 #include "services/api/shared.h"
 #include "services/api/timer_view.h"
+#include "services/api/trigger_event.h"
+#include "store/read.h"
 
 namespace millrace::api {
 namespace {
@@ -64,13 +68,33 @@ struct WriteQuery {
   }
 };
 
+struct UndoQuery {
+  std::string name;
+  bool dry_run = false;
+
+  static const Fields& fields() {
+    static const Field lines[] = {
+        field("name", &UndoQuery::name, "Refuse to undo one that is called otherwise."),
+        field("dry_run", &UndoQuery::dry_run, "Show what would come of it, and change nothing."),
+    };
+    static const auto table = fields_of<UndoQuery>("RuleUndoQuery", "", lines);
+    return table;
+  }
+};
+
 struct OverrideInput {
   std::string name;
+  bool replace = false;
   Value set = Value::map();
 
   static const Fields& fields() {
     static const Field lines[] = {
-        field("name", &OverrideInput::name, "What it is called where it is shown.").length(0, 100),
+        field("name", &OverrideInput::name,
+              "What it is called where it is shown. A rule has one: while one of another name is "
+              "there, it is refused without `replace`.")
+            .length(0, 100),
+        field("replace", &OverrideInput::replace,
+              "Put it in the place of the one that is there, instead of adding to it."),
         field("set", &OverrideInput::set,
               "Part of a rule. Of trigger and action what it names; of their parameters null takes "
               "one away.")
@@ -107,6 +131,9 @@ Response list_rules(Call& call) {
     }
     views.push_back(rule_view(entry, *catalog));
   }
+  if (views.empty() && !query.trigger.empty()) {
+    TRY(check_trigger_is_known(*catalog, query.trigger));
+  }
   return answer_list(views, next);
 }
 
@@ -118,8 +145,23 @@ Response show_rule(Call& call) {
   return answer_rule(*entry, *catalog);
 }
 
+// When its timer fires next: others may have it already, with a due time of their own, or paused.
+Task<Result<std::vector<std::string>>> timer_fires(Call& call, RuleSpec spec, int64_t now_ms) {
+  std::vector<std::string> fires;
+  auto read = [&](sql::Connection& db) -> Result<void> {
+    TRY(auto timers, store::named_timer(db, call.who.tenant, engine::schedule_name(spec)));
+    auto due = timers.empty() ? std::nullopt : std::optional(timers.front().due);
+    fires = next_fires_of(spec, now_ms, due);
+    return {};
+  };
+  CO_TRY(co_await call.api.readers.run(read));
+  co_return fires;
+}
+
 // The row that has been written, or would be.
-Response answer_written(const engine::TenantCatalog& catalog, const RuleRow& row, int status) {
+Task<Response> answer_written(Call& call, RuleRow row, int status) {
+  auto now_in_force = call.api.engine.catalog(call.who.tenant);
+  const auto& catalog = *now_in_force;
   // A repeated request is answered with the rule as it is now.
   const auto* now = catalog.find_rule(row.ref);
   bool is_current = now && now->row.revision == row.revision && now->row.updated == row.updated;
@@ -127,8 +169,8 @@ Response answer_written(const engine::TenantCatalog& catalog, const RuleRow& row
   if (is_current && status == 200) {
     view = rule_view(*now, catalog);
   } else if (!row.deleted || !row.spec_json.empty()) {
-    TRY(Value stored, parse_json(row.spec_json, kOwnJson));
-    TRY(auto spec, engine::rule_from_value(stored));
+    CO_TRY(Value stored, parse_json(row.spec_json, kOwnJson));
+    CO_TRY(auto spec, engine::rule_from_value(stored));
     view = rule_view(row, spec, catalog);
   } else {
     view = rule_view(row, RuleSpec{}, catalog);
@@ -139,9 +181,12 @@ Response answer_written(const engine::TenantCatalog& catalog, const RuleRow& row
   spec.criteria = view.criteria;
   spec.action = view.action.ref;
   view.warnings = warnings_of(spec, catalog);
-  auto fires = row.enabled ? next_fires_of(spec, row.updated) : std::vector<std::string>();
-  if (!fires.empty()) view.next_fires = std::move(fires);
-  return with_etag(answer_one(view, status), row.revision);
+  bool runs = row.enabled && view.state != RuleState::Paused && rules::is_timer(spec.trigger);
+  if (runs) {
+    CO_TRY(view.next_fires, co_await timer_fires(call, std::move(spec), row.updated));
+    if (view.next_fires->empty()) view.next_fires.reset();
+  }
+  co_return with_etag(answer_one(view, status), row.revision);
 }
 
 Task<Response> write_rule(Call& call, engine::RuleWrite write, int status) {
@@ -152,8 +197,7 @@ Task<Response> write_rule(Call& call, engine::RuleWrite write, int status) {
         engine::command::write_rule(call.caller(), std::move(write), std::move(reply)));
   };
   CO_TRY(auto row, co_await ask<RuleRow>(command));
-  auto catalog = call.api.engine.catalog(call.who.tenant);
-  co_return answer_written(*catalog, row, query.dry_run ? 200 : status);
+  co_return co_await answer_written(call, std::move(row), query.dry_run ? 200 : status);
 }
 
 Result<RuleInput> rule_of(const Call& call) {
@@ -204,26 +248,32 @@ Task<Response> enable_rule(Call& call) { return switch_rule(call, true); }
 Task<Response> disable_rule(Call& call) { return switch_rule(call, false); }
 
 Task<Response> write_override(Call& call, engine::OverrideWrite write) {
-  CO_TRY(auto query, call.query<WriteQuery>());
-  write.dry_run = query.dry_run;
   CO_TRY(write.if_revision, call.if_match());
   auto command = [&](auto reply) {
     call.api.engine.submit(
         engine::command::override_rule(call.caller(), std::move(write), std::move(reply)));
   };
   CO_TRY(auto row, co_await ask<RuleRow>(command));
-  co_return answer_written(*call.api.engine.catalog(call.who.tenant), row, 200);
+  co_return co_await answer_written(call, std::move(row), 200);
 }
 
 Task<Response> override_rule(Call& call) {
+  CO_TRY(auto query, call.query<WriteQuery>());
   CO_TRY(auto input, call.body<OverrideInput>());
-  engine::OverrideWrite write{
-      .ref = std::string(call.param()), .name = std::move(input.name), .set = std::move(input.set)};
+  engine::OverrideWrite write{.ref = std::string(call.param()),
+                              .name = std::move(input.name),
+                              .set = std::move(input.set),
+                              .replace = input.replace,
+                              .dry_run = query.dry_run};
   co_return co_await write_override(call, std::move(write));
 }
 
 Task<Response> undo_override(Call& call) {
-  engine::OverrideWrite write{.ref = std::string(call.param()), .undo = true};
+  CO_TRY(auto query, call.query<UndoQuery>());
+  engine::OverrideWrite write{.ref = std::string(call.param()),
+                              .name = std::move(query.name),
+                              .undo = true,
+                              .dry_run = query.dry_run};
   co_return co_await write_override(call, std::move(write));
 }
 
@@ -266,12 +316,15 @@ std::vector<Route> rule_routes() {
                 RuleInput::fields());
   create.status = 201;
   create.takes_revision = false;
-  auto remove =
-      change("delete_rule", "DELETE", "/api/v1/rules/{ref}", delete_rule, "Delete a rule.");
+  auto remove = change("delete_rule", "DELETE", "/api/v1/rules/{ref}", delete_rule,
+                       "Delete a rule; one of a pack is disabled instead.");
   remove.answer_form = AnswerForm::Empty;
   remove.answer = nullptr;
   remove.query = nullptr;
   remove.status = 204;
+  auto undo = change("undo_rule_override", "DELETE", "/api/v1/rules/{ref}/override", undo_override,
+                     "Give a pack's rule back to its file.");
+  undo.query = &UndoQuery::fields();
   std::vector<Route> routes = {
       {.name = "list_rules",
        .method = "GET",
@@ -299,8 +352,7 @@ std::vector<Route> rule_routes() {
       with_body(change("override_rule", "POST", "/api/v1/rules/{ref}/override", override_rule,
                        "Change a pack's rule, over what its file says now and in later releases."),
                 OverrideInput::fields()),
-      change("undo_rule_override", "DELETE", "/api/v1/rules/{ref}/override", undo_override,
-             "Give a pack's rule back to its file."),
+      undo,
   };
   for (const auto& route : rule_verdict_routes()) routes.push_back(route);
   return routes;

@@ -42,7 +42,7 @@ struct TimerView {
   std::vector<std::string> rules;
   Timestamp last;
   Timestamp next;
-  std::vector<std::string> next_fires;
+  std::optional<std::vector<std::string>> next_fires;
 
   static const Fields& fields() {
     using V = TimerView;
@@ -137,6 +137,7 @@ Result<TimerView> look_at_timer(const Call& call, sql::Connection& db) {
   const auto* row = rows.empty() ? nullptr : &rows.front();
   auto now = call.api.now_ms();
   auto view = view_of_timer(use, *catalog, row, now);
+  view.next_fires.emplace();
   if (view.state == TimerState::Running) {
     view.next_fires = next_fires_of(*use.spec, now, row->due);
   }
@@ -151,6 +152,12 @@ Response show_timer(Call& call, sql::Connection& db) {
 Task<Result<EventId>> operate(Call& call, TimerWish wish) {
   auto catalog = call.api.engine.catalog(call.who.tenant);
   CO_TRY(auto use, find_timer_use(call, *catalog));
+  if (wish == TimerWish::Fire && !use.is_enabled) {
+    co_return Error(ErrorKind::Conflict, "RUL-0113",
+                    fmt::format("the timer would fire for nobody: of its rules none is enabled "
+                                "({})",
+                                fmt::join(use.rules, ", ")));
+  }
   engine::TimerOperation operation{.schedule = std::move(use.schedule), .wish = wish};
   auto command = [&](auto reply) {
     call.api.engine.submit(

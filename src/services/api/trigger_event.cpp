@@ -46,4 +46,10 @@ Result<void> check_fired(const Trigger& trigger, const Value* payload, const Val
       .with_problems(std::move(problems));
 }
 
+Result<void> check_trigger_is_known(const engine::TenantCatalog& catalog, std::string_view ref) {
+  if (catalog.find_trigger(ref)) return {};
+  return Error(ErrorKind::NotFound, "EVT-0001",
+               fmt::format("unknown trigger '{}'{}", ref, catalog.suggest_trigger(ref)));
+}
+
 }  // namespace millrace::api
