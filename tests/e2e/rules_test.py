@@ -217,6 +217,23 @@ def a_disabled_rule_is_tried_as_if_it_were_enabled():
     off = rule("own.off", "core.echo", {"message": "{{ trigger.ref }}"}) | {"enabled": False}
     tried = api("POST", "/api/v1/rules/test", {"rule": off, "payload": {"ref": "refs/heads/x"}})
     assert tried["matched"] and "is disabled" in tried["reason"], tried
+    file = SERVER.home / "unrendered.json"
+    file.write_text(json.dumps(rule("own.off", "core.echo", {"message": "{{ trigger.none.below }}"})))
+    told = SERVER.cli("rule", "test", "--file", str(file), "--payload", '{"ref": "x"}', expect=1)
+    assert "matched, but its parameters do not render" in told, told
+
+
+def a_rule_whose_timer_is_paused_says_so():
+    file = SERVER.home / "timer.json"
+    timer = {"ref": "core.intervaltimer", "parameters": {"unit": "hours", "interval": 7}}
+    file.write_text(json.dumps({"ref": "own.ticks", "trigger": timer, "action": {"ref": "core.noop"}}))
+    assert "fires next" in SERVER.cli("rule", "create", "--file", str(file))
+    SERVER.cli("timer", "pause", "own.ticks")
+    SERVER.cli("rule", "disable", "own.ticks")
+    told = SERVER.cli("rule", "enable", "own.ticks")
+    assert "its timer is paused" in told and "fires next" not in told, told
+    assert "paused" in SERVER.cli("rule", "list")
+    SERVER.cli("rule", "delete", "own.ticks")
 
 
 def events_are_replayed_by_filter():
@@ -407,6 +424,7 @@ CASES = [
     events_are_replayed_dry_and_for_real,
     what_the_server_makes_is_not_replayed_unless_named,
     a_disabled_rule_is_tried_as_if_it_were_enabled,
+    a_rule_whose_timer_is_paused_says_so,
     events_are_replayed_by_filter,
     revisions_tell_who_changed_what,
     a_dry_run_changes_nothing,
