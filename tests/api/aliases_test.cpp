@@ -192,11 +192,29 @@ TEST_F(AliasTest, AnExecutionOfNoAliasHasNoMessage) {
   EXPECT_EQ(message_of(Value::map({{"execution", run.data()}})).code(), "API-0145");
 }
 
+// It comes back with each event of an end.
+TEST_F(AliasTest, WhatABotAddsToACommandIsAtMost4KiB) {
+  auto say = [&](size_t length) {
+    return post("/v1/aliasexecution", R"({"name":"say","command":"say x","source_context":")" +
+                                          std::string(length, 'x') + "\"}");
+  };
+  EXPECT_LT(say(4094).status, 300) << "with its quotes 4,096";
+  auto longer = say(4095);
+  EXPECT_EQ(longer.status, 400);
+  EXPECT_NE(longer.text.find("/source_context"), std::string::npos) << longer.text;
+}
+
 TEST_F(AliasTest, StackStormsPathsAndShapes) {
   auto all = get("/v1/actionalias");
   ASSERT_TRUE(all.body.is_list()) << all.text;
   EXPECT_EQ(all.body.as_list()[0]["action_ref"], Value("core.echo"));
   EXPECT_EQ(all.body.as_list()[0]["formats"].as_list()[0]["display"], Value("say <message>"));
+  auto count = [&](std::string query) {
+    return get("/v1/actionalias?" + query).body.as_list().size();
+  };
+  EXPECT_EQ(count("limit=-1"), all.body.as_list().size());  // as hubot-stackstorm asks
+  EXPECT_EQ(count("limit=1"), 1U);
+  EXPECT_EQ(count("offset=1"), all.body.as_list().size() - 1);
   auto match = post("/v1/actionalias/match", R"({"command":"say it"})");
   EXPECT_EQ(match.body["actionalias"]["name"], Value("say")) << match.text;
   EXPECT_EQ(match.body["representation"], Value("say {{ message }}"));

@@ -226,7 +226,7 @@ def doctor_holds_no_large_table_in_memory():
         s.start()
         s.stop()
         POSTGRES.query(
-            f'INSERT INTO "{s.home.name}".event SELECT 1, 1, \'t\', \'s\', \'1\', \'\', \'\', 0, 0, '
+            f'INSERT INTO "{s.home.name}".event SELECT 1, 1, \'t\', \'s\', \'1\', \'\', \'\', 0, 0, 0, '
             "''::bytea, ''::bytea")
         POSTGRES.query(
             f'INSERT INTO "{s.home.name}".dedupe SELECT 1, \'body:x\', '

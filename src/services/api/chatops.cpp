@@ -44,12 +44,34 @@ Value st2_alias(const Alias& alias) {
                      {"extra", alias.extra.is_map() ? alias.extra : Value::map()}});
 }
 
+// StackStorm's lists are cut by numbers; its bot asks for all with -1.
+struct St2AliasQuery {
+  int limit = -1;
+  int offset = 0;
+  std::string pack;
+
+  static const Fields& fields() {
+    static const Field lines[] = {
+        field("limit", &St2AliasQuery::limit, "How many; -1: all.").range(-1, 10'000),
+        field("offset", &St2AliasQuery::offset, "How many are passed over.").range(0, 1'000'000),
+        field("pack", &St2AliasQuery::pack, "Only of this pack."),
+    };
+    static const auto table = fields_of<St2AliasQuery>("St2AliasQuery", "", lines);
+    return table;
+  }
+};
+
 Response st2_list_aliases(Call& call) {
-  TRY(auto query, call.query<AliasQuery>());
+  TRY(auto query, call.query<St2AliasQuery>());
   Value all = Value::list();
+  int seen = 0;
   for (const auto& pack : call.api.engine.catalog(call.who.tenant)->packs()) {
     if (!query.pack.empty() && query.pack != pack->ref) continue;
-    for (const auto& alias : pack->aliases) all.push_back(st2_alias(alias));
+    for (const auto& alias : pack->aliases) {
+      if (seen++ < query.offset) continue;
+      if (query.limit >= 0 && all.size() >= static_cast<size_t>(query.limit)) break;
+      all.push_back(st2_alias(alias));
+    }
   }
   return net::HttpResponse::json(200, to_json(all));
 }
@@ -152,7 +174,7 @@ std::vector<Route> chatops_routes() {
        .access = Permission::ActionsRead,
        .handler = st2_list_aliases,
        .summary = "All aliases, as StackStorm shows them.",
-       .query = &AliasQuery::fields(),
+       .query = &St2AliasQuery::fields(),
        .answer_form = AnswerForm::Text},
       {.name = "st2_help_aliases",
        .method = "GET",
