@@ -58,7 +58,10 @@ class RuleChecker {
       if (!fault.empty()) add(std::string(kAt) + "/url", std::move(fault));
     }
     if (!is_timer(spec_.trigger)) {
-      return check_parameters(trigger.parameters, given, kAt, trigger.ref, Templates::AreTexts);
+      check_parameters(trigger.parameters, given, kAt, trigger.ref, Templates::AreTexts);
+      for (const Parameter& parameter : trigger.parameters)
+        check_given(parameter, given, kAt, trigger.ref);
+      return;
     }
     auto schedule = parse_schedule(spec_.trigger, given);
     if (schedule) return;
@@ -72,15 +75,18 @@ class RuleChecker {
     const Value& given = spec_.action_parameters;
     check_parameters(action.parameters, given, kAt, action.ref, Templates::AreRendered);
     for (const Parameter& parameter : action.parameters) {
-      bool lacks = parameter.required && !parameter.default_value && !given.find(parameter.name);
-      if (lacks) {
-        add(std::string(kAt),
-            fmt::format("{} requires the parameter '{}'", action.ref, parameter.name));
-      }
+      check_given(parameter, given, kAt, action.ref);
       if (parameter.immutable && given.find(parameter.name)) {
         add(json_pointer(kAt, parameter.name), "is immutable: the action sets it itself");
       }
     }
+  }
+
+  void check_given(const Parameter& parameter, const Value& given, std::string_view at,
+                   std::string_view owner) {
+    if (!parameter.required || parameter.default_value) return;
+    if (given.is_map() && given.find(parameter.name)) return;
+    add(std::string(at), fmt::format("{} requires the parameter '{}'", owner, parameter.name));
   }
 
   // Nothing renders a trigger's parameters: they are compared as they stand.

@@ -356,6 +356,26 @@ TEST(CheckRule, NamesWhatIsUnknownAndWhatIsNear) {
             "/action/ref: unknown action 'ci.biuld' (did you mean 'ci.build'?)\n");
 }
 
+TEST(CheckRule, AsksForTheTriggersRequiredParameters) {
+  Pack pack{.ref = "core"};
+  pack.actions.push_back({.ref = "ci.build"});
+  pack.triggers.push_back(
+      {.ref = "core.webhook",
+       .parameters = {
+           {.name = "url", .schema = read("{type: string}"), .required = true},
+           {.name = "way", .schema = read("{}"), .default_value = Value(1), .required = true}}});
+  Catalog catalog;
+  catalog.add(pack);
+  expr::Engine engine;
+  RuleSpec rule = spec("{}");
+  auto problems = check_rule(rule, catalog, engine);
+  ASSERT_EQ(problems.size(), 1u);
+  EXPECT_EQ(problems[0].path, "/trigger/parameters");
+  EXPECT_EQ(problems[0].message, "core.webhook requires the parameter 'url'");
+  rule.trigger_parameters = Value::map({{"url", "x"}});
+  EXPECT_TRUE(check_rule(rule, catalog, engine).empty());
+}
+
 std::string faults_of(Value criteria) {
   RuleSpec rule = spec("{}");
   rule.criteria = std::move(criteria);

@@ -25,6 +25,7 @@ std::string webhook_name_fault(std::string_view name) {
   if (name.size() > kLongestWebhookName) {
     return fmt::format("expected at most {} bytes, found {}", kLongestWebhookName, name.size());
   }
+  if (name == kAnyTriggersWebhook) return "'st2' takes what any trigger fires: expected another";
   for (auto part : split(name, '/')) {
     if (part == "." || part == "..") return "expected no part '.' or '..'";
     if (!part.empty() && part.find_first_not_of(kOfUrls) == std::string_view::npos) continue;

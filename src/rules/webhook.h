@@ -12,6 +12,10 @@ namespace millrace::rules {
 // Its rules name their endpoint as `url`.
 inline constexpr std::string_view kStackstormWebhook = "core.st2.webhook";
 
+// The name under which StackStorm takes what any trigger fires: the body says which. No endpoint
+// and no rule has it.
+inline constexpr std::string_view kAnyTriggersWebhook = "st2";
+
 // An endpoint's name as it is compared: without slashes around it. `/git/push/` is `git/push`.
 std::string_view webhook_name(std::string_view text);
 

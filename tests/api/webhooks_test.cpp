@@ -74,6 +74,10 @@ TEST_F(RuleWebhooks, TakeTheCredentialsOfStackStormInHeadersAndNotInUrls) {
   EXPECT_EQ(in_url.status, 401);
   EXPECT_EQ(in_url.code(), "WHK-0105");
   EXPECT_EQ(in_url.text.find(sends), std::string::npos);
+  for (const char* name : {"St2-Api-Key", "X-Auth-Token"}) {
+    auto spelled = deliver(fmt::format("/v1/webhooks/sample?{}={}", name, sends));
+    EXPECT_EQ(spelled.code(), "WHK-0105") << name;
+  }
 }
 
 TEST_F(RuleWebhooks, AnEndpointOfTheSameNameTakesTheirPlace) {
@@ -142,6 +146,53 @@ TEST_F(RuleWebhooks, WhoSignsTheUrlNeedsOne) {
   EXPECT_EQ(call("?a=1").status, 202) << call("?a=1").text;
   EXPECT_EQ(call("?a=2").code(), "AUT-0011");
   EXPECT_EQ(call("").code(), "AUT-0011");
+}
+
+TEST_F(RuleWebhooks, NoEndpointFiresWhatOnlyTheServerTells) {
+  for (const char* trigger : {"core.st2.generic.actiontrigger", "core.st2.key_value_pair.create",
+                              "core.pack_installed", "core.intervaltimer"}) {
+    auto made = post("/api/v1/webhook-endpoints",
+                     fmt::format(R"({{"name":"x","scheme":"token","trigger":"{}"}})", trigger));
+    EXPECT_EQ(made.status, 400) << made.text;
+    EXPECT_NE(made.text.find("\"/trigger\""), std::string::npos) << made.text;
+  }
+}
+
+TEST_F(RuleWebhooks, TheNameOfStackStormsOwnWebhookIsTaken) {
+  EXPECT_EQ(post("/api/v1/webhook-endpoints", R"({"name":"/st2","scheme":"token"})").status, 400);
+  EXPECT_EQ(write("ci.first", "st2/").status, 400);
+  EXPECT_EQ(write("ci.first", "st2/x").status, 201);
+}
+
+TEST_F(RuleWebhooks, ANewEndpointOfAnOldNameSwallowsNothing) {
+  auto make = [&] {
+    return post("/api/v1/webhook-endpoints",
+                R"({"name":"a","scheme":"gitlab","secrets":["0123456789abcdef"]})");
+  };
+  auto call = [&] {
+    auto done = deliver("/v1/webhooks/a", {{"X-Gitlab-Token", "0123456789abcdef"},
+                                           {"X-Gitlab-Event-UUID", "u1"},
+                                           {"Idempotency-Key", "u1"}});
+    EXPECT_EQ(done.status, 202) << done.text;
+    return done.data()["duplicate"];
+  };
+  ASSERT_EQ(make().status, 201);
+  EXPECT_EQ(call(), Value(false));
+  EXPECT_EQ(call(), Value(true));
+  ASSERT_EQ(send("DELETE", "/api/v1/webhook-endpoints/a").status, 204);
+  ASSERT_EQ(make().status, 201);
+  EXPECT_EQ(call(), Value(false));
+}
+
+TEST_F(RuleWebhooks, ARuleWhoseEndpointFiresAnotherTriggerIsWarnedOf) {
+  auto made = post("/api/v1/webhook-endpoints",
+                   R"({"name":"other","scheme":"token","trigger":"core.webhook"})");
+  ASSERT_EQ(made.status, 201) << made.text;
+  auto rule = write("ci.first", "/other");
+  ASSERT_EQ(rule.status, 201) << rule.text;
+  EXPECT_NE(to_json(rule.data()["warnings"]).find("other"), std::string::npos) << rule.text;
+  EXPECT_EQ(to_json(get("/api/v1/webhook-endpoints/other").data()["rules"]), "[]");
+  EXPECT_EQ(to_json(write("ci.second", "mine").data()["warnings"]).find("mine"), std::string::npos);
 }
 
 }  // namespace

@@ -12,7 +12,7 @@ import tempfile
 from harness import ROOT, binary, run_cases
 
 ACTION = "name: act\nrunner_type: local-shell-cmd\n"
-RULE = "name: on\nenabled: true\ntrigger: {type: %s}\naction: {ref: %s}\n"
+RULE = "name: on\nenabled: true\ntrigger: {type: %s, parameters: {url: hook}}\naction: {ref: %s}\n"
 SENSOR = """class_name: S
 entry_point: s.py
 trigger_types:

@@ -63,9 +63,10 @@ EventRow IngestEvent::row(Context& ctx, EventId id) const {
 }
 
 // Those of hooks are apart from those of clients: who may send events cannot take the key of a
-// delivery that is still to come.
-std::string key_scope(const NewEvent& event) {
-  return (event.sender == Sender::Hook ? "event:" : "sent:") + event.source;
+// delivery that is still to come. Another endpoint of the same name has keys of its own.
+std::string key_scope(std::string_view kind, const NewEvent& event) {
+  if (event.endpoint) return fmt::format("{}:{}#{}", kind, event.source, event.endpoint.value);
+  return fmt::format("{}:{}", kind, event.source);
 }
 
 Decided IngestEvent::decide(Context& ctx) const {
@@ -81,8 +82,10 @@ Decided IngestEvent::decide(Context& ctx) const {
                              catalog.suggest_trigger(event_->trigger)));
   }
   auto id = ctx.new_root<EventId>(caller_.tenant);
-  const auto* first = claim(ctx, id, key_scope(*event_), event_->source_id);
-  const auto* same_body = claim(ctx, id, "body:" + event_->source, event_->body_hash);
+  const auto* first =
+      claim(ctx, id, key_scope(event_->sender == Sender::Hook ? "event" : "sent", *event_),
+            event_->source_id);
+  const auto* same_body = claim(ctx, id, key_scope("body", *event_), event_->body_hash);
   if (!first) first = same_body;
   if (first) {
     ctx.changes = {};

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "base/json.h"
 #include "base/text.h"
 #include "engine/transitions/commands.h"
 #include "services/api/shared.h"
@@ -28,6 +29,14 @@ Value context_of(const ExecuteInput& input, const Alias& alias, const auth::Prin
 }  // namespace
 
 Task<Result<Started>> start_command(Call& call, ExecuteInput input) {
+  // It comes back with each event of an end.
+  constexpr size_t kMostContext = 4096;
+  if (size_t size = to_json(input.source_context).size(); size > kMostContext) {
+    co_return Error(ErrorKind::Invalid, "BAS-0004",
+                    fmt::format("source_context: expected at most {} bytes of JSON, found {}",
+                                kMostContext, size))
+        .with_problem("/source_context", "is too long");
+  }
   auto catalog = call.api.engine.catalog(call.who.tenant);
   Started started;
   Value context;

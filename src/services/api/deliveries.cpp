@@ -23,8 +23,6 @@ namespace {
 using auth::Permission;
 using kernel::WebhookRow;
 
-// StackStorm's own webhook: the body says which trigger fires.
-constexpr std::string_view kAnyTrigger = "st2";
 constexpr TenantId kOpenTenant = kDefaultTenant;  // whose deliveries need no tenant in their path
 
 // Whoever delivers has shown no credential that counts here: no hint at names that exist.
@@ -34,8 +32,9 @@ Error nothing_here(std::string_view name) {
 
 // StackStorm's senders may give their credential so. A log of URLs would be a list of credentials.
 Result<void> check_url(const Call& call) {
-  for (std::string_view name : {"st2-api-key", "x-auth-token"}) {
-    if (!call.http.query_value(name)) continue;
+  for (const auto& [name, value] : call.http.query) {
+    bool is_secret = iequals_ascii(name, "st2-api-key") || iequals_ascii(name, "x-auth-token");
+    if (!is_secret) continue;
     return Error(
         ErrorKind::Unauthorized, "WHK-0105",
         fmt::format("a secret in the URL ('{}') is not taken, and is known to every log on "
@@ -53,14 +52,6 @@ Result<std::string_view> sender_token(const Call& call) {
     }
   }
   return bearer_token(call);
-}
-
-// What the sender has called, as it signs it: the endpoint says what stands before the query, since
-// a proxy between them may have changed it.
-std::string signed_url(const WebhookRow& endpoint, const net::HttpRequest& request) {
-  auto query = request.target.find('?');
-  if (query == std::string_view::npos) return endpoint.url;
-  return endpoint.url + std::string(request.target.substr(query));
 }
 
 auth::HeaderLookup header_of(Call& call) {
@@ -96,7 +87,7 @@ Result<bool> check_head(Call& call, TenantId tenant, std::string_view name) {
   TRY(check_url(call));
   auto catalog = call.api.engine.catalog(tenant);
   const auto* endpoint = catalog->find_endpoint(rules::webhook_name(name));
-  if (!endpoint && rules::webhook_name(name) == kAnyTrigger) {
+  if (!endpoint && rules::webhook_name(name) == rules::kAnyTriggersWebhook) {
     TRY(check_token(call));
     return true;
   }
@@ -176,7 +167,9 @@ Task<Response> deliver(Call& call, TenantId tenant, std::string_view name) {
   CO_TRY(check_url(call));
   auto catalog = call.api.engine.catalog(tenant);
   const auto* endpoint = catalog->find_endpoint(rules::webhook_name(name));
-  if (!endpoint && rules::webhook_name(name) == kAnyTrigger) co_return co_await fire_trigger(call);
+  if (!endpoint && rules::webhook_name(name) == rules::kAnyTriggersWebhook) {
+    co_return co_await fire_trigger(call);
+  }
   if (!endpoint) co_return nothing_here(name);
   const auto* scheme = auth::find_signature_scheme(endpoint->scheme);
   CO_TRY(check_sender(call, *endpoint, scheme));

@@ -3,9 +3,11 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <map>
 
 #include "auth/crypto.h"
+#include "auth/signed_form.h"
 #include "base/charset.h"
 #include "base/json.h"
 #include "base/text.h"
@@ -181,21 +183,23 @@ std::string capitalized(std::string_view header) {
   return text;
 }
 
+// Whether a header may hold a credential. What its scheme allows is asked before.
+bool may_be_secret(std::string_view header) {
+  constexpr std::string_view kWords[] = {"authorization", "cookie",   "token",     "secret",
+                                         "password",      "passwd",   "api-key",   "apikey",
+                                         "access-key",    "auth-key", "signature", "credential"};
+  if (header.starts_with("proxy-")) return true;
+  return std::ranges::any_of(kWords, [&](auto word) { return header.contains(word); });
+}
+
 void append_field(std::string& json, std::string_view name, std::string_view text) {
   append_json_string(json, name);
   json += ':';
   append_json_string(json, text);
 }
 
-}  // namespace
-
-Result<engine::NewEvent> webhook_event(const kernel::WebhookRow& endpoint,
-                                       const auth::SignatureScheme* scheme,
-                                       const net::HttpRequest& request) {
-  bool is_stackstorm = endpoint.trigger == rules::kStackstormWebhook;
-  TRY(auto body, read_body(request, is_stackstorm ? FormStyle::Stackstorm : FormStyle::Ours));
-  if (!body.made.empty()) body.json = body.made;
-  TRY(auto delivery, delivery_id(scheme, request, body.value));
+Result<Value> event_headers(const auth::SignatureScheme* scheme, const net::HttpRequest& request,
+                            bool is_stackstorm) {
   auto allowed = scheme ? scheme->event_headers : std::span<const std::string_view>(kTokenHeaders);
   Value headers = Value::map();
   for (auto name : allowed) {
@@ -207,16 +211,57 @@ Result<engine::NewEvent> webhook_event(const kernel::WebhookRow& endpoint,
     if (value.empty()) continue;
     headers.set(is_stackstorm ? capitalized(name) : std::string(name), value);
   }
+  if (!is_stackstorm) return headers;
+  for (const auto& [written, value] : request.headers.lines()) {
+    auto name = to_lower_ascii(written);
+    bool is_signature = scheme && name == scheme->signature_header;
+    if (is_signature || may_be_secret(name) || !is_utf8(value)) continue;
+    auto shown = capitalized(name);
+    if (!headers.find(shown)) headers.set(shown, value);
+  }
+  return headers;
+}
+
+// Whatever has the same signature is the same delivery: a form that is signed by its fields can be
+// written in many ways.
+std::string body_hash(const kernel::WebhookRow& endpoint, const auth::SignatureScheme& scheme,
+                      const net::HttpRequest& request) {
+  if (!scheme.signs("{form}")) return hash_of(request.body);
+  auto text = signed_url(endpoint, request);
+  bool is_form =
+      media_type(request.headers.find("content-type")) == "application/x-www-form-urlencoded";
+  if (is_form) text += auth::sorted_form(request.body).value_or("");
+  return hash_of(text);
+}
+
+}  // namespace
+
+std::string signed_url(const kernel::WebhookRow& endpoint, const net::HttpRequest& request) {
+  auto query = request.target.find('?');
+  if (query == std::string_view::npos) return endpoint.url;
+  return endpoint.url + std::string(request.target.substr(query));
+}
+
+Result<engine::NewEvent> webhook_event(const kernel::WebhookRow& endpoint,
+                                       const auth::SignatureScheme* scheme,
+                                       const net::HttpRequest& request) {
+  bool is_stackstorm = endpoint.trigger == rules::kStackstormWebhook;
+  TRY(auto body, read_body(request, is_stackstorm ? FormStyle::Stackstorm : FormStyle::Ours));
+  if (!body.made.empty()) body.json = body.made;
+  TRY(auto delivery, delivery_id(scheme, request, body.value));
+  TRY(Value headers, event_headers(scheme, request, is_stackstorm));
 
   engine::NewEvent event;
   event.trigger = endpoint.trigger;
   event.sender = engine::Sender::Hook;
+  event.endpoint = endpoint.id;
   event.source = kernel::own_source(kernel::SourceKind::Webhook, endpoint.name);
   event.source_id = delivery_key(scheme, request, delivery);
   event.type = event.source;
   std::string_view named = is_stackstorm ? "url" : "name";
   event.trigger_parameters = Value::map({{named, endpoint.name}});
-  if (scheme && scheme->needs_body_dedupe()) event.body_hash = hash_of(request.body);
+  if (scheme && scheme->needs_body_dedupe())
+    event.body_hash = body_hash(endpoint, *scheme, request);
   // The text is put together around the body as it came: no second encoding of what is large.
   auto& json = event.payload_json;
   json.reserve(body.json.size() + 512);

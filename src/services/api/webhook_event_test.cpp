@@ -70,6 +70,51 @@ TEST(WebhookEvent, StackStormsTriggerReadsFormsAsListsAndHeadersAsItWritesThem) 
   EXPECT_EQ(event->payload["headers"]["X-Github-Event"].as_string(), "push");
 }
 
+// Rules of StackStorm read any header; one that may hold a credential is for nobody to read.
+TEST(WebhookEvent, StackStormsTriggerHasAllHeadersButSecretOnes) {
+  net::HttpRequest request;
+  for (const char* name : {"X-GitHub-Event", "Host", "X-Custom", "Accept"}) {
+    request.headers.add(name, "v");
+  }
+  for (const char* name :
+       {"Authorization", "Cookie", "X-Auth-Token", "St2-Api-Key", "Proxy-Authorization",
+        "Proxy-Connection", "X-Api-Key", "X-Hub-Signature", "X-Client-Secret", "X-Gitlab-Token"}) {
+    request.headers.add(name, "hush");
+  }
+  request.headers.add("X-Odd", "\xff");
+  auto row = endpoint("token");
+  row.trigger = "core.st2.webhook";
+  auto event = webhook_event(row, nullptr, request);
+  ASSERT_TRUE(event.ok()) << event.error().describe();
+  EXPECT_EQ(event->payload_json.find("hush"), std::string::npos) << event->payload_json;
+  for (const char* name : {"X-Github-Event", "Host", "X-Custom", "Accept"}) {
+    EXPECT_EQ(event->payload["headers"][name], Value("v")) << name;
+  }
+}
+
+// What the sender has signed, in whatever way it is written.
+TEST(WebhookEvent, ASignedFormIsTheSameHoweverItIsWritten) {
+  auto hash = [](std::string body, std::string target = "/api/v1/webhooks/ci") {
+    net::HttpRequest request;
+    request.headers.add("Content-Type", "application/x-www-form-urlencoded");
+    request.body = std::move(body);
+    request.target = target;
+    auto row = endpoint("twilio");
+    row.url = "https://hooks.example.com/ci";
+    auto event = webhook_event(row, auth::find_signature_scheme("twilio"), request);
+    EXPECT_TRUE(event.ok()) << event.error().describe();
+    return event.ok() ? event->body_hash : "";
+  };
+  auto first = hash("Body=hello&From=1");
+  EXPECT_EQ(first.size(), 64u);
+  for (const char* body : {"From=1&Body=hello", "Body=%68ello&From=1", "Body=hello&From=1&",
+                           "Body=hello&From=1&From=1"}) {
+    EXPECT_EQ(hash(body), first) << body;
+  }
+  EXPECT_NE(hash("Body=hello&From=2"), first);
+  EXPECT_NE(hash("Body=hello&From=1", "/api/v1/webhooks/ci?a=1"), first);
+}
+
 TEST(WebhookEvent, TheBodysHashIsAKeyOnlyWhereNoTimeIsSigned) {
   std::string body = R"({"a":1})";
   auto hash = hex_encode(auth::bytes_of(auth::sha256(body)));

@@ -113,7 +113,8 @@ EndpointView view_of(const WebhookRow& row, const engine::TenantCatalog& catalog
   if (!row.url.empty()) view.url = row.url;
   view.of_rules = !catalog.find_webhook(row.name);
   auto named = catalog.rule_webhooks().find(row.name);
-  if (named != catalog.rule_webhooks().end()) {
+  bool fires_them = row.trigger == rules::kStackstormWebhook;
+  if (fires_them && named != catalog.rule_webhooks().end()) {
     view.rules.assign(named->second.rules.begin(), named->second.rules.end());
   }
   view.has_secret = !row.sealed_secrets.empty();
@@ -190,10 +191,10 @@ Result<void> check_endpoint(const EndpointInput& input, std::span<const Secret> 
                           "behind it is added"});
     }
   }
-  if (rules::is_timer(input.trigger)) {  // rules trust that it is time
-    problems.push_back({"/trigger", fmt::format("'{}' is fired by the server alone: a rule on it "
-                                                "sets its timer",
-                                                input.trigger)});
+  if (rules::told_by_server(input.trigger)) {  // its rules trust what it says
+    problems.push_back(
+        {"/trigger", fmt::format("'{}' is fired by the server alone: {}", input.trigger,
+                                 rules::fired_by_server(input.trigger))});
   }
   if (signs && secrets.empty()) {
     problems.push_back({"/secrets", "missing: this scheme signs with a secret"});
