@@ -45,8 +45,7 @@ Result<void> write_rows<&Changes::gauges>(sql::Connection& db, Rows<GaugeRow> ro
   for (const auto* r : fresh) add_row(*inserts, *r);
   for (const auto* r : known) add_update(*updates, *r, r->tenant, r->name, r->was);
   auto error_of = [](const GaugeRow& r) {
-    return stale(
-        fmt::format("limit '{}': version {} does not hold any more", r.name, r.was));
+    return stale(fmt::format("limit '{}': version {} does not hold any more", r.name, r.was));
   };
   if (!fresh.empty()) TRY(expect_touched(*inserts, Rows<GaugeRow>(fresh), error_of));
   if (!known.empty()) TRY(expect_touched(*updates, Rows<GaugeRow>(known), error_of));
