@@ -62,7 +62,11 @@ Result<Value> read_value(const Invocation& in) {
 Result<int> set(Context& context) {
   const auto& in = context.in;
   TRY(auto value, read_value(in));
-  Value body = Value::map({{"value", std::move(value)}, {"encrypted", in.has("--encrypt")}});
+  if (in.has("--encrypt") && in.has("--plain")) {
+    return usage_error("expected either --encrypt or --plain");
+  }
+  Value body = Value::map({{"value", std::move(value)}});
+  if (in.has("--encrypt") || in.has("--plain")) body.set("encrypted", in.has("--encrypt"));
   if (in.has("--ttl")) {
     TRY(auto seconds, parse_seconds("--ttl", in.get("--ttl")));
     body.set("ttl_s", seconds);
@@ -107,6 +111,7 @@ CommandTable key_commands() {
        .options = {{"--file", "FILE", "Holds the text, without its last line end; - is stdin"},
                    scope_option(),
                    {"--encrypt", "", "Stored sealed; the text comes from a file or stdin"},
+                   {"--plain", "", "Stored in clear; without it one that is sealed stays so"},
                    {"--ttl", "TIME", "It is gone after this time: 1h, 30d"}},
        .remote = set},
       {.path = "key delete",

@@ -78,6 +78,17 @@ TEST_F(KeyTest, AnEncryptedValueIsSealedAndShownOnlyToWhoMayDecrypt) {
   EXPECT_EQ(send("GET", "/api/v1/keys/system/token", {}, reader).status, 200);
 }
 
+TEST_F(KeyTest, WhatIsSealedStaysSoUntilSomebodySaysOtherwise) {
+  auto write = [&](std::string body) { return put("system/pw", body).data(); };
+  write(R"({"value":"first","encrypted":true})");
+  auto second = write(R"({"value":"second"})");
+  EXPECT_EQ(second["encrypted"], Value(true)) << to_json(second);
+  EXPECT_EQ(show("system/pw").data()["value"], Value("********"));
+  EXPECT_EQ(show("system/pw?decrypt=true").data()["value"], Value("second"));
+  EXPECT_EQ(write(R"({"value":"third","encrypted":false})")["encrypted"], Value(false));
+  EXPECT_EQ(write(R"({"value":"fourth"})")["encrypted"], Value(false));
+}
+
 TEST_F(KeyTest, ASealedValueOpensOnlyInItsOwnPlaceAndVersion) {
   ASSERT_EQ(put("system/token", R"({"value":"old","encrypted":true})").status, 200);
   auto row = stored("system", "token");

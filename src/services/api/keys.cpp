@@ -25,14 +25,14 @@ constexpr int kMostTriesOfAnyVersion = 10'000;
 
 struct KeyInput {
   Value value;
-  bool encrypted = false;
+  std::optional<bool> encrypted;
   int64_t ttl_s = 0;
 
   static const Fields& fields() {
     static const Field lines[] = {
         field("value", &KeyInput::value, "Any JSON, 64 KiB at most.").required().secret(),
         field("encrypted", &KeyInput::encrypted,
-              "Stored sealed, and shown only to who may decrypt."),
+              "Stored sealed, and shown only to who may decrypt. Without it: as it is now."),
         field("ttl_s", &KeyInput::ttl_s, "It is gone after so many seconds; 0: it stays.")
             .range(0, 10LL * 366 * 86'400),
     };
@@ -175,7 +175,7 @@ Response show_key(Call& call, sql::Connection& db) {
 
 Task<Response> put_key(Call& call) {
   CO_TRY(auto input, call.body<KeyInput>());
-  engine::KeyWrite write{.key = key_of(call), .encrypted = input.encrypted};
+  engine::KeyWrite write{.key = key_of(call)};
   CO_TRY(check_may_reach(call, write.key.scope, write.key.name));
   write.ttl_ms = input.ttl_s * 1000;
   CO_TRY(write.if_version, call.if_match());
@@ -190,10 +190,12 @@ Task<Response> put_key(Call& call) {
   for (int tries = 1;; ++tries) {
     int64_t stored = 0;
     bool is_there = false;
+    bool is_sealed = false;
     auto read = [&](sql::Connection& db) -> Result<void> {
       TRY(auto row, store::find_key(db, write.key));
       if (row) stored = row->version;
       is_there = row && !row->is_over(call.api.now_ms());
+      is_sealed = is_there && row->encrypted;
       return {};
     };
     CO_TRY(co_await call.api.readers.run(read));
@@ -203,6 +205,8 @@ Task<Response> put_key(Call& call) {
           fmt::format("key '{}' of {} is not there, and If-Match: * writes only what is",
                       write.key.name, write.key.scope));
     }
+    // Who says nothing of it does not lay a secret open.
+    write.encrypted = input.encrypted.value_or(is_sealed);
     // What is not sealed fits any version.
     write.version = write.encrypted || write.if_version ? stored + 1 : 0;
     write.value_json = write.encrypted ? call.api.keys.seal(owner_of(write.key, write.version),
