@@ -537,7 +537,7 @@ void Partition::not_decided(Attempt attempt, const Error& why, Now now) {
   if (is_spoiled(why) && why.kind() == ErrorKind::Busy) --attempt.decisions;  // another's fault
   if (why.code() == kThrown) return meet_fate(std::move(attempt), Trouble::Undecided, why, now);
   if (!is_another_try(why)) return meet_fate(std::move(attempt), Trouble::Refused, why, now);
-  size_t needs = attempt.learned.needs.size();
+  size_t needs = attempt.learned.needs.size() - attempt.learned.gauges;
   bool may_try =
       needs <= 2 * kMostNeeds && attempt.learned.rounds <= kMostRounds &&
       fate_of(Trouble::Stale, Whose::Machine, attempt.decisions - attempt.learned.rounds).what ==

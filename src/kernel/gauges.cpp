@@ -25,15 +25,19 @@ bool Counted::holds(std::string_view gauge) const {
 
 Counted counted_of(std::string_view limits) {
   if (limits.empty()) return {};
-  Counted counted{.how = limits.starts_with("w:") ? Counted::How::Waits : Counted::How::Holds,
-                  .gauges = {}};
+  Counted counted{.how = limits.starts_with("h:") ? Counted::How::Holds : Counted::How::Waits,
+                  .gauges = {},
+                  .is_paid = limits.starts_with(kPaid)};
+  if (limits == kPaid) counted.how = Counted::How::Nowhere;
   limits.remove_prefix(2);
   if (limits.empty()) return counted;
   for (auto name : split(limits, '\n')) counted.gauges.emplace_back(name);
   return counted;
 }
 
-std::string waits_at(std::string_view gauge) { return fmt::format("w:{}", gauge); }
+std::string waits_at(std::string_view gauge, bool is_paid) {
+  return fmt::format("{}{}", is_paid ? kPaid : "w:", gauge);
+}
 
 std::string holds_at(const std::vector<std::string>& gauges) {
   return fmt::format("h:{}", fmt::join(gauges, "\n"));

@@ -27,11 +27,14 @@ struct Counted {
   };
   How how = How::Nowhere;
   std::vector<std::string> gauges;
+  // It had been let in before its workflow was paused: rates and quotas have counted its start.
+  bool is_paid = false;
 
   bool holds(std::string_view gauge) const;
 };
 Counted counted_of(std::string_view limits);
-std::string waits_at(std::string_view gauge);
+inline constexpr std::string_view kPaid = "p:";  // and it is counted nowhere
+std::string waits_at(std::string_view gauge, bool is_paid = false);
 std::string holds_at(const std::vector<std::string>& gauges);
 
 }  // namespace millrace::kernel

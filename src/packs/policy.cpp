@@ -17,6 +17,7 @@ namespace {
 
 constexpr int64_t kMostAtOnce = 1'000'000;
 constexpr int64_t kLongestMs = 365LL * 86'400'000;
+constexpr int64_t kMostSpans = 10;  // of kLongestMs, until a burst may come again
 constexpr size_t kMostNamed = 16;
 
 struct Unit {
@@ -173,6 +174,9 @@ RateLimit read_rate(Part& part) {
   rate.limit = needed(part, "limit");
   rate.per_ms = part.span("per", 1000).value_or(1000);
   rate.burst = part.number("burst", 1, kMostAtOnce).value_or(rate.limit);
+  if (rate.burst / rate.limit > kLongestMs * kMostSpans / rate.per_ms) {
+    part.error("burst", "so many of so slow a rate: it would be years until they may come again");
+  }
   rate.by = part.names("by");
   rate.then = part.when_full("then", kOfRate);
   part.finish();
@@ -423,6 +427,28 @@ std::vector<Problem> policy_problems(const PolicySpec& spec, const Action& actio
             {fmt::format("/{}/by", part),
              fmt::format("parameter '{}' is secret: its values are counted nowhere", name)});
       }
+    }
+  };
+  if (spec.concurrency) check("concurrency", spec.concurrency->by);
+  if (spec.rate) check("rate", spec.rate->by);
+  if (spec.quota) check("quota", spec.quota->by);
+  return problems;
+}
+
+std::vector<Problem> policy_problems(const PolicySpec& spec, const Pack& pack) {
+  std::vector<Problem> problems;
+  auto check = [&](std::string_view part, const std::vector<std::string>& by) {
+    for (const auto& name : by) {
+      auto keeps_secret = [&](const Action& action) {
+        auto found = std::ranges::find(action.parameters, name, &Parameter::name);
+        return found != action.parameters.end() && found->secret;
+      };
+      auto action = std::ranges::find_if(pack.actions, keeps_secret);
+      if (action == pack.actions.end()) continue;
+      problems.push_back(
+          {fmt::format("/{}/by", part),
+           fmt::format("parameter '{}' of action '{}' is secret: its values are counted nowhere",
+                       name, action->ref)});
     }
   };
   if (spec.concurrency) check("concurrency", spec.concurrency->by);

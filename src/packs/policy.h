@@ -23,6 +23,8 @@ Value policy_to_value(const PolicySpec& spec);
 
 // What a policy says of parameters that its action does not have, or keeps secret. Paths as above.
 std::vector<Problem> policy_problems(const PolicySpec& spec, const Action& action);
+// Of all actions of its pack: what they keep secret. Not all of them need have all parameters.
+std::vector<Problem> policy_problems(const PolicySpec& spec, const Pack& pack);
 
 // "5s", "2m", "1h", "1d", "250ms", or a number of seconds. In ms.
 std::optional<int64_t> parse_span(const Value& value);  // none: it is no time

@@ -22,9 +22,12 @@ void read_policy(Reading& reading, Section& section) {
   if (is_own && !spec.action.empty() && !action) {
     std::vector<std::string_view> names;
     for (const auto& each : pack.actions) names.push_back(each.ref);
-    section.error(section.node(), fmt::format("unknown action '{}'{}", spec.action,
-                                              did_you_mean(spec.action, names)));
-    return;
+    // It may come with a later version, or have gone with this one.
+    section.warning(section.node().line, fmt::format("unknown action '{}'{}", spec.action,
+                                                     did_you_mean(spec.action, names)));
+  }
+  if (spec.pack == pack.ref) {
+    section.warnings(section.node(), policy_problems(spec, pack), "");
   }
   if (action) section.errors(section.node(), policy_problems(spec, *action), "");
   pack.policies.push_back(std::move(spec));

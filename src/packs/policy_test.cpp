@@ -96,6 +96,9 @@ TEST(Policy, SaysWhatIsWrong) {
       {"{action: x, rate: {limit: 5, per: soon}}",
        "/rate/per 'per': expected a time such as 30s, 5m, 1h or 1d, or a number of seconds, found "
        "\"soon\"\n"},
+      {"{action: x, rate: {limit: 1, per: 365d, burst: 1000000}}",
+       "/rate/burst 'burst': so many of so slow a rate: it would be years until they may come "
+       "again\n"},
       {"{action: x, rate: {limit: 5}}", "/rate expected 'per', a time such as 1m\n"},
       {"{action: x, quota: {limit: 5, per: week}}",
        "/quota/per 'per': expected hour or day, found 'week'\n"},
@@ -133,6 +136,23 @@ TEST(Policy, ParametersThatAreNotThereOrSecretAreRefused) {
   ASSERT_EQ(problems.size(), 2U);
   EXPECT_EQ(problems[0].message, "action 'ops.x' has no parameter 'hots' (did you mean 'host'?)");
   EXPECT_EQ(problems[1].message, "parameter 'token' is secret: its values are counted nowhere");
+}
+
+TEST(Policy, OfAPackTheSecretsOfAllItsActionsAreNamed) {
+  Pack pack;
+  Parameter token;
+  token.name = "token";
+  token.secret = true;
+  Action action;
+  action.ref = "ops.x";
+  action.parameters.push_back(token);
+  pack.actions.push_back(action);
+  auto spec = read("{of_pack: ops, rate: {limit: 1, per: 1s, by: [host, token]}}").spec;
+  auto problems = policy_problems(spec, pack);
+  ASSERT_EQ(problems.size(), 1U);
+  EXPECT_EQ(problems[0].path, "/rate/by");
+  EXPECT_EQ(problems[0].message,
+            "parameter 'token' of action 'ops.x' is secret: its values are counted nowhere");
 }
 
 TEST(Policy, SpansAreReadAndSaid) {

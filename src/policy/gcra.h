@@ -12,6 +12,13 @@ struct Rate {
   int64_t limit = 50;
   int64_t per_ms = 1000;
   int64_t burst = 200;
+
+  // In which the next one comes, and in which a whole burst of them comes back.
+  int64_t distance_us() const { return std::max<int64_t>(per_ms * 1000 / limit, 1); }
+  int64_t span_us() const {
+    constexpr int64_t kLongest = int64_t{1} << 60;
+    return std::min(burst, kLongest / distance_us()) * distance_us();
+  }
 };
 
 // A token bucket as one number: when it will be full again. In any window of t there are never more
@@ -27,9 +34,10 @@ class Gcra {
   // How long to wait, in ms; 0: taken.
   int64_t take(const Rate& rate, int64_t now_ms) {
     int64_t now = now_ms * 1000;
-    int64_t distance = std::max<int64_t>(rate.per_ms * 1000 / rate.limit, 1);
-    int64_t begin = std::max(full_at_us_, now);
-    int64_t over = begin + distance - now - rate.burst * distance;
+    int64_t distance = rate.distance_us();
+    // Fuller than full it is after a change of the rate, or of the clock: none waits for that.
+    int64_t begin = std::min(std::max(full_at_us_, now), now + rate.span_us());
+    int64_t over = begin + distance - now - rate.span_us();
     if (over > 0) return (over + 999) / 1000;
     full_at_us_ = begin + distance;
     return 0;

@@ -36,5 +36,17 @@ TEST(Gcra, AClockThatGoesBackGivesNothingAway) {
   EXPECT_GT(bucket.take(kTenPerSecond, 1'000), 0);
 }
 
+TEST(Gcra, AGreatBurstOfASlowRateIsNoOverflow) {
+  constexpr Rate kVast{.limit = 1, .per_ms = 365LL * 86'400'000, .burst = 1'000'000};
+  Gcra bucket;
+  EXPECT_EQ(bucket.take(kVast, 1'800'000'000'000), 0);
+  EXPECT_EQ(bucket.take(kVast, 1'800'000'000'000), 0);
+}
+
+TEST(Gcra, NobodyWaitsLongerThanFromAFullOne) {
+  Gcra bucket(1'000'000'000'000);
+  EXPECT_EQ(bucket.take(kTenPerSecond, 5000), 100);
+}
+
 }  // namespace
 }  // namespace millrace::policy

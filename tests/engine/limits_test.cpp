@@ -3,6 +3,7 @@
 // as it is, and with the server stopped and started again between all operations.
 #include <fmt/format.h>
 
+#include "base/charset.h"
 #include "packs/policy.h"
 #include "workflow_harness.h"
 
@@ -23,6 +24,9 @@ class Limits : public EngineTest, public ::testing::WithParamInterface<bool> {
     auto pack = std::make_shared<Pack>(*test_pack());
     pack->policies = policies_;
     pack->digest = digest_;
+    for (auto& action : pack->actions) {
+      for (auto& parameter : action.parameters) parameter.secret = all_secret_;
+    }
     return {core_pack(), pack};
   }
   // In force from now on, as files of the pack.
@@ -48,6 +52,19 @@ class Limits : public EngineTest, public ::testing::WithParamInterface<bool> {
   ExecutionRow begin(std::string action, Value parameters = Value::map()) {
     between();
     auto row = run(std::move(action), std::move(parameters));
+    EXPECT_TRUE(row.ok()) << row.error().describe();
+    settle();
+    take_orders();
+    return row.ok() ? stored(row->id) : ExecutionRow{};
+  }
+  ExecutionRow begin_with(std::string action, Priority priority) {
+    between();
+    auto row = await<ExecutionRow>([&](Reply<ExecutionRow> reply) {
+      NewExecution request;
+      request.action = std::move(action);
+      request.priority = priority;
+      engine_->submit(command::run(kTester, std::move(request), std::move(reply)));
+    });
     EXPECT_TRUE(row.ok()) << row.error().describe();
     settle();
     take_orders();
@@ -90,6 +107,7 @@ class Limits : public EngineTest, public ::testing::WithParamInterface<bool> {
   int slots_ = 10;
   std::vector<PolicySpec> policies_;
   std::string digest_ = "d1";
+  bool all_secret_ = false;
   std::vector<WorkOrder> orders_;
 };
 INSTANTIATE_TEST_SUITE_P(AsItIs, Limits, ::testing::Values(false));
@@ -153,6 +171,31 @@ TEST_P(Limits, TheNewestTakesThePlaceOfTheOldest) {
   EXPECT_TRUE(is_at_work(c.id));
 }
 
+TEST_P(Limits, ARetryOfAnOldRunTakesNoNewerOnesPlace) {
+  open_worker(10);
+  load({policy("ci.last", "{action: ci.check, concurrency: {limit: 1, then: cancel_oldest}}"),
+        policy("ci.again", "{action: ci.check, retry: {count: 1, delay: 10s}}")});
+  auto a = begin("ci.check");
+  end(a.id, 7);
+  auto b = begin("ci.check");
+  pass(10'001);
+  EXPECT_EQ(status(a.id), ExecutionStatus::Canceled) << stored(a.id).held;
+  EXPECT_NE(stored(a.id).result_json.find("newer ones"), std::string::npos);
+  EXPECT_EQ(status(b.id), ExecutionStatus::Running);
+}
+
+TEST_P(Limits, TheOldestIsWhoWasAskedForFirstWhateverItsPriority) {
+  open_worker(10);
+  load({policy("ci.last", "{action: ci.check, concurrency: {limit: 2, then: cancel_oldest}}")});
+  auto a = begin_with("ci.check", Priority::Low);
+  auto b = begin_with("ci.check", Priority::High);
+  auto c = begin("ci.check");
+  EXPECT_EQ(worker_.next_cancel().execution, a.id);
+  EXPECT_EQ(status(b.id), ExecutionStatus::Running);
+  end(a.id);
+  EXPECT_TRUE(is_at_work(c.id));
+}
+
 TEST_P(Limits, WhoWaitsCanBeCanceled) {
   open_worker(10);
   load({policy("ci.one", kOne)});
@@ -204,6 +247,37 @@ TEST_P(Limits, ARateLetsStartAsManyInItsTime) {
   EXPECT_FALSE(is_at_work(d.id));
   pass(30'001);
   EXPECT_TRUE(is_at_work(d.id));
+}
+
+TEST_P(Limits, AFasterRateFreesWhoWaitsForTheSlowOne) {
+  open_worker(10);
+  load({policy("ci.calm", "{action: ci.check, rate: {limit: 1, per: 1d}}"),
+        policy("ci.few", "{action: ci.build, rate: {limit: 1, per: 1d, then: refuse}}")});
+  begin("ci.check"), begin("ci.build");
+  auto b = begin("ci.check");
+  EXPECT_FALSE(is_at_work(b.id));
+  EXPECT_FALSE(run("ci.build").ok());
+  pass(10'001);
+  load({policy("ci.calm", "{action: ci.check, rate: {limit: 1, per: 10s}}"),
+        policy("ci.few", "{action: ci.build, rate: {limit: 1, per: 10s, then: refuse}}")});
+  take_orders();
+  EXPECT_TRUE(is_at_work(b.id)) << stored(b.id).held;
+  auto c = begin("ci.check");
+  EXPECT_FALSE(is_at_work(c.id));
+  EXPECT_TRUE(run("ci.build").ok());
+  EXPECT_FALSE(run("ci.build").ok());
+  pass(10'001);
+  EXPECT_TRUE(is_at_work(c.id)) << stored(c.id).held;
+}
+
+TEST_P(Limits, SecretValuesAreCountedNowhere) {
+  open_worker(10);
+  all_secret_ = true;
+  load({policy("ci.pack", "{of_pack: ci, concurrency: {limit: 1, by: [branch]}}")});
+  auto on = [](const char* branch) { return Value::map({{"branch", branch}}); };
+  begin("ci.check", on("one"));
+  EXPECT_EQ(begin("ci.check", on("two")).status, ExecutionStatus::Delayed);
+  EXPECT_EQ(count("gauge WHERE name = 'ci.pack/c'"), 1);
 }
 
 TEST_P(Limits, AServerThatWasAwayStartsNoMoreThanTheRateAllows) {
@@ -265,11 +339,37 @@ TEST_P(Limits, WhatFailsIsTriedAgainAsOftenAsThePolicySays) {
   EXPECT_EQ(stored(a.id).attempt, 3);
 }
 
+TEST_P(Limits, OfALongMessageARetryKeepsTheBeginning) {
+  load({policy("ci.again", "{action: core.fail, retry: {count: 1, delay: 10s}}")});
+  std::string words = "x";
+  for (int i = 0; i < 100'000; ++i) words += "\u00e4";
+  auto row = begin("core.fail", Value::map({{"message", words}}));
+  EXPECT_EQ(row.status, ExecutionStatus::Delayed);
+  EXPECT_LT(row.held.size(), 700U);
+  EXPECT_EQ(first_not_utf8(row.held), std::string::npos);
+  EXPECT_NE(row.held.find("tries it again, 1 of 1"), std::string::npos) << row.held;
+}
+
+// What is beside a failed or canceled step goes on until its own end.
+constexpr const char* kBeside = R"(
+version: 1.0
+tasks:
+  left: {action: ci.check}
+  right: {action: ci.build}
+)";
+constexpr const char* kMany = R"(
+tasks:
+  each: {with: {items: "{{ range(700) | list }}"}, action: ci.check,
+    input: {branch: "{{ item | string }}"}}
+)";
+
 class LimitsOfWorkflows : public Workflows {
  protected:
   std::vector<std::shared_ptr<const Pack>> packs() override {
     auto pack = std::make_shared<Pack>(*workflow_pack());
     pack->policies = policies_;
+    pack->actions.push_back(workflow("ci.beside", kBeside, "orquesta"));
+    pack->actions.push_back(workflow("ci.many", kMany));
     return {core_pack(), pack};
   }
   std::vector<PolicySpec> policies_{policy("ci.one", kOne)};
@@ -298,6 +398,120 @@ TEST_P(LimitsOfWorkflows, AStepOfAPausedWorkflowDoesNotStartWhenRoomComes) {
   ASSERT_TRUE(resume(row.id).ok());
   run_steps({"right"});
   EXPECT_EQ(stored(row.id).status, ExecutionStatus::Succeeded) << shown(row.id);
+}
+
+class RetriesOfSteps : public LimitsOfWorkflows {
+ protected:
+  RetriesOfSteps() {
+    policies_ = {policy("ci.again", "{action: ci.check, retry: {count: 1, delay: 10s}}"),
+                 policy("ci.late", "{action: core.sleep, retry: {count: 1, on: timeout}}")};
+  }
+  void end_left(WorkOrder left, WorkOrder right, int right_code) {
+    if (task_of(left) != "left") std::swap(left, right);
+    end(right, right_code);
+    end(left, 1);
+    EXPECT_EQ(stored(left.key.execution).status, ExecutionStatus::Failed)
+        << shown(left.key.execution);
+  }
+};
+INSTANTIATE_TEST_SUITE_P(AsItIs, RetriesOfSteps, ::testing::Values(false));
+INSTANTIATE_TEST_SUITE_P(AcrossRestarts, RetriesOfSteps, ::testing::Values(true));
+
+TEST_P(RetriesOfSteps, OfACanceledWorkflowNothingIsTriedAgain) {
+  begin();
+  auto row = begun("ci.beside");
+  auto one = take(), two = take();
+  ASSERT_TRUE(cancel(row.id).ok());
+  end_left(one, two, 0);
+  EXPECT_EQ(stored(row.id).status, ExecutionStatus::Canceled) << shown(row.id);
+}
+
+TEST_P(RetriesOfSteps, OfAFailedWorkflowNothingIsTriedAgain) {
+  begin();
+  auto row = begun("ci.beside");
+  auto one = take(), two = take();
+  end_left(one, two, 1);
+  EXPECT_EQ(stored(row.id).status, ExecutionStatus::Failed) << shown(row.id);
+}
+
+TEST_P(RetriesOfSteps, WhatSleepsTooLongInsideTheServerIsTriedAgain) {
+  begin();
+  auto row = begun("ci.timeout");
+  pass(10'001);
+  auto slow = steps(row.id).at(0);
+  EXPECT_EQ(slow.attempt, 2) << shown(slow.id);
+  EXPECT_FALSE(is_final(stored(row.id).status));
+  pass(10'001);
+  pass(10'001);
+  EXPECT_EQ(stored(row.id).status, ExecutionStatus::Succeeded) << shown(row.id);
+  EXPECT_EQ(output(row.id)["late"], Value(true));
+}
+
+class StartsOfSteps : public LimitsOfWorkflows {
+ protected:
+  StartsOfSteps() {
+    policies_ = {policy("ci.few", "{action: ci.check, quota: {limit: 2, per: day}}"),
+                 policy("ci.calm", "{action: ci.check, rate: {limit: 2, per: 1h}}")};
+  }
+};
+INSTANTIATE_TEST_SUITE_P(AsItIs, StartsOfSteps, ::testing::Values(false));
+INSTANTIATE_TEST_SUITE_P(AcrossRestarts, StartsOfSteps, ::testing::Values(true));
+
+TEST_P(StartsOfSteps, AreCountedOnceThoughTheirWorkflowPauses) {
+  begin(1);
+  auto row = begun("ci.fork");
+  auto left = take();
+  ASSERT_TRUE(pause(row.id).ok());
+  end(left);
+  EXPECT_EQ(stored(row.id).status, ExecutionStatus::Paused) << shown(row.id);
+  ASSERT_TRUE(resume(row.id).ok());
+  ASSERT_EQ(worker_.waiting_orders(), 1U) << shown(row.id);
+  end(take());
+  EXPECT_EQ(stored(row.id).status, ExecutionStatus::Succeeded) << shown(row.id);
+  EXPECT_EQ(count("gauge WHERE used = 2"), 1);
+}
+
+class RateOfSteps : public LimitsOfWorkflows {
+ protected:
+  RateOfSteps() {
+    policies_ = {policy("ci.calm", "{action: ci.check, rate: {limit: 1, per: 1h}}")};
+  }
+};
+INSTANTIATE_TEST_SUITE_P(AsItIs, RateOfSteps, ::testing::Values(false));
+INSTANTIATE_TEST_SUITE_P(AcrossRestarts, RateOfSteps, ::testing::Values(true));
+
+TEST_P(RateOfSteps, WhoWaitsForItIsInTheQueueAgainWhenItsWorkflowGoesOn) {
+  begin();
+  auto row = begun("ci.fork");
+  end(take());
+  EXPECT_EQ(count("place"), 1);
+  ASSERT_TRUE(pause(row.id).ok());
+  EXPECT_EQ(count("place"), 0);
+  ASSERT_TRUE(resume(row.id).ok());
+  EXPECT_EQ(count("place"), 1);
+  EXPECT_EQ(count("timer"), 1);
+  pass(3'600'001);
+  end(take());
+  EXPECT_EQ(stored(row.id).status, ExecutionStatus::Succeeded) << shown(row.id);
+}
+
+class ManyValues : public LimitsOfWorkflows {
+ protected:
+  ManyValues() {
+    policies_ = {policy("ci.each", R"({action: ci.check, concurrency: {limit: 1, by: [branch]},
+                                       rate: {limit: 1, per: 1s, by: [branch]},
+                                       quota: {limit: 5, per: day, by: [branch]}})")};
+  }
+};
+INSTANTIATE_TEST_SUITE_P(AsItIs, ManyValues, ::testing::Values(false));
+
+TEST_P(ManyValues, StartInAsManyDecisionsAsTheyNeed) {
+  begin();
+  auto row = begun("ci.many");
+  EXPECT_EQ(count("quarantine"), 0);
+  EXPECT_EQ(count("execution WHERE parent = " + row.id.str()), 700) << shown(row.id);
+  ASSERT_TRUE(cancel(row.id).ok());
+  EXPECT_EQ(count("quarantine"), 0);
 }
 
 class LimitsOfAPack : public LimitsOfWorkflows {

@@ -287,7 +287,7 @@ std::optional<Error> Context::need(const Error& error, Of<ExecutionId> workflow)
     if (!named && !task_of_need(problem.path)) continue;
     any = true;
     Need need{named ? Of<ExecutionId>{} : workflow, problem.path};
-    bool may_load = !named || learned_.needs.size() < kMostNeeds;
+    bool may_load = !named || learned_.needs.size() - learned_.gauges < kMostNeeds;
     if (may_load && std::ranges::find(learned_.needs, need) == learned_.needs.end()) {
       learned_.needs.push_back(std::move(need));
     }
@@ -314,6 +314,8 @@ LoadedGauge* Context::gauge(TenantId tenant, const std::string& name) {
   Need need{{}, need_of_gauge(key)};
   if (std::ranges::find(learned_.needs, need) == learned_.needs.end()) {
     learned_.needs.push_back(std::move(need));
+    ++learned_.gauges;
+    ++lacking_gauges_;
   }
   if (!std::exchange(needs_, true)) ++learned_.rounds;
   return nullptr;

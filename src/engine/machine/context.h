@@ -146,7 +146,8 @@ class Context {
 
   // The key store as `reader` sees it in this decision.
   KeyLookup keys(KeyReader reader) const {
-    bool may_load = learned_.needs.size() < kMostNeeds && learned_.rounds < kMostRounds;
+    bool may_load =
+        learned_.needs.size() - learned_.gauges < kMostNeeds && learned_.rounds < kMostRounds;
     return {batch_.rows.key_values(), batch_.memory.open_key, batch_.now, std::move(reader),
             may_load};
   }
@@ -183,8 +184,8 @@ class Context {
   // It is written as it is now.
   void count(LoadedGauge& gauge);
   void put_place(LoadedGauge& gauge, kernel::PlaceRow place);
-  // No more gauges can be asked for by this decision.
-  bool has_asked_enough() const { return learned_.needs.size() >= kMostNeeds / 2; }
+  // What more gauges are needed for is better done by the next decision.
+  bool has_asked_enough() const { return gauges_.size() + lacking_gauges_ >= kMostNeeds / 2; }
   // The turn of the gauge that is in flight; 0: none.
   uint64_t waits_for_gauge() const { return waits_for_gauge_; }
   bool lacks() const { return lacks_config_ || lacks_gauge_; }
@@ -204,7 +205,7 @@ class Context {
   // What the parameters of actions that workflows start may cost, by defaults and schemas. One
   // start always has half of it.
   expr::Allowance starts{.of = conductor::kStepsOfDecision};
-  bool has_started_enough() const { return starts.left < starts.of / 2; }
+  bool has_started_enough() const { return starts.left < starts.of / 2 || has_asked_enough(); }
   bool has_evaluated_enough() const { return expressions_left_->left < expressions_left_->of / 2; }
   // Its expressions and starts have cost so much that what is left to do is better done by the next
   // decision: there it has all it may need, and others get their turn.
@@ -238,6 +239,7 @@ class Context {
   bool needs_ = false;
   bool lacks_config_ = false;
   bool lacks_gauge_ = false;
+  size_t lacking_gauges_ = 0;
   uint64_t waits_for_gauge_ = 0;
   LoadedGauges gauges_;                   // that this decision has looked at
   std::map<std::string, Value> configs_;  // for many starts that share one

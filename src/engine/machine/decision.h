@@ -27,7 +27,8 @@ enum class Trouble : uint8_t;  // engine/fate.h
 // this; whatever else it made is dropped with it.
 struct Learned {
   std::vector<Need> needs;  // loaded before the next decision
-  int rounds = 0;           // decisions that ended because they needed something
+  size_t gauges = 0;  // so many of them; cancels of large trees need as many as there are steps
+  int rounds = 0;     // decisions that ended because they needed something
   // Workflows that cannot go on, and why: the next decision ends them. Those that begin in a
   // decision are known by their place in it, for their ids are other ones each time.
   std::map<ExecutionId, std::string> broken_workflows;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/mutants.h"
 #include "engine/machine/transition.h"
+#include "engine/transitions/limits.h"
 #include "engine/transitions/messages.h"
 #include "engine/transitions/schedule.h"
 #include "engine/transitions/work_off.h"
@@ -59,7 +60,9 @@ Result<void> time_out(Context& ctx, const ExecutionRow& row) {
     return cannot_go_on(ctx, row.id, live.error());
   }
   if (!*live) {
-    Value result = Value::map({{"output", Value()}, {"message", "its time was over"}});
+    constexpr std::string_view kOver = "its time was over";
+    if (retry_by_policy(ctx, row.id, ExecutionStatus::Timeout, kOver)) return {};
+    Value result = Value::map({{"output", Value()}, {"message", kOver}});
     finish(ctx, row.id, ExecutionStatus::Timeout, FailureClass::Timeout, result);
     return {};
   }

@@ -38,24 +38,30 @@ struct Asked {
 };
 
 // What the values of these parameters are counted under.
-std::string digest_of(const std::vector<std::string>& by, const Value& parameters) {
-  if (by.empty()) return {};
+// Secret ones are counted nowhere: a digest of few possible values tells which it was.
+std::string digest_of(const std::vector<std::string>& by, const Action& action,
+                      const Value& parameters) {
   Value values = Value::list();
-  for (const auto& name : by) values.push_back(parameters[name]);
+  for (const auto& name : by) {
+    auto found = std::ranges::find(action.parameters, name, &Parameter::name);
+    if (found == action.parameters.end() || !found->secret) values.push_back(parameters[name]);
+  }
+  if (values.size() == 0) return {};
   auto digest = auth::sha256(to_json(values));
   return hex_encode(auth::bytes_of(digest).substr(0, 16));
 }
 
-// False: some of them are not at hand, and the decision is made again.
+// False: some of them are not at hand, and the decision is made again. `is_paid`: its start is
+// counted already.
 bool ask(Context& ctx, TenantId tenant, std::string_view action_ref, const Action& action,
-         const Value& parameters, std::vector<Asked>& asked) {
+         const Value& parameters, std::vector<Asked>& asked, bool is_paid = false) {
   for (const auto* entry : ctx.catalog(tenant).policies().of(action_ref)) {
     const PolicySpec& spec = entry->spec;
     auto add = [&](char what, const std::vector<std::string>& by) {
-      asked.push_back({what, entry, gauge_name(spec.ref, what, digest_of(by, parameters))});
+      asked.push_back({what, entry, gauge_name(spec.ref, what, digest_of(by, action, parameters))});
     };
-    if (spec.quota) add(kQuotaGauge, spec.quota->by);
-    if (spec.rate) add(kRateGauge, spec.rate->by);
+    if (spec.quota && !is_paid) add(kQuotaGauge, spec.quota->by);
+    if (spec.rate && !is_paid) add(kRateGauge, spec.rate->by);
     // A workflow of a pack would stand in the way of its own steps.
     bool stands_aside = !spec.pack.empty() && action.runner == Runner::Workflow;
     if (spec.concurrency && !stands_aside) add(kConcurrencyGauge, spec.concurrency->by);
@@ -74,10 +80,19 @@ policy::Rate rate_of(const RateLimit& rate) {
 
 int64_t window_at(const QuotaLimit& quota, int64_t now) { return now - now % quota.per_ms; }
 
+// As it was counted. Of another rate than now it may be fuller than this one can ever be, and would
+// be for as long as the other one lasts: then the next may start, and all after it by this rate.
+policy::Gcra bucket_of(const Asked& asked, int64_t now) {
+  const GaugeRow& row = asked.gauge->row;
+  policy::Rate rate = rate_of(*asked.policy->spec.rate);
+  bool is_of_another = row.window != rate.span_us();
+  int64_t most = now * 1000 + rate.span_us() - rate.distance_us();
+  return policy::Gcra(is_of_another ? std::min(row.full_at_us, most) : row.full_at_us);
+}
+
 // How long until it has room; 0: now. It only looks.
 int64_t wait_of_rate(const Asked& asked, int64_t now) {
-  policy::Gcra gcra(asked.gauge->row.full_at_us);
-  return gcra.take(rate_of(*asked.policy->spec.rate), now);
+  return bucket_of(asked, now).take(rate_of(*asked.policy->spec.rate), now);
 }
 
 bool has_room(const Asked& asked, int64_t now) {
@@ -197,21 +212,32 @@ std::string why_it_waits_at(const Asked& asked, bool is_behind, int64_t now) {
   return is_behind ? why + "; others wait before it" : why;
 }
 
-// Those that began first are told to make room for what waits. False: what asks is itself the
-// oldest of more than there is room for, and ends.
+// How many of these were asked for after it. Those that are not loaded come behind the last.
+int64_t newer_than(ExecutionId id, const std::vector<PlaceRow>& places, int64_t count) {
+  int64_t newer = std::ranges::count_if(places, [&](const PlaceRow& place) {
+    return place.execution > id && place.state != PlaceState::Leaves;
+  });
+  bool is_before_all = !places.empty() && id < places.back().execution;
+  return newer + (is_before_all ? count - std::ssize(places) : 0);
+}
+
+// The newest stay or come in, as many as there is room for: those at work that are not among them
+// are told to make room. Age is when it was asked for, not its place in the queue. False: what asks
+// is not among them itself, and ends.
 bool make_room(Context& ctx, const ExecutionRow& row, const Asked& asked, bool is_in_queue) {
   LoadedGauge& gauge = *asked.gauge;
-  auto leaves = [](const PlaceRow& place) { return place.state == PlaceState::Leaves; };
-  int64_t leaving = std::ranges::count_if(gauge.holders, leaves);
-  int64_t wanted = gauge.row.held - leaving + gauge.row.waiting + (is_in_queue ? 0 : 1);
-  int64_t excess = wanted - asked.policy->spec.concurrency->limit;
-  std::vector<PlaceRow> holders = gauge.holders;
-  std::ranges::sort(holders, {},
-                    [](const PlaceRow& place) { return std::pair(place.rank, place.execution); });
-  for (PlaceRow& place : holders) {
-    if (excess <= 0) break;
-    if (leaves(place)) continue;
-    --excess;
+  int64_t limit = asked.policy->spec.concurrency->limit;
+  auto newer = [&](ExecutionId id) {
+    return newer_than(id, gauge.holders, gauge.row.held) +
+           newer_than(id, gauge.waiting, gauge.row.waiting);
+  };
+  if (newer(row.id) >= limit) return false;
+  std::vector<PlaceRow> older;
+  for (const PlaceRow& place : gauge.holders) {
+    bool is_older = place.execution < row.id && place.state != PlaceState::Leaves;
+    if (is_older && newer(place.execution) + (is_in_queue ? 0 : 1) >= limit) older.push_back(place);
+  }
+  for (PlaceRow& place : older) {
     place.state = PlaceState::Leaves;
     ctx.changes.messages.push_back({.id = ctx.new_id<MessageId>(),
                                     .tenant = place.tenant,
@@ -222,7 +248,7 @@ bool make_room(Context& ctx, const ExecutionRow& row, const Asked& asked, bool i
     ctx.put_place(gauge, place);
     ctx.count(gauge);
   }
-  return excess <= 0 || !is_in_queue || gauge.row.waiting <= 1 || gauge.somebody_before(row.id);
+  return true;
 }
 
 // It waits there, and nowhere else.
@@ -238,7 +264,7 @@ void wait_at(Context& ctx, ExecutionId id, const Asked& asked, const Counted& wa
     ctx.put_place(gauge, place_of(row, asked.name, PlaceState::Waits));
   }
   row.status = ExecutionStatus::Delayed;
-  row.limits = waits_at(asked.name);
+  row.limits = waits_at(asked.name, was.is_paid);
   row.held = why_it_waits_at(asked, is_behind, ctx.now());
   if (is_behind) {
     if (has_room(asked, ctx.now())) look_again(ctx, row, gauge);
@@ -266,9 +292,11 @@ void take(Context& ctx, ExecutionId id, std::vector<Asked>& all, const Counted& 
       gauge.used = gauge.window == window ? gauge.used + 1 : 1;
       gauge.window = window;
     } else if (asked.what == kRateGauge) {
-      policy::Gcra gcra(gauge.full_at_us);
-      (void)gcra.take(rate_of(*spec.rate), now);
+      policy::Rate rate = rate_of(*spec.rate);
+      policy::Gcra gcra = bucket_of(asked, now);
+      (void)gcra.take(rate, now);
       gauge.full_at_us = gcra.full_at_us();
+      gauge.window = rate.span_us();
     } else {
       ++gauge.held;
       held.push_back(asked.name);
@@ -321,7 +349,7 @@ bool let_in(Context& ctx, ExecutionId id, const Action& action, const Value& par
   bool is_in_queue = was.how == Counted::How::Waits;
   if (!is_in_queue && ctx.catalog(row.tenant).policies().empty()) return true;
   std::vector<Asked> asked;
-  bool all = ask(ctx, row.tenant, row.action, action, parameters, asked);
+  bool all = ask(ctx, row.tenant, row.action, action, parameters, asked, was.is_paid);
   if (is_in_queue) all &= ctx.gauge(row.tenant, was.gauges.front()) != nullptr;
   if (!all) return false;
   if (asked.empty() && !is_in_queue) return true;
@@ -351,7 +379,7 @@ bool let_in(Context& ctx, ExecutionId id, const Action& action, const Value& par
     bool newest_wins = each.then() == WhenFull::CancelOldest && (!may || stays);
     if (newest_wins && !make_room(ctx, row, each, stays)) {
       end_by_policy(ctx, id, ExecutionStatus::Canceled,
-                    fmt::format("policy '{}': newer ones wait", each.ref()));
+                    fmt::format("policy '{}': newer ones go before it", each.ref()));
       return false;
     }
     if (may) continue;
@@ -396,7 +424,8 @@ bool may_find_room(Context& ctx, const ExecutionRow& row, LoadedGauge& gauge) {
   Asked asked{name[slash + 1], entry, gauge.row.name, &gauge};
   switch (asked.what) {
     case kConcurrencyGauge: return !entry->spec.concurrency || has_room(asked, ctx.now());
-    case kRateGauge: return !entry->spec.rate || !ctx.rows().has_delay(row.id);
+    case kRateGauge:
+      return !entry->spec.rate || !ctx.rows().has_delay(row.id) || has_room(asked, ctx.now());
     default: return true;
   }
 }
@@ -414,7 +443,20 @@ void tell_first(Context& ctx, const ExecutionRow& row, const LoadedGauge& gauge)
 }
 
 void stop_waiting(Context& ctx, ExecutionId id) {
-  if (counted_of(ctx.execution(id)->limits).how == Counted::How::Waits) leave_limits(ctx, id);
+  Counted was = counted_of(ctx.execution(id)->limits);
+  if (was.how != Counted::How::Waits) return;
+  leave_limits(ctx, id);
+  if (was.is_paid) ctx.edit(*ctx.execution(id)).limits = kPaid;
+}
+
+void leave_for_now(Context& ctx, ExecutionId id) {
+  Counted was = counted_of(ctx.execution(id)->limits);
+  leave_limits(ctx, id);
+  ExecutionRow& row = ctx.edit(*ctx.execution(id));
+  if (was.is_paid || was.how == Counted::How::Holds) row.limits = kPaid;
+  // The one that told it when to look for room: it asks anew.
+  bool has_timer = was.how == Counted::How::Waits && !is_fresh_row(row);
+  if (has_timer) ctx.changes.timers_of_done.push_back({row.tenant, id});
 }
 
 namespace {
@@ -433,6 +475,15 @@ int64_t delay_of(const RetryRule& retry, const ExecutionRow& row) {
   return static_cast<int64_t>(delay * (1 + retry.jitter * share));
 }
 
+// What `held` keeps of a message.
+std::string beginning_of(std::string_view why) {
+  constexpr size_t kMost = 500;
+  if (why.size() <= kMost) return std::string(why);
+  size_t end = kMost;
+  while (end > 0 && (static_cast<unsigned char>(why[end]) & 0xc0) == 0x80) --end;
+  return fmt::format("{} ...", why.substr(0, end));
+}
+
 const PolicyEntry* wants_retry(Context& ctx, const ExecutionRow& row, ExecutionStatus end) {
   const auto* entry = ctx.catalog(row.tenant).policies().retry_of(row.action);
   if (!entry) return nullptr;
@@ -441,7 +492,7 @@ const PolicyEntry* wants_retry(Context& ctx, const ExecutionRow& row, ExecutionS
                   (end == ExecutionStatus::Timeout && retry.on_timeout);
   bool may = is_meant && row.retries < retry.count && (retry.of_steps || !row.parent) &&
              row.status != ExecutionStatus::Canceling;
-  return may ? entry : nullptr;
+  return may && !is_of_no_use(ctx, row) ? entry : nullptr;
 }
 
 }  // namespace
@@ -453,12 +504,13 @@ bool retry_by_policy(Context& ctx, ExecutionId id, ExecutionStatus end, std::str
   leave_limits(ctx, id);
   std::erase(ctx.launched, id);
   ExecutionRow& row = ctx.edit(*ctx.execution(id));
+  if (row.status == ExecutionStatus::Pending) close_inquiry(ctx, row, end);
   int64_t delay = delay_of(retry, row);
   if (!row.worker && !is_fresh_row(row)) ctx.changes.timers_of_done.push_back({row.tenant, id});
   row.retries += 1;
   row.held = fmt::format("attempt {} has ended as {}{}{}: policy '{}' tries it again, {} of {}",
-                         row.attempt, to_string(end), why.empty() ? "" : ": ", why, entry->spec.ref,
-                         row.retries, retry.count);
+                         row.attempt, to_string(end), why.empty() ? "" : ": ", beginning_of(why),
+                         entry->spec.ref, row.retries, retry.count);
   row.attempt += 1;
   row.worker = {};
   row.failure = FailureClass::None;

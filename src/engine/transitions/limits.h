@@ -27,6 +27,8 @@ void tell_first(Context& ctx, const kernel::ExecutionRow& row, const LoadedGauge
 
 // It is counted at no limit any more, and who is first there may look.
 void leave_limits(Context& ctx, ExecutionId id);
+// The same until it asks again: what its start has cost stays paid.
+void leave_for_now(Context& ctx, ExecutionId id);
 // It does not wait for room any more; where it has been let in it stays counted.
 void stop_waiting(Context& ctx, ExecutionId id);
 

@@ -19,7 +19,11 @@ class LookAtLimit final : public Transition {
       : tenant_(tenant), execution_(execution), gauge_(std::move(gauge)), message_(message) {}
   std::string_view name() const override { return "look_at_limit"; }
   About about() const override {
-    return {.tenant = tenant_, .subject = execution_.value, .message = message_};
+    // Who cannot come in is handed over, and leaves the queue to those behind it.
+    return {.tenant = tenant_,
+            .subject = execution_.value,
+            .message = message_,
+            .holds_up = message_ ? execution_ : ExecutionId{}};
   }
   Turn turn() const override { return Turn::shared(message_); }
   void want(Wanted& wanted) const override {
@@ -53,7 +57,9 @@ Decided LookAtLimit::decide(Context& ctx) const {
     if (message_) tell_first(ctx, row ? *row : nobody, *gauge);
     return ctx.decided();
   }
-  bool waits = row && row->limits == waits_at(gauge_) && !is_final(row->status);
+  Counted counted = row ? counted_of(row->limits) : Counted{};
+  bool waits = counted.how == Counted::How::Waits && counted.gauges.front() == gauge_ &&
+               !is_final(row->status);
   if (!waits) {
     // Nobody is there any more whose place it was.
     PlaceRow gone = *first;

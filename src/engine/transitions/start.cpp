@@ -12,6 +12,7 @@
 #include "engine/transitions/told_events.h"
 #include "engine/transitions/waiting.h"
 #include "engine/transitions/work_order.h"
+#include "kernel/gauges.h"
 #include "model/labels.h"
 
 namespace millrace::engine {
@@ -126,25 +127,6 @@ Result<void> grant(Context& ctx, ExecutionRow& row, const Slots::Taken& slot) {
   ctx.hold_slot(worker, row.key());
   ctx.decision().grants.emplace_back(worker, std::move(order));
   return {};
-}
-
-// The execution that asks ends, or is held; unless it ends with an answer, the question is closed.
-void close_inquiry(Context& ctx, const ExecutionRow& row, ExecutionStatus status) {
-  if (status == ExecutionStatus::Succeeded || mutant(Mutant::InquiryKept)) return;
-  InquiryRow inquiry;
-  inquiry.id = InquiryId{row.id.value};
-  inquiry.tenant = row.tenant;
-  inquiry.status =
-      status == ExecutionStatus::Timeout ? InquiryStatus::Expired : InquiryStatus::Canceled;
-  inquiry.updated = ctx.now();
-  inquiry.version = row.attempt * int64_t{2};
-  ctx.changes.feed.push_back({.tenant = row.tenant,
-                              .type = EntityType::Inquiry,
-                              .op = ChangeOp::Updated,
-                              .entity = row.id.value,
-                              .detail = std::string(to_string(inquiry.status)),
-                              .at = ctx.now()});
-  ctx.changes.inquiries.push_back(std::move(inquiry));
 }
 
 void cannot_start(Context& ctx, ExecutionId id, std::string_view why) {
@@ -446,7 +428,8 @@ void requeue(Context& ctx, ExecutionId id) {
   row.worker = {};
   row.held.clear();
   if (is_held_back(ctx, row)) return hold_back(ctx, id);
-  if (row.limits.empty() && !ctx.catalog(row.tenant).policies().of(row.action).empty()) {
+  bool is_let_in = counted_of(row.limits).how == Counted::How::Holds;
+  if (!is_let_in && !ctx.catalog(row.tenant).policies().of(row.action).empty()) {
     return start_delayed(ctx, id);  // it has never been let in
   }
   row.status = ExecutionStatus::Requested;
@@ -463,6 +446,24 @@ void retry(Context& ctx, ExecutionId id) {
   ctx.changes.timers_of_done.push_back({held.tenant, id});  // it is given its own anew
   edit(ctx, id).attempt += 1;
   start_delayed(ctx, id);
+}
+
+void close_inquiry(Context& ctx, const ExecutionRow& row, ExecutionStatus status) {
+  if (status == ExecutionStatus::Succeeded || mutant(Mutant::InquiryKept)) return;
+  InquiryRow inquiry;
+  inquiry.id = InquiryId{row.id.value};
+  inquiry.tenant = row.tenant;
+  inquiry.status =
+      status == ExecutionStatus::Timeout ? InquiryStatus::Expired : InquiryStatus::Canceled;
+  inquiry.updated = ctx.now();
+  inquiry.version = row.attempt * int64_t{2};
+  ctx.changes.feed.push_back({.tenant = row.tenant,
+                              .type = EntityType::Inquiry,
+                              .op = ChangeOp::Updated,
+                              .entity = row.id.value,
+                              .detail = std::string(to_string(inquiry.status)),
+                              .at = ctx.now()});
+  ctx.changes.inquiries.push_back(std::move(inquiry));
 }
 
 void finish(Context& ctx, ExecutionId id, ExecutionStatus status, FailureClass failure,

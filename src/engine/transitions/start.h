@@ -69,6 +69,8 @@ void retry(Context& ctx, ExecutionId id);
 void dequeue(Context& ctx, const kernel::ExecutionRow& row);
 void enqueue(Context& ctx, const kernel::ExecutionRow& row);
 
+// The execution that asks ends, or is held; unless it ends with an answer, the question is closed.
+void close_inquiry(Context& ctx, const kernel::ExecutionRow& row, ExecutionStatus status);
 // Ends an execution: final status, feed, timers; its workflow is told. `result` null: none.
 void finish(Context& ctx, ExecutionId id, ExecutionStatus status, FailureClass failure,
             const Value& result);

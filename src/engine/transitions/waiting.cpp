@@ -58,6 +58,19 @@ bool goes_without_it(const LiveWorkflow& live, const TaskKey& task) {
   return last.held || conductor::kCompleted.has(last.status);
 }
 
+bool is_of_no_use(Context& ctx, const ExecutionRow& step) {
+  const auto* above = ctx.execution(step.parent);
+  if (!above) return false;
+  auto live = ctx.workflow(above->id);
+  if (!live.ok()) return is_another_try(live.error());  // it ends, and with that decides again
+  if (!*live) return is_final(above->status);
+  auto open = (*live)->open.find(step.id);
+  if (open != (*live)->open.end() && (*live)->undoes(open->second)) return false;
+  return above->status == ExecutionStatus::Canceling ||
+         conductor::kCompleted.has((*live)->conductor->state().status) ||
+         (open != (*live)->open.end() && goes_without_it(**live, open->second.task));
+}
+
 bool is_held_back(const Context& ctx, const ExecutionRow& row) {
   if (!row.parent || mutant(Mutant::PausedStarts)) return false;
   const auto* workflow = ctx.execution(row.parent);
@@ -65,7 +78,7 @@ bool is_held_back(const Context& ctx, const ExecutionRow& row) {
 }
 
 void hold_back(Context& ctx, ExecutionId id) {
-  leave_limits(ctx, id);
+  leave_for_now(ctx, id);
   ExecutionRow& row = ctx.edit(*ctx.execution(id));
   if (row.status == ExecutionStatus::Requested) dequeue(ctx, row);
   row.status = ExecutionStatus::Paused;

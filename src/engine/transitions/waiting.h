@@ -15,6 +15,8 @@ inline bool is_paused(ExecutionStatus status) {
 // Whether the workflow above it is paused, or on its way there: it may not start now. The row of
 // that workflow has to be loaded.
 bool is_held_back(const Context& ctx, const kernel::ExecutionRow& row);
+// Its workflow is canceled or has failed, or goes on without it: nothing waits for another attempt.
+bool is_of_no_use(Context& ctx, const kernel::ExecutionRow& step);
 // It waits for its workflow: paused, and not started. Its delay goes on meanwhile.
 void hold_back(Context& ctx, ExecutionId id);
 // The task of a step that is held back has ended, or is held for a decision, without it.

@@ -34,7 +34,13 @@ class WritePolicy final : public Request<PolicyRow> {
 Result<void> WritePolicy::check_target(const TenantCatalog& catalog) const {
   const PolicySpec& spec = write_.spec;
   if (!spec.pack.empty()) {
-    if (catalog.find_pack(spec.pack)) return {};
+    if (const auto* pack = catalog.find_pack(spec.pack)) {
+      auto problems = packs::policy_problems(spec, *pack);
+      if (problems.empty()) return {};
+      return Error(ErrorKind::Invalid, "POL-0105",
+                   fmt::format("policy '{}': {}", spec.ref, problems.front().message))
+          .with_problems(std::move(problems));
+    }
     std::vector<std::string_view> names;
     for (const auto& pack : catalog.packs()) names.push_back(pack->ref);
     return Error(ErrorKind::Invalid, "POL-0105",
@@ -61,10 +67,11 @@ Result<void> WritePolicy::check(const TenantCatalog& catalog, const PolicyEntry*
                  fmt::format("policy '{}' exists already: an update changes it", ref));
   }
   if (write_.how != PolicyWrite::How::Create && !old) return no_policy(catalog.policies(), ref);
-  if (write_.if_version && old && *write_.if_version != old->row.version) {
+  int64_t version = old && old->row.id ? old->row.version : 0;  // 0: the file's
+  if (write_.if_version && old && *write_.if_version != version) {
     return Error(ErrorKind::Stale, "POL-0108",
                  fmt::format("policy '{}' is at version {}, not {}: read it again, then write", ref,
-                             old->row.version, *write_.if_version));
+                             version, *write_.if_version));
   }
   if (write_.how == PolicyWrite::How::Remove) {
     if (old->row.id) return {};
