@@ -345,5 +345,25 @@ TEST_F(ToldEventsTest, WhatTheServerToldIsNotReplayedWithAnotherPayload) {
   EXPECT_TRUE(replay({}).ok());
 }
 
+// Two rules on one event double what there is to do: one that is one of k counts as more.
+TEST_F(ToldEventsTest, RulesThatMatchTogetherAreDeeperThanOneAlone) {
+  for (const char* ref : {"ci.a", "ci.b"}) rule(ref, "ci.push", "core.fail");
+  ASSERT_TRUE(send("x", "e1").ok());
+  settle();
+  EXPECT_EQ(count(R"(execution WHERE instr(CAST(env AS TEXT), '"chain":9') > 0)"), 2);
+}
+
+TEST_F(ToldEventsTest, RulesThatMultiplyEndBelowTenThousand) {
+  for (int i = 0; i < 8; ++i) {
+    rule(fmt::format("ci.r{}", i), "core.st2.generic.actiontrigger", "core.noop");
+  }
+  ASSERT_TRUE(run("core.noop").ok());
+  settle();
+  EXPECT_EQ(count("execution"), 1 + 8 + 64 + 512 + 4096);
+  auto reader = store_->open_reader();
+  auto failed = store::list_enforcements(**reader, kDefaultTenant, {}, {.limit = 1});
+  EXPECT_NE(failed->front().error.find("8 rules match"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace millrace::engine

@@ -33,14 +33,24 @@ Result<void> note(InHand& in_hand, std::string_view doing, const rules::Compiled
   return {};
 }
 
-// The execution that a matched rule asks for, or why there is none.
+// The execution that a matched rule, one of `matched`, asks for, or why there is none.
 Result<ExecutionId> start_for(Context& ctx, const EventRow& event, const rules::CompiledRule& rule,
-                              const rules::EventScope& scope, EnforcementId enforcement) {
+                              const rules::EventScope& scope, EnforcementId enforcement,
+                              size_t matched) {
   if (event.chain >= kLongestChain) {
     return Error(ErrorKind::Conflict, "RUL-0013",
                  fmt::format("{} rules have led to this event, each by the one before: this one "
                              "starts nothing, for they seem to go round in a loop",
                              event.chain));
+  }
+  // What comes from outside may match any number of them.
+  int32_t breadth = breadth_of(matched);
+  if (event.chain > 0 && event.chain + breadth >= kLongestChain) {
+    return Error(ErrorKind::Conflict, "RUL-0013",
+                 fmt::format("{} rules match this event, to which others have led that multiply "
+                             "as well: this one starts nothing, for they could start 10,000 "
+                             "executions and more",
+                             matched));
   }
   if (ctx.in_hand()) TRY(note(*ctx.in_hand(), "render", rule));
   TRY(Value parameters, rules::render_parameters(rule, scope, ctx.expressions(), enforcement));
@@ -55,7 +65,7 @@ Result<ExecutionId> start_for(Context& ctx, const EventRow& event, const rules::
   request.rule = rule.id();
   request.rule_revision = rule.revision();
   request.trigger_ref = event.trigger;
-  request.chain = event.chain + 1;
+  request.chain = event.chain + breadth + 1;
   request.allowance = scope.allowance;
   return start_execution(ctx, request);
 }
@@ -116,7 +126,7 @@ Result<void> enforce(Context& ctx, const EventRow& event, const Value& payload) 
     row.created = ctx.now();
     row.verdicts_json = to_json(verdict_list(match.verdicts));
     auto started = match.failure ? Result<ExecutionId>(*match.failure)
-                                 : start_for(ctx, event, rule, scope, row.id);
+                                 : start_for(ctx, event, rule, scope, row.id, matches.size());
     if (started.ok()) {
       row.execution = *started;
     } else if (auto need = ctx.need(started.error())) {

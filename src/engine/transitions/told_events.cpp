@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
+
 #include "base/json.h"
 #include "base/time.h"
 #include "engine/transitions/enforce.h"
@@ -138,6 +140,11 @@ Value key_object(const KeyRow& row) {
 }
 
 }  // namespace
+
+int32_t breadth_of(size_t rules) {
+  if (rules <= 1) return 0;
+  return static_cast<int32_t>(std::ceil(25 * std::log10(static_cast<double>(rules))));
+}
 
 int32_t chain_of(const ExecutionRow& row) {
   if (row.env_json.find("\"chain\"") == std::string::npos) return 0;

@@ -17,6 +17,10 @@ namespace millrace::engine {
 // How many rules may have led to an event, each by an execution of the one before. An enforcement
 // behind that fails: it is a loop, or near enough to one.
 inline constexpr int32_t kLongestChain = 100;
+// How much deeper each of `rules` that match one event together lies than one alone: 25 for each
+// factor of ten. So rules that multiply end, too: the numbers of rules that matched at each event
+// on the way to an execution have a product below 10,000.
+int32_t breadth_of(size_t rules);
 
 // How many rules have led to this execution; what it makes happen is that deep. Steps of workflows
 // have it from their workflow.
