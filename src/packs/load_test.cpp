@@ -546,5 +546,23 @@ TEST(Aliases, WhatIsWrongCostsItsFileAndNamesItsLine) {
       << lines(report.warnings);
 }
 
+TEST(Policies, WhatIsNotThereOrSecretIsAWarning) {
+  PackFiles files = {
+      {"pack.yaml", "ref: ops\nname: ops\nversion: 1.0.0\n"},
+      {"actions/x.yaml",
+       "name: x\nrunner_type: local-shell-cmd\nparameters:\n  token: {type: string, secret: "
+       "true}\n"},
+      {"policies/a.yaml", "name: a\naction: gone\nconcurrency: {limit: 1}\n"},
+      {"policies/b.yaml", "name: b\nof_pack: ops\nconcurrency: {limit: 1, by: [token]}\n"},
+  };
+  Report report = check_with_core(files);
+  EXPECT_EQ(lines(report.errors), "");
+  EXPECT_EQ(report.pack.policies.size(), 2u);
+  std::string found = lines(report.warnings);
+  EXPECT_NE(found.find("policy 'ops.a': unknown action 'ops.gone'"), std::string::npos) << found;
+  EXPECT_NE(found.find("parameter 'token' of action 'ops.x' is secret"), std::string::npos)
+      << found;
+}
+
 }  // namespace
 }  // namespace millrace::packs

@@ -178,12 +178,13 @@ constexpr Check kChecks[] = {
 
     // K11: limits hold.
     {"K11", "execution", "a limit of a policy counts others than have a place there",
-     "SELECT min(p.execution) FROM gauge g JOIN place p ON p.tenant = g.tenant AND p.gauge = "
+     "SELECT coalesce(min(p.execution), 0) FROM gauge g LEFT JOIN place p ON p.tenant = g.tenant "
+     "AND p.gauge = "
      "g.name "
-     "GROUP BY g.tenant, g.name, g.held, g.waiting HAVING g.held <> sum(CASE WHEN p.state = "
+     "GROUP BY g.tenant, g.name, g.held, g.waiting HAVING g.held <> sum(CASE WHEN p.state <> "
      "{waits} "
-     "THEN 0 ELSE 1 END) OR g.waiting <> sum(CASE WHEN p.state = {waits} THEN 1 ELSE 0 END) "
-     "ORDER BY min(p.execution)"},
+     "THEN 1 ELSE 0 END) OR g.waiting <> sum(CASE WHEN p.state = {waits} THEN 1 ELSE 0 END) "
+     "ORDER BY coalesce(min(p.execution), 0)"},
     {"K11", "execution", "has a place at a limit of a policy, but does not exist",
      "SELECT DISTINCT p.execution FROM place p WHERE NOT EXISTS (SELECT 1 FROM execution x WHERE "
      "x.id = p.execution) ORDER BY p.execution"},

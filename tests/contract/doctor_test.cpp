@@ -498,11 +498,18 @@ TEST_P(Doctor, K11LimitsThatCountOthersThanThereAre) {
   EXPECT_TRUE(examine_now().empty()) << describe(examine_now());
   first.gone = true;
   desk_->write({.places = {first}});
-  expect_only("K8", "execution " + str(x_), "has no place in its queue");
+  expect_among("K8", "execution " + str(x_), "has no place in its queue");
+  expect_among("K11", "execution 0", "counts others than have a place there");
   PlaceRow of_nobody{.tenant = kTenant, .gauge = "q/c", .execution = ExecutionId{y_ + 7}};
   desk_->write({.places = {of_nobody}});
   expect_among("K11", "execution " + str(y_ + 7), "does not exist");
   expect_among("K11", "execution " + str(y_ + 7), "a limit that counts nothing");
+}
+
+TEST_P(Doctor, K11ALimitThatCountsSomebodyThoughNobodyHasAPlace) {
+  GaugeRow gauge{.tenant = kTenant, .name = "p/c", .version = 1, .held = 1};
+  desk_->write({.gauges = {gauge}});
+  expect_only("K11", "execution 0", "counts others than have a place there");
 }
 
 TEST_P(Doctor, K9AFinalExecutionHasNoPlace) {

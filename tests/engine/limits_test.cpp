@@ -350,6 +350,26 @@ TEST_P(Limits, OfALongMessageARetryKeepsTheBeginning) {
   EXPECT_NE(row.held.find("tries it again, 1 of 1"), std::string::npos) << row.held;
 }
 
+TEST_P(Limits, APacksOwnPolicyIsVersionZero) {
+  load({policy("ci.one", kOne)});
+  auto write = [&](PolicySpec spec, int64_t version) {
+    return await<PolicyRow>([&](Reply<PolicyRow> reply) {
+      engine_->submit(command::write_policy(
+          kTester, {.how = PolicyWrite::How::Write, .spec = std::move(spec), .if_version = version},
+          std::move(reply)));
+    });
+  };
+  auto two = policy("ci.one", "{action: ci.check, concurrency: {limit: 2}}");
+  EXPECT_EQ(write(two, 1).error().code(), "POL-0108");
+  auto row = write(two, 0);
+  ASSERT_TRUE(row.ok()) << row.error().describe();
+  EXPECT_EQ(row->version, 1);
+  all_secret_ = true;
+  load(policies_);
+  auto secret = policy("ci.one", "{of_pack: ci, rate: {limit: 1, per: 1s, by: [branch]}}");
+  EXPECT_EQ(write(secret, 1).error().code(), "POL-0105");
+}
+
 // What is beside a failed or canceled step goes on until its own end.
 constexpr const char* kBeside = R"(
 version: 1.0
