@@ -2,6 +2,7 @@
 // Events that the server makes of what it does itself, and how far rules may go round with them.
 #include <fmt/format.h>
 
+#include "base/yaml.h"
 #include "engine/transitions/schedule.h"
 #include "engine/transitions/told_events.h"
 #include "harness.h"
@@ -47,6 +48,13 @@ class ToldEventsTest : public EngineTest {
     loud.parameters.push_back(password);
     core->actions.push_back(announce);
     core->actions.push_back(loud);
+    Action steps;
+    steps.ref = "core.steps";
+    steps.runner = Runner::Workflow;
+    steps.entry_point = "workflows/steps.yaml";
+    auto text = parse_yaml("tasks: {a: {action: core.noop}, b: {action: core.noop}}", "steps");
+    steps.workflow = std::make_shared<const YamlNode>(std::move(*text));
+    core->actions.push_back(steps);
     return {core, test_pack()};
   }
 
@@ -363,6 +371,16 @@ TEST_F(ToldEventsTest, RulesThatMultiplyEndBelowTenThousand) {
   auto reader = store_->open_reader();
   auto failed = store::list_enforcements(**reader, kDefaultTenant, {}, {.limit = 1});
   EXPECT_NE(failed->front().error.find("8 rules match"), std::string::npos);
+}
+
+// A rule on every end that starts a workflow hears each of its steps.
+TEST_F(ToldEventsTest, AStepsEndIsDeeperThanThatOfAWhole) {
+  rule("ci.ends", "core.st2.generic.actiontrigger", "core.noop", "{}",
+       R"({"trigger.action_ref":{"type":"equals","pattern":"core.none"}})");
+  ASSERT_TRUE(run("core.steps").ok());
+  settle();
+  EXPECT_EQ(count("event WHERE chain = 25"), 2);
+  EXPECT_EQ(count("event WHERE chain = 0"), 1);
 }
 
 }  // namespace

@@ -38,10 +38,11 @@ Result<ExecutionId> start_for(Context& ctx, const EventRow& event, const rules::
                               const rules::EventScope& scope, EnforcementId enforcement,
                               size_t matched) {
   if (event.chain >= kLongestChain) {
-    return Error(ErrorKind::Conflict, "RUL-0013",
-                 fmt::format("{} rules have led to this event, each by the one before: this one "
-                             "starts nothing, for they seem to go round in a loop",
-                             event.chain));
+    return Error(
+        ErrorKind::Conflict, "RUL-0013",
+        fmt::format("rules lie {} deep behind this event, each by the one before: this one "
+                    "starts nothing, for they seem to go round in a loop",
+                    event.chain));
   }
   // What comes from outside may match any number of them.
   int32_t breadth = breadth_of(matched);

@@ -179,7 +179,9 @@ void tell_ended(Context& ctx, const ExecutionRow& row, const Value& result) {
   if (!of_end) return;
   Value payload = end_payload(row, action ? action->runner_type : "");
   add_parameters_and_result(payload, row, action, result);
-  tell(ctx, told_of(row, kActionTrigger), payload);
+  Told told = told_of(row, kActionTrigger);
+  if (row.parent) told.chain += kStepDepth;
+  tell(ctx, std::move(told), payload);
 }
 
 void tell_asked(Context& ctx, const ExecutionRow& row, const InquiryRow& inquiry) {

@@ -21,6 +21,9 @@ inline constexpr int32_t kLongestChain = 100;
 // factor of ten. So rules that multiply end, too: the numbers of rules that matched at each event
 // on the way to an execution have a product below 10,000.
 int32_t breadth_of(size_t rules);
+// How much deeper the end of a workflow's step lies than that of the whole, which rules hear one by
+// one: as if ten rules had matched.
+inline constexpr int32_t kStepDepth = 25;
 
 // How many rules have led to this execution; what it makes happen is that deep. Steps of workflows
 // have it from their workflow.
