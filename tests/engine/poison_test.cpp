@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <sys/wait.h>
 
+#include <atomic>
 #include <csignal>
 #include <thread>
 
@@ -296,6 +297,48 @@ TEST_P(PoisonedRule, IsSetAsideForItsCriteriaToo) {
   EXPECT_EQ(count("enforcement WHERE rule_ref = 'ci.judge' AND error LIKE '%to judge this rule%'"),
             1);
   EXPECT_EQ(count("enforcement WHERE rule_ref = 'ci.other' AND execution <> 0"), 1);
+}
+
+// Who is first in the queue of a limit and cannot be let in does not stand before the others for
+// ever.
+class PoisonedHead : public EngineTest {
+ protected:
+  std::vector<std::shared_ptr<const Pack>> packs() override {
+    auto pack = std::make_shared<Pack>(*test_pack());
+    pack->actions.push_back(workflow("ci.opens", R"(
+vars: [{x: "<% st2kv('system.boom', decrypt => true) %>"}]
+tasks: {only: {action: ci.check}}
+)"));
+    PolicySpec one{.ref = "ci.one", .action = "ci.opens", .concurrency = ConcurrencyLimit{}};
+    pack->policies.push_back(one);
+    return {core_pack(), pack};
+  }
+  std::atomic<bool> deadly_ = false;
+};
+TEST_F(PoisonedHead, IsHandedOver) {
+  open_key_ = [this](const KeyRow&) -> Result<Secret> {
+    if (deadly_) throw std::runtime_error("boom");
+    return Secret("\"well\"");
+  };
+  engine_.reset();
+  start();
+  open_worker(4);
+  KeyWrite key{.key = {{}, "system", "boom"}, .value_json = "sealed", .encrypted = true};
+  key.version = 1;
+  ASSERT_TRUE(await<KeyRow>([&](auto reply) {
+                engine_->submit(command::write_key(kTester, key, reply));
+              }).ok());
+  ASSERT_TRUE(run("ci.opens").ok());
+  auto head = run("ci.opens");
+  ASSERT_TRUE(head.ok());
+  settle();
+  EXPECT_EQ(stored(head->id).status, ExecutionStatus::Delayed);
+  deadly_ = true;
+  finish(worker_.next(), 0);
+  settle();
+  EXPECT_EQ(count("quarantine WHERE kind = 'look_at_limit'"), 1);
+  EXPECT_EQ(stored(head->id).status, ExecutionStatus::NeedsDecision) << stored(head->id).held;
+  EXPECT_EQ(count("place"), 0);
 }
 
 class SlowDecisions : public EngineTest {};
