@@ -29,7 +29,8 @@ struct EventRow {
   std::string trace;                    // W3C traceparent
   EventId replay_of;
   int64_t created = 0;
-  int32_t chain = 0;  // how many rules have led to it: engine/transitions/told_events.h
+  // How deep it lies below an event from outside: engine/transitions/told_events.h.
+  int32_t chain = 0;
 };
 
 enum class EnforcementStatus : uint8_t { Created = 0, Failed = 1 };
@@ -297,7 +298,7 @@ struct GaugeRow {
   int64_t held = 0;        // of a concurrency: how many are at work
   int64_t waiting = 0;     // how many wait for room
   int64_t full_at_us = 0;  // of a rate: policy/gcra.h
-  int64_t window = 0;      // of a quota: when its hour or day began
+  int64_t window = 0;      // of a quota: when its hour or day began; of a rate: its span
   int64_t used = 0;        // in that
   int64_t idle_at = 0;     // it says nothing any more from then on, when nobody is counted
   int64_t was = 0;         // written only: the version that it replaces; 0: there must be none
