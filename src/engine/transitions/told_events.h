@@ -25,8 +25,8 @@ int32_t breadth_of(size_t rules);
 // one: as if ten rules had matched.
 inline constexpr int32_t kStepDepth = 25;
 
-// How deep this execution lies below an event from outside; what it makes happen is as deep. Steps of workflows
-// have it from their workflow.
+// How deep this execution lies below an event from outside; what it makes happen is as deep. Steps
+// of workflows have it from their workflow.
 int32_t chain_of(const kernel::ExecutionRow& row);
 // The same of a run that asks with its token; 0: nobody's. It was wanted before.
 void want_run(Wanted& wanted, const Caller& caller);
