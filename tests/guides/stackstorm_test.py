@@ -31,8 +31,9 @@ def the_commands_do_what_the_guide_says():
         with FakeStackstorm() as fake:
             fake.packs = [{"ref": each} for each in ("core", "warehouse", "shelf")]
             fake.keys = [key("city", "Berlin"), key("password", "hush", secret=True)]
-            fake.rules = [rule("ops", "on_hook", "core.st2.webhook", "core.echo",
-                               {"message": "{{ trigger.body }}"})]
+            hook = {"type": "core.st2.webhook", "ref": "core.x", "parameters": {"url": "sample"}}
+            fake.rules = [rule("ops", "on_hook", "", "core.echo", {"message": "{{ trigger.body }}"},
+                               trigger=hook)]
             os.environ["ST2_URL"] = fake.url
             run_all(server, shown("stackstorm.md"), SAYS)
 
