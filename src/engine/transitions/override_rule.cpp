@@ -4,7 +4,6 @@
 #include "engine/transitions/request.h"
 #include "engine/transitions/rule_override.h"
 #include "engine/transitions/rule_rows.h"
-#include "engine/transitions/schedule.h"
 
 namespace millrace::engine {
 
@@ -88,18 +87,9 @@ Decided OverrideRule::decide(Context& ctx) const {
   }
   TRY(auto spec, after(*of_file, *old, override));
   TRY(check_spec(spec, catalog, ctx.expressions()));
-  if (old->schedule != schedule_name(spec)) {
-    TRY(check_is_ahead(spec, ctx.now()));
-  }
-  TRY(auto entry, add_revision(ctx, caller_.tenant, spec,
-                               {pack, caller_.identity, to_json_text(override)}, old));
-  if (write_.dry_run) {
-    ctx.changes = {};
-    return answer(ctx, entry->row);
-  }
-  remember_answer(ctx, caller_, entry->row.id.value);
-  put_in_force(ctx, caller_.tenant, ctx.catalogs().with_rules({entry}));
-  return answer(ctx, entry->row);
+  TRY(auto row, write_revision(ctx, caller_, spec, {pack, caller_.identity, to_json_text(override)},
+                               old, write_.dry_run));
+  return answer(ctx, std::move(row));
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 
 #include "base/json.h"
 #include "base/text.h"
+#include "engine/transitions/idempotency.h"
 #include "engine/transitions/schedule.h"
 #include "rules/schedule.h"
 
@@ -62,6 +63,23 @@ Result<std::shared_ptr<const RuleEntry>> add_revision(Context& ctx, TenantId ten
                               .at = ctx.now()});
   ctx.changes.rules.push_back(row);
   return std::shared_ptr<const RuleEntry>(std::move(entry));
+}
+
+Result<RuleRow> write_revision(Context& ctx, const Caller& caller, const RuleSpec& spec, Written by,
+                               const RuleEntry* old, bool dry_run) {
+  // One that has fired may be written again, with other words.
+  bool same_times = old && old->schedule == schedule_name(spec);
+  if (!same_times) {
+    TRY(check_is_ahead(spec, ctx.now()));
+  }
+  TRY(auto entry, add_revision(ctx, caller.tenant, spec, std::move(by), old));
+  if (dry_run) {
+    ctx.changes = {};
+    return entry->row;
+  }
+  remember_answer(ctx, caller, entry->row.id.value);
+  put_in_force(ctx, caller.tenant, ctx.catalogs().with_rules({entry}));
+  return entry->row;
 }
 
 std::shared_ptr<const RuleEntry> add_deletion(Context& ctx, const RuleEntry& old, std::string owner,

@@ -6,6 +6,8 @@
 
 namespace millrace::engine {
 
+struct Caller;
+
 // Owns the rules that people write, those of a pack included that they have edited.
 inline constexpr std::string_view kNoPack = "";
 // Owns a pack's rule that somebody has deleted: no file brings it back.
@@ -46,6 +48,10 @@ const RuleSpec* rule_of_file(const TenantCatalog& catalog, const kernel::RuleRow
 Result<std::shared_ptr<const RuleEntry>> add_revision(Context& ctx, TenantId tenant,
                                                       const RuleSpec& spec, Written by,
                                                       const RuleEntry* old);
+// The same as the answer to somebody's request: a schedule must be ahead, unless it is the one from
+// before; in force with the commit. `dry_run`: what it would be, and nothing is written.
+Result<kernel::RuleRow> write_revision(Context& ctx, const Caller& caller, const RuleSpec& spec,
+                                       Written by, const RuleEntry* old, bool dry_run);
 // The last revision of a rule that goes, as a row and in the feed.
 std::shared_ptr<const RuleEntry> add_deletion(Context& ctx, const RuleEntry& old, std::string owner,
                                               std::string author);

@@ -80,20 +80,9 @@ Decided WriteRule::decide(Context& ctx) const {
   if (!is_switched) {
     TRY(check_spec(spec, catalog, ctx.expressions()));
   }
-  // One that has fired may be written again, with other words.
-  bool same_times = old && old->schedule == schedule_name(spec);
-  if (!same_times) {
-    TRY(check_is_ahead(spec, ctx.now()));
-  }
   TRY(auto by, written_by(ctx, old, is_switched));
-  TRY(auto entry, add_revision(ctx, caller_.tenant, spec, std::move(by), old));
-  if (write_.dry_run) {
-    ctx.changes = {};
-    return answer(ctx, entry->row);
-  }
-  remember_answer(ctx, caller_, entry->row.id.value);
-  put_in_force(ctx, caller_.tenant, ctx.catalogs().with_rules({entry}));
-  return answer(ctx, entry->row);
+  TRY(auto row, write_revision(ctx, caller_, spec, std::move(by), old, write_.dry_run));
+  return answer(ctx, std::move(row));
 }
 
 }  // namespace
