@@ -16,8 +16,7 @@ import sys
 import time
 import uuid
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "contract"))
-from harness import (  # noqa: E402
+from harness import (
     Client, Postgres, Server, binary, cloud_event, rule, run_cases, until)
 
 EVENT = {"Content-Type": "application/cloudevents+json"}

@@ -63,9 +63,10 @@ EventRow IngestEvent::row(Context& ctx, EventId id) const {
 }
 
 // Those of hooks are apart from those of clients: who may send events cannot take the key of a
-// delivery that is still to come. Another endpoint of the same name has keys of its own.
+// delivery that is still to come. Another endpoint of the same name has keys of its own. Each byte
+// is written several times for each delivery: the id alone says which one it is.
 std::string key_scope(std::string_view kind, const NewEvent& event) {
-  if (event.endpoint) return fmt::format("{}:{}#{}", kind, event.source, event.endpoint.value);
+  if (event.endpoint) return fmt::format("{}:{:x}", kind, event.endpoint.value);
   return fmt::format("{}:{}", kind, event.source);
 }
 
